@@ -1,0 +1,1 @@
+"""Typed records, errors and units: no torch, no files, no clocks."""

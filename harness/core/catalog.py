@@ -1,0 +1,50 @@
+"""Plug-in folders: a name is a file name; the folder is listed without importing it, one file is imported to resolve."""
+
+import difflib
+import importlib
+import importlib.util
+import pkgutil
+from collections.abc import Iterable
+from functools import cache
+from typing import TypeVar
+
+from harness.core.errors import UsageError
+
+T = TypeVar("T")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return `Did you mean "x"? Known: …` for a word that is not among the known ones."""
+    names = sorted(known)
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    guess = f'Did you mean "{close[0]}"? ' if close else ""
+    return f"{guess}Known: {', '.join(names)}."
+
+
+@cache
+def list_names(package: str) -> tuple[str, ...]:
+    """Return the names a plug-in folder offers (`fp8_quanto.py` is `fp8-quanto`), importing none of them."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.submodule_search_locations is None:
+        raise UsageError(f"{package} is not a folder of plug-ins")
+    found = pkgutil.iter_modules(spec.submodule_search_locations)
+    return tuple(sorted(module.name.replace("_", "-") for module in found if not module.name.startswith("_")))
+
+
+def resolve(package: str, name: str, base: type[T]) -> type[T]:
+    """Import the file that bears `name` and return the subclass of `base` it defines.
+
+    Raises UsageError for an unknown name.
+    """
+    if name not in list_names(package):
+        word = package.rsplit(".", 1)[-1]
+        raise UsageError(f'unknown {word} "{name}". {did_you_mean(name, list_names(package))}')
+    module = importlib.import_module(f"{package}.{name.replace('-', '_')}")
+    defined = [
+        member
+        for member in vars(module).values()
+        if isinstance(member, type) and issubclass(member, base) and member.__module__ == module.__name__
+    ]
+    if len(defined) != 1:
+        raise TypeError(f"{module.__name__} must define exactly one {base.__name__}, it defines {len(defined)}")
+    return defined[0]

@@ -1,0 +1,72 @@
+"""Every error a person can meet; each says what, where and what to do, and has one exit code.
+
+HarnessError
+├── UsageError        2  wrong usage
+├── MatrixError       2  mistakes in a matrix file, all of them at once
+├── NothingToDo       3  nothing selected, or everything done already
+├── MachineError      4  this machine cannot do it (missing package, weights, disk, lock)
+└── ResultsError      7  results unreadable, inconsistent, or newer than this version
+"""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the command's exit status means; one meaning each."""
+
+    PASS = 0
+    GATE_FAILED = 1
+    USAGE = 2
+    NOTHING_TO_DO = 3
+    MACHINE = 4
+    CELLS_FAILED = 5
+    INCONCLUSIVE = 6
+    RESULTS = 7
+
+
+class HarnessError(Exception):
+    """An error with a plain explanation: `what` happened, `where`, and what to do (`fix`)."""
+
+    exit_code: ExitCode = ExitCode.USAGE
+
+    def __init__(self, what: str, where: str = "", fix: str = "") -> None:
+        super().__init__(what)
+        self.what, self.where, self.fix = what, where, fix
+
+    def __str__(self) -> str:
+        parts = [f"{self.where}: {self.what}" if self.where else self.what]
+        if self.fix:
+            parts.append(self.fix)
+        return "\n".join(parts)
+
+
+class UsageError(HarnessError):
+    """The command or call is wrong."""
+
+
+class MatrixError(HarnessError):
+    """A matrix file has mistakes; `problems` lists all of them."""
+
+    def __init__(self, problems: list[str], where: str = "") -> None:
+        self.problems = list(problems)
+        count = len(self.problems)
+        listing = "\n".join(f"  - {problem}" for problem in self.problems)
+        super().__init__(f"{count} mistake{'s' if count != 1 else ''} in the matrix\n{listing}", where)
+
+
+class NothingToDo(HarnessError):
+    """There is nothing to do: no cell selected, or all are done."""
+
+    exit_code = ExitCode.NOTHING_TO_DO
+
+
+class MachineError(HarnessError):
+    """This machine cannot do what was asked."""
+
+    exit_code = ExitCode.MACHINE
+
+
+class ResultsError(HarnessError):
+    """Results cannot be read, do not belong together, or come from a newer version."""
+
+    exit_code = ExitCode.RESULTS

@@ -1,0 +1,75 @@
+"""What the harness needs of a text-to-image model, whatever it is made of."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+from harness.core.base import Frozen
+
+
+class ModelInfo(Frozen):
+    """What is known of a model before it is loaded; `digest` changes when its weights do."""
+
+    title: str
+    family: str
+    width: int
+    height: int
+    guidance: float
+    size_multiple: int
+    digest: str
+    tags: frozenset[str] = frozenset()
+    quality_applies: bool = True
+
+
+class Call(Frozen):
+    """One call of a pipeline: `keys` are the (prompt id, seed) of each image, in the order of `prompts`."""
+
+    prompts: tuple[str, ...]
+    keys: tuple[tuple[str, int], ...]
+    steps: int
+    guidance: float
+    width: int
+    height: int
+
+
+class StageTime(NamedTuple):
+    """The time one call of a model's part took: `stage` is text_encoder, denoiser or vae."""
+
+    stage: str
+    seconds: float
+
+
+class TextToImage(Protocol):
+    """A loaded model. `pipeline` is the object that axis values work on (a diffusers pipeline)."""
+
+    pipeline: Any
+    device: str
+
+    def generate(self, call: Call) -> Any:
+        """Return float32 images in [0, 1] of shape (n, height, width, 3); non-finite values are kept."""
+
+    def parts(self) -> dict[str, Any]:
+        """Return the modules by role: text_encoder…, denoiser, vae."""
+
+    def weights_bytes(self) -> dict[str, int]:
+        """Return the bytes of each part's weights."""
+
+    def start_stage_clock(self) -> None:
+        """Begin to record the time of each part's calls."""
+
+    def stop_stage_clock(self) -> Sequence[StageTime]:
+        """Return the recorded stage times, in order, and stop recording."""
+
+
+class ModelSource(Frozen):
+    """Where a model comes from: its fields are the keys of `[model]` besides `source`."""
+
+    summary: ClassVar[str]
+
+    @abstractmethod
+    def describe(self) -> ModelInfo:
+        """Return the facts of the model without loading it (no torch)."""
+
+    @abstractmethod
+    def load(self, device: str, options: dict[str, Any]) -> TextToImage:
+        """Load the model on `device`; `options` come from the axis values (`dtype`: torch's name of it)."""

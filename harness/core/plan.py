@@ -1,0 +1,76 @@
+"""What is decided before any time is spent: every cell, ready or skipped with its reason."""
+
+from typing import Literal
+
+from harness.core.base import Frozen
+from harness.core.cell import Cell
+from harness.core.machine import Machine
+from harness.core.matrix import Matrix
+from harness.core.model import ModelInfo
+
+Role = Literal["baseline", "candidate", "rerun", "other-seed"]
+
+RERUN_ID = "baseline-rerun"
+OTHER_SEED_ID = "baseline-other-seed"
+OTHER_SEED_OFFSET = 1_000_000
+"""Seed s of the baseline is compared with seed s + this of its other-seed run."""
+
+
+class Prompt(Frozen):
+    """One prompt of a set: `id` is stable and pairs images across cells."""
+
+    id: str
+    text: str
+
+
+class PlannedCell(Frozen):
+    """A cell with its role, its order, what it is expected to take, or why it is skipped."""
+
+    cell: Cell
+    role: Role = "candidate"
+    order: int
+    skip: str | None = None
+    estimate_s: float
+    content_key: str
+    """Hash of all that determines its images and timings: model, settings, prompts, seeds, machine."""
+
+    @property
+    def id(self) -> str:
+        return self.cell.id
+
+
+class Plan(Frozen):
+    """One decided run: its matrix, machine, prompts and cells, with notes on what was decided and why."""
+
+    run_id: str
+    matrix: Matrix
+    matrix_sha256: str
+    model: ModelInfo
+    machine: Machine
+    prompts: tuple[Prompt, ...]
+    baseline_id: str
+    cells: tuple[PlannedCell, ...]
+    notes: tuple[str, ...] = ()
+
+    def find(self, cell_id: str) -> PlannedCell:
+        """Return the planned cell with this id; KeyError if there is none."""
+        for planned in self.cells:
+            if planned.id == cell_id:
+                return planned
+        raise KeyError(cell_id)
+
+    @property
+    def compared(self) -> tuple[PlannedCell, ...]:
+        """The cells people asked for: the baseline and the candidates, without the two extra baseline runs."""
+        return tuple(planned for planned in self.cells if planned.role in ("baseline", "candidate"))
+
+    def prompts_of(self, planned: PlannedCell) -> tuple[Prompt, ...]:
+        """Return the prompts this cell makes images of: the rerun needs only the first few."""
+        if planned.role == "rerun":
+            return self.prompts[: self.matrix.quality.rerun_prompts]
+        return self.prompts
+
+    def seeds_of(self, planned: PlannedCell) -> tuple[int, ...]:
+        """Return the seeds of this cell's images."""
+        shift = OTHER_SEED_OFFSET if planned.role == "other-seed" else 0
+        return tuple(seed + shift for seed in self.matrix.seeds)

@@ -1,0 +1,128 @@
+"""Scores with their definitions, and changes against the baseline with their uncertainty (QUALITY: score, loss)."""
+
+from typing import Literal
+
+from harness.core.base import Frozen
+from harness.core.units import Absent
+
+MetricKind = Literal["paired", "alignment", "distribution"]
+
+
+class Definition(Frozen):
+    """What exactly a number means: two scores with different definitions are never compared."""
+
+    metric: str
+    kind: MetricKind
+    extractor: str
+    weights_sha256: str
+    resize: str
+    value_range: str
+    reference: str
+    library: str
+    better: Literal["higher", "lower"]
+    unit: str = ""
+
+    def difference(self, other: "Definition") -> str:
+        """Return in words how two definitions differ; an empty string if they are the same."""
+        mine, theirs = self.model_dump(), other.model_dump()
+        return "; ".join(f"{key}: {mine[key]!r} ≠ {theirs[key]!r}" for key in mine if mine[key] != theirs[key])
+
+
+class Interval(Frozen):
+    """An estimate with a two-sided confidence interval at `level`, and the method that made it."""
+
+    estimate: float
+    low: float
+    high: float
+    level: float = 0.95
+    method: str
+
+
+class Score(Frozen):
+    """A metric of one cell: never a bare number. `n` counts images, `prompts` the independent units."""
+
+    cell_id: str
+    definition: Definition
+    value: Interval
+    n: int
+    prompts: int
+
+
+class Uncertainty(Frozen):
+    """A confidence distribution: `quantiles[i]` is the upper bound of the loss at one-sided level `levels[i]`.
+
+    Any bound at any level, and the p-value at any margin, can be read from it without the images.
+    """
+
+    levels: tuple[float, ...]
+    quantiles: tuple[float, ...]
+
+
+class Delta(Frozen):
+    """One cell's change of one metric against the baseline.
+
+    `literal` is the relative change of the raw score (sign: positive is worse), `loss` the calibrated loss
+    (0: a rerun of the baseline, 1: destroyed). Either may be absent with a reason.
+    """
+
+    cell_id: str
+    metric: str
+    definition: Definition
+    baseline: float
+    candidate: float
+    literal: Interval | Absent
+    literal_uncertainty: Uncertainty | Absent
+    loss: Interval | Absent
+    loss_uncertainty: Uncertainty | Absent
+    calibration: dict[str, float]
+    """The anchors of the loss: chance, floor, other seed … in the metric's own units."""
+    n: int
+    prompts: int
+    gates: bool
+    why_not: str = ""
+    """Why this metric does not gate this cell, such as: the cell changes the denoising trajectory."""
+
+
+class WorstImage(Frozen):
+    """One of the images that moved most from the baseline's, by the metric that ranked them."""
+
+    prompt_id: str
+    seed: int
+    metric: str
+    value: float
+
+
+class Tail(Frozen):
+    """What a mean can hide: the worst decile and the broken images, with a Clopper–Pearson bound on their share."""
+
+    cell_id: str
+    broken: int
+    n: int
+    broken_share_high: float
+    worst_decile: dict[str, float]
+    worst: tuple[WorstImage, ...]
+
+
+class Control(Frozen):
+    """A deliberately damaged baseline: a metric that cannot tell it from the baseline is blind at this n."""
+
+    control: str
+    metric: str
+    loss: Interval
+    detected: bool
+
+
+class Evaluation(Frozen):
+    """All that evaluation found: stored as deltas.json."""
+
+    run_id: str
+    scores: tuple[Score, ...]
+    deltas: tuple[Delta, ...]
+    controls: tuple[Control, ...]
+    tails: tuple[Tail, ...]
+    blind: tuple[str, ...]
+    """Metrics that no control could move at this n: their pass does not count."""
+    missing: dict[str, str]
+    """Metric → why it could not be computed at all, such as: weights not found."""
+    seconds: float
+    """Wall time of the evaluation, for the report's ledger."""

@@ -1,0 +1,42 @@
+"""Units and how people read them; a value that could not be measured is Absent, with its reason."""
+
+from harness.core.base import Frozen
+
+
+class Absent(Frozen):
+    """A figure that could not be measured, and why: never NaN, never zero."""
+
+    absent: str
+
+    def __str__(self) -> str:
+        return f"absent: {self.absent}"
+
+
+def format_seconds(seconds: float) -> str:
+    """Return seconds the way a person writes them: `850 µs`, `12.3 ms`, `4.56 s`, `3 min 20 s`, `2 h 5 min`."""
+    if seconds < 1e-3:
+        return f"{seconds * 1e6:.0f} µs"
+    if seconds < 1:
+        return f"{seconds * 1e3:.3g} ms"
+    if seconds < 99.5:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"
+
+
+def format_bytes(count: float) -> str:
+    """Return bytes in binary units with three digits: `512 B`, `1.91 MiB`, `80 GiB`."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1024
+    return f"{count:.3g} TiB"
+
+
+def format_percent(share: float, digits: int = 1) -> str:
+    """Return a share as a percentage, with a true minus sign: `0.0123` is `1.2 %`."""
+    text = f"{share * 100:.{digits}f}".replace("-", "−")
+    return f"{text} %"

@@ -1,0 +1,49 @@
+"""Results on disk: where everything lies, written atomically, read with clear errors."""
+
+from harness.store.layout import RunFolder, features_cache_dir, report_folder
+from harness.store.lock import lock_run
+from harness.store.read import (
+    find_completed,
+    find_run,
+    image_path,
+    read_evaluation,
+    read_image_scores,
+    read_judgement,
+    read_outcomes,
+    read_plan,
+    read_times,
+    resolve_run,
+)
+from harness.store.write import (
+    append_time,
+    begin_cell,
+    create_run,
+    write_evaluation,
+    write_image_scores,
+    write_judgement,
+    write_outcome,
+)
+
+__all__ = [
+    "RunFolder",
+    "append_time",
+    "begin_cell",
+    "create_run",
+    "features_cache_dir",
+    "find_completed",
+    "find_run",
+    "image_path",
+    "lock_run",
+    "read_evaluation",
+    "read_image_scores",
+    "read_judgement",
+    "read_outcomes",
+    "read_plan",
+    "read_times",
+    "report_folder",
+    "resolve_run",
+    "write_evaluation",
+    "write_image_scores",
+    "write_judgement",
+    "write_outcome",
+]

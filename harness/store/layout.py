@@ -1,0 +1,83 @@
+"""Where everything lies: the only file that knows a file name in results/."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+SCHEMA_VERSION = 1
+"""Version of the results format; a folder with a newer one is refused."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The paths inside one run's folder."""
+
+    path: Path
+
+    @property
+    def run_json(self) -> Path:
+        return self.path / "run.json"
+
+    @property
+    def matrix_toml(self) -> Path:
+        return self.path / "matrix.toml"
+
+    @property
+    def cells(self) -> Path:
+        return self.path / "cells"
+
+    @property
+    def deltas(self) -> Path:
+        return self.path / "deltas.json"
+
+    @property
+    def verdicts(self) -> Path:
+        return self.path / "verdicts.json"
+
+    @property
+    def times(self) -> Path:
+        return self.path / "times.jsonl"
+
+    @property
+    def lock(self) -> Path:
+        return self.path / ".lock"
+
+    def cell(self, cell_id: str) -> Path:
+        return self.cells / cell_id
+
+    def outcome(self, cell_id: str) -> Path:
+        return self.cell(cell_id) / "outcome.json"
+
+    def images(self, cell_id: str) -> Path:
+        return self.cell(cell_id) / "images"
+
+    def worker_log(self, cell_id: str) -> Path:
+        return self.cell(cell_id) / "worker.log"
+
+    def trace(self, cell_id: str) -> Path:
+        return self.cell(cell_id) / "trace.json.gz"
+
+    def scores(self, metric: str) -> Path:
+        return self.path / "scores" / f"{metric.replace(':', '_')}.jsonl"
+
+
+def image_name(prompt_id: str, seed: int) -> str:
+    """Return the file name of one image."""
+    return f"{prompt_id}_{seed}.png"
+
+
+def report_folder(run: Path) -> Path:
+    """Return where the report of a run goes: reports/<same name>, beside results/."""
+    root = run.parent.parent if run.parent.name == "results" else run.parent
+    return root / "reports" / run.name
+
+
+def features_cache_dir() -> Path:
+    """Return the folder of cached image features, shared by all runs of this user."""
+    return Path(platformdirs.user_cache_dir("harness")) / "features"
+
+
+def compile_cache_dir() -> Path:
+    """Return the folder where compilers keep what they built, shared by all runs of this user."""
+    return Path(platformdirs.user_cache_dir("harness")) / "compile"

@@ -1,0 +1,111 @@
+"""Write results: every file appears whole or not at all."""
+
+import errno
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import BaseModel, TypeAdapter
+
+from harness.core.errors import MachineError
+from harness.core.outcome import Outcome
+from harness.core.plan import Plan
+from harness.core.quality import Definition, Evaluation
+from harness.core.verdict import Judgement
+from harness.store.layout import SCHEMA_VERSION, RunFolder
+
+_OUTCOME: TypeAdapter[Outcome] = TypeAdapter(Outcome)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write `data` to a file that appears whole or not at all, even if the process or machine dies.
+
+    Raises MachineError when the disk is full or the folder cannot be written; what was there before stays.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise writing_failed(path, error) from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        Path(temporary).unlink(missing_ok=True)
+        raise writing_failed(path, error) from error
+
+
+def writing_failed(path: Path, error: OSError) -> MachineError:
+    """Return the error a person can act on for a write that failed."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        fix = "Free some space, then run the same command again: cells already measured are kept."
+        return MachineError("the disk is full", str(path), fix)
+    if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+        fix = "Make the folder writable, or choose another with --results."
+        return MachineError("no permission to write here", str(path), fix)
+    return MachineError(f"cannot write: {error.strerror}", str(path), "Check the folder and its disk.")
+
+
+def _json(record: BaseModel) -> bytes:
+    return record.model_dump_json(indent=1).encode()
+
+
+def create_run(root: Path, plan: Plan, matrix_text: str) -> Path:
+    """Create the folder of a new run and return it; raises MachineError if it cannot be written."""
+    folder = RunFolder(root / plan.run_id)
+    document = {"schema_version": SCHEMA_VERSION, "plan": plan.model_dump(mode="json")}
+    write_atomically(folder.matrix_toml, matrix_text.encode())
+    write_atomically(folder.run_json, json.dumps(document, indent=1).encode())
+    return folder.path
+
+
+def begin_cell(run: Path, cell_id: str) -> Path:
+    """Return a cell's folder, emptied of what an interrupted run left behind."""
+    folder = RunFolder(run).cell(cell_id)
+    try:
+        if folder.exists():
+            shutil.rmtree(folder)
+        RunFolder(run).images(cell_id).mkdir(parents=True)
+    except OSError as error:
+        raise writing_failed(folder, error) from error
+    return folder
+
+
+def write_outcome(run: Path, cell_id: str, outcome: Outcome) -> None:
+    """Write a cell's outcome, the last file of the cell: present means done."""
+    write_atomically(RunFolder(run).outcome(cell_id), _OUTCOME.dump_json(outcome, indent=1))
+
+
+def write_evaluation(run: Path, evaluation: Evaluation) -> None:
+    """Write all deltas, controls and tails of a run."""
+    write_atomically(RunFolder(run).deltas, _json(evaluation))
+
+
+def write_judgement(run: Path, judgement: Judgement) -> None:
+    """Write the verdicts of a run."""
+    write_atomically(RunFolder(run).verdicts, _json(judgement))
+
+
+def write_image_scores(
+    run: Path, metric: str, definition: Definition, rows: Iterable[tuple[str, str, int, float]]
+) -> None:
+    """Write one metric's value per image, rows of (cell id, prompt id, seed, value), after its definition."""
+    lines = [json.dumps({"definition": definition.model_dump(mode="json")})]
+    lines += [json.dumps({"cell": cell, "prompt": prompt, "seed": seed, "value": value})
+              for cell, prompt, seed, value in rows]  # fmt: skip
+    write_atomically(RunFolder(run).scores(metric), ("\n".join(lines) + "\n").encode())
+
+
+def append_time(run: Path, stage: str, wall_s: float) -> None:
+    """Add the wall time of one stage to the run's ledger of times."""
+    try:
+        with RunFolder(run).times.open("a") as file:
+            file.write(json.dumps({"stage": stage, "wall_s": round(wall_s, 4)}) + "\n")
+    except OSError as error:
+        raise writing_failed(RunFolder(run).times, error) from error
