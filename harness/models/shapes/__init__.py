@@ -1,0 +1,7 @@
+"""The bundled text-to-image pipeline of coloured shapes: where its files are and how it is best called."""
+
+from pathlib import Path
+
+PIPELINE = Path(__file__).with_name("weights") / "pipeline"
+LCM_LORA = Path(__file__).with_name("weights") / "lcm_lora"
+GUIDANCE = 3.0

@@ -1,0 +1,48 @@
+"""Stage 4: the dual encoder of clip:bundled, from its own initialisation."""
+
+from __future__ import annotations
+
+import torch
+from open_clip import CLIP
+from torch import nn
+from torch.nn import functional as F
+
+from harness.metrics.bundled import clip
+from harness.metrics.bundled.attributes import CLASSES
+from harness.training import data
+from harness.training.attributes import disturb, loss_of
+from harness.training.schedule import Budget
+
+STEPS, MINUTES, BATCH, POOL = 4000, 8.0, 128, 40000
+
+
+def train(seed: int, device: str, steps: int = STEPS, minutes: float = MINUTES) -> CLIP:
+    """Train both encoders: contrastive loss, helped by attribute heads that are thrown away."""
+    torch.manual_seed(seed)
+    pictures, labels, captions = data.examples(seed, POOL)
+    ids = clip.tokenize(captions)
+    net = clip.build().to(device).train()
+    sides = ("image", "text")
+    heads = nn.ModuleDict({s: nn.ModuleDict({k: nn.Linear(clip.WIDTH, n) for k, n in CLASSES.items()}) for s in sides})
+    heads.to(device)
+    optimiser = torch.optim.AdamW([*net.parameters(), *heads.parameters()], lr=1e-3, weight_decay=1e-2)
+    budget = Budget("clip", steps, minutes)
+    target = torch.arange(BATCH, device=device)
+    for step in budget.run(optimiser):
+        pick = torch.randint(POOL, (BATCH,))
+        images = disturb((data.to_tensor(pictures[pick.numpy()]) / 2 + 0.5).to(device)) * 2 - 1
+        with torch.autocast(torch.device(device).type, torch.bfloat16):
+            raw = {"image": net.encode_image(images), "text": net.encode_text(ids[pick].to(device))}
+        unit = {side: F.normalize(value.float(), dim=-1) for side, value in raw.items()}
+        scores = net.logit_scale.exp().clamp(max=100) * unit["image"] @ unit["text"].T
+        loss = (F.cross_entropy(scores, target) + F.cross_entropy(scores.T, target)) / 2
+        truth = labels[pick].to(device)
+        for side, value in raw.items():
+            loss = loss + loss_of({k: head(value.float()) for k, head in heads[side].items()}, truth)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimiser.step()
+        if step % 100 == 0:
+            print(f"clip {step} {budget.seconds:.0f}s loss {loss.item():.4f}", flush=True)
+    return net.eval()

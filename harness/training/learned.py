@@ -1,0 +1,110 @@
+"""What the bundled model learned: the table of attribute accuracies and the grid of pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import StableDiffusionXLPipeline
+from PIL import Image
+
+from harness.metrics.bundled import attributes
+from harness.models import shapes
+from harness.models.shapes import world
+from harness.training import data, pipeline
+
+COLUMNS: tuple[str, ...] = ("shape", "colour", "size", "background", "relation", "all")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way of sampling: its name, steps, guidance scale and whether the LCM-LoRA is on."""
+
+    name: str
+    steps: int
+    guidance: float
+    lcm: bool = False
+
+
+def rows() -> list[Row]:
+    """The ways of sampling that the table compares."""
+    full = shapes.GUIDANCE
+    plain = [Row(f"{steps} steps", steps, full) for steps in (50, 8, 4)]
+    return [*plain, Row("LCM-LoRA 4 steps", 4, 1.0, lcm=True)]
+
+
+def captions(count: int = 512, seed: int = 7) -> list[str]:
+    """Different held-out captions in a fixed random order."""
+    one, two = world.scenes("held-out")
+    every = [scene.caption for scene in (*one, *two)]
+    order = np.random.default_rng(seed).permutation(len(every))
+    singles = max(1, count // 32)  # there are few captions of one thing, so they would hardly be drawn
+    picked = [scene.caption for scene in one[:singles]]
+    picked += [every[i] for i in order if every[i] not in picked]
+    return picked[:count]
+
+
+def read(pictures: np.ndarray, net: attributes.AttributeNet) -> np.ndarray:
+    """Labels the attribute net finds in pictures, int64 (count, 8)."""
+    parts = [data.to_tensor(pictures[i : i + 256]) / 2 + 0.5 for i in range(0, len(pictures), 256)]
+    return torch.cat([net.predict(part) for part in parts]).numpy()
+
+
+def score(told: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """Share of right attributes, things matched in whichever order fits; relation over captions of two things."""
+    right: dict[str, list[bool]] = {name: [] for name in COLUMNS}
+    for found, wanted in zip(told, truth, strict=True):
+        pair = wanted[0] != 0
+        things = (found[2:5] == wanted[2:5], found[5:8] == wanted[5:8])
+        swapped = (found[5:8] == wanted[2:5], found[2:5] == wanted[5:8])
+        kept = sum(map(np.sum, things)) >= sum(map(np.sum, swapped)) or not pair
+        best = (things if kept else swapped)[: 1 + pair]
+        for i, name in enumerate(("shape", "colour", "size")):
+            right[name] += [bool(thing[i]) for thing in best]
+        right["background"].append(bool(found[1] == wanted[1]))
+        if pair:
+            right["relation"].append(bool(found[0] == wanted[0] and kept))
+        right["all"].append(bool((found == wanted).all()))
+    return {name: float(np.mean(values)) if values else float("nan") for name, values in right.items()}
+
+
+def measure(pipe: StableDiffusionXLPipeline, row: Row, texts: list[str], net: attributes.AttributeNet,
+            pixels: int = 64) -> tuple[dict[str, float], np.ndarray]:  # fmt: skip
+    """Scores and pictures of one way of sampling."""
+    pictures = pipeline.sample(pipe, texts, row.steps, row.guidance, pixels)
+    truth = np.array([world.parse(text).labels for text in texts])
+    return score(read(pictures, net), truth), pictures
+
+
+def table(scores: dict[str, dict[str, float]]) -> str:
+    """The scores as a Markdown table, in percent."""
+    lines = ["| sampling | " + " | ".join(COLUMNS) + " |", "|---|" + "---:|" * len(COLUMNS)]
+    for name, values in scores.items():
+        lines.append(f"| {name} | " + " | ".join(f"{100 * values[c]:.1f}" for c in COLUMNS) + " |")
+    return "\n".join(lines)
+
+
+def grid(pictures: list[np.ndarray], path: Path, columns: int = 8, zoom: int = 2) -> None:
+    """Write pictures as a PNG, one row of the grid per way of sampling."""
+    lines = [np.concatenate(list(np.pad(p[:columns], ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=255)), 1)
+             for p in pictures]  # fmt: skip
+    whole = Image.fromarray(np.concatenate(lines))
+    whole.resize((whole.width * zoom, whole.height * zoom), Image.Resampling.NEAREST).save(path, optimize=True)
+
+
+def report(count: int = 512, device: str = "cpu", picture: Path | None = None) -> str:
+    """Sample every way on held-out captions, write the grid and return the table."""
+    net, texts = attributes.load(), captions(count)
+    scores, shown = {}, []
+    real, labels, _ = data.examples(99, 2000, "held-out")
+    scores["real renders (the net itself)"] = score(read(real, net), labels.numpy())
+    for row in rows():
+        pipe = pipeline.load(shapes.PIPELINE, device, shapes.LCM_LORA if row.lcm else None)
+        scores[row.name], pictures = measure(pipe, row, texts, net)
+        shown.append(pictures[12:])
+        print(row.name, scores[row.name], flush=True)
+    if picture is not None:
+        grid([shown[0], shown[2], shown[3]], picture)
+    return table(scores)

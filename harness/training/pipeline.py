@@ -1,0 +1,56 @@
+"""The trained parts put together as a diffusers pipeline, and samples drawn from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, LCMScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
+from transformers import CLIPTextModelWithProjection, CLIPTokenizer
+
+from harness.training.unet import scheduler
+
+
+def assemble(vae: AutoencoderKL, text: CLIPTextModelWithProjection, tokenizer: CLIPTokenizer,
+             unet: UNet2DConditionModel) -> StableDiffusionXLPipeline:  # fmt: skip
+    """An SDXL pipeline with the second text encoder alone, as SDXL's refiner has."""
+    pipe = StableDiffusionXLPipeline(
+        vae=vae, text_encoder=None, tokenizer=None, text_encoder_2=text, tokenizer_2=tokenizer,
+        unet=unet, scheduler=scheduler(), force_zeros_for_empty_prompt=True, add_watermarker=False,
+    )  # fmt: skip
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def save(pipe: StableDiffusionXLPipeline, folder: Path) -> None:
+    """Write a pipeline as float16 safetensors, and leave it in float32."""
+    pipe.to(torch.float16).save_pretrained(folder, safe_serialization=True)
+    pipe.to(torch.float32)
+
+
+def load(folder: Path, device: str = "cpu", lora: Path | None = None) -> StableDiffusionXLPipeline:
+    """A saved pipeline in float32; with a LoRA folder it samples as LCM."""
+    pipe = StableDiffusionXLPipeline.from_pretrained(folder, torch_dtype=torch.float32, add_watermarker=False)
+    if lora is not None:
+        pipe.load_lora_weights(lora)
+        pipe.fuse_lora()
+        pipe.scheduler = LCMScheduler.from_config(pipe.scheduler.config)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe.to(device)
+
+
+def sample(pipe: StableDiffusionXLPipeline, captions: list[str], steps: int, guidance: float, pixels: int = 64,
+           seed: int = 0, batch: int = 64) -> np.ndarray:  # fmt: skip
+    """Pictures of captions, uint8 (count, pixels, pixels, 3); caption i starts from noise of seed + i."""
+    done = []
+    for i in range(0, len(captions), batch):
+        part = captions[i : i + batch]
+        noise = [torch.Generator().manual_seed(seed + i + j) for j in range(len(part))]
+        with torch.no_grad():
+            images = pipe(
+                part, num_inference_steps=steps, guidance_scale=guidance, height=pixels, width=pixels,
+                generator=noise, output_type="np",
+            ).images  # fmt: skip
+        done.append((images * 255).round().astype(np.uint8))
+    return np.concatenate(done)

@@ -1,0 +1,49 @@
+"""How far a stage has come and what its learning rate is, bounded by steps and by minutes."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+from tqdm import tqdm
+
+
+@dataclass
+class Budget:
+    """A stage ends after so many steps or minutes, whichever comes first; progress runs from 0 to 1."""
+
+    name: str
+    steps: int
+    minutes: float
+    warm_up: int = 100
+    done: int = 0
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time since the stage began."""
+        return time.monotonic() - self.started
+
+    @property
+    def progress(self) -> float:
+        """Share of the budget that is used, the larger of steps and time."""
+        return min(1.0, max(self.done / self.steps, self.seconds / (60 * self.minutes)))
+
+    @property
+    def rate(self) -> float:
+        """Factor on the peak learning rate: linear warm-up, then cosine to zero."""
+        return min(1.0, (self.done + 1) / self.warm_up) * 0.5 * (1 + math.cos(math.pi * self.progress))
+
+    def run(self, optimiser: torch.optim.Optimizer) -> Iterator[int]:
+        """Yield step numbers until the budget is used, setting the learning rate before each."""
+        peaks = [group["lr"] for group in optimiser.param_groups]
+        with tqdm(total=100.0, desc=self.name, unit="%", mininterval=10, bar_format="{l_bar}{bar}{r_bar}") as bar:
+            while self.progress < 1:
+                for group, peak in zip(optimiser.param_groups, peaks, strict=True):
+                    group["lr"] = peak * self.rate
+                yield self.done
+                self.done += 1
+                bar.update(round(100 * self.progress, 2) - bar.n)

@@ -1,0 +1,119 @@
+"""Stage 5: the UNet, v-prediction with zero terminal SNR on precomputed latents."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import torch
+from diffusers import DDIMScheduler, UNet2DConditionModel
+from torch import Tensor, nn
+
+from harness.training.latents import Captions, Pool
+from harness.training.schedule import Budget
+
+STEPS, MINUTES, BATCH = 60000, 65.0, 128
+EMPTY, ZEROS = -2, -1  # rows of the empty caption and of zeros in Captions
+LARGE_FROM, LARGE_SHARE = 0.66, 0.25  # after this progress, this share of the batches has 128 px
+DECAY = 0.9995
+
+
+def build() -> UNet2DConditionModel:
+    """The untrained UNet, conditioned as SDXL's is."""
+    return UNet2DConditionModel(
+        sample_size=8,
+        in_channels=8,
+        out_channels=8,
+        block_out_channels=(128, 192),
+        layers_per_block=1,
+        down_block_types=("CrossAttnDownBlock2D",) * 2,
+        up_block_types=("CrossAttnUpBlock2D",) * 2,
+        cross_attention_dim=128,
+        attention_head_dim=4,  # diffusers' name for the number of heads
+        transformer_layers_per_block=1,
+        use_linear_projection=True,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=32,
+        projection_class_embeddings_input_dim=128 + 6 * 32,
+        norm_num_groups=16,
+    )
+
+
+def scheduler() -> DDIMScheduler:
+    """The noise schedule of training, and the pipeline's default sampler."""
+    return DDIMScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", prediction_type="v_prediction",
+        rescale_betas_zero_snr=True, timestep_spacing="trailing", clip_sample=False, set_alpha_to_one=True,
+    )  # fmt: skip
+
+
+def time_ids(pixels: int, count: int, device: torch.device | str) -> Tensor:
+    """SDXL's size conditioning (original, crop, target), float (count, 6)."""
+    return torch.tensor([[pixels, pixels, 0, 0, pixels, pixels]], device=device).float().repeat(count, 1)
+
+
+def draw_times(count: int, device: torch.device | str) -> Tensor:
+    """Half of the times uniform, half in the noisiest 40 %."""
+    times = torch.randint(0, 1000, (count,), device=device)
+    times[: count // 2] = torch.randint(600, 1000, (count // 2,), device=device)
+    return times
+
+
+class Average:
+    """Exponential moving average of a module's weights."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = copy.deepcopy(module).requires_grad_(False).eval()
+        self.steps = 0
+
+    @torch.no_grad()
+    def update(self, module: nn.Module) -> None:
+        """Move towards the module's weights."""
+        self.steps += 1
+        share = 1 - min(DECAY, (1 + self.steps) / (20 + self.steps))
+        torch._foreach_lerp_(list(self.module.parameters()), list(module.parameters()), share)
+
+
+def batch_of(pool: Pool, captions: Captions, size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Latents, hidden states and pooled embeddings of random examples, a tenth without caption."""
+    pick = torch.randint(len(pool.rows), (size,), device=pool.rows.device)
+    rows = pool.rows[pick]
+    chance = torch.rand(size, device=rows.device)
+    rows = torch.where(chance < 0.10, len(captions.pooled) + torch.where(chance < 0.02, EMPTY, ZEROS), rows)
+    return pool.latents[pick].float(), captions.hidden[rows].float(), captions.pooled[rows].float()
+
+
+def train(seed: int, device: str, pools: tuple[Pool, Pool], captions: Captions, steps: int = STEPS,
+          minutes: float = MINUTES, start: UNet2DConditionModel | None = None, rate: float = 1e-3,
+          save: Callable[[UNet2DConditionModel], None] | None = None) -> UNet2DConditionModel:  # fmt: skip
+    """Train the UNet on both picture sizes and return its moving average."""
+    torch.manual_seed(seed)
+    unet = (start or build()).to(device).train()
+    average, noise_schedule = Average(unet), scheduler()
+    signal = noise_schedule.alphas_cumprod.to(device)
+    optimiser = torch.optim.AdamW(unet.parameters(), lr=rate, betas=(0.9, 0.99), weight_decay=1e-2, fused=True)
+    budget = Budget("unet", steps, minutes, warm_up=300)
+    mean, saved = 1.0, 0.0
+    for step in budget.run(optimiser):
+        large = budget.progress > LARGE_FROM and step % round(1 / LARGE_SHARE) == 0
+        pool = pools[1] if large else pools[0]
+        clean, hidden, pooled = batch_of(pool, captions, BATCH // 4 if large else BATCH)
+        times, noise = draw_times(len(clean), device), torch.randn_like(clean)
+        a = signal[times].view(-1, 1, 1, 1)
+        added = {"text_embeds": pooled, "time_ids": time_ids(pool.pixels, len(clean), device)}
+        with torch.autocast(torch.device(device).type, torch.bfloat16):
+            noisy = a.sqrt() * clean + (1 - a).sqrt() * noise
+            out = unet(noisy, times, hidden, added_cond_kwargs=added).sample
+        loss = (out.float() - (a.sqrt() * noise - (1 - a).sqrt() * clean)).pow(2).mean()
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
+        optimiser.step()
+        average.update(unet)
+        mean = loss.item() if step == 0 else 0.99 * mean + 0.01 * loss.item()
+        if step % 100 == 0:
+            print(f"unet {step} {budget.seconds:.0f}s loss {mean:.4f}", flush=True)
+        if save and budget.seconds - saved > 120:
+            saved = budget.seconds
+            save(average.module)
+    return average.module
