@@ -22,13 +22,17 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 @cache
-def list_names(package: str) -> tuple[str, ...]:
-    """Return the names a plug-in folder offers (`fp8_quanto.py` is `fp8-quanto`), importing none of them."""
+def list_names(package: str, folders: bool = False) -> tuple[str, ...]:
+    """Return the names of a folder's plug-ins (`fp8_quanto.py` is `fp8-quanto`), importing none of them.
+
+    Plug-ins are its files, or its sub-folders where `folders` says so; names with a leading underscore are none.
+    """
     spec = importlib.util.find_spec(package)
     if spec is None or spec.submodule_search_locations is None:
         raise UsageError(f"{package} is not a folder of plug-ins")
     found = pkgutil.iter_modules(spec.submodule_search_locations)
-    return tuple(sorted(module.name.replace("_", "-") for module in found if not module.name.startswith("_")))
+    names = (module.name for module in found if module.ispkg == folders and not module.name.startswith("_"))
+    return tuple(sorted(name.replace("_", "-") for name in names))
 
 
 def resolve(package: str, name: str, base: type[T]) -> type[T]:

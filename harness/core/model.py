@@ -1,8 +1,7 @@
 """What the harness needs of a text-to-image model, whatever it is made of."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, Protocol
 
 from harness.core.base import Frozen
 
@@ -19,6 +18,8 @@ class ModelInfo(Frozen):
     digest: str
     tags: frozenset[str] = frozenset()
     quality_applies: bool = True
+    image_step_s: float = 0.01
+    """Rough seconds of one denoiser pass per image, for the plan's estimate before anything was measured."""
 
 
 class Call(Frozen):
@@ -32,13 +33,6 @@ class Call(Frozen):
     height: int
 
 
-class StageTime(NamedTuple):
-    """The time one call of a model's part took: `stage` is text_encoder, denoiser or vae."""
-
-    stage: str
-    seconds: float
-
-
 class TextToImage(Protocol):
     """A loaded model. `pipeline` is the object that axis values work on (a diffusers pipeline)."""
 
@@ -49,16 +43,13 @@ class TextToImage(Protocol):
         """Return float32 images in [0, 1] of shape (n, height, width, 3); non-finite values are kept."""
 
     def parts(self) -> dict[str, Any]:
-        """Return the modules by role: text_encoder…, denoiser, vae."""
+        """Return what is called for each stage, by role: text_encoder…, denoiser, vae.
+
+        Each part offers torch's `register_forward_pre_hook` and `register_forward_hook`.
+        """
 
     def weights_bytes(self) -> dict[str, int]:
         """Return the bytes of each part's weights."""
-
-    def start_stage_clock(self) -> None:
-        """Begin to record the time of each part's calls."""
-
-    def stop_stage_clock(self) -> Sequence[StageTime]:
-        """Return the recorded stage times, in order, and stop recording."""
 
 
 class ModelSource(Frozen):

@@ -1,0 +1,5 @@
+"""How many images one timed call makes."""
+
+from harness.core.axis import Axis
+
+AXIS = Axis(name="batch", summary="images per timed call", order=90, default="1", open_value="images")

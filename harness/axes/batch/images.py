@@ -1,0 +1,32 @@
+"""A number of images per call."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from harness.core.axis import AxisValue
+
+
+class Images(AxisValue):
+    """Time calls of this many images: latency grows, throughput should grow more."""
+
+    summary: ClassVar[str] = "any whole number from 1"
+    affects: ClassVar = "call"
+
+    images: Annotated[int, Field(ge=1, le=1024)] = 1
+
+    @classmethod
+    def parse(cls, name: str) -> "Images":
+        try:
+            return cls(images=int(name))
+        except ValueError as error:
+            raise ValueError("batch is a whole number from 1 to 1024") from error
+
+    def __str__(self) -> str:
+        return str(self.images)
+
+    def label(self, name: str) -> str:
+        return f"batch-{self.images}"
+
+    def call_options(self) -> dict[str, int]:
+        return {"batch": self.images}

@@ -1,0 +1,5 @@
+"""What turns the model into machine code."""
+
+from harness.core.axis import Axis
+
+AXIS = Axis(name="compiler", summary="how the denoiser is executed", order=60, apply_order=90, default="eager")

@@ -1,0 +1,9 @@
+"""The model as it is."""
+
+from typing import ClassVar
+
+from harness.core.axis import AxisValue
+
+
+class Undistilled(AxisValue):
+    summary: ClassVar[str] = "the model as it is"

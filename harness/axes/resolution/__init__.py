@@ -1,0 +1,5 @@
+"""How large the generated image is."""
+
+from harness.core.axis import Axis
+
+AXIS = Axis(name="resolution", summary="width x height in pixels", order=80, open_value="pixels")

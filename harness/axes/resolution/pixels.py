@@ -1,0 +1,38 @@
+"""A fixed image size."""
+
+import re
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from harness.core.axis import AxisValue
+
+Side = Annotated[int, Field(ge=8, le=16384)]
+
+
+class Pixels(AxisValue):
+    """Generate at this size; other sizes than the baseline's start from other noise."""
+
+    summary: ClassVar[str] = "WIDTHxHEIGHT, such as 1024x1024"
+    affects: ClassVar = "call"
+    trajectory: ClassVar = "changed"
+
+    width: Side = 512
+    height: Side = 512
+
+    @classmethod
+    def parse(cls, name: str) -> "Pixels":
+        match = re.fullmatch(r"(\d+)(?:[xX×](\d+))?", name)
+        if match is None:
+            raise ValueError("a resolution is written WIDTHxHEIGHT, such as 1024x1024")
+        width = int(match[1])
+        return cls(width=width, height=int(match[2] or width))
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
+    def label(self, name: str) -> str:
+        return f"{self.width}x{self.height}"
+
+    def call_options(self) -> dict[str, int]:
+        return {"width": self.width, "height": self.height}

@@ -1,0 +1,5 @@
+"""Which solver walks from noise to image."""
+
+from harness.core.axis import Axis
+
+AXIS = Axis(name="scheduler", summary="the solver", order=30, apply_order=20, default="default")

@@ -1,0 +1,129 @@
+"""Run each cell in a process of its own, forked from a server that has torch and diffusers loaded but no CUDA.
+
+Starting costs a fraction of a second instead of the seconds that importing them takes.
+"""
+
+import faulthandler
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+import types
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+from harness.core.outcome import Completed, Failed
+from harness.execution.failures import describe_death, describe_exception, describe_timeout
+from harness.execution.task import Step, Task
+from harness.execution.worker import Ledger, measure_cell
+
+LOG_NAME = "worker.log"
+
+
+class ProcessLauncher:
+    """Runs each task in a forked process; survives its crash, its hanging and its memory hunger."""
+
+    def __init__(self, with_torch: bool = True) -> None:
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads starve each other on few cores
+        self._context = multiprocessing.get_context("forkserver")
+        modules = ["harness.execution.worker"] + (["harness.execution.preload"] if with_torch else [])
+        self._context.set_forkserver_preload(modules)
+
+    def launch(self, task: Task, tell: Callable[[Step], None]) -> Completed | Failed:
+        receiver, sender = self._context.Pipe(duplex=False)
+        process = self._context.Process(target=_work, args=(task.model_dump_json(), sender, time.time()), daemon=True)
+        with _nameless_main():
+            process.start()
+        sender.close()
+        try:
+            return _follow(process, receiver, task, tell)
+        finally:
+            if process.is_alive():
+                process.kill()
+            process.join()
+            receiver.close()
+
+    def close(self) -> None:
+        """Nothing is held: the server ends with this process."""
+
+
+def _follow(
+    process: ForkServerProcess, receiver: Connection, task: Task, tell: Callable[[Step], None]
+) -> Completed | Failed:
+    """Wait for the result, telling progress; a deadline and a silent death become outcomes."""
+    deadline = time.monotonic() + task.measure.timeout_s
+    step = Step("start")
+    log = task.folder / LOG_NAME
+    while True:
+        wait([receiver, process.sentinel], timeout=max(0.0, min(1.0, deadline - time.monotonic())))
+        while receiver.poll():
+            try:
+                message = receiver.recv()
+            except EOFError:
+                process.join()
+                return describe_death(process.exitcode, step.phase, _tail(log))
+            if isinstance(message, Step):
+                step = message
+                tell(step)
+            else:
+                kind, text = message
+                return (Completed if kind == "completed" else Failed).model_validate_json(text)
+        if time.monotonic() >= deadline:
+            return describe_timeout(task.measure.timeout_s, step.phase, _tail(log))
+
+
+def _work(task_json: str, sender: Connection, asked_at: float) -> None:
+    """The worker's whole life: output goes to the cell's log, the result through the pipe."""
+    start_s = time.time() - asked_at
+    task = Task.model_validate_json(task_json)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
+    _die_with(os.getppid())
+    log = (task.folder / LOG_NAME).open("w", buffering=1)
+    os.dup2(log.fileno(), 1)
+    os.dup2(log.fileno(), 2)
+    sys.stdout = sys.stderr = log
+    faulthandler.enable(log)
+    ledger = Ledger(sender.send)
+    try:
+        outcome: Completed | Failed = measure_cell(task, ledger, start_s)
+    except BaseException as error:
+        traceback.print_exc()
+        outcome = describe_exception(error, ledger.phase, _tail(task.folder / LOG_NAME))
+    sender.send((outcome.status, outcome.model_dump_json()))
+    sender.close()
+    os._exit(0)  # no slow teardown of torch: the result is delivered
+
+
+def _die_with(parent: int) -> None:
+    """End this process when the server is gone, as after kill -9 of the harness: nobody would read the result."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def _nameless_main() -> Iterator[None]:
+    """Hide the main module, which multiprocessing would import again in every worker: it may be a user's script."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+def _tail(log: Path, characters: int = 4000) -> str:
+    try:
+        return log.read_text(errors="replace")[-characters:]
+    except OSError:
+        return ""

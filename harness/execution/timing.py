@@ -1,0 +1,68 @@
+"""Warm up and time whole-pipeline calls; keep every raw sample."""
+
+from collections.abc import Callable
+from typing import Any
+
+from harness.core.model import Call, TextToImage
+from harness.core.outcome import Repeat
+from harness.measure.clock import timed
+from harness.measure.gpu import energy_between, read_gpu
+from harness.measure.memory import read_peaks, reset_peaks
+from harness.measure.stages import PartCall, stage_clock
+
+
+def time_call(model: TextToImage, call: Call) -> float:
+    """Return the wall seconds of one call, its result thrown away."""
+    with timed(model.device) as watch:
+        model.generate(call)
+    return watch.seconds
+
+
+def take_repeats(model: TextToImage, call: Call, count: int, advance: Callable[[int], None]) -> tuple[Repeat, ...]:
+    """Return `count` timed calls with the time of each part and each denoiser call."""
+    repeats = []
+    for number in range(count):
+        repeats.append(_take_repeat(model, call))
+        advance(number + 1)
+    return tuple(repeats)
+
+
+def _take_repeat(model: TextToImage, call: Call) -> Repeat:
+    reset_peaks(model.device)
+    before = read_gpu(model.device)
+    with stage_clock(model.parts(), model.device) as clock, timed(model.device) as watch:
+        model.generate(call)
+    after = read_gpu(model.device)
+    peaks = read_peaks(model.device)
+    calls = clock.calls()
+    return Repeat(
+        latency_s=watch.seconds,
+        stages_s=_by_role(calls, watch.seconds),
+        steps_s=tuple(part.seconds for part in calls if part.role == "denoiser"),
+        peak_allocated_bytes=peaks.allocated_bytes,
+        peak_reserved_bytes=peaks.reserved_bytes,
+        device_used_bytes=peaks.device_used_bytes,
+        energy_j=energy_between(before, after),
+        clock_mhz=after.clock_mhz,
+        temperature_c=after.temperature_c,
+    )
+
+
+def _by_role(calls: list[PartCall], total_s: float) -> dict[str, float]:
+    """Seconds per role, and `other`: scheduler, tokenizer, post-processing and Python between the parts."""
+    sums: dict[str, float] = {}
+    for part in calls:
+        sums[part.role] = sums.get(part.role, 0.0) + part.seconds
+    return {**sums, "other": max(0.0, total_s - sum(sums.values()))}
+
+
+def count_denoiser_calls(repeats: tuple[Repeat, ...]) -> int:
+    """Return how often one call ran the denoiser: counted, since schedulers may do more or fewer than the steps."""
+    return len(repeats[-1].steps_s)
+
+
+def stage_call(task_prompts: Any, call: Call, batch: int, seed: int) -> Call:
+    """Return the call that is timed: the first prompts of the set, repeated up to the batch size."""
+    chosen = [task_prompts[place % len(task_prompts)] for place in range(batch)]
+    keys = tuple((prompt.id, seed + place // len(task_prompts)) for place, prompt in enumerate(chosen))
+    return call.model_copy(update={"prompts": tuple(prompt.text for prompt in chosen), "keys": keys})

@@ -1,0 +1,139 @@
+"""Measure one cell: load → apply → compile → warm up → repeats → images, every phase timed."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from harness.core.model import Call, TextToImage
+from harness.core.outcome import ColdStart, Completed, Image, Phase, Repeat, Warning_
+from harness.core.units import Absent
+from harness.execution.build import Recipe, apply_values, load_model, read_recipe
+from harness.execution.pictures import make_pictures
+from harness.execution.task import Step, Task
+from harness.execution.timing import count_denoiser_calls, stage_call, take_repeats, time_call
+from harness.measure.memory import read_peaks, reset_peaks
+
+Tell = Callable[[Step], None]
+
+
+class Ledger:
+    """Where a cell's wall time goes, and the phase it is in (for the outcome of a cell that fails)."""
+
+    def __init__(self, tell: Tell) -> None:
+        self.tell = tell
+        self.phase: Phase = "start"
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def phase_of(self, phase: Phase) -> Iterator[None]:
+        self.phase = phase
+        self.tell(Step(phase))
+        begin = time.perf_counter()
+        yield
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - begin
+
+    def advance(self, done: int, total: int) -> None:
+        self.tell(Step(self.phase, done, total))
+
+
+def measure_cell(task: Task, ledger: Ledger, start_s: float) -> Completed:
+    """Return the completed outcome of a task; raises whatever the model raises, with `ledger.phase` set.
+
+    `start_s` is what it took to start this process.
+    """
+    recipe = read_recipe(task.planned.cell)
+    ledger.seconds["start"] = start_s
+    _set_threads(task)
+    begin = time.perf_counter()
+    with ledger.phase_of("load"):
+        model = load_model(task, recipe)
+    with ledger.phase_of("apply"):
+        applied = apply_values(model, recipe)
+    call, batch = _plain_call(recipe), int(recipe.call_options["batch"])
+    timed_call = stage_call(task.prompts, call, batch, task.seeds[0])
+    if recipe.lazy:
+        with ledger.phase_of("compile"):
+            _compile(model, task, timed_call)
+    with ledger.phase_of("warmup"):
+        first_s = time_call(model, timed_call)
+        first_image_s = start_s + time.perf_counter() - begin
+        warmup_s = [first_s, *(time_call(model, timed_call) for _ in range(task.measure.warmup - 1))]
+    repeats: tuple[Repeat, ...] = ()
+    if task.planned.role in ("baseline", "candidate"):
+        with ledger.phase_of("repeats"):
+            count = task.measure.repeats
+            repeats = take_repeats(model, timed_call, count, lambda done: ledger.advance(done, count))
+    images, peak = _images(model, task, call, ledger)
+    traces = _trace(model, task, timed_call, ledger)
+    return Completed(
+        cold_start=ColdStart(
+            start_s=start_s,
+            load_s=ledger.seconds["load"],
+            apply_s=ledger.seconds["apply"],
+            compile_s=ledger.seconds.get("compile", 0.0),
+            first_image_s=first_image_s,
+        ),
+        warmup_s=tuple(warmup_s),
+        repeats=repeats,
+        batch=batch,
+        images=images,
+        denoiser_calls=count_denoiser_calls(repeats) if repeats else 0,
+        weights_bytes=model.weights_bytes(),
+        peak_memory_bytes=peak,
+        threads=task.measure.threads or task.cores,
+        phases_s=dict(ledger.seconds),
+        applied=applied,
+        warnings=_warnings(repeats),
+        traces=traces,
+    )
+
+
+def _images(model: TextToImage, task: Task, call: Call, ledger: Ledger) -> tuple[tuple[Image, ...], int | Absent]:
+    total = len(task.prompts) * len(task.seeds)
+    with ledger.phase_of("images"):
+        reset_peaks(model.device)
+        images = make_pictures(model, task, call, lambda done: ledger.advance(done, total))
+        peaks = read_peaks(model.device)
+    return images, peaks.resident_bytes if model.device == "cpu" else peaks.device_used_bytes
+
+
+def _plain_call(recipe: Recipe) -> Call:
+    options = {key: value for key, value in recipe.call_options.items() if key != "batch"}
+    return Call.model_validate({"prompts": (), "keys": (), **options})
+
+
+def _compile(model: TextToImage, task: Task, timed_call: Call) -> None:
+    """Make the first call at the timed shape, with one step: it pays for the compilation."""
+    time_call(model, timed_call.model_copy(update={"steps": 1}))
+
+
+def _set_threads(task: Task) -> None:
+    if task.model.source == "fake":
+        return
+    import torch
+
+    torch.set_num_threads(task.measure.threads or task.cores)
+
+
+def _trace(model: TextToImage, task: Task, call: Call, ledger: Ledger) -> tuple[str, ...]:
+    """Trace in a pass of its own, so that the profiler disturbs no figure."""
+    if not task.measure.trace or task.model.source == "fake":
+        return ()
+    from harness.measure.profiler import write_trace
+
+    with ledger.phase_of("trace"):
+        name = "trace.json.gz"
+        write_trace(lambda: model.generate(call.model_copy(update={"steps": min(call.steps, 2)})), task.folder / name)
+    return (name,)
+
+
+def _warnings(repeats: tuple[Repeat, ...]) -> tuple[Warning_, ...]:
+    latencies = sorted(repeat.latency_s for repeat in repeats)
+    if len(latencies) < 3:
+        return ()
+    middle = latencies[len(latencies) // 2]
+    spread = (latencies[-1] - latencies[0]) / middle if middle else 0.0
+    if spread <= 0.2:
+        return ()
+    message = f"repeats differ by {spread * 100:.0f} % of their median"
+    return (Warning_(kind="unstable", message=message, advice="Close other programs, or raise measure.repeats."),)

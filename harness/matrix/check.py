@@ -1,0 +1,90 @@
+"""Mistakes that types cannot see: unknown axes, values, options, metrics, prompt sets, models; emptiness."""
+
+from collections.abc import Callable
+
+from harness.axes import read_entry
+from harness.core.catalog import did_you_mean, list_names, resolve
+from harness.core.errors import UsageError
+from harness.core.matrix import Entry, Matrix
+from harness.core.model import ModelSource
+from harness.matrix.expand import expand
+from harness.metrics import check_metric
+from harness.prompts import check_prompt_set
+
+
+def find_problems(matrix: Matrix | None) -> list[str]:
+    """Return every mistake in a matrix whose types are right, each with its key."""
+    if matrix is None:
+        return []
+    problems = _axis_problems(matrix)
+    problems += _model_problems(matrix)
+    problems += _attempt("prompts.set", lambda: check_prompt_set(matrix.prompts.set))
+    for metric in matrix.quality.metrics:
+        problems += _attempt("quality.metrics", lambda metric=metric: check_metric(metric))  # type: ignore[misc]
+    for metric in matrix.gate.metrics:
+        if metric not in matrix.quality.metrics:
+            problems.append(f'gate.metrics: "{metric}" is not measured. {did_you_mean(metric, matrix.quality.metrics)}')
+    if not matrix.seeds:
+        problems.append("seeds: empty; at least one seed is needed, such as seeds = [0]")
+    if len(set(matrix.seeds)) != len(matrix.seeds):
+        problems.append("seeds: a seed stands there twice")
+    if not matrix.quality.metrics:
+        problems.append('quality.metrics: empty; name at least one, such as "clip:bundled"')
+    return problems
+
+
+def _axis_problems(matrix: Matrix) -> list[str]:
+    if not matrix.axes:
+        return ["axes: empty; name at least one axis, such as steps = [50, 20, 4]"]
+    problems: list[str] = []
+    for axis, entries in matrix.axes.items():
+        if not entries:
+            problems.append(f"axes.{axis}: empty; give at least one value")
+        seen: set[str] = set()
+        for entry in entries:
+            found = _attempt(f"axes.{axis}", lambda axis=axis, entry=entry: read_entry(axis, entry))  # type: ignore[misc]
+            problems += found
+            if not found:
+                word = str(read_entry(axis, entry))
+                problems += [f"axes.{axis}: {word} stands there twice"] if word in seen else []
+                seen.add(word)
+    for place, patterns in (("exclude", matrix.exclude), ("include", matrix.include)):
+        for number, pattern in enumerate(patterns):
+            problems += _entries(f"{place}[{number}]", pattern)
+            if not pattern:
+                problems.append(f"{place}[{number}]: empty; name at least one axis")
+    problems += _entries("baseline", matrix.baseline)
+    if not problems and not expand(matrix):
+        problems.append("exclude: everything is excluded; no cell is left")
+    return problems
+
+
+def _entries(place: str, entries: dict[str, Entry]) -> list[str]:
+    problems: list[str] = []
+    for axis, entry in entries.items():
+        problems += _attempt(f"{place}.{axis}", lambda axis=axis, entry=entry: read_entry(axis, entry))  # type: ignore[misc]
+    return problems
+
+
+def _model_problems(matrix: Matrix) -> list[str]:
+    sources = list_names("harness.models")
+    if matrix.model.source not in sources:
+        return [f'model.source: unknown source "{matrix.model.source}". {did_you_mean(matrix.model.source, sources)}']
+    source = resolve("harness.models", matrix.model.source, ModelSource)
+    unknown = [key for key in matrix.model.options if key not in source.model_fields]
+    if unknown:
+        return [f'model.options.{key}: "{matrix.model.source}" has no such option. '
+                f"{did_you_mean(key, source.model_fields)}" for key in unknown]  # fmt: skip
+    try:
+        source.model_validate(matrix.model.options)
+    except ValueError as error:
+        return [f"model.options: {str(error).splitlines()[-1].strip()}"]
+    return []
+
+
+def _attempt(key: str, check: Callable[[], object]) -> list[str]:
+    try:
+        check()
+    except UsageError as error:
+        return [f"{key}: {error.what}"]
+    return []

@@ -1,0 +1,1 @@
+"""Clocks, memory, stages and the machine: how a figure is taken."""

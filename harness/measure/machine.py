@@ -1,0 +1,109 @@
+"""Describe this computer, without importing torch."""
+
+import os
+import platform
+import re
+import socket
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+import psutil
+
+from harness.core.machine import Gpu, Machine
+from harness.core.units import Absent
+
+PACKAGES = (
+    "diffusion-harness", "torch", "torchvision", "diffusers", "transformers", "accelerate", "peft", "numpy", "scipy",
+    "open_clip_torch", "lpips", "torchmetrics", "optimum-quanto", "torchao", "onnxruntime", "openvino", "tensorrt",
+    "triton", "xformers",
+)  # fmt: skip
+
+
+def describe_machine() -> Machine:
+    """Return what can change a measurement on this computer: cards, processor, memory, versions."""
+    commit, dirty = _git_state()
+    return Machine(
+        name=re.sub(r"[^A-Za-z0-9]+", "-", socket.gethostname()).strip("-").lower() or "machine",
+        gpus=_gpus(),
+        cpu=_cpu_model(),
+        cpu_cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        memory_bytes=psutil.virtual_memory().total,
+        os=platform.platform(),
+        python=platform.python_version(),
+        packages=_versions(),
+        git_commit=commit,
+        git_dirty=dirty,
+    )
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _cpu_model() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _gpus() -> tuple[Gpu, ...]:
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+    except Exception:  # no driver, no library, no card: there is no GPU to describe
+        return ()
+    handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
+    return tuple(_describe_gpu(handle) for handle in handles)
+
+
+def _describe_gpu(handle: object) -> Gpu:
+    import pynvml
+
+    version = pynvml.nvmlSystemGetCudaDriverVersion()
+    try:
+        limit: float | Absent = pynvml.nvmlDeviceGetPowerManagementLimit(handle) / 1e3
+    except pynvml.NVMLError as error:
+        limit = Absent(absent=f"NVML: {error}")
+    return Gpu(
+        name=_text(pynvml.nvmlDeviceGetName(handle)),
+        capability=tuple(pynvml.nvmlDeviceGetCudaComputeCapability(handle)),
+        memory_bytes=pynvml.nvmlDeviceGetMemoryInfo(handle).total,
+        driver=_text(pynvml.nvmlSystemGetDriverVersion()),
+        cuda=f"{version // 1000}.{version % 1000 // 10}",
+        power_limit_w=limit,
+    )
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _git_state() -> tuple[str | Absent, bool | Absent]:
+    """The commit of the harness's own checkout, so that a figure can be traced to the code that took it."""
+    folder = Path(__file__).resolve().parents[2]
+    if not (folder / ".git").exists():
+        absent = Absent(absent="installed package, no git checkout")
+        return absent, absent
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        dirty = bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))
+    except (OSError, subprocess.SubprocessError) as error:
+        absent = Absent(absent=f"git: {error}")
+        return absent, absent
+    return commit, dirty
+
+
+def _git(folder: Path, *words: str) -> str:
+    command = ["git", "-C", str(folder), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()

@@ -1,0 +1,78 @@
+"""Time each part of a pipeline from outside: hooks around its calls, CUDA events on a GPU, NVTX ranges for profilers."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import nvtx
+
+
+class PartCall(NamedTuple):
+    """One call of a part: its role and its seconds."""
+
+    role: str
+    seconds: float
+
+
+class StageClock:
+    """Records the calls of a model's parts; read `calls()` after the pipeline call has ended."""
+
+    def __init__(self, device: str) -> None:
+        self._mark = _cuda_mark if device.startswith("cuda") else time.perf_counter
+        self._begun: dict[str, Any] = {}
+        self._marks: list[tuple[str, Any, Any]] = []
+
+    def begin(self, role: str) -> None:
+        nvtx.push_range(role)
+        self._begun[role] = self._mark()
+
+    def end(self, role: str) -> None:
+        self._marks.append((role, self._begun.pop(role), self._mark()))
+        nvtx.pop_range()
+
+    def calls(self) -> list[PartCall]:
+        """Return every call in order; on a GPU the device must have been synchronized."""
+        return [PartCall(role, _between(begin, end)) for role, begin, end in self._marks]
+
+
+@contextmanager
+def stage_clock(parts: dict[str, Any], device: str) -> Iterator[StageClock]:
+    """Watch the calls of each part inside the block.
+
+    The hooks sit on the object that the pipeline calls (a compiled module included), so they run outside
+    compiled code and cost microseconds a call.
+    """
+    clock = StageClock(device)
+    handles = [handle for role, part in parts.items() for handle in _watch(part, role, clock)]
+    try:
+        yield clock
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _watch(part: Any, role: str, clock: StageClock) -> list[Any]:
+    def before(*_: Any) -> None:
+        clock.begin(role)
+
+    def after(*_: Any) -> None:
+        clock.end(role)
+
+    return [part.register_forward_pre_hook(before), part.register_forward_hook(after)]
+
+
+def _cuda_mark() -> Any:
+    import torch
+
+    event = torch.cuda.Event(enable_timing=True)
+    event.record()
+    return event
+
+
+def _between(begin: Any, end: Any) -> float:
+    if isinstance(begin, float):
+        return float(end - begin)
+    return float(begin.elapsed_time(end)) / 1e3
+
+

@@ -1,0 +1,127 @@
+"""A model without torch: instant pictures whose noise shrinks with the steps, and faults on demand.
+
+For tests, and for trying the tool on any machine in seconds.
+"""
+
+import hashlib
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from harness.core.model import Call, ModelInfo, ModelSource, TextToImage
+
+Fault = Literal["error", "segfault", "killed", "hang", "out-of-memory", "nan", "black", "disk-full"]
+
+
+class FakePart:
+    """Something that is called and can be watched, as a torch module is."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.before: list[Callable[..., None]] = []
+        self.after: list[Callable[..., None]] = []
+
+    def register_forward_pre_hook(self, hook: Callable[..., None]) -> "Handle":
+        self.before.append(hook)
+        return Handle(lambda: self.before.remove(hook))
+
+    def register_forward_hook(self, hook: Callable[..., None]) -> "Handle":
+        self.after.append(hook)
+        return Handle(lambda: self.after.remove(hook))
+
+    def __call__(self) -> None:
+        for hook in self.before:
+            hook(self, ())
+        time.sleep(self.seconds)
+        for hook in self.after:
+            hook(self, (), None)
+
+
+class Handle:
+    """Removes a hook."""
+
+    def __init__(self, remove: Callable[[], None]) -> None:
+        self.remove = remove
+
+
+class FakeModel:
+    """Draws a coloured gradient per prompt, with noise that shrinks as the steps grow."""
+
+    def __init__(self, step_s: float, faults: dict[int, Fault], device: str) -> None:
+        self.pipeline, self.device, self.faults = None, device, faults
+        self._parts = {"text_encoder": FakePart(step_s), "denoiser": FakePart(step_s), "vae": FakePart(step_s)}
+
+    def generate(self, call: Call) -> Any:
+        fault = self.faults.get(call.steps)
+        _raise_fault(fault)
+        self._parts["text_encoder"]()
+        for _ in range(call.steps):
+            self._parts["denoiser"]()
+        self._parts["vae"]()
+        pictures = [_picture(prompt, key, call) for prompt, key in zip(call.prompts, call.keys, strict=True)]
+        images = np.stack(pictures).astype(np.float32)
+        return images * {"nan": np.nan, "black": 0.0}.get(str(fault), 1.0)
+
+    def parts(self) -> dict[str, Any]:
+        return dict(self._parts)
+
+    def weights_bytes(self) -> dict[str, int]:
+        return {"denoiser": 1000}
+
+
+class Fake(ModelSource):
+    """`step_s` seconds per denoiser call; `faults` maps a number of steps to what goes wrong there."""
+
+    summary: ClassVar[str] = "instant pictures without torch, for tests and for trying the tool"
+
+    step_s: float = 0.0
+    faults: dict[int, Fault] = {}
+    load_s: float = 0.0
+
+    def describe(self) -> ModelInfo:
+        return ModelInfo(
+            title="fake model",
+            family="fake",
+            width=32,
+            height=32,
+            guidance=1.0,
+            size_multiple=8,
+            digest=hashlib.sha256(self.model_dump_json().encode()).hexdigest(),
+            tags=frozenset({"no-pipeline", "no-lora", "no-torch"}),
+            image_step_s=self.step_s,
+        )
+
+    def load(self, device: str, options: dict[str, Any]) -> TextToImage:
+        time.sleep(self.load_s)
+        return FakeModel(self.step_s, self.faults, device)
+
+
+def _picture(prompt: str, key: tuple[str, int], call: Call) -> Any:
+    """A gradient in the prompt's colour, plus noise of amplitude 1 / steps, fixed by the key."""
+    seed = int.from_bytes(hashlib.sha256(prompt.encode()).digest()[:4], "big")
+    colour = np.random.default_rng(seed).uniform(0.2, 0.8, 3)
+    draw = np.random.default_rng([seed, key[1]])
+    angle = draw.uniform(0, 2 * np.pi)
+    y, x = np.mgrid[0 : call.height, 0 : call.width] / max(call.height, call.width)
+    ramp = 0.5 + 0.5 * np.sin(3 * (x * np.cos(angle) + y * np.sin(angle)))
+    noise = draw.normal(0, 1, (call.height, call.width, 3)) / call.steps
+    return np.clip(colour * ramp[..., None] + 0.3 * noise, 0, 1)
+
+
+def _raise_fault(fault: Fault | None) -> None:
+    if fault == "error":
+        raise RuntimeError("this cell was asked to fail")
+    if fault == "out-of-memory":
+        raise MemoryError("this cell was asked to run out of memory")
+    if fault == "segfault":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if fault == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if fault == "hang":
+        time.sleep(3600)
+    if fault == "disk-full":
+        raise OSError(28, "No space left on device")

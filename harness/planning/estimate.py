@@ -1,0 +1,31 @@
+"""How long a cell will take: from rates measured in earlier runs, or a rough guess that is named as one."""
+
+from harness.core.base import Frozen
+from harness.core.cell import Cell
+from harness.core.matrix import Matrix
+from harness.core.model import ModelInfo
+from harness.planning.settle import live_values
+
+COMPILE_S = 45.0
+START_S = 1.5
+
+
+class Rate(Frozen):
+    """Seconds of one denoiser pass of one image in a full batch, and where that figure comes from."""
+
+    image_step_s: float
+    source: str
+
+
+def estimate_seconds(cell: Cell, matrix: Matrix, images: int, model: ModelInfo, rate: Rate) -> float:
+    """Return the expected wall seconds of a cell: start, compile, warm-up and repeats, images."""
+    options: dict[str, float] = {}
+    for value in live_values(cell).values():
+        options |= value.call_options()
+    area = options["width"] * options["height"] / (model.width * model.height)
+    passes = options["steps"] * (2 if options["guidance"] > 1 else 1)
+    single_pass_s = 4 * rate.image_step_s  # a batch of one uses the machine badly
+    calls = matrix.measure.warmup + matrix.measure.repeats
+    timing_s = calls * passes * max(single_pass_s, options["batch"] * rate.image_step_s) * area
+    compile_s = COMPILE_S if any(value.lazy for value in live_values(cell).values()) else 0.0
+    return START_S + compile_s + timing_s + images * passes * rate.image_step_s * area

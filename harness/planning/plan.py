@@ -1,0 +1,113 @@
+"""Make the plan of a run: every wished cell, the baseline, and the two extra baseline runs that calibrate losses."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime, timezone
+
+from harness.axes import read_entry
+from harness.core.axis import Setting
+from harness.core.base import Frozen
+from harness.core.cell import Cell
+from harness.core.errors import MachineError, MatrixError
+from harness.core.machine import Machine
+from harness.core.matrix import Matrix
+from harness.core.model import ModelInfo
+from harness.core.plan import OTHER_SEED_ID, RERUN_ID, Plan, PlannedCell, Prompt, Role
+from harness.planning.availability import skip_reason
+from harness.planning.estimate import Rate, estimate_seconds
+from harness.planning.settle import Wish, settle
+
+BASELINE = {"steps": 50, "precision": "auto", "compiler": "eager"}
+"""The baseline where the matrix says nothing else: 50 steps, FP16 (FP32 without native FP16), eager."""
+
+
+class Surroundings(Frozen):
+    """What a plan depends on besides the matrix: the model's facts, the machine, the prompts, earlier rates."""
+
+    model: ModelInfo
+    machine: Machine
+    prompts: tuple[Prompt, ...]
+    rate: Rate
+
+
+def make_plan(matrix: Matrix, matrix_text: str, wishes: Sequence[Wish], around: Surroundings) -> Plan:
+    """Return the plan of one run; no model is loaded.
+
+    Raises MatrixError if two wishes are one cell and MachineError if the baseline cannot run here.
+    """
+    cells = [settle(wish, around.model, around.machine) for wish in wishes]
+    _refuse_doubles(cells)
+    notes: list[str] = []
+    baseline = settle(_baseline_wish(matrix), around.model, around.machine)
+    if baseline.id not in {cell.id for cell in cells}:
+        notes.append(f"baseline {baseline.id} is not in the matrix: it was added, since everything is compared with it")
+    if not around.machine.native_fp16 and _baseline_wish(matrix)["precision"].name == "auto":
+        notes.append("baseline precision is fp32: this machine has no native fp16")
+    reason = skip_reason(baseline, around.model, around.machine)
+    if reason is not None:
+        fix = "Choose another baseline in [baseline], or run on a machine that can."
+        raise MachineError(f"the baseline {baseline.id} cannot run here: {reason}", "baseline", fix)
+    others = [cell for cell in cells if cell.id != baseline.id]
+    roles: list[tuple[Cell, Role]] = [(baseline, "baseline")]
+    if around.model.quality_applies:
+        roles += [(_renamed(baseline, RERUN_ID), "rerun"), (_renamed(baseline, OTHER_SEED_ID), "other-seed")]
+    # Cells that share a pipeline stand together, so that weights come from the page cache.
+    roles += [(cell, "candidate") for cell in sorted(others, key=lambda cell: cell.build_key)]
+    notes.append(f"estimate: {around.rate.source}")
+    return _assemble(matrix, matrix_text, roles, around, tuple(notes))
+
+
+def _assemble(
+    matrix: Matrix, matrix_text: str, roles: list[tuple[Cell, Role]], around: Surroundings, notes: tuple[str, ...]
+) -> Plan:
+    sha256 = hashlib.sha256(matrix_text.encode()).hexdigest()
+    stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    draft = Plan(
+        run_id=f"{stamp}_{matrix.name}_{around.machine.name}",
+        matrix=matrix,
+        matrix_sha256=sha256,
+        model=around.model,
+        machine=around.machine,
+        prompts=around.prompts,
+        baseline_id=roles[0][0].id,
+        cells=(),
+        notes=notes,
+    )
+    planned = []
+    for order, (cell, role) in enumerate(roles):
+        bare = PlannedCell(cell=cell, role=role, order=order, estimate_s=0.0, content_key="")
+        images = len(draft.prompts_of(bare)) * len(matrix.seeds)
+        reason = skip_reason(cell, around.model, around.machine)
+        estimate = 0.0 if reason else estimate_seconds(cell, matrix, images, around.model, around.rate)
+        key = _content_key(draft, bare)
+        update = {"skip": reason, "estimate_s": estimate, "content_key": key}
+        planned.append(bare.model_copy(update=update))
+    return draft.model_copy(update={"cells": tuple(planned)})
+
+
+def _baseline_wish(matrix: Matrix) -> dict[str, Setting]:
+    entries = {**BASELINE, **matrix.baseline}
+    return {axis: read_entry(axis, entry) for axis, entry in entries.items()}
+
+
+def _refuse_doubles(cells: Sequence[Cell]) -> None:
+    seen: set[str] = set()
+    problems = []
+    for cell in cells:
+        if cell.id in seen:
+            problems.append(f"two cells are the same: {cell.id}. Remove one, in axes, exclude or include")
+        seen.add(cell.id)
+    if problems:
+        raise MatrixError(sorted(set(problems)))
+
+
+def _renamed(cell: Cell, cell_id: str) -> Cell:
+    return cell.model_copy(update={"id": cell_id})
+
+
+def _content_key(plan: Plan, planned: PlannedCell) -> str:
+    """Hash of all that determines the images of a cell, so that an equal one need not be made again."""
+    machine = plan.machine.model_dump(exclude={"git_commit", "git_dirty"})
+    prompts = [(prompt.id, prompt.text) for prompt in plan.prompts_of(planned)]
+    parts = (plan.model.digest, planned.cell.by_axis, prompts, plan.seeds_of(planned), machine, planned.role)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
