@@ -1,0 +1,40 @@
+"""Metrics, one per file. A metric is named `file` or `file:profile`, such as `fid:bundled` or `psnr`.
+
+Listing and checking names imports the small metric files, never torch.
+"""
+
+from functools import cache
+
+from harness.core.catalog import did_you_mean, list_names, resolve
+from harness.core.errors import UsageError
+from harness.metrics._base import Metric
+
+__all__ = ["Metric", "check_metric", "get_metric", "known_metrics"]
+
+_PACKAGE = "harness.metrics"
+
+
+@cache
+def known_metrics() -> tuple[str, ...]:
+    """Return every metric with its profiles, such as `fid:bundled`; imports no torch."""
+    found: list[str] = []
+    for name in list_names(_PACKAGE):
+        profiles = resolve(_PACKAGE, name, Metric).profiles  # type: ignore[type-abstract]
+        found += [f"{name}:{profile}" for profile in profiles] or [name]
+    return tuple(found)
+
+
+def check_metric(name: str) -> None:
+    """Do nothing for a known metric; raise UsageError with a suggestion for any other."""
+    if name not in known_metrics():
+        raise UsageError(f'unknown metric "{name}". {did_you_mean(name, known_metrics())}')
+
+
+def get_metric(name: str) -> Metric:
+    """Return the description of one metric; nothing heavy is imported until it is loaded.
+
+    Raises UsageError for an unknown name.
+    """
+    check_metric(name)
+    file, _, profile = name.partition(":")
+    return resolve(_PACKAGE, file, Metric)(profile=profile)  # type: ignore[type-abstract]

@@ -1,0 +1,60 @@
+"""The bundled attribute net, run once per picture for both fid:bundled and lpips:bundled."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from harness.core.errors import MachineError
+from harness.metrics._base import Network, Pixels
+from harness.metrics._devices import device, exact, to_unit
+from harness.metrics._weights import sha256_of
+
+EXTRACTOR = "attribute CNN of the bundled shapes world"
+RESIZE = "to 64×64, bilinear with antialias, if not 64×64"
+
+
+class Activations(NamedTuple):
+    """Feature vectors (n, 128) and the maps of several depths, each (n, channels, side, side) of unit length."""
+
+    features: Any
+    maps: list[Any]
+
+
+class AttributeNetwork(Network):
+    """The net in float32 with its weights' sha256."""
+
+    def __init__(self, net: Any) -> None:
+        self.net = net
+
+    def look(self, pictures: Pixels) -> Activations:
+        from torch.nn import functional as F
+
+        from harness.metrics.bundled.attributes import MAP_LAYERS
+
+        with exact():
+            layers = self.net._layers(to_unit(pictures))  # one pass serves both metrics
+            features = F.relu(self.net.summary(layers[-1].flatten(1)))
+            maps = [F.normalize(layers[i], dim=1, eps=1e-10) for i in MAP_LAYERS]
+        return Activations(features, maps)
+
+
+def weights_path() -> Path:
+    """Return the bundled weights; MachineError if the package was installed without them."""
+    path = Path(__file__).parent / "bundled" / "attributes.safetensors"
+    if not path.exists():
+        raise MachineError("bundled weights are missing", str(path), "Rebuild them: python -m harness.training")
+    return path
+
+
+@cache
+def weights_sha256() -> str:
+    """Return the sha256 of the bundled weights."""
+    return sha256_of(weights_path())
+
+
+@cache
+def attribute_network() -> AttributeNetwork:
+    """Return the one shared instance."""
+    from harness.metrics.bundled.attributes import load
+
+    return AttributeNetwork(load(device(), weights_path()))

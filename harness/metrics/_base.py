@@ -1,0 +1,89 @@
+"""What a metric is: a description that is cheap to make, and a scorer with its network loaded."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.core.base import Frozen
+from harness.core.quality import Definition, MetricKind
+from harness.metrics._weights import WeightFile, Weights
+
+Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float64]
+
+
+class Network(ABC):
+    """A network that looks at pictures once for all metrics that read it."""
+
+    @abstractmethod
+    def look(self, pictures: Pixels) -> Any:
+        """Return the activations of uint8 pictures (n, height, width, 3), in whatever form its metrics read."""
+
+
+class Scorer(ABC):
+    """A metric ready to score: its network, and what it reads from the network's activations."""
+
+    network: Network
+
+
+class FeatureScorer(Scorer):
+    """Reads one feature vector per picture: distribution and alignment metrics."""
+
+    @abstractmethod
+    def features(self, activations: Any) -> NDArray[np.float32]:
+        """Return features (n, d)."""
+
+
+class TextScorer(FeatureScorer):
+    """An alignment metric: picture and text features are unit vectors of one space."""
+
+    @abstractmethod
+    def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return unit features (m, d) of texts."""
+
+
+class PairScorer(Scorer):
+    """A paired metric: a distance of each picture to its partner, 0 for identical ones."""
+
+    @abstractmethod
+    def distances(self, first: Any, second: Any) -> Floats:
+        """Return distances (n,) between the activations of pictures and of their partners."""
+
+
+class Metric(Frozen, ABC):
+    """The description of a metric under one profile; `load` makes the scorer."""
+
+    kind: ClassVar[MetricKind]
+    profiles: ClassVar[tuple[str, ...]] = ()
+    gates_by_default: ClassVar[bool] = True
+    least_pixels: ClassVar[int] = 1
+    """Shortest side of a picture it can score."""
+
+    profile: str = ""
+
+    @property
+    def file(self) -> str:
+        return type(self).__module__.rsplit(".", 1)[-1].replace("_", "-")
+
+    @property
+    def name(self) -> str:
+        return f"{self.file}:{self.profile}" if self.profile else self.file
+
+    def needs(self) -> tuple[WeightFile, ...]:
+        """Return the weight files that must be found on this machine; those in the package are not listed."""
+        return ()
+
+    @abstractmethod
+    def define(self, weights: Weights) -> Definition:
+        """Return what exactly the number means; raises MachineError if weights are missing."""
+
+    @abstractmethod
+    def load(self, weights: Weights) -> Scorer:
+        """Return the scorer; raises MachineError if weights are missing or are not the right file."""
+
+    def to_score(self, distances: Floats) -> Floats:
+        """Return the reported values of distances or similarities (n,): a paired metric may report another scale."""
+        return distances

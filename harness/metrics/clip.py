@@ -1,0 +1,60 @@
+"""CLIP score: 100 · cosine between a picture and its prompt, not clamped at zero (Hessel et al. 2021 clamp it)."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.core.quality import Definition, MetricKind
+from harness.metrics import _open_clip
+from harness.metrics._base import Floats, Metric, TextScorer
+from harness.metrics._devices import library, to_array
+from harness.metrics._weights import WeightFile, Weights, sha256_of
+
+
+class _Scorer(TextScorer):
+    def __init__(self, network: _open_clip.ClipNetwork) -> None:
+        self.network: _open_clip.ClipNetwork = network
+
+    def features(self, activations: Any) -> NDArray[np.float32]:
+        found: NDArray[np.float32] = to_array(activations)
+        return found
+
+    def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        found: NDArray[np.float32] = to_array(self.network.read(list(texts)))
+        return found
+
+
+class Clip(Metric):
+    """`bundled`: the small dual encoder of the shapes world; `mlperf`: open_clip ViT-B-32 with OpenAI's weights."""
+
+    kind: ClassVar[MetricKind] = "alignment"
+    profiles: ClassVar[tuple[str, ...]] = ("bundled", "mlperf")
+
+    def needs(self) -> tuple[WeightFile, ...]:
+        return () if self.profile == "bundled" else (_open_clip.WEIGHTS,)
+
+    def define(self, weights: Weights) -> Definition:
+        bundled = self.profile == "bundled"
+        path = _open_clip.bundled_path() if bundled else weights.find(_open_clip.WEIGHTS)
+        return Definition(
+            metric=self.name,
+            kind=self.kind,
+            extractor=_open_clip.BUNDLED if bundled else _open_clip.OPENAI,
+            weights_sha256=sha256_of(path),
+            resize=_open_clip.BUNDLED_RESIZE if bundled else _open_clip.OPENAI_RESIZE,
+            value_range="100 · cosine, not clamped",
+            reference="the prompt's text",
+            library=library("torch", "open_clip_torch"),
+            better="higher",
+        )
+
+    def load(self, weights: Weights) -> TextScorer:
+        if self.profile == "bundled":
+            return _Scorer(_open_clip.bundled_network())
+        return _Scorer(_open_clip.openai_network(weights.find(_open_clip.WEIGHTS)))
+
+    def to_score(self, distances: Floats) -> Floats:
+        """Return 100 · cosine."""
+        return 100 * distances

@@ -1,0 +1,132 @@
+"""Cluster bootstrap of means and ratios: prompts are the unit, candidate and baseline are resampled together.
+
+Intervals are studentized (bootstrap-t; Efron & Tibshirani 1993, §12.5; Hall 1992, ch. 3): one-sided error rates
+are right to order 1/n even when values are skewed, where percentile intervals are right to order 1/√n only.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from harness.core.quality import Interval, Uncertainty
+from harness.stats.confidence import LEVELS, interval, normal_quantiles, uncertainty
+
+Floats = NDArray[np.float64]
+
+METHOD = "cluster bootstrap over prompts, studentized, paired"
+RESAMPLES = 10_000
+SMALL = 30
+"""Below this many clusters the bounds are at least as wide as Student's t."""
+_CHUNK = 2_000_000
+_FLOOR = 0.25
+"""A resample's standard error counts at least as this share of the sample's: a resample that happens to miss all
+the few prompts that changed would otherwise divide by zero."""
+
+
+class Estimate(NamedTuple):
+    """A number with its confidence distribution and 95 % interval."""
+
+    value: float
+    distribution: Uncertainty
+    interval: Interval
+
+
+def cluster_means(values: ArrayLike, clusters: int) -> Floats:
+    """Return the mean of each prompt from values of shape (clusters × seeds,), prompt by prompt."""
+    return np.asarray(values, dtype=np.float64).reshape(clusters, -1).mean(axis=1)
+
+
+def _weights(clusters: int, resamples: int, seed: int) -> Iterator[Floats]:
+    """Yield how often each cluster is drawn, in chunks of shape (some resamples, clusters)."""
+    rng = np.random.default_rng(seed)
+    size = max(1, _CHUNK // clusters)
+    for start in range(0, resamples, size):
+        count = min(size, resamples - start)
+        draws = rng.integers(0, clusters, (count, clusters)) + clusters * np.arange(count)[:, None]
+        yield np.bincount(draws.ravel(), minlength=count * clusters).reshape(count, clusters).astype(np.float64)
+
+
+def _errors(sums: Floats, ratio: Floats, clusters: int) -> Floats:
+    """Return the linearised standard error of ratios from sums of a², ag, g² and g (first axis)."""
+    squares = sums[0] - 2 * ratio * sums[1] + ratio**2 * sums[2]
+    return np.sqrt(np.maximum(squares, 0) * clusters / (clusters - 1)) / np.abs(sums[3])
+
+
+def ratio_quantiles(numerator: ArrayLike, denominator: ArrayLike, resamples: int = RESAMPLES,
+                    seed: int = 0) -> tuple[Floats, Floats]:  # fmt: skip
+    """Return ratios of means (k,) and their upper bounds (levels, k) from per-cluster values (clusters, k).
+
+    Raises ValueError for fewer than two clusters.
+    """
+    a, g = (np.asarray(x, dtype=np.float64) for x in (numerator, denominator))
+    clusters, k = a.shape
+    if clusters < 2:
+        raise ValueError("an interval needs at least two clusters")
+    columns = np.concatenate([a * a, a * g, g * g, g, a], axis=1)
+    total = columns.sum(axis=0).reshape(5, k)
+    ratio = total[4] / total[3]
+    error = _errors(total, ratio, clusters)
+    t = np.empty((resamples, k))
+    done = 0
+    for weights in _weights(clusters, resamples, seed):
+        sums = (weights @ columns).reshape(len(weights), 5, k).transpose(1, 0, 2)
+        drawn = sums[4] / sums[3]
+        floor = np.maximum(_errors(sums, drawn, clusters), _FLOOR * error)
+        t[done : done + len(weights)] = np.divide(drawn - ratio, floor, out=np.zeros_like(drawn), where=floor > 0)
+        done += len(weights)
+    return ratio, ratio - error * _quantiles_of_t(t, clusters)
+
+
+def _quantiles_of_t(t: Floats, clusters: int) -> Floats:
+    """Return the quantiles of t at 1 − LEVELS; tails with fewer than 10 resamples go on in the normal's shape."""
+    wanted = 1 - LEVELS
+    edge = 10 / len(t)
+    inner = np.clip(wanted, edge, 1 - edge)
+    stretch = np.ones_like(wanted)
+    outside = inner != wanted
+    stretch[outside] = normal_quantiles(wanted[outside]) / normal_quantiles(inner[outside])
+    found = np.quantile(t, inner, axis=0) * stretch[:, None]
+    if clusters < SMALL:
+        from scipy.special import stdtrit
+
+        normal = stdtrit(clusters - 1, wanted)[:, None]
+        found = np.where(normal < 0, np.minimum(found, normal), np.maximum(found, normal))
+    return found
+
+
+def ratio(numerator: ArrayLike, denominator: ArrayLike, resamples: int = RESAMPLES) -> Estimate:
+    """Return mean(numerator) / mean(denominator) of per-cluster values (clusters,), with its uncertainty."""
+    a, g = np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64)
+    values, quantiles = ratio_quantiles(a[:, None], g[:, None], resamples)
+    distribution = uncertainty(quantiles[:, 0])
+    value = float(values[0])
+    return Estimate(value, distribution, interval(distribution, value, METHOD))
+
+
+def mean(values: ArrayLike, resamples: int = RESAMPLES) -> Estimate:
+    """Return the mean of per-cluster values (clusters,) with its uncertainty."""
+    array = np.asarray(values, dtype=np.float64)
+    return ratio(array, np.ones_like(array), resamples)
+
+
+def signal_to_noise(values: ArrayLike) -> float:
+    """Return mean ÷ standard error of per-cluster values: how surely a denominator differs from zero."""
+    array = np.asarray(values, dtype=np.float64)
+    error = array.std(ddof=1) / np.sqrt(len(array))
+    if error == 0:
+        return float(np.sign(array.mean()) * np.inf)
+    return float(array.mean() / error)
+
+
+def spread_subset(subset: ArrayLike, clusters: int) -> Floats:
+    """Return values for all clusters that carry the mean and the uncertainty of a mean known on the first few.
+
+    Each of the m measured clusters weighs clusters ÷ m in deviation, the others hold the mean: resampling all
+    clusters then moves the mean as resampling the subset would, to first order.
+    """
+    known = np.asarray(subset, dtype=np.float64)
+    values = np.full(clusters, known.mean())
+    values[: len(known)] += (known - known.mean()) * clusters / len(known)
+    return values
