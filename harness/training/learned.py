@@ -36,14 +36,13 @@ def rows() -> list[Row]:
 
 
 def captions(count: int = 512, seed: int = 7) -> list[str]:
-    """Different held-out captions in a fixed random order."""
+    """Different held-out captions in a fixed random order, 1 in 37 of one thing (there are only 28 of those)."""
     one, two = world.scenes("held-out")
-    every = [scene.caption for scene in (*one, *two)]
-    order = np.random.default_rng(seed).permutation(len(every))
-    singles = max(1, count // 32)  # there are few captions of one thing, so they would hardly be drawn
-    picked = [scene.caption for scene in one[:singles]]
-    picked += [every[i] for i in order if every[i] not in picked]
-    return picked[:count]
+    rng = np.random.default_rng(seed)
+    singles = min(len(one), -(-count // 37))
+    picked = [one[i].caption for i in rng.permutation(len(one))[:singles]]
+    picked += [two[i].caption for i in rng.permutation(len(two))[: count - singles]]
+    return [picked[i] for i in rng.permutation(count)]
 
 
 def read(pictures: np.ndarray, net: attributes.AttributeNet) -> np.ndarray:

@@ -20,7 +20,7 @@ COLOURS: dict[str, tuple[int, int, int]] = {
     "pink": (240, 90, 200),
     "cyan": (50, 205, 220),
 }
-SIZES: dict[str, float] = {"small": 9.0, "large": 14.0}
+SIZES: dict[str, float] = {"small": 10.5, "large": 14.0}
 BACKGROUNDS: dict[str, tuple[int, int, int]] = {
     "white": (250, 250, 250),
     "beige": (222, 202, 165),

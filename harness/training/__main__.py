@@ -1,0 +1,61 @@
+"""`python -m harness.training` rebuilds the bundled model from its seed; `... learned` prints what it learned."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from harness.metrics.bundled import attributes as attribute_net
+from harness.metrics.bundled import clip as clip_net
+from harness.models import shapes
+from harness.models.shapes import tokens, world
+from harness.training import attributes, clip, latents, lcm, learned, pipeline, text, unet, vae
+
+
+def save_net(net: nn.Module, path: Path) -> None:
+    """Write a net's weights as float16 safetensors."""
+    weights = {k: v.half() if v.is_floating_point() else v for k, v in net.state_dict().items()}
+    save_file({k: v.contiguous() for k, v in weights.items()}, path)
+
+
+def rebuild(seed: int, device: str, speed: float) -> None:
+    """Train every stage and write its weights into the package; speed > 1 shortens each stage."""
+    folder = shapes.PIPELINE
+    coder = vae.train(seed, device, minutes=vae.MINUTES / speed).eval()
+    coder = latents.standardise(coder, seed + 1, device)
+    save_net(attributes.train(seed + 2, device, coder, minutes=attributes.MINUTES / speed), attribute_net.WEIGHTS)
+    save_net(clip.train(seed + 3, device, minutes=clip.MINUTES / speed), clip_net.WEIGHTS)
+    tokenizer = tokens.build(folder / "tokenizer_2")
+    tower = text.train(seed + 4, device, tokenizer, minutes=text.MINUTES / speed)
+    every = [scene.caption for group in world.scenes() for scene in group]
+    embedded = latents.embed(every, tokenizer, tower, device)
+    small = latents.encode(coder, seed + 5, 40000, world.UNIT, embedded.row, device)
+    large = latents.encode(coder, seed + 6, 5000, 2 * world.UNIT, embedded.row, device)
+    denoiser = unet.train(seed + 7, device, (small, large), embedded, minutes=unet.MINUTES / speed)
+    pipeline.save(pipeline.assemble(coder, tower, tokenizer, denoiser), folder)
+    lcm.train(seed + 8, device, denoiser, (small, large), embedded, shapes.GUIDANCE, shapes.LCM_LORA,
+              minutes=lcm.MINUTES / speed)  # fmt: skip
+
+
+def main() -> None:
+    """Read the command line and do what it asks."""
+    parser = argparse.ArgumentParser(prog="python -m harness.training", description=__doc__)
+    parser.add_argument("what", nargs="?", choices=("rebuild", "learned"), default="rebuild")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--speed", type=float, default=1.0, help="divide every stage's minutes by this")
+    parser.add_argument("--captions", type=int, default=512)
+    parser.add_argument("--grid", type=Path, help="also write the picture grid to this PNG")
+    given = parser.parse_args()
+    if given.what == "rebuild":
+        rebuild(given.seed, given.device, given.speed)
+    else:
+        print(learned.report(given.captions, given.device, given.grid))
+
+
+if __name__ == "__main__":
+    main()
