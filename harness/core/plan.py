@@ -23,6 +23,13 @@ class Prompt(Frozen):
     text: str
 
 
+class Rate(Frozen):
+    """Seconds of one denoiser pass of one image in a full batch, and where that figure comes from."""
+
+    image_step_s: float
+    source: str
+
+
 class PlannedCell(Frozen):
     """A cell with its role, its order, what it is expected to take, or why it is skipped."""
 

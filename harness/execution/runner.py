@@ -28,6 +28,19 @@ class Progress(Protocol):
         """A cell has its outcome."""
 
 
+class SilentProgress:
+    """Hears everything and says nothing."""
+
+    def cell_began(self, planned: PlannedCell) -> None:
+        pass
+
+    def cell_advanced(self, planned: PlannedCell, step: Step) -> None:
+        pass
+
+    def cell_ended(self, planned: PlannedCell, outcome: Outcome, wall_s: float) -> None:
+        pass
+
+
 def run_plan(run: Path, plan: Plan, launcher: Launcher, progress: Progress) -> dict[str, Outcome]:
     """Give every planned cell its outcome and return them all; cells that have one are not run again.
 

@@ -1,5 +1,5 @@
 """What is decided before any time is spent: settings, names, conflicts, order, estimate."""
 
-from harness.planning.plan import make_plan
+from harness.planning.plan import Surroundings, make_plan
 
-__all__ = ["make_plan"]
+__all__ = ["Surroundings", "make_plan"]

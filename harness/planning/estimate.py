@@ -1,20 +1,13 @@
 """How long a cell will take: from rates measured in earlier runs, or a rough guess that is named as one."""
 
-from harness.core.base import Frozen
 from harness.core.cell import Cell
 from harness.core.matrix import Matrix
 from harness.core.model import ModelInfo
+from harness.core.plan import Rate
 from harness.planning.settle import live_values
 
 COMPILE_S = 45.0
 START_S = 1.5
-
-
-class Rate(Frozen):
-    """Seconds of one denoiser pass of one image in a full batch, and where that figure comes from."""
-
-    image_step_s: float
-    source: str
 
 
 def estimate_seconds(cell: Cell, matrix: Matrix, images: int, model: ModelInfo, rate: Rate) -> float:

@@ -12,9 +12,9 @@ from harness.core.errors import MachineError, MatrixError
 from harness.core.machine import Machine
 from harness.core.matrix import Matrix
 from harness.core.model import ModelInfo
-from harness.core.plan import OTHER_SEED_ID, RERUN_ID, Plan, PlannedCell, Prompt, Role
+from harness.core.plan import OTHER_SEED_ID, RERUN_ID, Plan, PlannedCell, Prompt, Rate, Role
 from harness.planning.availability import skip_reason
-from harness.planning.estimate import Rate, estimate_seconds
+from harness.planning.estimate import estimate_seconds
 from harness.planning.settle import Wish, settle
 
 BASELINE = {"steps": 50, "precision": "auto", "compiler": "eager"}

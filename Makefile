@@ -1,0 +1,41 @@
+# Two commands from a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+export OMP_WAIT_POLICY = PASSIVE
+
+.PHONY: demo test check bench install clean
+
+# A verdict is no error: some cells of the quickstart fail by design.
+demo: .venv/demo
+	$(BIN)/harness bench matrices/quickstart.toml; status=$$?; \
+	case $$status in 0|1|6) exit 0;; *) exit $$status;; esac
+
+test: .venv/dev
+	$(BIN)/pytest
+
+check: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/dev
+	$(BIN)/python tests/benchmarks/demo_against_naive.py
+
+install: .venv/demo
+
+.venv/uv:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	touch $@
+
+.venv/demo: .venv/uv pyproject.toml constraints.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable .
+	touch $@
+
+.venv/dev: .venv/demo
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+clean:
+	rm -rf .venv build dist

@@ -1,0 +1,178 @@
+"""The `harness` command: each command parses, calls the api and hands the answer to the console."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: spinning threads starve each other
+
+app = typer.Typer(
+    help="What does an optimization of an image model buy, what does it cost in quality, may we ship it?",
+    epilog="Exit codes: 0 pass · 1 gate failed · 2 wrong usage or matrix · 3 nothing to do · 4 machine not usable · "
+    "5 some cells failed · 6 inconclusive · 7 results unreadable.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    add_completion=False,
+)
+
+MatrixFile = Annotated[Path, typer.Argument(metavar="MATRIX", help="A matrix file, such as matrices/quickstart.toml.")]
+RunName = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, its name, its matrix file, or `latest`.")]
+Select = Annotated[list[str] | None, typer.Option("--select", "-s", help="Globs on cell ids, such as '*fp8*'.")]
+Results = Annotated[Path, typer.Option("--results", help="Folder that holds the runs.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Begin a new run instead of going on with an earlier one.")]
+Retry = Annotated[bool, typer.Option("--retry-failed", help="Try failed cells again.")]
+Inline = Annotated[bool, typer.Option("--inline", help="Run cells in this process, for debugging.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Folder of the report; default: reports/<run>.")]
+
+
+@app.callback()
+def options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False) -> None:
+    os.environ["HARNESS_DEBUG"] = "1" if debug else ""
+
+
+@app.command()
+def plan(matrix: MatrixFile, select: Select = None, results: Results = Path("results"), json: Json = False) -> None:
+    """Show every cell, ready or skipped with its reason, and an estimate; runs nothing."""
+    from harness import api
+    from harness.cli import console
+
+    console.show_plan(api.plan(api.load(matrix), select=tuple(select or ()), results=results), json)
+
+
+@app.command()
+def run(
+    matrix: MatrixFile,
+    select: Select = None,
+    results: Results = Path("results"),
+    fresh: Fresh = False,
+    retry_failed: Retry = False,
+    inline: Inline = False,
+    json: Json = False,
+) -> None:
+    """Measure every cell; the same command goes on where an interrupted run stopped."""
+    from harness import api
+    from harness.cli import console
+
+    folder = api.open_run(api.load(matrix), select=tuple(select or ()), results=results, fresh=fresh)
+    if not api.pending(folder, retry_failed=retry_failed):
+        raise console.nothing_pending(folder)
+    with console.run_progress() as progress:
+        api.continue_run(folder, progress=progress, inline=inline)
+    _leave(console.show_outcomes(folder, json))
+
+
+@app.command()
+def evaluate(run: RunName, results: Results = Path("results"), json: Json = False) -> None:
+    """Score a run's images against its baseline."""
+    from harness import api
+    from harness.cli import console
+
+    folder = api.find(run, results)
+    with console.scoring_progress() as advance:
+        evaluation = api.evaluate(folder, advance=advance)
+    console.show_evaluation(evaluation, json)
+
+
+@app.command()
+def gate(run: RunName, results: Results = Path("results"), json: Json = False) -> None:
+    """Judge a run: may each cell ship? Exit 0 pass, 1 fail, 6 inconclusive."""
+    from harness import api
+    from harness.cli import console
+
+    _leave(console.show_judgement(api.gate(api.find(run, results)), json))
+
+
+@app.command()
+def report(run: RunName, results: Results = Path("results"), out: Out = None) -> None:
+    """Write the report: index.html, report.md, results.csv, figures."""
+    from harness import api
+    from harness.cli import console
+
+    console.show_path(api.report(api.find(run, results), out))
+
+
+@app.command()
+def bench(
+    matrix: MatrixFile,
+    select: Select = None,
+    results: Results = Path("results"),
+    fresh: Fresh = False,
+    out: Out = None,
+    json: Json = False,
+) -> None:
+    """Plan, run, evaluate, gate and report in one go."""
+    from harness import api
+    from harness.cli import console
+
+    folder = api.open_run(api.load(matrix), select=tuple(select or ()), results=results, fresh=fresh)
+    if api.pending(folder):
+        with console.run_progress() as progress:
+            api.continue_run(folder, progress=progress)
+    failures = console.show_outcomes(folder, False, quiet=json)
+    with console.scoring_progress() as advance:
+        api.evaluate(folder, advance=advance)
+    code = console.show_judgement(api.gate(folder), json)
+    console.show_path(api.report(folder, out), progress=True)
+    _leave(failures or code)
+
+
+@app.command()
+def compare(a: RunName, b: RunName, results: Results = Path("results"), json: Json = False) -> None:
+    """Line up two runs cell by cell: latency, speed ratio, verdicts."""
+    from harness import api
+    from harness.cli import console
+
+    console.show_comparison(api.compare(api.find(a, results), api.find(b, results)), json)
+
+
+@app.command()
+def axes(json: Json = False) -> None:
+    """List every axis and value, and whether it runs on this machine."""
+    from harness import api
+    from harness.cli import console
+
+    console.show_axes(api.list_axes(), json)
+
+
+@app.command()
+def doctor(json: Json = False) -> None:
+    """Describe this machine as results will record it."""
+    from harness.cli import console
+    from harness.measure.machine import describe_machine
+
+    console.show_machine(describe_machine(), json)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of matrix files."""
+    from harness.cli import console
+    from harness.matrix import json_schema
+
+    console.show_text(json_schema())
+
+
+def _leave(code: int) -> None:
+    if code:
+        raise typer.Exit(code)
+
+
+def main() -> None:
+    """Run the command; an error says what, where and what to do, and sets the exit code."""
+    try:
+        app(standalone_mode=True)
+    except KeyboardInterrupt:
+        from harness.cli import console
+
+        sys.exit(console.show_interrupt())
+    except Exception as error:
+        if os.environ.get("HARNESS_DEBUG"):
+            raise
+        from harness.cli import console
+
+        sys.exit(console.show_error(error))
