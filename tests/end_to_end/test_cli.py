@@ -1,0 +1,102 @@
+"""The command as a person meets it: data on stdout, one exit code per meaning, quick help."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.fake_run import MATRIX, write_matrix
+
+BLOCKED = """
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "diffusers", "transformers"):
+            raise ImportError(f"{name} is blocked")
+sys.meta_path.insert(0, Block())
+from harness.cli.commands import main
+sys.argv = ["harness", *sys.argv[1:]]
+main()
+"""
+
+
+def harness(*words: str, cwd: Path, blocked: bool = False) -> subprocess.CompletedProcess[str]:
+    start = ["-c", BLOCKED] if blocked else ["-m", "harness"]
+    return subprocess.run([sys.executable, *start, *words], cwd=cwd, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cli")
+    write_matrix(folder)
+    assert harness("run", "fake.toml", cwd=folder).returncode == 0
+    return folder
+
+
+def test_help_needs_no_torch(tmp_path: Path) -> None:
+    answer = harness("--help", cwd=tmp_path, blocked=True)
+    assert answer.returncode == 0
+    assert "Exit codes" in answer.stdout
+
+
+def test_plan_needs_no_torch(tmp_path: Path) -> None:
+    write_matrix(tmp_path)
+    answer = harness("plan", "fake.toml", cwd=tmp_path, blocked=True)
+    assert answer.returncode == 0, answer.stderr
+    assert "baseline-other-seed" in answer.stdout
+
+
+def test_report_needs_no_torch(finished: Path) -> None:
+    answer = harness("report", "fake.toml", cwd=finished, blocked=True)
+    assert answer.returncode == 0, answer.stderr
+    assert Path(finished / answer.stdout.strip()).exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["plan", "none.toml"], 2, "cannot read the matrix file"),
+        (["plna"], 2, "plna"),
+        (["plan", "fake.toml", "--select", "nothing*"], 3, "no cell fits"),
+        (["evaluate", "nowhere"], 7, "no run here"),
+        (["gate", "fake.toml"], 7, "evaluat"),
+        (["run", "fake.toml"], 3, "done already"),
+    ],
+)
+def test_each_error_has_its_exit_code_and_says_what_to_do(finished: Path, words: list[str], code: int, said: str) -> None:
+    answer = harness(*words, cwd=finished)
+    assert answer.returncode == code, answer.stderr
+    assert said in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    assert "Traceback" in harness("--debug", "plan", "none.toml", cwd=tmp_path).stderr
+
+
+def test_data_goes_to_stdout_as_json(finished: Path) -> None:
+    document = json.loads(harness("plan", "fake.toml", "--json", cwd=finished).stdout)
+    assert document["baseline_id"] == "50-steps_fp32"
+    rows = json.loads(harness("axes", "--json", cwd=finished).stdout)
+    assert {"axis": "precision", "value": "bf16"}.items() <= next(r for r in rows if r["value"] == "bf16").items()
+    assert json.loads(harness("doctor", "--json", cwd=finished).stdout)["cpu_cores"] >= 1
+
+
+def test_select_runs_the_chosen_cells_and_the_baseline(tmp_path: Path) -> None:
+    write_matrix(tmp_path)
+    document = json.loads(harness("plan", "fake.toml", "--select", "4-*", "--json", cwd=tmp_path).stdout)
+    compared = [c["cell"]["id"] for c in document["cells"] if c["role"] in ("baseline", "candidate")]
+    assert compared == ["50-steps_fp32", "4-steps_fp32"]
+
+
+def test_bench_goes_from_matrix_to_report(tmp_path: Path) -> None:
+    write_matrix(tmp_path, MATRIX.replace("steps = [50, 20, 4]", "steps = [50, 4]"))
+    answer = harness("bench", "fake.toml", cwd=tmp_path)
+    assert answer.returncode in (0, 1, 6), answer.stderr
+    assert list((tmp_path / "reports").glob("*/index.html"))
+
+
+def test_two_runs_are_lined_up(finished: Path) -> None:
+    rows = json.loads(harness("compare", "latest", "latest", "--json", cwd=finished).stdout)
+    assert all(row["speedup"] == pytest.approx(1.0) for row in rows)

@@ -1,0 +1,380 @@
+"""A believable run folder without a model: cells of every standing, raw samples and small pictures."""
+
+import hashlib
+import io
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image as Picture
+from PIL import ImageDraw
+
+from harness.core.axis import Setting
+from harness.core.cell import Cell
+from harness.core.machine import Machine
+from harness.core.matrix import Matrix, Measure, Quality
+from harness.core.model import ModelInfo
+from harness.core.outcome import ColdStart, Completed, Failed, Image, Repeat, Skipped, Warning_
+from harness.core.plan import OTHER_SEED_ID, RERUN_ID, Plan, PlannedCell, Prompt, Role
+from harness.core.quality import (
+    Control,
+    Definition,
+    Delta,
+    Evaluation,
+    Interval,
+    Score,
+    Tail,
+    Uncertainty,
+    WorstImage,
+)
+from harness.core.units import Absent
+from harness.core.verdict import CellVerdict, Judgement, MetricVerdict, Result, Threshold
+from harness.store import (
+    append_time,
+    create_run,
+    write_evaluation,
+    write_image_scores,
+    write_judgement,
+    write_outcome,
+)
+
+AXES = ("steps", "distillation", "precision", "compiler", "resolution", "batch")
+BASELINE = "50-steps"
+NO_COUNTER = Absent(absent="no GPU: torch counts no CPU allocations")
+COLOURS = {"red": (214, 58, 49), "blue": (44, 92, 200), "green": (47, 140, 78), "yellow": (235, 190, 40)}
+GROUNDS = {"beige": (240, 228, 205), "gray": (190, 192, 196), "white": (250, 250, 250), "black": (28, 28, 32)}
+MATRIX_TEXT = """\
+schema_version = 1
+name = "quickstart"
+about = "What do fewer steps, a distilled LoRA, BF16 and a compiler buy on a laptop, and what do they cost?"
+
+[axes]
+steps = [50, 20, 8, 4]
+distillation = ["none", "lcm-lora"]
+precision = ["fp32", "bf16", "fp16"]
+compiler = ["eager", "inductor"]
+resolution = ["64x64", "128x128"]
+
+[baseline]
+steps = 50
+precision = "fp32"   # <no native fp16 here> & "quotes"
+"""
+
+
+class Made(NamedTuple):
+    """What one synthetic cell is made of: `loss` is the true calibrated loss, `noise` what pictures get."""
+
+    id: str
+    settings: tuple[str, ...]
+    latency_s: float = 1.0
+    loss: float = 0.0
+    kept: bool = True
+    result: Result = "pass"
+    noise: int = 3
+    size: int = 64
+    compile_s: float = 0.0
+    state: str = "completed"
+
+
+CELLS: tuple[Made, ...] = (
+    Made("50-steps", ("50", "none", "fp32", "eager", "64x64", "1"), 0.982),
+    Made("50-steps_bf16", ("50", "none", "bf16", "eager", "64x64", "1"), 0.611, 0.006, noise=5),
+    Made("50-steps_inductor", ("50", "none", "fp32", "inductor", "64x64", "1"), 0.874, 0.0, compile_s=21.0, noise=1),
+    Made("50-steps_fp16", ("50", "none", "fp16", "eager", "64x64", "1"), state="skipped"),
+    Made("20-steps", ("20", "none", "fp32", "eager", "64x64", "1"), 0.402, 0.017, kept=False, noise=9),
+    Made("20-steps_bf16", ("20", "none", "bf16", "eager", "64x64", "1"), 0.251, 0.043, False, "inconclusive", 13),
+    Made("8-steps", ("8", "none", "fp32", "eager", "64x64", "1"), 0.171, 0.137, False, "fail", 30),
+    Made("4-steps", ("4", "none", "fp32", "eager", "64x64", "1"), 0.094, 0.462, False, "fail", 75),
+    Made("4-steps_lcm-lora", ("4", "lcm-lora", "fp32", "eager", "64x64", "1"), 0.1002, 0.021, False, noise=10),
+    Made("4-steps_lcm-lora_bf16", ("4", "lcm-lora", "bf16", "eager", "64x64", "1"), 0.0689, 0.047, False,
+         "inconclusive", 14),
+    Made("4-steps_lcm-lora_bf16_inductor", ("4", "lcm-lora", "bf16", "inductor", "64x64", "1"), state="failed"),
+    Made("50-steps_128px", ("50", "none", "fp32", "eager", "128x128", "1"), 3.91, 0.061, False, "fail", 12, 128),
+)  # fmt: skip
+
+
+class Metric(NamedTuple):
+    """One synthetic metric: the baseline's score and how it moves with a loss of 1."""
+
+    name: str
+    kind: str
+    better: str
+    baseline: float
+    reach: float
+    spread: float
+
+
+METRICS = (
+    Metric("fid:bundled", "distribution", "lower", 8.42, 8.42, 0.9),
+    Metric("clip:bundled", "alignment", "higher", 31.4, -17.0, 0.35),
+    Metric("lpips:bundled", "paired", "lower", 0.004, 0.31, 0.5),
+    Metric("psnr", "paired", "higher", 38.0, -24.0, 0.5),
+    Metric("ssim", "paired", "higher", 0.991, -0.6, 0.5),
+)
+
+
+def definition(metric: Metric) -> Definition:
+    """Return the definition of a synthetic metric."""
+    bundled = metric.name.endswith(":bundled")
+    return Definition.model_validate({
+        "metric": metric.name, "kind": metric.kind, "better": metric.better,
+        "extractor": "attribute CNN, 0.4 M parameters" if bundled else "pixels",
+        "weights_sha256": hashlib.sha256(metric.name.encode()).hexdigest() if bundled else "",
+        "resize": "none (native size)", "value_range": "uint8 RGB",
+        "reference": "baseline at other seeds" if metric.kind == "distribution" else "none",
+        "library": "torch 2.14.1", "unit": "dB" if metric.name == "psnr" else "",
+    })  # fmt: skip
+
+
+def prompts(count: int) -> tuple[Prompt, ...]:
+    """Return prompts of the shapes world; two of them are hostile to a careless template."""
+    words = random.Random(7)
+    texts = [
+        f"a {words.choice(['small', 'large'])} {words.choice(list(COLOURS))} "
+        f"{words.choice(['circle', 'square', 'triangle'])} on a {words.choice(list(GROUNDS))} background"
+        for _ in range(count)
+    ]
+    texts[0] += ' <script>alert("no")</script> & more'
+    if count > 2:
+        texts[2] += " in the style of a very long prompt that goes on and on" * 6
+    return tuple(Prompt(id=f"p{index:04d}", text=text) for index, text in enumerate(texts))
+
+
+def draw(prompt: Prompt, seed: int, size: int, noise: int) -> bytes:
+    """Return a PNG of what the prompt says, with pixel noise of the given strength."""
+    dice = random.Random(f"{prompt.id}/{seed}")
+    words = prompt.text.split()
+    colour, ground = COLOURS[words[2]], GROUNDS[words[6]]
+    picture = Picture.new("RGB", (size, size), ground)
+    radius = size * (0.16 if words[1] == "small" else 0.3)
+    x, y = (size * dice.uniform(0.35, 0.65) + dice.uniform(-noise, noise) * size / 400 for _ in "xy")
+    box = (x - radius, y - radius, x + radius, y + radius)
+    pen = ImageDraw.Draw(picture)
+    if words[3] == "circle":
+        pen.ellipse(box, fill=colour)
+    elif words[3] == "square":
+        pen.rectangle(box, fill=colour)
+    else:
+        pen.polygon([(x, box[1]), (box[2], box[3]), (box[0], box[3])], fill=colour)
+    grain = Picture.effect_noise((size, size), noise).convert("RGB")
+    picture = Picture.blend(picture, grain, min(noise / 120, 0.8)) if noise > 2 else picture
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()
+
+
+def write_images(run: Path, made: Made, prompt_set: tuple[Prompt, ...], seeds: tuple[int, ...]) -> tuple[Image, ...]:
+    """Write a cell's pictures and return their records."""
+    folder = run / "cells" / made.id / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    images = []
+    for prompt in prompt_set:
+        for seed in seeds:
+            data = draw(prompt, seed, made.size, made.noise)
+            path = f"images/{prompt.id}_{seed}.png"
+            (folder.parent / path).write_bytes(data)
+            sha256 = hashlib.sha256(data).hexdigest()
+            images.append(Image(prompt_id=prompt.id, seed=seed, path=path, sha256=sha256))
+    return tuple(images)
+
+
+def repeats(made: Made, count: int) -> tuple[Repeat, ...]:
+    """Return timed calls around the cell's latency, one of them an outlier."""
+    dice = random.Random(made.id)
+    steps = int(made.settings[0])
+    made_repeats = []
+    for index in range(count):
+        latency = made.latency_s * (dice.gauss(1, 0.012) + (0.11 if index == count - 2 else 0))
+        share = latency * 0.86 / steps
+        step_times = tuple(share * dice.gauss(1, 0.05) * (1.4 if step == 0 else 1) for step in range(steps))
+        stages = {"text_encoder": latency * 0.03, "denoiser": sum(step_times), "vae": latency * 0.07}
+        made_repeats.append(Repeat(
+            latency_s=latency, stages_s=stages, steps_s=step_times, peak_allocated_bytes=NO_COUNTER,
+            peak_reserved_bytes=NO_COUNTER, device_used_bytes=NO_COUNTER,
+            energy_j=Absent(absent="no energy counter on this machine"),
+            clock_mhz=2445.0, temperature_c=Absent(absent="no sensor"),
+        ))  # fmt: skip
+    return tuple(made_repeats)
+
+
+def completed(made: Made, images: tuple[Image, ...], count: int) -> Completed:
+    """Return the outcome of a synthetic cell that ran."""
+    cold = ColdStart(start_s=0.071, load_s=0.42, apply_s=0.012, compile_s=made.compile_s, first_image_s=made.latency_s * 1.6)
+    warnings = ()
+    if made.compile_s:
+        warnings = (Warning_(kind="compile", message="2 graph breaks", advice="Set fullgraph = true to find them."),)
+    phases = {"start": 0.07, "load": 0.42, "apply": 0.012, "compile": made.compile_s, "warmup": made.latency_s * 1.6,
+              "repeats": made.latency_s * count, "images": made.latency_s * len(images) * 0.32, "save": 0.19}  # fmt: skip
+    return Completed(
+        cold_start=cold, warmup_s=(made.latency_s * 1.6, made.latency_s * 1.04), repeats=repeats(made, count),
+        batch=int(made.settings[5]), images=images, denoiser_calls=int(made.settings[0]),
+        weights_bytes={"text_encoder": 1_900_000, "denoiser": 13_600_000, "vae": 2_600_000},
+        peak_memory_bytes=int(612e6 if made.size == 64 else 734e6), threads=2, phases_s=phases,
+        applied=("fused LoRA lcm-lora (rank 32)",) if made.settings[1] == "lcm-lora" else (), warnings=warnings,
+    )  # fmt: skip
+
+
+def planned(made: Made, order: int, role: Role) -> PlannedCell:
+    """Return the planned cell of a synthetic one."""
+    settings = tuple(Setting(axis=axis, name=name) for axis, name in zip(AXES, made.settings, strict=True))
+    skip = "fp16 has no native support on this CPU (40 times slower): use bf16" if made.state == "skipped" else None
+    cell = Cell(id=made.id, settings=settings, build_key=made.id, call_key=made.id)
+    return PlannedCell(cell=cell, role=role, order=order, skip=skip, estimate_s=3.0, content_key=f"key-{made.id}")
+
+
+def interval(estimate: float, half: float, method: str = "cluster bootstrap") -> Interval:
+    """Return a 95 % interval of the given half width."""
+    return Interval(estimate=estimate, low=estimate - half, high=estimate + half * 1.1, method=method)
+
+
+def delta(made: Made, metric: Metric, n: int) -> Delta:
+    """Return the change of one metric; the paired ones gate only where the trajectory is kept."""
+    dice = random.Random(f"{made.id}/{metric.name}")
+    paired = metric.kind == "paired"
+    loss = made.loss * (dice.uniform(4.0, 9.0) if paired and not made.kept else dice.uniform(0.55, 1.0))
+    loss = max(loss, 0.55) if paired and not made.kept else loss
+    half = metric.spread * (0.006 + loss * 0.12) if made.loss else 0.0
+    gates = not paired or made.kept
+    quantiles = Uncertainty(levels=(0.5, 0.95), quantiles=(loss, loss + half))
+    tiny_anchor = paired and metric.name != "lpips:bundled"
+    no_literal = Absent(absent="the baseline's distance from itself is 0: no share of it means anything")
+    return Delta(
+        cell_id=made.id, metric=metric.name, definition=definition(metric), baseline=metric.baseline,
+        candidate=metric.baseline + metric.reach * loss,
+        literal=no_literal if tiny_anchor else interval(loss * 0.61, half * 0.6),
+        literal_uncertainty=no_literal if tiny_anchor else quantiles,
+        loss=interval(loss, half), loss_uncertainty=quantiles, calibration={"chance": 14.4, "floor": 0.004},
+        n=n, prompts=n, gates=gates,
+        why_not="" if gates else "the cell changes the denoising trajectory: reported, not gated",
+    )  # fmt: skip
+
+
+def verdict(made: Made, deltas: list[Delta]) -> CellVerdict:
+    """Return the synthetic verdict of a cell: its worst gating metric decides."""
+    gating = [entry for entry in deltas if entry.gates and isinstance(entry.loss, Interval)]
+    worst = max(gating, key=lambda entry: entry.loss.estimate)  # type: ignore[union-attr]
+    metrics = []
+    for entry in gating:
+        assert isinstance(entry.loss, Interval)
+        result: Result = made.result if entry is worst or made.result == "pass" else "pass"
+        words = {"pass": "passes 5 % at 95 % confidence", "fail": "fails 5 %", "inconclusive": "cannot be settled"}
+        metrics.append(MetricVerdict(
+            threshold=Threshold(metric=entry.metric, margin=0.05, alpha=0.05, loss="calibrated"), result=result,
+            observed=entry.loss.estimate, upper=entry.loss.high, lower=entry.loss.low, p_value=0.01, level=0.994,
+            prompts_needed=912 if result == "inconclusive" else None,
+            sentence=f"{entry.metric} lost {entry.loss.estimate:.1%} [{entry.loss.low:.1%}, {entry.loss.high:.1%}]: "
+                     f"{words.get(result, result)}",
+        ))  # fmt: skip
+    reason = {"pass": "all gating metrics pass", "fail": f"{worst.metric} fails"}.get(made.result, f"{worst.metric} is open")
+    return CellVerdict(cell_id=made.id, result=made.result, metrics=tuple(metrics), reason=reason)
+
+
+def tail(made: Made, images: tuple[Image, ...]) -> Tail:
+    """Return the synthetic tail of a cell."""
+    worst = tuple(
+        WorstImage(prompt_id=image.prompt_id, seed=image.seed, metric="lpips:bundled", value=0.41 - 0.03 * index)
+        for index, image in enumerate(images[3:8])
+    )
+    broken = 11 if made.result == "fail" else 0
+    return Tail(cell_id=made.id, broken=broken, n=len(images), broken_share_high=0.012 + broken / len(images),
+                worst_decile={"clip:bundled": 22.1, "lpips:bundled": 0.36}, worst=worst)  # fmt: skip
+
+
+def outcomes(run: Path, plan: Plan, cells: tuple[Made, ...], count: int) -> Iterator[tuple[Made, tuple[Image, ...]]]:
+    """Write every outcome and yield the cells that completed with their pictures."""
+    for made in cells:
+        if made.state == "skipped":
+            write_outcome(run, made.id, Skipped(reason=plan.find(made.id).skip or ""))
+        elif made.state == "failed":
+            log = "torch._inductor.exc.InductorError: CppCompileError: C++ compile error\n  <stdin>:1: fatal error"
+            write_outcome(run, made.id, Failed(
+                kind="error", phase="compile", message="no working C++ compiler found", wall_s=2.4, log=log,
+                hint="Install g++ (apt-get install g++) or leave out compiler = inductor.",
+            ))  # fmt: skip
+        elif made.state == "completed":
+            planned_cell = plan.find(made.id)
+            images = write_images(run, made, plan.prompts_of(planned_cell), plan.seeds_of(planned_cell))
+            write_outcome(run, made.id, completed(made, images, count))
+            yield made, images
+
+
+def make_plan(cells: tuple[Made, ...], images: int, name: str) -> Plan:
+    """Return the plan of the synthetic run with its two extra baseline runs."""
+    extra = (cells[0]._replace(id=RERUN_ID), cells[0]._replace(id=OTHER_SEED_ID))
+    roles: tuple[Role, ...] = ("baseline", *("candidate" for _ in cells[1:]), "rerun", "other-seed")
+    return Plan(
+        run_id=f"20261122T210000Z_{name}_laptop",
+        matrix=Matrix(name=name, axes={"steps": (50, 20, 8, 4)}, measure=Measure(repeats=9),
+                      quality=Quality(rerun_prompts=4)),
+        matrix_sha256=hashlib.sha256(MATRIX_TEXT.encode()).hexdigest(),
+        model=ModelInfo(title="shapes (bundled)", family="sdxl", width=64, height=64, guidance=4.0, size_multiple=8,
+                        digest="3f2a9c"),
+        machine=Machine(name="laptop", cpu="AMD EPYC 9B45", cpu_cores=2, memory_bytes=24 * 2**30, os="Linux 6.12",
+                        python="3.11.7", packages={"torch": "2.14.1", "diffusers": "0.42.0"},
+                        git_commit="38a29de", git_dirty=True),
+        prompts=prompts(images), baseline_id=cells[0].id,
+        cells=tuple(planned(made, order, role)
+                    for order, (made, role) in enumerate(zip((*cells, *extra), roles, strict=True))),
+        notes=("no native FP16 on this machine: the baseline is FP32",),
+    )  # fmt: skip
+
+
+def make_run(
+    root: Path, cells: tuple[Made, ...] = CELLS, images: int = 24, evaluated: bool = True, judged: bool = True
+) -> Path:
+    """Write a whole synthetic run under `root` and return its folder."""
+    plan = make_plan(cells, images, "quickstart")
+    run = create_run(root, plan, MATRIX_TEXT)
+    extra = (cells[0]._replace(id=RERUN_ID), cells[0]._replace(id=OTHER_SEED_ID))
+    done = list(outcomes(run, plan, (*cells, *extra), plan.matrix.measure.repeats))
+    append_time(run, "plan", 0.04)
+    append_time(run, "run", 131.0)
+    if evaluated:
+        candidates = [(made, pictures) for made, pictures in done[:-2] if made.id != cells[0].id]
+        deltas = {made.id: [delta(made, metric, images) for metric in METRICS] for made, _ in candidates}
+        evaluate(run, plan, candidates, deltas)
+        if judged:
+            verdicts = tuple(verdict(made, deltas[made.id]) for made, _ in candidates)
+            write_judgement(run, Judgement(run_id=plan.run_id, correction="holm", margin=0.05, alpha=0.05, cells=verdicts))
+            append_time(run, "gate", 0.06)
+    return run
+
+
+def evaluate(
+    run: Path, plan: Plan, candidates: list[tuple[Made, tuple[Image, ...]]], deltas: dict[str, list[Delta]]
+) -> None:
+    """Write the evaluation and the scores of single images."""
+    images = len(plan.prompts)
+    every = [entry for entries in deltas.values() for entry in entries]
+    scores = [
+        Score(cell_id=entry.cell_id, definition=entry.definition, value=interval(entry.candidate, 0.02), n=images,
+              prompts=images)
+        for entry in every
+    ]  # fmt: skip
+    scores += [
+        Score(cell_id=plan.baseline_id, definition=definition(metric), value=interval(metric.baseline, 0.02), n=images,
+              prompts=images)
+        for metric in METRICS
+    ]  # fmt: skip
+    controls = tuple(
+        Control(control=control, metric=metric.name, loss=interval(loss, 0.05), detected=metric.name != "ssim")
+        for control, loss in (("blur", 0.4), ("jpeg", 0.12), ("wrong prompt", 1.0), ("black", 1.3))
+        for metric in METRICS
+    )
+    write_evaluation(run, Evaluation(
+        run_id=plan.run_id, scores=tuple(scores), deltas=tuple(every), controls=controls,
+        tails=tuple(tail(made, pictures) for made, pictures in candidates), blind=("ssim",),
+        missing={"clip:mlperf": "weights ViT-B-32.pt not found (looked in HARNESS_WEIGHTS)"}, seconds=8.9,
+    ))  # fmt: skip
+    dice = random.Random(1)
+    rows = [(made.id, image.prompt_id, image.seed, dice.uniform(0.01, 0.3)) for made, pics in candidates for image in pics]
+    write_image_scores(run, "lpips:bundled", definition(METRICS[2]), rows)
+    append_time(run, "evaluate", 9.2)
+
+
+if __name__ == "__main__":
+    import sys
+
+    target = Path(sys.argv[1])
+    print(make_run(target, images=int(sys.argv[2]) if len(sys.argv) > 2 else 24))

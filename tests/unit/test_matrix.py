@@ -1,0 +1,136 @@
+"""Matrix files: what they mean, and every mistake named at once."""
+
+import json
+from pathlib import Path
+
+import pytest
+from harness.core.errors import MatrixError, UsageError
+from harness.matrix import expand, json_schema, load_matrix, matches, parse_matrix
+
+ROOT = Path(__file__).parents[2]
+
+
+def matrix(body: str, head: str = 'name = "m"\n') -> str:
+    return head + body
+
+
+def ids(text: str) -> list[str]:
+    return [" ".join(f"{axis}={setting}" for axis, setting in wish.items()) for wish in expand(parse_matrix(text))]
+
+
+def test_axes_are_multiplied_in_the_order_of_the_file() -> None:
+    text = matrix('[axes]\nsteps = [50, 4]\nprecision = ["fp32", "bf16"]\n')
+    assert ids(text) == [
+        "steps=50 precision=fp32",
+        "steps=50 precision=bf16",
+        "steps=4 precision=fp32",
+        "steps=4 precision=bf16",
+    ]
+
+
+def test_exclude_removes_every_combination_that_agrees() -> None:
+    text = matrix('[axes]\nsteps = [50, 4]\nprecision = ["fp32", "bf16"]\n[[exclude]]\nsteps = 4\nprecision = "bf16"\n')
+    assert "steps=4 precision=bf16" not in ids(text)
+    assert len(ids(text)) == 3
+
+
+def test_include_extends_what_it_does_not_contradict_and_else_adds_a_combination() -> None:
+    base = "[axes]\nsteps = [50, 4]\n"
+    extended = matrix(base + '[[include]]\nsteps = 4\ndistillation = "lcm-lora"\n')
+    assert ids(extended) == ["steps=50", "steps=4 distillation=lcm-lora"]
+    added = matrix(base + '[[include]]\nsteps = 2\ndistillation = "lcm-lora"\n')
+    assert ids(added) == ["steps=50", "steps=4", "steps=2 distillation=lcm-lora"]
+    everywhere = matrix(base + '[[include]]\nprecision = "bf16"\n')
+    assert ids(everywhere) == ["steps=50 precision=bf16", "steps=4 precision=bf16"]
+
+
+def test_options_are_read_from_tables_and_words_alike() -> None:
+    word = matrix('[axes]\ncompiler = ["inductor+mode=max-autotune"]\n')
+    table = matrix('[axes]\ncompiler = [{name = "inductor", mode = "max-autotune"}]\n')
+    assert ids(word) == ids(table) == ["compiler=inductor+mode=max-autotune"]
+
+
+def test_options_at_their_default_do_not_make_another_cell() -> None:
+    assert ids(matrix('[axes]\ncompiler = ["inductor+mode=default"]\n')) == ["compiler=inductor"]
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("[axes]\nstepz = [50]\n", 'axes.stepz: unknown axis "stepz". Did you mean "steps"?'),
+        ('[axes]\nprecision = ["fb16"]\n', 'axes.precision: unknown precision "fb16". Did you mean "fp16"?'),
+        ('[axes]\nsteps = ["many"]\n', "axes.steps: steps"),
+        ("[axes]\nsteps = [true]\n", "axes.steps: true/false"),
+        ('[axes]\ncompiler = ["inductor+mod=x"]\n', 'has no option "mod"'),
+        ('[axes]\ncompiler = ["inductor+mode=x"]\n', "mode:"),
+        ("[axes]\nsteps = []\n", "axes.steps: empty"),
+        ("[axes]\n", "axes: empty"),
+        ("[axes]\nsteps = [4, 4]\n", "axes.steps: 4 stands there twice"),
+        ('[axes]\nsteps = [4]\n[[exclude]]\nprecison = "x"\n', 'exclude[0].precison: unknown axis "precison"'),
+        ("[axes]\nsteps = [4]\n[[exclude]]\nsteps = 4\n", "everything is excluded"),
+        ('[axes]\nsteps = [4]\n[baseline]\nprecision = "fp64"\n', "baseline.precision: unknown"),
+        ('[axes]\nsteps = [4]\n[quality]\nmetrics = ["fid:bundeld"]\n', "quality.metrics"),
+        ("[axes]\nsteps = [4]\n[quality]\nmetrics = []\n", "quality.metrics: empty"),
+        ('[axes]\nsteps = [4]\n[prompts]\nset = "shape"\n', "prompts.set: unknown prompt set"),
+        ('[axes]\nsteps = [4]\n[model]\nsource = "bundeld"\n', 'Did you mean "bundled"?'),
+        ('[axes]\nsteps = [4]\n[model]\nsource = "fake"\noptions.stepz = 1\n', "model.options.stepz"),
+        ("[axes]\nsteps = [4]\n[measure]\nrepeats = 0\n", "measure.repeats"),
+        ("[axes]\nsteps = [4]\n[measure]\nwarmups = 1\n", 'measure.warmups: unknown key. Did you mean "warmup"?'),
+        ('[axes]\nsteps = [4]\n[gate]\nmargin = "5 %"\n', "gate.margin"),
+        ('[axes]\nsteps = [4]\n[gate]\nmetrics = ["fid:mlperf"]\n', "gate.metrics"),
+    ],
+)
+def test_a_mistake_is_named_with_its_key_and_a_suggestion(body: str, expected: str) -> None:
+    with pytest.raises(MatrixError) as caught:
+        parse_matrix(matrix(body), "m.toml")
+    assert expected in str(caught.value)
+    assert "m.toml" in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("seeds", ["[]", "[0, 0]", "[-1]", '["a"]'])
+def test_seeds_are_distinct_whole_numbers(seeds: str) -> None:
+    with pytest.raises(MatrixError, match="seeds"):
+        parse_matrix(f'name = "m"\nseeds = {seeds}\n[axes]\nsteps = [4]\n')
+
+
+def test_all_mistakes_are_reported_at_once() -> None:
+    text = 'name = "m"\nnmae = 1\n[axes]\nstepz = [50]\nprecision = ["fb16"]\n[measure]\nrepeats = 0\n'
+    with pytest.raises(MatrixError) as caught:
+        parse_matrix(text)
+    assert len(caught.value.problems) == 4
+
+
+def test_text_that_is_not_toml_is_refused_with_its_line() -> None:
+    with pytest.raises(MatrixError, match="line 2"):
+        parse_matrix('name = "m"\n[axes\n')
+
+
+def test_a_missing_file_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot read the matrix file"):
+        load_matrix(tmp_path / "none.toml")
+
+
+def test_a_newer_matrix_schema_is_refused() -> None:
+    with pytest.raises(MatrixError, match="schema_version"):
+        parse_matrix('schema_version = 2\nname = "m"\n[axes]\nsteps = [4]\n')
+
+
+def test_select_takes_globs() -> None:
+    assert matches("4-steps_fp8", ("*fp8*",))
+    assert matches("4-steps_fp8", ())
+    assert not matches("4-steps_fp8", ("8-*", "*bf16"))
+
+
+def test_the_schema_in_the_repository_is_the_generated_one() -> None:
+    stored = (ROOT / "matrices" / "schema.json").read_text()
+    assert stored == json_schema(), "run: harness schema > matrices/schema.json"
+    json.loads(stored)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "matrices").glob("*.toml")), ids=lambda path: path.name)
+def test_every_shipped_matrix_is_right_and_says_what_it_answers_and_needs(path: Path) -> None:
+    loaded, text = load_matrix(path)
+    assert expand(loaded)
+    assert "What it answers" in text
+    assert "What it needs" in text

@@ -1,0 +1,123 @@
+"""Plans: settings settled, cells named, conflicts and missing back ends found before any time is spent."""
+
+import pytest
+from harness.core.errors import MachineError, MatrixError
+from harness.core.machine import Gpu, Machine
+from harness.core.model import ModelInfo
+from harness.core.plan import OTHER_SEED_ID, OTHER_SEED_OFFSET, RERUN_ID, Plan, Prompt, Rate
+from harness.core.units import Absent
+from harness.matrix import expand, parse_matrix
+from harness.planning import Surroundings, make_plan
+
+GPU = Gpu(name="H200", capability=(9, 0), memory_bytes=1, driver="1", cuda="13.0", power_limit_w=700.0)
+MODEL = ModelInfo(title="toy", family="sdxl", width=64, height=64, guidance=3.0, size_multiple=16, digest="d")
+
+
+def machine(gpu: bool = False, **changes: object) -> Machine:
+    facts = {
+        "name": "m", "cpu": "cpu", "cpu_cores": 2, "memory_bytes": 1, "os": "o", "python": "3.11",
+        "packages": {"torch": "2.14"}, "git_commit": Absent(absent="test"), "git_dirty": Absent(absent="test"),
+    }  # fmt: skip
+    return Machine.model_validate({**facts, "gpus": (GPU,) if gpu else (), **changes})
+
+
+def plan(body: str, *, gpu: bool = False, model: ModelInfo = MODEL) -> Plan:
+    text = f'name = "m"\n{body}'
+    matrix = parse_matrix(text)
+    prompts = tuple(Prompt(id=f"p{number}", text=f"prompt {number}") for number in range(100))
+    rate = Rate(image_step_s=0.01, source="test")
+    around = Surroundings(model=model, machine=machine(gpu), prompts=prompts, rate=rate)
+    return make_plan(matrix, text, expand(matrix), around)
+
+
+def test_ids_name_what_differs_from_the_defaults_and_always_steps_and_precision() -> None:
+    decided = plan('[axes]\nsteps = [50, 4]\nguidance = [3, 5]\ncompiler = ["eager", "inductor"]\n')
+    assert [planned.id for planned in decided.compared][:3] == [
+        "50-steps_fp32",
+        "50-steps_cfg-5_fp32",
+        "4-steps_fp32",
+    ]
+    assert "4-steps_cfg-5_fp32_inductor" in {planned.id for planned in decided.compared}
+
+
+def test_an_id_does_not_depend_on_the_other_cells() -> None:
+    alone = plan("[axes]\nsteps = [4]\n")
+    among = plan('[axes]\nsteps = [50, 8, 4]\nprecision = ["fp32", "bf16"]\n')
+    assert {p.id for p in alone.compared} <= {p.id for p in among.compared}
+
+
+def test_a_distilled_value_brings_its_scheduler_and_guidance_unless_the_matrix_says_otherwise() -> None:
+    cell = plan('[axes]\nsteps = [4]\ndistillation = ["lcm-lora"]\n').find("4-steps_lcm-lora_fp32").cell
+    assert cell.setting("scheduler").name == "lcm"
+    assert cell.setting("guidance").name == "1"
+    own = plan('[axes]\nsteps = [4]\ndistillation = ["lcm-lora"]\nguidance = [2]\n')
+    assert own.find("4-steps_cfg-2_lcm-lora_fp32").cell.setting("scheduler").name == "lcm"
+
+
+def test_the_baseline_is_fifty_steps_in_the_machines_native_precision() -> None:
+    on_cpu, on_gpu = plan("[axes]\nsteps = [4]\n"), plan("[axes]\nsteps = [4]\n", gpu=True)
+    assert on_cpu.baseline_id == "50-steps_fp32"
+    assert on_gpu.baseline_id == "50-steps_fp16"
+    assert any("no native fp16" in note for note in on_cpu.notes)
+    assert any("not in the matrix" in note for note in on_cpu.notes)
+
+
+def test_a_baseline_that_cannot_run_here_is_an_error_that_says_why() -> None:
+    with pytest.raises(MachineError, match="no native FP16"):
+        plan('[axes]\nsteps = [4]\n[baseline]\nprecision = "fp16"\n')
+
+
+def test_the_two_extra_baseline_runs_are_planned() -> None:
+    decided = plan("[axes]\nsteps = [4]\n[quality]\nrerun_prompts = 10\n")
+    rerun, other = decided.find(RERUN_ID), decided.find(OTHER_SEED_ID)
+    assert len(decided.prompts_of(rerun)) == 10
+    assert decided.seeds_of(other) == (OTHER_SEED_OFFSET,)
+    assert rerun.content_key != other.content_key
+
+
+def test_a_model_without_quality_needs_no_extra_runs() -> None:
+    random_weights = MODEL.model_copy(update={"quality_applies": False})
+    assert len(plan("[axes]\nsteps = [4]\n", model=random_weights).cells) == 2
+
+
+def test_what_cannot_run_is_skipped_with_its_reason() -> None:
+    decided = plan('[axes]\nprecision = ["fp32", "fp16"]\nresolution = ["64x64", "60x64"]\n')
+    assert "no native FP16" in (decided.find("50-steps_fp16").skip or "")
+    assert "multiples of 16" in (decided.find("50-steps_fp32_60x64").skip or "")
+
+
+def test_a_conflict_with_the_model_names_both_sides() -> None:
+    tagged = MODEL.model_copy(update={"tags": frozenset({"no-torch"})})
+    reason = plan('[axes]\ncompiler = ["inductor"]\n', model=tagged).find("50-steps_fp32_inductor").skip
+    assert reason is not None
+    assert "compiler inductor" in reason
+    assert "toy" in reason
+
+
+def test_two_cells_with_one_id_are_refused() -> None:
+    with pytest.raises(MatrixError, match="two cells are the same: 4-steps_fp32"):
+        plan('[axes]\nsteps = [4]\nprecision = ["auto", "fp32"]\n')
+
+
+def test_cells_that_share_a_pipeline_stand_together() -> None:
+    keys = [p.cell.build_key for p in plan('[axes]\nsteps = [8, 4]\nprecision = ["fp32", "bf16"]\n').compared[1:]]
+    assert sum(a != b for a, b in zip(keys, keys[1:], strict=False)) == len(set(keys)) - 1
+
+
+def test_the_estimate_grows_with_steps_and_falls_without_guidance() -> None:
+    decided = plan('[axes]\nsteps = [4, 8]\n[[include]]\nsteps = 3\ndistillation = "lcm-lora"\n')
+    assert decided.find("8-steps_fp32").estimate_s > decided.find("4-steps_fp32").estimate_s
+    assert decided.find("3-steps_lcm-lora_fp32").estimate_s < decided.find("4-steps_fp32").estimate_s
+
+
+def test_the_content_key_changes_with_the_machine_but_not_with_the_commit() -> None:
+    text = 'name = "m"\n[axes]\nsteps = [4]\n'
+    matrix = parse_matrix(text)
+
+    def key(**changes: object) -> str:
+        rate = Rate(image_step_s=0.01, source="t")
+        around = Surroundings(model=MODEL, machine=machine(**changes), prompts=(Prompt(id="a", text="b"),), rate=rate)  # type: ignore[arg-type]
+        return make_plan(matrix, text, expand(matrix), around).cells[0].content_key
+
+    assert key() == key(git_commit="abc")
+    assert key() != key(packages={"torch": "2.15"})

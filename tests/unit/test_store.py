@@ -1,0 +1,115 @@
+"""Results on disk: whole or not at all, and clear words where they cannot be read."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from harness.core.errors import MachineError, ResultsError
+from harness.store import lock_run, read_outcomes, read_plan, resolve_run
+from harness.store.layout import RunFolder
+from harness.store.write import write_atomically
+from tests.fake_run import finished_run
+
+WRITER = """
+import sys
+from pathlib import Path
+from harness.store.write import write_atomically
+number = 0
+while True:
+    number += 1
+    write_atomically(Path(sys.argv[1]), (str(number % 10) * 2_000_000).encode())
+    print("written", flush=True)
+"""
+
+
+def test_a_file_is_whole_even_if_its_writer_is_killed(tmp_path: Path) -> None:
+    target = tmp_path / "file"
+    for _ in range(5):
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, str(target)], stdout=subprocess.PIPE)
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        writer.stdout.readline()
+        writer.kill()
+        writer.wait()
+        content = target.read_bytes()
+        assert len(content) == 2_000_000
+        assert len(set(content)) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "words"), [(errno.ENOSPC, "disk is full"), (errno.EROFS, "no permission"), (errno.EIO, "cannot write")]
+)
+def test_a_failed_write_keeps_the_old_file_and_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, words: str
+) -> None:
+    target = tmp_path / "file"
+    write_atomically(target, b"old")
+
+    def fail(_: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(MachineError, match=words) as caught:
+        write_atomically(target, b"new")
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
+    assert caught.value.exit_code == 4
+
+
+def test_a_truncated_outcome_is_named_with_what_to_do(tmp_path: Path) -> None:
+    run = finished_run(tmp_path)
+    path = RunFolder(run).outcome(read_plan(run).baseline_id)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ResultsError, match="damaged or truncated") as caught:
+        read_outcomes(run)
+    assert str(path) in str(caught.value)
+    assert "Delete this file" in str(caught.value)
+    assert caught.value.exit_code == 7
+
+
+def test_results_of_a_newer_version_are_refused(tmp_path: Path) -> None:
+    run = finished_run(tmp_path)
+    document = json.loads(RunFolder(run).run_json.read_text())
+    document["schema_version"] = 99
+    RunFolder(run).run_json.write_text(json.dumps(document))
+    with pytest.raises(ResultsError, match="newer than this version"):
+        read_plan(run)
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"schema_version": 1}', "not json"])
+def test_something_else_than_a_run_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "run.json").write_text(content)
+    with pytest.raises(ResultsError):
+        read_plan(tmp_path)
+
+
+def test_a_run_is_found_by_path_by_name_and_as_the_latest(tmp_path: Path) -> None:
+    run = finished_run(tmp_path)
+    assert resolve_run(run, run.parent) == run
+    assert resolve_run(Path(run.name), run.parent) == run
+    assert resolve_run(Path("latest"), run.parent) == run
+    with pytest.raises(ResultsError, match="no run here"):
+        resolve_run(Path("nothing"), tmp_path)
+
+
+def test_only_one_process_writes_to_a_run(tmp_path: Path) -> None:
+    run = finished_run(tmp_path)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", "import sys, time; from pathlib import Path; from harness.store import lock_run\n"
+         "with lock_run(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)", str(run)],
+        stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert holder.stdout is not None
+    holder.stdout.readline()
+    try:
+        with pytest.raises(MachineError, match="another harness is writing"), lock_run(run):
+            pass
+    finally:
+        holder.kill()
+        holder.wait()
+    with lock_run(run):
+        pass  # a killed holder gives the lock up
