@@ -1,0 +1,223 @@
+"""What a page says about one cell."""
+
+from collections.abc import Callable
+
+from harness.core.base import Frozen
+from harness.core.outcome import Completed, Failed, Warning_
+from harness.core.quality import Delta, Interval
+from harness.core.units import Absent
+from harness.reporting.facts import Facts, Standing, Timing, WorstLoss
+from harness.reporting.forest import metric_result
+from harness.reporting.loaded import Loaded
+from harness.reporting.pictures import Key, Pair, Picture, Share, images_by_key, pairs_of, show, shown_keys
+from harness.reporting.strips import Bars, LatencyStrip, PartBar, cold_parts, latency_strip, part_bar, step_bars
+from harness.reporting.timing import peak
+from harness.reporting.wording import (
+    DASH, WORDS, factor_interval, number, plural, seconds, seconds_interval, share, share_interval, size,
+)  # fmt: skip
+
+
+class Named(Frozen):
+    """A name, its value, and a note."""
+
+    name: str
+    value: str
+    note: str = ""
+
+
+class Sentence(Frozen):
+    """One metric's verdict in words."""
+
+    standing: Standing
+    text: str
+
+
+class MetricRow(Frozen):
+    """One metric of a cell next to the baseline's."""
+
+    metric: str
+    kind: str
+    baseline: str
+    candidate: str
+    literal: str
+    loss: str
+    standing: Standing | None
+    note: str
+
+
+class Failure(Frozen):
+    """Why a cell did not complete, what to try, and the end of its log."""
+
+    text: str
+    hint: str
+    log: str
+
+
+class CellSection(Frozen):
+    """Everything a page says about one cell."""
+
+    anchor: str
+    id: str
+    standing: Standing
+    word: str
+    reason: str
+    summary: str
+    settings: tuple[Named, ...]
+    figures: tuple[Named, ...]
+    sentences: tuple[Sentence, ...] = ()
+    metrics: tuple[MetricRow, ...] = ()
+    tail: str = ""
+    pairs: tuple[Pair, ...] = ()
+    worst: tuple[Pair, ...] = ()
+    own: tuple[Picture, ...] = ()
+    strip: LatencyStrip | None = None
+    stages: PartBar | None = None
+    cold: PartBar | None = None
+    steps: Bars | None = None
+    memory: tuple[Named, ...] = ()
+    applied: tuple[str, ...] = ()
+    warnings: tuple[Warning_, ...] = ()
+    failure: Failure | None = None
+
+
+def _write(value: Interval | Absent, words: Callable[[Interval], str]) -> str:
+    return DASH if isinstance(value, Absent) else words(value)
+
+
+def summary_of(facts: Facts) -> str:
+    """Return a cell in a line: its speed and worst loss, or why it has none."""
+    if isinstance(facts.timing, Absent):
+        return facts.reason
+    parts = [f"{seconds(facts.timing.image_s.estimate)} per image"]
+    if facts.standing != "baseline" and not isinstance(facts.timing.speedup, Absent):
+        parts.append(factor_interval(facts.timing.speedup).split(" ")[0])
+    if isinstance(facts.worst, WorstLoss):
+        parts.append(f"worst loss {share_interval(facts.worst.loss)}")
+    return " · ".join(parts)
+
+
+def figures_of(facts: Facts) -> tuple[Named, ...]:
+    """Return a cell's main figures, each with its interval or reason."""
+    timing = facts.timing
+    if isinstance(timing, Absent):
+        return ()
+    calls = str(facts.denoiser_calls) if not isinstance(facts.denoiser_calls, Absent) else DASH
+    made = [
+        Named(name="Latency", value=seconds_interval(timing.latency_s), note=f"one call, {plural(timing.batch, 'image')}"),
+        Named(name="Throughput", value=f"{number(timing.throughput)} images/s"),
+        Named(name="Speedup", value=factor_interval(timing.speedup), note=_why(timing.speedup)),
+        Named(name="Cold start", value=seconds(sum(timing.cold.model_dump().values())), note="until the first image"),
+        Named(name="Peak memory", value=size(facts.peak_memory_bytes), note=_why(facts.peak_memory_bytes)),
+        Named(name="Denoiser calls", value=calls, note="counted"),
+    ]
+    if isinstance(facts.worst, WorstLoss):
+        made.insert(3, Named(name="Worst loss", value=share_interval(facts.worst.loss), note=facts.worst.metric))
+    return tuple(made)
+
+
+def _why(value: object) -> str:
+    return value.absent if isinstance(value, Absent) else ""
+
+
+def metric_rows(loaded: Loaded, cell_id: str) -> tuple[MetricRow, ...]:
+    """Return every metric of a cell against the baseline, literal change and loss."""
+    return tuple(_metric_row(loaded, delta) for delta in loaded.deltas(cell_id))
+
+
+def _metric_row(loaded: Loaded, delta: Delta) -> MetricRow:
+    unit = f" {delta.definition.unit}" if delta.definition.unit else ""
+    anchors = ", ".join(f"{name} {number(value)}" for name, value in delta.calibration.items())
+    notes = [delta.why_not, f"loss: {_why(delta.loss)}" if _why(delta.loss) else "", f"anchors: {anchors}" if anchors else ""]
+    if isinstance(delta.literal, Absent):
+        notes.append(f"literal: {delta.literal.absent}")
+    return MetricRow(
+        metric=delta.metric,
+        kind=delta.definition.kind,
+        baseline=number(delta.baseline) + unit,
+        candidate=number(delta.candidate) + unit,
+        literal=_write(delta.literal, share_interval),
+        loss=_write(delta.loss, share_interval),
+        standing=metric_result(loaded, delta),
+        note="; ".join(note for note in notes if note),
+    )
+
+
+def tail_words(loaded: Loaded, cell_id: str) -> str:
+    """Return what the means of a cell hide, in a sentence."""
+    tail = loaded.tail(cell_id)
+    if tail is None:
+        return ""
+    deciles = ", ".join(f"{metric} {number(value)}" for metric, value in tail.worst_decile.items())
+    broken = f"{tail.broken} of {plural(tail.n, 'image')} broken, at most {share(tail.broken_share_high)} at 95 % confidence"
+    return f"{broken}. Worst decile: {deciles}." if deciles else f"{broken}."
+
+
+def memory_of(cell: Completed) -> tuple[Named, ...]:
+    """Return memory figures: peaks, and weights by part."""
+    rows = [Named(name="Peak", value=size(cell.peak_memory_bytes), note=_why(cell.peak_memory_bytes))]
+    for name in ("peak_allocated_bytes", "peak_reserved_bytes", "device_used_bytes"):
+        counts = [getattr(repeat, name) for repeat in cell.repeats]
+        highest = peak(counts)
+        if highest is not None:
+            rows.append(Named(name=name.removesuffix("_bytes").replace("_", " ").capitalize(), value=size(highest)))
+        elif counts:
+            rows.append(Named(name=name.removesuffix("_bytes").replace("_", " ").capitalize(), value=DASH, note=_why(counts[0])))
+    for part, count in cell.weights_bytes.items():
+        rows.append(Named(name=f"Weights: {part.replace('_', ' ')}", value=size(count)))
+    return tuple(rows)
+
+
+def _worst_pairs(loaded: Loaded, cell_id: str, count: int) -> tuple[Pair, ...]:
+    tail = loaded.tail(cell_id)
+    worst = tail.worst[:count] if tail else ()
+    notes = {(image.prompt_id, image.seed): f"{image.metric} {number(image.value)}" for image in worst}
+    return pairs_of(loaded, cell_id, list(notes), notes)
+
+
+def section_of(loaded: Loaded, facts: Facts, anchor: str, share_: Share, notes: dict[Key, str]) -> CellSection:
+    """Return the section of one cell; `notes` are scores of single pictures to write beneath them."""
+    settings = tuple(Named(name=axis, value=value) for axis, value in facts.planned.cell.by_axis.items())
+    section = CellSection(
+        anchor=anchor, id=facts.id, standing=facts.standing, word=WORDS[facts.standing], reason=facts.reason,
+        summary=summary_of(facts), settings=settings, figures=figures_of(facts),
+    )  # fmt: skip
+    outcome = loaded.outcomes.get(facts.id)
+    if isinstance(outcome, Failed):
+        text = f"{outcome.kind} during {outcome.phase} after {seconds(outcome.wall_s)}: {outcome.message}"
+        failure = Failure(text=text, hint=outcome.hint, log=outcome.log[-6000:])
+        return section.model_copy(update={"failure": failure})
+    if not isinstance(outcome, Completed):
+        return section
+    return section.model_copy(update=_measured(loaded, facts, outcome) | _pictures(loaded, facts, share_, notes))
+
+
+def _measured(loaded: Loaded, facts: Facts, cell: Completed) -> dict[str, object]:
+    timing = facts.timing
+    verdict = loaded.verdict(facts.id)
+    sentences = verdict.metrics if verdict else ()
+    reused = (f"taken over from {cell.reused_from}",) if cell.reused_from else ()
+    drawn: dict[str, object] = {}
+    if isinstance(timing, Timing):
+        drawn = {"strip": latency_strip(cell, timing), "stages": part_bar(timing.stages_s), "cold": cold_parts(timing)}
+    return drawn | {
+        "sentences": tuple(Sentence(standing=metric.result, text=metric.sentence) for metric in sentences),
+        "metrics": metric_rows(loaded, facts.id),
+        "tail": tail_words(loaded, facts.id),
+        "steps": step_bars(cell),
+        "memory": memory_of(cell),
+        "applied": (*cell.applied, *reused, f"{plural(cell.threads, 'CPU thread')}"),
+        "warnings": cell.warnings,
+    }
+
+
+def _pictures(loaded: Loaded, facts: Facts, share_: Share, notes: dict[Key, str]) -> dict[str, object]:
+    keys = shown_keys(loaded, share_.pairs)
+    if facts.standing == "baseline" or loaded.baseline is None:
+        mine = images_by_key(loaded, facts.id)
+        return {"own": tuple(show(loaded, facts.id, mine[key]) for key in keys if key in mine)}
+    return {
+        "pairs": pairs_of(loaded, facts.id, keys, notes),
+        "worst": _worst_pairs(loaded, facts.id, share_.worst),
+    }
+
+

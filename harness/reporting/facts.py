@@ -1,0 +1,158 @@
+"""The figures of one cell, each a number with its unit or absent with a reason."""
+
+from typing import Literal
+
+from harness.core.base import Frozen
+from harness.core.outcome import ColdStart, Completed, Failed, Skipped
+from harness.core.plan import PlannedCell
+from harness.core.quality import Delta, Interval
+from harness.core.units import Absent
+from harness.reporting.loaded import Loaded
+from harness.reporting.timing import latencies, stage_medians
+
+Standing = Literal[
+    "baseline", "pass", "fail", "inconclusive", "missing", "unjudged", "skipped", "failed", "pending"
+]
+"""Where a cell stands: a verdict, or why there is none."""
+
+
+class WorstLoss(Frozen):
+    """The gating metric that lost most, with its loss as a share."""
+
+    metric: str
+    loss: Interval
+
+
+class Timing(Frozen):
+    """Times of one completed cell: `latency_s` is one call of the whole pipeline at the cell's batch size."""
+
+    latency_s: Interval
+    p95_s: float
+    batch: int
+    throughput: float
+    """Images per second at the median latency."""
+    speedup: Interval | Absent
+    """Seconds per image of the baseline ÷ of this cell."""
+    stages_s: dict[str, float]
+    cold: ColdStart
+
+    @property
+    def image_s(self) -> Interval:
+        """Seconds per image: the latency divided by the batch."""
+        whole = self.latency_s
+        parts = {name: getattr(whole, name) / self.batch for name in ("estimate", "low", "high")}
+        return whole.model_copy(update=parts)
+
+
+class Facts(Frozen):
+    """What is known of one planned cell."""
+
+    planned: PlannedCell
+    standing: Standing
+    reason: str
+    timing: Timing | Absent
+    peak_memory_bytes: int | Absent
+    weights_bytes: int | Absent
+    denoiser_calls: int | Absent
+    images: int
+    worst: WorstLoss | Absent
+
+    @property
+    def id(self) -> str:
+        return self.planned.id
+
+
+def standing_of(loaded: Loaded, planned: PlannedCell) -> tuple[Standing, str]:
+    """Return where a cell stands and the reason in words."""
+    outcome = loaded.outcomes.get(planned.id)
+    if isinstance(outcome, Failed):
+        return "failed", f"{outcome.kind} during {outcome.phase}: {outcome.message}"
+    if isinstance(outcome, Skipped) or planned.skip:
+        return "skipped", outcome.reason if isinstance(outcome, Skipped) else planned.skip or ""
+    if outcome is None:
+        return "pending", "the run has not come to this cell"
+    if planned.id == loaded.plan.baseline_id:
+        return "baseline", "what the other cells are compared with"
+    verdict = loaded.verdict(planned.id)
+    if verdict is None:
+        return "unjudged", "measured, but not judged yet"
+    return verdict.result, verdict.reason
+
+
+def gating_deltas(loaded: Loaded, cell_id: str) -> list[Delta]:
+    """Return the changes that decide a cell's verdict: what the gate used, else what evaluation lets gate."""
+    verdict = loaded.verdict(cell_id)
+    named = {metric.threshold.metric for metric in verdict.metrics} if verdict else set()
+    named = named or set(loaded.plan.matrix.gate.metrics)
+    deltas = loaded.deltas(cell_id)
+    return [delta for delta in deltas if (delta.metric in named if named else delta.gates)]
+
+
+def loss_of(loaded: Loaded, delta: Delta) -> Interval | Absent:
+    """Return the loss the matrix gates on, as a share: calibrated, or the literal change of the score."""
+    return delta.loss if loaded.plan.matrix.gate.loss == "calibrated" else delta.literal
+
+
+def worst_loss(loaded: Loaded, planned: PlannedCell) -> WorstLoss | Absent:
+    """Return the largest loss among a cell's gating metrics."""
+    if planned.id == loaded.plan.baseline_id:
+        return Absent(absent="the baseline loses nothing against itself")
+    if loaded.evaluation is None:
+        return Absent(absent="not evaluated yet")
+    losses = [(delta.metric, loss_of(loaded, delta)) for delta in gating_deltas(loaded, planned.id)]
+    known = [WorstLoss(metric=metric, loss=loss) for metric, loss in losses if isinstance(loss, Interval)]
+    if known:
+        return max(known, key=lambda worst: worst.loss.estimate)
+    reasons = dict.fromkeys(loss.absent for _, loss in losses if isinstance(loss, Absent))
+    return Absent(absent="; ".join(reasons) or "no metric gates this cell")
+
+
+def _speedup(cell: Completed, baseline: Completed | None) -> Interval | Absent:
+    from harness.stats.latency import speedup
+
+    if baseline is None or not baseline.repeats:
+        return Absent(absent="the baseline did not complete")
+    if cell is baseline:
+        return Interval(estimate=1.0, low=1.0, high=1.0, method="the baseline itself")
+    pair = [[seconds / made.batch for seconds in latencies(made)] for made in (baseline, cell)]
+    return speedup(*pair)
+
+
+def _timing(cell: Completed, baseline: Completed | None) -> Timing | Absent:
+    from harness.stats.latency import summarise_latency
+
+    if not cell.repeats:
+        return Absent(absent="no timed calls")
+    summary = summarise_latency(latencies(cell))
+    return Timing(
+        latency_s=summary.median_s,
+        p95_s=summary.p95_s,
+        batch=cell.batch,
+        throughput=cell.batch / summary.median_s.estimate,
+        speedup=_speedup(cell, baseline),
+        stages_s=stage_medians(cell),
+        cold=cell.cold_start,
+    )
+
+
+def facts_of(loaded: Loaded, planned: PlannedCell) -> Facts:
+    """Return all figures of one cell."""
+    standing, reason = standing_of(loaded, planned)
+    cell = loaded.completed(planned.id)
+    nothing = Absent(absent=f"{standing}: {reason}")
+    return Facts(
+        planned=planned,
+        standing=standing,
+        reason=reason,
+        timing=_timing(cell, loaded.baseline) if cell else nothing,
+        peak_memory_bytes=cell.peak_memory_bytes if cell else nothing,
+        weights_bytes=sum(cell.weights_bytes.values()) if cell and cell.weights_bytes else nothing,
+        denoiser_calls=cell.denoiser_calls if cell else nothing,
+        images=len(cell.images) if cell else 0,
+        worst=worst_loss(loaded, planned) if cell else nothing,
+    )
+
+
+def all_facts(loaded: Loaded) -> tuple[Facts, ...]:
+    """Return the figures of the baseline and every candidate, in the plan's order."""
+    return tuple(facts_of(loaded, planned) for planned in loaded.plan.compared)

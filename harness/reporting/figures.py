@@ -1,0 +1,162 @@
+"""Figures for print: the same charts as on the page, as SVG and PDF."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from harness.core.units import Absent
+from harness.reporting.facts import Facts
+from harness.reporting.forest import loss_of, metric_result
+from harness.reporting.loaded import Loaded
+from harness.reporting.marks import PATHS, PRINT_COLOURS
+from harness.reporting.pareto import Point, is_wide, points_of, time_ticks
+from harness.reporting.scale import LossScale, loss_scale
+from harness.reporting.wording import WORDS, round_share, seconds
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, MUTED, HAIR = "#1c2230", "#5d6675", "#e3e1dc"
+STAGE_COLOURS = ("#2e4f73", "#6f9bc4", "#c9a05c", "#b9bfc9", "#8d6b94", "#7aa489")
+MARKERS = {"baseline": "D", "pass": "o", "fail": "X", "inconclusive": "^"}
+_MOST_ROWS = 60
+_STYLE = {
+    "font.family": "sans-serif", "font.sans-serif": ["Inter", "Helvetica", "Arial", "DejaVu Sans"], "font.size": 9,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#b5b3ad", "axes.labelcolor": MUTED,
+    "xtick.color": MUTED, "ytick.color": MUTED, "text.color": INK, "pdf.fonttype": 42, "svg.hashsalt": "harness",
+    "axes.linewidth": 0.8, "legend.frameon": False,
+}  # fmt: skip
+
+
+def _new(width: float, height: float) -> "tuple[Figure, Axes]":
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def _loss_axis(axis: Any, scale: LossScale, spacing: float) -> None:
+    """Give an axis of positions from 0 to 1 the labels of the losses that stand there."""
+    ticks = scale.ticks(spacing)
+    axis.set_ticks([scale.position(tick) for tick in ticks], [round_share(tick) for tick in ticks])
+
+
+def pareto_figure(points: tuple[Point, ...], margin: float) -> "Figure":
+    """Return seconds per image against worst loss, with intervals, the front and the margin."""
+    figure, axes = _new(7.2, 4.4)
+    scale = loss_scale([end for point in points for end in (point.loss_low, point.loss_high)], margin)
+    axes.axhline(scale.position(margin), color=PRINT_COLOURS["fail"], linestyle=(0, (5, 3)), linewidth=1)
+    front = sorted((point for point in points if point.front), key=lambda point: point.latency_s)
+    axes.step([point.latency_s for point in front], [scale.position(point.loss) for point in front], where="post",
+              color="#9aa4b5", linewidth=1.1, zorder=1)  # fmt: skip
+    for point in points:
+        _draw_point(axes, point, scale)
+    low, high = min(p.latency_low_s for p in points), max(p.latency_high_s for p in points)
+    if is_wide(points):
+        axes.set_xscale("log")
+        ticks = time_ticks(low / 1.3, high * 1.3)
+        axes.set_xticks(ticks, [seconds(tick) for tick in ticks])
+        axes.minorticks_off()
+        axes.set_xlim(low / 1.25, high * 1.9)
+    _loss_axis(axes.yaxis, scale, 0.055)
+    axes.set_ylim(0, 1.02)
+    axes.text(1, scale.position(margin) + 0.012, f"{round_share(margin)} margin", color=PRINT_COLOURS["fail"], ha="right",
+              transform=axes.get_yaxis_transform(), fontsize=8)  # fmt: skip
+    axes.set_xlabel("seconds per image (median), faster to the left")
+    axes.set_ylabel("worst loss against the baseline")
+    _legend(axes, points)
+    return figure
+
+
+def _draw_point(axes: "Axes", point: Point, scale: LossScale) -> None:
+    colour, y = PRINT_COLOURS[point.standing], scale.position(point.loss)
+    axes.plot([point.latency_low_s, point.latency_high_s], [y, y], color=colour, linewidth=1.1, alpha=0.6)
+    ends = [scale.position(point.loss_low), scale.position(point.loss_high)]
+    axes.plot([point.latency_s, point.latency_s], ends, color=colour, linewidth=1.1, alpha=0.6)
+    axes.plot(point.latency_s, y, marker=MARKERS.get(point.standing, "s"), color=colour, markersize=6.5,
+              markeredgecolor="white", markeredgewidth=0.6, linestyle="none", zorder=3)  # fmt: skip
+    axes.annotate(point.cell_id, (point.latency_s, y), xytext=(7, 4), textcoords="offset points", fontsize=7, color=INK)
+
+
+def _legend(axes: "Axes", points: tuple[Point, ...]) -> None:
+    for standing in (name for name in PATHS if any(point.standing == name for point in points)):
+        axes.plot([], [], marker=MARKERS.get(standing, "s"), color=PRINT_COLOURS[standing], linestyle="none",
+                  label=WORDS[standing])  # fmt: skip
+    axes.legend(loc="upper right", fontsize=8, handletextpad=0.2)
+
+
+def forest_figure(loaded: Loaded, facts: tuple[Facts, ...], margin: float) -> "Figure | None":
+    """Return every gating loss with its interval against the margin, or None where there is none."""
+    rows = [
+        (cell.id, delta.metric, loss, metric_result(loaded, delta) or "unjudged")
+        for cell in facts
+        for delta in loaded.deltas(cell.id)
+        if delta.gates and not isinstance(loss := loss_of(loaded, delta), Absent)
+    ][:_MOST_ROWS]
+    if not rows:
+        return None
+    figure, axes = _new(7.2, 0.9 + 0.2 * len(rows))
+    scale = loss_scale([end for _, _, loss, _ in rows for end in (loss.low, loss.high)], margin)
+    axes.axvline(scale.position(margin), color=PRINT_COLOURS["fail"], linestyle=(0, (5, 3)), linewidth=1)
+    axes.axvline(scale.position(0.0), color=HAIR, linewidth=1, zorder=0)
+    for row, (_, _, loss, result) in enumerate(rows):
+        colour = PRINT_COLOURS[result]
+        axes.plot([scale.position(loss.low), scale.position(loss.high)], [row, row], color=colour, linewidth=1.4)
+        axes.plot(scale.position(loss.estimate), row, marker=MARKERS.get(result, "s"), color=colour, markersize=5,
+                  markeredgecolor="white", markeredgewidth=0.5)  # fmt: skip
+    axes.set_yticks(range(len(rows)), [f"{cell}   {metric}" for cell, metric, _, _ in rows], fontsize=7.5)
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_xlim(0, 1.01)
+    _loss_axis(axes.xaxis, scale, 0.055)
+    axes.set_xlabel(f"loss with 95 % interval; margin {round_share(margin)}")
+    return figure
+
+
+def stages_figure(facts: tuple[Facts, ...]) -> "Figure | None":
+    """Return the median time of each stage per cell, or None where nothing was timed."""
+    timed = [(cell.id, cell.timing) for cell in facts if not isinstance(cell.timing, Absent) and cell.timing.stages_s]
+    timed = timed[:_MOST_ROWS]
+    if not timed:
+        return None
+    names = list(dict.fromkeys(name for _, timing in timed for name in timing.stages_s))
+    figure, axes = _new(7.2, 1.1 + 0.27 * len(timed))
+    left = [0.0] * len(timed)
+    for name, colour in zip(names, STAGE_COLOURS * 3, strict=False):
+        widths = [timing.stages_s.get(name, 0.0) / timing.batch for _, timing in timed]
+        axes.barh(range(len(timed)), widths, left=left, height=0.62, color=colour, label=name.replace("_", " "))
+        left = [start + width for start, width in zip(left, widths, strict=True)]
+    for row, total in enumerate(left):
+        axes.annotate(seconds(total), (total, row), xytext=(4, 0), textcoords="offset points", va="center", fontsize=7.5,
+                      color=MUTED)  # fmt: skip
+    axes.set_yticks(range(len(timed)), [cell for cell, _ in timed], fontsize=7.5)
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(len(timed) - 0.4, -0.6)
+    axes.set_xlim(0, max(left) * 1.1)
+    axes.set_xlabel("seconds per image (median)")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(names), fontsize=8)
+    return figure
+
+
+def draw_figures(loaded: Loaded, facts: tuple[Facts, ...]) -> dict[str, bytes]:
+    """Return file name → content: pareto, forest and stages, each as SVG and PDF; what has no data is left out."""
+    from io import BytesIO
+
+    import matplotlib as mpl
+
+    margin = loaded.judgement.margin if loaded.judgement else loaded.plan.matrix.gate.margin
+    points = points_of(loaded, facts)
+    makers: dict[str, Callable[[], Any]] = {
+        "pareto": lambda: pareto_figure(points, margin) if points else None,
+        "forest": lambda: forest_figure(loaded, facts, margin),
+        "stages": lambda: stages_figure(facts),
+    }
+    files: dict[str, bytes] = {}
+    with mpl.rc_context({key: value for key, value in _STYLE.items()}):  # type: ignore[arg-type]
+        for name, make in makers.items():
+            figure = make()
+            for kind in ("svg", "pdf") if figure is not None else ():
+                file = BytesIO()
+                figure.savefig(file, format=kind, metadata={"Date": None} if kind == "svg" else {"CreationDate": None})
+                files[f"{name}.{kind}"] = file.getvalue()
+    return files

@@ -1,0 +1,102 @@
+"""The results as a table: one row a cell, for pandas and for results.csv."""
+
+import csv
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.core.quality import Delta, Interval
+from harness.core.units import Absent
+from harness.reporting.facts import Facts, Timing, all_facts
+from harness.reporting.loaded import Loaded, load
+
+if TYPE_CHECKING:
+    import pandas
+
+Value = str | int | float | bool | None
+Row = dict[str, Value]
+
+
+def _interval(name: str, value: Interval | Absent) -> Row:
+    if isinstance(value, Absent):
+        return dict.fromkeys((name, f"{name}_low", f"{name}_high"))
+    return {name: value.estimate, f"{name}_low": value.low, f"{name}_high": value.high}
+
+
+def _timing_columns(timing: Timing) -> Row:
+    row = _interval("latency_s", timing.latency_s)
+    row |= {"p95_s": timing.p95_s, "images_per_s": timing.throughput, "images_per_call": timing.batch}
+    row |= _interval("speedup", timing.speedup)
+    row |= {f"stage_{stage}_s": seconds for stage, seconds in timing.stages_s.items()}
+    return row | {f"cold_{part}": getattr(timing.cold, part) for part in type(timing.cold).model_fields}
+
+
+def _metric_columns(delta: Delta) -> Row:
+    row = _interval(f"{delta.metric}/literal", delta.literal) | _interval(f"{delta.metric}/loss", delta.loss)
+    return row | {f"{delta.metric}/gates": delta.gates}
+
+
+def _absences(facts: Facts, deltas: list[Delta]) -> str:
+    """Return every absent figure of a row with its reason, so that an empty field is never a riddle."""
+    named: list[tuple[str, object]] = [
+        ("timing", facts.timing),
+        ("peak_memory_bytes", facts.peak_memory_bytes),
+        ("weights_bytes", facts.weights_bytes),
+        ("worst_loss", facts.worst),
+    ]
+    named += [(f"{delta.metric}/literal", delta.literal) for delta in deltas]
+    named += [(f"{delta.metric}/loss", delta.loss) for delta in deltas]
+    return "; ".join(f"{name}: {value.absent}" for name, value in named if isinstance(value, Absent))
+
+
+def _row(loaded: Loaded, facts: Facts) -> Row:
+    deltas = loaded.deltas(facts.id)
+    row: Row = {"cell": facts.id, "role": facts.planned.role, "standing": facts.standing, "reason": facts.reason}
+    row |= facts.planned.cell.by_axis
+    if isinstance(facts.timing, Timing):
+        row |= _timing_columns(facts.timing)
+    for name in ("peak_memory_bytes", "weights_bytes", "denoiser_calls"):
+        value = getattr(facts, name)
+        row[name] = None if isinstance(value, Absent) else value
+    row["images"] = facts.images
+    worst = facts.worst
+    row["worst_metric"] = None if isinstance(worst, Absent) else worst.metric
+    row |= _interval("worst_loss", worst if isinstance(worst, Absent) else worst.loss)
+    for score in loaded.evaluation.scores if loaded.evaluation else ():
+        if score.cell_id == facts.id:
+            row |= _interval(f"{score.definition.metric}/score", score.value)
+    for delta in deltas:
+        row |= _metric_columns(delta)
+    verdict = loaded.verdict(facts.id)
+    row |= {f"{metric.threshold.metric}/result": metric.result for metric in verdict.metrics} if verdict else {}
+    return row | {"verdict": verdict.result if verdict else None, "absent": _absences(facts, deltas)}
+
+
+def rows(loaded: Loaded, facts: tuple[Facts, ...]) -> list[Row]:
+    """Return one row a cell, all with the same columns; None where a figure is absent."""
+    made = [_row(loaded, cell) for cell in facts]
+    order = {"verdict": 1, "absent": 2}
+    columns = sorted(dict.fromkeys(name for row in made for name in row), key=lambda name: order.get(name, 0))
+    return [{name: row.get(name) for name in columns} for row in made]
+
+
+def csv_text(table: list[Row]) -> str:
+    """Return the rows as CSV with a header; an absent figure is an empty field."""
+    file = io.StringIO()
+    writer = csv.DictWriter(file, fieldnames=list(table[0]) if table else ["cell"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table)
+    return file.getvalue()
+
+
+def read_frame(run: Path) -> "pandas.DataFrame":
+    """Return the results of a run as a pandas frame, one row a cell; ResultsError where they cannot be read.
+
+    Times are in seconds, sizes in bytes, losses are shares. An absent figure is `pandas.NA`, and the column
+    `absent` says why.
+    """
+    import pandas
+
+    loaded = load(run)
+    table = rows(loaded, all_facts(loaded))
+    return pandas.DataFrame(table).convert_dtypes()

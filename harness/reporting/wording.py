@@ -1,0 +1,78 @@
+"""How figures are written for people."""
+
+from harness.core.outcome import Image
+from harness.core.quality import Interval
+from harness.core.units import Absent, format_bytes, format_percent, format_seconds
+from harness.reporting.facts import Standing
+
+WORDS: dict[Standing, str] = {
+    "baseline": "baseline",
+    "pass": "pass",
+    "fail": "fail",
+    "inconclusive": "inconclusive",
+    "missing": "score missing",
+    "unjudged": "not judged",
+    "skipped": "skipped",
+    "failed": "did not run",
+    "pending": "not run yet",
+}
+DASH = "–"
+
+
+def seconds(value: float | Absent) -> str:
+    """Return seconds with a unit that suits them, or a dash where absent."""
+    return DASH if isinstance(value, Absent) else format_seconds(value)
+
+
+def size(value: float | Absent) -> str:
+    """Return bytes in binary units, or a dash where absent."""
+    return DASH if isinstance(value, Absent) else format_bytes(value)
+
+
+def factor(value: float) -> str:
+    """Return a ratio such as `9.8×`, with two decimals near 1."""
+    return f"{value:.0f}×" if value >= 99.5 else f"{value:.1f}×" if value >= 9.95 else f"{value:.2f}×"
+
+
+def factor_interval(value: Interval | Absent) -> str:
+    """Return a ratio with its interval: `9.80× [9.61, 9.97]`, or a dash where absent."""
+    if isinstance(value, Absent):
+        return DASH
+    low, high = factor(value.low).rstrip("×"), factor(value.high).rstrip("×")
+    return f"{factor(value.estimate)} [{low}, {high}]"
+
+
+def seconds_interval(value: Interval) -> str:
+    """Return seconds with their interval, each with its unit."""
+    return f"{format_seconds(value.estimate)} [{format_seconds(value.low)}, {format_seconds(value.high)}]"
+
+
+def share(value: float) -> str:
+    """Return a share as a percentage: one decimal, none from 100 % on."""
+    return format_percent(value, 0 if abs(value) >= 0.995 else 1)
+
+
+def share_interval(value: Interval) -> str:
+    """Return a share with its interval: `2.1 % [1.4, 2.9]`."""
+    low, high = share(value.low).removesuffix(" %"), share(value.high).removesuffix(" %")
+    return f"{share(value.estimate)} [{low}, {high}]"
+
+
+def number(value: float) -> str:
+    """Return a score with four significant digits and a true minus sign."""
+    return f"{value:.4g}".replace("-", "−")
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """Return a count with its noun: `1 cell`, `3 cells`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}".replace(",", " ")
+
+
+def image_name(image: Image) -> str:
+    """Return what identifies a picture: its prompt's id and seed."""
+    return f"{image.prompt_id}, seed {image.seed}"
+
+
+def round_share(value: float) -> str:
+    """Return a share that a person chose, without needless decimals: `5 %`, `0.5 %`."""
+    return f"{value * 100:.3g} %".replace("-", "−")
