@@ -1,22 +1,31 @@
 """What does an optimization of an image-generation model buy, what does it cost in quality, may we ship it?
 
-    import harness
+import harness
 
-    matrix = harness.load("matrices/quickstart.toml")
-    run = harness.run(matrix)            # results/<time>_<matrix>_<machine>
-    harness.evaluate(run)
-    print(harness.gate(run).result)
-    harness.report(run)                  # reports/<same name>/index.html
-    harness.frame(run)                   # a pandas DataFrame, one row a cell
+matrix = harness.load("matrices/quickstart.toml")
+run = harness.run(matrix)            # results/<time>_<matrix>_<machine>
+harness.evaluate(run)
+print(harness.gate(run).result)
+harness.report(run)                  # reports/<same name>/index.html
+harness.frame(run)                   # a pandas DataFrame, one row a cell
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    # ruff: noqa: F401 - for type checkers; at run time __getattr__ finds them
     from harness.api import Loaded, evaluate, frame, gate, load, plan, report, run
     from harness.core.cell import Cell
-    from harness.core.errors import ExitCode, HarnessError, MachineError, MatrixError, NothingToDo, ResultsError, UsageError
+    from harness.core.errors import (
+        ExitCode,
+        HarnessError,
+        MachineError,
+        MatrixError,
+        NothingToDo,
+        ResultsError,
+        UsageError,
+    )
     from harness.core.machine import Machine
     from harness.core.matrix import Matrix
     from harness.core.outcome import Completed, Failed, Outcome, Repeat, Skipped
@@ -42,7 +51,7 @@ _HOMES = {
     "harness.core.verdict": ("Judgement",),
 }  # fmt: skip
 
-__all__ = sorted(name for names in _HOMES.values() for name in names)
+__all__ = sorted(name for names in _HOMES.values() for name in names)  # noqa: PLE0605
 
 
 def __getattr__(name: str) -> Any:

@@ -21,7 +21,16 @@ from harness.measure.machine import describe_machine
 from harness.models import resolve_model
 from harness.planning import Surroundings, make_plan
 from harness.prompts import load_prompts
-from harness.store import append_time, create_run, find_run, lock_run, read_judgement, read_outcomes, read_plan, resolve_run
+from harness.store import (
+    append_time,
+    create_run,
+    find_run,
+    lock_run,
+    read_judgement,
+    read_outcomes,
+    read_plan,
+    resolve_run,
+)
 from harness.store.history import measured_rate
 from harness.store.layout import RunFolder, report_folder
 

@@ -9,6 +9,9 @@ import typer
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: spinning threads starve each other
 
+CTRL_C = 130
+"""The status typer gives to Ctrl-C, as shells do."""
+
 app = typer.Typer(
     help="What does an optimization of an image model buy, what does it cost in quality, may we ship it?",
     epilog="Exit codes: 0 pass · 1 gate failed · 2 wrong usage or matrix · 3 nothing to do · 4 machine not usable · "
@@ -165,11 +168,13 @@ def _leave(code: int) -> None:
 def main() -> None:
     """Run the command; an error says what, where and what to do, and sets the exit code."""
     try:
-        app(standalone_mode=True)
-    except KeyboardInterrupt:
-        from harness.cli import console
+        app()
+    except SystemExit as ending:
+        if ending.code == CTRL_C:
+            from harness.cli import console
 
-        sys.exit(console.show_interrupt())
+            console.show_interrupt()
+        raise
     except Exception as error:
         if os.environ.get("HARNESS_DEBUG"):
             raise

@@ -201,10 +201,9 @@ def show_error(error: Exception) -> int:
     return 70
 
 
-def show_interrupt() -> int:
-    """Say that an interrupted run goes on with the same command; return the shell's status for Ctrl-C."""
+def show_interrupt() -> None:
+    """Say that an interrupted run goes on with the same command."""
     err.print("\ninterrupted: what was measured is kept; the same command goes on from here", style="yellow")
-    return 130
 
 
 @contextmanager

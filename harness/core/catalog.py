@@ -1,4 +1,4 @@
-"""Plug-in folders: a name is a file name; the folder is listed without importing it, one file is imported to resolve."""
+"""Plug-in folders: a name is a file name; listing imports nothing, resolving a name imports one file."""
 
 import difflib
 import importlib

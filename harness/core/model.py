@@ -1,6 +1,5 @@
 """What the harness needs of a text-to-image model, whatever it is made of."""
 
-from abc import abstractmethod
 from typing import Any, ClassVar, Protocol
 
 from harness.core.base import Frozen
@@ -57,10 +56,10 @@ class ModelSource(Frozen):
 
     summary: ClassVar[str]
 
-    @abstractmethod
     def describe(self) -> ModelInfo:
         """Return the facts of the model without loading it (no torch)."""
+        raise NotImplementedError
 
-    @abstractmethod
     def load(self, device: str, options: dict[str, Any]) -> TextToImage:
         """Load the model on `device`; `options` come from the axis values (`dtype`: torch's name of it)."""
+        raise NotImplementedError

@@ -48,7 +48,7 @@ class ColdStart(Frozen):
     first_image_s: float
 
 
-class Warning_(Frozen):
+class Caution(Frozen):
     """Something a reader must know about a measurement, with advice."""
 
     kind: str
@@ -73,7 +73,7 @@ class Completed(Frozen):
     threads: int
     phases_s: dict[str, float]
     applied: tuple[str, ...] = ()
-    warnings: tuple[Warning_, ...] = ()
+    warnings: tuple[Caution, ...] = ()
     traces: tuple[str, ...] = ()
     reused_from: str | None = None
 

@@ -58,7 +58,7 @@ def _by_role(calls: list[PartCall], total_s: float) -> dict[str, float]:
 
 def count_denoiser_calls(repeats: tuple[Repeat, ...]) -> int:
     """Return how often one call ran the denoiser: counted, since schedulers may do more or fewer than the steps."""
-    return len(repeats[-1].steps_s)
+    return len(repeats[-1].steps_s) if repeats else 0
 
 
 def stage_call(task_prompts: Any, call: Call, batch: int, seed: int) -> Call:

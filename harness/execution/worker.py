@@ -3,9 +3,10 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from harness.core.model import Call, TextToImage
-from harness.core.outcome import ColdStart, Completed, Image, Phase, Repeat, Warning_
+from harness.core.outcome import Caution, ColdStart, Completed, Image, Phase, Repeat
 from harness.core.units import Absent
 from harness.execution.build import Recipe, apply_values, load_model, read_recipe
 from harness.execution.pictures import make_pictures
@@ -36,6 +37,14 @@ class Ledger:
         self.tell(Step(self.phase, done, total))
 
 
+class Timing(NamedTuple):
+    """What the timed calls of a cell gave."""
+
+    cold_start: ColdStart
+    warmup_s: tuple[float, ...]
+    repeats: tuple[Repeat, ...]
+
+
 def measure_cell(task: Task, ledger: Ledger, start_s: float) -> Completed:
     """Return the completed outcome of a task; raises whatever the model raises, with `ledger.phase` set.
 
@@ -43,49 +52,65 @@ def measure_cell(task: Task, ledger: Ledger, start_s: float) -> Completed:
     """
     recipe = read_recipe(task.planned.cell)
     ledger.seconds["start"] = start_s
-    _set_threads(task)
-    begin = time.perf_counter()
+    begin = time.perf_counter() - start_s
     with ledger.phase_of("load"):
+        _set_threads(task)
         model = load_model(task, recipe)
     with ledger.phase_of("apply"):
         applied = apply_values(model, recipe)
-    call, batch = _plain_call(recipe), int(recipe.call_options["batch"])
+    batch = int(recipe.call_options["batch"])
+    call = _plain_call(recipe)
     timed_call = stage_call(task.prompts, call, batch, task.seeds[0])
-    if recipe.lazy:
-        with ledger.phase_of("compile"):
-            _compile(model, task, timed_call)
-    with ledger.phase_of("warmup"):
-        first_s = time_call(model, timed_call)
-        first_image_s = start_s + time.perf_counter() - begin
-        warmup_s = [first_s, *(time_call(model, timed_call) for _ in range(task.measure.warmup - 1))]
-    repeats: tuple[Repeat, ...] = ()
-    if task.planned.role in ("baseline", "candidate"):
-        with ledger.phase_of("repeats"):
-            count = task.measure.repeats
-            repeats = take_repeats(model, timed_call, count, lambda done: ledger.advance(done, count))
+    take_time = _compile_and_time if recipe.lazy else _time
+    timing = take_time(model, task, timed_call, ledger, begin)
     images, peak = _images(model, task, call, ledger)
     traces = _trace(model, task, timed_call, ledger)
     return Completed(
-        cold_start=ColdStart(
-            start_s=start_s,
-            load_s=ledger.seconds["load"],
-            apply_s=ledger.seconds["apply"],
-            compile_s=ledger.seconds.get("compile", 0.0),
-            first_image_s=first_image_s,
-        ),
-        warmup_s=tuple(warmup_s),
-        repeats=repeats,
+        cold_start=timing.cold_start,
+        warmup_s=timing.warmup_s,
+        repeats=timing.repeats,
         batch=batch,
         images=images,
-        denoiser_calls=count_denoiser_calls(repeats) if repeats else 0,
+        denoiser_calls=count_denoiser_calls(timing.repeats),
         weights_bytes=model.weights_bytes(),
         peak_memory_bytes=peak,
         threads=task.measure.threads or task.cores,
         phases_s=dict(ledger.seconds),
         applied=applied,
-        warnings=_warnings(repeats),
+        warnings=_warnings(timing.repeats),
         traces=traces,
     )
+
+
+def _compile_and_time(model: TextToImage, task: Task, call: Call, ledger: Ledger, begin: float) -> Timing:
+    """Make a first call at the timed shape, with one step, that pays for the compilation; then time."""
+    with ledger.phase_of("compile"):
+        time_call(model, call.model_copy(update={"steps": 1}))
+    return _time(model, task, call, ledger, begin)
+
+
+def _time(model: TextToImage, task: Task, call: Call, ledger: Ledger, begin: float) -> Timing:
+    """Warm up and take the repeats; `begin` is the clock's reading when the process was asked for.
+
+    The extra baseline runs are there for their images only: nothing of them is timed but the first call.
+    """
+    with ledger.phase_of("warmup"):
+        warmup_s = [time_call(model, call)]
+        first_image_s = time.perf_counter() - begin
+        warmup_s += [time_call(model, call) for _ in range(task.measure.warmup - 1)]
+    repeats: tuple[Repeat, ...] = ()
+    if task.planned.role in ("baseline", "candidate"):
+        with ledger.phase_of("repeats"):
+            count = task.measure.repeats
+            repeats = take_repeats(model, call, count, lambda done: ledger.advance(done, count))
+    cold_start = ColdStart(
+        start_s=ledger.seconds["start"],
+        load_s=ledger.seconds["load"],
+        apply_s=ledger.seconds["apply"],
+        compile_s=ledger.seconds.get("compile", 0.0),
+        first_image_s=first_image_s,
+    )
+    return Timing(cold_start, tuple(warmup_s), repeats)
 
 
 def _images(model: TextToImage, task: Task, call: Call, ledger: Ledger) -> tuple[tuple[Image, ...], int | Absent]:
@@ -100,11 +125,6 @@ def _images(model: TextToImage, task: Task, call: Call, ledger: Ledger) -> tuple
 def _plain_call(recipe: Recipe) -> Call:
     options = {key: value for key, value in recipe.call_options.items() if key != "batch"}
     return Call.model_validate({"prompts": (), "keys": (), **options})
-
-
-def _compile(model: TextToImage, task: Task, timed_call: Call) -> None:
-    """Make the first call at the timed shape, with one step: it pays for the compilation."""
-    time_call(model, timed_call.model_copy(update={"steps": 1}))
 
 
 def _set_threads(task: Task) -> None:
@@ -127,7 +147,7 @@ def _trace(model: TextToImage, task: Task, call: Call, ledger: Ledger) -> tuple[
     return (name,)
 
 
-def _warnings(repeats: tuple[Repeat, ...]) -> tuple[Warning_, ...]:
+def _warnings(repeats: tuple[Repeat, ...]) -> tuple[Caution, ...]:
     latencies = sorted(repeat.latency_s for repeat in repeats)
     if len(latencies) < 3:
         return ()
@@ -136,4 +156,4 @@ def _warnings(repeats: tuple[Repeat, ...]) -> tuple[Warning_, ...]:
     if spread <= 0.2:
         return ()
     message = f"repeats differ by {spread * 100:.0f} % of their median"
-    return (Warning_(kind="unstable", message=message, advice="Close other programs, or raise measure.repeats."),)
+    return (Caution(kind="unstable", message=message, advice="Close other programs, or raise measure.repeats."),)

@@ -1,5 +1,6 @@
 """Peak memory: the process's resident peak on a CPU, the allocator's and the device's figures on a GPU."""
 
+import contextlib
 from pathlib import Path
 
 from harness.core.base import Frozen
@@ -23,10 +24,8 @@ def reset_peaks(device: str) -> None:
         import torch
 
         torch.cuda.reset_peak_memory_stats()
-    try:
+    with contextlib.suppress(OSError):  # read_peaks says where the peak is absent
         Path("/proc/self/clear_refs").write_text("5")  # 5: reset VmHWM (proc(5))
-    except OSError:
-        pass  # read_peaks says that it is absent
 
 
 def read_peaks(device: str) -> Peaks:

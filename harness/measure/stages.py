@@ -1,4 +1,4 @@
-"""Time each part of a pipeline from outside: hooks around its calls, CUDA events on a GPU, NVTX ranges for profilers."""
+"""Time each part of a pipeline from outside: hooks around calls, CUDA events on a GPU, NVTX ranges for profilers."""
 
 import time
 from collections.abc import Iterator
@@ -74,5 +74,3 @@ def _between(begin: Any, end: Any) -> float:
     if isinstance(begin, float):
         return float(end - begin)
     return float(begin.elapsed_time(end)) / 1e3
-
-

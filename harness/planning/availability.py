@@ -39,5 +39,7 @@ def _model_conflict(cell: Cell, model: ModelInfo) -> str | None:
 def _wrong_size(cell: Cell, model: ModelInfo) -> str | None:
     width, height = (int(side) for side in cell.setting("resolution").name.split("x"))
     if width % model.size_multiple or height % model.size_multiple:
-        return f"resolution {width}x{height}: both sides must be multiples of {model.size_multiple} for the {model.title}"
+        return (
+            f"resolution {width}x{height}: both sides must be multiples of {model.size_multiple} for the {model.title}"
+        )
     return None

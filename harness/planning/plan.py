@@ -10,14 +10,14 @@ from harness.core.base import Frozen
 from harness.core.cell import Cell
 from harness.core.errors import MachineError, MatrixError
 from harness.core.machine import Machine
-from harness.core.matrix import Matrix
+from harness.core.matrix import Entry, Matrix
 from harness.core.model import ModelInfo
 from harness.core.plan import OTHER_SEED_ID, RERUN_ID, Plan, PlannedCell, Prompt, Rate, Role
 from harness.planning.availability import skip_reason
 from harness.planning.estimate import estimate_seconds
 from harness.planning.settle import Wish, settle
 
-BASELINE = {"steps": 50, "precision": "auto", "compiler": "eager"}
+BASELINE: dict[str, Entry] = {"steps": 50, "precision": "auto", "compiler": "eager"}
 """The baseline where the matrix says nothing else: 50 steps, FP16 (FP32 without native FP16), eager."""
 
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tests.fake_run import MATRIX, write_matrix
 
 BLOCKED = """
@@ -64,7 +65,9 @@ def test_report_needs_no_torch(finished: Path) -> None:
         (["run", "fake.toml"], 3, "done already"),
     ],
 )
-def test_each_error_has_its_exit_code_and_says_what_to_do(finished: Path, words: list[str], code: int, said: str) -> None:
+def test_each_error_has_its_exit_code_and_says_what_to_do(
+    finished: Path, words: list[str], code: int, said: str
+) -> None:
     answer = harness(*words, cwd=finished)
     assert answer.returncode == code, answer.stderr
     assert said in answer.stderr

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from harness import api
 from harness.core.errors import MachineError
 from harness.core.outcome import Completed, Failed, Skipped
@@ -28,7 +29,9 @@ SLOW = MATRIX.replace('source = "fake"', 'source = "fake"\noptions.step_s = 0.01
 
 
 def harness(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "harness", *words], cwd=cwd, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "harness", *words], cwd=cwd, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +98,9 @@ def test_what_a_gpu_would_tell_is_absent_with_a_reason_and_never_zero(faulty: Pa
 
 def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
     write_matrix(tmp_path, SLOW)
-    writer = subprocess.Popen([sys.executable, "-m", "harness", "run", "fake.toml"], cwd=tmp_path, stderr=subprocess.PIPE)
+    writer = subprocess.Popen(
+        [sys.executable, "-m", "harness", "run", "fake.toml"], cwd=tmp_path, stderr=subprocess.PIPE
+    )
     results = tmp_path / "results"
     while not list(results.glob("*/cells/*/outcome.json")):
         time.sleep(0.05)

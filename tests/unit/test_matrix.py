@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from harness.core.errors import MatrixError, UsageError
 from harness.matrix import expand, json_schema, load_matrix, matches, parse_matrix
 

@@ -1,6 +1,9 @@
 """Plans: settings settled, cells named, conflicts and missing back ends found before any time is spent."""
 
+from itertools import pairwise
+
 import pytest
+
 from harness.core.errors import MachineError, MatrixError
 from harness.core.machine import Gpu, Machine
 from harness.core.model import ModelInfo
@@ -101,7 +104,7 @@ def test_two_cells_with_one_id_are_refused() -> None:
 
 def test_cells_that_share_a_pipeline_stand_together() -> None:
     keys = [p.cell.build_key for p in plan('[axes]\nsteps = [8, 4]\nprecision = ["fp32", "bf16"]\n').compared[1:]]
-    assert sum(a != b for a, b in zip(keys, keys[1:], strict=False)) == len(set(keys)) - 1
+    assert sum(a != b for a, b in pairwise(keys)) == len(set(keys)) - 1
 
 
 def test_the_estimate_grows_with_steps_and_falls_without_guidance() -> None:

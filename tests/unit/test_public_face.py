@@ -3,8 +3,9 @@
 import ast
 from pathlib import Path
 
-import harness
 import pytest
+
+import harness
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "harness").rglob("*.py"))

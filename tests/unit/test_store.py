@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from harness.core.errors import MachineError, ResultsError
 from harness.store import lock_run, read_outcomes, read_plan, resolve_run
 from harness.store.layout import RunFolder
