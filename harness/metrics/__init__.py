@@ -8,8 +8,9 @@ from functools import cache
 from harness.core.catalog import did_you_mean, list_names, resolve
 from harness.core.errors import UsageError
 from harness.metrics._base import Metric
+from harness.metrics._weights import Weights
 
-__all__ = ["Metric", "check_metric", "get_metric", "known_metrics"]
+__all__ = ["Metric", "Weights", "check_metric", "get_metric", "known_metrics"]
 
 _PACKAGE = "harness.metrics"
 

@@ -27,14 +27,14 @@ class AttributeNetwork(Network):
         self.net = net
 
     def look(self, pictures: Pixels) -> Activations:
-        from torch.nn import functional as F
+        from torch.nn import functional
 
         from harness.metrics.bundled.attributes import MAP_LAYERS
 
         with exact():
             layers = self.net._layers(to_unit(pictures))  # one pass serves both metrics
-            features = F.relu(self.net.summary(layers[-1].flatten(1)))
-            maps = [F.normalize(layers[i], dim=1, eps=1e-10) for i in MAP_LAYERS]
+            features = functional.relu(self.net.summary(layers[-1].flatten(1)))
+            maps = [functional.normalize(layers[i], dim=1, eps=1e-10) for i in MAP_LAYERS]
         return Activations(features, maps)
 
 

@@ -32,9 +32,9 @@ class InceptionNetwork(Network):
 
 def preprocess(pictures: Pixels) -> Any:
     """Return uint8 pictures as pytorch-fid feeds them: float32 (n, 3, 299, 299) in [-1, 1]."""
-    from torch.nn import functional as F
+    from torch.nn import functional
 
-    images = F.interpolate(to_unit(pictures), (SIDE, SIDE), mode="bilinear", align_corners=False)
+    images = functional.interpolate(to_unit(pictures), (SIDE, SIDE), mode="bilinear", align_corners=False)
     return images * 2 - 1
 
 

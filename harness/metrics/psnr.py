@@ -12,8 +12,8 @@ import numpy as np
 
 from harness.core.quality import Definition, MetricKind
 from harness.metrics._base import Floats, Metric, PairScorer
-from harness.metrics._pixels import pixel_network
 from harness.metrics._devices import library
+from harness.metrics._pixels import pixel_network
 from harness.metrics._weights import Weights
 
 PEAK = 255.0
@@ -26,7 +26,7 @@ class _Scorer(PairScorer):
 
     def distances(self, first: Any, second: Any) -> Floats:
         apart = first.astype(np.float32) - second.astype(np.float32)
-        return np.einsum("nhwc,nhwc->n", apart, apart, dtype=np.float64) / apart[0].size
+        return np.asarray(np.einsum("nhwc,nhwc->n", apart, apart, dtype=np.float64) / apart[0].size)
 
 
 class Psnr(Metric):

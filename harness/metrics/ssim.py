@@ -50,11 +50,11 @@ def _kernel() -> Any:
 
 def _blur(images: Any) -> Any:
     """Separable Gaussian of tensors (n, 3, height, width), valid region only."""
-    from torch.nn import functional as F
+    from torch.nn import functional
 
     kernel = _kernel().to(images.device)
     flat = images.flatten(0, 1).unsqueeze(1)
-    flat = F.conv2d(F.conv2d(flat, kernel.view(1, 1, -1, 1)), kernel.view(1, 1, 1, -1))
+    flat = functional.conv2d(functional.conv2d(flat, kernel.view(1, 1, -1, 1)), kernel.view(1, 1, 1, -1))
     return flat.unflatten(0, images.shape[:2]).squeeze(2)
 
 

@@ -35,7 +35,7 @@ class Estimate(NamedTuple):
 
 def cluster_means(values: ArrayLike, clusters: int) -> Floats:
     """Return the mean of each prompt from values of shape (clusters × seeds,), prompt by prompt."""
-    return np.asarray(values, dtype=np.float64).reshape(clusters, -1).mean(axis=1)
+    return np.asarray(np.asarray(values, dtype=np.float64).reshape(clusters, -1).mean(axis=1))
 
 
 def _weights(clusters: int, resamples: int, seed: int) -> Iterator[Floats]:
@@ -45,13 +45,14 @@ def _weights(clusters: int, resamples: int, seed: int) -> Iterator[Floats]:
     for start in range(0, resamples, size):
         count = min(size, resamples - start)
         draws = rng.integers(0, clusters, (count, clusters)) + clusters * np.arange(count)[:, None]
-        yield np.bincount(draws.ravel(), minlength=count * clusters).reshape(count, clusters).astype(np.float64)
+        counts = np.bincount(draws.ravel(), minlength=count * clusters)
+        yield counts.reshape(count, clusters).astype(np.float64)
 
 
 def _errors(sums: Floats, ratio: Floats, clusters: int) -> Floats:
     """Return the linearised standard error of ratios from sums of a², ag, g² and g (first axis)."""
     squares = sums[0] - 2 * ratio * sums[1] + ratio**2 * sums[2]
-    return np.sqrt(np.maximum(squares, 0) * clusters / (clusters - 1)) / np.abs(sums[3])
+    return np.asarray(np.sqrt(np.maximum(squares, 0) * clusters / (clusters - 1)) / np.abs(sums[3]))
 
 
 def ratio_quantiles(numerator: ArrayLike, denominator: ArrayLike, resamples: int = RESAMPLES,

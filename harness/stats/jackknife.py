@@ -30,3 +30,9 @@ def jackknife(estimate: float, replicates: ArrayLike) -> Uncertainty:
     """Return the confidence distribution of `estimate`: Student-t with blocks − 1 degrees of freedom."""
     values = np.asarray(replicates, dtype=np.float64)
     return student(estimate, standard_error(values), len(values) - 1)
+
+
+def corrected(estimate: float, replicates: ArrayLike) -> float:
+    """Return the estimate with its bias of order 1/n removed (Quenouille 1956): B·θ − (B − 1)·mean(leave-outs)."""
+    values = np.asarray(replicates, dtype=np.float64)
+    return float(len(values) * estimate - (len(values) - 1) * values.mean())

@@ -1,5 +1,6 @@
 """Non-inferiority: is a loss surely below a margin, surely not, or can this run not tell?"""
 
+import math
 from collections.abc import Hashable, Mapping
 from typing import Literal, TypeVar
 
@@ -35,3 +36,12 @@ def holm_levels(p_values: Mapping[Key, float], alpha: float) -> dict[Key, float]
         if stopped is None and p_values[key] > level:
             stopped = level
     return levels
+
+
+def least_prompts(margin: float, alpha: float) -> int:
+    """Return the fewest prompts with which a pass is possible at all: 59 for 5 % at 95 % confidence.
+
+    If a share `margin` of prompts were destroyed, a sample of n shows none of them with probability (1 − margin)ⁿ;
+    below this n that is more than `alpha`, however clean the sample looks (the rule of three, exactly).
+    """
+    return math.ceil(math.log(alpha) / math.log1p(-margin))

@@ -1,0 +1,85 @@
+"""Alignment metrics (CLIP score): loss = (mean_b − mean_c) / (mean_b − chance).
+
+Chance is the mean score of the baseline's images against all other prompts of the set whose text differs, every
+pairing counted once. Its uncertainty is carried along through the first-order (Hájek) terms of that U-statistic.
+"""
+
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+
+from harness.core.units import Absent
+from harness.evaluation.change import LEAST_PROMPTS, TOO_FEW, Change, Scene
+from harness.evaluation.lineup import Variant
+from harness.evaluation.looking import Reader
+from harness.stats.bootstrap import Floats, cluster_means, mean, ratio, signal_to_noise
+
+CLEAR = 5.0
+"""The baseline must stand this many standard errors above chance, or there is no range to lose."""
+
+
+class AlignmentComparer:
+    """Compares cosines of pictures and prompts."""
+
+    def __init__(self, scene: Scene, reader: Reader, to_score: Callable[[Floats], Floats]) -> None:
+        self.scene, self.reader, self.to_score = scene, reader, to_score
+
+    @cached_property
+    def _texts(self) -> Floats:
+        return np.asarray(self.scene.sight.texts(self.reader), dtype=np.float64)
+
+    def _features(self, variant: Variant) -> Floats:
+        return np.asarray(self.scene.sight.rows(self.reader, variant), dtype=np.float64)
+
+    def scores(self, variant: Variant) -> Floats:
+        """Return the score of each picture with its own prompt."""
+        pictures = self._features(variant)
+        own = np.repeat(self._texts, self.scene.lineup.seeds, axis=0)[: len(pictures)]
+        return self.to_score(np.einsum("nd,nd->n", pictures, own))
+
+    def image_values(self, variant: Variant) -> list[float]:
+        return [float(value) for value in self.scores(variant)]
+
+    def chance(self, prompts: int) -> Floats | None:
+        """Return per-prompt terms (prompts,) whose mean is the chance score; None if all texts are the same."""
+        pictures = self._features(self.scene.lineup.baseline)
+        pictures = pictures.reshape(len(self._texts), -1, pictures.shape[1]).mean(axis=1)[:prompts]
+        texts = self._texts[:prompts]
+        _, group = np.unique(np.array(self.scene.lineup.texts[:prompts]), return_inverse=True)
+        others = prompts - np.bincount(group)[group]
+        if not others.all():
+            return None
+        rows = np.einsum("nd,nd->n", pictures, _without_own_group(texts, group)) / others
+        columns = np.einsum("nd,nd->n", texts, _without_own_group(pictures, group)) / others
+        overall = float((rows * others).sum() / others.sum())
+        return self.to_score(rows + columns - overall)
+
+    def change(self, variant: Variant, prompts: int) -> Change:
+        count = prompts * self.scene.lineup.seeds
+        before = cluster_means(self.scores(self.scene.lineup.baseline)[:count], prompts)
+        after = cluster_means(self.scores(variant)[:count], prompts)
+        bare = Change(float(before.mean()), float(after.mean()), TOO_FEW, TOO_FEW, TOO_FEW, {})
+        if prompts < LEAST_PROMPTS:
+            return bare
+        drop, draws = before - after, self.scene.resamples
+        bare = bare._replace(score=mean(after, draws))
+        if signal_to_noise(before) >= CLEAR:
+            bare = bare._replace(literal=ratio(drop, before, draws))
+        else:
+            bare = bare._replace(literal=Absent(absent="the baseline's own score is not clearly above zero"))
+        chance = self.chance(prompts)
+        if chance is None:
+            return bare._replace(loss=Absent(absent="all prompts are the same text: chance cannot be measured"))
+        bare = bare._replace(calibration={"chance": float(chance.mean())})
+        if signal_to_noise(before - chance) < CLEAR:
+            reason = "the baseline's images fit their prompts no better than other prompts: there is nothing to lose"
+            return bare._replace(loss=Absent(absent=reason))
+        return bare._replace(loss=ratio(drop, before - chance, draws))
+
+
+def _without_own_group(vectors: Floats, group: np.ndarray) -> Floats:
+    """Return, for each row, the sum of all rows (n, d) that are not of its group."""
+    sums = np.zeros((int(group.max()) + 1, vectors.shape[1]))
+    np.add.at(sums, group, vectors)
+    return np.asarray(vectors.sum(axis=0) - sums[group])

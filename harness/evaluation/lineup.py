@@ -1,0 +1,104 @@
+"""Who is compared with whom: every set of pictures, in the order of the baseline's (prompt, seed) pairs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.core.errors import ResultsError
+from harness.core.outcome import Completed, Outcome
+from harness.core.plan import OTHER_SEED_OFFSET, Plan, PlannedCell
+from harness.core.quality import MetricKind
+from harness.store import image_path
+
+Key = tuple[str, int]
+AGAIN = "Delete that cell's folder and run the same command again: only this cell is made anew."
+EVERY: frozenset[MetricKind] = frozenset({"paired", "alignment", "distribution"})
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One image file with the sha256 its outcome recorded."""
+
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A set of pictures; the i-th belongs with the baseline's i-th. It may cover only the first prompts.
+
+    `damage` names what is done to each picture before it is scored (controls), `kinds` the metrics that read it.
+    """
+
+    name: str
+    pictures: tuple[Picture, ...]
+    damage: str = ""
+    kinds: frozenset[MetricKind] = EVERY
+
+
+@dataclass(frozen=True)
+class Lineup:
+    """Everything one evaluation looks at. Keys run prompt by prompt, each prompt with all its seeds."""
+
+    keys: tuple[Key, ...]
+    texts: tuple[str, ...]
+    baseline: Variant
+    candidates: tuple[Variant, ...]
+    rerun: Variant | None
+    other_seed: Variant | None
+
+    @property
+    def prompts(self) -> int:
+        return len(self.texts)
+
+    @property
+    def seeds(self) -> int:
+        return len(self.keys) // len(self.texts)
+
+
+def line_up(run: Path, plan: Plan, outcomes: dict[str, Outcome]) -> Lineup:
+    """Return the line-up of a run.
+
+    Raises ResultsError if the baseline did not complete, or a cell has not exactly the baseline's (prompt, seed) set.
+    """
+    baseline = outcomes.get(plan.baseline_id)
+    if not isinstance(baseline, Completed):
+        state = baseline.status if baseline is not None else "not run yet"
+        fix = "Run the same command again; everything is compared with the baseline."
+        raise ResultsError(f"the baseline {plan.baseline_id} did not complete ({state})", str(run), fix)
+    keys = tuple((prompt.id, seed) for prompt in plan.prompts for seed in plan.matrix.seeds)
+    variants = {
+        planned.role if planned.role in ("rerun", "other-seed") else planned.id: _variant(run, plan, planned, outcome)
+        for planned in plan.cells
+        if isinstance(outcome := outcomes.get(planned.id), Completed)
+    }
+    wanted = [planned.id for planned in plan.compared if planned.role == "candidate"]
+    return Lineup(
+        keys=keys,
+        texts=tuple(prompt.text for prompt in plan.prompts),
+        baseline=variants[plan.baseline_id],
+        candidates=tuple(variants[cell_id] for cell_id in wanted if cell_id in variants),
+        rerun=variants.get("rerun"),
+        other_seed=variants.get("other-seed"),
+    )
+
+
+def _variant(run: Path, plan: Plan, planned: PlannedCell, outcome: Completed) -> Variant:
+    shift = OTHER_SEED_OFFSET if planned.role == "other-seed" else 0
+    wanted = [(prompt.id, seed + shift) for prompt in plan.prompts_of(planned) for seed in plan.matrix.seeds]
+    found = {image.key: image for image in outcome.images}
+    if len(found) != len(outcome.images) or set(found) != set(wanted):
+        raise ResultsError(_difference(set(found), set(wanted)), f"{run.name}/{planned.id}", AGAIN)
+    pictures = tuple(Picture(image_path(run, planned.id, found[key]), found[key].sha256) for key in wanted)
+    kinds: dict[str, frozenset[MetricKind]] = {
+        "rerun": frozenset({"paired"}),
+        "other-seed": frozenset({"paired", "distribution"}),
+    }
+    return Variant(planned.id, pictures, kinds=kinds.get(planned.role, EVERY))
+
+
+def _difference(have: set[Key], want: set[Key]) -> str:
+    missing, extra = sorted(want - have), sorted(have - want)
+    parts = [f"{len(missing)} missing, such as {missing[0]}"] if missing else []
+    parts += [f"{len(extra)} not in the baseline, such as {extra[0]}"] if extra else []
+    what = "; ".join(parts) or "one of them occurs twice"
+    return f"its images are not exactly the baseline's (prompt, seed) set: {what}"

@@ -1,0 +1,148 @@
+"""Look at every picture once: networks run over batches of pictures, metrics read what they need."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.core.quality import Definition
+from harness.evaluation.cache import FeatureCache
+from harness.evaluation.controls import DAMAGES
+from harness.evaluation.lineup import Lineup, Variant
+from harness.evaluation.pictures import RESIZE, Pixels, Size, read_pictures
+
+Advance = Callable[[str, int, int], None]
+Rows = NDArray[np.float32]
+_PIXELS_PER_BATCH = 2**20
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A metric that is to read pictures: how to load its scorer, and the fingerprint its rows are kept under."""
+
+    definition: Definition
+    load: Callable[[], Any]
+
+    @property
+    def name(self) -> str:
+        return self.definition.metric
+
+    @property
+    def paired(self) -> bool:
+        return self.definition.kind == "paired"
+
+    @cached_property
+    def scorer(self) -> Any:
+        return self.load()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        text = self.definition.model_copy(update={"reference": ""}).model_dump_json() + RESIZE
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def wants(self, variant: Variant, baseline: Variant) -> bool:
+        """Whether this metric reads a variant; the distance of the baseline to itself needs no look."""
+        return self.definition.kind in variant.kinds and not (self.paired and variant is baseline)
+
+
+class Sight:
+    """What was seen: rows per (metric, variant), and how to see what is not known yet."""
+
+    def __init__(self, lineup: Lineup, size: Size, cache: FeatureCache) -> None:
+        self.lineup, self.size, self.cache = lineup, size, cache
+        self._known: dict[str, dict[str, Rows]] = {}
+
+    def rows(self, reader: Reader, variant: Variant) -> Rows:
+        """Return a metric's rows of a variant: features (n, d), or distances (n, 1) for a paired metric."""
+        known = self._known[reader.name]
+        return np.stack([known[key] for key in self._keys(reader, variant)])
+
+    def texts(self, reader: Reader) -> Rows:
+        """Return the text features (prompts, d) of an alignment metric."""
+        texts = self.lineup.texts
+        keys = ["text:" + hashlib.sha256(text.encode()).hexdigest() for text in texts]
+        known = self.cache.get(reader.fingerprint, list(dict.fromkeys(keys)))
+        if missing := {key: text for key, text in zip(keys, texts, strict=True) if key not in known}:
+            found = reader.scorer.texts(list(missing.values()))
+            known.update(zip(missing, found, strict=True))
+            self.cache.put(reader.fingerprint, zip(missing, found, strict=True))
+        return np.stack([known[key] for key in keys])
+
+    def look(self, readers: Sequence[Reader], variants: Sequence[Variant], advance: Advance) -> None:
+        """See everything that is not in the cache; `advance` counts the pictures."""
+        for reader in readers:
+            keys = [key for v in variants if reader.wants(v, self.lineup.baseline) for key in self._keys(reader, v)]
+            self._known[reader.name] = self.cache.get(reader.fingerprint, list(dict.fromkeys(keys)))
+        total, done = sum(len(variant.pictures) for variant in variants), 0
+        advance("pictures", 0, total)
+        for part in self._batches():
+            batch = _Batch(self, part)
+            for variant in variants:
+                count = len(variant.pictures[part])
+                for reader in readers if count else ():
+                    self._see(batch, reader, variant)
+                batch.forget(variant)
+                done += count
+                advance("pictures", done, total)
+
+    def _batches(self) -> Iterator[slice]:
+        step = max(4, min(64, _PIXELS_PER_BATCH // (self.size[0] * self.size[1])))
+        for start in range(0, len(self.lineup.keys), step):
+            yield slice(start, start + step)
+
+    def _see(self, batch: "_Batch", reader: Reader, variant: Variant) -> None:
+        if not reader.wants(variant, self.lineup.baseline):
+            return
+        keys = self._keys(reader, variant, batch.part)
+        known = self._known[reader.name]
+        if all(key in known for key in keys):
+            return
+        if reader.paired:
+            first = batch.activations(reader.scorer.network, self.lineup.baseline, len(keys))
+            second = batch.activations(reader.scorer.network, variant)
+            found = reader.scorer.distances(first, second)[:, None]
+        else:
+            found = reader.scorer.features(batch.activations(reader.scorer.network, variant))
+        fresh = dict(zip(keys, found.astype(np.float32), strict=True))
+        known.update(fresh)
+        self.cache.put(reader.fingerprint, fresh.items())
+
+    def _keys(self, reader: Reader, variant: Variant, part: slice = slice(None)) -> list[str]:
+        suffix = f"@{self.size[0]}x{self.size[1]}{variant.damage}"
+        own = [picture.sha256 + suffix for picture in variant.pictures[part]]
+        if not reader.paired:
+            return own
+        return [f"{base.sha256}|{key}" for base, key in zip(self.lineup.baseline.pictures[part], own, strict=False)]
+
+
+class _Batch:
+    """The pixels and activations of one slice of keys, kept while several metrics and variants need them."""
+
+    def __init__(self, sight: Sight, part: slice) -> None:
+        self.sight, self.part = sight, part
+        self._pixels: dict[str, Pixels] = {}
+        self._seen: dict[tuple[int, str, int], Any] = {}
+
+    def pixels(self, variant: Variant) -> Pixels:
+        if variant.name not in self._pixels:
+            read = read_pictures(variant.pictures[self.part], self.sight.size)
+            self._pixels[variant.name] = DAMAGES[variant.damage](read) if variant.damage else read
+        return self._pixels[variant.name]
+
+    def activations(self, network: Any, variant: Variant, count: int | None = None) -> Any:
+        """Return what a network makes of a variant's pictures, or of the first `count` of them."""
+        pixels = self.pixels(variant)[:count]
+        key = (id(network), variant.name, len(pixels))
+        if key not in self._seen:
+            self._seen[key] = network.look(pixels)
+        return self._seen[key]
+
+    def forget(self, variant: Variant) -> None:
+        """Drop what only this variant needed."""
+        if variant is not self.sight.lineup.baseline:
+            self._pixels.pop(variant.name, None)
+            self._seen = {key: value for key, value in self._seen.items() if key[1] != variant.name}
