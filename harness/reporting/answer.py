@@ -20,12 +20,14 @@ class KeyFigure(Frozen):
 
 
 class Answer(Frozen):
-    """The headline, the sentences that qualify it, and the figures of the best cell (its id in `best`)."""
+    """The headline, the cell to name first (`best`) with words before and after it, and what qualifies both."""
 
     kind: Kind
     headline: str
     sentences: tuple[str, ...]
-    best: str | None = None
+    before: str = ""
+    best: str = ""
+    after: str = ""
     figures: tuple[KeyFigure, ...] = ()
 
 
@@ -94,17 +96,20 @@ def _judged(loaded: Loaded, cells: list[Facts], baseline: Facts) -> Answer:
     best = fastest(passing)
     if best is not None and isinstance(best.timing, Timing):
         loss = f", worst loss {share_interval(best.worst.loss)}" if isinstance(best.worst, WorstLoss) else ""
-        first = f"Fastest that may: {best.id}: {speed_words(best.timing)}{loss}."
+        after = f": {speed_words(best.timing)}{loss}."
         headline = f"{len(passing)} of {plural(len(cells), 'cell')} may ship."
         figures = key_figures(loaded, best, baseline)
-        return Answer(kind="pass", headline=headline, sentences=(first, *rest), best=best.id, figures=figures)
+        return Answer(kind="pass", headline=headline, before="Fastest that may: ", best=best.id, after=after,
+                      sentences=tuple(rest), figures=figures)  # fmt: skip
     if any(cell.standing == "inconclusive" for cell in cells):
         return Answer(kind="inconclusive", headline="Nothing may ship yet.", sentences=tuple(rest))
-    judged = [cell for cell in cells if isinstance(cell.worst, WorstLoss)]
-    nearest = min(judged, key=lambda cell: cell.worst.loss.estimate, default=None)  # type: ignore[union-attr]
-    if nearest is not None and isinstance(nearest.worst, WorstLoss):
-        rest.insert(0, f"Nearest: {nearest.id}, worst loss {share_interval(nearest.worst.loss)} ({nearest.worst.metric}).")
-    return Answer(kind="fail", headline="Nothing may ship.", sentences=tuple(rest))
+    judged = [(cell.worst, cell.id) for cell in cells if isinstance(cell.worst, WorstLoss)]
+    if not judged:
+        return Answer(kind="fail", headline="Nothing may ship.", sentences=tuple(rest))
+    worst, nearest = min(judged, key=lambda pair: pair[0].loss.estimate)
+    after = f", worst loss {share_interval(worst.loss)} ({worst.metric})."
+    return Answer(kind="fail", headline="Nothing may ship.", sentences=tuple(rest), before="Nearest: ", best=nearest,
+                  after=after)  # fmt: skip
 
 
 def _unjudged(loaded: Loaded, cells: list[Facts], baseline: Facts) -> Answer:
@@ -114,16 +119,19 @@ def _unjudged(loaded: Loaded, cells: list[Facts], baseline: Facts) -> Answer:
         return Answer(kind="unjudged", headline="No answer.", sentences=(why, *_left_out(cells)))
     best = fastest(cells)
     sentences = []
+    after = ""
     if best is not None and isinstance(best.timing, Timing):
-        sentences.append(f"Fastest: {best.id}, {speed_words(best.timing)}, at a quality that is not known.")
+        after = f": {speed_words(best.timing)}, at a quality that is not known."
     if not loaded.plan.model.quality_applies:
         sentences.append("Quality does not apply: the model has random weights. Times and memory are real.")
     else:
         step = "gate" if loaded.evaluation else "evaluate"
         sentences.append(f"Next: harness {step} {loaded.run.name}")
     figures = key_figures(loaded, best, baseline) if best is not None else ()
-    headline = "Measured, not judged."
-    return Answer(kind="unjudged", headline=headline, sentences=(*sentences, *_left_out(cells)), figures=figures)
+    return Answer(
+        kind="unjudged", headline="Measured, not judged.", sentences=(*sentences, *_left_out(cells)), figures=figures,
+        before="Fastest: " if best else "", best=best.id if best else "", after=after,
+    )  # fmt: skip
 
 
 def answer_of(loaded: Loaded, facts: tuple[Facts, ...]) -> Answer:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from harness.core.base import Frozen
-from harness.core.outcome import Completed, Failed, Warning_
+from harness.core.outcome import Completed, Failed, Caution
 from harness.core.quality import Delta, Interval
 from harness.core.units import Absent
 from harness.reporting.facts import Facts, Standing, Timing, WorstLoss
@@ -76,7 +76,7 @@ class CellSection(Frozen):
     steps: Bars | None = None
     memory: tuple[Named, ...] = ()
     applied: tuple[str, ...] = ()
-    warnings: tuple[Warning_, ...] = ()
+    warnings: tuple[Caution, ...] = ()
     failure: Failure | None = None
 
 
@@ -104,7 +104,7 @@ def figures_of(facts: Facts) -> tuple[Named, ...]:
     calls = str(facts.denoiser_calls) if not isinstance(facts.denoiser_calls, Absent) else DASH
     made = [
         Named(name="Latency", value=seconds_interval(timing.latency_s), note=f"one call, {plural(timing.batch, 'image')}"),
-        Named(name="Throughput", value=f"{number(timing.throughput)} images/s"),
+        Named(name="Throughput", value=f"{timing.throughput:.3g} images/s"),
         Named(name="Speedup", value=factor_interval(timing.speedup), note=_why(timing.speedup)),
         Named(name="Cold start", value=seconds(sum(timing.cold.model_dump().values())), note="until the first image"),
         Named(name="Peak memory", value=size(facts.peak_memory_bytes), note=_why(facts.peak_memory_bytes)),
@@ -153,17 +153,18 @@ def tail_words(loaded: Loaded, cell_id: str) -> str:
 
 
 def memory_of(cell: Completed) -> tuple[Named, ...]:
-    """Return memory figures: peaks, and weights by part."""
-    rows = [Named(name="Peak", value=size(cell.peak_memory_bytes), note=_why(cell.peak_memory_bytes))]
-    for name in ("peak_allocated_bytes", "peak_reserved_bytes", "device_used_bytes"):
-        counts = [getattr(repeat, name) for repeat in cell.repeats]
-        highest = peak(counts)
+    """Return memory figures: peaks, weights by part, and what was not measured, with the reason."""
+    rows = [Named(name="Peak of the process", value=size(cell.peak_memory_bytes), note=_why(cell.peak_memory_bytes))]
+    absent: dict[str, list[str]] = {}
+    for field in ("peak_allocated_bytes", "peak_reserved_bytes", "device_used_bytes"):
+        counts = [getattr(repeat, field) for repeat in cell.repeats]
+        name, highest = field.removesuffix("_bytes").replace("_", " "), peak(counts)
         if highest is not None:
-            rows.append(Named(name=name.removesuffix("_bytes").replace("_", " ").capitalize(), value=size(highest)))
+            rows.append(Named(name=name.capitalize(), value=size(highest)))
         elif counts:
-            rows.append(Named(name=name.removesuffix("_bytes").replace("_", " ").capitalize(), value=DASH, note=_why(counts[0])))
-    for part, count in cell.weights_bytes.items():
-        rows.append(Named(name=f"Weights: {part.replace('_', ' ')}", value=size(count)))
+            absent.setdefault(_why(counts[0]), []).append(name)
+    rows += [Named(name=f"Weights: {part.replace('_', ' ')}", value=size(n)) for part, n in cell.weights_bytes.items()]
+    rows += [Named(name="Not measured", value=", ".join(names), note=why) for why, names in absent.items()]
     return tuple(rows)
 
 

@@ -1,11 +1,13 @@
-"""The interactive Pareto chart, built with Altair and compiled to Vega."""
+"""The interactive Pareto chart, built with Altair."""
 
+import math
+from collections.abc import Callable
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from harness.reporting.marks import PATHS, page_colour
 from harness.reporting.pareto import Point, is_wide, time_ticks
-from harness.reporting.placement import Label, place_labels
-from harness.reporting.runtime import compile_chart
+from harness.reporting.placement import Box, Label, place_labels
 from harness.reporting.scale import LossScale, loss_scale
 
 if TYPE_CHECKING:
@@ -27,19 +29,42 @@ def _frame(points: tuple[Point, ...], margin: float) -> tuple[float, float, Loss
     )  # fmt: skip
 
 
-def _labels(points: tuple[Point, ...], margin: float) -> list[Label]:
-    """Return label places: front and baseline first, the others where room is left."""
-    import math
-
+def _spots(points: tuple[Point, ...], margin: float) -> Callable[[float, float], tuple[float, float]]:
+    """Return how (seconds, loss) become pixels from the top left of a chart of the usual width."""
     low, high, scale = _frame(points, margin)
     warp = math.log if is_wide(points) else float
-    spots = [
-        ((warp(p.latency_s) - warp(low)) / (warp(high) - warp(low)) * _WIDTH_PX, (1 - scale.position(p.loss)) * HEIGHT_PX)
-        for p in points
-    ]
-    order = sorted(range(len(points)), key=lambda index: (not points[index].front, points[index].standing != "baseline"))
-    placed = place_labels([spots[i] for i in order], [points[i].cell_id for i in order], _WIDTH_PX)
-    return [placed[order.index(index)] for index in range(len(points))]
+
+    def spot(latency_s: float, loss: float) -> tuple[float, float]:
+        x = (warp(latency_s) - warp(low)) / (warp(high) - warp(low)) * _WIDTH_PX
+        return x, (1 - scale.position(loss)) * HEIGHT_PX
+
+    return spot
+
+
+def _obstacles(points: tuple[Point, ...], margin: float) -> list[Box]:
+    """Return what labels must not cover: intervals, the front's steps, the margin."""
+    spot = _spots(points, margin)
+    level = spot(points[0].latency_s, margin)[1]
+    boxes = [Box(0, level - 1, _WIDTH_PX, level + 1), Box(0, HEIGHT_PX - 1, _WIDTH_PX, HEIGHT_PX + 30)]
+    for point in points:
+        x, y = spot(point.latency_s, point.loss)
+        boxes.append(Box(x - 2, spot(point.latency_s, point.loss_high)[1], x + 2, spot(point.latency_s, point.loss_low)[1]))
+        boxes.append(Box(spot(point.latency_low_s, point.loss)[0], y - 2, spot(point.latency_high_s, point.loss)[0], y + 2))
+    front = sorted((point for point in points if point.front), key=lambda point: point.latency_s)
+    for here, there in pairwise(front):
+        (x, y), (end, bottom) = spot(here.latency_s, here.loss), spot(there.latency_s, there.loss)
+        boxes += [Box(x, y - 1, end, y + 1), Box(end - 1, y, end + 1, bottom)]
+    return boxes
+
+
+def _labels(points: tuple[Point, ...], margin: float) -> list[Label]:
+    """Return label places: baseline and front first, the others where room is left."""
+    spot = _spots(points, margin)
+    order = sorted(range(len(points)), key=lambda index: (points[index].standing != "baseline", not points[index].front))
+    spots = [spot(points[index].latency_s, points[index].loss) for index in order]
+    names = [points[index].cell_id for index in order]
+    placed = dict(zip(order, place_labels(spots, names, _WIDTH_PX, _obstacles(points, margin)), strict=True))
+    return [placed[index] for index in range(len(points))]
 
 
 def _rows(points: tuple[Point, ...], anchors: dict[str, str], margin: float) -> list[dict[str, Any]]:
@@ -61,13 +86,20 @@ def _axes(points: tuple[Point, ...], margin: float) -> "tuple[altair.X, altair.Y
         axis["values"] = time_ticks(low, high)
     x = alt.X(
         "latency_s:Q",
-        scale=alt.Scale(type="log" if is_wide(points) else "linear", domain=[low, high], nice=False, zero=False),
+        scale=alt.Scale(type="log", domain=[low, high], nice=False)
+        if is_wide(points)
+        else alt.Scale(type="linear", domain=[low, high], nice=False, zero=False),
         axis=alt.Axis(title="Seconds per image (median): faster to the left", **axis),
     )
     y = alt.Y(
         "loss:Q",
         scale=alt.Scale(type="symlog", constant=margin, domain=[scale.low, scale.high], nice=False, clamp=True),
-        axis=alt.Axis(title=None, values=scale.ticks(0.055), labelExpr="format(datum.value, '.3~%')"),
+        axis=alt.Axis(
+            title=None,
+            values=scale.ticks(0.055),
+            labelExpr="format(datum.value * 100, '.3~r') + ' %'",
+            labelColor=alt.condition(f"abs(datum.value - {margin}) < 1e-9", alt.value("var(--fail)"), alt.value("var(--muted)")),
+        ),
     )
     return x, y
 
@@ -100,24 +132,20 @@ def _marks(data: Any, x: "altair.X", y: "altair.Y") -> list[Any]:
     return [front, tall, wide, ring, names, dots]
 
 
-def _margin_marks(margin: float) -> list[Any]:
+def _margin_rule(margin: float) -> Any:
     import altair as alt
 
-    line = alt.Chart(alt.InlineData(values=[{"loss": margin, "text": f"{margin * 100:.3g} % margin"}]))
-    rule = line.mark_rule(strokeDash=[5, 4], strokeWidth=1.3, color="var(--fail)", aria=False).encode(y="loss:Q")
-    text = line.mark_text(
-        align="right", baseline="bottom", dx=-4, dy=-3, fontSize=11.5, color="var(--fail)", aria=False
-    ).encode(y="loss:Q", x=alt.value(alt.ExprRef("width")), text="text:N")  # fmt: skip
-    return [rule, text]
+    line = alt.Chart(alt.InlineData(values=[{"loss": margin}]))
+    return line.mark_rule(strokeDash=[5, 4], strokeWidth=1.3, color="var(--fail)", aria=False).encode(y="loss:Q")
 
 
 def pareto_spec(points: tuple[Point, ...], anchors: dict[str, str], margin: float) -> dict[str, Any]:
-    """Return the Vega chart of seconds per image against worst loss; colours are the page's CSS variables."""
+    """Return the Vega-Lite chart of seconds per image against worst loss; colours are the page's CSS variables."""
     import altair as alt
 
     data = alt.InlineData(values=_rows(points, anchors, margin))
     x, y = _axes(points, margin)
-    chart = alt.layer(*_margin_marks(margin), *_marks(data, x, y)).properties(width="container", height=HEIGHT_PX)
+    chart = alt.layer(_margin_rule(margin), *_marks(data, x, y)).properties(width="container", height=HEIGHT_PX)
     chart = chart.configure(
         background="transparent", font="inherit", autosize={"type": "fit-x", "contains": "padding"}, padding=4
     ).configure_view(stroke=None).configure_axis(
@@ -125,4 +153,4 @@ def pareto_spec(points: tuple[Point, ...], anchors: dict[str, str], margin: floa
         gridColor="var(--hair)", labelFontSize=11.5, titleFontSize=12, titleFontWeight="normal", labelPadding=6,
         titlePadding=10,
     )  # fmt: skip
-    return compile_chart(chart.to_dict())
+    return dict(chart.to_dict())

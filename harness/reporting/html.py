@@ -36,7 +36,7 @@ def embed_json(value: Any) -> str:
 
 
 def render_page(page: Page, chart: dict[str, Any] | None, runtime: str) -> str:
-    """Return the HTML of a page; `chart` is a Vega specification, `runtime` the script that draws it."""
+    """Return the HTML of a page; `chart` is a Vega-Lite specification, `runtime` the script that draws it."""
     from markupsafe import Markup
 
     environment = _environment()

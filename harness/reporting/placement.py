@@ -30,12 +30,14 @@ class Box:
         return not apart
 
 
-_PLACES = tuple((align, dy) for dy in (0.0, -13.0, 13.0, -24.0, 24.0) for align in ("left", "right"))
+_PLACES = tuple((align, dy) for dy in (0.0, -14.0, 14.0, -26.0, 26.0) for align in ("left", "right"))
 
 
-def place_labels(points: list[tuple[float, float]], names: list[str], width: float) -> list[Label]:
+def place_labels(
+    points: list[tuple[float, float]], names: list[str], width: float, obstacles: list[Box]
+) -> list[Label]:
     """Return a place for each name beside its point (pixels from the top left), earlier names first."""
-    taken = [Box(x - 7, y - 7, x + 7, y + 7) for x, y in points]
+    taken = [Box(x - 7, y - 7, x + 7, y + 7) for x, y in points] + obstacles
     labels = []
     for (x, y), name in zip(points, names, strict=True):
         length = _LETTER_PX * len(name)

@@ -102,6 +102,7 @@ def part_bar(parts_s: Mapping[str, float]) -> PartBar | None:
         Part(name=name.replace("_", " "), share=round(100 * value / total, 2), colour=index,
              text=f"{seconds(value)}, {100 * value / total:.0f} %")
         for index, (name, value) in enumerate(parts_s.items())
+        if value > 0
     )  # fmt: skip
     return PartBar(parts=parts, total=seconds(total))
 

@@ -3,7 +3,7 @@
 from harness.core.base import Frozen
 from harness.core.units import Absent
 from harness.reporting.facts import Facts, Standing, Timing, WorstLoss
-from harness.reporting.wording import DASH, WORDS, factor_interval, number, seconds, share_interval, size
+from harness.reporting.wording import DASH, WORDS, factor_interval, seconds, seconds_interval, share_interval, size
 
 _RANKS: tuple[Standing, ...] = (
     "baseline", "pass", "inconclusive", "fail", "missing", "unjudged", "failed", "skipped", "pending",
@@ -61,12 +61,12 @@ def _fields(cell: Facts) -> tuple[Field, ...]:
     timing, worst = cell.timing, cell.worst
     if isinstance(timing, Timing):
         image_s = timing.image_s
-        latency = Field(text=seconds(image_s.estimate), note=f"[{seconds(image_s.low)}, {seconds(image_s.high)}]",
-                        key=repr(image_s.estimate))  # fmt: skip
+        text, note = _split(seconds_interval(image_s))
+        latency = Field(text=text, note=note, key=repr(image_s.estimate))
         text, note = _split(factor_interval(timing.speedup))
         key = "" if isinstance(timing.speedup, Absent) else repr(timing.speedup.estimate)
-        speedup = Field(text=text, note=note, key=key)
-        throughput = Field(text=f"{number(timing.throughput)}/s", key=repr(timing.throughput))
+        speedup = Field(text=text, note="" if cell.standing == "baseline" else note, key=key)
+        throughput = Field(text=f"{timing.throughput:.3g}", key=repr(timing.throughput))
         start = sum(timing.cold.model_dump().values())
         cold = Field(text=seconds(start), key=repr(start))
     else:
@@ -78,23 +78,23 @@ def _fields(cell: Facts) -> tuple[Field, ...]:
         loss = Field(text="0 %" if cell.standing == "baseline" else DASH, key="0" if cell.standing == "baseline" else "")
     memory = cell.peak_memory_bytes
     peak = Field(text=size(memory), key="" if isinstance(memory, Absent) else repr(memory))
-    return speedup, latency, throughput, loss, peak, cold
+    return speedup, latency, loss, peak, cold, throughput
 
 
 def table_of(facts: tuple[Facts, ...], anchors: dict[str, str]) -> Table:
     """Return the table: the best standings first, the fastest first within each."""
     axes = varying_axes(facts)
-    titles = ("Speedup", "Seconds per image", "Images/s", "Worst loss", "Peak memory", "Cold start")
-    columns = tuple(Column(title=axis, kind="text") for axis in axes)
-    columns += tuple(Column(title=title, kind="number") for title in titles)
+    titles = ("Speedup", "Seconds per image", "Worst loss", "Peak memory", "Cold start", "Images/s")
+    columns = tuple(Column(title=title, kind="number") for title in titles)
+    columns += tuple(Column(title=axis, kind="text") for axis in axes)
     rows = []
     for cell in facts:
         settings = tuple(Field(text=(value := cell.planned.cell.by_axis.get(axis, DASH)), key=value) for axis in axes)
         rows.append(TableRow(
             anchor=anchors[cell.id], id=cell.id, standing=cell.standing, word=WORDS[cell.standing],
-            rank=_RANKS.index(cell.standing), fields=(*settings, *_fields(cell)),
+            rank=_RANKS.index(cell.standing), fields=(*_fields(cell), *settings),
             note="" if isinstance(cell.timing, Timing) else cell.reason,
         ))  # fmt: skip
-    rows.sort(key=lambda row: (row.rank, float(row.fields[len(axes) + 1].key or "inf")))
+    rows.sort(key=lambda row: (row.rank, float(row.fields[1].key or "inf")))
     counts = {row.standing: sum(other.standing == row.standing for other in rows) for row in rows}
     return Table(columns=columns, rows=tuple(rows), standings=tuple((name, WORDS[name], n) for name, n in counts.items()))

@@ -17,7 +17,7 @@ from harness.reporting.loaded import Loaded
 from harness.reporting.pareto import Point, not_drawn, points_of
 from harness.reporting.pictures import Key, Picture, Share, images_by_key, share_of, show, shown_keys
 from harness.reporting.table import Table, table_of
-from harness.reporting.wording import WORDS, number, plural, round_share, share_interval
+from harness.reporting.wording import DASH, WORDS, number, plural, round_share, share_interval
 from harness.store import read_image_scores
 from harness.store.layout import RunFolder
 
@@ -33,7 +33,7 @@ class SheetRow(Frozen):
 
 
 class ControlRow(Frozen):
-    """One metric's losses on the damaged baselines."""
+    """One metric's losses on the damaged baselines, in the order of the controls."""
 
     metric: str
     blind: bool
@@ -47,7 +47,6 @@ class Page(Frozen):
     about: str
     run_id: str
     answer: Answer
-    best_anchor: str
     terms: tuple[str, ...]
     notes: tuple[str, ...]
     margin: str
@@ -61,6 +60,7 @@ class Page(Frozen):
     pictures_note: str
     definitions: tuple[Definition, ...]
     missing: tuple[Named, ...]
+    control_names: tuple[str, ...]
     controls: tuple[ControlRow, ...]
     machine: tuple[Named, ...]
     packages: tuple[Named, ...]
@@ -108,18 +108,26 @@ def _sheet(loaded: Loaded, facts: tuple[Facts, ...], anchors: dict[str, str], sh
     return tuple(sorted(rows, key=lambda row: row.standing != "baseline"))
 
 
-def _controls(loaded: Loaded) -> tuple[ControlRow, ...]:
+def control_names(loaded: Loaded) -> tuple[str, ...]:
+    """Return the controls of an evaluation, in order."""
+    controls = loaded.evaluation.controls if loaded.evaluation else ()
+    return tuple(dict.fromkeys(control.control for control in controls))
+
+
+def control_rows(loaded: Loaded) -> tuple[ControlRow, ...]:
+    """Return what each metric made of each control."""
     evaluation = loaded.evaluation
     if evaluation is None:
         return ()
+    found = {(control.metric, control.control): control for control in evaluation.controls}
     rows = []
     for metric in dict.fromkeys(control.metric for control in evaluation.controls):
-        losses = tuple(
-            Named(name=control.control, value=share_interval(control.loss), note="" if control.detected else "not noticed")
-            for control in evaluation.controls
-            if control.metric == metric
-        )
-        rows.append(ControlRow(metric=metric, blind=metric in evaluation.blind, losses=losses))
+        losses = []
+        for name in control_names(loaded):
+            control = found.get((metric, name))
+            value = share_interval(control.loss) if control else DASH
+            losses.append(Named(name=name, value=value, note="not noticed" if control and not control.detected else ""))
+        rows.append(ControlRow(metric=metric, blind=metric in evaluation.blind, losses=tuple(losses)))
     return tuple(rows)
 
 
@@ -156,7 +164,7 @@ def view_of(loaded: Loaded, facts: tuple[Facts, ...], report_s: float) -> Page:
     plan, evaluation = loaded.plan, loaded.evaluation
     anchors = anchors_of(plan.compared)
     share, notes = share_of(len(facts)), image_notes(loaded)
-    points, answer = points_of(loaded, facts), answer_of(loaded, facts)
+    points = points_of(loaded, facts)
     margin = loaded.judgement.margin if loaded.judgement else plan.matrix.gate.margin
     texts = [loaded.prompt_texts[prompt] for prompt, _ in shown_keys(loaded, share.sheet)]
     table = table_of(facts, anchors)
@@ -169,12 +177,12 @@ def view_of(loaded: Loaded, facts: tuple[Facts, ...], report_s: float) -> Page:
         "pictures_note": f"{min(share.pairs, images)} of {plural(images, 'image')} shown, spread evenly over the prompts",
     }
     return Page(
-        title=plan.matrix.name, about=plan.matrix.about, run_id=plan.run_id, answer=answer,
-        best_anchor=anchors[answer.best] if answer.best else "", terms=terms_of(loaded), notes=plan.notes,
+        title=plan.matrix.name, about=plan.matrix.about, run_id=plan.run_id, answer=answer_of(loaded, facts),
+        terms=terms_of(loaded), notes=plan.notes,
         margin=round_share(margin), points=points, not_drawn=not_drawn(facts, points), forest=forest_of(loaded, facts),
         table=table, sheet_prompts=tuple(texts), sheet=_sheet(loaded, facts, anchors, share),
         cells=tuple(sorted(sections, key=lambda section: ranked[section.id])), definitions=_definitions(loaded),
-        controls=_controls(loaded), machine=_machine(loaded), matrix_text=loaded.matrix_text,
+        control_names=control_names(loaded), controls=control_rows(loaded), machine=_machine(loaded), matrix_text=loaded.matrix_text,
         ledger=ledger_of(loaded, report_s), glossary=TERMS,
         standings=tuple((name, word) for name, word, _ in table.standings), anchors=anchors, **extra,
     )  # fmt: skip

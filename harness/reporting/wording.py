@@ -43,8 +43,12 @@ def factor_interval(value: Interval | Absent) -> str:
 
 
 def seconds_interval(value: Interval) -> str:
-    """Return seconds with their interval, each with its unit."""
-    return f"{format_seconds(value.estimate)} [{format_seconds(value.low)}, {format_seconds(value.high)}]"
+    """Return seconds with their interval; the unit stands once where all three share it: `100 ms [99.1, 102]`."""
+    middle, low, high = (format_seconds(part) for part in (value.estimate, value.low, value.high))
+    unit = middle.rpartition(" ")[2]
+    if all(text.count(" ") == 1 and text.endswith(f" {unit}") for text in (middle, low, high)):
+        low, high = low.removesuffix(f" {unit}"), high.removesuffix(f" {unit}")
+    return f"{middle} [{low}, {high}]"
 
 
 def share(value: float) -> str:

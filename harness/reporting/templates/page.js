@@ -89,15 +89,14 @@
     tooltip.style.left = `${Math.max(left, 8)}px`;
     tooltip.style.top = `${above > 8 ? above : event.clientY + 18}px`;
   };
-  if (spec && window.vega) {
-    const loader = vega.loader();
-    loader.load = loader.sanitize = () => Promise.reject(new Error("this page loads nothing"));
-    const view = new vega.View(vega.parse(JSON.parse(spec.textContent)), {
-      renderer: "svg", container: "#pareto-chart", hover: true, loader, logLevel: vega.Error,
+  if (spec && window.vegaEmbed) {
+    const options = {
+      mode: "vega-lite", renderer: "svg", actions: false, defaultStyle: false, hover: true, ast: true, tooltip: showTooltip,
+    };
+    vegaEmbed("#pareto-chart", JSON.parse(spec.textContent), options).then(({ view }) => {
+      view.addEventListener("click", (_event, item) => item && item.datum && item.datum.anchor && goTo(item.datum.anchor));
+      document.documentElement.dataset.chart = "drawn";
     });
-    view.tooltip(showTooltip);
-    view.addEventListener("click", (_event, item) => item && item.datum && item.datum.anchor && goTo(item.datum.anchor));
-    view.runAsync().then(() => { document.documentElement.dataset.chart = "drawn"; });
   }
   if (location.hash) revealHash();
 })();
