@@ -15,7 +15,7 @@ from harness.core.cell import Cell
 from harness.core.machine import Machine
 from harness.core.matrix import Matrix, Measure, Quality
 from harness.core.model import ModelInfo
-from harness.core.outcome import ColdStart, Completed, Failed, Image, Repeat, Skipped, Caution
+from harness.core.outcome import Caution, ColdStart, Completed, Failed, Image, Repeat, Skipped
 from harness.core.plan import OTHER_SEED_ID, RERUN_ID, Plan, PlannedCell, Prompt, Role
 from harness.core.quality import (
     Control,
@@ -199,11 +199,14 @@ def repeats(made: Made, count: int) -> tuple[Repeat, ...]:
 
 def completed(made: Made, images: tuple[Image, ...], count: int) -> Completed:
     """Return the outcome of a synthetic cell that ran."""
-    cold = ColdStart(start_s=0.071, load_s=0.42, apply_s=0.012, compile_s=made.compile_s, first_image_s=made.latency_s * 1.6)
+    cold = ColdStart(
+        start_s=0.071, load_s=0.42, apply_s=0.012, compile_s=made.compile_s, first_image_s=made.latency_s * 1.6
+    )
     warnings = ()
     if made.compile_s:
         warnings = (Caution(kind="compile", message="2 graph breaks", advice="Set fullgraph = true to find them."),)
-    phases = {"start": 0.07, "load": 0.42, "apply": 0.012, "compile": made.compile_s, "warmup": made.latency_s * 1.6,
+    phases = {"start": 0.07, "load": 0.42, "apply": 0.012, "compile": made.compile_s,
+              "warmup": made.latency_s * 1.6,
               "repeats": made.latency_s * count, "images": made.latency_s * len(images) * 0.06, "save": 0.19}  # fmt: skip
     return Completed(
         cold_start=cold, warmup_s=(made.latency_s * 1.6, made.latency_s * 1.04), repeats=repeats(made, count),
@@ -271,7 +274,9 @@ def verdict(made: Made, deltas: list[Delta]) -> CellVerdict:
     result = next((r for r in ("fail", "inconclusive") if r in results), "pass")
     decisive = ", ".join(metric.threshold.metric for metric in metrics if metric.result == result)
     reason = {"pass": "all gating metrics pass", "fail": f"{decisive} lost too much"}.get(result, f"{decisive} is open")
-    return CellVerdict.model_validate({"cell_id": made.id, "result": result, "metrics": tuple(metrics), "reason": reason})
+    return CellVerdict.model_validate(
+        {"cell_id": made.id, "result": result, "metrics": tuple(metrics), "reason": reason}
+    )
 
 
 def tail(made: Made, images: tuple[Image, ...]) -> Tail:
@@ -341,7 +346,9 @@ def make_run(
         evaluate(run, plan, candidates, deltas)
         if judged:
             verdicts = tuple(verdict(made, deltas[made.id]) for made, _ in candidates)
-            write_judgement(run, Judgement(run_id=plan.run_id, correction="holm", margin=0.05, alpha=0.05, cells=verdicts))
+            write_judgement(
+                run, Judgement(run_id=plan.run_id, correction="holm", margin=0.05, alpha=0.05, cells=verdicts)
+            )
             append_time(run, "gate", 0.06)
     return run
 
@@ -373,7 +380,9 @@ def evaluate(
         missing={"clip:mlperf": "weights ViT-B-32.pt not found (looked in HARNESS_WEIGHTS)"}, seconds=8.9,
     ))  # fmt: skip
     dice = random.Random(1)
-    rows = [(made.id, image.prompt_id, image.seed, dice.uniform(0.01, 0.3)) for made, pics in candidates for image in pics]
+    rows = [
+        (made.id, image.prompt_id, image.seed, dice.uniform(0.01, 0.3)) for made, pics in candidates for image in pics
+    ]
     write_image_scores(run, "lpips:bundled", definition(METRICS[2]), rows)
     append_time(run, "evaluate", 9.2)
 

@@ -87,7 +87,11 @@ def settle_words(loaded: Loaded, cells: list[Facts]) -> list[str]:
     lead = f"{plural(len(undecided), 'cell is', 'cells are')} inconclusive"
     if not needed:
         return [f"{lead}: more prompts would narrow the intervals."]
-    return [f"{lead}: {max(needed):,} prompts would settle all of them (now {len(loaded.plan.prompts):,}).".replace(",", " ")]
+    return [
+        f"{lead}: {max(needed):,} prompts would settle all of them (now {len(loaded.plan.prompts):,}).".replace(
+            ",", " "
+        )
+    ]
 
 
 def _judged(loaded: Loaded, cells: list[Facts], baseline: Facts) -> Answer:

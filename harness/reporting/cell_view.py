@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from harness.core.base import Frozen
-from harness.core.outcome import Completed, Failed, Caution
+from harness.core.outcome import Caution, Completed, Failed
 from harness.core.quality import Delta, Interval
 from harness.core.units import Absent
 from harness.reporting.facts import Facts, Standing, Timing, WorstLoss
@@ -13,7 +13,16 @@ from harness.reporting.pictures import Key, Pair, Picture, Share, images_by_key,
 from harness.reporting.strips import Bars, LatencyStrip, PartBar, cold_parts, latency_strip, part_bar, step_bars
 from harness.reporting.timing import peak
 from harness.reporting.wording import (
-    DASH, WORDS, factor_interval, number, plural, seconds, seconds_interval, share, share_interval, size,
+    DASH,
+    WORDS,
+    factor_interval,
+    number,
+    plural,
+    seconds,
+    seconds_interval,
+    share,
+    share_interval,
+    size,
 )  # fmt: skip
 
 
@@ -103,7 +112,9 @@ def figures_of(facts: Facts) -> tuple[Named, ...]:
         return ()
     calls = str(facts.denoiser_calls) if not isinstance(facts.denoiser_calls, Absent) else DASH
     made = [
-        Named(name="Latency", value=seconds_interval(timing.latency_s), note=f"one call, {plural(timing.batch, 'image')}"),
+        Named(
+            name="Latency", value=seconds_interval(timing.latency_s), note=f"one call, {plural(timing.batch, 'image')}"
+        ),
         Named(name="Throughput", value=f"{timing.throughput:.3g} images/s"),
         Named(name="Speedup", value=factor_interval(timing.speedup), note=_why(timing.speedup)),
         Named(name="Cold start", value=seconds(sum(timing.cold.model_dump().values())), note="until the first image"),
@@ -127,7 +138,11 @@ def metric_rows(loaded: Loaded, cell_id: str) -> tuple[MetricRow, ...]:
 def _metric_row(loaded: Loaded, delta: Delta) -> MetricRow:
     unit = f" {delta.definition.unit}" if delta.definition.unit else ""
     anchors = ", ".join(f"{name} {number(value)}" for name, value in delta.calibration.items())
-    notes = [delta.why_not, f"loss: {_why(delta.loss)}" if _why(delta.loss) else "", f"anchors: {anchors}" if anchors else ""]
+    notes = [
+        delta.why_not,
+        f"loss: {_why(delta.loss)}" if _why(delta.loss) else "",
+        f"anchors: {anchors}" if anchors else "",
+    ]
     if isinstance(delta.literal, Absent):
         notes.append(f"literal: {delta.literal.absent}")
     return MetricRow(
@@ -148,7 +163,9 @@ def tail_words(loaded: Loaded, cell_id: str) -> str:
     if tail is None:
         return ""
     deciles = ", ".join(f"{metric} {number(value)}" for metric, value in tail.worst_decile.items())
-    broken = f"{tail.broken} of {plural(tail.n, 'image')} broken, at most {share(tail.broken_share_high)} at 95 % confidence"
+    broken = (
+        f"{tail.broken} of {plural(tail.n, 'image')} broken, at most {share(tail.broken_share_high)} at 95 % confidence"
+    )
     return f"{broken}. Worst decile: {deciles}." if deciles else f"{broken}."
 
 
@@ -220,5 +237,3 @@ def _pictures(loaded: Loaded, facts: Facts, share_: Share, notes: dict[Key, str]
         "pairs": pairs_of(loaded, facts.id, keys, notes),
         "worst": _worst_pairs(loaded, facts.id, share_.worst),
     }
-
-

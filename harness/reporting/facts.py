@@ -10,9 +10,7 @@ from harness.core.units import Absent
 from harness.reporting.loaded import Loaded
 from harness.reporting.timing import latencies, stage_medians
 
-Standing = Literal[
-    "baseline", "pass", "fail", "inconclusive", "missing", "unjudged", "skipped", "failed", "pending"
-]
+Standing = Literal["baseline", "pass", "fail", "inconclusive", "missing", "unjudged", "skipped", "failed", "pending"]
 """Where a cell stands: a verdict, or why there is none."""
 
 
@@ -114,8 +112,8 @@ def _speedup(cell: Completed, baseline: Completed | None) -> Interval | Absent:
         return Absent(absent="the baseline did not complete")
     if cell is baseline:
         return Interval(estimate=1.0, low=1.0, high=1.0, method="the baseline itself")
-    pair = [[seconds / made.batch for seconds in latencies(made)] for made in (baseline, cell)]
-    return speedup(*pair)
+    theirs, mine = ([seconds / made.batch for seconds in latencies(made)] for made in (baseline, cell))
+    return speedup(theirs, mine)
 
 
 def _timing(cell: Completed, baseline: Completed | None) -> Timing | Absent:

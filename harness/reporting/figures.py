@@ -4,11 +4,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from harness.core.units import Absent
-from harness.reporting.facts import Facts
-from harness.reporting.forest import loss_of, metric_result
+from harness.reporting.facts import Facts, loss_of
+from harness.reporting.forest import metric_result
 from harness.reporting.loaded import Loaded
 from harness.reporting.marks import PATHS, PRINT_COLOURS
-from harness.reporting.pareto import Point, is_wide, points_of, time_ticks
+from harness.reporting.pareto import Point, points_of
+from harness.reporting.placement import Label, pareto_frame
 from harness.reporting.scale import LossScale, loss_scale
 from harness.reporting.wording import WORDS, round_share, seconds
 
@@ -20,6 +21,8 @@ INK, MUTED, HAIR = "#1c2230", "#5d6675", "#e3e1dc"
 STAGE_COLOURS = ("#2e4f73", "#6f9bc4", "#c9a05c", "#b9bfc9", "#8d6b94", "#7aa489")
 MARKERS = {"baseline": "D", "pass": "o", "fail": "X", "inconclusive": "^"}
 _MOST_ROWS = 60
+_PARETO_PX = (700.0, 420.0)  # the axes' size in the unit that labels are placed in
+_POINTS = 0.62  # points per such pixel: 7.2 inches hold about 840 of them
 _STYLE = {
     "font.family": "sans-serif", "font.sans-serif": ["Inter", "Helvetica", "Arial", "DejaVu Sans"], "font.size": 9,
     "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#b5b3ad", "axes.labelcolor": MUTED,
@@ -44,45 +47,45 @@ def _loss_axis(axis: Any, scale: LossScale, spacing: float) -> None:
 def pareto_figure(points: tuple[Point, ...], margin: float) -> "Figure":
     """Return seconds per image against worst loss, with intervals, the front and the margin."""
     figure, axes = _new(7.2, 4.4)
-    scale = loss_scale([end for point in points for end in (point.loss_low, point.loss_high)], margin)
-    axes.axhline(scale.position(margin), color=PRINT_COLOURS["fail"], linestyle=(0, (5, 3)), linewidth=1)
+    frame = pareto_frame(points, margin, _PARETO_PX)
+    scale = frame.scale
+    axes.axhline(scale.position(margin), color=PRINT_COLOURS["fail"], linestyle=(0, (5, 3)), linewidth=1,
+                 label=f"margin {round_share(margin)}")  # fmt: skip
     front = sorted((point for point in points if point.front), key=lambda point: point.latency_s)
     axes.step([point.latency_s for point in front], [scale.position(point.loss) for point in front], where="post",
-              color="#9aa4b5", linewidth=1.1, zorder=1)  # fmt: skip
-    for point in points:
-        _draw_point(axes, point, scale)
-    low, high = min(p.latency_low_s for p in points), max(p.latency_high_s for p in points)
-    if is_wide(points):
+              color="#9aa4b5", linewidth=1.1, zorder=1, label="Pareto front")  # fmt: skip
+    for point, label in zip(points, frame.labels(points), strict=True):
+        _draw_point(axes, point, scale, label)
+    if frame.wide:
         axes.set_xscale("log")
-        ticks = time_ticks(low / 1.3, high * 1.3)
-        axes.set_xticks(ticks, [seconds(tick) for tick in ticks])
         axes.minorticks_off()
-        axes.set_xlim(low / 1.25, high * 1.9)
+        axes.set_xticks(frame.time_ticks(), [seconds(tick) for tick in frame.time_ticks()])
+    axes.set_xlim(frame.low_s, frame.high_s)
     _loss_axis(axes.yaxis, scale, 0.055)
-    axes.set_ylim(0, 1.02)
-    axes.text(1, scale.position(margin) + 0.012, f"{round_share(margin)} margin", color=PRINT_COLOURS["fail"], ha="right",
-              transform=axes.get_yaxis_transform(), fontsize=8)  # fmt: skip
+    axes.set_ylim(0, 1)
     axes.set_xlabel("seconds per image (median), faster to the left")
     axes.set_ylabel("worst loss against the baseline")
     _legend(axes, points)
     return figure
 
 
-def _draw_point(axes: "Axes", point: Point, scale: LossScale) -> None:
+def _draw_point(axes: "Axes", point: Point, scale: LossScale, label: Label) -> None:
     colour, y = PRINT_COLOURS[point.standing], scale.position(point.loss)
     axes.plot([point.latency_low_s, point.latency_high_s], [y, y], color=colour, linewidth=1.1, alpha=0.6)
     ends = [scale.position(point.loss_low), scale.position(point.loss_high)]
     axes.plot([point.latency_s, point.latency_s], ends, color=colour, linewidth=1.1, alpha=0.6)
     axes.plot(point.latency_s, y, marker=MARKERS.get(point.standing, "s"), color=colour, markersize=6.5,
               markeredgecolor="white", markeredgewidth=0.6, linestyle="none", zorder=3)  # fmt: skip
-    axes.annotate(point.cell_id, (point.latency_s, y), xytext=(7, 4), textcoords="offset points", fontsize=7, color=INK)
+    if label.shown:
+        axes.annotate(point.cell_id, (point.latency_s, y), xytext=(label.dx * _POINTS, -label.dy * _POINTS),
+                      textcoords="offset points", fontsize=7, color=INK, ha=label.align, va="center")  # fmt: skip
 
 
 def _legend(axes: "Axes", points: tuple[Point, ...]) -> None:
     for standing in (name for name in PATHS if any(point.standing == name for point in points)):
         axes.plot([], [], marker=MARKERS.get(standing, "s"), color=PRINT_COLOURS[standing], linestyle="none",
                   label=WORDS[standing])  # fmt: skip
-    axes.legend(loc="upper right", fontsize=8, handletextpad=0.2)
+    axes.legend(loc="upper right", fontsize=8)
 
 
 def forest_figure(loaded: Loaded, facts: tuple[Facts, ...], margin: float) -> "Figure | None":
@@ -127,8 +130,8 @@ def stages_figure(facts: tuple[Facts, ...]) -> "Figure | None":
         axes.barh(range(len(timed)), widths, left=left, height=0.62, color=colour, label=name.replace("_", " "))
         left = [start + width for start, width in zip(left, widths, strict=True)]
     for row, total in enumerate(left):
-        axes.annotate(seconds(total), (total, row), xytext=(4, 0), textcoords="offset points", va="center", fontsize=7.5,
-                      color=MUTED)  # fmt: skip
+        axes.annotate(seconds(total), (total, row), xytext=(4, 0), textcoords="offset points", va="center",
+                      fontsize=7.5, color=MUTED)  # fmt: skip
     axes.set_yticks(range(len(timed)), [cell for cell, _ in timed], fontsize=7.5)
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(timed) - 0.4, -0.6)
@@ -152,7 +155,7 @@ def draw_figures(loaded: Loaded, facts: tuple[Facts, ...]) -> dict[str, bytes]:
         "stages": lambda: stages_figure(facts),
     }
     files: dict[str, bytes] = {}
-    with mpl.rc_context({key: value for key, value in _STYLE.items()}):  # type: ignore[arg-type]
+    with mpl.rc_context(_STYLE):  # type: ignore[arg-type]
         for name, make in makers.items():
             figure = make()
             for kind in ("svg", "pdf") if figure is not None else ():

@@ -16,14 +16,14 @@ class Tick(Frozen):
     at: float
     label: str
     margin: bool = False
+    minor: bool = False
 
 
 class ForestRow(Frozen):
-    """One loss: positions in percent of the panel's width; `gates` is false where it is reported only."""
+    """One loss: positions in percent of the axis."""
 
     cell_id: str
     standing: Standing | Result
-    gates: bool
     text: str
     note: str
     at: float
@@ -31,29 +31,36 @@ class ForestRow(Frozen):
     high: float
 
 
+class Plot(Frozen):
+    """Rows on one axis of losses."""
+
+    rows: tuple[ForestRow, ...]
+    ticks: tuple[Tick, ...]
+
+
 class ForestPanel(Frozen):
-    """All cells' losses of one metric; `absent` names cells without one, with the reason."""
+    """One metric: the losses that gate, those reported only, and the cells without one, with the reason."""
 
     metric: str
     note: str
-    rows: tuple[ForestRow, ...]
-    ticks: tuple[Tick, ...]
+    gating: Plot
+    reported: Plot
     absent: tuple[str, ...]
 
 
 def metric_result(loaded: Loaded, delta: Delta) -> Result | None:
     """Return the verdict of one metric on one cell, or None where it was not judged."""
     verdict = loaded.verdict(delta.cell_id)
-    found = (metric.result for metric in (verdict.metrics if verdict else ()) if metric.threshold.metric == delta.metric)
+    found = (
+        metric.result for metric in (verdict.metrics if verdict else ()) if metric.threshold.metric == delta.metric
+    )
     return next(found, None)
 
 
 def _row(loaded: Loaded, delta: Delta, loss: Interval, scale: LossScale) -> ForestRow:
-    result = metric_result(loaded, delta)
     return ForestRow(
         cell_id=delta.cell_id,
-        standing=result or "unjudged",
-        gates=result is not None or (loaded.judgement is None and delta.gates),
+        standing=metric_result(loaded, delta) or "unjudged",
         text=share_interval(loss),
         note=delta.why_not,
         at=100 * scale.position(loss.estimate),
@@ -62,31 +69,56 @@ def _row(loaded: Loaded, delta: Delta, loss: Interval, scale: LossScale) -> Fore
     )
 
 
+def _gates(loaded: Loaded, delta: Delta) -> bool:
+    return metric_result(loaded, delta) is not None or (loaded.judgement is None and delta.gates)
+
+
+def _scale(losses: list[Interval], margin: float) -> LossScale:
+    return loss_scale([end for loss in losses for end in (loss.low, loss.high)], margin)
+
+
+def _plot(loaded: Loaded, known: list[tuple[Delta, Interval]], scale: LossScale) -> Plot:
+    coarse = scale.ticks(0.13)
+    ticks = tuple(
+        Tick(
+            at=100 * scale.position(tick),
+            label=round_share(tick),
+            margin=tick == scale.margin,
+            minor=tick not in coarse,
+        )
+        for tick in sorted({*coarse, *scale.ticks(0.06)})
+    )
+    return Plot(rows=tuple(_row(loaded, delta, loss, scale) for delta, loss in known), ticks=ticks)
+
+
 def forest_of(loaded: Loaded, facts: tuple[Facts, ...]) -> tuple[ForestPanel, ...]:
-    """Return one panel a metric, cells in the same order in each: the smallest worst loss first."""
-    if loaded.evaluation is None:
+    """Return one panel a metric, cells in the same order in each: the smallest worst loss first.
+
+    All gating losses share one axis, all reported ones another.
+    """
+    evaluation = loaded.evaluation
+    if evaluation is None:
         return ()
     margin = loaded.judgement.margin if loaded.judgement else loaded.plan.matrix.gate.margin
     order = {cell.id: rank for rank, cell in enumerate(sorted(facts, key=_badness))}
-    deltas = [delta for delta in loaded.evaluation.deltas if delta.cell_id in order]
-    losses = [loss_of(loaded, delta) for delta in deltas]
-    ends = [end for loss in losses if isinstance(loss, Interval) for end in (loss.low, loss.high)]
-    scale = loss_scale(ends, margin)
-    ticks = tuple(
-        Tick(at=100 * scale.position(tick), label=round_share(tick), margin=tick == margin) for tick in scale.ticks(0.13)
-    )
+    deltas = sorted((d for d in evaluation.deltas if d.cell_id in order), key=lambda delta: order[delta.cell_id])
+    known = [(delta, loss) for delta in deltas if isinstance(loss := loss_of(loaded, delta), Interval)]
+    gating = [pair for pair in known if _gates(loaded, pair[0])]
+    reported = [pair for pair in known if not _gates(loaded, pair[0])]
+    scales = [_scale([loss for _, loss in pairs], margin) for pairs in (gating, reported)]
     panels = []
-    for metric in dict.fromkeys(delta.metric for delta in deltas):
-        mine = sorted((delta for delta in deltas if delta.metric == metric), key=lambda delta: order[delta.cell_id])
-        known = [(delta, loss) for delta in mine if isinstance(loss := loss_of(loaded, delta), Interval)]
-        rows = tuple(_row(loaded, delta, loss, scale) for delta, loss in known)
-        absent = tuple(
-            f"{delta.cell_id}: {loss.absent}" for delta in mine if isinstance(loss := loss_of(loaded, delta), Absent)
-        )
-        blind = "blind here: no control moved it, its pass does not count" if metric in loaded.evaluation.blind else ""
-        note = blind or mine[0].definition.kind
-        panels.append(ForestPanel(metric=metric, note=note, rows=rows, ticks=ticks, absent=absent))
-    return tuple(panels)
+    for metric in dict.fromkeys(delta.metric for delta in evaluation.deltas if delta.cell_id in order):
+        mine = [delta for delta in deltas if delta.metric == metric]
+        absent = [(delta.cell_id, loss) for delta in mine if isinstance(loss := loss_of(loaded, delta), Absent)]
+        blind = "blind here: no control moved it, its pass does not count" if metric in evaluation.blind else ""
+        panels.append(ForestPanel(
+            metric=metric,
+            note=blind or mine[0].definition.kind,
+            gating=_plot(loaded, [pair for pair in gating if pair[0].metric == metric], scales[0]),
+            reported=_plot(loaded, [pair for pair in reported if pair[0].metric == metric], scales[1]),
+            absent=tuple(f"{cell}: {loss.absent}" for cell, loss in absent),
+        ))  # fmt: skip
+    return tuple(sorted(panels, key=lambda panel: not panel.gating.rows))
 
 
 def _badness(cell: Facts) -> float:

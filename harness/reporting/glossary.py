@@ -6,21 +6,21 @@ TERMS: tuple[tuple[str, str], ...] = (
     ("Latency", "one call of the whole pipeline, text in and images out, after warm-up; the median of the repeats."),
     ("Seconds per image", "latency divided by the images of a call: what the chart and the speedup compare."),
     ("Speedup", "seconds per image of the baseline ÷ of the cell; its interval is a bootstrap of both medians."),
-    ("Loss", "calibrated: 0 % is a rerun of the baseline, 100 % is destroyed (another prompt’s picture, or another seed’s). "
-             "Literal: the relative change of the raw score; positive is worse."),
+    ("Loss", "calibrated: 0 % is a rerun of the baseline, 100 % is destroyed (another prompt’s picture, or another "
+             "seed’s). Literal: the relative change of the raw score; positive is worse."),
     ("Worst loss", "the largest loss among the metrics that gate the cell: the one that decides."),
     ("Margin", "the loss from which on a cell may not ship."),
     ("Pass", "the upper confidence bound of every gating loss is below the margin."),
     ("Fail", "the lower bound of a gating loss is at or above the margin."),
     ("Inconclusive", "the interval holds the margin: more prompts would settle it. It is not a pass."),
     ("Score missing", "a metric that gates could not be computed. It is not a pass."),
-    ("Paired metric", "compares the same prompt and noise image by image (LPIPS, PSNR, SSIM); it gates only cells that keep "
-                      "the baseline’s denoising trajectory."),
+    ("Paired metric", "compares the same prompt and noise image by image (LPIPS, PSNR, SSIM); it gates only cells that "
+                      "keep the baseline’s denoising trajectory."),
     ("Alignment metric", "how well pictures fit their prompts (CLIP score)."),
-    ("Distribution metric", "how far two sets of pictures are apart (FID, KID, CMMD); two-sided, only equal n compares."),
+    ("Distribution metric", "how far two sets of pictures are apart (FID, KID, CMMD), in either direction."),
     ("Control", "baseline images damaged on purpose; a metric that no control moves is blind at this n."),
     ("Pareto front", "cells that no other cell beats in both speed and loss."),
     ("Cold start", "from nothing to the first image: process, load, settings, compile, first call."),
-    ("[low, high]", "a two-sided 95 % confidence interval; verdicts use one-sided bounds at the confidence stated above."),
+    ("[low, high]", "a two-sided 95 % confidence interval; verdicts use one-sided bounds at the confidence above."),
 )  # fmt: skip
 """Terms and what they mean on this page."""

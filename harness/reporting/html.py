@@ -55,4 +55,4 @@ def render_text(template: str, page: Page) -> str:
     """Return a text template, such as report.md, without HTML escapes."""
     environment = _environment()
     environment.autoescape = False
-    return str(environment.get_template(template).render(page=page))
+    return str(environment.get_template(template).render(page=page)).rstrip() + "\n"

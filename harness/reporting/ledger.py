@@ -58,7 +58,10 @@ def ledger_of(loaded: Loaded, report_s: float) -> Ledger:
     for stage, seconds in loaded.times:
         times[stage] = times.get(stage, 0.0) + seconds
     scoring = times.get("evaluate", loaded.evaluation.seconds if loaded.evaluation else 0.0)
-    entries += [("Scoring", "metrics and their intervals", scoring), ("This report", "until the page was drawn", report_s)]
+    entries += [
+        ("Scoring", "metrics and their intervals", scoring),
+        ("This report", "until the page was drawn", report_s),
+    ]
     notes = [f"{reused} cells were taken over from earlier runs and cost nothing here."] if reused else []
     spent = sum(sums.values()) + failed
     rest = times.get("run", 0.0) - spent

@@ -1,10 +1,8 @@
 """Which cells are on the front of speed against loss, and what a chart of them needs."""
 
-import math
-
 from harness.core.base import Frozen
 from harness.core.units import Absent
-from harness.reporting.facts import Facts, Standing, Timing, WorstLoss
+from harness.reporting.facts import Facts, Standing, WorstLoss
 from harness.reporting.loaded import Loaded
 from harness.reporting.wording import factor_interval, seconds_interval, share_interval
 
@@ -63,15 +61,3 @@ def not_drawn(facts: tuple[Facts, ...], points: tuple[Point, ...]) -> tuple[str,
             reason = absent.absent if isinstance(absent, Absent) else "nothing to compare it with"
             missing.append(f"{cell.id} ({reason})")
     return tuple(missing)
-
-
-def is_wide(points: tuple[Point, ...]) -> bool:
-    """Whether latencies span so wide a range that only a logarithmic axis shows them."""
-    latencies = [point.latency_s for point in points]
-    return bool(latencies) and max(latencies) > 3 * min(latencies)
-
-
-def time_ticks(low: float, high: float) -> list[float]:
-    """Return 1-2-5 ticks in seconds between two latencies."""
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    return [step * 10**decade for decade in decades for step in (1, 2, 5) if low <= step * 10**decade <= high]

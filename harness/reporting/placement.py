@@ -1,6 +1,11 @@
 """Where labels of chart points go so that they do not cover one another."""
 
+import math
 from dataclasses import dataclass
+from itertools import pairwise
+
+from harness.reporting.pareto import Point
+from harness.reporting.scale import LossScale, loss_scale
 
 _LETTER_PX, _LINE_PX, _GAP_PX = 6.4, 15.0, 11.0
 
@@ -51,3 +56,60 @@ def place_labels(
                 break
         labels.append(chosen)
     return labels
+
+
+@dataclass(frozen=True)
+class ParetoFrame:
+    """The axes of a Pareto chart of `size` pixels: seconds from `low_s` to `high_s` (logarithmic if wide), losses."""
+
+    low_s: float
+    high_s: float
+    wide: bool
+    scale: LossScale
+    size: tuple[float, float]
+
+    def spot(self, latency_s: float, loss: float) -> tuple[float, float]:
+        """Return where (seconds, loss) stands, in pixels from the top left."""
+        warp = math.log if self.wide else float
+        x = (warp(latency_s) - warp(self.low_s)) / (warp(self.high_s) - warp(self.low_s))
+        return x * self.size[0], (1 - self.scale.position(loss)) * self.size[1]
+
+    def time_ticks(self) -> list[float]:
+        """Return 1-2-5 ticks in seconds."""
+        decades = range(math.floor(math.log10(self.low_s)), math.ceil(math.log10(self.high_s)) + 1)
+        ticks = [step * 10.0**decade for decade in decades for step in (1, 2, 5)]
+        return [tick for tick in ticks if self.low_s <= tick <= self.high_s]
+
+    def labels(self, points: tuple[Point, ...]) -> list[Label]:
+        """Return a place for each point's name: baseline and front first, the others where room is left."""
+        order = sorted(range(len(points)), key=lambda i: (points[i].standing != "baseline", not points[i].front))
+        spots = [self.spot(points[i].latency_s, points[i].loss) for i in order]
+        names = [points[i].cell_id for i in order]
+        placed = dict(zip(order, place_labels(spots, names, self.size[0], self.obstacles(points)), strict=True))
+        return [placed[i] for i in range(len(points))]
+
+    def obstacles(self, points: tuple[Point, ...]) -> list[Box]:
+        """Return what labels must not cover: intervals, the front's steps, the margin, the axis."""
+        width, height = self.size
+        level = self.spot(self.low_s, self.scale.margin)[1]
+        boxes = [Box(0, level - 1, width, level + 1), Box(0, height - 1, width, height + 30)]
+        for point in points:
+            x, y = self.spot(point.latency_s, point.loss)
+            top, bottom = (self.spot(point.latency_s, loss)[1] for loss in (point.loss_high, point.loss_low))
+            left, right = (self.spot(latency, point.loss)[0] for latency in (point.latency_low_s, point.latency_high_s))
+            boxes += [Box(x - 2, top, x + 2, bottom), Box(left, y - 2, right, y + 2)]
+        front = sorted((point for point in points if point.front), key=lambda point: point.latency_s)
+        for here, there in pairwise(front):
+            (x, y), (end, bottom) = self.spot(here.latency_s, here.loss), self.spot(there.latency_s, there.loss)
+            boxes += [Box(x, y - 1, end, y + 1), Box(end - 1, y, end + 1, bottom)]
+        return boxes
+
+
+def pareto_frame(points: tuple[Point, ...], margin: float, size: tuple[float, float]) -> ParetoFrame:
+    """Return axes with some air around the points; time is logarithmic where it spans more than a factor of 3."""
+    least, most = min(point.latency_low_s for point in points), max(point.latency_high_s for point in points)
+    wide = max(point.latency_s for point in points) > 3 * min(point.latency_s for point in points)
+    air = 0.12 * (most - least + 0.2 * least)
+    low, high = (least / 1.25, most * 1.25) if wide else (least - air, most + air)
+    scale = loss_scale([end for point in points for end in (point.loss_low, point.loss_high)], margin)
+    return ParetoFrame(low_s=low, high_s=high, wide=wide, scale=scale, size=size)

@@ -1,14 +1,14 @@
 """The Vega runtime that a page carries inside, so that it needs no network."""
 
 import contextlib
+from importlib.metadata import version
 from pathlib import Path
 
 
 def _cache_file() -> Path:
     import platformdirs
-    import vl_convert
 
-    return Path(platformdirs.user_cache_dir("harness")) / f"vega-embed-{vl_convert.__version__}.js"
+    return Path(platformdirs.user_cache_dir("harness")) / f"vega-embed-{version('vl-convert-python')}.js"
 
 
 def vega_runtime() -> str:

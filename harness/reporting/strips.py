@@ -88,8 +88,8 @@ def latency_strip(cell: Completed, timing: Timing) -> LatencyStrip:
         caption += f", {timing.batch} images a call"
     ticks = tuple(Tick(at=at(tick), label=seconds(tick)) for tick in round_ticks(low, high))
     return LatencyStrip(
-        dots=dots, at=at(latency.estimate), low=at(max(latency.low, low)), high=at(min(latency.high, high)), ticks=ticks,
-        caption=caption,
+        dots=dots, at=at(latency.estimate), low=at(max(latency.low, low)), high=at(min(latency.high, high)),
+        ticks=ticks, caption=caption,
     )  # fmt: skip
 
 

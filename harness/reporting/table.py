@@ -75,7 +75,9 @@ def _fields(cell: Facts) -> tuple[Field, ...]:
         text, note = _split(share_interval(worst.loss))
         loss = Field(text=text, note=f"{note} {worst.metric}", key=repr(worst.loss.estimate))
     else:
-        loss = Field(text="0 %" if cell.standing == "baseline" else DASH, key="0" if cell.standing == "baseline" else "")
+        loss = Field(
+            text="0 %" if cell.standing == "baseline" else DASH, key="0" if cell.standing == "baseline" else ""
+        )
     memory = cell.peak_memory_bytes
     peak = Field(text=size(memory), key="" if isinstance(memory, Absent) else repr(memory))
     return speedup, latency, loss, peak, cold, throughput
@@ -97,4 +99,6 @@ def table_of(facts: tuple[Facts, ...], anchors: dict[str, str]) -> Table:
         ))  # fmt: skip
     rows.sort(key=lambda row: (row.rank, float(row.fields[1].key or "inf")))
     counts = {row.standing: sum(other.standing == row.standing for other in rows) for row in rows}
-    return Table(columns=columns, rows=tuple(rows), standings=tuple((name, WORDS[name], n) for name, n in counts.items()))
+    return Table(
+        columns=columns, rows=tuple(rows), standings=tuple((name, WORDS[name], n) for name, n in counts.items())
+    )

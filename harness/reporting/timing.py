@@ -12,12 +12,11 @@ def latencies(cell: Completed) -> list[float]:
 
 
 def stage_medians(cell: Completed) -> dict[str, float]:
-    """Return stage → median seconds of a call; `other` is what no stage accounts for."""
+    """Return stage → median seconds of a call; `other` is what the stages leave of the median latency."""
     names = list(dict.fromkeys(name for repeat in cell.repeats for name in repeat.stages_s))
     stages = {name: median(repeat.stages_s.get(name, 0.0) for repeat in cell.repeats) for name in names}
     if stages:
-        rest = median(repeat.latency_s - sum(repeat.stages_s.values()) for repeat in cell.repeats)
-        stages["other"] = max(rest, 0.0)
+        stages["other"] = max(median(latencies(cell)) - sum(stages.values()), 0.0)
     return stages
 
 

@@ -148,15 +148,19 @@ def _machine(loaded: Loaded) -> tuple[Named, ...]:
         Named(name="System", value=machine.os),
         Named(name="Python", value=machine.python),
         Named(name="Commit", value=commit, note="with local changes" if machine.git_dirty is True else ""),
-        Named(name="Model", value=loaded.plan.model.title, note=f"{loaded.plan.model.family}, {loaded.plan.model.digest}"),
+        Named(
+            name="Model", value=loaded.plan.model.title, note=f"{loaded.plan.model.family}, {loaded.plan.model.digest}"
+        ),
     ]
     return tuple(rows)
 
 
 def _definitions(loaded: Loaded) -> tuple[Definition, ...]:
     evaluation = loaded.evaluation
-    entries = (*evaluation.scores, *evaluation.deltas) if evaluation else ()
-    return tuple({entry.definition.metric: entry.definition for entry in entries}.values())
+    if evaluation is None:
+        return ()
+    definitions = [score.definition for score in evaluation.scores] + [delta.definition for delta in evaluation.deltas]
+    return tuple({definition.metric: definition for definition in definitions}.values())
 
 
 def view_of(loaded: Loaded, facts: tuple[Facts, ...], report_s: float) -> Page:
@@ -174,7 +178,7 @@ def view_of(loaded: Loaded, facts: tuple[Facts, ...], report_s: float) -> Page:
     extra: dict[str, Any] = {
         "missing": tuple(Named(name=name, value=why) for name, why in evaluation.missing.items()) if evaluation else (),
         "packages": tuple(Named(name=name, value=version) for name, version in sorted(plan.machine.packages.items())),
-        "pictures_note": f"{min(share.pairs, images)} of {plural(images, 'image')} shown, spread evenly over the prompts",
+        "pictures_note": f"{min(share.pairs, images)} of {plural(images, 'image')} shown, spread over the prompts",
     }
     return Page(
         title=plan.matrix.name, about=plan.matrix.about, run_id=plan.run_id, answer=answer_of(loaded, facts),
@@ -182,7 +186,8 @@ def view_of(loaded: Loaded, facts: tuple[Facts, ...], report_s: float) -> Page:
         margin=round_share(margin), points=points, not_drawn=not_drawn(facts, points), forest=forest_of(loaded, facts),
         table=table, sheet_prompts=tuple(texts), sheet=_sheet(loaded, facts, anchors, share),
         cells=tuple(sorted(sections, key=lambda section: ranked[section.id])), definitions=_definitions(loaded),
-        control_names=control_names(loaded), controls=control_rows(loaded), machine=_machine(loaded), matrix_text=loaded.matrix_text,
+        control_names=control_names(loaded), controls=control_rows(loaded), machine=_machine(loaded),
+        matrix_text=loaded.matrix_text,
         ledger=ledger_of(loaded, report_s), glossary=TERMS,
         standings=tuple((name, word) for name, word, _ in table.standings), anchors=anchors, **extra,
     )  # fmt: skip

@@ -6,10 +6,10 @@ from pathlib import Path
 from harness.reporting.charts import pareto_spec
 from harness.reporting.facts import all_facts
 from harness.reporting.figures import draw_figures
-from harness.reporting.rows import csv_text, rows
 from harness.reporting.html import render_page, render_text
 from harness.reporting.ledger import ledger_of
 from harness.reporting.loaded import load
+from harness.reporting.rows import csv_text, rows
 from harness.reporting.runtime import vega_runtime
 from harness.reporting.view import view_of
 from harness.store.write import write_atomically
