@@ -13,7 +13,9 @@ from harness.core.errors import UsageError
 @cache
 def all_axes() -> tuple[Axis, ...]:
     """Return every axis in canonical order."""
-    return tuple(sorted((get_axis(name) for name in list_names("harness.axes", folders=True)), key=lambda axis: axis.order))
+    return tuple(
+        sorted((get_axis(name) for name in list_names("harness.axes", folders=True)), key=lambda axis: axis.order)
+    )
 
 
 def get_axis(name: str) -> Axis:

@@ -51,7 +51,9 @@ class SdxlModel:
         """Return the bytes of each component's parameters and buffers."""
         import torch
 
-        components = {name: part for name, part in self.pipeline.components.items() if isinstance(part, torch.nn.Module)}
+        components = {
+            name: part for name, part in self.pipeline.components.items() if isinstance(part, torch.nn.Module)
+        }
         return {
             name: sum(tensor.nbytes for tensor in [*part.parameters(), *part.buffers()])
             for name, part in components.items()

@@ -14,7 +14,9 @@ from harness.core.plan import Prompt
 def prompt_sets() -> tuple[str, ...]:
     """Return the names of the bundled prompt sets."""
     folder = resources.files("harness.prompts") / "data"
-    return tuple(sorted(entry.name.removesuffix(".jsonl") for entry in folder.iterdir() if entry.name.endswith(".jsonl")))
+    return tuple(
+        sorted(entry.name.removesuffix(".jsonl") for entry in folder.iterdir() if entry.name.endswith(".jsonl"))
+    )
 
 
 def check_prompt_set(name: str) -> None:

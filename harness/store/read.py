@@ -24,7 +24,9 @@ def _read(path: Path, parse: Callable[[bytes], Record]) -> Record:
     try:
         return parse(path.read_bytes())
     except OSError as error:
-        raise ResultsError(f"cannot read: {error.strerror}", str(path), "Check the path and its permissions.") from error
+        raise ResultsError(
+            f"cannot read: {error.strerror}", str(path), "Check the path and its permissions."
+        ) from error
     except (ValidationError, ValueError) as error:
         first = str(error).splitlines()[0]
         raise ResultsError(f"damaged or truncated file ({first})", str(path), _RERUN) from error
