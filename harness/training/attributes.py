@@ -13,7 +13,7 @@ from harness.models.shapes import world
 from harness.training import data
 from harness.training.schedule import Budget
 
-STEPS, MINUTES, BATCH, POOL = 3000, 6.0, 128, 40000
+STEPS, MINUTES, BATCH, POOL = 1200, 10.0, 96, 24000
 
 
 def loss_of(logits: dict[str, Tensor], labels: Tensor) -> Tensor:
@@ -57,12 +57,12 @@ def accuracy(net: AttributeNet, pictures: np.ndarray, labels: Tensor) -> dict[st
 
 def train(seed: int, device: str, vae: AutoencoderKL | None, steps: int = STEPS, minutes: float = MINUTES,
           net: AttributeNet | None = None) -> AttributeNet:  # fmt: skip
-    """Train the attribute net; with an autoencoder, a quarter of the pictures are its reconstructions."""
+    """Train the attribute net; with an autoencoder, an eighth of the pictures are its reconstructions."""
     torch.manual_seed(seed)
     pictures, labels, _ = data.examples(seed, POOL)
     if vae is not None:
-        quarter = slice(0, POOL // 4)
-        pictures[quarter] = reconstruct(vae, pictures[quarter], device)
+        part = slice(0, POOL // 8)
+        pictures[part] = reconstruct(vae, pictures[part], device)
     net = (net or AttributeNet()).to(device).train()
     optimiser = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=1e-2)
     budget = Budget("attributes", steps, minutes)

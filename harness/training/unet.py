@@ -7,15 +7,16 @@ from collections.abc import Callable
 
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 
 from harness.training.latents import Captions, Pool
 from harness.training.schedule import Budget
 
-STEPS, MINUTES, BATCH = 60000, 65.0, 128
+STEPS, MINUTES, BATCH = 60000, 44.0, 64
 EMPTY, ZEROS = -2, -1  # rows of the empty caption and of zeros in Captions
-LARGE_FROM, LARGE_SHARE = 0.66, 0.25  # after this progress, this share of the batches has 128 px
-DECAY = 0.9995
+LARGE_FROM, LARGE_SHARE = 0.4, 0.2  # after this progress, this share of the batches has 128 px
+DECAY = 0.9993
 
 
 def build() -> UNet2DConditionModel:
@@ -24,7 +25,7 @@ def build() -> UNet2DConditionModel:
         sample_size=8,
         in_channels=8,
         out_channels=8,
-        block_out_channels=(128, 192),
+        block_out_channels=(96, 128),
         layers_per_block=1,
         down_block_types=("CrossAttnDownBlock2D",) * 2,
         up_block_types=("CrossAttnUpBlock2D",) * 2,
@@ -74,6 +75,17 @@ class Average:
         torch._foreach_lerp_(list(self.module.parameters()), list(module.parameters()), share)
 
 
+def average_gradients(module: nn.Module) -> None:
+    """Where several processes train together, give all of them the mean of their gradients."""
+    if torch.distributed.is_initialized():
+        gradients = [p.grad for p in module.parameters() if p.grad is not None]
+        flat = torch.cat([g.flatten() for g in gradients])
+        torch.distributed.all_reduce(flat)
+        flat /= torch.distributed.get_world_size()
+        for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+
 def batch_of(pool: Pool, captions: Captions, size: int) -> tuple[Tensor, Tensor, Tensor]:
     """Latents, hidden states and pooled embeddings of random examples, a tenth without caption."""
     pick = torch.randint(len(pool.rows), (size,), device=pool.rows.device)
@@ -89,6 +101,9 @@ def train(seed: int, device: str, pools: tuple[Pool, Pool], captions: Captions, 
     """Train the UNet on both picture sizes and return its moving average."""
     torch.manual_seed(seed)
     unet = (start or build()).to(device).train()
+    unet.set_attn_processor(AttnProcessor())  # the fused kernel's backward is many times slower on a CPU
+    parts = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+    torch.manual_seed(seed + 1000 * (torch.distributed.get_rank() if parts > 1 else 0))
     average, noise_schedule = Average(unet), scheduler()
     signal = noise_schedule.alphas_cumprod.to(device)
     optimiser = torch.optim.AdamW(unet.parameters(), lr=rate, betas=(0.9, 0.99), weight_decay=1e-2, fused=True)
@@ -97,7 +112,7 @@ def train(seed: int, device: str, pools: tuple[Pool, Pool], captions: Captions, 
     for step in budget.run(optimiser):
         large = budget.progress > LARGE_FROM and step % round(1 / LARGE_SHARE) == 0
         pool = pools[1] if large else pools[0]
-        clean, hidden, pooled = batch_of(pool, captions, BATCH // 4 if large else BATCH)
+        clean, hidden, pooled = batch_of(pool, captions, (BATCH // 4 if large else BATCH) // parts)
         times, noise = draw_times(len(clean), device), torch.randn_like(clean)
         a = signal[times].view(-1, 1, 1, 1)
         added = {"text_embeds": pooled, "time_ids": time_ids(pool.pixels, len(clean), device)}
@@ -107,6 +122,7 @@ def train(seed: int, device: str, pools: tuple[Pool, Pool], captions: Captions, 
         loss = (out.float() - (a.sqrt() * noise - (1 - a).sqrt() * clean)).pow(2).mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        average_gradients(unet)
         torch.nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
         optimiser.step()
         average.update(unet)

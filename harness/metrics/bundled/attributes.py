@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 WEIGHTS = Path(__file__).with_name("attributes.safetensors")
 SIDE = 64  # pictures of any size are brought to this many pixels first
@@ -37,7 +37,7 @@ class AttributeNet(nn.Module):
 
     def _layers(self, images: Tensor) -> list[Tensor]:
         if images.shape[-2:] != (SIDE, SIDE):
-            images = F.interpolate(images, (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
+            images = functional.interpolate(images, (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
         x, layers = images * 2 - 1, []
         for block in self.blocks:
             x = block(x)
@@ -51,7 +51,7 @@ class AttributeNet(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """One feature vector per picture, (count, 128), for fid:bundled."""
-        return F.relu(self.summary(self._layers(images)[-1].flatten(1)))
+        return functional.relu(self.summary(self._layers(images)[-1].flatten(1)))
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Logits per attribute, each (count, classes)."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 if TYPE_CHECKING:
     from open_clip import CLIP
@@ -57,7 +57,7 @@ def tokenize(texts: list[str]) -> Tensor:
 def encode_image(net: CLIP, images: Tensor) -> Tensor:
     """Unit embeddings (count, 128) of pictures in [0, 1], (count, 3, height, width) of any size."""
     if images.shape[-2:] != (SIDE, SIDE):
-        images = F.interpolate(images, (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
+        images = functional.interpolate(images, (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
     return net.encode_image(images * 2 - 1, normalize=True)
 
 

@@ -38,6 +38,8 @@ CLASSES: dict[str, int] = {
     "shape_2": len(SHAPES), "colour_2": len(COLOURS), "size_2": len(SIZES),
 }  # fmt: skip
 UNIT = 64  # side of the world in its own units; a picture of 64 px has one pixel per unit
+MARGIN = 1.0  # between a thing and the edge of the picture, in world units
+MISALIGNED = 10.0  # how far two things in a row or column may be off it, in world units
 NOTHING = -1  # label of a slot that holds no object
 HELD_OUT_SHARE = 10  # one caption in this many is never trained on
 
@@ -114,9 +116,7 @@ def scenes(split: str = "train") -> tuple[tuple[Scene, ...], tuple[Scene, ...]]:
     """All scenes of a split ("train" or "held-out"): those of one thing, and those of two."""
     things = [Thing(z, c, s) for z in SIZES for c in COLOURS for s in SHAPES]
     one = [Scene(b, t) for b in BACKGROUNDS for t in things]
-    two = [
-        Scene(b, t, r, u) for b, t, r, u in itertools.product(BACKGROUNDS, things, RELATIONS, things)
-    ]
+    two = [Scene(b, t, r, u) for b, t, r, u in itertools.product(BACKGROUNDS, things, RELATIONS, things)]
     keep = split == "held-out"
     single, double = (tuple(s for s in group if held_out(s.caption) == keep) for group in (one, two))
     return single, double
@@ -139,19 +139,23 @@ def render(scenes_: Sequence[Scene], rng: np.random.Generator, pixels: int = UNI
 
 
 def place(labels: Ints, rng: np.random.Generator) -> Floats:
-    """Random centres of both slots, in world units: float32 of shape (count, 2 slots, x and y)."""
+    """Random centres of both slots, in world units: float32 of shape (count, 2 slots, x and y).
+
+    One thing stands anywhere; two stand apart along their relation, and at most MISALIGNED off it.
+    """
     count = len(labels)
-    layout = labels[:, 0]
-    radius = np.array(list(SIZES.values()), dtype=np.float32)[np.maximum(labels[:, [4, 7]], 0)]
-    along = rng.uniform(-1, 1, (count, 2)) * (1.5 + 0.4 * (14.0 - radius))
-    across = rng.uniform(-7, 7, (count, 2))
-    along += np.array([16.5, 47.5])
-    across += UNIT / 2
-    row = (layout != 2)[:, None]
-    centres = np.stack([np.where(row, along, across), np.where(row, across, along)], axis=-1)
-    alone = layout == 0
-    centres[alone] = UNIT / 2 + rng.uniform(-9, 9, (count, 1, 2))[alone]
-    return centres.astype(np.float32)
+    radius = np.array(list(SIZES.values()))[np.maximum(labels[:, [4, 7]], 0)]
+    low, high = radius + MARGIN, UNIT - MARGIN - radius
+    apart = radius.sum(1) + 1
+    slack = np.sort(rng.random((count, 2)), axis=1) * (high[:, 1] - low[:, 0] - apart)[:, None]
+    along = low[:, :1] + slack + np.stack([np.zeros(count), apart], axis=1)
+    across = low + rng.random((count, 2)) * (high - low)
+    near = across[:, 0] + rng.uniform(-MISALIGNED, MISALIGNED, count)
+    alone = labels[:, 0] == 0
+    along[alone] = (low + rng.random((count, 2)) * (high - low))[alone]
+    across[:, 1] = np.clip(near, low[:, 1], high[:, 1])
+    row = (labels[:, 0] != 2)[:, None]
+    return np.stack([np.where(row, along, across), np.where(row, across, along)], axis=-1).astype(np.float32)
 
 
 def draw(labels: Ints, centres: Floats, pixels: int = UNIT) -> NDArray[np.uint8]:
