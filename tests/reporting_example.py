@@ -205,9 +205,9 @@ def completed(made: Made, images: tuple[Image, ...], count: int) -> Completed:
     warnings = ()
     if made.compile_s:
         warnings = (Caution(kind="compile", message="2 graph breaks", advice="Set fullgraph = true to find them."),)
-    phases = {"start": 0.07, "load": 0.42, "apply": 0.012, "compile": made.compile_s,
-              "warmup": made.latency_s * 1.6,
-              "repeats": made.latency_s * count, "images": made.latency_s * len(images) * 0.06, "save": 0.19}  # fmt: skip
+    phases = {"start": 0.07, "load": 0.42, "apply": 0.012, "compile": made.compile_s, "save": 0.19}
+    phases |= {"warmup": made.latency_s * 1.6, "repeats": made.latency_s * count}
+    phases |= {"images": made.latency_s * len(images) * 0.06}
     return Completed(
         cold_start=cold, warmup_s=(made.latency_s * 1.6, made.latency_s * 1.04), repeats=repeats(made, count),
         batch=int(made.settings[5]), images=images, denoiser_calls=int(made.settings[0]),

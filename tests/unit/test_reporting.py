@@ -1,0 +1,287 @@
+"""The report's view model: right numbers, honest absences, every state of a run, and no request to anywhere."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from harness.core.quality import Interval
+from harness.core.units import Absent
+from harness.reporting import frame, write_report
+from harness.reporting.answer import answer_of
+from harness.reporting.facts import Facts, Timing, WorstLoss, all_facts
+from harness.reporting.figures import draw_figures
+from harness.reporting.forest import forest_of
+from harness.reporting.html import embed_json, escape_markdown, render_page, render_text
+from harness.reporting.ledger import ledger_of
+from harness.reporting.loaded import Loaded, load
+from harness.reporting.pareto import not_drawn, points_of
+from harness.reporting.pictures import picture
+from harness.reporting.rows import csv_text, rows
+from harness.reporting.view import Page, anchors_of, view_of
+from harness.store.layout import RunFolder
+from tests.reporting_example import BASELINE, CELLS, MATRIX_TEXT, Made, make_run
+
+HOSTILE = '"><script>alert(1)</script> & 50 %_[x]|`'
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_run(tmp_path_factory.mktemp("report") / "results", images=12)
+
+
+@pytest.fixture(scope="module")
+def loaded(run: Path) -> Loaded:
+    return load(run)
+
+
+@pytest.fixture(scope="module")
+def facts(loaded: Loaded) -> dict[str, Facts]:
+    return {cell.id: cell for cell in all_facts(loaded)}
+
+
+def page_of(run: Path) -> tuple[Page, str]:
+    """Return the page of a run and its HTML, without the chart and the print figures."""
+    loaded = load(run)
+    page = view_of(loaded, all_facts(loaded), report_s=1.0)
+    return page, render_page(page, None, "")
+
+
+def test_figures_of_a_cell_follow_from_its_raw_samples(loaded: Loaded, facts: dict[str, Facts]) -> None:
+    cell, baseline = loaded.completed("4-steps_lcm-lora"), loaded.baseline
+    timing = facts["4-steps_lcm-lora"].timing
+    assert cell is not None and baseline is not None and isinstance(timing, Timing)
+    middle = sorted(repeat.latency_s for repeat in cell.repeats)[4]
+    assert timing.latency_s.estimate == middle
+    assert timing.latency_s.low <= middle <= timing.latency_s.high
+    assert timing.throughput == pytest.approx(1 / middle)
+    assert isinstance(timing.speedup, Interval)
+    assert timing.speedup.estimate == pytest.approx(sorted(r.latency_s for r in baseline.repeats)[4] / middle)
+    assert sum(timing.stages_s.values()) >= middle * 0.999
+
+
+def test_speed_is_compared_per_image(tmp_path: Path) -> None:
+    batched = Made("50-steps_batch-4", ("50", "none", "fp32", "eager", "64x64", "4"), 2.0)
+    loaded = load(make_run(tmp_path / "results", (CELLS[0], batched), images=2))
+    timing = all_facts(loaded)[1].timing
+    assert isinstance(timing, Timing) and isinstance(timing.speedup, Interval)
+    assert timing.image_s.estimate == pytest.approx(timing.latency_s.estimate / 4)
+    assert timing.throughput == pytest.approx(4 / timing.latency_s.estimate)
+    assert timing.speedup.estimate == pytest.approx(0.982 * 4 / 2.0, rel=0.05)
+
+
+def test_worst_loss_counts_only_metrics_that_gate(loaded: Loaded, facts: dict[str, Facts]) -> None:
+    worst = facts["20-steps"].worst
+    assert isinstance(worst, WorstLoss)
+    assert worst.metric in ("fid:bundled", "clip:bundled")  # LPIPS is reported only: the trajectory changed
+    losses = {delta.metric: delta.loss for delta in loaded.deltas("20-steps")}
+    assert worst.loss == losses[worst.metric]
+    assert isinstance(facts[BASELINE].worst, Absent)
+
+
+def test_standings_tell_verdicts_from_cells_without_one(facts: dict[str, Facts]) -> None:
+    standings = {cell_id: cell.standing for cell_id, cell in facts.items()}
+    assert standings[BASELINE] == "baseline"
+    assert standings["50-steps_bf16"] == "pass"
+    assert standings["4-steps"] == "fail"
+    assert standings["4-steps_lcm-lora_bf16"] == "inconclusive"
+    assert standings["50-steps_fp16"] == "skipped"
+    assert standings["4-steps_lcm-lora_bf16_inductor"] == "failed"
+
+
+def test_answer_names_the_fastest_cell_that_may_ship(loaded: Loaded, facts: dict[str, Facts]) -> None:
+    answer = answer_of(loaded, tuple(facts.values()))
+    assert answer.kind == "pass"
+    assert answer.headline == "4 of 11 cells may ship."
+    assert answer.best == "4-steps_lcm-lora"
+    assert re.fullmatch(r": 9\.\d+× faster, worst loss 1\.\d % \[[\d.]+, [\d.]+\]\.", answer.after)
+    assert any("912 prompts would settle" in sentence for sentence in answer.sentences)
+
+
+def test_front_holds_no_cell_that_another_beats(loaded: Loaded, facts: dict[str, Facts]) -> None:
+    points = points_of(loaded, tuple(facts.values()))
+    for point in points:
+        beaten = any(
+            other.latency_s <= point.latency_s and other.loss <= point.loss
+            and (other.latency_s, other.loss) != (point.latency_s, point.loss)
+            for other in points
+        )  # fmt: skip
+        assert point.front is not beaten
+    left_out = not_drawn(tuple(facts.values()), points)
+    assert len(left_out) + len(points) == len(facts)
+    assert any(text.startswith("50-steps_fp16 (") and "native" in text for text in left_out)
+
+
+def test_forest_separates_what_gates_from_what_is_reported(loaded: Loaded, facts: dict[str, Facts]) -> None:
+    panels = {panel.metric: panel for panel in forest_of(loaded, tuple(facts.values()))}
+    assert {row.cell_id for row in panels["lpips:bundled"].gating.rows} == {"50-steps_bf16", "50-steps_inductor"}
+    assert len(panels["fid:bundled"].gating.rows) == 9
+    for row in panels["fid:bundled"].gating.rows:
+        assert 0 <= row.low <= row.at <= row.high <= 100
+    assert [tick.label for tick in panels["fid:bundled"].gating.ticks if tick.margin] == ["5 %"]
+
+
+def test_ledger_adds_up(loaded: Loaded) -> None:
+    ledger = ledger_of(loaded, report_s=2.0)
+    assert sum(row.wall_s for row in ledger.rows) == pytest.approx(ledger.total_s)
+    assert sum(row.share for row in ledger.rows) == pytest.approx(1)
+    walls = {row.name: row.wall_s for row in ledger.rows}
+    run_s = dict(loaded.times)["run"]
+    inside = sum(walls[name] for name in walls if name not in ("Scoring", "This report", "The harness itself"))
+    assert walls["The harness itself"] == pytest.approx(run_s - inside + 0.04 + 0.06)
+    assert ledger.notes == ()
+
+
+def test_ledger_says_when_the_run_was_interrupted(loaded: Loaded) -> None:
+    from dataclasses import replace
+
+    ledger = ledger_of(replace(loaded, times=(("run", 1.0),)), report_s=0.0)
+    assert "interrupted" in ledger.notes[0]
+    assert "The harness itself" not in {row.name for row in ledger.rows}
+
+
+def test_frame_has_one_row_a_cell_and_says_why_figures_are_absent(run: Path) -> None:
+    table = frame(run).set_index("cell")
+    assert len(table) == len(CELLS)
+    assert {"steps", "precision", "latency_s", "p95_s", "speedup_low", "verdict", "fid:bundled/loss"} <= set(table)
+    assert table.loc["4-steps_lcm-lora", "speedup"] == pytest.approx(9.8, rel=0.03)
+    assert table.loc["4-steps_lcm-lora", "verdict"] == "pass"
+    assert table.loc["50-steps_fp16", ["latency_s", "peak_memory_bytes"]].isna().all()
+    assert "native" in table.loc["50-steps_fp16", "absent"]
+    assert "psnr/literal: the baseline" in table.loc["20-steps", "absent"]
+
+
+def test_csv_writes_absent_figures_as_empty_fields(loaded: Loaded, facts: dict[str, Facts]) -> None:
+    text = csv_text(rows(loaded, tuple(facts.values())))
+    assert "nan" not in text.lower() and "None" not in text
+    assert len(text.splitlines()) == len(CELLS) + 1
+
+
+def test_page_makes_no_request(run: Path) -> None:
+    _, html = page_of(run)
+    assert "default-src 'none'" in html
+    for attribute in re.findall(r'\b(?:src|href|action|poster|data|srcset)="([^"]*)"', html):
+        assert attribute.startswith(("#", "data:image/")), attribute
+    style = html[html.index("<style>") : html.index("</style>")]
+    assert "url(" not in style and "@import" not in style
+    assert "<link" not in html
+
+
+def test_text_from_outside_is_escaped(tmp_path: Path) -> None:
+    cells = (CELLS[0], CELLS[1]._replace(settings=("50", "none", HOSTILE, "eager", "64x64", "1")))
+    page, html = page_of(make_run(tmp_path / "results", cells, images=3))
+    assert "<script>alert" not in html
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
+    assert page.matrix_text == MATRIX_TEXT
+    assert "# &lt;no native fp16 here&gt; &amp; &#34;quotes&#34;" in html
+    markdown = render_text("report.md.j2", page)
+    assert "<script>" not in markdown.replace("\\<script\\>", "")
+    assert "</script" not in embed_json({"name": HOSTILE})
+    assert json.loads(embed_json({"name": HOSTILE})) == {"name": HOSTILE}
+
+
+def test_markdown_cells_cannot_break_the_table() -> None:
+    assert escape_markdown("a|b\n<i>_x_") == "a\\|b \\<i\\>\\_x\\_"
+
+
+def test_anchors_are_safe_and_unique(tmp_path: Path) -> None:
+    cells = (CELLS[0], CELLS[1]._replace(id="a b+c"), CELLS[2]._replace(id="a b=c"))
+    anchors = anchors_of(load(make_run(tmp_path / "results", cells, images=2)).plan.compared)
+    assert len(set(anchors.values())) == 3
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+", anchor) for anchor in anchors.values())
+
+
+@pytest.mark.parametrize(("evaluated", "judged", "command"), [(False, False, "evaluate"), (True, False, "gate")])
+def test_page_of_a_run_that_is_not_judged_says_what_comes_next(
+    tmp_path: Path, evaluated: bool, judged: bool, command: str
+) -> None:
+    run = make_run(tmp_path / "results", CELLS[:4], images=3, evaluated=evaluated, judged=judged)
+    page, html = page_of(run)
+    assert page.answer.kind == "unjudged"
+    assert page.answer.headline == "Measured, not judged."
+    assert f"harness {command} {run.name}" in html
+    assert bool(page.points) is evaluated
+
+
+def test_page_without_a_baseline_says_so(tmp_path: Path) -> None:
+    cells = (CELLS[0]._replace(state="failed"), *CELLS[1:3])
+    page, _ = page_of(make_run(tmp_path / "results", cells, images=3, evaluated=False))
+    assert page.answer.headline == "No answer."
+    assert "50-steps has no result" in page.answer.sentences[0]
+    shown = next(cell for cell in page.cells if cell.id == "50-steps_bf16")
+    assert shown.own and not shown.pairs
+
+
+def test_page_where_every_cell_failed(tmp_path: Path) -> None:
+    cells = tuple(made._replace(state="failed") for made in CELLS[:3])
+    run = make_run(tmp_path / "results", cells, images=3, evaluated=False)
+    page, html = page_of(run)
+    assert not page.points and not page.sheet
+    assert "Install g++" in html
+    assert draw_figures(load(run), all_facts(load(run))) == {}
+
+
+def test_page_of_a_run_that_has_not_begun(tmp_path: Path) -> None:
+    cells = tuple(made._replace(state="pending") for made in CELLS[:3])
+    page, _ = page_of(make_run(tmp_path / "results", cells, images=2, evaluated=False))
+    assert page.answer.headline == "No answer."
+    assert {cell.standing for cell in page.cells} == {"pending"}
+
+
+def test_page_of_the_baseline_alone(tmp_path: Path) -> None:
+    page, _ = page_of(make_run(tmp_path / "results", CELLS[:1], images=2))
+    assert page.table.rows[0].standing == "baseline"
+    assert page.points == ()
+
+
+def test_nothing_may_ship_names_the_nearest_cell(tmp_path: Path) -> None:
+    page, _ = page_of(make_run(tmp_path / "results", (CELLS[0], CELLS[6], CELLS[7]), images=2))
+    assert page.answer.kind == "fail"
+    assert page.answer.headline == "Nothing may ship."
+    assert page.answer.best == "8-steps"
+
+
+def test_nothing_may_ship_yet_says_what_would_settle_it(tmp_path: Path) -> None:
+    page, _ = page_of(make_run(tmp_path / "results", (CELLS[0], CELLS[9]), images=2))
+    assert page.answer.kind == "inconclusive"
+    assert page.answer.headline == "Nothing may ship yet."
+    assert "912 prompts would settle" in page.answer.sentences[0]
+
+
+def test_page_stays_small_with_hundreds_of_cells(tmp_path: Path) -> None:
+    many = tuple(CELLS[1]._replace(id=f"50-steps_variant-{index}") for index in range(200))
+    page, html = page_of(make_run(tmp_path / "results", (CELLS[0], *many), images=2))
+    assert len(page.cells) == 201
+    assert len(html) < 6_000_000
+
+
+def test_damaged_picture_is_named_not_shown(tmp_path: Path, run: Path) -> None:
+    good = next(RunFolder(run).images(BASELINE).iterdir())
+    damaged = tmp_path / "damaged.png"
+    damaged.write_bytes(good.read_bytes()[:200])
+    assert picture(good, "x").src.startswith("data:image/png;base64,")
+    assert picture(damaged, "x").src == "" and "unreadable" in picture(damaged, "x").problem
+    assert "unreadable" in picture(tmp_path / "absent.png", "x").problem
+
+
+def test_large_pictures_become_thumbnails(tmp_path: Path) -> None:
+    from PIL import Image
+
+    large = tmp_path / "large.png"
+    Image.effect_noise((1024, 768), 40).convert("RGB").save(large)
+    shown = picture(large, "x")
+    assert shown.src.startswith("data:image/webp;base64,")
+    assert len(shown.src) < 60_000
+
+
+def test_report_writes_all_files(run: Path, tmp_path: Path) -> None:
+    index = write_report(run, tmp_path / "out")
+    assert index == tmp_path / "out" / "index.html"
+    names = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    figures = {f"figures/{name}.{kind}" for name in ("pareto", "forest", "stages") for kind in ("svg", "pdf")}
+    assert names == {"index.html", "report.md", "results.csv"} | figures
+    assert (tmp_path / "out" / "figures" / "pareto.pdf").read_bytes().startswith(b"%PDF")
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert text.startswith("# 4 of 11 cells may ship.") and "(index.html)" in text
+    assert callable(frame)  # the function, not a submodule that hides it
