@@ -1,6 +1,6 @@
 """Pair every cell with the baseline, score the images, and say how much was lost, with uncertainty."""
 
-from harness.evaluation.evaluate import evaluate
+from harness.evaluation.evaluating import evaluate
 from harness.evaluation.trajectory import changed_axes, keeps_trajectory
 
 __all__ = ["changed_axes", "evaluate", "keeps_trajectory"]

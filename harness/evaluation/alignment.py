@@ -55,6 +55,15 @@ class AlignmentComparer:
         overall = float((rows * others).sum() / others.sum())
         return self.to_score(rows + columns - overall)
 
+    def clear_chance(self) -> float | None:
+        """Return the chance score, or None if the baseline does not stand clearly above it."""
+        prompts = self.scene.lineup.prompts
+        chance = self.chance(prompts)
+        before = cluster_means(self.scores(self.scene.lineup.baseline), prompts)
+        if chance is None or prompts < LEAST_PROMPTS or signal_to_noise(before - chance) < CLEAR:
+            return None
+        return float(chance.mean())
+
     def change(self, variant: Variant, prompts: int) -> Change:
         count = prompts * self.scene.lineup.seeds
         before = cluster_means(self.scores(self.scene.lineup.baseline)[:count], prompts)

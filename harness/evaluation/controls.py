@@ -30,7 +30,8 @@ def control_variants(lineup: Lineup) -> tuple[Variant, ...]:
     pictures = lineup.baseline.pictures[: prompts * lineup.seeds]
     half = prompts // 2 * lineup.seeds
     damaged = [Variant(PREFIX + name, pictures, damage=name) for name in DAMAGES]
-    return (*damaged, Variant(PREFIX + "wrong-prompt", pictures[half:] + pictures[:half]))
+    sees_prompts: frozenset[MetricKind] = frozenset({"alignment", "paired"})  # the set of pictures stays the same
+    return (*damaged, Variant(PREFIX + "wrong-prompt", pictures[half:] + pictures[:half], kinds=sees_prompts))
 
 
 def _blur(pictures: Pixels) -> Pixels:

@@ -67,7 +67,7 @@ def _ready_metrics(plan: Plan, size: tuple[int, int]) -> tuple[list[Ready], dict
         try:
             ready.append(ready_metric(metric, plan.matrix.quality))
         except MachineError as error:
-            missing[metric.name] = str(error)
+            missing[metric.name] = f"{error.what}. {error.fix}"
     return ready, missing
 
 
@@ -131,6 +131,8 @@ def _controls(scene: Scene, comparer: Comparer, controls: tuple[Variant, ...]) -
     """Detected: the loss is above zero by its one-sided 95 % bound."""
     found = []
     for variant in controls:
+        if comparer.reader.definition.kind not in variant.kinds:
+            continue
         change = comparer.change(variant, len(variant.pictures) // scene.lineup.seeds)
         if isinstance(change.loss, Absent):
             continue

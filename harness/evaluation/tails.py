@@ -21,9 +21,9 @@ def find_tail(variant: Variant, lineup: Lineup, sight: Sight, comparers: dict[st
     decile: dict[str, float] = {}
     for name, comparer in comparers.items():
         if isinstance(comparer, AlignmentComparer):
-            chance = comparer.chance(lineup.prompts)
+            chance = comparer.clear_chance()
             if chance is not None:
-                broken |= comparer.scores(variant) < chance.mean()
+                broken |= comparer.scores(variant) < chance
         values = np.asarray(comparer.image_values(variant))
         if values.size:
             decile[name] = _worst_decile(values, comparer.reader.definition)
@@ -42,7 +42,7 @@ def _worst_decile(values: Floats, definition: Definition) -> float:
     """Return the mean of the worst tenth of values (at least one)."""
     ordered = np.sort(values if definition.better == "higher" else -values)
     worst = float(ordered[: max(1, len(ordered) // 10)].mean())
-    return worst if definition.better == "higher" else -worst
+    return worst if definition.better == "higher" else 0.0 - worst
 
 
 def _worst_images(variant: Variant, lineup: Lineup, comparers: dict[str, Comparer]) -> tuple[WorstImage, ...]:
@@ -50,9 +50,11 @@ def _worst_images(variant: Variant, lineup: Lineup, comparers: dict[str, Compare
     if not paired or variant is lineup.baseline:
         return ()
     first = min(paired, key=lambda comparer: not comparer.reader.name.startswith("lpips"))
-    order = np.argsort(-first.distances(variant), kind="stable")[:WORST]
+    apart = first.distances(variant)
+    order = np.argsort(-apart, kind="stable")[:WORST]
     values = first.image_values(variant)
     return tuple(
         WorstImage(prompt_id=lineup.keys[i][0], seed=lineup.keys[i][1], metric=first.reader.name, value=values[i])
         for i in order
+        if apart[i] > 0
     )

@@ -1,5 +1,5 @@
 """Hold losses against thresholds: pass, fail, inconclusive or missing, with the error rate we accept."""
 
-from harness.gating.judge import judge, judge_evaluation
+from harness.gating.judging import judge, judge_evaluation
 
 __all__ = ["judge", "judge_evaluation"]

@@ -117,7 +117,7 @@ def signal_to_noise(values: ArrayLike) -> float:
     array = np.asarray(values, dtype=np.float64)
     error = array.std(ddof=1) / np.sqrt(len(array))
     if error == 0:
-        return float(np.sign(array.mean()) * np.inf)
+        return float(np.copysign(np.inf, array.mean())) if array.mean() else 0.0
     return float(array.mean() / error)
 
 

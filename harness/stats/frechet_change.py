@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.stats.frechet import Floats, cross_trace, feature_distance, root
+from harness.stats.frechet import Floats, cross_trace, feature_distance, moments, root
 
 _BATCHED = 512
 """Up to this many dimensions all covariances with a block left out are handled as one array."""
@@ -58,20 +58,20 @@ class Reference:
     @cached_property
     def stack(self) -> Stack:
         if self.fixed:
-            return stack_moments(self.features, np.zeros(len(self.features), dtype=np.int64))
+            whole = moments(self.features)
+            return Stack(whole.mean[None], whole.covariance[None])
         return stack_moments(self.features, self.block)
 
     @cached_property
     def roots(self) -> Floats:
-        covariances = self.stack.covariances
-        return root(covariances[:1] if self.fixed else covariances)
+        return root(self.stack.covariances)
 
     @cached_property
     def spreads(self) -> Floats:
         """Total variance (k,): the distance from the reference to itself collapsed onto its mean."""
         if self.features.shape[1] > _BATCHED:
             return np.array([np.var(part, axis=0, ddof=1).sum() for part in self._parts()])
-        return self.stack.spreads[:1] if self.fixed else self.stack.spreads
+        return self.stack.spreads
 
     def _parts(self) -> list[Floats]:
         if self.fixed:
@@ -83,8 +83,7 @@ class Reference:
         if features.shape[1] > _BATCHED:
             return self._one_by_one(features)
         other = stack_moments(features, self.block)
-        here = self.stack
-        apart = other.means - (here.means[:1] if self.fixed else here.means)
+        apart = other.means - self.stack.means
         cross = cross_trace(self.roots, other.covariances)
         total = np.einsum("kd,kd->k", apart, apart) + other.spreads + self.spreads - 2 * cross
         return np.asarray(np.maximum(total, 0.0))

@@ -1,0 +1,147 @@
+"""A run made of rendered pictures instead of a model, so that evaluation can be tested with known damage."""
+
+import hashlib
+import io
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as PillowImage
+
+from harness.core.axis import Setting
+from harness.core.cell import Cell
+from harness.core.machine import Machine
+from harness.core.matrix import Gate, Matrix, Prompts, Quality
+from harness.core.model import ModelInfo
+from harness.core.outcome import ColdStart, Completed, Image, Repeat
+from harness.core.plan import OTHER_SEED_ID, OTHER_SEED_OFFSET, RERUN_ID, Plan, PlannedCell, Prompt, Role
+from harness.core.units import Absent
+from harness.models.shapes import world
+from harness.store import begin_cell, create_run, write_outcome
+
+NONE = Absent(absent="not measured in a test")
+PAIRED = ("psnr", "ssim")
+Change = Callable[[np.ndarray], np.ndarray]
+
+
+def keep(pictures: np.ndarray) -> np.ndarray:
+    """Change nothing."""
+    return pictures
+
+
+def faint(pictures: np.ndarray) -> np.ndarray:
+    """One grey level of noise."""
+    noise = np.random.default_rng(1).integers(-1, 2, pictures.shape)
+    return np.clip(pictures.astype(int) + noise, 0, 255).astype(np.uint8)
+
+
+def washed_out(pictures: np.ndarray) -> np.ndarray:
+    """Half way to grey."""
+    return (pictures * 0.5 + 64).astype(np.uint8)
+
+
+def swapped(pictures: np.ndarray) -> np.ndarray:
+    """Every picture with another prompt."""
+    return np.roll(pictures, len(pictures) // 3, axis=0)
+
+
+def doubled(pictures: np.ndarray) -> np.ndarray:
+    """Twice the size."""
+    return pictures.repeat(2, axis=1).repeat(2, axis=2)
+
+
+CANDIDATES: dict[str, tuple[Setting, Change]] = {
+    "same": (Setting(axis="compiler", name="inductor"), keep),
+    "faint": (Setting(axis="precision", name="bf16"), faint),
+    "washed-out": (Setting(axis="precision", name="fp16"), washed_out),
+    "swapped": (Setting(axis="steps", name="4"), swapped),
+    "doubled": (Setting(axis="resolution", name="128x128"), doubled),
+}
+BASE = {"steps": "50", "precision": "fp32", "compiler": "eager", "resolution": "64x64"}
+
+
+def make_scored_run(
+    root: Path,
+    prompts: int = 64,
+    seeds: int = 1,
+    metrics: tuple[str, ...] = PAIRED,
+    gate: Gate | None = None,
+    candidates: Mapping[str, tuple[Setting, Change]] = CANDIDATES,
+) -> Path:
+    """Write a run of rendered scenes and return its folder: baseline, rerun, other seed, and changed candidates."""
+    rng = np.random.default_rng(0)
+    scenes = world.draw_scenes(rng, prompts, "held-out")
+    repeated = [scene for scene in scenes for _ in range(seeds)]
+    pictures, others = world.render(repeated, rng), world.render(repeated, rng)
+    matrix = Matrix(
+        name="test",
+        axes={"steps": (50,)},
+        prompts=Prompts(set="shapes"),
+        seeds=tuple(range(seeds)),
+        quality=Quality(metrics=metrics, rerun_prompts=max(2, prompts // 4), resamples=1000),
+        gate=gate or Gate(),
+    )
+    cells = [_cell("baseline", "baseline", {})]
+    cells += [_cell(RERUN_ID, "rerun", {}), _cell(OTHER_SEED_ID, "other-seed", {})]
+    cells += [_cell(name, "candidate", {setting.axis: setting}) for name, (setting, _) in candidates.items()]
+    plan = Plan(
+        run_id="test", matrix=matrix, matrix_sha256="", model=_model(), machine=_machine(), baseline_id="baseline",
+        prompts=tuple(Prompt(id=f"p{i:03}", text=scene.caption) for i, scene in enumerate(scenes)),
+        cells=tuple(cells),
+    )  # fmt: skip
+    run = create_run(root, plan, "")
+    made = {"baseline": pictures, RERUN_ID: pictures, OTHER_SEED_ID: others}
+    made |= {name: change(pictures) for name, (_, change) in candidates.items()}
+    for planned in cells:
+        keys = [
+            (prompt.id, seed + (OTHER_SEED_OFFSET if planned.role == "other-seed" else 0))
+            for prompt in plan.prompts_of(planned)
+            for seed in matrix.seeds
+        ]
+        write_cell(run, planned.id, keys, made[planned.id])
+    return run
+
+
+def write_cell(run: Path, cell_id: str, keys: list[tuple[str, int]], pictures: np.ndarray) -> None:
+    """Write the images and the outcome of one completed cell."""
+    folder = begin_cell(run, cell_id)
+    images = []
+    for (prompt, seed), picture in zip(keys, pictures, strict=False):
+        buffer = io.BytesIO()
+        PillowImage.fromarray(picture).save(buffer, "PNG")
+        path = folder / "images" / f"{prompt}_{seed}.png"
+        path.write_bytes(buffer.getvalue())
+        digest = hashlib.sha256(buffer.getvalue()).hexdigest()
+        images.append(Image(prompt_id=prompt, seed=seed, path=f"images/{path.name}", sha256=digest))
+    write_outcome(run, cell_id, _completed(tuple(images)))
+
+
+def _cell(cell_id: str, role: Role, changed: dict[str, Setting]) -> PlannedCell:
+    settings = tuple(changed.get(axis, Setting(axis=axis, name=name)) for axis, name in BASE.items())
+    cell = Cell(id=cell_id, settings=settings, build_key=cell_id, call_key=cell_id)
+    return PlannedCell(cell=cell, role=role, order=0, estimate_s=1.0, content_key=cell_id)
+
+
+def _completed(images: tuple[Image, ...]) -> Completed:
+    repeat = Repeat(
+        latency_s=0.1, stages_s={}, steps_s=(), peak_allocated_bytes=NONE, peak_reserved_bytes=NONE,
+        device_used_bytes=NONE, energy_j=NONE, clock_mhz=NONE, temperature_c=NONE,
+    )  # fmt: skip
+    cold = ColdStart(start_s=0, load_s=0, apply_s=0, compile_s=0, first_image_s=0)
+    return Completed(
+        cold_start=cold, warmup_s=(), repeats=(repeat,), batch=1, images=images, denoiser_calls=1, weights_bytes={},
+        peak_memory_bytes=NONE, threads=1, phases_s={},
+    )  # fmt: skip
+
+
+def _model() -> ModelInfo:
+    return ModelInfo(
+        title="rendered scenes", family="test", width=64, height=64, guidance=1.0, size_multiple=8, digest="0"
+    )
+
+
+def _machine() -> Machine:
+    return Machine(
+        name="test", cpu="test", cpu_cores=1, memory_bytes=2**30, os="test", python="3", packages={},
+        git_commit=NONE, git_dirty=NONE,
+    )  # fmt: skip

@@ -1,0 +1,250 @@
+"""Evaluation of rendered pictures with known damage; pixel metrics, so that no network is needed."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.core.errors import ResultsError
+from harness.core.matrix import Gate
+from harness.core.outcome import Failed
+from harness.core.plan import OTHER_SEED_ID, RERUN_ID
+from harness.core.quality import Delta, Evaluation
+from harness.core.units import Absent
+from harness.evaluation import changed_axes, evaluate, keeps_trajectory
+from harness.evaluation.cache import FeatureCache
+from harness.gating import judge
+from harness.store import (
+    features_cache_dir,
+    read_evaluation,
+    read_image_scores,
+    read_outcomes,
+    read_plan,
+    write_outcome,
+)
+from harness.store.layout import RunFolder
+from tests.scored_run import PAIRED, make_scored_run
+
+GATE = Gate(metrics=PAIRED)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return features_cache_dir()
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_scored_run(tmp_path_factory.mktemp("scored"), prompts=120, gate=GATE)
+
+
+@pytest.fixture(scope="module")
+def evaluation(run: Path) -> Evaluation:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(run.parent / "cache"))
+        return evaluate(run)
+
+
+def find(evaluation: Evaluation, cell: str, metric: str) -> Delta:
+    return next(delta for delta in evaluation.deltas if (delta.cell_id, delta.metric) == (cell, metric))
+
+
+def loss(evaluation: Evaluation, cell: str, metric: str = "ssim") -> float:
+    found = find(evaluation, cell, metric).loss
+    assert not isinstance(found, Absent)
+    return found.estimate
+
+
+def test_an_unchanged_cell_loses_nothing_and_a_damaged_one_much(evaluation: Evaluation) -> None:
+    assert loss(evaluation, "same") == 0
+    assert 0 < loss(evaluation, "faint", "psnr") < 0.01
+    assert loss(evaluation, "washed-out") > 0.3
+
+
+def test_every_number_is_finite_and_every_absence_has_a_reason(run: Path, evaluation: Evaluation) -> None:
+    text = evaluation.model_dump_json()
+    assert "NaN" not in text
+    assert "Infinity" not in text
+    assert ": null" not in text
+    assert read_evaluation(run) == evaluation
+    literal = find(evaluation, "same", "psnr").literal
+    assert isinstance(literal, Absent)
+    assert literal.absent
+
+
+def test_deltas_hold_their_anchors_and_counts(evaluation: Evaluation) -> None:
+    delta = find(evaluation, "faint", "ssim")
+    assert delta.n == delta.prompts == 120
+    assert delta.calibration["floor"] == 0
+    assert delta.calibration["other seed"] > 0.05
+    assert delta.baseline == 1
+    assert delta.candidate < 1
+
+
+def test_paired_metrics_judge_only_where_the_trajectory_is_kept(run: Path, evaluation: Evaluation) -> None:
+    plan = read_plan(run)
+    kept = {cell.id: keeps_trajectory(plan, cell.cell) for cell in plan.compared}
+    assert kept == {
+        "baseline": True,
+        "same": True,
+        "faint": True,
+        "washed-out": True,
+        "swapped": False,
+        "doubled": False,
+    }
+    assert changed_axes(plan, plan.find("swapped").cell) == ("steps",)
+    assert find(evaluation, "faint", "ssim").gates
+    assert not find(evaluation, "swapped", "ssim").gates
+    assert "steps changes the denoising trajectory" in find(evaluation, "swapped", "ssim").why_not
+
+
+def test_pixel_metrics_judge_only_if_named(tmp_path: Path) -> None:
+    delta = find(evaluate(make_scored_run(tmp_path, prompts=12)), "faint", "ssim")
+    assert not delta.gates
+    assert "gate.metrics" in delta.why_not
+
+
+def test_pictures_of_another_size_are_brought_to_the_baselines(evaluation: Evaluation) -> None:
+    assert loss(evaluation, "doubled", "psnr") < 0.01
+
+
+def test_controls_are_seen_and_no_metric_is_blind(evaluation: Evaluation) -> None:
+    assert evaluation.blind == ()
+    seen = {(control.control, control.metric) for control in evaluation.controls if control.detected}
+    assert {("blur", "ssim"), ("jpeg", "ssim"), ("black", "psnr"), ("wrong-prompt", "psnr")} <= seen
+
+
+def test_tails_name_the_worst_images(evaluation: Evaluation) -> None:
+    tail = next(tail for tail in evaluation.tails if tail.cell_id == "washed-out")
+    assert tail.broken == 0
+    assert 0.02 < tail.broken_share_high < 0.03
+    assert len(tail.worst) == 5
+    assert [image.value for image in tail.worst] == sorted(image.value for image in tail.worst)
+    same = next(tail for tail in evaluation.tails if tail.cell_id == "same")
+    assert same.worst == ()
+
+
+def test_black_pictures_are_broken(tmp_path: Path) -> None:
+    from harness.core.axis import Setting
+
+    def blacken_some(pictures: np.ndarray) -> np.ndarray:
+        changed = pictures.copy()
+        changed[:3] = 0
+        return changed
+
+    setting = Setting(axis="precision", name="bf16")
+    run = make_scored_run(tmp_path, prompts=20, candidates={"dark": (setting, blacken_some)})
+    tails = {tail.cell_id: tail for tail in evaluate(run).tails}
+    assert tails["baseline"].broken == 0
+    assert tails["dark"].broken == 3
+    assert tails["dark"].broken_share_high == pytest.approx(0.344, abs=0.01)
+
+
+def test_scores_of_single_pictures_are_stored(run: Path, evaluation: Evaluation) -> None:
+    definition, rows = read_image_scores(run, "psnr")
+    assert definition.metric == "psnr"
+    assert len(rows) == 120 * 6
+    assert max(value for *_, value in rows) == 100.0
+
+
+def test_verdicts_follow(run: Path, evaluation: Evaluation) -> None:
+    found = {cell.cell_id: cell.result for cell in judge(run).cells}
+    assert found["same"] == "pass"
+    assert found["washed-out"] == "fail"
+    assert found["swapped"] == found["doubled"] == "missing"
+
+
+def test_seeds_of_one_prompt_are_one_unit(tmp_path: Path) -> None:
+    delta = find(evaluate(make_scored_run(tmp_path, prompts=12, seeds=3, gate=GATE)), "faint", "ssim")
+    assert (delta.n, delta.prompts) == (36, 12)
+
+
+def test_a_second_evaluation_looks_at_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_scored_run(tmp_path, prompts=12)
+    first = evaluate(run)
+    monkeypatch.setattr("harness.evaluation.looking.read_pictures", lambda *_: pytest.fail("looked again"))
+    assert evaluate(run).deltas == first.deltas
+
+
+def test_a_damaged_cache_is_begun_anew(tmp_path: Path, own_cache: Path) -> None:
+    run = make_scored_run(tmp_path, prompts=12)
+    first = evaluate(run)
+    for file in own_cache.iterdir():
+        file.write_bytes(b"damaged" * 1000)
+    assert evaluate(run).deltas == first.deltas
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    cache = FeatureCache(blocked / "folder")
+    cache.put("x", [("key", np.ones(3, dtype=np.float32))])
+    assert cache.get("x", ["key"]) == {}
+    cache.close()
+
+
+def test_progress_reaches_its_total(tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    evaluate(make_scored_run(tmp_path, prompts=12), advance=lambda *step: told.append(step))
+    pictures = [step for step in told if step[0] == "pictures"]
+    assert pictures[-1][1] == pictures[-1][2]
+
+
+def test_without_an_other_seed_run_losses_are_absent_with_a_reason(tmp_path: Path) -> None:
+    run = make_scored_run(tmp_path, prompts=12)
+    write_outcome(run, OTHER_SEED_ID, Failed(kind="error", phase="images", message="x"))
+    found = find(evaluate(run), "faint", "ssim").loss
+    assert isinstance(found, Absent)
+    assert "other-seed" in found.absent
+
+
+def test_without_a_rerun_the_floor_counts_as_zero(tmp_path: Path) -> None:
+    run = make_scored_run(tmp_path, prompts=12)
+    write_outcome(run, RERUN_ID, Failed(kind="error", phase="images", message="x"))
+    assert find(evaluate(run), "faint", "ssim").calibration["floor"] == 0
+
+
+def test_few_prompts_give_no_interval(tmp_path: Path) -> None:
+    found = find(evaluate(make_scored_run(tmp_path, prompts=4)), "faint", "ssim").loss
+    assert isinstance(found, Absent)
+    assert "10 prompts" in found.absent
+
+
+@pytest.mark.parametrize("damage", ["truncated", "other bytes", "gone"])
+def test_a_damaged_image_is_named_with_what_to_do(tmp_path: Path, damage: str) -> None:
+    run = make_scored_run(tmp_path, prompts=12)
+    path = sorted(RunFolder(run).images("faint").iterdir())[3]
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:100] if damage == "truncated" else b"\x89PNG nonsense")
+    with pytest.raises(ResultsError) as caught:
+        evaluate(run)
+    assert str(path) in str(caught.value)
+    assert "Delete that cell's folder" in str(caught.value)
+
+
+def test_a_cell_without_exactly_the_baselines_images_is_refused(tmp_path: Path) -> None:
+    run = make_scored_run(tmp_path, prompts=12)
+    path = RunFolder(run).outcome("faint")
+    document = json.loads(path.read_text())
+    document["images"] = document["images"][1:]
+    path.write_text(json.dumps(document))
+    with pytest.raises(ResultsError, match=r"1 missing, such as \('p000', 0\)"):
+        evaluate(run)
+
+
+def test_without_a_baseline_nothing_can_be_compared(tmp_path: Path) -> None:
+    run = make_scored_run(tmp_path, prompts=12)
+    write_outcome(run, "baseline", Failed(kind="crash", phase="load", message="x"))
+    with pytest.raises(ResultsError, match="baseline baseline did not complete"):
+        evaluate(run)
+
+
+def test_failed_cells_are_left_out(tmp_path: Path) -> None:
+    run = make_scored_run(tmp_path, prompts=12)
+    write_outcome(run, "faint", Failed(kind="crash", phase="load", message="x"))
+    assert "faint" not in {delta.cell_id for delta in evaluate(run).deltas}
+    assert len(read_outcomes(run)) == 8
