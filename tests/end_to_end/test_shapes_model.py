@@ -42,9 +42,7 @@ def pictures(captions: list[str]) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("way", ["25 steps", "lcm"])
-def test_pictures_show_what_their_captions_say(
-    way: str, pictures: dict[str, np.ndarray], captions: list[str]
-) -> None:
+def test_pictures_show_what_their_captions_say(way: str, pictures: dict[str, np.ndarray], captions: list[str]) -> None:
     truth = np.array([world.parse(caption).labels for caption in captions])
     right = learned.score(learned.read(pictures[way], attributes.load()), truth)
     assert right["background"] >= 0.85
