@@ -91,10 +91,9 @@ def score(
 
 def perceptual(net: Any, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     """LPIPS' formula on the attribute net's maps, by lpips' own functions."""
-    maps = zip(net.maps(first), net.maps(second), strict=True)
     total = 0
-    for a, b in maps:
-        a, b = lpips.normalize_tensor(a), lpips.normalize_tensor(b)
+    for pair in zip(net.maps(first), net.maps(second), strict=True):
+        a, b = (lpips.normalize_tensor(part) for part in pair)
         total = total + lpips.spatial_average((a - b) ** 2, keepdim=False).sum(1)
     return torch.as_tensor(total)
 
