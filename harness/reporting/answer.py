@@ -6,7 +6,7 @@ from harness.core.base import Frozen
 from harness.core.units import Absent
 from harness.reporting.facts import Facts, Timing, WorstLoss
 from harness.reporting.loaded import Loaded
-from harness.reporting.wording import factor, plural, round_share, seconds, share, share_interval
+from harness.reporting.wording import factor, grouped, plural, round_share, seconds, share, share_interval
 
 Kind = Literal["pass", "fail", "inconclusive", "unjudged"]
 
@@ -58,8 +58,8 @@ def key_figures(loaded: Loaded, best: Facts, baseline: Facts) -> tuple[KeyFigure
         figures.append(KeyFigure(name="Seconds per image", value=now, note=f"baseline {was}"))
     if isinstance(best.worst, WorstLoss):
         low, high = share(best.worst.loss.low), share(best.worst.loss.high)
-        note = f"{best.worst.metric}, 95 % interval {low} to {high}"
-        figures.append(KeyFigure(name="Worst loss", value=share(best.worst.loss.estimate), note=note))
+        note, name = f"95 % interval {low} to {high}", f"Worst loss, {best.worst.metric}"
+        figures.append(KeyFigure(name=name, value=share(best.worst.loss.estimate), note=note))
     if isinstance(best.timing, Timing) and isinstance(baseline.timing, Timing):
         cold, was_cold = (sum(cell.timing.cold.model_dump().values()) for cell in (best, baseline))  # type: ignore[union-attr]
         figures.append(KeyFigure(name="Cold start", value=seconds(cold), note=f"baseline {seconds(was_cold)}"))
@@ -80,23 +80,38 @@ def _left_out(cells: list[Facts]) -> list[str]:
 def settle_words(loaded: Loaded, cells: list[Facts]) -> list[str]:
     """Return what would settle the inconclusive cells."""
     undecided = [cell for cell in cells if cell.standing == "inconclusive"]
-    verdicts = [verdict for cell in undecided if (verdict := loaded.verdict(cell.id))]
-    needed = [metric.prompts_needed for verdict in verdicts for metric in verdict.metrics if metric.prompts_needed]
     if not undecided:
         return []
+    needs = [_prompts_needed(loaded, cell) for cell in undecided]
+    known = [need for need in needs if need is not None]
     lead = f"{plural(len(undecided), 'cell is', 'cells are')} inconclusive"
-    if not needed:
-        return [f"{lead}: more prompts would narrow the intervals."]
-    return [
-        f"{lead}: {max(needed):,} prompts would settle all of them (now {len(loaded.plan.prompts):,}).".replace(
-            ",", " "
-        )
-    ]
+    if not known:
+        return [f"{lead}; each one's section says why."]
+    whom = "settle all of them" if len(known) == len(needs) else f"settle {len(known)} of them"
+    whom = "settle it" if len(needs) == 1 else whom
+    return [f"{lead}: {grouped(max(known))} prompts would {whom} (now {grouped(len(loaded.plan.prompts))})."]
+
+
+def _prompts_needed(loaded: Loaded, cell: Facts) -> int | None:
+    """Return the prompts that would settle a cell's open metrics, or None where more prompts would not."""
+    verdict = loaded.verdict(cell.id)
+    open_metrics = [metric for metric in verdict.metrics if metric.result == "inconclusive"] if verdict else []
+    needed = [metric.prompts_needed for metric in open_metrics if metric.prompts_needed is not None]
+    return max(needed) if needed and len(needed) == len(open_metrics) else None
+
+
+def _missing(cells: list[Facts]) -> list[str]:
+    """Return why cells have no verdict for want of a score."""
+    missing = [cell for cell in cells if cell.standing == "missing"]
+    if not missing:
+        return []
+    reasons = "; ".join(dict.fromkeys(cell.reason for cell in missing))
+    return [f"{plural(len(missing), 'cell has', 'cells have')} no verdict: {reasons}."]
 
 
 def _judged(loaded: Loaded, cells: list[Facts], baseline: Facts) -> Answer:
     passing = [cell for cell in cells if cell.standing == "pass"]
-    rest = [*settle_words(loaded, cells), *_left_out(cells)]
+    rest = [*settle_words(loaded, cells), *_missing(cells), *_left_out(cells)]
     best = fastest(passing)
     if best is not None and isinstance(best.timing, Timing):
         loss = f", worst loss {share_interval(best.worst.loss)}" if isinstance(best.worst, WorstLoss) else ""
@@ -108,8 +123,8 @@ def _judged(loaded: Loaded, cells: list[Facts], baseline: Facts) -> Answer:
     if any(cell.standing == "inconclusive" for cell in cells):
         return Answer(kind="inconclusive", headline="Nothing may ship yet.", sentences=tuple(rest))
     judged = [(cell.worst, cell.id) for cell in cells if isinstance(cell.worst, WorstLoss)]
-    if not judged:
-        return Answer(kind="fail", headline="Nothing may ship.", sentences=tuple(rest))
+    if not judged or not any(cell.standing == "fail" for cell in cells):
+        return Answer(kind="unjudged", headline="No verdict.", sentences=tuple(rest))
     worst, nearest = min(judged, key=lambda pair: pair[0].loss.estimate)
     after = f", worst loss {share_interval(worst.loss)} ({worst.metric})."
     return Answer(kind="fail", headline="Nothing may ship.", sentences=tuple(rest), before="Nearest: ", best=nearest,
@@ -143,6 +158,7 @@ def answer_of(loaded: Loaded, facts: tuple[Facts, ...]) -> Answer:
     baseline = next(cell for cell in facts if cell.id == loaded.plan.baseline_id)
     cells = [cell for cell in facts if cell.planned.role == "candidate"]
     judged = any(cell.standing in ("pass", "fail", "inconclusive", "missing") for cell in cells)
+    judged = judged and loaded.plan.model.quality_applies
     return _judged(loaded, cells, baseline) if judged else _unjudged(loaded, cells, baseline)
 
 

@@ -141,7 +141,7 @@ def _machine(loaded: Loaded) -> tuple[Named, ...]:
         rows.append(Named(name="GPU", value=f"{gpu.name}, {format_bytes(gpu.memory_bytes)}", note=note))
     if not machine.gpus:
         rows.append(Named(name="GPU", value="none"))
-    commit = "unknown" if isinstance(machine.git_commit, Absent) else machine.git_commit
+    commit = "unknown" if isinstance(machine.git_commit, Absent) else machine.git_commit[:12]
     rows += [
         Named(name="Processor", value=f"{machine.cpu}, {plural(machine.cpu_cores, 'core')}"),
         Named(name="Memory", value=format_bytes(machine.memory_bytes)),
@@ -149,7 +149,9 @@ def _machine(loaded: Loaded) -> tuple[Named, ...]:
         Named(name="Python", value=machine.python),
         Named(name="Commit", value=commit, note="with local changes" if machine.git_dirty is True else ""),
         Named(
-            name="Model", value=loaded.plan.model.title, note=f"{loaded.plan.model.family}, {loaded.plan.model.digest}"
+            name="Model",
+            value=loaded.plan.model.title,
+            note=f"{loaded.plan.model.family}, {loaded.plan.model.digest[:12]}",
         ),
     ]
     return tuple(rows)
@@ -182,7 +184,7 @@ def view_of(loaded: Loaded, facts: tuple[Facts, ...], report_s: float) -> Page:
     }
     return Page(
         title=plan.matrix.name, about=plan.matrix.about, run_id=plan.run_id, answer=answer_of(loaded, facts),
-        terms=terms_of(loaded), notes=plan.notes,
+        terms=terms_of(loaded), notes=tuple(note.rstrip(".") for note in plan.notes),
         margin=round_share(margin), points=points, not_drawn=not_drawn(facts, points), forest=forest_of(loaded, facts),
         table=table, sheet_prompts=tuple(texts), sheet=_sheet(loaded, facts, anchors, share),
         cells=tuple(sorted(sections, key=lambda section: ranked[section.id])), definitions=_definitions(loaded),

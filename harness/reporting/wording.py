@@ -67,9 +67,14 @@ def number(value: float) -> str:
     return f"{value:.4g}".replace("-", "−")
 
 
+def grouped(count: int) -> str:
+    """Return a count with its thousands apart: `12 345`."""
+    return f"{count:,}".replace(",", " ")
+
+
 def plural(count: int, one: str, many: str = "") -> str:
     """Return a count with its noun: `1 cell`, `3 cells`."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}".replace(",", " ")
+    return f"{grouped(count)} {one if count == 1 else many or one + 's'}"
 
 
 def image_name(image: Image) -> str:

@@ -285,3 +285,27 @@ def test_report_writes_all_files(run: Path, tmp_path: Path) -> None:
     text = (tmp_path / "out" / "report.md").read_text()
     assert text.startswith("# 4 of 11 cells may ship.") and "(index.html)" in text
     assert callable(frame)  # the function, not a submodule that hides it
+
+
+def test_a_run_without_any_score_says_why_it_has_no_verdict(loaded: Loaded) -> None:
+    from dataclasses import replace
+
+    assert loaded.judgement is not None
+    cells = tuple(
+        verdict.model_copy(update={"result": "missing", "metrics": (), "reason": "no metric judges this cell"})
+        for verdict in loaded.judgement.cells
+    )
+    unscored = replace(loaded, judgement=loaded.judgement.model_copy(update={"cells": cells}))
+    answer = answer_of(unscored, all_facts(unscored))
+    assert answer.headline == "No verdict."
+    assert answer.sentences[0] == "9 cells have no verdict: no metric judges this cell."
+
+
+def test_random_weights_are_never_judged(loaded: Loaded) -> None:
+    from dataclasses import replace
+
+    model = loaded.plan.model.model_copy(update={"quality_applies": False})
+    synthetic = replace(loaded, plan=loaded.plan.model_copy(update={"model": model}))
+    answer = answer_of(synthetic, all_facts(synthetic))
+    assert answer.kind == "unjudged"
+    assert "random weights" in answer.sentences[0]
