@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     import altair
 
 HEIGHT_PX = 400
+_FONT = "Inter, system-ui, -apple-system, Segoe UI, Helvetica Neue, Arial, sans-serif"
+_PADDING = {"left": 8, "top": 6, "right": 6, "bottom": 4}
 _WIDTH_PX = 860  # what labels are placed for; narrow pages show none
 _SECONDS = "datum.value < 0.9995e-3 ? format(datum.value * 1e6, '~r') + ' µs' : datum.value < 0.9995 ? "\
     "format(datum.value * 1e3, '~r') + ' ms' : format(datum.value, '~r') + ' s'"  # fmt: skip
@@ -22,7 +24,7 @@ def _rows(points: tuple[Point, ...], anchors: dict[str, str], frame: ParetoFrame
         row |= {"lines": list(point.facts), "anchor": anchors[point.cell_id]}
         row |= {"name": point.cell_id if label.shown else "", "dx": label.dx, "dy": label.dy, "align": label.align}
         rows.append(row | {"description": f"{point.cell_id}, {point.standing}: {', '.join(point.facts)}"})
-    return rows
+    return sorted(rows, key=lambda row: row["standing"] == "baseline")  # drawn last, on top
 
 
 def _axes(frame: ParetoFrame) -> "tuple[altair.X, altair.Y]":
@@ -99,7 +101,7 @@ def pareto_spec(points: tuple[Point, ...], anchors: dict[str, str], margin: floa
     x, y = _axes(frame)
     chart = alt.layer(_margin_rule(margin), *_marks(data, x, y)).properties(width="container", height=HEIGHT_PX)
     chart = chart.configure(
-        background="transparent", font="inherit", autosize={"type": "fit-x", "contains": "padding"}, padding=4
+        background="transparent", font=_FONT, autosize={"type": "fit-x", "contains": "padding"}, padding=_PADDING
     ).configure_view(stroke=None).configure_axis(
         labelColor="var(--muted)", titleColor="var(--muted)", domainColor="var(--line)", tickColor="var(--line)",
         gridColor="var(--hair)", labelFontSize=11.5, titleFontSize=12, titleFontWeight="normal", labelPadding=6,

@@ -13,8 +13,8 @@ from harness.reporting.loaded import Loaded
 from harness.store import image_path
 
 THUMBNAIL_PX = 256
-_AS_IS_PX, _AS_IS_BYTES = 160, 32_000
-_PICTURES_PER_PAGE = 420
+_AS_IS_PX, _AS_IS_BYTES = 160, 20_000
+_PICTURES_PER_PAGE = 512
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 Key = tuple[str, int]
@@ -49,7 +49,9 @@ class Share(Frozen):
 def share_of(cells: int) -> Share:
     """Return the pictures a cell may show on a page of this many cells: up to 8 pairs, the worst 5, a strip of 6."""
     each = _PICTURES_PER_PAGE // max(cells, 1)
-    return Share(pairs=min(8, max(1, each // 4)), worst=min(5, max(1, each // 6)), sheet=min(6, each // 5))
+    return Share(
+        pairs=min(8, max(1, each // 4)), worst=min(5, max(1, each // 6)), sheet=min(6, each // 5) if each >= 15 else 0
+    )
 
 
 def picture(path: Path, alt: str) -> Picture:
@@ -77,7 +79,7 @@ def _thumbnail(data: bytes) -> bytes:
         small = opened.convert("RGB")
     small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
     file = BytesIO()
-    small.save(file, "WEBP", quality=82)
+    small.save(file, "WEBP", quality=90)
     return file.getvalue()
 
 

@@ -8,6 +8,7 @@ from harness.reporting.pareto import Point
 from harness.reporting.scale import LossScale, loss_scale
 
 _LETTER_PX, _LINE_PX, _GAP_PX = 6.4, 15.0, 11.0
+_CROWD = 24  # more points than this: only the front and the baseline are named
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,9 @@ class ParetoFrame:
         """Return a place for each point's name: baseline and front first, the others where room is left."""
         order = sorted(range(len(points)), key=lambda i: (points[i].standing != "baseline", not points[i].front))
         spots = [self.spot(points[i].latency_s, points[i].loss) for i in order]
-        names = [points[i].cell_id for i in order]
+        crowded = len(points) > _CROWD
+        named = [not crowded or points[i].front or points[i].standing == "baseline" for i in order]
+        names = [points[i].cell_id if keep else "" for i, keep in zip(order, named, strict=True)]
         placed = dict(zip(order, place_labels(spots, names, self.size[0], self.obstacles(points)), strict=True))
         return [placed[i] for i in range(len(points))]
 
