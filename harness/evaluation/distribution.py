@@ -24,7 +24,7 @@ from harness.stats.bootstrap import Estimate, Floats
 from harness.stats.confidence import fold, interval
 from harness.stats.frechet import feature_distance
 from harness.stats.frechet_change import Reference
-from harness.stats.jackknife import METHOD, assign_blocks, corrected, jackknife
+from harness.stats.jackknife import METHOD, assign_blocks, corrected, jackknife, jackknife_of_square
 
 CORRECTED = f"{METHOD}, bias-corrected"
 NEITHER = Absent(absent="no reference set in the matrix, and the baseline's other-seed run did not complete")
@@ -97,5 +97,5 @@ def _signed(values: Floats) -> Estimate:
 def _two_sided(values: Floats) -> Estimate:
     """Return the estimate of |θ|, bias-corrected."""
     theta = corrected(float(values[0]), values[1:])
-    distribution = fold(jackknife(theta, values[1:]))
+    distribution = fold(jackknife_of_square(theta, values[1:]))
     return Estimate(abs(theta), distribution, interval(distribution, abs(theta), CORRECTED))

@@ -34,8 +34,13 @@ class AttributeNetwork(Network):
         with exact():
             layers = self.net._layers(to_unit(pictures))  # one pass serves both metrics
             features = functional.relu(self.net.summary(layers[-1].flatten(1)))
-            maps = [functional.normalize(layers[i], dim=1, eps=1e-10) for i in MAP_LAYERS]
+            maps = [_unit(layers[i]) for i in MAP_LAYERS]
         return Activations(features, maps)
+
+
+def _unit(maps: Any) -> Any:
+    """Return maps with feature vectors of unit length at every place; where nothing is seen, zero."""
+    return maps * (maps.square().sum(dim=1, keepdim=True) + 1e-10).rsqrt()
 
 
 def weights_path() -> Path:

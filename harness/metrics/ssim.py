@@ -4,37 +4,48 @@ The distance behind it is 1 − SSIM. Reported with its loss; it does not gate u
 """
 
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from harness.core.quality import Definition, MetricKind
-from harness.metrics._base import Floats, Metric, PairScorer
+from harness.metrics._base import Floats, Metric, Network, PairScorer, Pixels
 from harness.metrics._devices import exact, library, to_array, to_unit
-from harness.metrics._pixels import pixel_network
 from harness.metrics._weights import Weights
 
 WINDOW, SIGMA = 11, 1.5
+SMALL = 256
 C1, C2 = 0.01**2, 0.03**2
+
+
+class Smoothed(NamedTuple):
+    """Pictures centred on mid-grey, (n, 3, height, width), and the local means of them and of their squares."""
+
+    images: Any
+    mean: Any
+    square: Any
+
+
+class _Windows(Network):
+    """Local means under the window. Centred, since float32 would blur variances, differences of squares, otherwise."""
+
+    def look(self, pictures: Pixels) -> Smoothed:
+        with exact():
+            images = to_unit(pictures) - 0.5
+            return Smoothed(images, _blur(images), _blur(images * images))
 
 
 class _Scorer(PairScorer):
     def __init__(self) -> None:
-        self.network = pixel_network()
+        self.network = _Windows()
 
     def distances(self, first: Any, second: Any) -> Floats:
         with exact():
-            # Centred on mid-grey: the variances below are differences of squares, which float32 would blur otherwise.
-            x, y = to_unit(first) - 0.5, to_unit(second) - 0.5
-            import torch
-
-            smooth = _blur(torch.cat([x, y, x * x, y * y, x * y]))
-            mean_x, mean_y, xx, yy, xy = smooth.chunk(5)
-            variance_x, variance_y = xx - mean_x**2, yy - mean_y**2
-            covariance = xy - mean_x * mean_y
-            mean_x, mean_y = mean_x + 0.5, mean_y + 0.5
-            top = (2 * mean_x * mean_y + C1) * (2 * covariance + C2)
-            bottom = (mean_x**2 + mean_y**2 + C1) * (variance_x + variance_y + C2)
+            variances = (first.square - first.mean**2) + (second.square - second.mean**2)
+            covariance = _blur(first.images * second.images) - first.mean * second.mean
+            x, y = first.mean + 0.5, second.mean + 0.5
+            top = (2 * x * y + C1) * (2 * covariance + C2)
+            bottom = (x * x + y * y + C1) * (variances + C2)
             found: Floats = to_array((top / bottom).double().mean(dim=(1, 2, 3)))
         return 1 - found
 
@@ -48,10 +59,21 @@ def _kernel() -> Any:
     return torch.tensor(weights / weights.sum(), dtype=torch.float32)
 
 
+@cache
+def _band(side: int) -> Any:
+    """The window as a matrix (side − 10, side): small pictures are smoothed fastest by matrix products."""
+    import torch
+
+    return torch.stack([torch.nn.functional.pad(_kernel(), (i, side - WINDOW - i)) for i in range(side - WINDOW + 1)])
+
+
 def _blur(images: Any) -> Any:
     """Separable Gaussian of tensors (n, 3, height, width), valid region only."""
     from torch.nn import functional
 
+    height, width = images.shape[-2:]
+    if max(height, width) <= SMALL:
+        return _band(height).to(images.device) @ images @ _band(width).to(images.device).T
     kernel = _kernel().to(images.device)
     flat = images.flatten(0, 1).unsqueeze(1)
     flat = functional.conv2d(functional.conv2d(flat, kernel.view(1, 1, -1, 1)), kernel.view(1, 1, 1, -1))

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from harness.core.quality import Uncertainty
-from harness.stats.confidence import student
+from harness.stats.confidence import student, uncertainty
 
 METHOD = "delete-a-block jackknife over prompts, paired"
 BLOCKS = 20
@@ -30,6 +30,22 @@ def jackknife(estimate: float, replicates: ArrayLike) -> Uncertainty:
     """Return the confidence distribution of `estimate`: Student-t with blocks − 1 degrees of freedom."""
     values = np.asarray(replicates, dtype=np.float64)
     return student(estimate, standard_error(values), len(values) - 1)
+
+
+def jackknife_of_square(estimate: float, replicates: ArrayLike) -> Uncertainty:
+    """Return the confidence distribution of a quantity that grows as a square, such as a Fréchet distance.
+
+    Its standard error grows with it, so a low estimate comes with a small error and linear bounds pass too often
+    (6.5 % for a nominal 5 %, simulated). Bounds away from zero are made on the square-root scale, where the error is
+    constant: (√θ + t·s / 2√θ)² = θ + t·s + t²s² / 4θ. The last term is kept at most t·s / 4, near zero.
+    """
+    values = np.asarray(replicates, dtype=np.float64)
+    linear = np.asarray(student(estimate, standard_error(values), len(values) - 1).quantiles)
+    reach = linear - estimate
+    outward = reach > 0 if estimate >= 0 else reach < 0
+    scale = np.maximum(abs(estimate), np.abs(reach))
+    extra = np.divide(reach * np.abs(reach), 4 * scale, out=np.zeros_like(reach), where=outward & (scale > 0))
+    return uncertainty(linear + extra)
 
 
 def corrected(estimate: float, replicates: ArrayLike) -> float:

@@ -12,6 +12,13 @@ from harness.stats.frechet import feature_distance, frechet_distance, moments
 torch = pytest.importorskip("torch")
 
 WEIGHTS = os.environ.get("HARNESS_WEIGHTS", "")
+WANG = {
+    "gaussian_weights": True,
+    "sigma": 1.5,
+    "use_sample_covariance": False,
+    "data_range": 255,
+    "channel_axis": -1,
+}
 needs_weights = pytest.mark.skipif(not WEIGHTS, reason="HARNESS_WEIGHTS is not set: no real weights on this machine")
 
 
@@ -49,9 +56,18 @@ def test_ssim_agrees_with_scikit_image(pictures: np.ndarray, damaged: np.ndarray
     from skimage.metrics import structural_similarity
 
     ours = 1 - distances("ssim", pictures, damaged)
-    options = dict(gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255, channel_axis=-1)
-    theirs = [structural_similarity(a, b, **options) for a, b in zip(pictures, damaged, strict=True)]
+    theirs = [structural_similarity(a, b, **WANG) for a, b in zip(pictures, damaged, strict=True)]
     assert np.abs(ours - theirs).max() < 1e-5
+
+
+def test_ssim_of_large_pictures_agrees_too() -> None:
+    from skimage.metrics import structural_similarity
+
+    rng = np.random.default_rng(0)
+    large = rng.integers(0, 256, (1, 20, 15, 3)).repeat(20, axis=1).repeat(20, axis=2).astype(np.uint8)
+    other = np.clip(large + rng.normal(0, 10, large.shape), 0, 255).astype(np.uint8)
+    ours = 1 - distances("ssim", large, other)[0]
+    assert ours == pytest.approx(structural_similarity(large[0], other[0], **WANG), abs=1e-5)
 
 
 def test_ssim_agrees_with_torchmetrics(pictures: np.ndarray, damaged: np.ndarray) -> None:

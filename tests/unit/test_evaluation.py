@@ -192,6 +192,18 @@ def test_progress_reaches_its_total(tmp_path: Path) -> None:
     assert pictures[-1][1] == pictures[-1][2]
 
 
+def test_a_folder_of_real_images_can_be_the_reference(tmp_path: Path) -> None:
+    from harness.evaluation.contrast import contrast_reader
+    from harness.evaluation.reference import reference_features
+
+    run = make_scored_run(tmp_path, prompts=12)
+    cache = FeatureCache(tmp_path / "features")
+    found = reference_features(str(RunFolder(run).images("baseline")), contrast_reader(), cache)
+    assert found.shape == (12, 1)
+    with pytest.raises(ResultsError, match="0 images"):
+        reference_features(str(tmp_path / "nowhere"), contrast_reader(), cache)
+
+
 def test_without_an_other_seed_run_losses_are_absent_with_a_reason(tmp_path: Path) -> None:
     run = make_scored_run(tmp_path, prompts=12)
     write_outcome(run, OTHER_SEED_ID, Failed(kind="error", phase="images", message="x"))

@@ -49,7 +49,7 @@ def test_coverage_and_false_passes_of_a_ratio(draw: Draw, n: int) -> None:
     covered, false_pass, trials = 0.0, 0.0, 0
     for part in range(TRIALS // 250):
         _, bounds = ratio_quantiles(*draw(rng, n, 250), resamples=2000, seed=part)
-        covered += ((bounds[at(0.025)] <= TRUE) & (TRUE <= bounds[at(0.975)])).sum()
+        covered += ((bounds[at(0.025)] <= TRUE) & (bounds[at(0.975)] >= TRUE)).sum()
         false_pass += (bounds[at(0.95)] < TRUE).sum()
         trials += bounds.shape[1]
     print(f"\n{draw.__name__} n={n}: coverage {covered / trials:.3f}, false pass {false_pass / trials:.3f}")

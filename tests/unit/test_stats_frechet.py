@@ -2,14 +2,20 @@
 
 import numpy as np
 import pytest
-from scipy.special import stdtrit
 
 from harness.stats.confidence import fold, lower_bound, upper_bound
 from harness.stats.frechet import feature_distance, frechet_distance, moments, root
 from harness.stats.frechet_change import Reference, stack_moments
-from harness.stats.jackknife import BLOCKS, assign_blocks, corrected, jackknife, standard_error
+from harness.stats.jackknife import (
+    BLOCKS,
+    assign_blocks,
+    corrected,
+    jackknife,
+    jackknife_of_square,
+    standard_error,
+)
 
-TRIALS = 300
+TRIALS = 600
 
 
 def test_identical_sets_are_at_distance_zero() -> None:
@@ -74,8 +80,10 @@ def test_the_jackknife_of_a_mean_is_the_standard_error() -> None:
     assert corrected(float(x.mean()), np.array(replicates)) == pytest.approx(x.mean())
 
 
-def change(rng: np.random.Generator, n: int, kind: str, loss: float, dims: int = 32) -> tuple[float, float]:
-    """Draw prompts with three images each (baseline, other seed, candidate) and return the change and its error."""
+def change(
+    rng: np.random.Generator, n: int, kind: str, loss: float, dims: int = 16
+) -> tuple[float, float, float, float]:
+    """Draw prompts with an image each of baseline, other seed, candidate; return low, estimate, high, upper bound."""
     scale = 1 / np.sqrt(1 + np.arange(dims))
     scale /= np.linalg.norm(scale)
     prompt, noise, other, extra = (rng.normal(size=(n, dims)) * scale for _ in range(4))
@@ -91,7 +99,9 @@ def change(rng: np.random.Generator, n: int, kind: str, loss: float, dims: int =
     against = Reference(reference, assign_blocks(n))
     before, after = against.distances(baseline), against.distances(candidate)
     theta = (after - before) / (against.spreads - before)
-    return corrected(theta[0], theta[1:]), standard_error(theta[1:])
+    estimate = corrected(theta[0], theta[1:])
+    found = fold(jackknife_of_square(estimate, theta[1:]))
+    return upper_bound(found, 0.025), estimate, upper_bound(found, 0.975), upper_bound(found, 0.95)
 
 
 @pytest.mark.parametrize("n", [100, 500])
@@ -100,12 +110,13 @@ def test_coverage_and_false_passes_of_a_frechet_change(kind: str, n: int) -> Non
     true = 0.05
     rng = np.random.default_rng(n)
     drawn = np.array([change(rng, n, kind, true) for _ in range(TRIALS)])
-    estimate, error = drawn.T
-    covered = (np.abs(estimate - true) <= stdtrit(BLOCKS - 1, 0.975) * error).mean()
-    false_pass = (estimate + stdtrit(BLOCKS - 1, 0.95) * error < true).mean()
+    low, estimate, high, upper = drawn.T
+    covered = ((low <= true) & (high >= true)).mean()
+    false_pass = (upper < true).mean()
     print(f"\n{kind} n={n}: coverage {covered:.3f}, false pass {false_pass:.3f}, mean {estimate.mean():.4f}")
     deviation = np.sqrt(0.05 * 0.95 / TRIALS)
-    assert 0.93 - 2 * deviation <= covered <= 0.99
+    # 100 prompts in 20 blocks are few for a covariance: there the jackknife errs on the wide, safe side
+    assert 0.93 <= covered <= (0.97 if n == 500 else 0.999)
     assert false_pass <= 0.05 + 2 * deviation
 
 
