@@ -35,6 +35,7 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)  # mkstemp makes private files; results are for others to read
         os.replace(temporary, path)
     except OSError as error:
         Path(temporary).unlink(missing_ok=True)
