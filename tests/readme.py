@@ -32,6 +32,7 @@ def demo_part() -> str:
         return ""
     place = reports[-1].parent.relative_to(ROOT)
     text = reports[-1].read_text().strip()
+    text = text.split("[Full report]")[0].rstrip()  # its links are relative to the report
     text = re.sub(r"^(#+)", r"\1#", text, flags=re.MULTILINE)
     return f"This is what it wrote here ([the page]({place}/index.html)):\n\n{text}"
 

@@ -1,0 +1,41 @@
+"""Keep one run and its report in the repository: `python -m tests.sample results/RUN`.
+
+Of the pictures only those that the report shows are kept; scores, deltas and verdicts are whole.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+from harness import api
+from harness.reporting import pictures
+
+ROOT = Path(__file__).parents[1]
+
+
+def keep(run: Path) -> None:
+    """Copy a run to results/sample and its report to reports/sample, replacing what was there."""
+    shown: set[Path] = set()
+    read = pictures.picture
+
+    def noting(path: Path, alt: str) -> pictures.Picture:
+        shown.add(path.resolve())
+        return read(path, alt)
+
+    for folder in (ROOT / "results" / "sample", ROOT / "reports" / "sample"):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    pictures.picture = noting
+    api.report(run, ROOT / "reports" / "sample" / run.name)
+    target = ROOT / "results" / "sample" / run.name
+
+    def ignored(folder: str, names: list[str]) -> list[str]:
+        place = Path(folder).resolve()
+        return [name for name in names if name == ".lock" or (name.endswith(".png") and place / name not in shown)]
+
+    shutil.copytree(run, target, ignore=ignored)
+    (target / "README.md").write_text("Of the pictures only those that the report shows are kept here.\n")
+
+
+if __name__ == "__main__":
+    keep(Path(sys.argv[1]))
