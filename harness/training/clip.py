@@ -13,7 +13,7 @@ from harness.training import data
 from harness.training.attributes import disturb, loss_of
 from harness.training.schedule import Budget
 
-STEPS, MINUTES, BATCH, POOL = 4000, 8.0, 128, 40000
+STEPS, MINUTES, BATCH, POOL = 2000, 14.0, 128, 24000
 
 
 def train(seed: int, device: str, steps: int = STEPS, minutes: float = MINUTES) -> CLIP:

@@ -1,12 +1,18 @@
-"""Stage 6: an LCM-LoRA by consistency distillation of the UNet, its guidance folded in."""
+"""Stage 6: an LCM-LoRA by consistency distillation of the UNet, its guidance folded in.
+
+Half of each batch is consistency distillation on noised pictures; the other half walks the student's own four
+steps and regresses each onto where the guided teacher arrives from the same noise.
+"""
 
 from __future__ import annotations
 
 import copy
+import time
 from pathlib import Path
 
 import torch
 from diffusers import StableDiffusionXLPipeline, UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
 from diffusers.utils import convert_state_dict_to_diffusers
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
@@ -14,15 +20,23 @@ from torch import Tensor
 
 from harness.training.latents import Captions, Pool
 from harness.training.schedule import Budget
-from harness.training.unet import scheduler, time_ids
+from harness.training.unet import average_gradients, parts_and_rank, scheduler, time_ids
 
-STEPS, MINUTES, BATCH, RANK = 12000, 20.0, 64, 48
-GRID = 50  # points of the solver, as many as the steps that LCMScheduler starts from
+STEPS, MINUTES, BATCH, RANK = 12000, 17.0, 64, 32
+GRID = 50  # times at which the student is asked, those that LCMScheduler picks its steps from
+STRIDE = 4  # grid points that one step of the teacher's solver covers: a chain of 12 steps, not of 50
+JOURNEY, JOURNEY_SHARE = 15, 0.18  # steps of the teacher's journeys, and the share of the minutes they may take
+FOUR = (50, 38, 25, 13)  # the grid points that LCMScheduler takes for 4 steps: t = 999, 759, 499, 259
 TARGETS = (
     "to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2", "proj_in", "proj_out",
     "conv1", "conv2", "conv_shortcut", "time_emb_proj", "conv",
 )  # fmt: skip
-DECAY = 0.98
+DECAY = 0.95
+
+
+def huber(error: Tensor) -> Tensor:
+    """Pseudo-Huber norm of an error, its mean."""
+    return ((error.pow(2) + 0.01).sqrt() - 0.1).mean()
 
 
 class Distiller:
@@ -30,6 +44,7 @@ class Distiller:
 
     def __init__(self, unet: UNet2DConditionModel, device: str, guidance: float) -> None:
         self.teacher = unet.to(device).requires_grad_(False).eval()
+        self.teacher.set_attn_processor(AttnProcessor())  # the fused kernel's backward is slow on a CPU
         self.student = copy.deepcopy(self.teacher)
         config = LoraConfig(r=RANK, lora_alpha=RANK, init_lora_weights="gaussian", target_modules=list(TARGETS))
         self.student.add_adapter(config)
@@ -66,7 +81,7 @@ class Distiller:
         clean = self.clean(self.teacher, noisy, times, words, self.guidance)
         a = self.signal[times].view(-1, 1, 1, 1)
         noise = (noisy - a.sqrt() * clean) / (1 - a).sqrt()
-        after = times - 1000 // GRID
+        after = times - STRIDE * 1000 // GRID
         b = torch.where(after >= 0, self.signal[after.clamp(min=0)], torch.ones_like(a.flatten())).view(-1, 1, 1, 1)
         further = b.sqrt() * clean + (1 - b).sqrt() * noise
         told = self.clean(self.target, further, after.clamp(min=0), words)
@@ -78,12 +93,45 @@ class Distiller:
         latents, rows = pool.latents[pick].float(), pool.rows[pick]
         words = captions.hidden[rows].float(), captions.pooled[rows].float()
         point = torch.randint(1, GRID + 1, (size,), device=self.device)
-        point[: size // 4] = GRID  # pure noise is the hardest, and every sample starts there
+        half = torch.randint(len(FOUR), (size // 2,), device=self.device)
+        point[: size // 2] = torch.tensor(FOUR, device=self.device)[half]
         times = point * (1000 // GRID) - 1
         a = self.signal[times].view(-1, 1, 1, 1)
         noisy = a.sqrt() * latents + (1 - a).sqrt() * torch.randn_like(latents)
-        error = self.clean(self.student, noisy, times, words) - self.goal(noisy, times, words)
-        return ((error.pow(2) + 0.01).sqrt() - 0.1).mean()
+        return huber(self.clean(self.student, noisy, times, words) - self.goal(noisy, times, words))
+
+    @torch.no_grad()
+    def journeys(self, captions: Captions, minutes: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Noise, where the guided teacher arrives from it in JOURNEY steps, and rows of captions."""
+        started, done = time.monotonic(), []
+        while time.monotonic() - started < 60 * minutes:
+            rows = torch.randint(len(captions.pooled) - 2, (128,), device=self.device)
+            words = captions.hidden[rows].float(), captions.pooled[rows].float()
+            start = at = torch.randn(128, 8, 8, 8, device=self.device)
+            for step in range(JOURNEY, 0, -1):
+                now, after = (round(n * 1000 / JOURNEY) - 1 for n in (step, step - 1))
+                times = torch.full((128,), now, device=self.device)
+                clean = self.clean(self.teacher, at, times, words, self.guidance)
+                a, b = self.signal[now], self.signal[after] if after >= 0 else torch.ones(())
+                at = b.sqrt() * clean + (1 - b).sqrt() * (at - a.sqrt() * clean) / (1 - a).sqrt()
+            done.append((start.half(), at.half(), rows))
+        print(f"journeys {128 * len(done)}", flush=True)
+        return tuple(torch.cat(part) for part in zip(*done, strict=True))  # type: ignore[return-value]
+
+    def walk(self, journeys: tuple[Tensor, Tensor, Tensor], captions: Captions, size: int) -> Tensor:
+        """Distance between one of the student's own four steps and the end of the teacher's journey."""
+        pick = torch.randint(len(journeys[2]), (size,), device=self.device)
+        start, end, rows = (part[pick] for part in journeys)
+        words = captions.hidden[rows].float(), captions.pooled[rows].float()
+        at, last = start.float(), int(torch.randint(len(FOUR), ()))
+        for point in FOUR[:last]:
+            times = torch.full((size,), point * (1000 // GRID) - 1, device=self.device)
+            with torch.no_grad():
+                clean = self.clean(self.target, at, times, words)
+            a = self.signal[FOUR[FOUR.index(point) + 1] * (1000 // GRID) - 1]
+            at = a.sqrt() * clean + (1 - a).sqrt() * torch.randn_like(clean)
+        times = torch.full((size,), FOUR[last] * (1000 // GRID) - 1, device=self.device)
+        return huber(self.clean(self.student, at, times, words) - end.float())
 
     @torch.no_grad()
     def follow(self, decay: float = DECAY) -> None:
@@ -104,21 +152,27 @@ def train(seed: int, device: str, unet: UNet2DConditionModel, pools: tuple[Pool,
     """Distil the UNet into a LoRA and save it; one batch in eight has 128 px."""
     torch.manual_seed(seed)
     distiller = Distiller(unet, device, guidance)
+    parts, rank = parts_and_rank()
+    torch.manual_seed(seed + 1000 * rank)
+    journeys = distiller.journeys(captions, JOURNEY_SHARE * minutes)
     optimiser = torch.optim.AdamW(distiller.weights, lr=rate, betas=(0.9, 0.99), weight_decay=0.0)
-    budget = Budget("lcm-lora", steps, minutes)
+    budget = Budget("lcm-lora", steps, (1 - JOURNEY_SHARE) * minutes)
     mean, saved = 0.0, 0.0
     for step in budget.run(optimiser):
         large = step % 8 == 7
-        loss = distiller.loss(pools[large], captions, BATCH // 4 if large else BATCH)
+        loss = distiller.loss(pools[large], captions, (BATCH // 8 if large else BATCH // 2) // parts)
+        loss = loss + distiller.walk(journeys, captions, BATCH // 2 // parts)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        average_gradients(distiller.student)
         torch.nn.utils.clip_grad_norm_(distiller.weights, 1.0)
         optimiser.step()
         distiller.follow()
         mean = loss.item() if step == 0 else 0.98 * mean + 0.02 * loss.item()
         if step % 100 == 0:
             print(f"lcm {step} {budget.seconds:.0f}s loss {mean:.4f}", flush=True)
-        if budget.seconds - saved > 120:
+        if rank == 0 and budget.seconds - saved > 120:
             saved = budget.seconds
             distiller.save(folder)
-    distiller.save(folder)
+    if rank == 0:
+        distiller.save(folder)

@@ -69,6 +69,18 @@ def score(told: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     return {name: float(np.mean(values)) if values else float("nan") for name, values in right.items()}
 
 
+def frechet(pictures: np.ndarray, real: np.ndarray, net: attributes.AttributeNet) -> float:
+    """Fréchet distance between the attribute net's features of two sets of pictures."""
+    moments = []
+    for group in (pictures, real):
+        parts = [net.features(data.to_tensor(group[i : i + 256]) / 2 + 0.5) for i in range(0, len(group), 256)]
+        features = torch.cat(parts).double().numpy()
+        moments.append((features.mean(0), np.cov(features, rowvar=False)))
+    (mean, spread), (mean_real, spread_real) = moments
+    roots = np.sqrt(np.maximum(np.linalg.eigvals(spread @ spread_real).real, 0)).sum()
+    return float(((mean - mean_real) ** 2).sum() + np.trace(spread) + np.trace(spread_real) - 2 * roots)
+
+
 def measure(pipe: StableDiffusionXLPipeline, row: Row, texts: list[str], net: attributes.AttributeNet,
             pixels: int = 64) -> tuple[dict[str, float], np.ndarray]:  # fmt: skip
     """Scores and pictures of one way of sampling."""
@@ -78,10 +90,11 @@ def measure(pipe: StableDiffusionXLPipeline, row: Row, texts: list[str], net: at
 
 
 def table(scores: dict[str, dict[str, float]]) -> str:
-    """The scores as a Markdown table, in percent."""
-    lines = ["| sampling | " + " | ".join(COLUMNS) + " |", "|---|" + "---:|" * len(COLUMNS)]
+    """The scores as a Markdown table: shares in percent, and the distance to real renders."""
+    lines = ["| sampling | " + " | ".join(COLUMNS) + " | FID |", "|---|" + "---:|" * (1 + len(COLUMNS))]
     for name, values in scores.items():
-        lines.append(f"| {name} | " + " | ".join(f"{100 * values[c]:.1f}" for c in COLUMNS) + " |")
+        shares = " | ".join(f"{100 * values[c]:.1f}" for c in COLUMNS)
+        lines.append(f"| {name} | {shares} | {values['fid']:.2f} |")
     return "\n".join(lines)
 
 
@@ -97,12 +110,15 @@ def report(count: int = 512, device: str = "cpu", picture: Path | None = None) -
     """Sample every way on held-out captions, write the grid and return the table."""
     net, texts = attributes.load(), captions(count)
     scores, shown = {}, []
-    real, labels, _ = data.examples(99, 2000, "held-out")
-    scores["real renders (the net itself)"] = score(read(real, net), labels.numpy())
+    wanted = [world.parse(text) for text in texts]
+    other, real = (world.render(wanted, np.random.default_rng(seed)) for seed in (98, 99))
+    scores["real renders"] = score(read(other, net), np.array([scene.labels for scene in wanted]))
+    scores["real renders"]["fid"] = frechet(other, real, net)
     for row in rows():
         pipe = pipeline.load(shapes.PIPELINE, device, shapes.LCM_LORA if row.lcm else None)
         scores[row.name], pictures = measure(pipe, row, texts, net)
-        shown.append(pictures[12:])
+        scores[row.name]["fid"] = frechet(pictures, real, net)
+        shown.append(pictures)
         print(row.name, scores[row.name], flush=True)
     if picture is not None:
         grid([shown[0], shown[2], shown[3]], picture)
