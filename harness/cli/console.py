@@ -132,6 +132,8 @@ def show_judgement(judgement: Judgement, json: bool) -> int:
     if json:
         show_json(judgement.model_dump(mode="json"))
     else:
+        if not judgement.cells:
+            out.print("no cell to judge: none but the baseline completed, or quality does not apply", style="yellow")
         for cell in judgement.cells:
             out.print(f"[{COLOURS[cell.result]}]{cell.result:>12}[/]  {cell.cell_id}", style="bold")
             out.print(f"              {cell.reason}", style="dim", markup=False)

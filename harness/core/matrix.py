@@ -56,7 +56,7 @@ class Gate(Frozen):
     correction: Literal["holm", "none"] = "holm"
     loss: Literal["calibrated", "literal"] = "calibrated"
     metrics: tuple[str, ...] = ()
-    """Metrics that gate; empty: every alignment, paired and distribution metric with a calibrated loss."""
+    """Metrics that gate; empty: all measured ones but PSNR and SSIM, which gate only where they are named here."""
 
 
 class Matrix(Frozen):
