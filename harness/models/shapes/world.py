@@ -98,7 +98,7 @@ def parse(caption: str) -> Scene:
         background = words[words.index("on") + 2]
         things = [Thing(*words[i + 1 : i + 4]) for i, w in enumerate(words[:-3]) if w == "a"]
         rest = " ".join(words[4 : words.index("a", 1)])
-        scene = Scene(background, things[0], *([rest, things[1]] if len(things) == 2 else []))
+        scene = Scene(background, things[0], rest, things[1]) if len(things) == 2 else Scene(background, things[0])
         if scene.caption == caption and scene.labels:
             return scene
     except (ValueError, IndexError, KeyError, TypeError):
