@@ -1,5 +1,6 @@
 """The six verbs: load, plan, run, evaluate, gate, report; they compose the stages and do nothing else."""
 
+import contextlib
 import hashlib
 import time
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from harness.axes import all_axes, resolve_setting, value_names
 from harness.core.axis import AxisValue, Setting
 from harness.core.catalog import resolve
-from harness.core.errors import NothingToDo, ResultsError
+from harness.core.errors import MachineError, NothingToDo, ResultsError
 from harness.core.matrix import Matrix
 from harness.core.outcome import Completed, Failed
 from harness.core.plan import Plan, PlannedCell, Rate
@@ -153,7 +154,8 @@ def report(run: Path, out: Path | None = None) -> Path:
 
     begin = time.perf_counter()
     index = write_report(run, out or report_folder(run))
-    append_time(run, "report", time.perf_counter() - begin)
+    with contextlib.suppress(MachineError):  # results that cannot be written can be reported all the same
+        append_time(run, "report", time.perf_counter() - begin)
     return index
 
 
@@ -228,11 +230,12 @@ def _guessed_rate(image_step_s: float) -> Rate:
 
 
 def _same(existing: Plan, wanted: Plan) -> bool:
-    """Whether an existing run is this one, begun earlier: the same matrix, model, machine and cells."""
+    """Whether an existing run is this one, begun earlier: the same matrix, model, machine, prompts and cells."""
     machines = [p.machine.model_dump(exclude={"git_commit", "git_dirty"}) for p in (existing, wanted)]
     return (
         existing.matrix_sha256 == wanted.matrix_sha256
         and existing.model.digest == wanted.model.digest
         and machines[0] == machines[1]
+        and existing.prompts == wanted.prompts
         and [p.id for p in existing.cells] == [p.id for p in wanted.cells]
     )

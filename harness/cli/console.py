@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from harness.cli.progress import RunProgress, progress_bar
@@ -52,7 +53,7 @@ def show_plan(plan: Plan, json: bool) -> None:
     for column in ("cell", "role", "state", "estimate"):
         table.add_column(column, justify="right" if column == "estimate" else "left", overflow="fold")
     for planned in plan.cells:
-        state = f"[yellow]skipped[/]: {planned.skip}" if planned.skip else "ready"
+        state = f"[yellow]skipped[/]: {escape(planned.skip)}" if planned.skip else "ready"
         estimate = "" if planned.skip else format_seconds(planned.estimate_s)
         table.add_row(planned.id, planned.role, state, estimate)
     out.print(table)
@@ -61,7 +62,7 @@ def show_plan(plan: Plan, json: bool) -> None:
     images = len(plan.prompts) * len(plan.matrix.seeds)
     out.print(f"\n{ready} cells ready, {images} images a cell, about {format_seconds(total)} on {plan.machine.title}")
     for note in plan.notes:
-        out.print(f"note: {note}", style="dim")
+        out.print(f"note: {note}", style="dim", markup=False)
 
 
 def show_outcomes(run: Path, json: bool, quiet: bool = False) -> int:
@@ -80,7 +81,7 @@ def show_outcomes(run: Path, json: bool, quiet: bool = False) -> int:
         for planned in plan.compared:
             table.add_row(*_outcome_row(planned.id, outcomes.get(planned.id), baseline))
         out.print(table)
-        out.print(f"\nresults: {run}")
+        out.print(f"\nresults: {run}", markup=False)
     return ExitCode.CELLS_FAILED if failed else ExitCode.PASS
 
 
@@ -92,10 +93,10 @@ def _outcome_row(cell_id: str, outcome: Outcome | None, baseline: float | None) 
         shown = "" if isinstance(memory, Absent) else format_bytes(memory)
         return [cell_id, format_seconds(latency or 0.0), speedup, shown, "completed"]
     if isinstance(outcome, Failed):
-        text = f"[red]failed[/] in {outcome.phase}: {outcome.message.splitlines()[0]}"
-        return [cell_id, "", "", "", f"{text}\n[dim]{outcome.hint}[/]"]
+        text = f"[red]failed[/] in {outcome.phase}: {escape(outcome.message.splitlines()[0])}"
+        return [cell_id, "", "", "", f"{text}\n[dim]{escape(outcome.hint)}[/]"]
     reason = outcome.reason if isinstance(outcome, Skipped) else "not run yet"
-    return [cell_id, "", "", "", f"[yellow]skipped[/]: {reason}"]
+    return [cell_id, "", "", "", f"[yellow]skipped[/]: {escape(reason)}"]
 
 
 def _latency(outcome: Outcome | None) -> float | None:
@@ -122,7 +123,7 @@ def show_evaluation(evaluation: Evaluation, json: bool) -> None:
         table.add_row(delta.cell_id, delta.metric, f"{delta.candidate:.4g}", f"{delta.baseline:.4g}", loss, gates)
     out.print(table)
     for metric, reason in evaluation.missing.items():
-        out.print(f"{metric}: missing: {reason}", style="magenta")
+        out.print(f"{metric}: missing: {reason}", style="magenta", markup=False)
     for metric in evaluation.blind:
         out.print(f"{metric}: blind here: no control could be told from the baseline", style="yellow")
 
@@ -181,7 +182,7 @@ def show_machine(machine: Machine, json: bool) -> None:
 
 def show_path(path: Path, progress: bool = False) -> None:
     """Print where something was written."""
-    (err if progress else out).print(f"report: {path}" if progress else str(path))
+    (err if progress else out).print(f"report: {path}" if progress else str(path), markup=False)
 
 
 def nothing_pending(run: Path) -> NothingToDo:
@@ -192,7 +193,7 @@ def nothing_pending(run: Path) -> NothingToDo:
 def show_error(error: Exception) -> int:
     """Print an error and return its exit code."""
     if isinstance(error, HarnessError):
-        err.print(f"[bold red]error[/] {'' if not error.where else error.where + ': '}", end="")
+        err.print(f"[bold red]error[/] {escape(error.where + ': ') if error.where else ''}", end="")
         err.print(error.what, markup=False)
         if error.fix:
             err.print(error.fix, markup=False, style="cyan")

@@ -1,6 +1,7 @@
 """Progress of a run: a bar over all cells by estimated time, a bar for the cell at work."""
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from harness.core.outcome import Completed, Failed, Outcome
@@ -45,5 +46,5 @@ class RunProgress:
         elif isinstance(outcome, Failed):
             line = f"[red]failed[/]   {planned.id}  {outcome.kind} in {outcome.phase}  [dim]{took}[/]"
         else:
-            line = f"[yellow]skipped[/]  {planned.id}  {outcome.reason}"
+            line = f"[yellow]skipped[/]  {planned.id}  {escape(outcome.reason)}"
         self.console.print(line, highlight=False)

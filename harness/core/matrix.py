@@ -32,7 +32,7 @@ class Measure(Frozen):
 
     warmup: Annotated[int, Field(ge=0, le=1000)] = 1
     repeats: Annotated[int, Field(ge=1, le=100_000)] = 5
-    timeout_s: Annotated[float, Field(gt=0)] = 3600.0
+    timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 3600.0
     image_batch: Annotated[int, Field(ge=0, description="images generated per call for quality; 0: by size")] = 0
     trace: bool = False
     threads: Annotated[int, Field(ge=0, description="CPU threads of a cell; 0: all cores")] = 0

@@ -69,6 +69,7 @@ def _settle(run: Path, plan: Plan, planned: PlannedCell, launcher: Launcher, pro
         reused = _reuse(run, planned)
         if reused is not None:
             return reused
+        folder = begin_cell(run, planned.id)  # links left there are another run's images
     outcome = launcher.launch(make_task(plan, planned, folder), lambda step: progress.cell_advanced(planned, step))
     if isinstance(outcome, Failed) and outcome.kind == "disk-full":
         fix = "Free some space, then run the same command again: cells already measured are kept."
@@ -92,4 +93,4 @@ def _reuse(run: Path, planned: PlannedCell) -> Completed | None:
                 shutil.copyfile(origin, target)
             except OSError:
                 return None
-    return outcome.model_copy(update={"reused_from": source.name, "phases_s": {}})
+    return outcome.model_copy(update={"reused_from": source.name, "phases_s": {}, "traces": ()})

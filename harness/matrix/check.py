@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from pydantic import ValidationError
+
 from harness.axes import read_entry
 from harness.core.catalog import did_you_mean, list_names, resolve
 from harness.core.errors import UsageError
@@ -28,6 +30,8 @@ def find_problems(matrix: Matrix | None) -> list[str]:
         problems.append("seeds: empty; at least one seed is needed, such as seeds = [0]")
     if len(set(matrix.seeds)) != len(matrix.seeds):
         problems.append("seeds: a seed stands there twice")
+    if len(set(matrix.quality.metrics)) != len(matrix.quality.metrics):
+        problems.append("quality.metrics: a metric stands there twice")
     if not matrix.quality.metrics:
         problems.append('quality.metrics: empty; name at least one, such as "clip:bundled"')
     return problems
@@ -77,8 +81,8 @@ def _model_problems(matrix: Matrix) -> list[str]:
                 f"{did_you_mean(key, source.model_fields)}" for key in unknown]  # fmt: skip
     try:
         source.model_validate(matrix.model.options)
-    except ValueError as error:
-        return [f"model.options: {str(error).splitlines()[-1].strip()}"]
+    except ValidationError as error:
+        return [f"model.options.{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()]
     return []
 
 

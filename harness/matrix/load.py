@@ -31,13 +31,13 @@ def parse_matrix(text: str, where: str = "matrix") -> Matrix:
     """Return the matrix that TOML text describes; MatrixError with all mistakes, named by `where` and key."""
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # not TOML, or a number of thousands of digits
         raise MatrixError([f"not TOML: {error}"], where) from error
     problems: list[str] = []
     try:
         matrix = Matrix.model_validate(document)
     except ValidationError as error:
-        problems = [_describe(entry) for entry in error.errors()]
+        problems = list(dict.fromkeys(_describe(entry) for entry in error.errors()))
         raise MatrixError(problems + find_problems(_lenient(document)), where) from error
     problems = find_problems(matrix)
     if problems:
@@ -50,6 +50,8 @@ def _describe(entry: Any) -> str:
     location = [part for part in entry["loc"] if part not in _UNION_WORDS]
     key = ".".join(str(part) for part in location)
     kind = entry["type"]
+    if len(location) < len(entry["loc"]):
+        return f"{key}: a name, a number or a table with `name` and options, got {entry['input']!r}"
     if kind == "extra_forbidden":
         return f"{key}: unknown key. {did_you_mean(str(location[-1]), _known_keys(location[:-1]))}"
     if kind == "missing":

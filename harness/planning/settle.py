@@ -58,7 +58,7 @@ def _word(setting: Setting) -> str:
     options = str(setting).partition("+")[2]
     word = f"{label}+{options}" if options else label
     safe = re.sub(r"[^A-Za-z0-9.=+-]+", "-", word)
-    return safe if len(safe) <= 60 else f"{safe[:48]}~{hashlib.sha256(word.encode()).hexdigest()[:8]}"
+    return word if safe == word and len(word) <= 60 else f"{safe[:48]}~{hashlib.sha256(word.encode()).hexdigest()[:8]}"
 
 
 def _digest(settings: object) -> str:

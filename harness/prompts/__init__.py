@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os.path
 import re
 from importlib import resources
 from pathlib import Path
@@ -21,7 +22,7 @@ def prompt_sets() -> tuple[str, ...]:
 
 def check_prompt_set(name: str) -> None:
     """Raise UsageError if `name` is neither a bundled set nor an existing text file."""
-    if name not in prompt_sets() and not Path(name).is_file():
+    if name not in prompt_sets() and not os.path.isfile(name):
         raise UsageError(f'unknown prompt set "{name}". {did_you_mean(name, prompt_sets())} Or name a text file.')
 
 
@@ -34,7 +35,11 @@ def load_prompts(name: str, limit: int = 0) -> tuple[Prompt, ...]:
     check_prompt_set(name)
     bundled = name in prompt_sets()
     source = resources.files("harness.prompts") / "data" / f"{name}.jsonl" if bundled else Path(name)
-    lines = [line.strip() for line in source.read_text(encoding="utf-8").splitlines() if line.strip()]
+    try:
+        text = source.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"not UTF-8 text: {error.reason} at byte {error.start}", name, "One prompt a line.") from error
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     as_json = bundled or name.endswith(".jsonl")
     prompts = tuple(_read_line(line, as_json, name) for line in lines)[: limit or None]
     if not prompts:

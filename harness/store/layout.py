@@ -69,6 +69,7 @@ def image_name(prompt_id: str, seed: int) -> str:
 
 def report_folder(run: Path) -> Path:
     """Return where the report of a run goes: reports/<same name>, beside results/."""
+    run = run.resolve()  # `.` has no name
     root = run.parent.parent if run.parent.name == "results" else run.parent
     return root / "reports" / run.name
 

@@ -1,6 +1,7 @@
 """Write results: every file appears whole or not at all."""
 
 import errno
+import itertools
 import json
 import os
 import shutil
@@ -58,12 +59,30 @@ def _json(record: BaseModel) -> bytes:
 
 
 def create_run(root: Path, plan: Plan, matrix_text: str) -> Path:
-    """Create the folder of a new run and return it; raises MachineError if it cannot be written."""
+    """Create the folder of a new run and return it; raises MachineError if it cannot be written.
+
+    A run begun in the same second as another of its name gets a number: no run is ever overwritten.
+    """
+    plan = plan.model_copy(update={"run_id": _claim(root, plan.run_id)})
     folder = RunFolder(root / plan.run_id)
     document = {"schema_version": SCHEMA_VERSION, "plan": plan.model_dump(mode="json")}
     write_atomically(folder.matrix_toml, matrix_text.encode())
     write_atomically(folder.run_json, json.dumps(document, indent=1).encode())
     return folder.path
+
+
+def _claim(root: Path, run_id: str) -> str:
+    """Make the folder of a run that does not exist yet and return its name."""
+    for name in itertools.chain([run_id], (f"{run_id}-{number}" for number in itertools.count(2))):
+        try:
+            (root / name).mkdir(parents=True)
+            break
+        except FileExistsError as error:
+            if not root.is_dir():
+                raise writing_failed(root, error) from error
+        except OSError as error:
+            raise writing_failed(root / name, error) from error
+    return name
 
 
 def begin_cell(run: Path, cell_id: str) -> Path:

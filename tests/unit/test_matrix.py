@@ -7,6 +7,7 @@ import pytest
 
 from harness.core.errors import MatrixError, UsageError
 from harness.matrix import expand, json_schema, load_matrix, matches, parse_matrix
+from harness.prompts import load_prompts
 
 ROOT = Path(__file__).parents[2]
 
@@ -135,3 +136,27 @@ def test_every_shipped_matrix_is_right_and_says_what_it_answers_and_needs(path: 
     assert expand(loaded)
     assert "What it answers" in text
     assert "What it needs" in text
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("[axes]\nsteps = [[1]]\n", "axes.steps.0: a name, a number or a table"),
+        (f"[axes]\nsteps = [{'9' * 5000}]\n", "not TOML"),
+        ("[axes]\nsteps = [4]\n[measure]\ntimeout_s = inf\n", "measure.timeout_s"),
+        ('[axes]\nsteps = [4]\n[quality]\nmetrics = ["psnr", "psnr"]\n', "a metric stands there twice"),
+        ('[axes]\nsteps = [4]\n[model]\nsource = "fake"\noptions.step_s = "x"\n', "model.options.step_s: Input should"),
+        (f'[axes]\nsteps = [4]\n[prompts]\nset = "{"a" * 5000}"\n', "prompts.set: unknown prompt set"),
+    ],
+)
+def test_odd_values_are_one_plain_mistake_each(body: str, said: str) -> None:
+    with pytest.raises(MatrixError) as caught:
+        parse_matrix(matrix(body))
+    assert len(caught.value.problems) == 1
+    assert said in caught.value.problems[0]
+
+
+def test_prompts_that_are_no_text_are_named(tmp_path: Path) -> None:
+    (tmp_path / "prompts.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="not UTF-8"):
+        load_prompts(str(tmp_path / "prompts.txt"))

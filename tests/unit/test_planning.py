@@ -124,3 +124,9 @@ def test_the_content_key_changes_with_the_machine_but_not_with_the_commit() -> N
 
     assert key() == key(git_commit="abc")
     assert key() != key(packages={"torch": "2.15"})
+
+
+def test_options_that_differ_only_in_unsafe_characters_are_two_cells() -> None:
+    lora = '{{name = "lcm-lora", weights = "{}"}}'
+    made = plan(f"[axes]\ndistillation = [{lora.format('a/b')}, {lora.format('a-b')}]\n")
+    assert len({planned.id for planned in made.compared}) == 3

@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.core.errors import MachineError, ResultsError
-from harness.store import lock_run, read_outcomes, read_plan, resolve_run
+from harness import api
+from harness.cli import console
+from harness.core.errors import ExitCode, MachineError, ResultsError
+from harness.core.outcome import Completed, Failed
+from harness.core.plan import RERUN_ID
+from harness.store import create_run, lock_run, read_outcomes, read_plan, report_folder, resolve_run, write_outcome
 from harness.store.layout import RunFolder
 from harness.store.write import write_atomically
 from tests.fake_run import finished_run
@@ -114,3 +118,60 @@ def test_only_one_process_writes_to_a_run(tmp_path: Path) -> None:
         holder.wait()
     with lock_run(run):
         pass  # a killed holder gives the lock up
+
+
+def test_a_run_begun_in_the_same_second_overwrites_none(tmp_path: Path) -> None:
+    first = finished_run(tmp_path)
+    second = create_run(first.parent, read_plan(first), "")
+    assert second.name == f"{first.name}-2" == read_plan(second).run_id
+    assert resolve_run(Path("latest"), first.parent) == second
+
+
+def test_the_report_of_the_folder_one_stands_in_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = finished_run(tmp_path)
+    monkeypatch.chdir(run)
+    assert report_folder(Path(".")) == tmp_path.resolve() / "reports" / run.name
+
+
+def test_edited_prompts_are_another_run(tmp_path: Path) -> None:
+    run = finished_run(tmp_path)
+    loaded = api.load(tmp_path / "fake.toml")
+    assert api.open_run(loaded, results=run.parent) == run
+    (tmp_path / "prompts.txt").write_text("another prompt\n")
+    assert api.open_run(loaded, results=run.parent) != run
+
+
+def test_words_in_brackets_are_printed_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "[odd]"
+    folder.mkdir()
+    run = finished_run(folder)
+    message = "no [/such] file"
+    write_outcome(run, "4-steps_fp32", Failed(kind="error", phase="load", message=message, hint="see [/there]"))
+    assert console.show_outcomes(run, json=False) == ExitCode.CELLS_FAILED
+    console.show_error(ResultsError("damaged [/file]", str(run)))
+    printed = capsys.readouterr()
+    assert message in printed.out
+    assert "[odd]" in printed.out
+    assert "[odd]" in printed.err
+
+
+def test_a_reused_run_whose_images_are_gone_is_left_alone(tmp_path: Path) -> None:
+    first = finished_run(tmp_path)
+    kept, gone = sorted(RunFolder(first).images(RERUN_ID).iterdir())[:2]
+    gone.unlink()
+    loaded = api.load(tmp_path / "fake.toml")
+    second = api.open_run(loaded, results=first.parent, fresh=True)
+    api.continue_run(second, inline=True)
+    outcome = read_outcomes(second)[RERUN_ID]
+    assert isinstance(outcome, Completed)
+    assert outcome.reused_from is None
+    assert not (RunFolder(second).images(RERUN_ID) / kept.name).samefile(kept)
+
+
+def test_results_that_cannot_be_written_can_be_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise MachineError("no permission to write here")
+
+    run = finished_run(tmp_path)
+    monkeypatch.setattr(api, "append_time", refuse)
+    assert api.report(run, tmp_path / "out").exists()

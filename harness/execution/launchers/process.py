@@ -65,7 +65,7 @@ def _follow(
         while receiver.poll():
             try:
                 message = receiver.recv()
-            except EOFError:
+            except (EOFError, OSError):  # OSError: died amid its message
                 process.join()
                 return describe_death(process.exitcode, step.phase, _tail(log))
             if isinstance(message, Step):
