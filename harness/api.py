@@ -85,11 +85,18 @@ def open_run(loaded: Loaded, *, select: tuple[str, ...] = (), results: Path = RE
 def pending(run: Path, *, retry_failed: bool = False) -> list[PlannedCell]:
     """Return the cells of a run that have no outcome yet; `retry_failed` forgets failures first."""
     outcomes = read_outcomes(run)
-    if retry_failed:
-        for cell_id in [cell_id for cell_id, outcome in outcomes.items() if isinstance(outcome, Failed)]:
-            RunFolder(run).outcome(cell_id).unlink()
-            del outcomes[cell_id]
+    failed = [cell_id for cell_id, outcome in outcomes.items() if isinstance(outcome, Failed)]
+    if retry_failed and failed:
+        with lock_run(run):
+            for cell_id in failed:
+                RunFolder(run).outcome(cell_id).unlink()
+                del outcomes[cell_id]
     return [planned for planned in read_plan(run).cells if planned.id not in outcomes]
+
+
+def baseline_completed(run: Path) -> bool:
+    """Return whether the baseline of a run completed: without it nothing can be compared."""
+    return isinstance(read_outcomes(run).get(read_plan(run).baseline_id), Completed)
 
 
 def run(
@@ -220,7 +227,8 @@ def _summary(run: Path) -> dict[str, tuple[float | None, str]]:
         outcome = outcomes.get(planned.id)
         done = isinstance(outcome, Completed) and outcome.repeats
         latency = median(repeat.latency_s for repeat in outcome.repeats) / outcome.batch if done else None  # type: ignore[union-attr]
-        own = "baseline" if planned.role == "baseline" else outcome.status if outcome else "not run"
+        own = outcome.status if outcome else "not run"
+        own = "baseline" if own == "completed" and planned.role == "baseline" else own
         rows[planned.id] = (latency, verdicts.get(planned.id, own))
     return rows
 

@@ -105,6 +105,7 @@ def bench(
     select: Select = None,
     results: Results = Path("results"),
     fresh: Fresh = False,
+    retry_failed: Retry = False,
     out: Out = None,
     json: Json = False,
 ) -> None:
@@ -113,15 +114,17 @@ def bench(
     from harness.cli import console
 
     folder = api.open_run(api.load(matrix), select=tuple(select or ()), results=results, fresh=fresh)
-    if api.pending(folder):
+    if api.pending(folder, retry_failed=retry_failed):
         with console.run_progress() as progress:
             api.continue_run(folder, progress=progress)
-    failures = console.show_outcomes(folder, False, quiet=json)
-    with console.scoring_progress() as advance:
-        api.evaluate(folder, advance=advance)
-    code = console.show_judgement(api.gate(folder), json)
+    code = console.show_outcomes(folder, False, quiet=json)
+    if api.baseline_completed(folder):
+        with console.scoring_progress() as advance:
+            api.evaluate(folder, advance=advance)
+        judged = console.show_judgement(api.gate(folder), json)
+        code = code or judged
     console.show_path(api.report(folder, out), progress=True)
-    _leave(failures or code)
+    _leave(code)
 
 
 @app.command()

@@ -63,7 +63,7 @@ def line_up(run: Path, plan: Plan, outcomes: dict[str, Outcome]) -> Lineup:
     baseline = outcomes.get(plan.baseline_id)
     if not isinstance(baseline, Completed):
         state = baseline.status if baseline is not None else "not run yet"
-        fix = "Run the same command again; everything is compared with the baseline."
+        fix = "Everything is compared with it: repair it, then run harness run with --retry-failed."
         raise ResultsError(f"the baseline {plan.baseline_id} did not complete ({state})", str(run), fix)
     keys = tuple((prompt.id, seed) for prompt in plan.prompts for seed in plan.matrix.seeds)
     variants = {

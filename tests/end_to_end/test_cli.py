@@ -103,3 +103,13 @@ def test_bench_goes_from_matrix_to_report(tmp_path: Path) -> None:
 def test_two_runs_are_lined_up(finished: Path) -> None:
     rows = json.loads(harness("compare", "latest", "latest", "--json", cwd=finished).stdout)
     assert all(row["speedup"] == pytest.approx(1.0) for row in rows)
+
+
+def test_bench_without_a_completed_baseline_says_so_and_still_reports(tmp_path: Path) -> None:
+    faulty = MATRIX.replace('source = "fake"', 'source = "fake"\noptions.faults = {50 = "error"}')
+    write_matrix(tmp_path, faulty)
+    answer = harness("bench", "fake.toml", cwd=tmp_path)
+    assert answer.returncode == 5
+    assert "asked to fail" in answer.stdout
+    assert list((tmp_path / "reports").glob("*/index.html"))
+    assert harness("evaluate", "fake.toml", cwd=tmp_path).returncode == 7
