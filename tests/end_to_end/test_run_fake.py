@@ -25,7 +25,7 @@ FAULTY = MATRIX.replace(
     'source = "fake"\noptions.faults = {5 = "error", 6 = "segfault", 7 = "killed", 8 = "nan", 9 = "black", '
     '10 = "out-of-memory", 11 = "hang"}',
 )
-SLOW = MATRIX.replace('source = "fake"', 'source = "fake"\noptions.step_s = 0.01')
+SLOW = MATRIX.replace('source = "fake"', 'source = "fake"\noptions.step_s = 0.03')  # slow enough to be interrupted
 
 
 def harness(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
