@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 from diffusers import StableDiffusionXLPipeline, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
-from diffusers.utils import convert_state_dict_to_diffusers
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 from torch import Tensor
@@ -141,7 +140,7 @@ class Distiller:
 
     def save(self, folder: Path) -> None:
         """Write the averaged LoRA in float16 where `load_lora_weights` finds it."""
-        layers = convert_state_dict_to_diffusers(get_peft_model_state_dict(self.target))
+        layers = get_peft_model_state_dict(self.target)
         layers = {name: value.half().contiguous() for name, value in layers.items()}
         StableDiffusionXLPipeline.save_lora_weights(folder, unet_lora_layers=layers)
 

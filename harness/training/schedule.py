@@ -41,9 +41,18 @@ class Budget:
         """Yield step numbers until the budget is used, setting the learning rate before each."""
         peaks = [group["lr"] for group in optimiser.param_groups]
         with tqdm(total=100.0, desc=self.name, unit="%", mininterval=10, bar_format="{l_bar}{bar}{r_bar}") as bar:
-            while self.progress < 1:
+            while not _anyone(self.progress >= 1):
                 for group, peak in zip(optimiser.param_groups, peaks, strict=True):
                     group["lr"] = peak * self.rate
                 yield self.done
                 self.done += 1
                 bar.update(round(100 * self.progress, 2) - bar.n)
+
+
+def _anyone(finished: bool) -> bool:
+    """Whether this process, or any other that trains with it, has finished."""
+    if not torch.distributed.is_initialized():
+        return finished
+    flag = torch.tensor(float(finished))
+    torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MAX)
+    return bool(flag)
