@@ -41,6 +41,9 @@ class TextToImage(Protocol):
     def generate(self, call: Call) -> Any:
         """Return float32 images in [0, 1] of shape (n, height, width, 3); non-finite values are kept."""
 
+    def twin(self) -> "TextToImage":
+        """Return a model with the same weights whose `generate` may run in another thread at the same time."""
+
     def parts(self) -> dict[str, Any]:
         """Return what is called for each stage, by role: text_encoder…, denoiser, vae.
 

@@ -63,7 +63,7 @@ def measure_cell(task: Task, ledger: Ledger, start_s: float) -> Completed:
     timed_call = stage_call(task.prompts, call, batch, task.seeds[0])
     take_time = _compile_and_time if recipe.lazy else _time
     timing = take_time(model, task, timed_call, ledger, begin)
-    images, peak = _images(model, task, call, ledger)
+    images, peak = _images(model, task, call, ledger, _lanes(task, recipe))
     traces = _trace(model, task, timed_call, ledger)
     return Completed(
         cold_start=timing.cold_start,
@@ -113,11 +113,20 @@ def _time(model: TextToImage, task: Task, call: Call, ledger: Ledger, begin: flo
     return Timing(cold_start, tuple(warmup_s), repeats)
 
 
-def _images(model: TextToImage, task: Task, call: Call, ledger: Ledger) -> tuple[tuple[Image, ...], int | Absent]:
+def _lanes(task: Task, recipe: Recipe) -> int:
+    """Batches to make at a time: one per core on a CPU, but one where compiled code has its threads built in."""
+    if recipe.lazy or task.device != "cpu" or task.model.source == "fake":
+        return 1
+    return task.measure.threads or task.cores
+
+
+def _images(
+    model: TextToImage, task: Task, call: Call, ledger: Ledger, lanes: int
+) -> tuple[tuple[Image, ...], int | Absent]:
     total = len(task.prompts) * len(task.seeds)
     with ledger.phase_of("images"):
         reset_peaks(model.device)
-        images = make_pictures(model, task, call, lambda done: ledger.advance(done, total))
+        images = make_pictures(model, task, call, lanes, lambda done: ledger.advance(done, total))
         peaks = read_peaks(model.device)
     return images, peaks.resident_bytes if model.device == "cpu" else peaks.device_used_bytes
 

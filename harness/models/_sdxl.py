@@ -1,5 +1,6 @@
 """A Stable Diffusion XL pipeline of diffusers, seen as a text-to-image model."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,12 @@ class SdxlModel:
             width=call.width,
             output_type="np",
         ).images
+
+    def twin(self) -> "SdxlModel":
+        """Return a model that shares the weights and has its own scheduler, the one part that keeps state."""
+        pipeline = copy.copy(self.pipeline)
+        pipeline.scheduler = copy.deepcopy(self.pipeline.scheduler)
+        return SdxlModel(pipeline, self.device, self.lcm_lora)
 
     def parts(self) -> dict[str, Any]:
         """Return what is called for each stage; the VAE's decoder stands for the VAE, since only it is called."""

@@ -66,6 +66,9 @@ class FakeModel:
         images = np.stack(pictures).astype(np.float32)
         return images * {"nan": np.nan, "black": 0.0}.get(str(fault), 1.0)
 
+    def twin(self) -> "FakeModel":
+        return self
+
     def parts(self) -> dict[str, Any]:
         return dict(self._parts)
 
