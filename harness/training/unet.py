@@ -15,7 +15,7 @@ from harness.training.schedule import Budget
 
 STEPS, MINUTES, BATCH = 60000, 60.0, 64
 EMPTY, ZEROS = -2, -1  # rows of the empty caption and of zeros in Captions
-LARGE_FROM, LARGE_SHARE = 0.4, 0.2  # after this progress, this share of the batches has 128 px
+LARGE_FROM, LARGE_SHARE = 0.4, 0.33  # after this progress, this share of the batches has 128 px
 DECAY = 0.999
 SHIFT = 2.0
 
