@@ -127,6 +127,7 @@ def continue_run(folder: Path, *, progress: Progress | None = None, inline: bool
         decided = read_plan(folder)
         launcher = InlineLauncher() if inline else ProcessLauncher("no-torch" not in decided.model.tags)
         try:
+            launcher.prepare()
             run_plan(folder, decided, launcher, progress or SilentProgress())
         finally:
             launcher.close()

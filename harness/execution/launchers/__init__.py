@@ -10,6 +10,9 @@ from harness.execution.task import Step, Task
 class Launcher(Protocol):
     """Runs one task and returns what became of it; never raises for what the cell did."""
 
+    def prepare(self) -> None:
+        """Do once what all tasks need, before any is timed."""
+
     def launch(self, task: Task, tell: Callable[[Step], None]) -> Completed | Failed:
         """Run the task, telling its progress."""
 

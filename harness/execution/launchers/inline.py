@@ -12,6 +12,9 @@ from harness.execution.worker import Ledger, measure_cell
 class InlineLauncher:
     """Runs tasks one after the other in this process."""
 
+    def prepare(self) -> None:
+        """Nothing is needed."""
+
     def launch(self, task: Task, tell: Callable[[Step], None]) -> Completed | Failed:
         ledger = Ledger(tell)
         try:

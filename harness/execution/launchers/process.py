@@ -35,6 +35,13 @@ class ProcessLauncher:
         modules = ["harness.execution.worker"] + (["harness.execution.preload"] if with_torch else [])
         self._context.set_forkserver_preload(modules)
 
+    def prepare(self) -> None:
+        """Start the server before the first cell, so that no cell's cold start pays for its imports."""
+        process = self._context.Process(target=_nothing)
+        with _nameless_main():
+            process.start()
+        process.join()
+
     def launch(self, task: Task, tell: Callable[[Step], None]) -> Completed | Failed:
         receiver, sender = self._context.Pipe(duplex=False)
         process = self._context.Process(target=_work, args=(task.model_dump_json(), sender, time.time()), daemon=True)
@@ -76,6 +83,10 @@ def _follow(
                 return (Completed if kind == "completed" else Failed).model_validate_json(text)
         if time.monotonic() >= deadline:
             return describe_timeout(task.measure.timeout_s, step.phase, _tail(log))
+
+
+def _nothing() -> None:
+    """The work of the process that starts the server."""
 
 
 def _work(task_json: str, sender: Connection, asked_at: float) -> None:
