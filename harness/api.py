@@ -228,7 +228,7 @@ def _summary(run: Path) -> dict[str, tuple[float | None, str]]:
         outcome = outcomes.get(planned.id)
         done = isinstance(outcome, Completed) and outcome.repeats
         latency = median(repeat.latency_s for repeat in outcome.repeats) / outcome.batch if done else None  # type: ignore[union-attr]
-        own = outcome.status if outcome else "not run"
+        own: str = outcome.status if outcome else "not run"
         own = "baseline" if own == "completed" and planned.role == "baseline" else own
         rows[planned.id] = (latency, verdicts.get(planned.id, own))
     return rows
