@@ -32,7 +32,7 @@ class AttributeNetwork(Network):
         from harness.metrics.bundled.attributes import MAP_LAYERS
 
         with exact():
-            layers = self.net._layers(to_unit(pictures))  # one pass serves both metrics
+            layers = self.net.layers(to_unit(pictures))  # one pass serves both metrics
             features = functional.relu(self.net.summary(layers[-1].flatten(1)))
             maps = [_unit(layers[i]) for i in MAP_LAYERS]
         return Activations(features, maps)

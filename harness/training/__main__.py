@@ -25,20 +25,20 @@ def save_net(net: nn.Module, path: Path) -> None:
 def rebuild(seed: int, device: str, speed: float) -> None:
     """Train every stage and write its weights into the package; speed > 1 shortens each stage."""
     folder = shapes.PIPELINE
-    coder = vae.train(seed, device, minutes=vae.MINUTES / speed).eval()
-    coder = latents.standardise(coder, seed + 1, device)
-    save_net(attributes.train(seed + 2, device, coder, minutes=attributes.MINUTES / speed), attribute_net.WEIGHTS)
-    save_net(clip.train(seed + 3, device, minutes=clip.MINUTES / speed), clip_net.WEIGHTS)
+    coder = vae.train(seed, device, vae.EFFORT.share(1 / speed)).eval()
+    coder = latents.standardise(coder, seed + 1)
+    save_net(attributes.train(seed + 2, device, coder, attributes.EFFORT.share(1 / speed)), attribute_net.WEIGHTS)
+    save_net(clip.train(seed + 3, device, clip.EFFORT.share(1 / speed)), clip_net.WEIGHTS)
     tokenizer = tokens.build(folder / "tokenizer_2")
-    tower = text.train(seed + 4, device, tokenizer, minutes=text.MINUTES / speed)
+    tower = text.train(seed + 4, device, tokenizer, text.EFFORT.share(1 / speed))
     every = [scene.caption for group in world.scenes() for scene in group]
     embedded = latents.embed(every, tokenizer, tower, device)
-    small = latents.encode(coder, seed + 5, 40000, world.UNIT, embedded.row, device)
-    large = latents.encode(coder, seed + 6, 5000, 2 * world.UNIT, embedded.row, device)
-    denoiser = unet.train(seed + 7, device, (small, large), embedded, minutes=unet.MINUTES / speed)
+    small = latents.encode(coder, seed + 5, 40000, world.UNIT, embedded.row)
+    large = latents.encode(coder, seed + 6, 5000, 2 * world.UNIT, embedded.row)
+    material = latents.Material((small, large), embedded)
+    denoiser = unet.train(seed + 7, device, material, unet.EFFORT.share(1 / speed))
     pipeline.save(pipeline.assemble(coder, tower, tokenizer, denoiser), folder)
-    lcm.train(seed + 8, device, denoiser, (small, large), embedded, shapes.GUIDANCE, shapes.LCM_LORA,
-              minutes=lcm.MINUTES / speed)  # fmt: skip
+    lcm.train(seed + 8, denoiser, material, shapes.LCM_LORA, lcm.EFFORT.share(1 / speed))
 
 
 def main() -> None:

@@ -11,9 +11,9 @@ from torch.nn import functional as F
 from harness.metrics.bundled.attributes import CLASSES, AttributeNet
 from harness.models.shapes import world
 from harness.training import data
-from harness.training.schedule import Budget
+from harness.training.schedule import Budget, Effort
 
-STEPS, MINUTES, BATCH, POOL = 1200, 10.0, 96, 24000
+EFFORT, POOL = Effort(steps=1200, minutes=10.0, batch=96, rate=2e-3), 24000
 
 
 def loss_of(logits: dict[str, Tensor], labels: Tensor) -> Tensor:
@@ -55,19 +55,18 @@ def accuracy(net: AttributeNet, pictures: np.ndarray, labels: Tensor) -> dict[st
     return right
 
 
-def train(seed: int, device: str, vae: AutoencoderKL | None, steps: int = STEPS, minutes: float = MINUTES,
-          net: AttributeNet | None = None) -> AttributeNet:  # fmt: skip
+def train(seed: int, device: str, vae: AutoencoderKL | None, effort: Effort = EFFORT) -> AttributeNet:
     """Train the attribute net; with an autoencoder, an eighth of the pictures are its reconstructions."""
     torch.manual_seed(seed)
     pictures, labels, _ = data.examples(seed, POOL)
     if vae is not None:
         part = slice(0, POOL // 8)
         pictures[part] = reconstruct(vae, pictures[part], device)
-    net = (net or AttributeNet()).to(device).train()
-    optimiser = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=1e-2)
-    budget = Budget("attributes", steps, minutes)
+    net = AttributeNet().to(device).train()
+    optimiser = torch.optim.AdamW(net.parameters(), lr=effort.rate, weight_decay=1e-2)
+    budget = Budget("attributes", effort)
     for step in budget.run(optimiser):
-        pick = torch.randint(POOL, (BATCH,))
+        pick = torch.randint(POOL, (effort.batch,))
         images = disturb((data.to_tensor(pictures[pick.numpy()]) / 2 + 0.5).to(device))
         with torch.autocast(torch.device(device).type, torch.bfloat16):
             logits = net(images)

@@ -11,12 +11,12 @@ from harness.metrics.bundled import clip
 from harness.metrics.bundled.attributes import CLASSES
 from harness.training import data
 from harness.training.attributes import disturb, loss_of
-from harness.training.schedule import Budget
+from harness.training.schedule import Budget, Effort
 
-STEPS, MINUTES, BATCH, POOL = 2000, 14.0, 128, 24000
+EFFORT, POOL = Effort(steps=2000, minutes=14.0, batch=128, rate=1e-3), 24000
 
 
-def train(seed: int, device: str, steps: int = STEPS, minutes: float = MINUTES) -> CLIP:
+def train(seed: int, device: str, effort: Effort = EFFORT) -> CLIP:
     """Train both encoders: contrastive loss, helped by attribute heads that are thrown away."""
     torch.manual_seed(seed)
     pictures, labels, captions = data.examples(seed, POOL)
@@ -25,11 +25,11 @@ def train(seed: int, device: str, steps: int = STEPS, minutes: float = MINUTES) 
     sides = ("image", "text")
     heads = nn.ModuleDict({s: nn.ModuleDict({k: nn.Linear(clip.WIDTH, n) for k, n in CLASSES.items()}) for s in sides})
     heads.to(device)
-    optimiser = torch.optim.AdamW([*net.parameters(), *heads.parameters()], lr=1e-3, weight_decay=1e-2)
-    budget = Budget("clip", steps, minutes)
-    target = torch.arange(BATCH, device=device)
+    optimiser = torch.optim.AdamW([*net.parameters(), *heads.parameters()], lr=effort.rate, weight_decay=1e-2)
+    budget = Budget("clip", effort)
+    target = torch.arange(effort.batch, device=device)
     for step in budget.run(optimiser):
-        pick = torch.randint(POOL, (BATCH,))
+        pick = torch.randint(POOL, (effort.batch,))
         images = disturb((data.to_tensor(pictures[pick.numpy()]) / 2 + 0.5).to(device)) * 2 - 1
         with torch.autocast(torch.device(device).type, torch.bfloat16):
             raw = {"image": net.encode_image(images), "text": net.encode_text(ids[pick].to(device))}

@@ -32,6 +32,14 @@ class Pool:
     rows: Tensor  # (count,)
 
 
+@dataclass(frozen=True)
+class Material:
+    """Pools of small and of large pictures, with the captions that their rows point into."""
+
+    pools: tuple[Pool, Pool]
+    captions: Captions
+
+
 @torch.no_grad()
 def embed(texts: list[str], tokenizer: CLIPTokenizer, tower: CLIPTextModelWithProjection, device: str) -> Captions:
     """Embed captions as the pipeline does: last but one hidden states, and the projected pooled state."""
@@ -50,22 +58,22 @@ def embed(texts: list[str], tokenizer: CLIPTokenizer, tower: CLIPTextModelWithPr
 
 
 @torch.no_grad()
-def encode(vae: AutoencoderKL, seed: int, count: int, pixels: int, row: dict[str, int], device: str) -> Pool:
+def encode(vae: AutoencoderKL, seed: int, count: int, pixels: int, row: dict[str, int]) -> Pool:
     """Latents (posterior means) of freshly drawn pictures."""
     done, rows = [], []
     for i in tqdm(range(0, count, 1000), desc=f"latents {pixels} px", mininterval=10):
         pictures, _, captions = data.examples(seed * 1_000_003 + i, min(1000, count - i), pixels=pixels)
         for j in range(0, len(pictures), 50):
-            images = data.to_tensor(pictures[j : j + 50]).to(device)
+            images = data.to_tensor(pictures[j : j + 50]).to(vae.device)
             done.append(vae.encode(images).latent_dist.mean.half())
         rows += [row[caption] for caption in captions]
-    return Pool(pixels, torch.cat(done), torch.tensor(rows, device=device))
+    return Pool(pixels, torch.cat(done), torch.tensor(rows, device=vae.device))
 
 
 @torch.no_grad()
-def standardise(vae: AutoencoderKL, seed: int, device: str) -> AutoencoderKL:
+def standardise(vae: AutoencoderKL, seed: int) -> AutoencoderKL:
     """Fold an affine map into the autoencoder so that each latent channel has mean 0 and deviation 1."""
-    pool = encode(vae, seed, 2000, world.UNIT, _AnyRow(), device)
+    pool = encode(vae, seed, 2000, world.UNIT, _AnyRow())
     values = pool.latents.float().transpose(0, 1).flatten(1)
     mean, deviation = values.mean(1), values.std(1)
     channels = len(mean)

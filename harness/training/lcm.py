@@ -17,11 +17,12 @@ from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 from torch import Tensor
 
-from harness.training.latents import Captions, Pool
-from harness.training.schedule import Budget
+from harness.models import shapes
+from harness.training.latents import Captions, Material, Pool
+from harness.training.schedule import Budget, Effort
 from harness.training.unet import average_gradients, parts_and_rank, scheduler, time_ids
 
-STEPS, MINUTES, BATCH, RANK = 12000, 17.0, 64, 32
+EFFORT, RANK = Effort(steps=12000, minutes=17.0, batch=64, rate=5e-4), 32
 GRID = 50  # times at which the student is asked, those that LCMScheduler picks its steps from
 STRIDE = 4  # grid points that one step of the teacher's solver covers: a chain of 12 steps, not of 50
 JOURNEY, JOURNEY_SHARE = 15, 0.18  # steps of the teacher's journeys, and the share of the minutes they may take
@@ -41,15 +42,15 @@ def huber(error: Tensor) -> Tensor:
 class Distiller:
     """Teacher, student and the moving average of the student that gives the targets."""
 
-    def __init__(self, unet: UNet2DConditionModel, device: str, guidance: float) -> None:
-        self.teacher = unet.to(device).requires_grad_(False).eval()
+    def __init__(self, unet: UNet2DConditionModel, guidance: float) -> None:
+        self.teacher = unet.requires_grad_(False).eval()
         self.teacher.set_attn_processor(AttnProcessor())  # the fused kernel's backward is slow on a CPU
         self.student = copy.deepcopy(self.teacher)
         config = LoraConfig(r=RANK, lora_alpha=RANK, init_lora_weights="gaussian", target_modules=list(TARGETS))
         self.student.add_adapter(config)
         self.target = copy.deepcopy(self.student).requires_grad_(False)
-        self.guidance, self.device = guidance, device
-        self.signal = scheduler().alphas_cumprod.to(device)
+        self.guidance, self.device = guidance, unet.device
+        self.signal = scheduler().alphas_cumprod.to(self.device)
 
     @property
     def weights(self) -> list[Tensor]:
@@ -66,7 +67,7 @@ class Distiller:
             hidden, pooled = (torch.cat([torch.zeros_like(x), x]) for x in words)
             inputs, at = torch.cat([noisy, noisy]), torch.cat([times, times])
         added = {"text_embeds": pooled, "time_ids": time_ids(pixels, len(inputs), self.device)}
-        with torch.autocast(torch.device(self.device).type, torch.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16):
             v = unet(inputs, at, hidden, added_cond_kwargs=added).sample
         v = v.float()
         if guidance != 1:
@@ -145,22 +146,20 @@ class Distiller:
         StableDiffusionXLPipeline.save_lora_weights(folder, unet_lora_layers=layers)
 
 
-def train(seed: int, device: str, unet: UNet2DConditionModel, pools: tuple[Pool, Pool], captions: Captions,
-          guidance: float, folder: Path, steps: int = STEPS, minutes: float = MINUTES,
-          rate: float = 5e-4) -> None:  # fmt: skip
-    """Distil the UNet into a LoRA and save it; one batch in eight has 128 px."""
+def train(seed: int, unet: UNet2DConditionModel, material: Material, folder: Path, effort: Effort = EFFORT) -> None:
+    """Distil the UNet, where it lies, into a LoRA and save it; one batch in eight has 128 px."""
     torch.manual_seed(seed)
-    distiller = Distiller(unet, device, guidance)
+    distiller = Distiller(unet, shapes.GUIDANCE)
     parts, rank = parts_and_rank()
     torch.manual_seed(seed + 1000 * rank)
-    journeys = distiller.journeys(captions, JOURNEY_SHARE * minutes)
-    optimiser = torch.optim.AdamW(distiller.weights, lr=rate, betas=(0.9, 0.99), weight_decay=0.0)
-    budget = Budget("lcm-lora", steps, (1 - JOURNEY_SHARE) * minutes)
+    journeys = distiller.journeys(material.captions, JOURNEY_SHARE * effort.minutes)
+    optimiser = torch.optim.AdamW(distiller.weights, lr=effort.rate, betas=(0.9, 0.99), weight_decay=0.0)
+    budget = Budget("lcm-lora", effort.share(1 - JOURNEY_SHARE))
     mean, saved = 0.0, 0.0
     for step in budget.run(optimiser):
         large = step % 8 == 7
-        loss = distiller.loss(pools[large], captions, (BATCH // 8 if large else BATCH // 2) // parts)
-        loss = loss + distiller.walk(journeys, captions, BATCH // 2 // parts)
+        loss = distiller.loss(material.pools[large], material.captions, effort.batch // (8 if large else 2) // parts)
+        loss = loss + distiller.walk(journeys, material.captions, effort.batch // 2 // parts)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         average_gradients(distiller.student)

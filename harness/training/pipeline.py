@@ -11,6 +11,8 @@ from transformers import CLIPTextModelWithProjection, CLIPTokenizer
 
 from harness.training.unet import scheduler
 
+BATCH = 64  # pictures that are sampled at once
+
 
 def assemble(vae: AutoencoderKL, text: CLIPTextModelWithProjection, tokenizer: CLIPTokenizer,
              unet: UNet2DConditionModel) -> StableDiffusionXLPipeline:  # fmt: skip
@@ -40,13 +42,13 @@ def load(folder: Path, device: str = "cpu", lora: Path | None = None) -> StableD
     return pipe.to(device)
 
 
-def sample(pipe: StableDiffusionXLPipeline, captions: list[str], steps: int, guidance: float, pixels: int = 64,
-           seed: int = 0, batch: int = 64) -> np.ndarray:  # fmt: skip
-    """Pictures of captions, uint8 (count, pixels, pixels, 3); caption i starts from noise of seed + i."""
+def sample(pipe: StableDiffusionXLPipeline, captions: list[str], steps: int, guidance: float,
+           pixels: int = 64) -> np.ndarray:  # fmt: skip
+    """Pictures of captions, uint8 (count, pixels, pixels, 3); caption i starts from noise of seed i."""
     done = []
-    for i in range(0, len(captions), batch):
-        part = captions[i : i + batch]
-        noise = [torch.Generator().manual_seed(seed + i + j) for j in range(len(part))]
+    for i in range(0, len(captions), BATCH):
+        part = captions[i : i + BATCH]
+        noise = [torch.Generator().manual_seed(i + j) for j in range(len(part))]
         with torch.no_grad():
             images = pipe(
                 part, num_inference_steps=steps, guidance_scale=guidance, height=pixels, width=pixels,

@@ -5,10 +5,24 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from tqdm import tqdm
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What a stage may spend: at most so many steps and minutes, the size of a batch and the peak learning rate."""
+
+    steps: int
+    minutes: float
+    batch: int
+    rate: float
+
+    def share(self, part: float) -> Effort:
+        """The same effort with this part of its minutes."""
+        return replace(self, minutes=part * self.minutes)
 
 
 @dataclass
@@ -16,8 +30,7 @@ class Budget:
     """A stage ends after so many steps or minutes, whichever comes first; progress runs from 0 to 1."""
 
     name: str
-    steps: int
-    minutes: float
+    effort: Effort
     warm_up: int = 100
     done: int = 0
     started: float = field(default_factory=time.monotonic)
@@ -30,7 +43,7 @@ class Budget:
     @property
     def progress(self) -> float:
         """Share of the budget that is used, the larger of steps and time."""
-        return min(1.0, max(self.done / self.steps, self.seconds / (60 * self.minutes)))
+        return min(1.0, max(self.done / self.effort.steps, self.seconds / (60 * self.effort.minutes)))
 
     @property
     def rate(self) -> float:

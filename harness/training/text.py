@@ -11,9 +11,9 @@ from harness.metrics.bundled.attributes import CLASSES, AttributeNet
 from harness.models.shapes import tokens
 from harness.training import data
 from harness.training.attributes import loss_of
-from harness.training.schedule import Budget
+from harness.training.schedule import Budget, Effort
 
-STEPS, MINUTES, BATCH, POOL = 2500, 5.0, 128, 30000
+EFFORT, POOL = Effort(steps=2500, minutes=5.0, batch=128, rate=1e-3), 30000
 WIDTH = 128
 
 
@@ -63,8 +63,7 @@ class ImageTower(nn.Module):
         return self.project(features), {k: head(features) for k, head in self.net.heads.items()}
 
 
-def train(seed: int, device: str, tokenizer: CLIPTokenizer, steps: int = STEPS,
-          minutes: float = MINUTES) -> CLIPTextModelWithProjection:  # fmt: skip
+def train(seed: int, device: str, tokenizer: CLIPTokenizer, effort: Effort = EFFORT) -> CLIPTextModelWithProjection:
     """Train the text tower; pictures through a convolutional tower of their own."""
     torch.manual_seed(seed)
     pictures, labels, captions = data.examples(seed, POOL)
@@ -72,15 +71,15 @@ def train(seed: int, device: str, tokenizer: CLIPTokenizer, steps: int = STEPS,
     ends = (ids == tokenizer.eos_token_id).int().argmax(1)
     tower, image_tower, heads = build(tokenizer).to(device), ImageTower().to(device), Heads().to(device)
     parts = nn.ModuleList([tower, image_tower, heads])
-    optimiser = torch.optim.AdamW(parts.parameters(), lr=1e-3, weight_decay=1e-2)
-    budget = Budget("text", steps, minutes)
+    optimiser = torch.optim.AdamW(parts.parameters(), lr=effort.rate, weight_decay=1e-2)
+    budget = Budget("text", effort)
     for step in budget.run(optimiser):
-        pick = torch.randint(POOL, (BATCH,))
+        pick = torch.randint(POOL, (effort.batch,))
         images = (data.to_tensor(pictures[pick.numpy()]) / 2 + 0.5).to(device)
         with torch.autocast(torch.device(device).type, torch.bfloat16):
             embedded, logits = image_tower(images)
         out = tower(ids[pick].to(device), output_hidden_states=True)
-        hidden = out.hidden_states[-2][torch.arange(BATCH), ends[pick]]
+        hidden = out.hidden_states[-2][torch.arange(effort.batch), ends[pick]]
         truth = labels[pick].to(device)
         loss = heads(out.text_embeds, hidden, embedded.float(), truth)
         loss = loss + loss_of({k: v.float() for k, v in logits.items()}, truth)

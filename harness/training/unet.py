@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 
-from harness.training.latents import Captions, Pool
-from harness.training.schedule import Budget
+from harness.training.latents import Captions, Material, Pool
+from harness.training.schedule import Budget, Effort
 
-STEPS, MINUTES, BATCH = 60000, 60.0, 64
+EFFORT = Effort(steps=60000, minutes=60.0, batch=64, rate=1e-3)
 EMPTY, ZEROS = -2, -1  # rows of the empty caption and of zeros in Captions
 LARGE_FROM, LARGE_SHARE = 0.4, 0.33  # after this progress, this share of the batches has 128 px
 DECAY = 0.999
@@ -116,24 +115,22 @@ def batch_of(pool: Pool, captions: Captions, size: int) -> tuple[Tensor, Tensor,
     return pool.latents[pick].float(), captions.hidden[rows].float(), captions.pooled[rows].float()
 
 
-def train(seed: int, device: str, pools: tuple[Pool, Pool], captions: Captions, steps: int = STEPS,
-          minutes: float = MINUTES, start: UNet2DConditionModel | None = None, rate: float = 1e-3,
-          save: Callable[[UNet2DConditionModel], None] | None = None) -> UNet2DConditionModel:  # fmt: skip
+def train(seed: int, device: str, material: Material, effort: Effort = EFFORT) -> UNet2DConditionModel:
     """Train the UNet on both picture sizes and return its moving average."""
     torch.manual_seed(seed)
-    unet = (start or build()).to(device).train()
+    unet = build().to(device).train()
     unet.set_attn_processor(AttnProcessor())  # the fused kernel's backward is many times slower on a CPU
     parts, rank = parts_and_rank()
     torch.manual_seed(seed + 1000 * rank)
     average, noise_schedule = Average(unet), scheduler()
     signal = noise_schedule.alphas_cumprod.to(device)
-    optimiser = torch.optim.AdamW(unet.parameters(), lr=rate, betas=(0.9, 0.99), weight_decay=1e-2, fused=True)
-    budget = Budget("unet", steps, minutes, warm_up=200)
-    mean, saved = 1.0, 0.0
+    optimiser = torch.optim.AdamW(unet.parameters(), lr=effort.rate, betas=(0.9, 0.99), weight_decay=1e-2, fused=True)
+    budget = Budget("unet", effort, warm_up=200)
+    mean = 1.0
     for step in budget.run(optimiser):
         large = budget.progress > LARGE_FROM and step % round(1 / LARGE_SHARE) == 0
-        pool = pools[1] if large else pools[0]
-        clean, hidden, pooled = batch_of(pool, captions, (BATCH // 4 if large else BATCH) // parts)
+        pool = material.pools[large]
+        clean, hidden, pooled = batch_of(pool, material.captions, effort.batch // (4 if large else 1) // parts)
         times, noise = draw_times(len(clean), device), torch.randn_like(clean)
         a = signal[times].view(-1, 1, 1, 1)
         added = {"text_embeds": pooled, "time_ids": time_ids(pool.pixels, len(clean), device)}
@@ -150,7 +147,4 @@ def train(seed: int, device: str, pools: tuple[Pool, Pool], captions: Captions, 
         mean = loss.item() if step == 0 else 0.99 * mean + 0.01 * loss.item()
         if step % 100 == 0:
             print(f"unet {step} {budget.seconds:.0f}s loss {mean:.4f}", flush=True)
-        if save and budget.seconds - saved > 120:
-            saved = budget.seconds
-            save(average.module)
     return average.module

@@ -8,9 +8,9 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 
 from harness.training import data
-from harness.training.schedule import Budget
+from harness.training.schedule import Budget, Effort
 
-STEPS, MINUTES, BATCH = 5000, 9.5, 16
+EFFORT = Effort(steps=5000, minutes=9.5, batch=16, rate=1.5e-3)
 KL_WEIGHT, OBJECT_WEIGHT = 1e-3, 4.0
 
 
@@ -52,21 +52,20 @@ def loss_of(vae: AutoencoderKL, images: Tensor) -> tuple[Tensor, Tensor]:
     return pixels + edges + KL_WEIGHT * divergence, error.detach().pow(2).mean()
 
 
-def train(seed: int, device: str, steps: int = STEPS, minutes: float = MINUTES, checkpoint: str = "",
-          start: AutoencoderKL | None = None, rate: float = 1.5e-3) -> AutoencoderKL:  # fmt: skip
+def train(seed: int, device: str, effort: Effort = EFFORT) -> AutoencoderKL:
     """Train the autoencoder on 64-px pictures and 64-px crops of 128-px ones."""
     torch.manual_seed(seed)
     whole, _, _ = data.examples(seed, 16000)
     wide, _, _ = data.examples(seed + 1, 4000, pixels=128)
-    vae = (start or build()).to(device, memory_format=torch.channels_last)
-    optimiser = torch.optim.AdamW(vae.parameters(), lr=rate, betas=(0.9, 0.99), weight_decay=1e-4)
-    budget = Budget("vae", steps, minutes)
+    vae = build().to(device, memory_format=torch.channels_last)
+    optimiser = torch.optim.AdamW(vae.parameters(), lr=effort.rate, betas=(0.9, 0.99), weight_decay=1e-4)
+    budget = Budget("vae", effort)
     rng = np.random.default_rng(seed)
     mean = 0.0
     for step in budget.run(optimiser):
         y, x = rng.integers(0, 65, 2)
-        crops = wide[rng.integers(0, len(wide), BATCH // 4), y : y + 64, x : x + 64]
-        batch = np.concatenate([whole[rng.integers(0, len(whole), BATCH - len(crops))], crops])
+        crops = wide[rng.integers(0, len(wide), effort.batch // 4), y : y + 64, x : x + 64]
+        batch = np.concatenate([whole[rng.integers(0, len(whole), effort.batch - len(crops))], crops])
         images = data.to_tensor(batch).to(device, memory_format=torch.channels_last)
         loss, squared = loss_of(vae, recolour(images))
         optimiser.zero_grad(set_to_none=True)
@@ -77,8 +76,4 @@ def train(seed: int, device: str, steps: int = STEPS, minutes: float = MINUTES, 
         if step % 50 == 0:
             psnr = 10 * np.log10(4 / mean)
             print(f"vae {step} {budget.seconds:.0f}s loss {loss.item():.4f} psnr {psnr:.2f}", flush=True)
-        if checkpoint and step % 300 == 299:
-            vae.save_pretrained(checkpoint)
-    if checkpoint:
-        vae.save_pretrained(checkpoint)
     return vae

@@ -35,7 +35,8 @@ class AttributeNet(nn.Module):
         self.summary = nn.Linear(width_in * (SIDE // 16) ** 2, FEATURES)
         self.heads = nn.ModuleDict({name: nn.Linear(FEATURES, count) for name, count in CLASSES.items()})
 
-    def _layers(self, images: Tensor) -> list[Tensor]:
+    def layers(self, images: Tensor) -> list[Tensor]:
+        """What each block gives, first to last, each (count, channels, side, side)."""
         if images.shape[-2:] != (SIDE, SIDE):
             images = functional.interpolate(images, (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
         x, layers = images * 2 - 1, []
@@ -46,12 +47,12 @@ class AttributeNet(nn.Module):
 
     def maps(self, images: Tensor) -> list[Tensor]:
         """Feature maps of several depths, each (count, channels, side, side), for lpips:bundled."""
-        layers = self._layers(images)
+        layers = self.layers(images)
         return [layers[i] for i in MAP_LAYERS]
 
     def features(self, images: Tensor) -> Tensor:
         """One feature vector per picture, (count, 128), for fid:bundled."""
-        return functional.relu(self.summary(self._layers(images)[-1].flatten(1)))
+        return functional.relu(self.summary(self.layers(images)[-1].flatten(1)))
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Logits per attribute, each (count, classes)."""
