@@ -13,7 +13,7 @@ from harness.core.plan import PlannedCell, Prompt
 from harness.execution.pictures import make_pictures
 from harness.execution.task import Task
 from harness.models import resolve_model, shapes
-from harness.store import read_outcomes
+from harness.store import image_path, read_outcomes
 
 pytestmark = pytest.mark.skipif(not shapes.LCM_LORA.exists(), reason="the bundled weights are not there")
 
@@ -56,8 +56,9 @@ def test_a_rerun_in_another_process_makes_the_same_pictures(run: Path) -> None:
     first, again = outcomes["8-steps_fp32"], outcomes["baseline-rerun"]
     assert isinstance(first, Completed)
     assert isinstance(again, Completed)
-    known = {image.key: image.sha256 for image in first.images}
-    assert all(known[image.key] == image.sha256 for image in again.images)
+    known = {image.key: _pixels(image_path(run, "8-steps_fp32", image)).astype(int) for image in first.images}
+    for image in again.images:  # the rerun's batches have another size: float noise, after rounding
+        assert np.abs(known[image.key] - _pixels(image_path(run, "baseline-rerun", image))).max() <= 1
 
 
 def test_it_is_scored_judged_and_reported(run: Path) -> None:
