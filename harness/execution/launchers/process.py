@@ -135,6 +135,8 @@ def _nameless_main() -> Iterator[None]:
 
 def _tail(log: Path, characters: int = 4000) -> str:
     try:
-        return log.read_text(errors="replace")[-characters:]
+        lines = log.read_text(errors="replace").splitlines(keepends=True)
     except OSError:
         return ""
+    # faulthandler ends with a list of all extension modules, thousands of characters that explain nothing
+    return "".join(line for line in lines if not line.startswith("Extension modules:"))[-characters:]
