@@ -31,6 +31,8 @@ class ProcessLauncher:
 
     def __init__(self, with_torch: bool = True) -> None:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads starve each other on few cores
+        # Workers end without teardown; Python's tracker would tell users of semaphores it cleans up after them.
+        os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker:UserWarning")
         self._context = multiprocessing.get_context("forkserver")
         modules = ["harness.execution.worker"] + (["harness.execution.preload"] if with_torch else [])
         self._context.set_forkserver_preload(modules)
