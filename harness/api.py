@@ -125,7 +125,7 @@ def continue_run(folder: Path, *, progress: Progress | None = None, inline: bool
     begin = time.perf_counter()
     with lock_run(folder):
         decided = read_plan(folder)
-        launcher = InlineLauncher() if inline else ProcessLauncher("no-torch" not in decided.model.tags)
+        launcher = InlineLauncher() if inline else ProcessLauncher(decided.model.uses_torch)
         try:
             launcher.prepare()
             run_plan(folder, decided, launcher, progress or SilentProgress())

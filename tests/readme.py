@@ -3,9 +3,7 @@
 import re
 from pathlib import Path
 
-from harness.axes import all_axes, resolve_setting, value_names
-from harness.core.axis import AxisValue, Setting
-from harness.core.catalog import resolve
+from harness.api import list_axes
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -15,13 +13,9 @@ SAMPLE = ROOT / "reports" / "sample"
 def axes_table() -> str:
     """Return the table of all axes and values."""
     lines = ["| axis | value | what it is |", "|---|---|---|"]
-    for axis in all_axes():
-        if axis.open_value is not None:
-            free = resolve(f"harness.axes.{axis.name}", axis.open_value, AxisValue)
-            lines.append(f"| {axis.name} | … | {free.summary} |")
-        for name in value_names(axis.name):
-            value = resolve_setting(Setting(axis=axis.name, name=name))
-            lines.append(f"| {axis.name} | `{name}` | {value.summary} |")
+    for row in list_axes():
+        value = row["value"] if row["value"] == "…" else f"`{row['value']}`"
+        lines.append(f"| {row['axis']} | {value} | {row['summary']} |")
     return "\n".join(lines)
 
 

@@ -20,6 +20,11 @@ class ModelInfo(Frozen):
     image_step_s: float = 0.01
     """Rough seconds of one denoiser pass per image, for the plan's estimate before anything was measured."""
 
+    @property
+    def uses_torch(self) -> bool:
+        """Whether the model runs in torch, with threads to set and operations to trace."""
+        return "no-torch" not in self.tags
+
 
 class Call(Frozen):
     """One call of a pipeline: `keys` are the (prompt id, seed) of each image, in the order of `prompts`."""

@@ -19,6 +19,7 @@ class Task(Frozen):
     seeds: tuple[int, ...]
     device: str
     cores: int
+    uses_torch: bool = True
     folder: Path
     """The cell's folder: the worker writes images, traces and its log there, the runner the outcome."""
 
@@ -41,5 +42,6 @@ def make_task(plan: Plan, planned: PlannedCell, folder: Path) -> Task:
         seeds=plan.seeds_of(planned),
         device=plan.machine.device,
         cores=plan.machine.cpu_cores,
+        uses_torch=plan.model.uses_torch,
         folder=folder,
     )

@@ -115,7 +115,7 @@ def _time(model: TextToImage, task: Task, call: Call, ledger: Ledger, begin: flo
 
 def _lanes(task: Task, recipe: Recipe) -> int:
     """Batches to make at a time: one per core on a CPU, but one where compiled code has its threads built in."""
-    if recipe.lazy or task.device != "cpu" or task.model.source == "fake":
+    if recipe.lazy or task.device != "cpu" or not task.uses_torch:
         return 1
     return task.measure.threads or task.cores
 
@@ -137,7 +137,7 @@ def _plain_call(recipe: Recipe) -> Call:
 
 
 def _set_threads(task: Task) -> None:
-    if task.model.source == "fake":
+    if not task.uses_torch:
         return
     import torch
 
@@ -146,7 +146,7 @@ def _set_threads(task: Task) -> None:
 
 def _trace(model: TextToImage, task: Task, call: Call, ledger: Ledger) -> tuple[str, ...]:
     """Trace in a pass of its own, so that the profiler disturbs no figure."""
-    if not task.measure.trace or task.model.source == "fake":
+    if not task.measure.trace or not task.uses_torch:
         return ()
     from harness.measure.profiler import write_trace
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os.path
 import re
+from collections import Counter
 from importlib import resources
 from pathlib import Path
 
@@ -46,10 +47,9 @@ def load_prompts(name: str, limit: int = 0) -> tuple[Prompt, ...]:
         raise UsageError("the prompt set is empty", name, "Give it at least one prompt a line.")
     if limit > len(prompts):
         raise UsageError(f"{limit} prompts asked for, the set has {len(prompts)}", name, "Lower prompts.limit.")
-    twice = {prompt.id for prompt in prompts if sum(other.id == prompt.id for other in prompts) > 1} if (
-        len({prompt.id for prompt in prompts}) < len(prompts)) else set()  # fmt: skip
+    twice = [prompt_id for prompt_id, count in Counter(prompt.id for prompt in prompts).items() if count > 1]
     if twice:
-        raise UsageError(f"the prompt {sorted(twice)[0]!r} stands there twice", name, "Images are paired by prompt id.")
+        raise UsageError(f"the prompt {twice[0]!r} stands there twice", name, "Images are paired by prompt id.")
     return prompts
 
 
