@@ -1,5 +1,6 @@
 # Two commands from a fresh machine: `make demo` and `make test`.
 PYTHON ?= python3
+JOBS ?= 2
 BIN := .venv/bin
 export OMP_WAIT_POLICY = PASSIVE
 
@@ -10,8 +11,9 @@ demo: .venv/demo
 	$(BIN)/harness bench matrices/quickstart.toml; status=$$?; \
 	case $$status in 0|1|6) exit 0;; *) exit $$status;; esac
 
+# One thread a worker: two workers that each take all cores get in each other's way.
 test: .venv/dev
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(JOBS)
 
 check: .venv/dev
 	$(BIN)/ruff check .

@@ -8,6 +8,8 @@ harness.evaluate(run)
 print(harness.gate(run).result)
 harness.report(run)                  # reports/<same name>/index.html
 harness.frame(run)                   # a pandas DataFrame, one row a cell
+
+run = harness.bench(matrix)          # all of it; an adaptive run (quality.images = "auto") in as many rounds as needed
 """
 
 from importlib import import_module
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     # ruff: noqa: F401 - for type checkers; at run time __getattr__ finds them
-    from harness.api import Loaded, evaluate, frame, gate, load, plan, report, run
+    from harness.api import Loaded, bench, evaluate, frame, gate, load, plan, report, run
     from harness.core.cell import Cell
     from harness.core.errors import (
         ExitCode,
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "harness.api": ("Loaded", "evaluate", "frame", "gate", "load", "plan", "report", "run"),
+    "harness.api": ("Loaded", "bench", "evaluate", "frame", "gate", "load", "plan", "report", "run"),
     "harness.core.cell": ("Cell",),
     "harness.core.errors": (
         "ExitCode", "HarnessError", "MachineError", "MatrixError", "NothingToDo", "ResultsError", "UsageError",

@@ -1,36 +1,41 @@
-"""The six verbs: load, plan, run, evaluate, gate, report; they compose the stages and do nothing else."""
+"""The verbs: load, plan, run, evaluate, gate, report, and bench for all; they only compose the stages."""
 
-import contextlib
 import hashlib
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
-from statistics import median
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from harness.axes import all_axes, resolve_setting, value_names
 from harness.core.axis import AxisValue, Setting
 from harness.core.catalog import resolve
-from harness.core.errors import MachineError, NothingToDo, ResultsError
+from harness.core.errors import MachineError, NothingToDo, ResultsError, UsageError
 from harness.core.matrix import Matrix
-from harness.core.outcome import Completed, Failed
+from harness.core.outcome import Completed, Failed, Outcome, failure_of
 from harness.core.plan import Plan, PlannedCell, Rate
+from harness.core.policy import Policy
+from harness.core.progress import Advance, ignore
 from harness.core.quality import Evaluation
 from harness.core.verdict import Judgement
-from harness.execution import Progress
-from harness.matrix import expand, load_matrix, matches
+from harness.execution import Progress, SilentProgress
+from harness.matrix import expand, load_matrix, load_policy, matches, policy_names, policy_text
 from harness.measure.machine import describe_machine
+from harness.metrics import Metric, WeightRow, Weights, fetch, get_metric, inventory, known_metrics
 from harness.models import resolve_model
-from harness.planning import Surroundings, make_plan
+from harness.planning import Power, Surroundings, decide_looks, forecast_power, make_plan, prompts_wanted
 from harness.prompts import load_prompts
 from harness.store import (
     append_time,
     create_run,
     find_run,
     lock_run,
+    read_evaluation,
     read_judgement,
     read_outcomes,
     read_plan,
     resolve_run,
+    write_outcome,
 )
 from harness.store.history import measured_rate
 from harness.store.layout import RunFolder, report_folder
@@ -38,19 +43,22 @@ from harness.store.layout import RunFolder, report_folder
 if TYPE_CHECKING:
     import pandas
 
+    from harness.reporting.comparing import CellPair
+
 RESULTS = Path("results")
 
 
 class Loaded(NamedTuple):
-    """A matrix together with the text it was read from, which identifies its runs."""
+    """A matrix, the text it was read from, which identifies its runs, and the policy it is judged by."""
 
     matrix: Matrix
     text: str
+    policy: Policy = Policy()
 
 
-def load(path: str | Path) -> Loaded:
-    """Read a matrix file; MatrixError lists every mistake in it."""
-    return Loaded(*load_matrix(Path(path)))
+def load(path: str | Path, policy: str | None = None) -> Loaded:
+    """Read a matrix file and its policy, or instead of that another; MatrixError lists every mistake in them."""
+    return Loaded(*load_matrix(Path(path), policy))
 
 
 def plan(loaded: Loaded, *, select: tuple[str, ...] = (), results: Path = RESULTS) -> Plan:
@@ -66,13 +74,25 @@ def plan(loaded: Loaded, *, select: tuple[str, ...] = (), results: Path = RESULT
         machine=machine,
         prompts=load_prompts(matrix.prompts.set, matrix.prompts.limit),
         rate=measured_rate(results, model, machine) or _guessed_rate(model.image_step_s),
+        policy=loaded.policy,
     )
     whole = make_plan(matrix, loaded.text, expand(matrix), around)
     if not any(matches(planned.id, select) for planned in whole.compared):
         known = ", ".join(planned.id for planned in whole.compared)
         raise NothingToDo(f"no cell fits {', '.join(select)}", "--select", f"The cells are: {known}")
     kept = tuple(p for p in whole.cells if p.role != "candidate" or matches(p.id, select))
-    return whole.model_copy(update={"cells": kept})
+    return decide_looks(whole.model_copy(update={"cells": kept}))
+
+
+def power(decided: Plan, pilot: Path) -> tuple[Power, ...]:
+    """Return what a planned run could tell, judging by the spread that an earlier, evaluated run showed.
+
+    The pilot may be the first look of the same adaptive run. Raises ResultsError if it was not evaluated.
+    """
+    evaluation = read_evaluation(pilot)
+    if evaluation is None:
+        raise ResultsError("the run was not evaluated yet", str(pilot), "Run: harness evaluate " + pilot.name)
+    return forecast_power(decided, evaluation)
 
 
 def open_run(loaded: Loaded, *, select: tuple[str, ...] = (), results: Path = RESULTS, fresh: bool = False) -> Path:
@@ -83,15 +103,37 @@ def open_run(loaded: Loaded, *, select: tuple[str, ...] = (), results: Path = RE
 
 
 def pending(run: Path, *, retry_failed: bool = False) -> list[PlannedCell]:
-    """Return the cells of a run that have no outcome yet; `retry_failed` forgets failures first."""
+    """Return the cells of a run that lack an outcome or, in an adaptive run, images that their verdict waits for.
+
+    `retry_failed` forgets failures first.
+    """
+    if retry_failed:
+        _forget_failures(run)
+    decided, outcomes = read_plan(run), read_outcomes(run)
+    wanted = _wanted(run, decided, outcomes)
+
+    def lacks(planned: PlannedCell) -> bool:
+        outcome = outcomes.get(planned.id)
+        return outcome is None or (isinstance(outcome, Completed) and outcome.lacks(wanted[planned.id]))
+
+    return [planned for planned in decided.cells if lacks(planned)]
+
+
+def _wanted(run: Path, decided: Plan, outcomes: dict[str, Outcome]) -> dict[str, int]:
+    known = (read_judgement(run), read_evaluation(run)) if decided.looks else (None, None)
+    return prompts_wanted(decided, outcomes, *known)
+
+
+def _forget_failures(run: Path) -> None:
     outcomes = read_outcomes(run)
-    failed = [cell_id for cell_id, outcome in outcomes.items() if isinstance(outcome, Failed)]
-    if retry_failed and failed:
-        with lock_run(run):
-            for cell_id in failed:
+    if not any(failure_of(outcome) for outcome in outcomes.values()):
+        return
+    with lock_run(run):
+        for cell_id, outcome in outcomes.items():
+            if isinstance(outcome, Failed):
                 RunFolder(run).outcome(cell_id).unlink()
-                del outcomes[cell_id]
-    return [planned for planned in read_plan(run).cells if planned.id not in outcomes]
+            elif isinstance(outcome, Completed) and outcome.halted is not None:
+                write_outcome(run, cell_id, outcome.model_copy(update={"halted": None}))
 
 
 def baseline_completed(run: Path) -> bool:
@@ -109,7 +151,9 @@ def run(
 ) -> Path:
     """Measure every cell that has no outcome yet and return the run's folder.
 
-    A run that was interrupted goes on where it stopped. Raises MachineError if results cannot be written.
+    A run that was interrupted goes on where it stopped. Of an adaptive run (quality.images = "auto") this is one
+    round: evaluate and gate decide which cells are owed more images in the next; `bench` does them all.
+    Raises MachineError if results cannot be written.
     """
     folder = open_run(loaded, select=select, results=results, fresh=fresh)
     continue_run(folder, progress=progress)
@@ -117,8 +161,8 @@ def run(
 
 
 def continue_run(folder: Path, *, progress: Progress | None = None, inline: bool = False) -> None:
-    """Measure the cells of a run that have no outcome yet; `inline` runs them in this process."""
-    from harness.execution import SilentProgress, run_plan
+    """Measure the cells of a run that are `pending`; `inline` runs them in this process."""
+    from harness.execution import run_plan
     from harness.execution.launchers.inline import InlineLauncher
     from harness.execution.launchers.process import ProcessLauncher
 
@@ -128,32 +172,74 @@ def continue_run(folder: Path, *, progress: Progress | None = None, inline: bool
         launcher = InlineLauncher() if inline else ProcessLauncher(decided.model.uses_torch)
         try:
             launcher.prepare()
-            run_plan(folder, decided, launcher, progress or SilentProgress())
+            wanted = _wanted(folder, decided, read_outcomes(folder))
+            run_plan(folder, decided, wanted, launcher, progress or SilentProgress())
         finally:
             launcher.close()
             append_time(folder, "run", time.perf_counter() - begin)
 
 
-def evaluate(run: Path, *, advance: object = None) -> Evaluation:
-    """Score every completed cell against the baseline and store scores and deltas."""
+def evaluate(run: Path, *, advance: Advance = ignore) -> Evaluation:
+    """Score every completed cell against the baseline and store scores and deltas; `advance` hears of progress."""
     from harness.evaluation import evaluate as evaluate_run
 
     begin = time.perf_counter()
     with lock_run(run):
-        evaluation = evaluate_run(run, advance=advance) if callable(advance) else evaluate_run(run)
+        evaluation = evaluate_run(run, advance=advance)
         append_time(run, "evaluate", time.perf_counter() - begin)
     return evaluation
 
 
-def gate(run: Path) -> Judgement:
-    """Hold every delta against its threshold and store the verdicts."""
+def gate(run: Path, policy: Policy | str | None = None) -> Judgement:
+    """Judge every cell and store the verdicts; nothing is measured or scored again.
+
+    `policy` is a shipped policy's name, a policy file, or one that was loaded; left out: the run's own, its matrix's
+    rules included. A policy given here stands alone. Raises PolicyError with every mistake in its file.
+    """
     from harness.gating import judge
 
+    chosen = load_policy(policy) if isinstance(policy, str) else policy
     begin = time.perf_counter()
     with lock_run(run):
-        judgement = judge(run)
+        judgement = judge(run, chosen)
         append_time(run, "gate", time.perf_counter() - begin)
     return judgement
+
+
+class Watch(NamedTuple):
+    """Who hears how a bench goes: what is entered while cells are measured, and while images are scored."""
+
+    measuring: Callable[[], AbstractContextManager[Progress]] = lambda: nullcontext(SilentProgress())
+    scoring: Callable[[], AbstractContextManager[Advance]] = lambda: nullcontext(ignore)
+
+
+UNWATCHED = Watch()
+
+
+def settle(folder: Path, *, policy: Policy | str | None = None, watch: Watch = UNWATCHED) -> Judgement | None:
+    """Measure, evaluate and gate a run; in an adaptive run, until no cell is owed more images.
+
+    Returns the verdicts, or None where the baseline did not complete: nothing can be judged then.
+    """
+    while True:
+        if pending(folder):
+            with watch.measuring() as progress:
+                continue_run(folder, progress=progress)
+        if not baseline_completed(folder):
+            return None
+        with watch.scoring() as advance:
+            evaluate(folder, advance=advance)
+        judgement = gate(folder, policy)
+        if not pending(folder):
+            return judgement
+
+
+def bench(loaded: Loaded, *, select: tuple[str, ...] = (), results: Path = RESULTS, fresh: bool = False) -> Path:
+    """Do all of it: plan, run, evaluate, gate and report; return the run's folder."""
+    folder = open_run(loaded, select=select, results=results, fresh=fresh)
+    settle(folder, policy=loaded.policy)
+    report(folder)
+    return folder
 
 
 def report(run: Path, out: Path | None = None) -> Path:
@@ -162,7 +248,7 @@ def report(run: Path, out: Path | None = None) -> Path:
 
     begin = time.perf_counter()
     index = write_report(run, out or report_folder(run))
-    with contextlib.suppress(MachineError):  # results that cannot be written can be reported all the same
+    with suppress(MachineError):  # results that cannot be written can be reported all the same
         append_time(run, "report", time.perf_counter() - begin)
     return index
 
@@ -178,38 +264,72 @@ def find(name: Path, results: Path = RESULTS) -> Path:
     return resolve_run(name, results)
 
 
-def compare(first: Path, second: Path) -> list[dict[str, Any]]:
-    """Return one row per cell that either run has: both latencies, how much faster the second is, both verdicts."""
-    runs = [_summary(run) for run in (first, second)]
-    rows = []
-    for cell_id in dict.fromkeys([*runs[0], *runs[1]]):
-        (latency_a, verdict_a), (latency_b, verdict_b) = (run.get(cell_id, (None, "absent")) for run in runs)
-        rows.append(
-            {
-                "cell": cell_id,
-                "latency_a_s": latency_a,
-                "latency_b_s": latency_b,
-                "speedup": latency_a / latency_b if latency_a and latency_b else None,
-                "verdict_a": verdict_a,
-                "verdict_b": verdict_b,
-            }
-        )
-    return rows
+def compare(first: Path, second: Path) -> "tuple[CellPair, ...]":
+    """Return one row per cell that either run has: latencies, verdicts, and scores that mean the same in both.
+
+    A metric whose definition, prompts or number of images differ is refused, with the reason in `refused`.
+    """
+    from harness.reporting import compare_runs
+
+    return compare_runs(first, second)
 
 
 def list_axes() -> list[dict[str, str]]:
-    """Return one row per axis value: what it is, and whether it runs on this machine."""
+    """Return one row per axis value: what it is, its options, what it needs, and whether it runs here or why not."""
     machine = describe_machine()
     rows = []
     for axis in all_axes():
-        if axis.open_value is not None:
-            free = resolve(f"harness.axes.{axis.name}", axis.open_value, AxisValue)
-            rows.append({"axis": axis.name, "value": "…", "summary": free.summary, "here": "yes"})
-        for name in value_names(axis.name):
-            value = resolve_setting(Setting(axis=axis.name, name=name))
-            missing = value.unavailable(machine)
-            rows.append({"axis": axis.name, "value": name, "summary": value.summary, "here": str(missing or "yes")})
+        free = [resolve(f"harness.axes.{axis.name}", axis.open_value, AxisValue)] if axis.open_value else []
+        named = {name: resolve_setting(Setting(axis=axis.name, name=name)) for name in value_names(axis.name)}
+        rows += [_axis_row(axis.name, "…", value, "yes", "") for value in free]
+        for name, value in named.items():
+            options = ", ".join(type(value).model_fields)
+            rows.append(_axis_row(axis.name, name, value, str(value.unavailable(machine) or "yes"), options))
     return rows
+
+
+def _axis_row(axis: str, name: str, value: type[AxisValue] | AxisValue, here: str, options: str) -> dict[str, str]:
+    facts = {"summary": value.summary, "options": options, "needs": value.needs, "here": here}
+    return {"axis": axis, "value": name, **facts}
+
+
+def list_policies() -> tuple[Policy, ...]:
+    """Return the policies that ship with the package."""
+    return tuple(load_policy(name) for name in policy_names())
+
+
+def show_policy(name: str) -> str:
+    """Return the file of a shipped policy, to read or to start one's own from."""
+    return policy_text(name)
+
+
+def weights(
+    names: tuple[str, ...] = (), *, download: bool = False, advance: Advance | None = None
+) -> tuple[WeightRow, ...]:
+    """Return one row per weight file that a matrix file or metrics need; without names, all metrics.
+
+    `download` fetches what is missing first. Raises UsageError for an unknown name, or for `download` without one;
+    MachineError if a file cannot be had or is not the right one.
+    """
+    metrics, places = _metrics_and_places(names)
+    if download:
+        if not names:
+            fix = "Such as: harness weights --download fid:mlperf"
+            raise UsageError("--download needs to know for what: a matrix file or metrics", fix=fix)
+        fetch(metrics, places, advance)
+    return inventory(metrics, places)
+
+
+def _metrics_and_places(names: tuple[str, ...]) -> tuple[list[Metric], Weights]:
+    files = [name for name in names if name.endswith(".toml") or Path(name).is_file()]
+    wanted = [name for name in names if name not in files]
+    paths: dict[str, str] = {}
+    for file in files:
+        quality = load(file).matrix.quality
+        wanted += quality.metrics
+        paths |= quality.weights
+    wanted = list(dict.fromkeys(wanted)) if names else list(known_metrics())
+    return [get_metric(name) for name in wanted], Weights.of(paths)
 
 
 def frame(run: Path) -> "pandas.DataFrame":
@@ -217,21 +337,6 @@ def frame(run: Path) -> "pandas.DataFrame":
     from harness.reporting import frame as make_frame
 
     return make_frame(run)
-
-
-def _summary(run: Path) -> dict[str, tuple[float | None, str]]:
-    judgement = read_judgement(run)
-    verdicts = {cell.cell_id: cell.result for cell in judgement.cells} if judgement else {}
-    outcomes = read_outcomes(run)
-    rows: dict[str, tuple[float | None, str]] = {}
-    for planned in read_plan(run).compared:
-        outcome = outcomes.get(planned.id)
-        done = isinstance(outcome, Completed) and outcome.repeats
-        latency = median(repeat.latency_s for repeat in outcome.repeats) / outcome.batch if done else None  # type: ignore[union-attr]
-        own: str = outcome.status if outcome else "not run"
-        own = "baseline" if own == "completed" and planned.role == "baseline" else own
-        rows[planned.id] = (latency, verdicts.get(planned.id, own))
-    return rows
 
 
 def _guessed_rate(image_step_s: float) -> Rate:
@@ -246,5 +351,6 @@ def _same(existing: Plan, wanted: Plan) -> bool:
         and existing.model.digest == wanted.model.digest
         and machines[0] == machines[1]
         and existing.prompts == wanted.prompts
+        and existing.looks == wanted.looks  # an adaptive run under another policy looks at other times
         and [p.id for p in existing.cells] == [p.id for p in wanted.cells]
     )

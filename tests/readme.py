@@ -1,21 +1,43 @@
-"""Fill README.md's generated parts from the tool itself: `python -m tests.readme` writes them, a test checks them."""
+"""Fill the generated parts of README.md and docs: `python -m tests.readme` writes them, a test checks them."""
 
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from harness.api import list_axes
+from harness.api import list_axes, list_policies
+from harness.core.limits import rule_words
+from harness.core.rule import ABOUT
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
+QUALITY = ROOT / "docs" / "quality.md"
+RATES = ROOT / "docs" / "simulated-rates.md"
 SAMPLE = ROOT / "reports" / "sample"
 
 
 def axes_table() -> str:
     """Return the table of all axes and values."""
-    lines = ["| axis | value | what it is |", "|---|---|---|"]
+    lines = ["| axis | value | what it is | options | needs |", "|---|---|---|---|---|"]
     for row in list_axes():
         value = row["value"] if row["value"] == "…" else f"`{row['value']}`"
-        lines.append(f"| {row['axis']} | {value} | {row['summary']} |")
+        options = ", ".join(f"`{name}`" for name in row["options"].split(", ") if name)
+        lines.append(f"| {row['axis']} | {value} | {row['summary']} | {options} | {row['needs']} |")
+    return "\n".join(lines)
+
+
+def policies_table() -> str:
+    """Return the table of the shipped policies."""
+    lines = ["| policy | what it asks | rules |", "|---|---|---|"]
+    for policy in list_policies():
+        rules = "<br>".join(rule_words(rule) for rule in policy.gate)
+        lines.append(f"| `{policy.name}` | {policy.about} | {rules} |")
+    return "\n".join(lines)
+
+
+def quantities_table() -> str:
+    """Return the table of what a rule can be about."""
+    lines = ["| quantity | what it is |", "|---|---|"]
+    lines += [f"| `{quantity}` | {about} |" for quantity, about in ABOUT.items()]
     return "\n".join(lines)
 
 
@@ -38,12 +60,51 @@ def grid_part() -> str:
     return f"![{caption}](docs/shapes-grid.png)\n\n*{caption}*" if grid.exists() else ""
 
 
-PARTS = {"axes": axes_table, "demo": demo_part, "grid": grid_part}
+def quality_part() -> str:
+    """Return the forest plot, the verdicts and the controls of the committed sample report."""
+    reports = sorted(SAMPLE.glob("*/report.md"))
+    if not reports:
+        return ""
+    place = f"../{reports[-1].parent.relative_to(ROOT)}"
+    text = reports[-1].read_text()
+    sections = re.findall(r"^## (Verdicts|Controls)\n(.*?)(?=^## |^Run `|\Z)", text, re.MULTILINE | re.DOTALL)
+    shown = [f"### {name}\n{body.rstrip()}" for name, body in sections]
+    caption = "Every judged loss with its 95 % interval (thick), its verdict's bounds (thin) and its margin (dashed)"
+    lead = f"The quickstart, as committed ([the page]({place}/index.html)).\n\n![{caption}]({place}/figures/forest.svg)"
+    return "\n\n".join([lead, f"*{caption}.*", *shown])
 
 
-def filled(text: str) -> str:
-    """Return the README's text with every generated part made anew."""
-    for name, make in PARTS.items():
+def rates_part() -> str:
+    """Return the extremes of the simulated rates by kind of interval and number of prompts."""
+    rows = [line.strip("| \n").split(" | ") for line in RATES.read_text().splitlines() if line.startswith("| ")][1:]
+    groups: dict[tuple[str, int], list[list[str]]] = {}
+    for row in rows:
+        groups.setdefault((row[0].partition(",")[0], int(row[1])), []).append(row)
+    lines = [
+        "| interval | prompts | kinds of data | 95 % covers, least | most | passes at 5 %, most | at 0.5 %, most |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for (name, prompts), members in groups.items():
+        column = {index: sorted(row[index] for row in members) for index in (3, 4, 5)}
+        ends = (column[3][0], column[3][-1], column[4][-1], column[5][-1])
+        lines.append(f"| {name} | {prompts} | {len(members)} | {' | '.join(ends)} |")
+    return "\n".join(lines)
+
+
+PARTS = {
+    "axes": axes_table,
+    "policies": policies_table,
+    "quantities": quantities_table,
+    "demo": demo_part,
+    "grid": grid_part,
+}
+QUALITY_PARTS = {"quality": quality_part, "rates": rates_part}
+PAGES = {README: PARTS, QUALITY: QUALITY_PARTS}
+
+
+def filled(text: str, parts: Mapping[str, Callable[[], str]] = PARTS) -> str:
+    """Return a page's text with every generated part made anew."""
+    for name, make in parts.items():
         begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
         head, rest = text.split(begin)
         _, tail = rest.split(end)
@@ -53,4 +114,5 @@ def filled(text: str) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(filled(README.read_text()))
+    for page, generated in PAGES.items():
+        page.write_text(filled(page.read_text(), generated))

@@ -1,22 +1,19 @@
 """A believable run folder without a model: cells of every standing, raw samples and small pictures."""
 
 import hashlib
-import io
 import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
-
-from PIL import Image as Picture
-from PIL import ImageDraw
 
 from harness.core.axis import Setting
 from harness.core.cell import Cell
 from harness.core.machine import Machine
 from harness.core.matrix import Matrix, Measure, Quality
 from harness.core.model import ModelInfo
-from harness.core.outcome import Caution, ColdStart, Completed, Failed, Image, Repeat, Skipped
+from harness.core.outcome import Applied, Caution, ColdStart, Completed, Failed, Image, Repeat, Skipped
 from harness.core.plan import OTHER_SEED_ID, RERUN_ID, Plan, PlannedCell, Prompt, Role
+from harness.core.policy import Policy
 from harness.core.quality import (
     Control,
     Definition,
@@ -29,22 +26,23 @@ from harness.core.quality import (
     WorstImage,
 )
 from harness.core.units import Absent
-from harness.core.verdict import CellVerdict, Judgement, MetricVerdict, Result, Threshold
+from harness.gating import judge
+from harness.reporting.pictures import evenly
+from harness.stats.clopper_pearson import share_upper
+from harness.stats.confidence import interval, student
 from harness.store import (
     append_time,
     create_run,
     read_outcomes,
     write_evaluation,
     write_image_scores,
-    write_judgement,
     write_outcome,
 )
+from tests.reporting_pictures import draw, prompts
 
 AXES = ("steps", "distillation", "precision", "compiler", "resolution", "batch")
 BASELINE = "50-steps"
 NO_COUNTER = Absent(absent="no GPU: torch counts no CPU allocations")
-COLOURS = {"red": (214, 58, 49), "blue": (44, 92, 200), "green": (47, 140, 78), "yellow": (235, 190, 40)}
-GROUNDS = {"beige": (240, 228, 205), "gray": (190, 192, 196), "white": (250, 250, 250), "black": (28, 28, 32)}
 MATRIX_TEXT = """\
 schema_version = 1
 name = "quickstart"
@@ -75,6 +73,31 @@ class Made(NamedTuple):
     size: int = 64
     compile_s: float = 0.0
     state: str = "completed"
+    look: int = -1
+    """In an adaptive run: the look at which it was judged last."""
+
+
+class Scene(NamedTuple):
+    """What a synthetic run is like: how many prompts, judged by which policy, at which looks, what went wrong."""
+
+    prompts: int = 256
+    policy: Policy = Policy()
+    looks: tuple[int, ...] = ()
+    blind: tuple[str, ...] = ("ssim",)
+    missing: tuple[str, ...] = ()
+    unsound: str = ""
+    """A metric that finds a loss in identical pictures."""
+    notes: tuple[str, ...] = ()
+    """Cautions in the definition of the distribution metric."""
+    evaluated: bool = True
+    judged: bool = True
+
+    def prompts_of(self, made: Made) -> int:
+        """Return the number of prompts a cell has images of."""
+        return self.looks[made.look] if self.looks else self.prompts
+
+
+USUAL = Scene()
 
 
 CELLS: tuple[Made, ...] = (
@@ -113,7 +136,7 @@ METRICS = (
 )
 
 
-def definition(metric: Metric) -> Definition:
+def definition(metric: Metric, scene: Scene = USUAL) -> Definition:
     """Return the definition of a synthetic metric."""
     bundled = metric.name.endswith(":bundled")
     return Definition.model_validate({
@@ -122,60 +145,9 @@ def definition(metric: Metric) -> Definition:
         "weights_sha256": hashlib.sha256(metric.name.encode()).hexdigest() if bundled else "",
         "resize": "none (native size)", "value_range": "uint8 RGB",
         "reference": "baseline at other seeds" if metric.kind == "distribution" else "none",
+        "notes": scene.notes if metric.kind == "distribution" else (),
         "library": "torch 2.14.1", "unit": "dB" if metric.name == "psnr" else "",
     })  # fmt: skip
-
-
-def prompts(count: int) -> tuple[Prompt, ...]:
-    """Return prompts of the shapes world; two of them are hostile to a careless template."""
-    words = random.Random(7)
-    texts = [
-        f"a {words.choice(['small', 'large'])} {words.choice(list(COLOURS))} "
-        f"{words.choice(['circle', 'square', 'triangle'])} on a {words.choice(list(GROUNDS))} background"
-        for _ in range(count)
-    ]
-    texts[0] += ' <script>alert("no")</script> & more'
-    if count > 2:
-        texts[2] += " in the style of a very long prompt that goes on and on" * 6
-    return tuple(Prompt(id=f"p{index:04d}", text=text) for index, text in enumerate(texts))
-
-
-def draw(prompt: Prompt, seed: int, size: int, noise: int) -> bytes:
-    """Return a PNG of what the prompt says, with pixel noise of the given strength."""
-    dice = random.Random(f"{prompt.id}/{seed}")
-    words = prompt.text.split()
-    colour, ground = COLOURS[words[2]], GROUNDS[words[6]]
-    picture = Picture.new("RGB", (size, size), ground)
-    radius = size * (0.16 if words[1] == "small" else 0.3)
-    x, y = (size * dice.uniform(0.35, 0.65) + dice.uniform(-noise, noise) * size / 400 for _ in "xy")
-    box = (x - radius, y - radius, x + radius, y + radius)
-    pen = ImageDraw.Draw(picture)
-    if words[3] == "circle":
-        pen.ellipse(box, fill=colour)
-    elif words[3] == "square":
-        pen.rectangle(box, fill=colour)
-    else:
-        pen.polygon([(x, box[1]), (box[2], box[3]), (box[0], box[3])], fill=colour)
-    grain = Picture.effect_noise((size, size), noise).convert("RGB")
-    picture = Picture.blend(picture, grain, min(noise / 120, 0.8)) if noise > 2 else picture
-    file = io.BytesIO()
-    picture.save(file, "PNG")
-    return file.getvalue()
-
-
-def write_images(run: Path, made: Made, prompt_set: tuple[Prompt, ...], seeds: tuple[int, ...]) -> tuple[Image, ...]:
-    """Write a cell's pictures and return their records."""
-    folder = run / "cells" / made.id / "images"
-    folder.mkdir(parents=True, exist_ok=True)
-    images = []
-    for prompt in prompt_set:
-        for seed in seeds:
-            data = draw(prompt, seed, made.size, made.noise)
-            path = f"images/{prompt.id}_{seed}.png"
-            (folder.parent / path).write_bytes(data)
-            sha256 = hashlib.sha256(data).hexdigest()
-            images.append(Image(prompt_id=prompt.id, seed=seed, path=path, sha256=sha256))
-    return tuple(images)
 
 
 def repeats(made: Made, count: int) -> tuple[Repeat, ...]:
@@ -197,14 +169,32 @@ def repeats(made: Made, count: int) -> tuple[Repeat, ...]:
     return tuple(made_repeats)
 
 
+FUSED = Applied(axis="distillation", value="lcm-lora", summary="fused LoRA lcm-lora (rank 32)")
+INDUCTOR = Applied(
+    axis="compiler", value="inductor", summary="denoiser compiled by inductor",
+    figures={"graphs": 3, "graph_breaks": 2, "cache_hits": 0, "cache_misses": 3, "compile_s": 20.5},
+)  # fmt: skip
+FEW_STEPS = Caution(kind="few-steps", message="4 steps without distillation", advice="Set distillation.")
+
+
+def applied(made: Made) -> tuple[Applied, ...]:
+    """Return what the settings of a synthetic cell did."""
+    return tuple(did for did in (FUSED, INDUCTOR) if did.value in made.settings)
+
+
+def cautions(made: Made) -> tuple[Caution, ...]:
+    """Return what the plan warns of."""
+    return (FEW_STEPS,) if made.settings[:2] == ("4", "none") else ()
+
+
 def completed(made: Made, images: tuple[Image, ...], count: int) -> Completed:
     """Return the outcome of a synthetic cell that ran."""
     cold = ColdStart(
         start_s=0.071, load_s=0.42, apply_s=0.012, compile_s=made.compile_s, first_image_s=made.latency_s * 1.6
     )
-    warnings = ()
+    warnings = cautions(made)
     if made.compile_s:
-        warnings = (Caution(kind="compile", message="2 graph breaks", advice="Set fullgraph = true to find them."),)
+        warnings += (Caution(kind="compile", message="2 graph breaks", advice="Set fullgraph = true to find them."),)
     phases = {"start": 0.07, "load": 0.42, "apply": 0.012, "compile": made.compile_s, "save": 0.19}
     phases |= {"warmup": made.latency_s * 1.6, "repeats": made.latency_s * count}
     phases |= {"images": made.latency_s * len(images) * 0.06}
@@ -213,7 +203,7 @@ def completed(made: Made, images: tuple[Image, ...], count: int) -> Completed:
         batch=int(made.settings[5]), images=images, denoiser_calls=int(made.settings[0]),
         weights_bytes={"text_encoder": 1_900_000, "denoiser": 13_600_000, "vae": 2_600_000},
         peak_memory_bytes=int(612e6 if made.size == 64 else 734e6), threads=2, phases_s=phases,
-        applied=("fused LoRA lcm-lora (rank 32)",) if made.settings[1] == "lcm-lora" else (), warnings=warnings,
+        applied=applied(made), warnings=warnings,
     )  # fmt: skip
 
 
@@ -222,61 +212,42 @@ def planned(made: Made, order: int, role: Role) -> PlannedCell:
     settings = tuple(Setting(axis=axis, name=name) for axis, name in zip(AXES, made.settings, strict=True))
     skip = "fp16 has no native support on this CPU (40 times slower): use bf16" if made.state == "skipped" else None
     cell = Cell(id=made.id, settings=settings, build_key=made.id, call_key=made.id)
-    return PlannedCell(cell=cell, role=role, order=order, skip=skip, estimate_s=3.0, content_key=f"key-{made.id}")
-
-
-def interval(estimate: float, half: float, method: str = "cluster bootstrap") -> Interval:
-    """Return a 95 % interval of the given half width."""
-    return Interval(estimate=estimate, low=estimate - half, high=estimate + half * 1.1, method=method)
-
-
-def delta(made: Made, metric: Metric, n: int) -> Delta:
-    """Return the change of one metric; the paired ones gate only where the trajectory is kept."""
-    dice = random.Random(f"{made.id}/{metric.name}")
-    paired = metric.kind == "paired"
-    loss = made.loss * (dice.uniform(4.0, 9.0) if paired and not made.kept else dice.uniform(0.55, 1.0))
-    loss = max(loss, 0.55) if paired and not made.kept else loss
-    half = metric.spread * (0.006 + loss * 0.15) if made.loss else 0.0
-    gates = not paired or made.kept
-    quantiles = Uncertainty(levels=(0.5, 0.95), quantiles=(loss, loss + half))
-    tiny_anchor = paired and metric.name != "lpips:bundled"
-    no_literal = Absent(absent="the baseline's distance from itself is 0: no share of it means anything")
-    return Delta(
-        cell_id=made.id, metric=metric.name, definition=definition(metric), baseline=metric.baseline,
-        candidate=metric.baseline + metric.reach * loss,
-        literal=no_literal if tiny_anchor else interval(loss * 0.61, half * 0.6),
-        literal_uncertainty=no_literal if tiny_anchor else quantiles,
-        loss=interval(loss, half), loss_uncertainty=quantiles, calibration={"chance": 14.4, "floor": 0.004},
-        n=n, prompts=n, gates=gates,
-        why_not="" if gates else "the cell changes the denoising trajectory: reported, not gated",
+    return PlannedCell(
+        cell=cell, role=role, order=order, skip=skip, estimate_s=3.0, content_key=f"key-{made.id}",
+        cautions=cautions(made),
     )  # fmt: skip
 
 
-def judge(loss: Interval, margin: float = 0.05) -> Result:
-    """Return the verdict that an interval gives."""
-    return "pass" if loss.high < margin else "fail" if loss.low >= margin else "inconclusive"
+def spread(estimate: float, half: float) -> Uncertainty:
+    """Return a confidence distribution whose 95 % interval has the given half width."""
+    return student(estimate, half / 1.97, 255)
 
 
-def verdict(made: Made, deltas: list[Delta]) -> CellVerdict:
-    """Return the synthetic verdict of a cell: its worst gating metric decides."""
-    words = {"pass": "passes 5 % at 95 % confidence", "fail": "fails 5 %", "inconclusive": "cannot be settled"}
-    metrics = []
-    for entry in (entry for entry in deltas if entry.gates and isinstance(entry.loss, Interval)):
-        assert isinstance(entry.loss, Interval)
-        loss, result = entry.loss, judge(entry.loss)
-        metrics.append(MetricVerdict(
-            threshold=Threshold(metric=entry.metric, margin=0.05, alpha=0.05, loss="calibrated"), result=result,
-            observed=loss.estimate, upper=loss.high, lower=loss.low, p_value=0.01, level=0.994,
-            prompts_needed=912 if result == "inconclusive" else None,
-            sentence=f"{entry.metric} lost {loss.estimate:.1%} [{loss.low:.1%}, {loss.high:.1%}]: {words[result]}",
-        ))  # fmt: skip
-    results = [metric.result for metric in metrics]
-    result = next((r for r in ("fail", "inconclusive") if r in results), "pass")
-    decisive = ", ".join(metric.threshold.metric for metric in metrics if metric.result == result)
-    reason = {"pass": "all gating metrics pass", "fail": f"{decisive} lost too much"}.get(result, f"{decisive} is open")
-    return CellVerdict.model_validate(
-        {"cell_id": made.id, "result": result, "metrics": tuple(metrics), "reason": reason}
-    )
+def around(estimate: float, half: float) -> Interval:
+    """Return a 95 % interval of the given half width."""
+    return interval(spread(estimate, half), estimate, "cluster bootstrap")
+
+
+def delta(made: Made, metric: Metric, scene: Scene = USUAL) -> Delta:
+    """Return the change of one metric; the paired ones gate only where the trajectory is kept."""
+    dice = random.Random(f"{made.id}/{metric.name}")
+    paired, n = metric.kind == "paired", scene.prompts_of(made)
+    loss = made.loss * (dice.uniform(4.0, 9.0) if paired and not made.kept else dice.uniform(0.55, 1.0))
+    loss = max(loss, 0.55) if paired and not made.kept else loss
+    half = metric.spread * (0.006 + loss * 0.15) * (256 / n) ** 0.5 if made.loss else 0.0
+    gates = not paired or (made.kept and metric.name == "lpips:bundled")
+    tiny_anchor = paired and metric.name != "lpips:bundled"
+    no_literal = Absent(absent="the baseline's distance from itself is 0: no share of it means anything")
+    return Delta(
+        cell_id=made.id, metric=metric.name, definition=definition(metric, scene), baseline=metric.baseline,
+        candidate=metric.baseline + metric.reach * loss,
+        literal=no_literal if tiny_anchor else around(loss * 0.61, half * 0.6),
+        literal_uncertainty=no_literal if tiny_anchor else spread(loss * 0.61, half * 0.6),
+        loss=around(loss, half), loss_uncertainty=spread(loss, half), calibration={"chance": 14.4, "floor": 0.004},
+        n=n, prompts=n, gates=gates,
+        why_not="" if gates else "the cell changes the denoising trajectory: reported, not gated",
+        if_named=paired and made.kept,
+    )  # fmt: skip
 
 
 def tail(made: Made, images: tuple[Image, ...]) -> Tail:
@@ -285,13 +256,34 @@ def tail(made: Made, images: tuple[Image, ...]) -> Tail:
         WorstImage(prompt_id=image.prompt_id, seed=image.seed, metric="lpips:bundled", value=0.41 - 0.03 * index)
         for index, image in enumerate(images[3:8])
     )
-    broken = 11 if made.loss > 0.05 else 0
-    return Tail(cell_id=made.id, broken=broken, n=len(images), broken_share_high=0.012 + broken / len(images),
+    broken = min(11, len(images)) if made.loss > 0.05 else 0
+    return Tail(cell_id=made.id, broken=broken, n=len(images), broken_share_high=share_upper(broken, len(images)),
                 worst_decile={"clip:bundled": 22.1, "lpips:bundled": 0.36}, worst=worst)  # fmt: skip
 
 
-def outcomes(run: Path, plan: Plan, cells: tuple[Made, ...], count: int) -> Iterator[tuple[Made, tuple[Image, ...]]]:
+def write_images(
+    run: Path, made: Made, prompt_set: tuple[Prompt, ...], seeds: tuple[int, ...], least: int
+) -> tuple[Image, ...]:
+    """Write the pictures of a cell that a page shows, and return the records of all."""
+    folder = run / "cells" / made.id / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    keys = [(prompt, seed) for prompt in prompt_set for seed in seeds]
+    common = keys[: least * len(seeds)]
+    shown = {keys.index(key) for count in (6, 8) for key in evenly(common, count)} | {3, 4, 5, 6, 7}  # type: ignore[type-var, arg-type]
+    images = []
+    for index, (prompt, seed) in enumerate(keys):
+        path = f"images/{prompt.id}_{seed}.png"
+        data = path.encode()
+        if index in shown:
+            data = draw(prompt, seed, made.size, made.noise)
+            (folder.parent / path).write_bytes(data)
+        images.append(Image(prompt_id=prompt.id, seed=seed, path=path, sha256=hashlib.sha256(data).hexdigest()))
+    return tuple(images)
+
+
+def outcomes(run: Path, plan: Plan, cells: tuple[Made, ...], scene: Scene) -> Iterator[tuple[Made, tuple[Image, ...]]]:
     """Write every outcome and yield the cells that completed with their pictures."""
+    least = min(scene.prompts_of(made) for made in cells)
     for made in cells:
         if made.state == "skipped":
             write_outcome(run, made.id, Skipped(reason=plan.find(made.id).skip or ""))
@@ -303,92 +295,82 @@ def outcomes(run: Path, plan: Plan, cells: tuple[Made, ...], count: int) -> Iter
             ))  # fmt: skip
         elif made.state == "completed":
             planned_cell = plan.find(made.id)
-            images = write_images(run, made, plan.prompts_of(planned_cell), plan.seeds_of(planned_cell))
-            write_outcome(run, made.id, completed(made, images, count))
+            prompt_set = plan.prompts_of(planned_cell)[: scene.prompts_of(made)]
+            images = write_images(run, made, prompt_set, plan.seeds_of(planned_cell), least)
+            write_outcome(run, made.id, completed(made, images, plan.matrix.measure.repeats))
             yield made, images
 
 
-def make_plan(cells: tuple[Made, ...], images: int, name: str) -> Plan:
+def make_plan(cells: tuple[Made, ...], scene: Scene, name: str) -> Plan:
     """Return the plan of the synthetic run with its two extra baseline runs."""
     extra = (cells[0]._replace(id=RERUN_ID), cells[0]._replace(id=OTHER_SEED_ID))
     roles: tuple[Role, ...] = ("baseline", *("candidate" for _ in cells[1:]), "rerun", "other-seed")
     return Plan(
         run_id=f"20261122T210000Z_{name}_laptop",
         matrix=Matrix(name=name, axes={"steps": (50, 20, 8, 4)}, measure=Measure(repeats=9),
-                      quality=Quality(rerun_prompts=4)),
+                      quality=Quality(rerun_prompts=4, images="auto" if scene.looks else "all")),
         matrix_sha256=hashlib.sha256(MATRIX_TEXT.encode()).hexdigest(),
         model=ModelInfo(title="shapes (bundled)", family="sdxl", width=64, height=64, guidance=4.0, size_multiple=8,
                         digest="3f2a9c"),
         machine=Machine(name="laptop", cpu="AMD EPYC 9B45", cpu_cores=2, memory_bytes=24 * 2**30, os="Linux 6.12",
                         python="3.11.7", packages={"torch": "2.14.1", "diffusers": "0.42.0"},
                         git_commit="38a29de", git_dirty=True),
-        prompts=prompts(images), baseline_id=cells[0].id,
+        prompts=prompts(scene.prompts), baseline_id=cells[0].id, looks=scene.looks, policy=scene.policy,
         cells=tuple(planned(made, order, role)
                     for order, (made, role) in enumerate(zip((*cells, *extra), roles, strict=True))),
         notes=("no native FP16 on this machine: the baseline is FP32",),
     )  # fmt: skip
 
 
-def make_run(
-    root: Path, cells: tuple[Made, ...] = CELLS, images: int = 24, evaluated: bool = True, judged: bool = True
-) -> Path:
-    """Write a whole synthetic run under `root` and return its folder."""
-    plan = make_plan(cells, images, "quickstart")
+def make_run(root: Path, cells: tuple[Made, ...] = CELLS, scene: Scene = USUAL) -> Path:
+    """Write a whole synthetic run under `root`, judged by the real gate, and return its folder."""
+    plan = make_plan(cells, scene, "quickstart")
     run = create_run(root, plan, MATRIX_TEXT)
     extra = (cells[0]._replace(id=RERUN_ID), cells[0]._replace(id=OTHER_SEED_ID))
-    done = list(outcomes(run, plan, (*cells, *extra), plan.matrix.measure.repeats))
+    done = list(outcomes(run, plan, (*cells, *extra), scene))
     append_time(run, "plan", 0.04)
     phases = [outcome.phases_s for outcome in read_outcomes(run).values() if isinstance(outcome, Completed)]
     append_time(run, "run", 1.06 * sum(sum(phase.values()) for phase in phases) + 3.0)
-    if evaluated:
-        candidates = [(made, pictures) for made, pictures in done[:-2] if made.id != cells[0].id]
-        deltas = {made.id: [delta(made, metric, images) for metric in METRICS] for made, _ in candidates}
-        evaluate(run, plan, candidates, deltas)
-        if judged:
-            verdicts = tuple(verdict(made, deltas[made.id]) for made, _ in candidates)
-            write_judgement(
-                run, Judgement(run_id=plan.run_id, correction="holm", margin=0.05, alpha=0.05, cells=verdicts)
-            )
+    if scene.evaluated:
+        evaluate(run, plan, [(made, pictures) for made, pictures in done[:-2] if made.id != cells[0].id], scene)
+        if scene.judged:
+            judge(run)
             append_time(run, "gate", 0.06)
     return run
 
 
-def evaluate(
-    run: Path, plan: Plan, candidates: list[tuple[Made, tuple[Image, ...]]], deltas: dict[str, list[Delta]]
-) -> None:
+def evaluate(run: Path, plan: Plan, candidates: list[tuple[Made, tuple[Image, ...]]], scene: Scene) -> None:
     """Write the evaluation and the scores of single images."""
-    images = len(plan.prompts)
-    every = [entry for entries in deltas.values() for entry in entries]
+    every = [delta(made, metric, scene) for made, _ in candidates for metric in METRICS]
     scores = [
-        Score(cell_id=entry.cell_id, definition=entry.definition, value=interval(entry.candidate, 0.02), n=images,
-              prompts=images)
+        Score(cell_id=entry.cell_id, definition=entry.definition, value=around(entry.candidate, 0.02),
+              uncertainty=spread(entry.candidate, 0.02), n=entry.n, prompts=entry.prompts)
         for entry in every
     ]  # fmt: skip
     scores += [
-        Score(cell_id=plan.baseline_id, definition=definition(metric), value=interval(metric.baseline, 0.02), n=images,
-              prompts=images)
+        Score(cell_id=plan.baseline_id, definition=definition(metric, scene), value=around(metric.baseline, 0.02),
+              uncertainty=spread(metric.baseline, 0.02), n=scene.prompts, prompts=scene.prompts)
         for metric in METRICS
     ]  # fmt: skip
     controls = tuple(
-        Control(control=control, metric=metric.name, loss=interval(loss, 0.05), detected=metric.name != "ssim")
-        for control, loss in (("blur", 0.4), ("jpeg", 0.12), ("wrong prompt", 1.0), ("black", 1.3))
+        Control(control=control, metric=metric.name, loss=around(loss, 0.05), detected=metric.name not in scene.blind)
+        for control, loss in (("blur", 0.4), ("jpeg", 0.12), ("wrong-prompt", 1.0), ("black", 1.3))
         for metric in METRICS
+        if control != "wrong-prompt" or metric.kind != "distribution"
     )
+    controls += tuple(
+        Control(control="identical", metric=metric.name, detected=metric.name == scene.unsound,
+                loss=around(0.012 if metric.name == scene.unsound else 0.0, 0.0))
+        for metric in METRICS
+    )  # fmt: skip
+    missing = dict.fromkeys(scene.missing, "weights ViT-B-32.pt not found (looked in HARNESS_WEIGHTS)")
     write_evaluation(run, Evaluation(
-        run_id=plan.run_id, scores=tuple(scores), deltas=tuple(every), controls=controls,
-        tails=tuple(tail(made, pictures) for made, pictures in candidates), blind=("ssim",),
-        missing={"clip:mlperf": "weights ViT-B-32.pt not found (looked in HARNESS_WEIGHTS)"}, seconds=8.9,
+        run_id=plan.run_id, scores=tuple(scores), deltas=tuple(every), controls=controls, blind=scene.blind,
+        tails=tuple(tail(made, pictures) for made, pictures in candidates), missing=missing, seconds=8.9,
     ))  # fmt: skip
     dice = random.Random(1)
     rows = [
         (made.id, image.prompt_id, image.seed, dice.uniform(0.01, 0.3)) for made, pics in candidates for image in pics
     ]
-    write_image_scores(run, "lpips:bundled", definition(METRICS[2]), rows)
+    write_image_scores(run, "lpips:bundled", definition(METRICS[2], scene), rows)
     append_time(run, "evaluate", 9.2)
-
-
-if __name__ == "__main__":
-    import sys
-
-    target = Path(sys.argv[1])
-    print(make_run(target, images=int(sys.argv[2]) if len(sys.argv) > 2 else 24))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness import api
 from harness.reporting import pictures
+from harness.store.layout import LOG
 
 ROOT = Path(__file__).parents[1]
 
@@ -31,7 +32,9 @@ def keep(run: Path) -> None:
 
     def ignored(folder: str, names: list[str]) -> list[str]:
         place = Path(folder).resolve()
-        return [name for name in names if name == ".lock" or (name.endswith(".png") and place / name not in shown)]
+        return [
+            name for name in names if name in (".lock", LOG) or (name.endswith(".png") and place / name not in shown)
+        ]
 
     shutil.copytree(run, target, ignore=ignored)
     (target / "README.md").write_text("Of the pictures only those that the report shows are kept here.\n")

@@ -11,10 +11,11 @@ from PIL import Image as PillowImage
 from harness.core.axis import Setting
 from harness.core.cell import Cell
 from harness.core.machine import Machine
-from harness.core.matrix import Gate, Matrix, Prompts, Quality
+from harness.core.matrix import Matrix, Prompts, Quality
 from harness.core.model import ModelInfo
 from harness.core.outcome import ColdStart, Completed, Image, Repeat
 from harness.core.plan import OTHER_SEED_ID, OTHER_SEED_OFFSET, RERUN_ID, Plan, PlannedCell, Prompt, Role
+from harness.core.policy import Policy
 from harness.core.units import Absent
 from harness.models.shapes import world
 from harness.store import begin_cell, create_run, write_outcome
@@ -65,8 +66,9 @@ def make_scored_run(
     prompts: int = 64,
     seeds: int = 1,
     metrics: tuple[str, ...] = PAIRED,
-    gate: Gate | None = None,
+    policy: Policy | None = None,
     candidates: Mapping[str, tuple[Setting, Change]] = CANDIDATES,
+    reference: Path | None = None,
 ) -> Path:
     """Write a run of rendered scenes and return its folder: baseline, rerun, other seed, and changed candidates."""
     rng = np.random.default_rng(0)
@@ -78,8 +80,12 @@ def make_scored_run(
         axes={"steps": (50,)},
         prompts=Prompts(set="shapes"),
         seeds=tuple(range(seeds)),
-        quality=Quality(metrics=metrics, rerun_prompts=max(2, prompts // 4), resamples=1000),
-        gate=gate or Gate(),
+        quality=Quality(
+            metrics=metrics,
+            rerun_prompts=max(2, prompts // 4),
+            resamples=1000,
+            reference=str(reference) if reference else None,
+        ),
     )
     cells = [_cell("baseline", "baseline", {})]
     cells += [_cell(RERUN_ID, "rerun", {}), _cell(OTHER_SEED_ID, "other-seed", {})]
@@ -87,7 +93,7 @@ def make_scored_run(
     plan = Plan(
         run_id="test", matrix=matrix, matrix_sha256="", model=_model(), machine=_machine(), baseline_id="baseline",
         prompts=tuple(Prompt(id=f"p{i:03}", text=scene.caption) for i, scene in enumerate(scenes)),
-        cells=tuple(cells),
+        cells=tuple(cells), policy=policy or Policy(),
     )  # fmt: skip
     run = create_run(root, plan, "")
     made = {"baseline": pictures, RERUN_ID: pictures, OTHER_SEED_ID: others}

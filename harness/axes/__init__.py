@@ -1,6 +1,7 @@
 """The axes of a matrix: one folder per axis, one file per value."""
 
 import importlib
+from collections.abc import Iterable
 from functools import cache
 
 from pydantic import ValidationError
@@ -67,6 +68,11 @@ def resolve_setting(setting: Setting) -> AxisValue:
     if not named:
         raise UsageError(f'unknown {axis.name} "{setting.name}". {did_you_mean(setting.name, value_names(axis.name))}')
     return _with_options(resolve(package, setting.name, AxisValue)(), setting)
+
+
+def call_options(values: Iterable[AxisValue]) -> dict[str, float]:
+    """Return what the values of a cell say about its calls: steps, guidance, width, height, batch."""
+    return {key: option for value in values for key, option in value.call_options().items()}
 
 
 def _with_options(value: AxisValue, setting: Setting) -> AxisValue:

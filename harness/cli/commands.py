@@ -25,11 +25,18 @@ app = typer.Typer(
 MatrixFile = Annotated[Path, typer.Argument(metavar="MATRIX", help="A matrix file, such as matrices/quickstart.toml.")]
 RunName = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, its name, its matrix file, or `latest`.")]
 Select = Annotated[list[str] | None, typer.Option("--select", "-s", help="Globs on cell ids, such as '*fp8*'.")]
+Pilot = Annotated[Path | None, typer.Option("--power", metavar="RUN", help="Plan by what this evaluated run showed.")]
 Results = Annotated[Path, typer.Option("--results", help="Folder that holds the runs.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Begin a new run instead of going on with an earlier one.")]
 Retry = Annotated[bool, typer.Option("--retry-failed", help="Try failed cells again.")]
 Inline = Annotated[bool, typer.Option("--inline", help="Run cells in this process, for debugging.")]
+WeightUsers = Annotated[list[str] | None, typer.Argument(metavar="[MATRIX|METRIC]…", help="A matrix file, or metrics.")]
+Download = Annotated[bool, typer.Option("--download", help="Fetch what is missing first.")]
+PolicyName = Annotated[
+    str | None,
+    typer.Option("--policy", help="A shipped policy (harness policies) or a .toml file, instead of the run's."),
+]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder of the report; default: reports/<run>.")]
 
 
@@ -39,12 +46,26 @@ def options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks
 
 
 @app.command()
-def plan(matrix: MatrixFile, select: Select = None, results: Results = Path("results"), json: Json = False) -> None:
-    """Show every cell, ready or skipped with its reason, and an estimate; runs nothing."""
+def plan(
+    matrix: MatrixFile,
+    select: Select = None,
+    results: Results = Path("results"),
+    power: Pilot = None,
+    json: Json = False,
+) -> None:
+    """Show every cell, ready or skipped with its reason, and an estimate; runs nothing.
+
+    With --power: how many prompts decide each verdict at 90 % power, and which losses this plan can tell.
+    """
     from harness import api
     from harness.cli import console
 
-    console.show_plan(api.plan(api.load(matrix), select=tuple(select or ()), results=results), json)
+    decided = api.plan(api.load(matrix), select=tuple(select or ()), results=results)
+    console.warn_of_weights(api.weights((str(matrix),)))
+    if power is None:
+        console.show_plan(decided, json)
+    else:
+        console.show_power(api.power(decided, api.find(power, results)), json)
 
 
 @app.command()
@@ -57,13 +78,17 @@ def run(
     inline: Inline = False,
     json: Json = False,
 ) -> None:
-    """Measure every cell; the same command goes on where an interrupted run stopped."""
+    """Measure every cell; the same command goes on where an interrupted run stopped.
+
+    With quality.images = "auto" this is one round; evaluate and gate then say which cells the next one is for.
+    """
     from harness import api
     from harness.cli import console
 
     folder = api.open_run(api.load(matrix), select=tuple(select or ()), results=results, fresh=fresh)
     if not api.pending(folder, retry_failed=retry_failed):
         raise console.nothing_pending(folder)
+    console.warn_of_weights(api.weights((str(matrix),)))
     with console.run_progress() as progress:
         api.continue_run(folder, progress=progress, inline=inline)
     _leave(console.show_outcomes(folder, json))
@@ -82,12 +107,15 @@ def evaluate(run: RunName, results: Results = Path("results"), json: Json = Fals
 
 
 @app.command()
-def gate(run: RunName, results: Results = Path("results"), json: Json = False) -> None:
-    """Judge a run: may each cell ship? Exit 0 pass, 1 fail, 6 inconclusive."""
+def gate(run: RunName, policy: PolicyName = None, results: Results = Path("results"), json: Json = False) -> None:
+    """Judge a run, again if need be: may each cell ship? Exit 0 pass, 1 fail, 6 inconclusive."""
     from harness import api
     from harness.cli import console
 
-    _leave(console.show_judgement(api.gate(api.find(run, results)), json))
+    folder = api.find(run, results)
+    code = console.show_judgement(api.gate(folder, policy), json)
+    console.show_owed(folder, api.pending(folder))
+    _leave(code)
 
 
 @app.command()
@@ -106,22 +134,24 @@ def bench(
     results: Results = Path("results"),
     fresh: Fresh = False,
     retry_failed: Retry = False,
+    policy: PolicyName = None,
     out: Out = None,
     json: Json = False,
 ) -> None:
-    """Plan, run, evaluate, gate and report in one go."""
+    """Plan, run, evaluate, gate and report in one go; with quality.images = "auto", in rounds until all is settled."""
     from harness import api
     from harness.cli import console
 
-    folder = api.open_run(api.load(matrix), select=tuple(select or ()), results=results, fresh=fresh)
-    if api.pending(folder, retry_failed=retry_failed):
-        with console.run_progress() as progress:
-            api.continue_run(folder, progress=progress)
+    loaded = api.load(matrix, policy)
+    folder = api.open_run(loaded, select=tuple(select or ()), results=results, fresh=fresh)
+    api.pending(folder, retry_failed=retry_failed)
+    console.warn_of_weights(api.weights((str(matrix),)))
+    judgement = api.settle(
+        folder, policy=loaded.policy, watch=api.Watch(console.run_progress, console.scoring_progress)
+    )
     code = console.show_outcomes(folder, False, quiet=json)
-    if api.baseline_completed(folder):
-        with console.scoring_progress() as advance:
-            api.evaluate(folder, advance=advance)
-        judged = console.show_judgement(api.gate(folder), json)
+    if judgement is not None:
+        judged = console.show_judgement(judgement, json)
         code = code or judged
     console.show_path(api.report(folder, out), progress=True)
     _leave(code)
@@ -129,11 +159,29 @@ def bench(
 
 @app.command()
 def compare(a: RunName, b: RunName, results: Results = Path("results"), json: Json = False) -> None:
-    """Line up two runs cell by cell: latency, speed ratio, verdicts."""
+    """Line up two runs cell by cell: latency, speed ratio, verdicts, scores.
+
+    Exit 7 if a metric of both means something else in each: its scores are not shown, latencies still are.
+    """
     from harness import api
     from harness.cli import console
 
-    console.show_comparison(api.compare(api.find(a, results), api.find(b, results)), json)
+    _leave(console.show_comparison(api.compare(api.find(a, results), api.find(b, results)), json))
+
+
+@app.command()
+def weights(names: WeightUsers = None, download: Download = False, json: Json = False) -> None:
+    """List the weight files metrics need: where each was found, verified how, what to do otherwise.
+
+    Exit 0 all is well · 4 a file is wrong, or one that was asked for is missing.
+    """
+    from harness import api
+    from harness.cli import console
+
+    asked = tuple(names or ())
+    with console.download_progress() as advance:
+        rows = api.weights(asked, download=download, advance=advance)
+    _leave(console.show_weights(rows, json, asked=bool(asked)))
 
 
 @app.command()
@@ -143,6 +191,18 @@ def axes(json: Json = False) -> None:
     from harness.cli import console
 
     console.show_axes(api.list_axes(), json)
+
+
+@app.command()
+def policies(name: Annotated[str, typer.Argument(help="Print this policy's file.")] = "", json: Json = False) -> None:
+    """List the policies that ship: what each answers, and its rules. With a name: its file, to start one's own from."""
+    from harness import api
+    from harness.cli import console
+
+    if name:
+        console.show_text(api.show_policy(name))
+    else:
+        console.show_policies(api.list_policies(), json)
 
 
 @app.command()

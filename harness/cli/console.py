@@ -4,21 +4,26 @@ import json as jsonlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from harness.cli.progress import RunProgress, progress_bar
+from harness.cli.power_table import power_note, power_table
+from harness.cli.progress import RunProgress, progress_bar, transfer_bar
 from harness.core.errors import ExitCode, HarnessError, NothingToDo
+from harness.core.limits import rule_words
 from harness.core.machine import Machine
-from harness.core.outcome import Completed, Failed, Outcome, Skipped
-from harness.core.plan import Plan
+from harness.core.outcome import Completed, Outcome, Skipped, failure_of
+from harness.core.plan import Plan, PlannedCell
+from harness.core.policy import Policy
 from harness.core.quality import Evaluation
 from harness.core.units import Absent, format_bytes, format_percent, format_seconds
 from harness.core.verdict import Judgement
+from harness.metrics import WeightRow
+from harness.planning import Power
+from harness.reporting.comparing import CellPair
 from harness.store import read_outcomes, read_plan
 
 PIPE_WIDTH = 120
@@ -32,6 +37,13 @@ def _console(stderr: bool) -> Console:
 
 out, err = _console(stderr=False), _console(stderr=True)
 
+STATES = {"found": "green", "shipped": "green", "wrong": "red", "missing": "yellow"}
+CHECKS = {
+    "": "",
+    "sha256": "by its sha256",
+    "prefix": "by the first digits of its sha256: no more of it is published",
+    "hub": "by the sha256 that the Hugging Face cache names it by",
+}
 COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow", "missing": "magenta"}
 
 
@@ -59,25 +71,43 @@ def show_plan(plan: Plan, json: bool) -> None:
     out.print(table)
     total = sum(planned.estimate_s for planned in plan.cells)
     ready = sum(planned.skip is None for planned in plan.cells)
-    images = len(plan.prompts) * len(plan.matrix.seeds)
-    out.print(f"\n{ready} cells ready, {images} images a cell, about {format_seconds(total)} on {plan.machine.title}")
+    seeds = len(plan.matrix.seeds)
+    images = f"{plan.looks[0] * seeds} to " if len(plan.looks) > 1 else ""
+    images += f"{len(plan.prompts) * seeds} images a cell"
+    out.print(f"\n{ready} cells ready, {images}, about {format_seconds(total)} on {plan.machine.title}")
+    for planned in plan.cells:
+        for caution in planned.cautions:
+            out.print(f"warning: {planned.id}: {caution.message}. {caution.advice}", style="yellow", markup=False)
+    rules = "; ".join(rule_words(rule) for rule in plan.policy.gate)
+    out.print(f"policy {plan.policy.name}: {rules}", style="dim", markup=False)
     for note in plan.notes:
         out.print(f"note: {note}", style="dim", markup=False)
+
+
+def show_power(rows: tuple[Power, ...], json: bool) -> None:
+    """Print what a planned run can tell of each cell and metric."""
+    if json:
+        return show_json([row.model_dump() for row in rows])
+    if not rows:
+        return out.print("that run has no interval of a metric that judges a cell of this plan", style="yellow")
+    out.print(power_table(rows))
+    out.print("\n" + power_note(rows), markup=False)
 
 
 def show_outcomes(run: Path, json: bool, quiet: bool = False) -> int:
     """Print what became of every cell; return exit code 5 if any failed."""
     outcomes, plan = read_outcomes(run), read_plan(run)
-    failed = any(isinstance(outcome, Failed) for outcome in outcomes.values())
+    failed = any(failure_of(outcome) for outcome in outcomes.values())
     if json:
         statuses = {cell_id: outcome.status for cell_id, outcome in outcomes.items()}
         show_json({"run": str(run), "cells": statuses})
     elif not quiet:
         table = Table(box=None, header_style="bold", pad_edge=False)
-        for column, side in (("cell", "left"), ("latency", "right"), ("speedup", "right"), ("memory", "right")):
+        for column, side in (("cell", "left"), ("images", "right"), ("latency", "right"), ("speedup", "right")):
             table.add_column(column, justify=side)  # type: ignore[arg-type]
+        table.add_column("memory", justify="right")
         table.add_column("outcome", overflow="fold")
-        baseline = _latency(outcomes.get(plan.baseline_id))
+        baseline = outcomes.get(plan.baseline_id)
         for planned in plan.compared:
             table.add_row(*_outcome_row(planned.id, outcomes.get(planned.id), baseline))
         out.print(table)
@@ -85,25 +115,24 @@ def show_outcomes(run: Path, json: bool, quiet: bool = False) -> int:
     return ExitCode.CELLS_FAILED if failed else ExitCode.PASS
 
 
-def _outcome_row(cell_id: str, outcome: Outcome | None, baseline: float | None) -> list[str]:
+def _outcome_row(cell_id: str, outcome: Outcome | None, baseline: Outcome | None) -> list[str]:
+    failure = failure_of(outcome)
+    broken = ""
+    if failure is not None:
+        broken = f"[red]failed[/] in {failure.phase}: {escape(failure.message.splitlines()[0])}"
+        broken += f"\n[dim]{escape(failure.hint)}[/]"
     if isinstance(outcome, Completed):
-        latency = _latency(outcome)
-        speedup = f"{baseline / latency:.2f}×" if baseline and latency else ""
+        latency = outcome.latency_s
+        before = baseline.latency_s if isinstance(baseline, Completed) else None
+        speedup = f"{before / latency:.2f}×" if before and latency else ""
         memory = outcome.peak_memory_bytes
         shown = "" if isinstance(memory, Absent) else format_bytes(memory)
-        return [cell_id, format_seconds(latency or 0.0), speedup, shown, "completed"]
-    if isinstance(outcome, Failed):
-        text = f"[red]failed[/] in {outcome.phase}: {escape(outcome.message.splitlines()[0])}"
-        return [cell_id, "", "", "", f"{text}\n[dim]{escape(outcome.hint)}[/]"]
+        state = f"no more images: {broken}" if broken else "completed"
+        return [cell_id, str(len(outcome.images)), format_seconds(latency or 0.0), speedup, shown, state]
+    if broken:
+        return [cell_id, "", "", "", "", broken]
     reason = outcome.reason if isinstance(outcome, Skipped) else "not run yet"
-    return [cell_id, "", "", "", f"[yellow]skipped[/]: {escape(reason)}"]
-
-
-def _latency(outcome: Outcome | None) -> float | None:
-    """Median seconds of one image."""
-    if not isinstance(outcome, Completed) or not outcome.repeats:
-        return None
-    return median(repeat.latency_s for repeat in outcome.repeats) / outcome.batch
+    return [cell_id, "", "", "", "", f"[yellow]skipped[/]: {escape(reason)}"]
 
 
 def show_evaluation(evaluation: Evaluation, json: bool) -> None:
@@ -138,8 +167,25 @@ def show_judgement(judgement: Judgement, json: bool) -> int:
         for cell in judgement.cells:
             out.print(f"[{COLOURS[cell.result]}]{cell.result:>12}[/]  {cell.cell_id}", style="bold")
             out.print(f"              {cell.reason}", style="dim", markup=False)
+            for warned in cell.warnings:
+                out.print(f"     warning  {warned.sentence}", style="yellow", markup=False)
+        for note in judgement.notes:
+            out.print(f"note: {note}", style="yellow", markup=False)
+        across = "Holm's correction across cells" if judgement.policy.correction == "holm" else "no correction"
+        out.print(f"policy: {judgement.policy.name}, {across}", style="dim", markup=False)
     codes = {"pass": ExitCode.PASS, "fail": ExitCode.GATE_FAILED, "missing": ExitCode.GATE_FAILED}
     return codes.get(judgement.result, ExitCode.INCONCLUSIVE)
+
+
+def show_policies(policies: tuple[Policy, ...], json: bool) -> None:
+    """Print every policy with its rules in words."""
+    if json:
+        return show_json([policy.model_dump(mode="json") for policy in policies])
+    for policy in policies:
+        out.print(policy.name, style="bold", markup=False)
+        out.print(f"  {policy.about}", markup=False)
+        for rule in policy.gate:
+            out.print(f"  - {rule_words(rule)}", style="dim", markup=False)
 
 
 def show_axes(rows: list[dict[str, str]], json: bool) -> None:
@@ -147,25 +193,86 @@ def show_axes(rows: list[dict[str, str]], json: bool) -> None:
     if json:
         return show_json(rows)
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("axis", "value", "what it is", "here"):
+    for column in ("axis", "value", "what it is", "options", "needs", "here"):
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(row["axis"], row["value"], row["summary"], row["here"])
+        table.add_row(*(row[key] for key in ("axis", "value", "summary", "options", "needs", "here")))
     out.print(table)
 
 
-def show_comparison(rows: list[dict[str, Any]], json: bool) -> None:
-    """Print two runs side by side."""
+def show_weights(rows: tuple[WeightRow, ...], json: bool, asked: bool) -> int:
+    """Print weight files, each with what to do where it is not usable; return exit code 4 if one that counts is not."""
     if json:
-        return show_json(rows)
+        show_json([row.model_dump() for row in rows])
+    else:
+        for row in rows:
+            _show_weight_file(row)
+        ready = sum(row.state in ("found", "shipped") for row in rows)
+        out.print(f"{ready} of {len(rows)} weight files are usable")
+    bad = any(row.state == "wrong" or (asked and row.state == "missing") for row in rows)
+    return ExitCode.MACHINE if bad else ExitCode.PASS
+
+
+def warn_of_weights(rows: tuple[WeightRow, ...]) -> None:
+    """Say before any time is spent which metrics will have no score here."""
+    for row in rows:
+        if row.state in ("missing", "wrong"):
+            what = f"{', '.join(row.metrics)}: no score on this machine: {row.file} is {row.state}"
+            err.print(f"{what}. See: harness weights MATRIX", style="yellow", markup=False)
+
+
+def _show_weight_file(row: WeightRow) -> None:
+    size = format_bytes(row.size_bytes) if row.size_bytes is not None else ""
+    out.print(f"[{STATES[row.state]}]{row.state:>7}[/]  [bold]{escape(row.file)}[/]  {size}".rstrip())
+    lines = [
+        ("for", ", ".join(row.metrics)),
+        ("path", row.path),
+        ("sha256", row.sha256),
+        ("checked", CHECKS[row.check]),
+    ]
+    if row.state == "missing":
+        lines += [("looked", place) for place in row.looked]
+    lines += [("key", f"quality.weights.{row.key}" if row.key else ""), ("do", row.advice)]
+    for word, text in lines:
+        if text:
+            out.print(f"{word:>16}  {text}", markup=False)
+
+
+def show_comparison(pairs: tuple[CellPair, ...], json: bool) -> int:
+    """Print two runs side by side; return exit code 7 if a score of both may not be compared, and say why."""
+    if json:
+        show_json([pair.model_dump() for pair in pairs])
+    else:
+        _show_pairs(pairs)
+    refused = dict.fromkeys((score.metric, score.refused) for p in pairs for score in p.quality if score.refused)
+    for metric, reason in refused:
+        err.print("[bold red]error[/] ", end="")
+        err.print(f"{metric}: not comparable: {reason}", markup=False)
+    if refused:
+        err.print("Score both runs alike, here: harness evaluate RUN", style="cyan")
+    return ExitCode.RESULTS if refused else ExitCode.PASS
+
+
+def _show_pairs(pairs: tuple[CellPair, ...]) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("cell", "latency A", "latency B", "B is", "verdict A", "verdict B"):
         table.add_column(column, justify="right" if column[:7] in ("latency", "B is") else "left")
-    for row in rows:
-        ratio = f"{row['speedup']:.2f}× as fast" if row["speedup"] else ""
-        shown = [format_seconds(row[key]) if row[key] else "" for key in ("latency_a_s", "latency_b_s")]
-        table.add_row(row["cell"], *shown, ratio, row["verdict_a"], row["verdict_b"])
+    scores = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("cell", "metric", "score A", "score B", "loss A", "loss B"):
+        scores.add_column(column, justify="left" if column in ("cell", "metric") else "right")
+    for pair in pairs:
+        ratio = f"{pair.speedup:.2f}× as fast" if pair.speedup else ""
+        shown = [format_seconds(seconds) if seconds else "" for seconds in (pair.latency_a_s, pair.latency_b_s)]
+        table.add_row(pair.cell, *shown, ratio, pair.verdict_a, pair.verdict_b)
+        for score in pair.quality:
+            values = [f"{value:.4g}" if value is not None else "" for value in (score.score_a, score.score_b)]
+            losses = [format_percent(loss) if loss is not None else "" for loss in (score.loss_a, score.loss_b)]
+            row = ["[red]not comparable[/]", "", "", ""] if score.refused else [*values, *losses]
+            scores.add_row(pair.cell, score.metric, *row)
     out.print(table)
+    if scores.row_count:
+        out.print()
+        out.print(scores)
 
 
 def show_machine(machine: Machine, json: bool) -> None:
@@ -185,9 +292,19 @@ def show_path(path: Path, progress: bool = False) -> None:
     (err if progress else out).print(f"report: {path}" if progress else str(path), markup=False)
 
 
+def show_owed(run: Path, owed: list[PlannedCell]) -> None:
+    """Say which cells of an adaptive run are given more images, and how to go on."""
+    names = [planned.id for planned in owed if planned.role == "candidate"]
+    if names and read_plan(run).looks:
+        err.print(f"not settled yet: {', '.join(names)}. Next round: harness run, or harness bench", style="yellow")
+
+
 def nothing_pending(run: Path) -> NothingToDo:
-    """Return the error for a run all of whose cells have an outcome."""
-    return NothingToDo("every cell is done already", str(run), "Use --fresh to measure again, --retry-failed to retry.")
+    """Return the error for a run all of whose cells have what they are owed."""
+    fix = "Use --fresh to measure again, --retry-failed to retry."
+    if read_plan(run).looks:
+        fix = f"harness evaluate and gate {run.name} decide which cells get more images; harness bench does all. {fix}"
+    return NothingToDo("every cell is done already", str(run), fix)
 
 
 def show_error(error: Exception) -> int:
@@ -214,6 +331,20 @@ def run_progress() -> Iterator[RunProgress]:
     """Show a run's progress with the time left."""
     with progress_bar(err) as bars:
         yield RunProgress(bars)
+
+
+@contextmanager
+def download_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Show how much of each file is here."""
+    with transfer_bar(err) as bars:
+        tasks: dict[str, Any] = {}
+
+        def advance(name: str, here: int, total: int) -> None:
+            if name not in tasks:
+                tasks[name] = bars.add_task(name)
+            bars.update(tasks[name], completed=here, total=total or None)
+
+        yield advance
 
 
 @contextmanager

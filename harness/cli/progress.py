@@ -2,7 +2,15 @@
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 from harness.core.outcome import Completed, Failed, Outcome
 from harness.core.plan import PlannedCell
@@ -17,6 +25,19 @@ def progress_bar(console: Console) -> Progress:
         BarColumn(bar_width=30),
         TextColumn("{task.percentage:>3.0f} %"),
         TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+def transfer_bar(console: Console) -> Progress:
+    """Return bars with bytes, speed and time left; nothing on a pipe."""
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=30),
+        DownloadColumn(),
+        TransferSpeedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
     )
@@ -41,8 +62,9 @@ class RunProgress:
     def cell_ended(self, planned: PlannedCell, outcome: Outcome, wall_s: float) -> None:
         took = format_seconds(wall_s)
         if isinstance(outcome, Completed):
-            line = f"[green]done[/]     {planned.id}  [dim]{took}[/]"
+            line = f"[green]done[/]     {planned.id}  [dim]{len(outcome.images)} images, {took}[/]"
             line += f" [dim](taken from {outcome.reused_from})[/]" if outcome.reused_from else ""
+            line += f" [red]halted: {outcome.halted.kind} in {outcome.halted.phase}[/]" if outcome.halted else ""
         elif isinstance(outcome, Failed):
             line = f"[red]failed[/]   {planned.id}  {outcome.kind} in {outcome.phase}  [dim]{took}[/]"
         else:

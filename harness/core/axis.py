@@ -1,13 +1,16 @@
 """What an axis is, and the contract of its values."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from harness.core.base import Frozen
 
 if TYPE_CHECKING:
+    from harness.core.effect import Effect
     from harness.core.machine import Machine
-    from harness.core.model import TextToImage
+    from harness.core.model import Call, ModelInfo, TextToImage
+    from harness.core.outcome import Caution
 
 Scalar = bool | int | float | str
 
@@ -50,21 +53,55 @@ class Axis(Frozen):
     open_value: str | None = None
 
 
+class Context(NamedTuple):
+    """What the plan knows when it asks a value whether it fits: the model, the machine, the cell's values by axis."""
+
+    model: "ModelInfo"
+    machine: "Machine"
+    values: Mapping[str, "AxisValue"]
+
+
+class Setup(NamedTuple):
+    """What a cell's process knows when it applies values.
+
+    `call` holds every prompt and key of the cell (for calibration) and the steps, guidance and size of its calls;
+    `batch` is how many images a timed call makes; `cache` a folder that outlives the run, for what is slow to build.
+    """
+
+    call: "Call"
+    batch: int
+    cache: Path
+
+
 class AxisValue(Frozen):
     """One value of an axis: its fields are the options a matrix may set.
 
-    `affects` says whether it changes the pipeline (`build`) or only the call; `trajectory` whether the
-    denoising trajectory of the baseline is kept; `tags` are facts about the value and `conflicts` the tags
-    it cannot be combined with; `defaults` are settings it brings for axes the matrix leaves open.
+    What it is: `affects` says whether it changes the pipeline (`build`) or only the call; `trajectory` whether
+    the denoising trajectory of the baseline is kept; `tolerance` how far images may lie from the same cell
+    without it, as the relative distance ‖with − without‖ / ‖without‖ (None where the trajectory is changed).
+
+    What it goes with: `tags` are facts about the value and `conflicts` the tags of other values, or of the
+    model, that it cannot be combined with; `defaults` are settings it brings for axes the matrix leaves open.
+
+    How it runs: `lazy` work happens at the first call (compilation) and is timed as a phase of its own;
+    a `stateful` value remembers things between denoiser calls, so images are made by one thread.
     """
 
     summary: ClassVar[str]
+    needs: ClassVar[str] = ""
+    """What it needs beyond the package, in a few words: "a GPU", "pip install onnxruntime"."""
     affects: ClassVar[Literal["build", "call"]] = "build"
     trajectory: ClassVar[Literal["kept", "changed"]] = "kept"
+    tolerance: ClassVar[float | None] = None
+    repeatability: ClassVar[float] = 0.0
+    """How far two runs with the same seeds may lie apart, relative as `tolerance`; most are exact."""
     tags: ClassVar[frozenset[str]] = frozenset()
     conflicts: ClassVar[frozenset[str]] = frozenset()
     defaults: ClassVar[Mapping[str, str]] = {}
-    lazy: ClassVar[bool] = False  # work happens at the first call (compilation): timed as a phase of its own
+    lazy: ClassVar[bool] = False
+    stateful: ClassVar[bool] = False
+    examples: ClassVar[tuple[str, ...]] = ()
+    """More spellings that the contract test runs, such as `inductor+fullgraph=false`."""
 
     @classmethod
     def parse(cls, name: str) -> "AxisValue":
@@ -79,14 +116,36 @@ class AxisValue(Frozen):
         """Return why this value cannot run on `machine`, or None if it can."""
         return None
 
+    def refuse(self, context: Context) -> str | None:
+        """Return why this value cannot run in this cell with this model, naming both sides, or None if it can.
+
+        For what tags cannot say: a size that does not divide, a missing file, a LoRA of another model.
+        """
+        return None
+
+    def cautions(self, context: Context) -> tuple["Caution", ...]:
+        """Return warnings, with advice, for combinations that run but disappoint; shown in the plan."""
+        return ()
+
+    def brings(self, model: "ModelInfo") -> Mapping[str, str]:
+        """Return entries for axes the matrix leaves open: `defaults`, where they depend on options or the model."""
+        return self.defaults
+
+    def fingerprint(self, model: "ModelInfo") -> str:
+        """Return a hash of the files it reads, so that results are not taken for those of other files; else empty."""
+        return ""
+
     def load_options(self) -> dict[str, Any]:
-        """Return keyword arguments for loading the model, such as its dtype's name."""
+        """Return options of `ModelSource.load`: `dtype`, and `arguments` for from_pretrained. Asked in the worker."""
         return {}
 
     def call_options(self) -> dict[str, Any]:
         """Return fields of `Call` that this value sets."""
         return {}
 
-    def apply(self, model: "TextToImage") -> tuple[str, ...]:
-        """Change the loaded model in place and return notes of what was done."""
-        return ()
+    def apply(self, model: "TextToImage", setup: Setup) -> "Effect | None":
+        """Change the loaded model in place and return the effect to be asked after the timed calls.
+
+        None only for values that do nothing here, such as `eager` and `none`.
+        """
+        return None

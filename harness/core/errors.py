@@ -3,8 +3,10 @@
 HarnessError
 ├── UsageError        2  wrong usage
 ├── MatrixError       2  mistakes in a matrix file, all of them at once
+│   └── PolicyError   2  the same of a policy file
 ├── NothingToDo       3  nothing selected, or everything done already
 ├── MachineError      4  this machine cannot do it (missing package, weights, disk, lock)
+├── NoEffect          5  a value that was applied changed nothing: its cell fails
 └── ResultsError      7  results unreadable, inconsistent, or newer than this version
 """
 
@@ -47,11 +49,19 @@ class UsageError(HarnessError):
 class MatrixError(HarnessError):
     """A matrix file has mistakes; `problems` lists all of them."""
 
+    document = "matrix"
+
     def __init__(self, problems: list[str], where: str = "") -> None:
         self.problems = list(problems)
         count = len(self.problems)
         listing = "\n".join(f"  - {problem}" for problem in self.problems)
-        super().__init__(f"{count} mistake{'s' if count != 1 else ''} in the matrix\n{listing}", where)
+        super().__init__(f"{count} mistake{'s' if count != 1 else ''} in the {self.document}\n{listing}", where)
+
+
+class PolicyError(MatrixError):
+    """A policy file has mistakes; `problems` lists all of them."""
+
+    document = "policy"
 
 
 class NothingToDo(HarnessError):
@@ -64,6 +74,12 @@ class MachineError(HarnessError):
     """This machine cannot do what was asked."""
 
     exit_code = ExitCode.MACHINE
+
+
+class NoEffect(HarnessError):
+    """A value was applied and nothing came of it: its figures would be the plain cell's under another name."""
+
+    exit_code = ExitCode.CELLS_FAILED
 
 
 class ResultsError(HarnessError):

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from harness.core.axis import Scalar
 from harness.core.base import Frozen
+from harness.core.rule import Rule
 
 SCHEMA_VERSION = 1
 
@@ -42,21 +43,15 @@ class Quality(Frozen):
     """Which metrics score the images, and the real images (or none) that distribution metrics refer to."""
 
     metrics: tuple[str, ...] = ("fid:bundled", "clip:bundled", "lpips:bundled", "psnr", "ssim")
+    images: Annotated[
+        Literal["all", "auto"],
+        Field(description="all: every cell makes every prompt's images; auto: as many as its verdict needs, in rounds"),
+    ] = "all"
+    max: Annotated[int, Field(ge=0, description="with images = auto: most prompts of a cell; 0: all prompts")] = 0
     reference: str | None = None
     weights: dict[str, str] = {}
     resamples: Annotated[int, Field(ge=200)] = 2000
     rerun_prompts: Annotated[int, Field(ge=2, description="prompts of the baseline's rerun")] = 64
-
-
-class Gate(Frozen):
-    """The rule: calibrated loss below `margin`, wrongly passed in at most a share `alpha` of sweeps."""
-
-    margin: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
-    correction: Literal["holm", "none"] = "holm"
-    loss: Literal["calibrated", "literal"] = "calibrated"
-    metrics: tuple[str, ...] = ()
-    """Metrics that gate; empty: all measured ones but PSNR and SSIM, which gate only where they are named here."""
 
 
 class Matrix(Frozen):
@@ -74,4 +69,8 @@ class Matrix(Frozen):
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = (0,)
     measure: Measure = Measure()
     quality: Quality = Quality()
-    gate: Gate = Gate()
+    policy: Annotated[
+        str, Field(description="what may ship: a shipped policy (harness policies) or a .toml file beside this one")
+    ] = "five-percent"
+    gate: tuple[Rule, ...] = ()
+    """Rules of this matrix, after the policy's: of rules on the same thing the last that fits a cell decides."""

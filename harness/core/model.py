@@ -1,6 +1,9 @@
 """What the harness needs of a text-to-image model, whatever it is made of."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
+
+from pydantic import Field
 
 from harness.core.base import Frozen
 
@@ -16,7 +19,11 @@ class ModelInfo(Frozen):
     size_multiple: int
     digest: str
     tags: frozenset[str] = frozenset()
+    loras: frozenset[str] = frozenset()
+    """Distillation values for which the model brings weights of its own."""
     quality_applies: bool = True
+    folder: str = Field(default="", exclude=True)
+    """Where its files lie, for checks before anything is loaded; empty where there are none. Never stored."""
     image_step_s: float = 0.01
     """Rough seconds of one denoiser pass per image, for the plan's estimate before anything was measured."""
 
@@ -37,14 +44,63 @@ class Call(Frozen):
     height: int
 
 
-class TextToImage(Protocol):
-    """A loaded model. `pipeline` is the object that axis values work on (a diffusers pipeline)."""
+Arguments = dict[str, Any]
+"""Keyword arguments of one call of a diffusers pipeline."""
 
+CallHook = Callable[[Any, Call, Arguments], Arguments]
+"""Given the model (or a twin of it), the call and the pipeline's arguments so far, returns the arguments to use."""
+
+Draw = Callable[[Any, Call], Any]
+"""Given the model (or a twin of it) and the call, returns the images."""
+
+
+class TextToImage(Protocol):
+    """A loaded model, its parts found by role: no axis value needs to know the family.
+
+    `pipeline` is the diffusers pipeline behind it (None without torch). `hooks` may change a call's arguments;
+    `draw` makes the images and may be replaced, by a cascade for example. Both are shared with twins, so they
+    take the model as their first argument and keep no model in mind.
+    """
+
+    family: ClassVar[str]
     pipeline: Any
     device: str
+    hooks: list[CallHook]
+    draw: Draw
+    loras: dict[str, Any]
+    """LoRA folders that belong to this model, by the name of the distillation value that uses them."""
+
+    denoiser: Any
+    """The UNet or transformer; assigning replaces it in the pipeline."""
+    vae: Any
+
+    @property
+    def text_encoders(self) -> dict[str, Any]:
+        """Return the text encoders by their name in the pipeline: text_encoder, text_encoder_2 …"""
 
     def generate(self, call: Call) -> Any:
         """Return float32 images in [0, 1] of shape (n, height, width, 3); non-finite values are kept."""
+
+    def text_to_image(self, call: Call) -> Any:
+        """Return the images of one pass from noise: what `draw` is unless a value replaced it."""
+
+    def image_to_image(self, call: Call, images: Any, strength: float) -> Any:
+        """Return `images` of shape (n, any, any, 3) drawn anew at the call's size from `strength` (0–1) of its noise.
+
+        About `strength` × `call.steps` denoiser calls. Raises UsageError where the family cannot.
+        """
+
+    def encode(self, prompts: tuple[str, ...], guided: bool) -> Arguments:
+        """Return the pipeline's arguments that stand for prompts: tensors of shape (n, …), one row per prompt.
+
+        With `guided`, those of the empty negative prompt too.
+        """
+
+    def embedded(self, arguments: Arguments, embeddings: Arguments) -> Arguments:
+        """Return a call's arguments with embeddings (from `encode`) in the place of its prompts: for `hooks`."""
+
+    def noise(self, keys: tuple[tuple[str, int], ...], width: int, height: int) -> Any:
+        """Return the initial noise of each (prompt id, seed), on the CPU in float32, in the pipeline's layout."""
 
     def twin(self) -> "TextToImage":
         """Return a model with the same weights whose `generate` may run in another thread at the same time."""
@@ -56,7 +112,7 @@ class TextToImage(Protocol):
         """
 
     def weights_bytes(self) -> dict[str, int]:
-        """Return the bytes of each part's weights."""
+        """Return the bytes of each component's weights as they are held now (packed, where they are quantized)."""
 
 
 class ModelSource(Frozen):
@@ -69,5 +125,8 @@ class ModelSource(Frozen):
         raise NotImplementedError
 
     def load(self, device: str, options: dict[str, Any]) -> TextToImage:
-        """Load the model on `device`; `options` come from the axis values (`dtype`: torch's name of it)."""
+        """Load the model on `device` with the options of the axis values.
+
+        `dtype` is torch's name of the number format, `arguments` more keyword arguments of `from_pretrained`.
+        """
         raise NotImplementedError

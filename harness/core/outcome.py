@@ -1,5 +1,6 @@
 """What became of a planned cell: completed with raw samples, failed, or skipped; exactly one of them."""
 
+from statistics import median
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -8,7 +9,7 @@ from harness.core.base import Frozen
 from harness.core.units import Absent
 
 Phase = Literal["start", "load", "apply", "compile", "warmup", "repeats", "images", "trace", "save"]
-FailureKind = Literal["error", "out-of-memory", "timeout", "crash", "bad-image", "disk-full", "interrupted"]
+FailureKind = Literal["error", "out-of-memory", "timeout", "crash", "bad-image", "disk-full", "no-effect"]
 
 
 class Image(Frozen):
@@ -56,26 +57,18 @@ class Caution(Frozen):
     advice: str = ""
 
 
-class Completed(Frozen):
-    """A measured cell: raw samples, never summaries. `phases_s` is the ledger of the cell's wall time."""
+class Shown(Frozen):
+    """What was seen of a value's work: a sentence for people, figures for tables (`bytes_before`, `cache_hits` …)."""
 
-    status: Literal["completed"] = "completed"
-    cold_start: ColdStart
-    warmup_s: tuple[float, ...]
-    repeats: tuple[Repeat, ...]
-    batch: int
-    images: tuple[Image, ...]
-    denoiser_calls: int
-    """Calls of the denoiser during one whole-pipeline call: counted, not assumed."""
-    weights_bytes: dict[str, int]
-    peak_memory_bytes: int | Absent
-    """Highest resident memory of the cell's process while it made images (CPU), or device memory (GPU)."""
-    threads: int
-    phases_s: dict[str, float]
-    applied: tuple[str, ...] = ()
-    warnings: tuple[Caution, ...] = ()
-    traces: tuple[str, ...] = ()
-    reused_from: str | None = None
+    summary: str
+    figures: dict[str, float | int | str] = {}
+
+
+class Applied(Shown):
+    """What one setting of a cell really did, beside what it was asked to do."""
+
+    axis: str
+    value: str
 
 
 class Failed(Frozen):
@@ -90,6 +83,58 @@ class Failed(Frozen):
     wall_s: float = 0.0
 
 
+class Completed(Frozen):
+    """A measured cell: raw samples, never summaries. `phases_s` is the ledger of the cell's wall time.
+
+    In an adaptive run images and ledger grow with every round; what was timed is of the first.
+    """
+
+    status: Literal["completed"] = "completed"
+    cold_start: ColdStart
+    warmup_s: tuple[float, ...]
+    repeats: tuple[Repeat, ...]
+    batch: int
+    images: tuple[Image, ...]
+    denoiser_calls: int
+    """Calls of the denoiser during one whole-pipeline call: counted, not assumed."""
+    weights_bytes: dict[str, int]
+    peak_memory_bytes: int | Absent
+    """Highest resident memory of the cell's process while it made images (CPU), or device memory (GPU)."""
+    threads: int
+    phases_s: dict[str, float]
+    applied: tuple[Applied, ...] = ()
+    warnings: tuple[Caution, ...] = ()
+    traces: tuple[str, ...] = ()
+    reused_from: str | None = None
+    halted: Failed | None = None
+    """Why a later round brought no more images, though they were wanted; what was made before stays."""
+
+    @property
+    def prompts(self) -> int:
+        """How many prompts there are images of."""
+        return len({image.prompt_id for image in self.images})
+
+    def lacks(self, prompts: int) -> bool:
+        """Whether images of this many prompts are still to be made; no more are, once a round was halted."""
+        return self.halted is None and self.prompts < prompts
+
+    @property
+    def latency_s(self) -> float | None:
+        """Median seconds of one image, or None where nothing was timed."""
+        if not self.repeats:
+            return None
+        return median(repeat.latency_s for repeat in self.repeats) / self.batch
+
+
+class Extended(Frozen):
+    """What a later round of an adaptive run adds to a completed cell: pictures, and the time they took."""
+
+    status: Literal["extended"] = "extended"
+    images: tuple[Image, ...]
+    peak_memory_bytes: int | Absent
+    phases_s: dict[str, float]
+
+
 class Skipped(Frozen):
     """A cell that was not tried, with the reason the plan gave."""
 
@@ -98,3 +143,10 @@ class Skipped(Frozen):
 
 
 Outcome = Annotated[Completed | Failed | Skipped, Field(discriminator="status")]
+
+
+def failure_of(outcome: Outcome | None) -> Failed | None:
+    """Return what went wrong with a cell, be it in its first round or in a later one that halted it."""
+    if isinstance(outcome, Completed):
+        return outcome.halted
+    return outcome if isinstance(outcome, Failed) else None

@@ -7,6 +7,8 @@ from harness.core.cell import Cell
 from harness.core.machine import Machine
 from harness.core.matrix import Matrix
 from harness.core.model import ModelInfo
+from harness.core.outcome import Caution
+from harness.core.policy import Policy
 
 Role = Literal["baseline", "candidate", "rerun", "other-seed"]
 
@@ -37,6 +39,8 @@ class PlannedCell(Frozen):
     role: Role = "candidate"
     order: int
     skip: str | None = None
+    cautions: tuple[Caution, ...] = ()
+    """Warnings about a cell that runs but is likely to disappoint, with advice."""
     estimate_s: float
     content_key: str
     """Hash of all that determines its images and timings: model, settings, prompts, seeds, machine."""
@@ -58,6 +62,11 @@ class Plan(Frozen):
     baseline_id: str
     cells: tuple[PlannedCell, ...]
     notes: tuple[str, ...] = ()
+    policy: Policy = Policy()
+    """What may ship, decided before anything was measured: the matrix's policy with the matrix's own rules."""
+    looks: tuple[int, ...] = ()
+    """Adaptive runs: the numbers of prompts (rising, the last is the most) at which a cell may be judged. Empty: once,
+    with all prompts."""
 
     def find(self, cell_id: str) -> PlannedCell:
         """Return the planned cell with this id; KeyError if there is none."""
@@ -76,6 +85,11 @@ class Plan(Frozen):
         if planned.role == "rerun":
             return self.prompts[: self.matrix.quality.rerun_prompts]
         return self.prompts
+
+    def prompt_counts(self, planned: PlannedCell) -> tuple[int, ...]:
+        """Return the numbers of prompts, from the first on, that this cell may have images of, rising."""
+        most = len(self.prompts_of(planned))
+        return tuple(dict.fromkeys(min(look, most) for look in self.looks)) if self.looks else (most,)
 
     def seeds_of(self, planned: PlannedCell) -> tuple[int, ...]:
         """Return the seeds of this cell's images."""

@@ -1,15 +1,21 @@
 """Scores with their definitions, and changes against the baseline with their uncertainty (QUALITY: score, loss)."""
 
-from typing import Literal
+from typing import Literal, Self
+
+from pydantic import model_validator
 
 from harness.core.base import Frozen
+from harness.core.errors import ResultsError
 from harness.core.units import Absent
 
 MetricKind = Literal["paired", "alignment", "distribution"]
 
 
 class Definition(Frozen):
-    """What exactly a number means: two scores with different definitions are never compared."""
+    """What exactly a number means: two scores with different definitions are never compared.
+
+    `extractor` to `value_range` and `library` say what is read from a picture, `formula` what is made of it.
+    """
 
     metric: str
     kind: MetricKind
@@ -21,10 +27,13 @@ class Definition(Frozen):
     library: str
     better: Literal["higher", "lower"]
     unit: str = ""
+    formula: str = ""
+    notes: tuple[str, ...] = ()
+    """Cautions that belong beside the number in a report, such as too few images for a full-rank covariance."""
 
     def difference(self, other: "Definition") -> str:
         """Return in words how two definitions differ; an empty string if they are the same."""
-        mine, theirs = self.model_dump(), other.model_dump()
+        mine, theirs = self.model_dump(exclude={"notes"}), other.model_dump(exclude={"notes"})
         return "; ".join(f"{key}: {mine[key]!r} ≠ {theirs[key]!r}" for key in mine if mine[key] != theirs[key])
 
 
@@ -38,16 +47,6 @@ class Interval(Frozen):
     method: str
 
 
-class Score(Frozen):
-    """A metric of one cell: never a bare number. `n` counts images, `prompts` the independent units."""
-
-    cell_id: str
-    definition: Definition
-    value: Interval
-    n: int
-    prompts: int
-
-
 class Uncertainty(Frozen):
     """A confidence distribution: `quantiles[i]` is the upper bound of the loss at one-sided level `levels[i]`.
 
@@ -56,6 +55,17 @@ class Uncertainty(Frozen):
 
     levels: tuple[float, ...]
     quantiles: tuple[float, ...]
+
+
+class Score(Frozen):
+    """A metric of one cell: never a bare number. `n` counts images, `prompts` the independent units."""
+
+    cell_id: str
+    definition: Definition
+    value: Interval
+    uncertainty: Uncertainty
+    n: int
+    prompts: int
 
 
 class Delta(Frozen):
@@ -76,11 +86,15 @@ class Delta(Frozen):
     loss_uncertainty: Uncertainty | Absent
     calibration: dict[str, float]
     """The anchors of the loss: chance, floor, other seed … in the metric's own units."""
+    resolved_from: int | None = None
+    """Prompts from which on the loss's bounds need no allowance for few images; None where they have none."""
     n: int
     prompts: int
     gates: bool
     why_not: str = ""
     """Why this metric does not gate this cell, such as: the cell changes the denoising trajectory."""
+    if_named: bool = False
+    """It does not gate by default, but may judge this cell where a rule names it: a pixel metric."""
 
 
 class WorstImage(Frozen):
@@ -126,3 +140,15 @@ class Evaluation(Frozen):
     """Metric → why it could not be computed at all, such as: weights not found."""
     seconds: float
     """Wall time of the evaluation, for the report's ledger."""
+
+    @model_validator(mode="after")
+    def _hold_one_definition_per_metric(self) -> Self:
+        """Raise ResultsError where scores or deltas of one metric have different definitions: nothing may mix them."""
+        first: dict[str, Definition] = {}
+        records: tuple[Score | Delta, ...] = (*self.scores, *self.deltas)
+        for record in records:
+            metric = record.definition.metric
+            if apart := first.setdefault(metric, record.definition).difference(record.definition):
+                what = f"{metric} of {record.cell_id} has another definition than {metric} of the cells before: {apart}"
+                raise ResultsError(what, self.run_id, f"Score all cells alike: harness evaluate {self.run_id}")
+        return self

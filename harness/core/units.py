@@ -38,5 +38,5 @@ def format_bytes(count: float) -> str:
 
 def format_percent(share: float, digits: int = 1) -> str:
     """Return a share as a percentage, with a true minus sign: `0.0123` is `1.2 %`."""
-    text = f"{share * 100:.{digits}f}".replace("-", "−")
+    text = f"{round(share * 100, digits) + 0.0:.{digits}f}".replace("-", "−")  # + 0.0: no "−0.0"
     return f"{text} %"

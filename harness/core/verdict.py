@@ -1,61 +1,76 @@
-"""Thresholds and verdicts."""
+"""Verdicts: what was found for each rule of a policy, and what follows for cells and the run."""
 
 from typing import Literal
 
 from harness.core.base import Frozen
+from harness.core.policy import Policy
+from harness.core.rule import Rule
 
 Result = Literal["pass", "fail", "inconclusive", "missing"]
+_WORST_FIRST: tuple[Result, ...] = ("fail", "missing", "inconclusive")
 
 
-class Threshold(Frozen):
-    """The limit a metric's loss is held against, and the error rate we accept."""
-
-    metric: str
-    margin: float
-    alpha: float
-    loss: Literal["calibrated", "literal"]
+def worst_of(results: set[Result]) -> Result:
+    """Return the worst of some results: fail, missing, inconclusive, pass."""
+    return next((worst for worst in _WORST_FIRST if worst in results), "pass")
 
 
-class MetricVerdict(Frozen):
-    """The verdict of one metric on one cell, with what was observed and a sentence a person can check."""
+class RuleVerdict(Frozen):
+    """The verdict of one rule on one cell, with what was observed and a sentence a person can check.
 
-    threshold: Threshold
+    `observed` and the bounds are in the quantity's own unit: shares, scores, ratios, seconds, GiB.
+    """
+
+    rule: Rule
+    metric: str = ""
+    """The metric that was judged; empty where the quantity is not of a metric."""
     result: Result
-    observed: float | None
-    upper: float | None
-    """One-sided upper confidence bound of the loss at the level used (after correction across cells)."""
-    lower: float | None
-    p_value: float | None
-    level: float | None
-    """Confidence level of each one-sided bound: 1 − alpha, or stricter under Holm's correction."""
+    observed: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    """One-sided confidence bounds: against a limit at the level used to pass, else at the rule's own."""
+    p_value: float | None = None
+    """Of "the quantity is not inside the limits", at this look."""
+    level: float | None = None
+    """Confidence a pass must have: the rule's, or stricter under Holm's correction; None for a plain number.
+
+    It is that of the whole test: in a run that looks several times the bounds are wider, as if at a higher level.
+    """
+    prompts: int | None = None
     prompts_needed: int | None = None
     """Prompts that would settle an inconclusive verdict at 90 % power."""
     sentence: str
 
 
 class CellVerdict(Frozen):
-    """May this cell ship? It passes when every gating metric passes."""
+    """May this cell ship? It passes when every rule of severity error passes; warnings never change the result."""
 
     cell_id: str
     result: Result
-    metrics: tuple[MetricVerdict, ...]
+    rules: tuple[RuleVerdict, ...]
     reason: str
+
+    @property
+    def errors(self) -> tuple[RuleVerdict, ...]:
+        """The verdicts that decide."""
+        return tuple(verdict for verdict in self.rules if verdict.rule.severity == "error")
+
+    @property
+    def warnings(self) -> tuple[RuleVerdict, ...]:
+        """The verdicts of rules that only warn and did not pass."""
+        return tuple(v for v in self.rules if v.rule.severity == "warning" and v.result != "pass")
 
 
 class Judgement(Frozen):
-    """The gate's answer for a run: stored as verdicts.json. `front` are the Pareto-optimal cells."""
+    """The gate's answer for a run under a policy: stored as verdicts.json."""
 
     run_id: str
-    correction: Literal["holm", "none"]
-    margin: float
-    alpha: float
+    policy: Policy
     cells: tuple[CellVerdict, ...]
+    notes: tuple[str, ...] = ()
+    """What a reader of the verdicts must know, such as a rule that fits no cell."""
 
     @property
     def result(self) -> Result:
         """The worst verdict of all cells that were judged."""
-        results = {cell.result for cell in self.cells}
-        for worst in ("fail", "missing", "inconclusive"):
-            if worst in results:
-                return worst  # type: ignore[return-value]
-        return "pass"
+        return worst_of({cell.result for cell in self.cells})

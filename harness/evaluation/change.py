@@ -14,7 +14,10 @@ TOO_FEW = Absent(absent=f"fewer than {LEAST_PROMPTS} prompts: no interval can be
 
 
 class Change(NamedTuple):
-    """Scores of both, the candidate's estimate, both losses, and the anchors of the calibrated one."""
+    """Scores of both, the candidate's estimate, both losses, and the anchors of the calibrated one.
+
+    `resolved_from`: prompts from which on bounds need no allowance for few images; None where they have none.
+    """
 
     baseline: float
     candidate: float
@@ -22,6 +25,7 @@ class Change(NamedTuple):
     literal: Estimate | Absent
     loss: Estimate | Absent
     calibration: dict[str, float]
+    resolved_from: int | None = None
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,19 @@
-"""Controls: the baseline's own images, deliberately damaged. A metric that cannot see any of it is blind here."""
+"""Controls: the baseline's own images, deliberately damaged. A metric that cannot see any of it is blind here.
+
+One control is not damaged at all: the same pixels are looked at a second time. A metric that finds a loss in them is
+broken (a network that is not deterministic, a cache of another machine's features), so it judges nothing.
+"""
 
 import io
 from collections.abc import Callable
 
 import numpy as np
 
-from harness.core.quality import Control, Definition, MetricKind
+from harness.core.quality import Control, Definition, Evaluation, MetricKind, Uncertainty
+from harness.core.units import format_percent
 from harness.evaluation.lineup import Lineup, Variant
 from harness.evaluation.pictures import Pixels
+from harness.stats.confidence import lower_bound
 
 MOST_IMAGES = 256
 """Controls are scored on the first prompts, up to this many images, against the baseline's same images."""
@@ -15,6 +21,9 @@ JPEG_QUALITY = 10
 BLUR_SHARE = 1 / 32
 """Standard deviation of the blur as a share of the picture's shorter side."""
 PREFIX = "control:"
+IDENTICAL = "identical"
+LEAST_LOSS = 1e-4
+"""A loss counts as detected from a hundredth of a percent on: less is the rounding of networks in float32."""
 TELLING: dict[MetricKind, tuple[str, ...]] = {
     "alignment": ("wrong-prompt",),
     "paired": ("blur", "jpeg"),
@@ -25,7 +34,7 @@ easy to count, and no distribution metric can see that prompts were swapped."""
 
 
 def control_variants(lineup: Lineup) -> tuple[Variant, ...]:
-    """Return the damaged copies of the baseline's first images, prompt by prompt."""
+    """Return the copies of the baseline's first images, damaged and not, prompt by prompt."""
     prompts = max(2, min(lineup.prompts, MOST_IMAGES // lineup.seeds))
     pictures = lineup.baseline.pictures[: prompts * lineup.seeds]
     half = prompts // 2 * lineup.seeds
@@ -52,7 +61,29 @@ def _jpeg(pictures: Pixels) -> Pixels:
     return np.stack(out)
 
 
-DAMAGES: dict[str, Callable[[Pixels], Pixels]] = {"blur": _blur, "jpeg": _jpeg, "black": np.zeros_like}
+DAMAGES: dict[str, Callable[[Pixels], Pixels]] = {
+    "blur": _blur,
+    "jpeg": _jpeg,
+    "black": np.zeros_like,
+    IDENTICAL: np.copy,
+}
+
+
+def is_detected(loss: Uncertainty) -> bool:
+    """Return whether a loss is surely above zero, by its one-sided 95 % bound."""
+    return lower_bound(loss, 0.95) > LEAST_LOSS
+
+
+def without_unsound(evaluation: Evaluation) -> Evaluation:
+    """Return the evaluation with metrics that found a loss in identical pictures among the missing."""
+    unsound = {
+        control.metric: f"it found a loss of {format_percent(control.loss.estimate, 2)} in identical pictures, so its"
+        " numbers are not reproducible here. Clear the feature cache and evaluate again"
+        for control in evaluation.controls
+        if control.control == IDENTICAL and control.detected
+    }
+    kept = tuple(delta for delta in evaluation.deltas if delta.metric not in unsound)
+    return evaluation.model_copy(update={"deltas": kept, "missing": evaluation.missing | unsound})
 
 
 def blind_metrics(controls: tuple[Control, ...], definitions: dict[str, Definition]) -> tuple[str, ...]:

@@ -1,41 +1,70 @@
-"""Distribution metrics (FID): the change of the distance to a reference set, two-sided.
+"""Distribution metrics (FID, KID, CMMD): the change of the distance to a reference set, two-sided.
 
 With a reference set of real images, loss = |D_c − D_b| / D_b.
 
 Without one, the reference b′ is the baseline at other seeds. D_b = D(b, b′) is then no property of the baseline: both
-sets come from one distribution, so it is pure small-sample bias and shrinks as 1 / N. The same candidate would
-lose 150 % at N = 256 and 280 % at N = 500 (simulated). So the scale is anchored at "destroyed" as for the other
-metrics: loss = |D_c − D_b| / (S − D_b), where S is the total variance of b′'s features, the distance of b′ to
-itself collapsed onto one average picture. 0 % is a rerun of the baseline at any seed, 100 % all variety gone.
+sets come from one distribution, so a Fréchet distance is pure small-sample bias that shrinks as 1 / N (the same
+candidate would lose 150 % at N = 256 and 280 % at N = 500, simulated) and an unbiased MMD² is 0 but for noise. So the
+scale is anchored at "destroyed" as for the other metrics: loss = |D_c − D_b| / (S − D_b), where S is the total
+variance of b′ in the space the distance is taken in: 0 % is a rerun of the baseline, 100 % all variety gone.
 
-Both are corrected for small-sample bias by the jackknife (B·θ − (B − 1)·mean of the leave-outs), the idea of FID∞
-(Chong & Forsyth 2020): a candidate with less variety has less bias, and at N = 256 the uncorrected change would pass
-20 % of candidates whose true loss is exactly the margin (simulated; corrected: at most 5 %). Candidate and baseline
-share prompts and noise, so most of what a set of images owes to chance cancels in the change.
+- Fréchet: S = tr Σ of the features, the distance of b′ to itself collapsed onto its average picture;
+- MMD²: S = E k(y, y) − E k(y, y′), the distance of b′ to itself collapsed onto one of its pictures, on average over
+  which. With a linear kernel that is tr Σ again. The average picture would not do: CMMD's kernel is so wide that it
+  is nearly linear, and b′ collapsed onto its mean is at distance 0. Neither would a black picture: how far off it
+  lies is an accident of the network.
+
+Change and scale are corrected for small-sample bias by the jackknife (B·θ − (B − 1)·mean of the leave-outs), the idea
+of FID∞ (Chong & Forsyth 2020): a candidate with less variety has less bias, and at N = 256 the uncorrected change would
+pass 20 % of candidates whose true loss is exactly the margin (simulated; corrected: at most 5 %). Where images are no
+more than dimensions the rest of the bias is found and allowed for (stats.few_images). Candidate and baseline share
+prompts and noise, so most of what a set of images owes to chance cancels in the change.
 """
+
+import math
+from typing import Protocol
 
 import numpy as np
 
 from harness.core.units import Absent
-from harness.evaluation.change import LEAST_PROMPTS, Change, Scene
+from harness.evaluation.alignment import CLEAR
+from harness.evaluation.change import LEAST_PROMPTS, TOO_FEW, Change, Scene
 from harness.evaluation.lineup import Variant
 from harness.evaluation.looking import Reader
+from harness.metrics import Metric
+from harness.stats import jackknife as jack
 from harness.stats.bootstrap import Estimate, Floats
 from harness.stats.confidence import fold, interval
-from harness.stats.frechet import feature_distance
-from harness.stats.frechet_change import Reference
-from harness.stats.jackknife import METHOD, assign_blocks, corrected, jackknife, jackknife_of_square
+from harness.stats.distance_loss import Lost, distance_loss
+from harness.stats.few_images import Measured, Missing
+from harness.stats.frechet import Moments, feature_distance
+from harness.stats.frechet_change import FixedReference, Reference
+from harness.stats.mmd import MmdReference, mmd
 
-CORRECTED = f"{METHOD}, bias-corrected"
 NEITHER = Absent(absent="no reference set in the matrix, and the baseline's other-seed run did not complete")
+NOT_APART = Absent(absent="the baseline's distance to the reference is not clearly above 0")
+
+
+class Distances(Protocol):
+    """Distances to one reference: with all prompts first, then with each block of them left out."""
+
+    @property
+    def spreads(self) -> Floats:
+        """The distance at which all variety is gone, as many or one for all."""
+
+    def measure(self, features: Floats) -> Measured:
+        """Return the distances of features (n, d)."""
+
+    def missing(self, baseline: Measured) -> Missing:
+        """Return what so many images do not show, told by the baseline's distances among others."""
 
 
 class DistributionComparer:
-    """Compares sets of features by their Fréchet distance to a reference; `real` are features of a reference set."""
+    """Compares sets of features by their distance to a reference; `real` is what is known of a reference set."""
 
-    def __init__(self, scene: Scene, reader: Reader, real: Floats | None = None) -> None:
-        self.scene, self.reader, self.real = scene, reader, real
-        self._references: dict[int, tuple[Reference, Floats] | None] = {}
+    def __init__(self, scene: Scene, reader: Reader, metric: Metric, real: Floats | Moments | None = None) -> None:
+        self.scene, self.reader, self.metric, self.real = scene, reader, metric, real
+        self._references: dict[int, tuple[Distances, Measured]] = {}
 
     def image_values(self, variant: Variant) -> list[float]:
         return []
@@ -44,58 +73,68 @@ class DistributionComparer:
         rows = self.scene.sight.rows(self.reader, variant)[: prompts * self.scene.lineup.seeds]
         return np.asarray(rows, dtype=np.float64)
 
-    def _reference(self, prompts: int) -> tuple[Reference, Floats] | None:
+    def _reference(self, prompts: int) -> tuple[Distances, Measured] | None:
         """Return the reference over the first prompts, with the baseline's distances to it; kept for all cells."""
         if prompts not in self._references:
-            self._references[prompts] = self._make_reference(prompts)
+            other = self.scene.lineup.other_seed
+            if self.real is None and other is None:
+                return None
+            shared = None if self.real is not None or other is None else self._features(other, prompts)
+            made = self._mmd(shared) if self.metric.statistic == "mmd" else self._frechet(shared, prompts)
+            self._references[prompts] = made, made.measure(self._features(self.scene.lineup.baseline, prompts))
         return self._references[prompts]
 
-    def _make_reference(self, prompts: int) -> tuple[Reference, Floats] | None:
-        block = np.repeat(assign_blocks(prompts), self.scene.lineup.seeds)
-        if self.real is not None:
-            reference = Reference(self.real, block, fixed=True)
-        elif self.scene.lineup.other_seed is not None:
-            reference = Reference(self._features(self.scene.lineup.other_seed, prompts), block)
-        else:
-            return None
-        return reference, reference.distances(self._features(self.scene.lineup.baseline, prompts))
+    def _frechet(self, shared: Floats | None, prompts: int) -> Distances:
+        block = np.repeat(jack.assign_blocks(prompts), self.scene.lineup.seeds)
+        if shared is not None:
+            return Reference(shared, block)
+        if isinstance(self.real, Moments):
+            return FixedReference(self.real, block)
+        return FixedReference.of(np.asarray(self.real), block)
+
+    def _mmd(self, shared: Floats | None) -> Distances:
+        fixed = shared is None
+        features = np.asarray(self.real) if shared is None else shared
+        return MmdReference(features, self.scene.lineup.seeds, self.metric.kernel, fixed)
 
     def change(self, variant: Variant, prompts: int) -> Change:
         if prompts < LEAST_PROMPTS:
-            return self._bare(variant, prompts, Absent(absent=f"fewer than {LEAST_PROMPTS} prompts"))
+            return self._bare(variant, prompts, TOO_FEW)
         found = self._reference(prompts)
         if found is None:
             return self._bare(variant, prompts, NEITHER)
-        reference, before = found
-        same = variant is self.scene.lineup.baseline
-        after = before if same else reference.distances(self._features(variant, prompts))
-        scale = before if self.real is not None else reference.spreads - before
-        anchor = {"baseline": float(before[0])} if self.real is not None else {"collapsed": float(reference.spreads[0])}
-        change = Change(float(before[0]), float(after[0]), _signed(after), *_no_scale(), anchor)
-        if (before > 0).all():
-            change = change._replace(literal=_signed((after - before) / before))
-        if (scale > 0).all():
-            change = change._replace(loss=_two_sided((after - before) / scale))
-        return change
+        reference, base = found
+        own = base if variant is self.scene.lineup.baseline else reference.measure(self._features(variant, prompts))
+        before, after, spreads = base.distances, own.distances, reference.spreads
+        apart = before[0] > CLEAR * jack.standard_error(before[1:])
+        literal = _signed((after - before) / before) if apart else NOT_APART
+        real = self.real is not None
+        anchor = {"baseline": float(before[0])} if real else {"collapsed": float(spreads[0])}
+        lost = distance_loss(base, own, spreads, reference.missing(base), real)
+        sure = lost.scale[0] > CLEAR * jack.standard_error(lost.scale[1:]) and math.isfinite(lost.reach)
+        loss = _two_sided(lost) if sure else NOT_APART
+        least = self.metric.dimensions + 1
+        few = math.ceil(least / self.scene.lineup.seeds) if lost.reach > 0 else None
+        return Change(float(before[0]), float(after[0]), _signed(after), literal, loss, anchor, few)
 
     def _bare(self, variant: Variant, prompts: int, why: Absent) -> Change:
         """Without a reference there is only the distance to the baseline itself."""
-        apart = feature_distance(self._features(variant, prompts), self._features(self.scene.lineup.baseline, prompts))
+        own, base = (self._features(which, prompts) for which in (variant, self.scene.lineup.baseline))
+        if prompts * self.scene.lineup.seeds < 2:
+            return Change(0.0, 0.0, why, why, why, {})
+        apart = mmd(own, base, self.metric.kernel) if self.metric.statistic == "mmd" else feature_distance(own, base)
         return Change(0.0, apart, why, why, why, {})
-
-
-def _no_scale() -> tuple[Absent, Absent]:
-    return (Absent(absent="the baseline's distance to the reference is 0"),) * 2
 
 
 def _signed(values: Floats) -> Estimate:
     """Return the estimate of values with all prompts (first) and with each block left out."""
-    distribution = jackknife(float(values[0]), values[1:])
-    return Estimate(float(values[0]), distribution, interval(distribution, float(values[0]), METHOD))
+    distribution = jack.jackknife(float(values[0]), values[1:])
+    return Estimate(float(values[0]), distribution, interval(distribution, float(values[0]), jack.METHOD))
 
 
-def _two_sided(values: Floats) -> Estimate:
-    """Return the estimate of |θ|, bias-corrected."""
-    theta = corrected(float(values[0]), values[1:])
-    distribution = fold(jackknife_of_square(theta, values[1:]))
-    return Estimate(abs(theta), distribution, interval(distribution, abs(theta), CORRECTED))
+def _two_sided(lost: Lost) -> Estimate:
+    """Return the estimate of |θ|."""
+    distribution, value = fold(lost.distribution), abs(lost.found.value)
+    return Estimate(
+        value, distribution, interval(distribution, value, jack.WIDENED if lost.reach > 0 else jack.CORRECTED)
+    )

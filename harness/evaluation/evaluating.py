@@ -5,41 +5,39 @@ from pathlib import Path
 
 from harness.core.errors import MachineError
 from harness.core.plan import Plan
+from harness.core.progress import Advance, ignore
 from harness.core.quality import Control, Definition, Delta, Evaluation, Score
 from harness.core.units import Absent
 from harness.evaluation.cache import FeatureCache
 from harness.evaluation.change import Comparer, Scene
 from harness.evaluation.contrast import contrast_reader
-from harness.evaluation.controls import PREFIX, blind_metrics, control_variants
-from harness.evaluation.gates import why_not_gating
+from harness.evaluation.controls import PREFIX, blind_metrics, control_variants, is_detected, without_unsound
+from harness.evaluation.gates import BY_NAME_ONLY, why_not_gating
 from harness.evaluation.lineup import Lineup, Variant, line_up
-from harness.evaluation.looking import Advance, Sight
+from harness.evaluation.looking import Sight
 from harness.evaluation.pictures import picture_size, verify
 from harness.evaluation.readying import Ready, compare, ready_metric
+from harness.evaluation.reference import ReferenceSet, open_reference
 from harness.evaluation.tails import find_tail
 from harness.metrics import get_metric
-from harness.stats.confidence import lower_bound
 from harness.store import features_cache_dir, read_outcomes, read_plan, write_evaluation, write_image_scores
-
-
-def ignore(what: str, done: int, total: int) -> None:
-    """Take no notice of progress."""
 
 
 def evaluate(run: Path, *, advance: Advance = ignore) -> Evaluation:
     """Score every completed cell of a run against its baseline; store and return scores, deltas, controls and tails.
 
     `advance(what, done, total)` is told of progress. Metrics whose weights are not on this machine are listed in
-    `missing`. Raises ResultsError if the baseline did not complete, a cell has not exactly the baseline's images, or
-    an image file is damaged.
+    `missing`. Raises UsageError for a reference set that cannot be read, ResultsError if the baseline did not
+    complete, a cell has not exactly the baseline's images, or an image file is damaged.
     """
     begin = time.perf_counter()
     plan = read_plan(run)
+    reference = open_reference(plan.matrix.quality.reference)
     lineup = line_up(run, plan, read_outcomes(run))
     extra = [variant for variant in (lineup.rerun, lineup.other_seed) if variant is not None]
     verify(picture for v in (lineup.baseline, *lineup.candidates, *extra) for picture in v.pictures)
     size = picture_size(lineup.baseline.pictures[0])
-    metrics, missing = _ready_metrics(plan, size)
+    metrics, missing = _ready_metrics(plan, lineup, size, reference)
     controls = control_variants(lineup) if lineup.prompts > 1 else ()
     cache = FeatureCache(features_cache_dir())
     try:
@@ -47,16 +45,19 @@ def evaluate(run: Path, *, advance: Advance = ignore) -> Evaluation:
         readers = [contrast_reader(), *(metric.reader for metric in metrics)]
         sight.look(readers, (lineup.baseline, *lineup.candidates, *extra, *controls), advance)
         scene = Scene(lineup, sight, plan.matrix.quality.resamples)
-        comparers = {metric.reader.name: compare(scene, metric, plan.matrix.quality.reference) for metric in metrics}
+        comparers = {metric.reader.name: compare(scene, metric, reference) for metric in metrics}
         evaluation = _compare_all(plan, scene, comparers, controls, advance)
     finally:
         cache.close()
     evaluation = evaluation.model_copy(update={"missing": missing, "seconds": time.perf_counter() - begin})
+    evaluation = without_unsound(evaluation)
     _store(run, lineup, comparers, evaluation)
     return evaluation
 
 
-def _ready_metrics(plan: Plan, size: tuple[int, int]) -> tuple[list[Ready], dict[str, str]]:
+def _ready_metrics(
+    plan: Plan, lineup: Lineup, size: tuple[int, int], reference: ReferenceSet | None
+) -> tuple[list[Ready], dict[str, str]]:
     ready: list[Ready] = []
     missing: dict[str, str] = {}
     for name in plan.matrix.quality.metrics:
@@ -65,7 +66,7 @@ def _ready_metrics(plan: Plan, size: tuple[int, int]) -> tuple[list[Ready], dict
             missing[metric.name] = f"pictures of {size[0]}×{size[1]} are too small: it needs {metric.least_pixels}"
             continue
         try:
-            ready.append(ready_metric(metric, plan.matrix.quality))
+            ready.append(ready_metric(metric, plan.matrix.quality, reference, len(lineup.baseline.pictures)))
         except MachineError as error:
             missing[metric.name] = f"{error.what}. {error.fix}"
     return ready, missing
@@ -84,7 +85,7 @@ def _compare_all(
             score, delta = _compare_one(plan, scene, comparer, variant)
             scores += [score] if score else []
             deltas += [delta] if variant is not lineup.baseline else []
-    judged = tuple(control for comparer in comparers.values() for control in _controls(scene, comparer, controls))
+    judged = tuple(control for comparer in comparers.values() for control in _controls(plan, scene, comparer, controls))
     advance("comparing", len(cells), len(cells))
     definitions = {name: comparer.reader.definition for name, comparer in comparers.items()}
     return Evaluation(
@@ -100,13 +101,19 @@ def _compare_all(
 
 
 def _compare_one(plan: Plan, scene: Scene, comparer: Comparer, variant: Variant) -> tuple[Score | None, Delta]:
-    lineup, definition = scene.lineup, comparer.reader.definition
-    change = comparer.change(variant, lineup.prompts)
-    n = len(variant.pictures)
+    definition = comparer.reader.definition
+    prompts = _prompts_compared(plan, scene.lineup, comparer, variant)
+    n = prompts * scene.lineup.seeds
+    change = comparer.change(variant, prompts)
     score = None
     if not isinstance(change.score, Absent):
         score = Score(
-            cell_id=variant.name, definition=definition, value=change.score.interval, n=n, prompts=lineup.prompts
+            cell_id=variant.name,
+            definition=definition,
+            value=change.score.interval,
+            uncertainty=change.score.distribution,
+            n=n,
+            prompts=prompts,
         )
     why_not = why_not_gating(plan, plan.find(variant.name).cell, get_metric(definition.metric))
     return score, Delta(
@@ -120,23 +127,36 @@ def _compare_one(plan: Plan, scene: Scene, comparer: Comparer, variant: Variant)
         loss=change.loss if isinstance(change.loss, Absent) else change.loss.interval,
         loss_uncertainty=change.loss if isinstance(change.loss, Absent) else change.loss.distribution,
         calibration=change.calibration,
+        resolved_from=change.resolved_from,
         n=n,
-        prompts=lineup.prompts,
+        prompts=prompts,
         gates=not why_not,
         why_not=why_not,
+        if_named=why_not == BY_NAME_ONLY,
     )
 
 
-def _controls(scene: Scene, comparer: Comparer, controls: tuple[Variant, ...]) -> list[Control]:
-    """Detected: the loss is above zero by its one-sided 95 % bound."""
+def _prompts_compared(plan: Plan, lineup: Lineup, comparer: Comparer, variant: Variant) -> int:
+    """Return over how many prompts a metric compares a variant: what is held against the other seed, as far as it goes.
+
+    In an adaptive run the other seed is given more images only where a verdict waits for them.
+    """
+    prompts, kind = lineup.prompts_of(variant), comparer.reader.definition.kind
+    calibrated_by_it = kind == "paired" or (kind == "distribution" and plan.matrix.quality.reference is None)
+    if lineup.other_seed is None or not calibrated_by_it:
+        return prompts
+    return min(prompts, lineup.prompts_of(lineup.other_seed))
+
+
+def _controls(plan: Plan, scene: Scene, comparer: Comparer, controls: tuple[Variant, ...]) -> list[Control]:
     found = []
     for variant in controls:
         if comparer.reader.definition.kind not in variant.kinds:
             continue
-        change = comparer.change(variant, len(variant.pictures) // scene.lineup.seeds)
+        change = comparer.change(variant, _prompts_compared(plan, scene.lineup, comparer, variant))
         if isinstance(change.loss, Absent):
             continue
-        seen = lower_bound(change.loss.distribution, 0.95) > 0
+        seen = is_detected(change.loss.distribution)
         name = variant.name.removeprefix(PREFIX)
         metric = comparer.reader.name
         found.append(Control(control=name, metric=metric, loss=change.loss.interval, detected=seen))

@@ -1,11 +1,11 @@
 """Who is compared with whom: every set of pictures, in the order of the baseline's (prompt, seed) pairs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.core.errors import ResultsError
 from harness.core.outcome import Completed, Outcome
-from harness.core.plan import OTHER_SEED_OFFSET, Plan, PlannedCell
+from harness.core.plan import Plan, PlannedCell
 from harness.core.quality import MetricKind
 from harness.store import image_path
 
@@ -37,7 +37,10 @@ class Variant:
 
 @dataclass(frozen=True)
 class Lineup:
-    """Everything one evaluation looks at. Keys run prompt by prompt, each prompt with all its seeds."""
+    """Everything one evaluation looks at. Keys run prompt by prompt, each prompt with all its seeds.
+
+    The baseline has all of them. In an adaptive run the others may have fewer: those of the first prompts.
+    """
 
     keys: tuple[Key, ...]
     texts: tuple[str, ...]
@@ -54,27 +57,34 @@ class Lineup:
     def seeds(self) -> int:
         return len(self.keys) // len(self.texts)
 
+    def prompts_of(self, variant: Variant) -> int:
+        """Return how many prompts, from the first on, a variant has pictures of."""
+        return len(variant.pictures) // self.seeds
+
 
 def line_up(run: Path, plan: Plan, outcomes: dict[str, Outcome]) -> Lineup:
     """Return the line-up of a run.
 
-    Raises ResultsError if the baseline did not complete, or a cell has not exactly the baseline's (prompt, seed) set.
+    Raises ResultsError if the baseline did not complete, or a cell has not exactly the baseline's (prompt, seed) set;
+    in an adaptive run, that of its first prompts, as many as one of the plan's looks.
     """
     baseline = outcomes.get(plan.baseline_id)
     if not isinstance(baseline, Completed):
         state = baseline.status if baseline is not None else "not run yet"
         fix = "Everything is compared with it: repair it, then run harness run with --retry-failed."
         raise ResultsError(f"the baseline {plan.baseline_id} did not complete ({state})", str(run), fix)
-    keys = tuple((prompt.id, seed) for prompt in plan.prompts for seed in plan.matrix.seeds)
     variants = {
         planned.role if planned.role in ("rerun", "other-seed") else planned.id: _variant(run, plan, planned, outcome)
         for planned in plan.cells
         if isinstance(outcome := outcomes.get(planned.id), Completed)
     }
+    count = len(variants[plan.baseline_id].pictures)
+    variants = {name: replace(variant, pictures=variant.pictures[:count]) for name, variant in variants.items()}
+    prompts = plan.prompts[: count // len(plan.matrix.seeds)]
     wanted = [planned.id for planned in plan.compared if planned.role == "candidate"]
     return Lineup(
-        keys=keys,
-        texts=tuple(prompt.text for prompt in plan.prompts),
+        keys=tuple((prompt.id, seed) for prompt in prompts for seed in plan.matrix.seeds),
+        texts=tuple(prompt.text for prompt in prompts),
         baseline=variants[plan.baseline_id],
         candidates=tuple(variants[cell_id] for cell_id in wanted if cell_id in variants),
         rerun=variants.get("rerun"),
@@ -83,9 +93,11 @@ def line_up(run: Path, plan: Plan, outcomes: dict[str, Outcome]) -> Lineup:
 
 
 def _variant(run: Path, plan: Plan, planned: PlannedCell, outcome: Completed) -> Variant:
-    shift = OTHER_SEED_OFFSET if planned.role == "other-seed" else 0
-    wanted = [(prompt.id, seed + shift) for prompt in plan.prompts_of(planned) for seed in plan.matrix.seeds]
+    seeds = plan.seeds_of(planned)
     found = {image.key: image for image in outcome.images}
+    counts = plan.prompt_counts(planned)
+    count = next((count for count in counts if count * len(seeds) >= len(found)), counts[-1])
+    wanted = [(prompt.id, seed) for prompt in plan.prompts_of(planned)[:count] for seed in seeds]
     if len(found) != len(outcome.images) or set(found) != set(wanted):
         raise ResultsError(_difference(set(found), set(wanted)), f"{run.name}/{planned.id}", AGAIN)
     pictures = tuple(Picture(image_path(run, planned.id, found[key]), found[key].sha256) for key in wanted)

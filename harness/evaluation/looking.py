@@ -1,6 +1,7 @@
 """Look at every picture once: networks run over batches of pictures, metrics read what they need."""
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,15 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.core.progress import Advance
 from harness.core.quality import Definition
 from harness.evaluation.cache import FeatureCache
 from harness.evaluation.controls import DAMAGES
 from harness.evaluation.lineup import Lineup, Variant
 from harness.evaluation.pictures import RESIZE, Pixels, Size, read_pictures
 
-Advance = Callable[[str, int, int], None]
 Rows = NDArray[np.float32]
 _PIXELS_PER_BATCH = 2**20
+_SEEN = {"extractor", "weights_sha256", "resize", "value_range", "library"}
 ZERO: Rows = np.zeros(1, dtype=np.float32)
 
 
@@ -42,8 +44,10 @@ class Reader:
 
     @cached_property
     def fingerprint(self) -> str:
-        text = self.definition.model_copy(update={"reference": ""}).model_dump_json() + RESIZE
-        return hashlib.sha256(text.encode()).hexdigest()
+        """What rows are kept under: metrics that read the same features, such as FID and KID, share them."""
+        seen = self.definition.model_dump(include=_SEEN)
+        made = self.definition.model_dump(include={"metric", "formula"}) if self.paired else {}
+        return hashlib.sha256(json.dumps([seen, made, RESIZE]).encode()).hexdigest()
 
     def wants(self, variant: Variant, baseline: Variant) -> bool:
         """Whether this metric reads a variant; the distance of the baseline to itself needs no look."""
@@ -59,7 +63,7 @@ class Sight:
 
     def rows(self, reader: Reader, variant: Variant) -> Rows:
         """Return a metric's rows of a variant: features (n, d), or distances (n, 1) for a paired metric."""
-        known = self._known[reader.name]
+        known = self._known[reader.fingerprint]
         return np.stack([known[key] for key in self._keys(reader, variant)])
 
     def texts(self, reader: Reader) -> Rows:
@@ -77,7 +81,8 @@ class Sight:
         """See everything that is not in the cache; `advance` counts the pictures."""
         for reader in readers:
             keys = [key for v in variants if reader.wants(v, self.lineup.baseline) for key in self._keys(reader, v)]
-            self._known[reader.name] = self.cache.get(reader.fingerprint, list(dict.fromkeys(keys)))
+            known = self._known.setdefault(reader.fingerprint, {})
+            known.update(self.cache.get(reader.fingerprint, list(dict.fromkeys(keys))))
         total, done = sum(len(variant.pictures) for variant in variants), 0
         advance("pictures", 0, total)
         for part in self._batches():
@@ -99,7 +104,7 @@ class Sight:
         if not reader.wants(variant, self.lineup.baseline):
             return
         keys = self._keys(reader, variant, batch.part)
-        known = self._known[reader.name]
+        known = self._known[reader.fingerprint]
         if reader.paired and not variant.damage:  # one and the same file: no distance, by definition
             pairs = zip(keys, self.lineup.baseline.pictures[batch.part], variant.pictures[batch.part], strict=False)
             known.update((key, ZERO) for key, base, own in pairs if base.sha256 == own.sha256)

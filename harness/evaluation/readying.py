@@ -3,47 +3,52 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
-
+from harness.core.errors import MachineError
 from harness.core.matrix import Quality
 from harness.evaluation.alignment import AlignmentComparer
 from harness.evaluation.change import Comparer, Scene
 from harness.evaluation.distribution import DistributionComparer
 from harness.evaluation.looking import Reader
 from harness.evaluation.paired import PairedComparer
-from harness.evaluation.reference import reference_features
+from harness.evaluation.reference import OTHER_SEEDS, ReferenceSet, why_not_readable
+from harness.evaluation.selftest import load_tested
 from harness.metrics import Metric, Weights
-from harness.stats.bootstrap import Floats
 
 
 class Ready(NamedTuple):
     """A metric with all it needs found on this machine."""
 
     reader: Reader
-    to_score: Callable[[Floats], Floats]
+    metric: Metric
 
 
-def ready_metric(metric: Metric, quality: Quality) -> Ready:
-    """Return a metric ready to read pictures; raises MachineError if its weights are missing."""
+def ready_metric(metric: Metric, quality: Quality, reference: ReferenceSet | None, images: int) -> Ready:
+    """Return a metric ready to read the pictures of a run whose baseline has so many.
+
+    Raises MachineError if its weights are missing, or if it cannot be scored against the reference set.
+    """
     weights = Weights.of(quality.weights)
     definition = metric.define(weights)
     if definition.kind == "distribution":
-        reference = quality.reference or "the baseline at other seeds, same prompts"
-        definition = definition.model_copy(update={"reference": reference})
-    return Ready(Reader(definition, lambda: metric.load(weights)), metric.to_score)
+        if why := why_not_readable(reference, metric.statistic, metric.dimensions):
+            raise MachineError(why, metric.name, "Name a folder of images in quality.reference, or another metric.")
+        against = reference.id if reference else OTHER_SEEDS
+        notes = metric.cautions(images)
+        definition = definition.model_copy(update={"reference": against, "notes": notes})
+    return Ready(Reader(definition, lambda: load_tested(metric, weights)), metric)
 
 
-def compare(scene: Scene, ready: Ready, reference: str | None) -> Comparer:
+def compare(scene: Scene, ready: Ready, reference: ReferenceSet | None) -> Comparer:
     """Return the comparer of a metric, by its kind."""
+    reader, metric = ready
+
+    def distribution() -> Comparer:
+        real = reference.read(reader, scene.sight.cache) if reference else None
+        return DistributionComparer(scene, reader, metric, real)
+
     makers: dict[str, Callable[[], Comparer]] = {
-        "alignment": lambda: AlignmentComparer(scene, ready.reader, ready.to_score),
-        "paired": lambda: PairedComparer(scene, ready.reader, ready.to_score),
-        "distribution": lambda: DistributionComparer(scene, ready.reader, _real(scene, ready, reference)),
+        "alignment": lambda: AlignmentComparer(scene, reader, metric.to_score),
+        "paired": lambda: PairedComparer(scene, reader, metric.to_score),
+        "distribution": distribution,
     }
-    return makers[ready.reader.definition.kind]()
-
-
-def _real(scene: Scene, ready: Ready, reference: str | None) -> Floats | None:
-    if reference is None:
-        return None
-    return np.asarray(reference_features(reference, ready.reader, scene.sight.cache), dtype=np.float64)
+    return makers[reader.definition.kind]()

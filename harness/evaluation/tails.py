@@ -1,5 +1,7 @@
 """What a mean hides: the worst decile, broken images, and the five that moved most."""
 
+import math
+
 import numpy as np
 
 from harness.core.quality import Definition, Tail, WorstImage
@@ -32,10 +34,18 @@ def find_tail(variant: Variant, lineup: Lineup, sight: Sight, comparers: dict[st
         cell_id=variant.name,
         broken=count,
         n=n,
-        broken_share_high=share_upper(count, n),
+        broken_share_high=_share_high(count, n, lineup.seeds),
         worst_decile=decile,
         worst=_worst_images(variant, lineup, comparers),
     )
+
+
+def _share_high(count: int, n: int, seeds: int) -> float:
+    """Return the upper bound on the share of broken images; prompts are the unit.
+
+    The seeds of a prompt may break together, so the count stands for as many prompts as it would fill, of all prompts.
+    """
+    return share_upper(math.ceil(count / seeds), n // seeds)
 
 
 def _worst_decile(values: Floats, definition: Definition) -> float:

@@ -3,7 +3,7 @@
 import errno
 import signal
 
-from harness.core.errors import HarnessError
+from harness.core.errors import HarnessError, NoEffect
 from harness.core.outcome import Failed, FailureKind, Phase
 
 
@@ -16,8 +16,8 @@ HINTS: dict[FailureKind, str] = {
     "timeout": "Raise measure.timeout_s, or measure fewer prompts.",
     "crash": "The process died inside native code: see the log; try the cell alone with --select.",
     "bad-image": "The settings of this cell destroy the image: often fp16 overflow in the VAE, or a wrong scheduler.",
+    "no-effect": "This setting does nothing for this model here: leave it out, or change its options.",
     "disk-full": "Free some space and run the same command again.",
-    "interrupted": "Run the same command again: it goes on here.",
 }
 
 
@@ -52,6 +52,8 @@ def describe_timeout(limit_s: float, phase: Phase, log: str) -> Failed:
 def _kind(error: BaseException) -> FailureKind:
     if isinstance(error, BadImage):
         return "bad-image"
+    if isinstance(error, NoEffect):
+        return "no-effect"
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "out of memory" in str(error):
         return "out-of-memory"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

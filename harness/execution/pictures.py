@@ -38,7 +38,7 @@ def make_pictures(
     `lanes` batches are made at a time, each by a thread with one core: on a CPU that is up to twice as fast as
     all cores on one batch, since small operations do not divide well. No image depends on it.
     """
-    keys: list[Key] = [(prompt, seed) for prompt in task.prompts for seed in task.seeds]
+    keys: list[Key] = [(prompt, seed) for prompt in task.pictured for seed in task.seeds]
     batches = list(_batches(keys, max(1, image_batch(task, call) // lanes)))
     free: queue.SimpleQueue[TextToImage] = queue.SimpleQueue()
     for twin in (model, *(model.twin() for _ in range(lanes - 1))):
@@ -113,7 +113,7 @@ def write_picture(folder: Path, prompt_id: str, seed: int, picture: Any) -> Imag
 
     buffer = io.BytesIO()
     Pillow.fromarray(picture).save(buffer, format="PNG", compress_level=3)
-    name = f"images/{image_name(prompt_id, seed)}"
+    name = image_name(prompt_id, seed)
     (folder / name).write_bytes(buffer.getvalue())
     digest = hashlib.sha256(buffer.getvalue()).hexdigest()
     return Image(prompt_id=prompt_id, seed=seed, path=name, sha256=digest)

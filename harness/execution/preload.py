@@ -1,7 +1,26 @@
 """Imported once by the fork server, so that every worker starts with these loaded; never touches CUDA."""
 
-import torch  # noqa: F401
-from diffusers import StableDiffusionXLPipeline  # noqa: F401
-from transformers import CLIPTextModelWithProjection, CLIPTokenizer  # noqa: F401
+import logging
 
-import harness.models._sdxl  # noqa: F401
+logging.disable(logging.WARNING)  # else what installed packages say of one another stands above every run
+
+import torch  # noqa: E402, F401
+from diffusers import (  # noqa: E402, F401
+    FluxPipeline,
+    PixArtSigmaPipeline,
+    SanaPipeline,
+    StableDiffusion3Pipeline,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+)
+from transformers import (  # noqa: E402, F401
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    Gemma2Model,
+    T5EncoderModel,
+)
+
+import harness.models.families  # noqa: E402, F401
+
+logging.disable(logging.NOTSET)

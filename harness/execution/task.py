@@ -16,6 +16,11 @@ class Task(Frozen):
     model: Model
     measure: Measure
     prompts: tuple[Prompt, ...]
+    """What the cell is set up and timed with: in every round of an adaptive run the same."""
+    pictured: tuple[Prompt, ...]
+    """The prompts whose images are made."""
+    timed: bool = True
+    """False in later rounds, which only add images."""
     seeds: tuple[int, ...]
     device: str
     cores: int
@@ -32,13 +37,16 @@ class Step(NamedTuple):
     total: int = 0
 
 
-def make_task(plan: Plan, planned: PlannedCell, folder: Path) -> Task:
-    """Return the task of one planned cell."""
+def make_task(plan: Plan, planned: PlannedCell, folder: Path, have: int, wanted: int) -> Task:
+    """Return the task that brings a planned cell from the images of its first `have` prompts to those of `wanted`."""
+    prompts = plan.prompts_of(planned)
     return Task(
         planned=planned,
         model=plan.matrix.model,
         measure=plan.matrix.measure,
-        prompts=plan.prompts_of(planned),
+        prompts=prompts[: plan.prompt_counts(planned)[0]],
+        pictured=prompts[have:wanted],
+        timed=have == 0,
         seeds=plan.seeds_of(planned),
         device=plan.machine.device,
         cores=plan.machine.cpu_cores,

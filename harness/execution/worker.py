@@ -5,14 +5,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from harness.core.axis import Setup
 from harness.core.model import Call, TextToImage
-from harness.core.outcome import Caution, ColdStart, Completed, Image, Phase, Repeat
+from harness.core.outcome import Applied, Caution, ColdStart, Completed, Extended, Image, Phase, Repeat
 from harness.core.units import Absent
-from harness.execution.build import Recipe, apply_values, load_model, read_recipe
+from harness.execution.build import Built, Recipe, apply_values, load_model, read_recipe
 from harness.execution.pictures import make_pictures
 from harness.execution.task import Step, Task
 from harness.execution.timing import count_denoiser_calls, stage_call, take_repeats, time_call
 from harness.measure.memory import read_peaks, reset_peaks
+from harness.store.layout import TRACE, build_cache_dir
 
 Tell = Callable[[Step], None]
 
@@ -43,12 +45,14 @@ class Timing(NamedTuple):
     cold_start: ColdStart
     warmup_s: tuple[float, ...]
     repeats: tuple[Repeat, ...]
+    applied: tuple[Applied, ...]
 
 
-def measure_cell(task: Task, ledger: Ledger, start_s: float) -> Completed:
+def measure_cell(task: Task, ledger: Ledger, start_s: float) -> Completed | Extended:
     """Return the completed outcome of a task; raises whatever the model raises, with `ledger.phase` set.
 
-    `start_s` is what it took to start this process.
+    A later round of an adaptive run (`task.timed` false) only makes its images. `start_s` is what it took to start
+    this process.
     """
     recipe = read_recipe(task.planned.cell)
     ledger.seconds["start"] = start_s
@@ -57,12 +61,16 @@ def measure_cell(task: Task, ledger: Ledger, start_s: float) -> Completed:
         _set_threads(task)
         model = load_model(task, recipe)
     with ledger.phase_of("apply"):
-        applied = apply_values(model, recipe)
-    batch = int(recipe.call_options["batch"])
-    call = _plain_call(recipe)
+        setup = Setup(recipe.call(task.prompts, task.seeds), recipe.batch, build_cache_dir())
+        built = apply_values(model, recipe, setup)
+    call = recipe.call()
+    if not task.timed:
+        images, peak = _images(model, task, call, ledger, _lanes(task, recipe))
+        return Extended(images=images, peak_memory_bytes=peak, phases_s=dict(ledger.seconds))
+    batch = built.batch(recipe.batch)
     timed_call = stage_call(task.prompts, call, batch, task.seeds[0])
     take_time = _compile_and_time if recipe.lazy else _time
-    timing = take_time(model, task, timed_call, ledger, begin)
+    timing = take_time(built, task, timed_call, ledger, begin)
     images, peak = _images(model, task, call, ledger, _lanes(task, recipe))
     traces = _trace(model, task, timed_call, ledger)
     return Completed(
@@ -76,33 +84,36 @@ def measure_cell(task: Task, ledger: Ledger, start_s: float) -> Completed:
         peak_memory_bytes=peak,
         threads=task.measure.threads or task.cores,
         phases_s=dict(ledger.seconds),
-        applied=applied,
-        warnings=_warnings(timing.repeats),
+        applied=timing.applied,
+        warnings=(*task.planned.cautions, *_warnings(timing.repeats)),
         traces=traces,
     )
 
 
-def _compile_and_time(model: TextToImage, task: Task, call: Call, ledger: Ledger, begin: float) -> Timing:
+def _compile_and_time(built: Built, task: Task, call: Call, ledger: Ledger, begin: float) -> Timing:
     """Make a first call at the timed shape, with one step, that pays for the compilation; then time."""
     with ledger.phase_of("compile"):
-        time_call(model, call.model_copy(update={"steps": 1}))
-    return _time(model, task, call, ledger, begin)
+        time_call(built.model, call.model_copy(update={"steps": 1}))
+    return _time(built, task, call, ledger, begin)
 
 
-def _time(model: TextToImage, task: Task, call: Call, ledger: Ledger, begin: float) -> Timing:
+def _time(built: Built, task: Task, call: Call, ledger: Ledger, begin: float) -> Timing:
     """Warm up and take the repeats; `begin` is the clock's reading when the process was asked for.
 
     The extra baseline runs are there for their images only: nothing of them is timed but the first call.
     """
     with ledger.phase_of("warmup"):
-        warmup_s = [time_call(model, call)]
+        warmup_s = [time_call(built.model, call)]
         first_image_s = time.perf_counter() - begin
-        warmup_s += [time_call(model, call) for _ in range(task.measure.warmup - 1)]
+        warmup_s += [time_call(built.model, call) for _ in range(task.measure.warmup - 1)]
     repeats: tuple[Repeat, ...] = ()
+    applied: tuple[Applied, ...] = ()
     if task.planned.role in ("baseline", "candidate"):
         with ledger.phase_of("repeats"):
             count = task.measure.repeats
-            repeats = take_repeats(model, call, count, lambda done: ledger.advance(done, count))
+            built.start()
+            repeats = take_repeats(built.model, call, count, lambda done: ledger.advance(done, count))
+            applied = built.report(count)
     cold_start = ColdStart(
         start_s=ledger.seconds["start"],
         load_s=ledger.seconds["load"],
@@ -110,12 +121,12 @@ def _time(model: TextToImage, task: Task, call: Call, ledger: Ledger, begin: flo
         compile_s=ledger.seconds.get("compile", 0.0),
         first_image_s=first_image_s,
     )
-    return Timing(cold_start, tuple(warmup_s), repeats)
+    return Timing(cold_start, tuple(warmup_s), repeats, applied)
 
 
 def _lanes(task: Task, recipe: Recipe) -> int:
-    """Batches to make at a time: one per core on a CPU, but one where compiled code has its threads built in."""
-    if recipe.lazy or task.device != "cpu" or not task.uses_torch:
+    """Batches to make at a time: one per core on a CPU, but one where the model cannot be shared between threads."""
+    if recipe.one_thread or task.device != "cpu" or not task.uses_torch:
         return 1
     return task.measure.threads or task.cores
 
@@ -123,17 +134,12 @@ def _lanes(task: Task, recipe: Recipe) -> int:
 def _images(
     model: TextToImage, task: Task, call: Call, ledger: Ledger, lanes: int
 ) -> tuple[tuple[Image, ...], int | Absent]:
-    total = len(task.prompts) * len(task.seeds)
+    total = len(task.pictured) * len(task.seeds)
     with ledger.phase_of("images"):
         reset_peaks(model.device)
         images = make_pictures(model, task, call, lanes, lambda done: ledger.advance(done, total))
         peaks = read_peaks(model.device)
     return images, peaks.resident_bytes if model.device == "cpu" else peaks.device_used_bytes
-
-
-def _plain_call(recipe: Recipe) -> Call:
-    options = {key: value for key, value in recipe.call_options.items() if key != "batch"}
-    return Call.model_validate({"prompts": (), "keys": (), **options})
 
 
 def _set_threads(task: Task) -> None:
@@ -151,9 +157,8 @@ def _trace(model: TextToImage, task: Task, call: Call, ledger: Ledger) -> tuple[
     from harness.measure.profiler import write_trace
 
     with ledger.phase_of("trace"):
-        name = "trace.json.gz"
-        write_trace(lambda: model.generate(call.model_copy(update={"steps": min(call.steps, 2)})), task.folder / name)
-    return (name,)
+        write_trace(lambda: model.generate(call.model_copy(update={"steps": min(call.steps, 2)})), task.folder / TRACE)
+    return (TRACE,)
 
 
 def _warnings(repeats: tuple[Repeat, ...]) -> tuple[Caution, ...]:

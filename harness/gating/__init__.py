@@ -1,4 +1,4 @@
-"""Hold losses against thresholds: pass, fail, inconclusive or missing, with the error rate we accept."""
+"""Hold a run against a policy: pass, fail, inconclusive or missing, with the error rate we accept."""
 
 from harness.gating.judging import judge, judge_evaluation
 

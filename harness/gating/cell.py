@@ -1,45 +1,58 @@
-"""The verdict of one cell from the verdicts of its gating metrics."""
+"""The verdict of one cell from the verdicts of its rules."""
 
-from collections.abc import Mapping
-from typing import NamedTuple
-
-from harness.core.matrix import Gate
-from harness.core.quality import Delta
-from harness.core.verdict import CellVerdict, MetricVerdict, Result
-from harness.gating.metric import judge_delta, judge_missing
-
-
-class Evidence(NamedTuple):
-    """What is known of a cell: gating deltas, metrics that are missing and why, blind metrics, whether evaluated."""
-
-    deltas: tuple[Delta, ...]
-    missing: Mapping[str, str]
-    blind: frozenset[str]
-    evaluated: bool
+from harness.core.units import Absent
+from harness.core.verdict import CellVerdict, RuleVerdict, worst_of
+from harness.gating.applying import Applied
+from harness.gating.deciding import Test, decide
+from harness.gating.evidence import Evidence
+from harness.gating.wording import sentence_of
 
 
-def judge_cell(cell_id: str, evidence: Evidence, gate: Gate, alpha: float) -> CellVerdict:
-    """Return the verdict of one cell at its share `alpha` of the error rate.
+def judge_cell(cell_id: str, rules: Applied, evidence: Evidence, share: float) -> CellVerdict:
+    """Return the verdict of one cell whose passing rules are held against `share` of their alpha.
 
-    Any failing metric fails the cell; then any missing one makes it missing, then any inconclusive one inconclusive.
+    Any failing rule fails the cell; then any missing one makes it missing, then any inconclusive one inconclusive.
+    Warnings are judged at their own level and change nothing.
     """
-    metrics = [judge_delta(delta, gate, alpha, delta.metric in evidence.blind) for delta in evidence.deltas]
-    metrics += [judge_missing(name, why, gate) for name, why in evidence.missing.items()]
-    if not metrics:
-        reason = "no metric judges this cell" if evidence.evaluated else "not evaluated yet: run harness evaluate again"
-        return CellVerdict(cell_id=cell_id, result="missing", metrics=(), reason=reason)
-    result = _worst(metrics)
-    return CellVerdict(cell_id=cell_id, result=result, metrics=tuple(metrics), reason=_reason(result, metrics))
+    verdicts = []
+    for rule, metric in rules:
+        found = evidence.find(rule, metric, cell_id)
+        if isinstance(found.reading, Absent):
+            sentence = f"{metric or rule.quantity} is missing: {found.reading.absent}"
+            verdicts.append(RuleVerdict(rule=rule, metric=metric, result="missing", sentence=sentence))
+            continue
+        blind = metric in evidence.evaluation.blind
+        decision = decide(rule, found, Test(share if rule.severity == "error" else 1.0, evidence.plan.looks, blind))
+        verdicts.append(RuleVerdict(
+            rule=rule,
+            metric=metric,
+            result=decision.result,
+            observed=found.reading.observed,
+            lower=decision.lower,
+            upper=decision.upper,
+            p_value=decision.p_value if found.reading.sure else None,
+            level=1 - decision.alpha if found.reading.sure else None,
+            prompts=found.prompts,
+            prompts_needed=decision.needed,
+            sentence=sentence_of(rule, metric, found, decision),
+        ))  # fmt: skip
+    return _conclude(CellVerdict(cell_id=cell_id, result="missing", rules=tuple(verdicts), reason=""), evidence)
 
 
-def _worst(metrics: list[MetricVerdict]) -> Result:
-    results = {metric.result for metric in metrics}
-    order: tuple[Result, ...] = ("fail", "missing", "inconclusive")
-    return next((worst for worst in order if worst in results), "pass")
+def _conclude(cell: CellVerdict, evidence: Evidence) -> CellVerdict:
+    if not cell.errors:
+        reason = (
+            "no rule judges this cell"
+            if evidence.deltas(cell.cell_id)
+            else "not evaluated yet: run harness evaluate again"
+        )
+        return cell.model_copy(update={"reason": reason})
+    result = worst_of({verdict.result for verdict in cell.errors})
+    return cell.model_copy(update={"result": result, "reason": _reason(cell.errors, result)})
 
 
-def _reason(result: Result, metrics: list[MetricVerdict]) -> str:
-    if result == "pass":
-        closest = max(metrics, key=lambda metric: metric.upper if metric.upper is not None else 0.0)
-        return f"all {len(metrics)} pass; closest: {closest.sentence}" if len(metrics) > 1 else closest.sentence
-    return "; ".join(metric.sentence for metric in metrics if metric.result == result)
+def _reason(verdicts: tuple[RuleVerdict, ...], result: str) -> str:
+    if result != "pass":
+        return "; ".join(verdict.sentence for verdict in verdicts if verdict.result == result)
+    closest = max(verdicts, key=lambda verdict: verdict.p_value or 0.0)
+    return f"all {len(verdicts)} pass; closest: {closest.sentence}" if len(verdicts) > 1 else closest.sentence

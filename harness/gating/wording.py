@@ -1,49 +1,54 @@
-"""The sentence of a verdict: what was lost, of what, how sure, against which margin."""
+"""The sentence of a verdict: what was found, how sure, against which limit."""
 
-from dataclasses import dataclass
-
-from harness.core.matrix import Gate
-from harness.core.quality import Delta
+from harness.core.limits import figure_words, limit_words, margin_words, quantity_words
+from harness.core.quality import Definition
+from harness.core.rule import Rule
 from harness.core.units import format_percent
-from harness.core.verdict import Result
+from harness.gating.deciding import Decision
+from harness.gating.evidence import Found
+from harness.gating.readings import Median, Ratio, Reading, Share
 
 BASELINE_AT_OTHER_SEEDS = "the baseline at other seeds"
+_NAMES = {
+    "speedup": "the speedup is",
+    "throughput": "images per second:",
+    "latency-s": "one call takes",
+    "peak-memory-gib": "peak memory is",
+    "cold-start-s": "the cold start takes",
+}
 
 
-@dataclass(frozen=True)
-class Finding:
-    """A judged metric: bounds as shares; `why` says why a pass does not count (blind, few) or is empty."""
-
-    delta: Delta
-    gate: Gate
-    result: Result
-    observed: float
-    lower: float
-    upper: float
-    level: float
-    needed: int | None
-    why: str
-
-
-def sentence(finding: Finding) -> str:
+def sentence_of(rule: Rule, metric: str, found: Found, decision: Decision) -> str:
     """Return one sentence a person can check against the bounds in brackets, which are one-sided."""
-    margin = format_percent(finding.gate.margin, 1 if finding.gate.margin * 100 % 1 else 0)
-    return f"{_loss(finding)}: {_conclusion(finding, margin)}"
+    return f"{_observed(rule, metric, found, decision)}: {_conclusion(rule, found, decision)}"
 
 
-def _loss(finding: Finding) -> str:
-    digits = 1 if finding.upper >= 0.002 else 2
-    bounds = ", ".join(format_percent(x, digits).removesuffix(" %") for x in (finding.lower, finding.upper))
-    observed = format_percent(finding.observed, digits)
-    return f"{finding.delta.metric} lost {observed} [{bounds}] {_of_what(finding)}"
+def _observed(rule: Rule, metric: str, found: Found, decision: Decision) -> str:
+    reading = found.reading
+    assert isinstance(reading, Reading)
+    if rule.quantity in ("loss", "change"):
+        digits = 1 if max(abs(decision.upper), abs(decision.lower)) >= 0.002 else 2
+        lower, upper = (format_percent(x, digits).removesuffix(" %") for x in (decision.lower, decision.upper))
+        sign = "+" if rule.quantity == "change" and reading.observed > 0 else ""
+        share = f"{sign}{format_percent(reading.observed, digits)} [{lower}, {upper}]"
+        if rule.quantity == "loss":
+            return f"{metric} lost {share} {_of_what(found.definition)}"
+        return f"{metric} changed by {share} of the baseline's score (positive is worse)"
+    if isinstance(reading, Share):
+        lower, upper = (format_percent(x).removesuffix(" %") for x in (decision.lower, decision.upper))
+        share = f"{format_percent(reading.observed)} [{lower}, {upper}]"
+        return f"{reading.count:,} of {reading.images:,} images are broken, {share}"
+    if rule.quantity == "worst-decile":
+        return f"the worst decile of {metric} is {figure_words(reading.observed)}"
+    bounds = f" [{figure_words(decision.lower)}, {figure_words(decision.upper)}]" if reading.sure else ""
+    if rule.quantity == "score":
+        return f"{metric} scored {figure_words(reading.observed)}{bounds}"
+    return f"{_NAMES[rule.quantity]} {quantity_words(rule, reading.observed)}{bounds}"
 
 
-def _of_what(finding: Finding) -> str:
+def _of_what(definition: Definition | None) -> str:
     """Say what 100 % is."""
-    if finding.gate.loss == "literal":
-        return "of the baseline's score"
-    definition = finding.delta.definition
-    if definition.kind == "alignment":
+    if definition is None or definition.kind == "alignment":
         return "of its range above chance"
     if definition.kind == "paired":
         return "of the distance between two seeds"
@@ -52,20 +57,40 @@ def _of_what(finding: Finding) -> str:
     return "of the baseline's distance to the reference set"
 
 
-def _conclusion(finding: Finding, margin: str) -> str:
-    if finding.result == "pass":
-        return f"passes {margin} at {_level(finding.level)} confidence"
-    if finding.result == "fail":
-        return f"fails {margin} at {_level(1 - finding.gate.alpha)} confidence"
-    if finding.why == "blind":
-        return f"looks below {margin}, but no control could move this metric here, so its pass does not count"
-    if finding.why == "few":
+def _conclusion(rule: Rule, found: Found, decision: Decision) -> str:
+    reading = found.reading
+    assert isinstance(reading, Reading)
+    limit = limit_words(rule) if rule.margin is not None else f"the limit of {limit_words(rule)}"
+    looks = f"looks {'below' if rule.quantity == 'loss' else 'right for'} {limit}"
+    if decision.why == "blind":
+        return f"{looks}, but no control could move this metric here, so its pass does not count"
+    if decision.why == "few":
         return (
-            f"looks below {margin}, but {finding.delta.prompts} prompts cannot exclude that a share of {margin} is"
-            f" destroyed; {finding.needed} can"
+            f"{looks}, but {found.prompts:,} prompts cannot exclude that a share of"
+            f" {margin_words(rule.least_damage)} is destroyed; {decision.needed:,} can"
         )
-    ahead = f"about {finding.needed:,} would settle it" if finding.needed else "it lies too close to settle"
-    return f"cannot be told from {margin} with {finding.delta.prompts} prompts; {ahead}"
+    if decision.why == "unresolved":
+        return (
+            f"cannot be told from {limit} with {found.prompts:,} prompts, too few to show all the variety this metric"
+            f" sees; about {decision.needed:,} would settle it"
+        )
+    verb = "passes" if decision.result == "pass" else "fails"
+    if not reading.sure:
+        return f"{verb} {limit} (one measurement, no interval)"
+    if decision.result == "inconclusive":
+        return f"cannot be told from {limit} {_ahead(found, decision)}"
+    level = 1 - decision.alpha if decision.result == "pass" else rule.level
+    return f"{verb} {limit} at {_level(level)} confidence"
+
+
+def _ahead(found: Found, decision: Decision) -> str:
+    """Say what would settle it."""
+    reading = found.reading
+    if isinstance(reading, Median | Ratio):
+        counts = len(reading.samples) if isinstance(reading, Median) else len(reading.under)
+        return f"with {counts} {'repeat' if counts == 1 else 'repeats'}; more of them (measure.repeats) would settle it"
+    ahead = f"about {decision.needed:,} would settle it" if decision.needed else "it lies too close to settle"
+    return f"with {found.prompts} prompts; {ahead}"
 
 
 def _level(level: float) -> str:

@@ -2,7 +2,19 @@
 
 from harness.matrix.expand import Wish, expand
 from harness.matrix.load import load_matrix, parse_matrix
+from harness.matrix.policy import load_policy, parse_policy, policy_names, policy_text
 from harness.matrix.schema import json_schema
 from harness.matrix.select import matches
 
-__all__ = ["Wish", "expand", "json_schema", "load_matrix", "matches", "parse_matrix"]
+__all__ = [
+    "Wish",
+    "expand",
+    "json_schema",
+    "load_matrix",
+    "load_policy",
+    "matches",
+    "parse_matrix",
+    "parse_policy",
+    "policy_names",
+    "policy_text",
+]

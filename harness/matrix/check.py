@@ -1,6 +1,7 @@
 """Mistakes that types cannot see: unknown axes, values, options, metrics, prompt sets, models; emptiness."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -10,7 +11,8 @@ from harness.core.errors import UsageError
 from harness.core.matrix import Entry, Matrix
 from harness.core.model import ModelSource
 from harness.matrix.expand import expand
-from harness.metrics import check_metric
+from harness.matrix.policy import rule_problems
+from harness.metrics import check_metric, check_weights_key
 from harness.prompts import check_prompt_set
 
 
@@ -23,9 +25,16 @@ def find_problems(matrix: Matrix | None) -> list[str]:
     problems += _attempt("prompts.set", lambda: check_prompt_set(matrix.prompts.set))
     for metric in matrix.quality.metrics:
         problems += _attempt("quality.metrics", lambda metric=metric: check_metric(metric))  # type: ignore[misc]
-    for metric in matrix.gate.metrics:
-        if metric not in matrix.quality.metrics:
-            problems.append(f'gate.metrics: "{metric}" is not measured. {did_you_mean(metric, matrix.quality.metrics)}')
+    for key in matrix.quality.weights:
+        problems += _attempt(f"quality.weights.{key}", lambda key=key: check_weights_key(key))  # type: ignore[misc]
+    problems += rule_problems(matrix.gate, "gate", matrix.quality.metrics)
+    if matrix.quality.max and matrix.quality.images != "auto":
+        problems.append(
+            'quality.max: means something only with quality.images = "auto"; prompts.limit sets all cells\''
+        )
+    reference = matrix.quality.reference
+    if reference is not None and not Path(reference).expanduser().exists():
+        problems.append(f"quality.reference: no such file or folder: {Path(reference).expanduser().absolute()}")
     if not matrix.seeds:
         problems.append("seeds: empty; at least one seed is needed, such as seeds = [0]")
     if len(set(matrix.seeds)) != len(matrix.seeds):

@@ -1,21 +1,24 @@
 """Read a matrix file and report every mistake in it at once, with file, key and a suggestion."""
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from harness.core.catalog import did_you_mean
 from harness.core.errors import MatrixError, UsageError
 from harness.core.matrix import Matrix
+from harness.core.policy import Policy
 from harness.matrix.check import find_problems
+from harness.matrix.parsing import read_record, read_toml
+from harness.matrix.policy import load_policy, rule_problems
 
 
-def load_matrix(path: Path) -> tuple[Matrix, str]:
-    """Return the matrix of a TOML file and the file's text.
+def load_matrix(path: Path, policy: str | None = None) -> tuple[Matrix, str, Policy]:
+    """Return the matrix of a TOML file, the file's text, and its policy with the matrix's own rules.
 
-    Raises UsageError if the file cannot be read and MatrixError with all mistakes it holds.
+    `policy`, a name or a file, stands alone instead of both.
+    Raises UsageError if a file cannot be read, and MatrixError with all mistakes of the matrix or PolicyError with
+    those of its policy.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -24,53 +27,24 @@ def load_matrix(path: Path) -> tuple[Matrix, str]:
         raise UsageError(f"cannot read the matrix file: {error.strerror}", str(path), fix) from error
     except UnicodeDecodeError as error:
         raise MatrixError([f"not UTF-8 text: {error.reason} at byte {error.start}"], str(path)) from error
-    return parse_matrix(text, str(path)), text
+    matrix = parse_matrix(text, str(path))
+    found = load_policy(policy) if policy else load_policy(matrix.policy, path.parent)
+    problems = rule_problems(found.gate, f'policy "{found.name}": gate', matrix.quality.metrics)
+    if problems:
+        raise MatrixError(problems, str(path))
+    return matrix, text, found if policy else found.extended(matrix.gate)
 
 
 def parse_matrix(text: str, where: str = "matrix") -> Matrix:
     """Return the matrix that TOML text describes; MatrixError with all mistakes, named by `where` and key."""
-    try:
-        document = tomllib.loads(text)
-    except ValueError as error:  # not TOML, or a number of thousands of digits
-        raise MatrixError([f"not TOML: {error}"], where) from error
-    problems: list[str] = []
-    try:
-        matrix = Matrix.model_validate(document)
-    except ValidationError as error:
-        problems = list(dict.fromkeys(_describe(entry) for entry in error.errors()))
-        raise MatrixError(problems + find_problems(_lenient(document)), where) from error
-    problems = find_problems(matrix)
+    document, problems = read_toml(text)
     if problems:
         raise MatrixError(problems, where)
+    matrix, problems = read_record(Matrix, document)
+    problems += find_problems(matrix or _lenient(document))
+    if matrix is None or problems:
+        raise MatrixError(problems, where)
     return matrix
-
-
-def _describe(entry: Any) -> str:
-    """One pydantic error as a person would say it."""
-    location = [part for part in entry["loc"] if part not in _UNION_WORDS]
-    key = ".".join(str(part) for part in location)
-    kind = entry["type"]
-    if len(location) < len(entry["loc"]):
-        return f"{key}: a name, a number or a table with `name` and options, got {entry['input']!r}"
-    if kind == "extra_forbidden":
-        return f"{key}: unknown key. {did_you_mean(str(location[-1]), _known_keys(location[:-1]))}"
-    if kind == "missing":
-        return f"{key}: this key is required"
-    if kind == "string_pattern_mismatch":
-        return f"{key}: letters, digits, '.', '_' and '-' only, got {entry['input']!r}"
-    return f"{key}: {entry['msg'][0].lower()}{entry['msg'][1:]}, got {entry['input']!r}"
-
-
-_UNION_WORDS = {"bool", "int", "float", "str", "dict[str,union[bool,int,float,str]]", "dict"}
-
-
-def _known_keys(location: list[Any]) -> list[str]:
-    """Return the keys allowed at a place of the matrix."""
-    model: Any = Matrix
-    for part in location:
-        field = model.model_fields.get(str(part)) if isinstance(model, type) and issubclass(model, BaseModel) else None
-        model = field.annotation if field else None
-    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
 
 
 def _lenient(document: dict[str, Any]) -> Matrix | None:

@@ -6,6 +6,8 @@ from typing import Any
 from harness.axes import all_axes, value_names
 from harness.core.catalog import list_names
 from harness.core.matrix import Matrix
+from harness.core.rule import ABOUT
+from harness.matrix.policy import policy_names
 
 
 def json_schema() -> str:
@@ -16,6 +18,9 @@ def json_schema() -> str:
     properties = {axis.name: _axis_schema(axis.name, axis.summary) for axis in all_axes()}
     schema["properties"]["axes"] = {"type": "object", "properties": properties, "additionalProperties": False}
     schema["$defs"]["Model"]["properties"]["source"]["enum"] = list(list_names("harness.models"))
+    quantities = [{"const": name, "description": about} for name, about in ABOUT.items()]
+    schema["$defs"]["Rule"]["properties"]["quantity"] = {"default": "loss", "oneOf": quantities}
+    schema["properties"]["policy"]["examples"] = list(policy_names())
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 

@@ -15,8 +15,9 @@ from harness.core.units import Absent
 
 PACKAGES = (
     "diffusion-harness", "torch", "torchvision", "diffusers", "transformers", "accelerate", "peft", "numpy", "scipy",
-    "open_clip_torch", "lpips", "torchmetrics", "optimum-quanto", "torchao", "onnxruntime", "openvino", "tensorrt",
-    "triton", "xformers",
+    "open_clip_torch", "lpips", "torchmetrics", "optimum-quanto", "torchao", "bitsandbytes", "onnx", "onnxscript",
+    "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt", "tensorrt_rtx", "triton", "xformers",
+    "sageattention",
 )  # fmt: skip
 
 

@@ -7,10 +7,26 @@ from functools import cache
 
 from harness.core.catalog import did_you_mean, list_names, resolve
 from harness.core.errors import UsageError
-from harness.metrics._base import Metric
+from harness.metrics._base import Metric, Scorer
+from harness.metrics._download import Advance
+from harness.metrics._inventory import WeightRow, fetch, inventory
+from harness.metrics._selftest import self_test
 from harness.metrics._weights import Weights
 
-__all__ = ["Metric", "Weights", "check_metric", "get_metric", "known_metrics"]
+__all__ = [
+    "Advance",
+    "Metric",
+    "Scorer",
+    "WeightRow",
+    "Weights",
+    "check_metric",
+    "check_weights_key",
+    "fetch",
+    "get_metric",
+    "inventory",
+    "known_metrics",
+    "self_test",
+]
 
 _PACKAGE = "harness.metrics"
 
@@ -39,3 +55,10 @@ def get_metric(name: str) -> Metric:
     check_metric(name)
     file, _, profile = name.partition(":")
     return resolve(_PACKAGE, file, Metric)(profile=profile)  # type: ignore[type-abstract]
+
+
+def check_weights_key(key: str) -> None:
+    """Do nothing for a key of `[quality.weights]` that some metric needs; raise UsageError for any other."""
+    known = sorted({wanted.key for name in known_metrics() for wanted in get_metric(name).needs()})
+    if key not in known:
+        raise UsageError(f"no metric needs weights of this name. {did_you_mean(key, known)}")

@@ -10,7 +10,9 @@ from harness.metrics._devices import device, exact, to_unit
 from harness.metrics._weights import sha256_of
 
 EXTRACTOR = "attribute CNN of the bundled shapes world"
+FEATURES = 128
 RESIZE = "to 64×64, bilinear with antialias, if not 64×64"
+VALUE_RANGE = "uint8 RGB to [-1, 1] as 2·x/255 − 1"
 
 
 class Activations(NamedTuple):

@@ -2,7 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +62,10 @@ class Metric(Frozen, ABC):
     gates_by_default: ClassVar[bool] = True
     least_pixels: ClassVar[int] = 1
     """Shortest side of a picture it can score."""
+    statistic: ClassVar[Literal["frechet", "mmd"]] = "frechet"
+    """What a distribution metric makes of two sets of features."""
+    kernel: ClassVar[Literal["cubic", "gaussian"]] = "cubic"
+    """Of a maximum mean discrepancy: KID's polynomial or CMMD's Gaussian."""
 
     profile: str = ""
 
@@ -73,7 +78,20 @@ class Metric(Frozen, ABC):
         return f"{self.file}:{self.profile}" if self.profile else self.file
 
     def needs(self) -> tuple[WeightFile, ...]:
-        """Return the weight files that must be found on this machine; those in the package are not listed."""
+        """Return the weight files that must be found on this machine; those of packages are what it `ships`."""
+        return ()
+
+    def ships(self) -> tuple[Path, ...]:
+        """Return the weight files it uses that came with an installed package."""
+        return ()
+
+    @property
+    def dimensions(self) -> int:
+        """Length of the feature vector of a distribution metric."""
+        return 0
+
+    def cautions(self, images: int) -> tuple[str, ...]:
+        """Return what a reader must know of a score over so many images."""
         return ()
 
     @abstractmethod

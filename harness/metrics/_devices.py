@@ -1,6 +1,6 @@
 """Where metric networks run, and at what precision: always float32, so that a score means the same everywhere."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,6 +31,13 @@ def to_unit(pictures: Pixels) -> Any:
 
     tensor = torch.from_numpy(np.ascontiguousarray(pictures)).to(device())
     return tensor.permute(0, 3, 1, 2).float().div_(255).contiguous()
+
+
+def in_batches(look: Callable[[Pixels], Any], pictures: Pixels, size: int) -> Any:
+    """Return what `look` makes of pictures, `size` of them at a time, as one tensor."""
+    import torch
+
+    return torch.cat([look(pictures[start : start + size]) for start in range(0, len(pictures), size)])
 
 
 def to_array(tensor: Any) -> Any:

@@ -1,26 +1,64 @@
-"""CLIP dual encoders through open_clip: the bundled small one, and ViT-B-32 with OpenAI's weights."""
+"""CLIP dual encoders through open_clip: OpenAI's ViT-B/32, and ViT-L/14 at 336 pixels."""
 
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.core.errors import MachineError
 from harness.metrics._base import Network, Pixels
-from harness.metrics._devices import device, exact, to_unit
-from harness.metrics._weights import WeightFile
+from harness.metrics._clip_state import clip_state
+from harness.metrics._devices import device, exact, in_batches
+from harness.metrics._weights import Form, WeightFile
 
-WEIGHTS = WeightFile(
-    key="clip",
-    file="ViT-B-32.pt",
-    sha256="40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af",
-    origin="openaipublic.azureedge.net/clip/models",
+VALUE_RANGE = "uint8 RGB to [0, 1], standardised with OpenAI's means and deviations"
+_OPENAI = "https://openaipublic.azureedge.net/clip/models"
+_TEXTS, _PICTURES = 256, 16  # at once
+
+
+class Tower(NamedTuple):
+    """One of OpenAI's models: open_clip's name of it, its weights, the side of its pictures, length of embeddings."""
+
+    architecture: str
+    weights: WeightFile
+    side: int
+    dimensions: int
+
+    @property
+    def extractor(self) -> str:
+        return f"open_clip {self.architecture}, OpenAI's weights"
+
+    @property
+    def resize(self) -> str:
+        return f"to {self.side} on the short side, bicubic with antialias on uint8 (Pillow), centre crop"
+
+
+def _openai(key: str, file: str, sha256: str, hub: str) -> WeightFile:
+    url, also = f"{_OPENAI}/{sha256}/{file}", (Form(file="open_clip_model.safetensors", hub=hub),)
+    return WeightFile(key=key, file=file, sha256=sha256, url=url, also=also)
+
+
+B32 = Tower(
+    "ViT-B-32-quickgelu",
+    _openai(
+        key="clip",
+        file="ViT-B-32.pt",
+        sha256="40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af",
+        hub="timm/vit_base_patch32_clip_224.openai",
+    ),
+    side=224,
+    dimensions=512,
 )
-BUNDLED = "small open_clip dual encoder of the bundled shapes world"
-BUNDLED_RESIZE = "to 64×64, bilinear with antialias, if not 64×64"
-OPENAI = "open_clip ViT-B-32 (QuickGELU), OpenAI's weights"
-OPENAI_RESIZE = "to 224 on the short side, bicubic with antialias on uint8 (Pillow), centre crop"
-ARCHITECTURE = "ViT-B-32-quickgelu"
-_BATCH = 256
+L14_336 = Tower(
+    "ViT-L-14-336-quickgelu",
+    _openai(
+        key="clip-l14-336",
+        file="ViT-L-14-336px.pt",
+        sha256="3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02",
+        hub="timm/vit_large_patch14_clip_336.openai",
+    ),
+    side=336,
+    dimensions=768,
+)
 
 
 class ClipNetwork(Network):
@@ -38,44 +76,35 @@ class ClipNetwork(Network):
         import torch
 
         with exact():
-            parts = [self._read(self.net, texts[i : i + _BATCH]) for i in range(0, len(texts), _BATCH)]
-            return torch.cat(parts)
-
-
-def bundled_path() -> Path:
-    """Return the bundled weights; MachineError if the package was installed without them."""
-    path = Path(__file__).parent / "bundled" / "clip.safetensors"
-    if not path.exists():
-        raise MachineError("bundled weights are missing", str(path), "Rebuild them: python -m harness.training")
-    return path
+            return torch.cat([self._read(self.net, texts[i : i + _TEXTS]) for i in range(0, len(texts), _TEXTS)])
 
 
 @cache
-def bundled_network() -> ClipNetwork:
-    """Return the one shared instance of the bundled dual encoder."""
-    from harness.metrics.bundled import clip
+def openai_network(path: Path, tower: Tower) -> ClipNetwork:
+    """Return one of OpenAI's models with weights from `path`: its own archive or any state dictionary.
 
-    def see(net: Any, pictures: Pixels) -> Any:
-        return clip.encode_image(net, to_unit(pictures))
-
-    return ClipNetwork(clip.load(device(), bundled_path()), see, clip.encode_text)
-
-
-@cache
-def openai_network(path: Path) -> ClipNetwork:
-    """Return ViT-B-32 with weights from `path`: OpenAI's archive or an open_clip checkpoint."""
+    Raises MachineError for a file that holds another architecture.
+    """
     import open_clip
     import torch
     from PIL import Image
 
-    net, _, transform = open_clip.create_model_and_transforms(ARCHITECTURE, pretrained=str(path), device=device())
-    tokenize = open_clip.get_tokenizer(ARCHITECTURE)
+    net = open_clip.CLIP(**open_clip.get_model_config(tower.architecture))
+    try:
+        net.load_state_dict(clip_state(path))
+    except RuntimeError as error:
+        raise MachineError(f"this is no checkpoint of {tower.extractor}", str(path), tower.weights.source) from error
+    transform = open_clip.image_transform(tower.side, is_train=False)  # mean and deviation are OpenAI's
+    tokenize = open_clip.get_tokenizer(tower.architecture)
 
     def see(net: Any, pictures: Pixels) -> Any:
-        images = torch.stack([transform(Image.fromarray(picture)) for picture in pictures])
-        return net.encode_image(images.to(device()), normalize=True)
+        def part(some: Pixels) -> Any:
+            images = torch.stack([transform(Image.fromarray(picture)) for picture in some])
+            return net.encode_image(images.to(device()), normalize=True)
+
+        return in_batches(part, pictures, _PICTURES)
 
     def read(net: Any, texts: list[str]) -> Any:
         return net.encode_text(tokenize(texts).to(device()), normalize=True)
 
-    return ClipNetwork(net.eval().requires_grad_(False), see, read)
+    return ClipNetwork(net.to(device()).eval().requires_grad_(False), see, read)

@@ -8,30 +8,34 @@ from pathlib import Path
 
 from harness.core.base import Frozen
 from harness.core.errors import MachineError
+from harness.metrics._weight_file import VARIABLE, Check, Form, Found, WeightFile, advice
 
-VARIABLE = "HARNESS_WEIGHTS"
+__all__ = ["Form", "WeightFile", "Weights", "sha256_of"]
 
 
-class WeightFile(Frozen):
-    """A file a metric needs: `key` names it in `[quality.weights]`; `sha256` None: any file of the architecture."""
-
-    key: str
-    file: str
-    sha256: str | None
-    origin: str
-    also: tuple[str, ...] = ()
-    """Other file names under which the same weights are found in caches."""
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file, read once per process and state of the file."""
+    state = path.stat()
+    return _digest(path, state.st_size, state.st_mtime_ns)
 
 
 @cache
-def sha256_of(path: Path) -> str:
-    """Return the sha256 of a file, read once per process."""
+def _digest(path: Path, size: int, time: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def cache_folder() -> Path:
+    """Return the folder where torch keeps downloaded weights (TORCH_HOME, as torch.hub decides it).
+
+    Downloads go there too, where other packages find them; never into HARNESS_WEIGHTS, which may be a shared folder.
+    """
+    root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(os.environ.get("TORCH_HOME") or f"{root}/torch").expanduser() / "hub" / "checkpoints"
+
+
 class Weights(Frozen):
-    """Where to look: `paths` come from the matrix (key → path), then HARNESS_WEIGHTS, then torch's cache."""
+    """Where to look: `paths` come from the matrix (key → path), then HARNESS_WEIGHTS, then the usual caches."""
 
     paths: dict[str, str] = {}
 
@@ -41,32 +45,65 @@ class Weights(Frozen):
         return cls(paths=dict(paths))
 
     def places(self, wanted: WeightFile) -> tuple[Path, ...]:
-        """Return every path that is tried for a file, in order."""
-        named = [Path(self.paths[wanted.key]).expanduser()] if wanted.key in self.paths else []
-        if named:
-            return tuple(named)
-        home = Path(os.environ.get("TORCH_HOME", Path.home() / ".cache" / "torch")).expanduser()
-        folders = [Path(os.environ[VARIABLE]).expanduser()] if os.environ.get(VARIABLE) else []
-        folders += [home / "hub" / "checkpoints", Path.home() / ".cache" / "clip"]
-        return tuple(folder / name for folder in folders for name in (wanted.file, *wanted.also))
+        """Return every path that is tried for a file, in order; a path in the matrix is the only one."""
+        if wanted.key in self.paths:
+            return (Path(self.paths[wanted.key]).expanduser(),)
+        named = os.environ.get(VARIABLE)
+        folders = [Path(named).expanduser()] if named else []
+        folders += [cache_folder(), Path("~/.cache/clip").expanduser()]
+        places = [folder / form.file for folder in folders for form in wanted.forms if form.sha256]
+        return (*places, *(place for form in wanted.forms if (place := _hub_place(form))))
+
+    def looked(self, wanted: WeightFile) -> tuple[str, ...]:
+        """Return every place that is searched, in words."""
+        hubs = () if wanted.key in self.paths else tuple(form.hub for form in wanted.forms if form.hub)
+        own = tuple(str(path) for path in self.places(wanted))
+        return own + tuple(f"the Hugging Face cache of {hub}" for hub in hubs)
+
+    def look(self, wanted: WeightFile) -> Found | None:
+        """Return a file that was found and verified, or None where there is none.
+
+        Raises MachineError for the first file that is there but is not the one: passing over it would hide it.
+        """
+        for path in self.places(wanted):
+            if path.is_file():
+                return _verified(path, wanted)
+        return None
 
     def find(self, wanted: WeightFile) -> Path:
         """Return the verified path of a file.
 
         Raises MachineError naming the file, its sha256 and every place looked at, or a file that is not the one.
         """
-        places = self.places(wanted)
-        for path in places:
-            if path.is_file():
-                self._verify(path, wanted)
-                return path
-        looked = ", ".join(str(path) for path in places)
-        digest = f" (sha256 {wanted.sha256})" if wanted.sha256 else ""
-        fix = f"Get it from {wanted.origin} and put it there, or set {VARIABLE} to its folder."
-        raise MachineError(f"weights {wanted.file}{digest} not found; looked for {looked}", wanted.key, fix)
+        if found := self.look(wanted):
+            return found.path
+        known = " or ".join(f"{form.file} (sha256 {form.sha256})" for form in wanted.forms if form.sha256)
+        what = f"weights not found: {known}; looked for {', '.join(self.looked(wanted))}"
+        raise MachineError(what, wanted.key, advice(wanted))
 
-    def _verify(self, path: Path, wanted: WeightFile) -> None:
-        found = sha256_of(path)
-        if wanted.sha256 is not None and found != wanted.sha256:
-            what = f"this is not {wanted.file}: its sha256 is {found}, expected {wanted.sha256}"
-            raise MachineError(what, str(path), f"Replace it with the file from {wanted.origin}.")
+
+def _hub_place(form: Form) -> Path | None:
+    """Return where the Hugging Face Hub's cache has a file; nothing is fetched."""
+    if not form.hub:
+        return None
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(form.hub, form.file)
+    return Path(found) if isinstance(found, str) else None
+
+
+def _verified(path: Path, wanted: WeightFile) -> Found:
+    digest = sha256_of(path)
+    checks = (check for form in wanted.forms if (check := _check(path, digest, form)))
+    if check := next(checks, None):
+        return Found(path=path, sha256=digest, size_bytes=path.stat().st_size, check=check)
+    known = " or ".join(form.sha256 for form in wanted.forms if form.sha256)
+    what = f"this is not {wanted.file}: its sha256 is {digest}, expected {known}"
+    raise MachineError(what, str(path), f"Replace it with the file from {wanted.public.source}.")
+
+
+def _check(path: Path, digest: str, form: Form) -> Check | None:
+    if form.sha256:
+        whole = len(form.sha256) == len(digest)
+        return ("sha256" if whole else "prefix") if digest.startswith(form.sha256) else None
+    return "hub" if path == _hub_place(form) and path.resolve().name == digest else None

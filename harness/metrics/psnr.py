@@ -3,7 +3,7 @@
 The distance behind it is the mean squared error, which is 0 for identical pictures and averages soundly; its
 calibrated loss is the share of the squared error between two seeds. The reported value per picture is in dB, at most
 100 dB: identical pictures would be infinite, and no record holds an infinity. A pixel metric punishes a shift by one
-pixel that nobody sees, so the gate leaves it out unless `gate.metrics` names it.
+pixel that nobody sees, so the gate leaves it out unless a rule names it.
 """
 
 from typing import Any, ClassVar

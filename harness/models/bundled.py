@@ -1,12 +1,14 @@
 """The model that ships with the project: a small SDXL-shaped pipeline that draws coloured shapes."""
 
-import hashlib
 from functools import cache
-from pathlib import Path
 from typing import Any, ClassVar
 
 from harness.core.model import ModelInfo, ModelSource, TextToImage
 from harness.models import shapes
+from harness.models._folder import Folder
+from harness.models.families import find_family
+
+_LORAS = {"lcm-lora": shapes.LCM_LORA}
 
 
 class Bundled(ModelSource):
@@ -15,29 +17,25 @@ class Bundled(ModelSource):
     summary: ClassVar[str] = "small SDXL-shaped model of coloured shapes, ships with the package"
 
     def describe(self) -> ModelInfo:
-        return ModelInfo(
-            title="bundled shapes model",
-            family="sdxl",
-            width=64,
-            height=64,
-            guidance=shapes.GUIDANCE,
-            size_multiple=16,
-            digest=_digest(shapes.PIPELINE.parent),
-            image_step_s=0.0015,
-        )
+        return _describe()
 
     def load(self, device: str, options: dict[str, Any]) -> TextToImage:
-        from harness.models._sdxl import SdxlModel
-
-        model = SdxlModel.from_folder(shapes.PIPELINE, device, options)
-        model.lcm_lora = shapes.LCM_LORA
+        folder = Folder(shapes.PIPELINE)
+        model = find_family(folder).load(folder, device, options)
+        model.loras.update(_LORAS)
         return model
 
 
 @cache
-def _digest(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()
+def _describe() -> ModelInfo:
+    folder = Folder(shapes.PIPELINE)
+    facts = {
+        "title": "bundled shapes model",
+        "guidance": shapes.GUIDANCE,
+        "size_multiple": 16,
+        "digest": folder.digest(),
+        "folder": str(folder.path),
+        "loras": frozenset(_LORAS),
+        "image_step_s": 0.0015,
+    }
+    return find_family(folder).describe(folder).model_copy(update=facts)

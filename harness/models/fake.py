@@ -12,7 +12,8 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from harness.core.model import Call, ModelInfo, ModelSource, TextToImage
+from harness.core.errors import UsageError
+from harness.core.model import Arguments, Call, CallHook, Draw, ModelInfo, ModelSource, TextToImage
 
 Fault = Literal["error", "segfault", "killed", "hang", "out-of-memory", "nan", "black", "disk-full"]
 
@@ -51,11 +52,25 @@ class Handle:
 class FakeModel:
     """Draws a coloured gradient per prompt, with noise that shrinks as the steps grow."""
 
+    family: ClassVar = "fake"
+
     def __init__(self, step_s: float, faults: dict[int, Fault], device: str) -> None:
         self.pipeline, self.device, self.faults = None, device, faults
+        self.hooks: list[CallHook] = []
+        self.draw: Draw = FakeModel.text_to_image
+        self.loras: dict[str, Any] = {}
         self._parts = {"text_encoder": FakePart(step_s), "denoiser": FakePart(step_s), "vae": FakePart(step_s)}
 
+        self.denoiser, self.vae = self._parts["denoiser"], self._parts["vae"]
+
+    @property
+    def text_encoders(self) -> dict[str, Any]:
+        return {"text_encoder": self._parts["text_encoder"]}
+
     def generate(self, call: Call) -> Any:
+        return self.draw(self, call)
+
+    def text_to_image(self, call: Call) -> Any:
         fault = self.faults.get(call.steps)
         _raise_fault(fault)
         self._parts["text_encoder"]()
@@ -65,6 +80,18 @@ class FakeModel:
         pictures = [_picture(prompt, key, call) for prompt, key in zip(call.prompts, call.keys, strict=True)]
         images = np.stack(pictures).astype(np.float32)
         return images * {"nan": np.nan, "black": 0.0}.get(str(fault), 1.0)
+
+    def image_to_image(self, call: Call, images: Any, strength: float) -> Any:
+        raise UsageError("the fake model has no image-to-image form")
+
+    def encode(self, prompts: tuple[str, ...], guided: bool) -> Arguments:
+        raise UsageError("the fake model has no prompt embeddings")
+
+    def embedded(self, arguments: Arguments, embeddings: Arguments) -> Arguments:
+        raise UsageError("the fake model has no prompt embeddings")
+
+    def noise(self, keys: tuple[tuple[str, int], ...], width: int, height: int) -> Any:
+        raise UsageError("the fake model starts from no noise")
 
     def twin(self) -> "FakeModel":
         return self
@@ -94,7 +121,7 @@ class Fake(ModelSource):
             guidance=1.0,
             size_multiple=8,
             digest=hashlib.sha256(self.model_dump_json().encode()).hexdigest(),
-            tags=frozenset({"no-pipeline", "no-lora", "no-torch"}),
+            tags=frozenset({"no-pipeline", "no-lora", "no-torch", "no-image-to-image"}),
             image_step_s=self.step_s,
         )
 

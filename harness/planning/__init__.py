@@ -1,5 +1,8 @@
-"""What is decided before any time is spent: settings, names, conflicts, order, estimate."""
+"""What is decided before any time is spent: settings, conflicts, order, looks; and who is owed more images."""
 
+from harness.planning.looks import decide_looks
 from harness.planning.plan import Surroundings, make_plan
+from harness.planning.power import Power, forecast_power
+from harness.planning.rounds import prompts_wanted
 
-__all__ = ["Surroundings", "make_plan"]
+__all__ = ["Power", "Surroundings", "decide_looks", "forecast_power", "make_plan", "prompts_wanted"]

@@ -1,5 +1,6 @@
 """How long a cell will take: from rates measured in earlier runs, or a rough guess that is named as one."""
 
+from harness.axes import call_options
 from harness.core.cell import Cell
 from harness.core.matrix import Matrix
 from harness.core.model import ModelInfo
@@ -12,13 +13,12 @@ START_S = 1.5
 
 def estimate_seconds(cell: Cell, matrix: Matrix, images: int, model: ModelInfo, rate: Rate) -> float:
     """Return the expected wall seconds of a cell: start, compile, warm-up and repeats, images."""
-    options: dict[str, float] = {}
-    for value in live_values(cell).values():
-        options |= value.call_options()
+    values = live_values(cell).values()
+    options = call_options(values)
     area = options["width"] * options["height"] / (model.width * model.height)
     passes = options["steps"] * (2 if options["guidance"] > 1 else 1)
     single_pass_s = 4 * rate.image_step_s  # a batch of one uses the machine badly
     calls = matrix.measure.warmup + matrix.measure.repeats
     timing_s = calls * passes * max(single_pass_s, options["batch"] * rate.image_step_s) * area
-    compile_s = COMPILE_S if any(value.lazy for value in live_values(cell).values()) else 0.0
+    compile_s = COMPILE_S if any(value.lazy for value in values) else 0.0
     return START_S + compile_s + timing_s + images * passes * rate.image_step_s * area

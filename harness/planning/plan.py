@@ -13,28 +13,32 @@ from harness.core.machine import Machine
 from harness.core.matrix import Entry, Matrix
 from harness.core.model import ModelInfo
 from harness.core.plan import OTHER_SEED_ID, RERUN_ID, Plan, PlannedCell, Prompt, Rate, Role
-from harness.planning.availability import skip_reason
+from harness.core.policy import Policy
+from harness.planning.availability import find_cautions, skip_reason
 from harness.planning.estimate import estimate_seconds
-from harness.planning.settle import Wish, settle
+from harness.planning.settle import Wish, live_values, settle
 
 BASELINE: dict[str, Entry] = {"steps": 50, "precision": "auto", "compiler": "eager"}
 """The baseline where the matrix says nothing else: 50 steps, FP16 (FP32 without native FP16), eager."""
 
 
 class Surroundings(Frozen):
-    """What a plan depends on besides the matrix: the model's facts, the machine, the prompts, earlier rates."""
+    """What a plan depends on besides the matrix: model, machine, prompts, earlier rates, the policy."""
 
     model: ModelInfo
     machine: Machine
     prompts: tuple[Prompt, ...]
     rate: Rate
+    policy: Policy = Policy()
 
 
 def make_plan(matrix: Matrix, matrix_text: str, wishes: Sequence[Wish], around: Surroundings) -> Plan:
     """Return the plan of one run; no model is loaded.
 
-    Raises MatrixError if two wishes are one cell and MachineError if the baseline cannot run here.
+    Raises MatrixError if two wishes are one cell or quality.max is more than there are prompts, and MachineError if
+    the baseline cannot run here.
     """
+    around = around.model_copy(update={"prompts": _pool(matrix, around.prompts)})
     cells = [settle(wish, around.model, around.machine) for wish in wishes]
     _refuse_doubles(cells)
     notes: list[str] = []
@@ -52,7 +56,8 @@ def make_plan(matrix: Matrix, matrix_text: str, wishes: Sequence[Wish], around: 
     if around.model.quality_applies:
         roles += [(_renamed(baseline, RERUN_ID), "rerun"), (_renamed(baseline, OTHER_SEED_ID), "other-seed")]
     # Cells that share a pipeline stand together, so that weights come from the page cache.
-    roles += [(cell, "candidate") for cell in sorted(others, key=lambda cell: cell.build_key)]
+    builds = [cell.build_key for cell in (baseline, *others)]
+    roles += [(cell, "candidate") for cell in sorted(others, key=lambda cell: builds.index(cell.build_key))]
     notes.append(f"estimate: {around.rate.source}")
     return _assemble(matrix, matrix_text, roles, around, tuple(notes))
 
@@ -69,6 +74,7 @@ def _assemble(
         model=around.model,
         machine=around.machine,
         prompts=around.prompts,
+        policy=around.policy,
         baseline_id=roles[0][0].id,
         cells=(),
         notes=notes,
@@ -80,9 +86,18 @@ def _assemble(
         reason = skip_reason(cell, around.model, around.machine)
         estimate = 0.0 if reason else estimate_seconds(cell, matrix, images, around.model, around.rate)
         key = _content_key(draft, bare)
-        update = {"skip": reason, "estimate_s": estimate, "content_key": key}
+        cautions = () if reason else find_cautions(cell, around.model, around.machine)
+        update = {"skip": reason, "estimate_s": estimate, "content_key": key, "cautions": cautions}
         planned.append(bare.model_copy(update=update))
     return draft.model_copy(update={"cells": tuple(planned)})
+
+
+def _pool(matrix: Matrix, prompts: tuple[Prompt, ...]) -> tuple[Prompt, ...]:
+    """Return the prompts a cell may have at most."""
+    if matrix.quality.max > len(prompts):
+        fix = "Lower it, raise prompts.limit, or leave it out to use them all"
+        raise MatrixError([f"quality.max: {matrix.quality.max} is more than the {len(prompts)} prompts. {fix}"])
+    return prompts[: matrix.quality.max or None]
 
 
 def _baseline_wish(matrix: Matrix) -> dict[str, Setting]:
@@ -109,5 +124,6 @@ def _content_key(plan: Plan, planned: PlannedCell) -> str:
     """Hash of all that determines the images of a cell, so that an equal one need not be made again."""
     machine = plan.machine.model_dump(exclude={"git_commit", "git_dirty"})
     prompts = [(prompt.id, prompt.text) for prompt in plan.prompts_of(planned)]
-    parts = (plan.model.digest, planned.cell.by_axis, prompts, plan.seeds_of(planned), machine, planned.role)
+    files = [value.fingerprint(plan.model) for value in live_values(planned.cell).values()]
+    parts = (plan.model.digest, planned.cell.by_axis, files, prompts, plan.seeds_of(planned), machine, planned.role)
     return hashlib.sha256(repr(parts).encode()).hexdigest()

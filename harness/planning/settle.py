@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 
-from harness.axes import all_axes, resolve_setting
+from harness.axes import all_axes, read_entry, resolve_setting
 from harness.core.axis import AxisValue, Setting
 from harness.core.cell import Cell
 from harness.core.machine import Machine
@@ -42,8 +42,8 @@ def _defaults(wish: Wish, model: ModelInfo) -> dict[str, Setting]:
     names = {axis.name: axis.default for axis in all_axes()}
     names |= {"guidance": f"{model.guidance:g}", "resolution": f"{model.width}x{model.height}"}
     for setting in wish.values():
-        names |= resolve_setting(setting).defaults
-    return {axis: Setting(axis=axis, name=str(name)) for axis, name in names.items()}
+        names |= resolve_setting(setting).brings(model)
+    return {axis: read_entry(axis, str(name)) for axis, name in names.items()}
 
 
 def _concrete(setting: Setting, machine: Machine) -> Setting:

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["frame", "write_report"]
+    from harness.reporting.comparing import CellPair
+
+__all__ = ["compare_runs", "frame", "write_report"]
 
 
 def write_report(run: Path, out: Path) -> Path:
@@ -27,3 +29,10 @@ def frame(run: Path) -> "pandas.DataFrame":
     from harness.reporting.rows import read_frame
 
     return read_frame(run)
+
+
+def compare_runs(first: Path, second: Path) -> "tuple[CellPair, ...]":
+    """Return one row per cell that either run has; scores that do not mean the same in both are refused one by one."""
+    from harness.reporting.comparing import compare_runs as compare
+
+    return compare(first, second)

@@ -1,12 +1,19 @@
 """The answer a reader came for, in a sentence, before any chart."""
 
+import math
+from collections import Counter
 from typing import Literal
 
 from harness.core.base import Frozen
+from harness.core.limits import rule_words
 from harness.core.units import Absent
-from harness.reporting.facts import Facts, Timing, WorstLoss
+from harness.core.verdict import RuleVerdict
+from harness.reporting.facts import Facts, Timing
+from harness.reporting.held import WorstLoss
 from harness.reporting.loaded import Loaded
-from harness.reporting.wording import factor, grouped, plural, round_share, seconds, share, share_interval
+from harness.reporting.sampling import images_term
+from harness.reporting.settling import run_words
+from harness.reporting.wording import factor, plural, round_share, seconds, share, share_interval
 
 Kind = Literal["pass", "fail", "inconclusive", "unjudged"]
 
@@ -77,29 +84,6 @@ def _left_out(cells: list[Facts]) -> list[str]:
     return [", ".join(sentences) + "."] if sentences else []
 
 
-def settle_words(loaded: Loaded, cells: list[Facts]) -> list[str]:
-    """Return what would settle the inconclusive cells."""
-    undecided = [cell for cell in cells if cell.standing == "inconclusive"]
-    if not undecided:
-        return []
-    needs = [_prompts_needed(loaded, cell) for cell in undecided]
-    known = [need for need in needs if need is not None]
-    lead = f"{plural(len(undecided), 'cell is', 'cells are')} inconclusive"
-    if not known:
-        return [f"{lead}; each one's section says why."]
-    whom = "settle all of them" if len(known) == len(needs) else f"settle {len(known)} of them"
-    whom = "settle it" if len(needs) == 1 else whom
-    return [f"{lead}: {grouped(max(known))} prompts would {whom} (now {grouped(len(loaded.plan.prompts))})."]
-
-
-def _prompts_needed(loaded: Loaded, cell: Facts) -> int | None:
-    """Return the prompts that would settle a cell's open metrics, or None where more prompts would not."""
-    verdict = loaded.verdict(cell.id)
-    open_metrics = [metric for metric in verdict.metrics if metric.result == "inconclusive"] if verdict else []
-    needed = [metric.prompts_needed for metric in open_metrics if metric.prompts_needed is not None]
-    return max(needed) if needed and len(needed) == len(open_metrics) else None
-
-
 def _missing(cells: list[Facts]) -> list[str]:
     """Return why cells have no verdict for want of a score."""
     missing = [cell for cell in cells if cell.standing == "missing"]
@@ -111,7 +95,7 @@ def _missing(cells: list[Facts]) -> list[str]:
 
 def _judged(loaded: Loaded, cells: list[Facts], baseline: Facts) -> Answer:
     passing = [cell for cell in cells if cell.standing == "pass"]
-    rest = [*settle_words(loaded, cells), *_missing(cells), *_left_out(cells)]
+    rest = [*run_words(loaded, cells), *_missing(cells), *_left_out(cells)]
     best = fastest(passing)
     if best is not None and isinstance(best.timing, Timing):
         loss = f", worst loss {share_interval(best.worst.loss)}" if isinstance(best.worst, WorstLoss) else ""
@@ -122,13 +106,44 @@ def _judged(loaded: Loaded, cells: list[Facts], baseline: Facts) -> Answer:
                       sentences=tuple(rest), figures=figures)  # fmt: skip
     if any(cell.standing == "inconclusive" for cell in cells):
         return Answer(kind="inconclusive", headline="Nothing may ship yet.", sentences=tuple(rest))
-    judged = [(cell.worst, cell.id) for cell in cells if isinstance(cell.worst, WorstLoss)]
-    if not judged or not any(cell.standing == "fail" for cell in cells):
+    if not any(cell.standing == "fail" for cell in cells):
         return Answer(kind="unjudged", headline="No verdict.", sentences=tuple(rest))
-    worst, nearest = min(judged, key=lambda pair: pair[0].loss.estimate)
-    after = f", worst loss {share_interval(worst.loss)} ({worst.metric})."
-    return Answer(kind="fail", headline="Nothing may ship.", sentences=tuple(rest), before="Nearest: ", best=nearest,
-                  after=after)  # fmt: skip
+    nearest, missed = nearest_miss(loaded, cells)
+    return Answer(kind="fail", headline="Nothing may ship.", sentences=(*_failed_rules(loaded), *rest),
+                  before="Nearest: ", best=nearest, after=f": {'; '.join(missed)}.")  # fmt: skip
+
+
+def nearest_miss(loaded: Loaded, cells: list[Facts]) -> tuple[str, tuple[str, ...]]:
+    """Return the failing cell that lies least beyond its limits, with the sentences of the rules it failed."""
+    failed = {
+        cell.id: [judged for judged in verdict.errors if judged.result == "fail"]
+        for cell in cells
+        if cell.standing == "fail" and (verdict := loaded.verdict(cell.id))
+    }
+    nearest = min(failed, key=lambda cell_id: max((_beyond(judged) for judged in failed[cell_id]), default=0.0))
+    return nearest, tuple(judged.sentence for judged in failed[nearest])
+
+
+def _beyond(judged: RuleVerdict) -> float:
+    """Return how far a value lies beyond its limit, as a share of that limit."""
+    low, high = judged.rule.window
+    if judged.observed is None:
+        return 0.0
+    over = (judged.observed - high) / (abs(high) or 1.0) if math.isfinite(high) else 0.0
+    under = (low - judged.observed) / (abs(low) or 1.0) if math.isfinite(low) else 0.0
+    return max(over, under)
+
+
+def _failed_rules(loaded: Loaded) -> list[str]:
+    """Say which rules failed and in how many cells, the most first."""
+    cells = loaded.judgement.cells if loaded.judgement else ()
+    failed = Counter(
+        words
+        for cell in cells
+        for words in dict.fromkeys(rule_words(j.rule) for j in cell.errors if j.result == "fail")
+    )
+    found = [f"{words} in {count} of {plural(len(cells), 'cell')}" for words, count in failed.most_common()]
+    return [f"Not kept: {'; '.join(found)}."]
 
 
 def _unjudged(loaded: Loaded, cells: list[Facts], baseline: Facts) -> Answer:
@@ -163,16 +178,16 @@ def answer_of(loaded: Loaded, facts: tuple[Facts, ...]) -> Answer:
 
 
 def terms_of(loaded: Loaded) -> tuple[str, ...]:
-    """Return the terms of the answer: machine, images, margin, confidence, correction."""
-    plan = loaded.plan
-    images = len(plan.prompts) * len(plan.matrix.seeds)
-    margin, alpha, correction = plan.matrix.gate.margin, plan.matrix.gate.alpha, plan.matrix.gate.correction
-    if loaded.judgement:
-        margin, alpha, correction = loaded.judgement.margin, loaded.judgement.alpha, loaded.judgement.correction
-    across = "Holm’s correction across cells" if correction == "holm" else "no correction across cells"
+    """Return the terms of the answer: machine, images, policy, margin, confidence, correction."""
+    plan, policy = loaded.plan, loaded.policy
+    across = "Holm’s correction across cells" if policy.correction == "holm" else "no correction across cells"
+    rules = [rule for rule in policy.gate if rule.severity == "error"]
+    levels = " and ".join(dict.fromkeys(round_share(rule.level) for rule in rules))
+    plain = len(rules) == 1 and rules[0].quantity == "loss" and not rules[0].metric and not rules[0].where
+    margin = f", margin {round_share(rules[0].margin or 0.0)}" if plain else ""
     return (
         plan.model.title,
         plan.machine.title,
-        f"{plural(images, 'image')} per cell",
-        f"margin {round_share(margin)}, confidence {round_share(1 - alpha)}, {across}",
+        images_term(loaded),
+        f"policy {policy.name}{margin}, confidence {levels}, {across}",
     )

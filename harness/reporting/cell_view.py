@@ -6,39 +6,33 @@ from harness.core.base import Frozen
 from harness.core.outcome import Caution, Completed, Failed
 from harness.core.quality import Delta, Interval
 from harness.core.units import Absent
-from harness.reporting.facts import Facts, Standing, Timing, WorstLoss
+from harness.reporting.applied import Deed, deeds_of
+from harness.reporting.facts import Facts, Standing, Timing
 from harness.reporting.forest import metric_result
+from harness.reporting.held import WorstLoss
+from harness.reporting.judged import Sentence, sentences_of
 from harness.reporting.loaded import Loaded
+from harness.reporting.named import Named
+from harness.reporting.payback import payback_figures
 from harness.reporting.pictures import Key, Pair, Picture, Share, images_by_key, pairs_of, show, shown_keys
+from harness.reporting.sampling import look_words, prompts_judged
+from harness.reporting.settling import cell_words
 from harness.reporting.strips import Bars, LatencyStrip, PartBar, cold_parts, latency_strip, part_bar, step_bars
 from harness.reporting.timing import peak
 from harness.reporting.wording import (
     DASH,
     WORDS,
     factor_interval,
+    grouped,
     number,
     plural,
+    rate,
     seconds,
     seconds_interval,
     share,
     share_interval,
     size,
 )  # fmt: skip
-
-
-class Named(Frozen):
-    """A name, its value, and a note."""
-
-    name: str
-    value: str
-    note: str = ""
-
-
-class Sentence(Frozen):
-    """One metric's verdict in words."""
-
-    standing: Standing
-    text: str
 
 
 class MetricRow(Frozen):
@@ -74,8 +68,11 @@ class CellSection(Frozen):
     settings: tuple[Named, ...]
     figures: tuple[Named, ...]
     sentences: tuple[Sentence, ...] = ()
+    cautions: tuple[Sentence, ...] = ()
+    """What rules of severity warning say."""
+    settle: str = ""
     metrics: tuple[MetricRow, ...] = ()
-    tail: str = ""
+    tail: tuple[Named, ...] = ()
     pairs: tuple[Pair, ...] = ()
     worst: tuple[Pair, ...] = ()
     own: tuple[Picture, ...] = ()
@@ -84,8 +81,12 @@ class CellSection(Frozen):
     cold: PartBar | None = None
     steps: Bars | None = None
     memory: tuple[Named, ...] = ()
-    applied: tuple[str, ...] = ()
+    deeds: tuple[Deed, ...] = ()
+    """What each setting really did."""
+    around: tuple[str, ...] = ()
+    """In what circumstances: threads, and where figures were taken over from."""
     warnings: tuple[Caution, ...] = ()
+    """Of the plan, and of what was seen while measuring."""
     failure: Failure | None = None
 
 
@@ -105,7 +106,7 @@ def summary_of(facts: Facts) -> str:
     return " · ".join(parts)
 
 
-def figures_of(facts: Facts) -> tuple[Named, ...]:
+def figures_of(loaded: Loaded, facts: Facts) -> tuple[Named, ...]:
     """Return a cell's main figures, each with its interval or reason."""
     timing = facts.timing
     if isinstance(timing, Absent):
@@ -115,12 +116,18 @@ def figures_of(facts: Facts) -> tuple[Named, ...]:
         Named(
             name="Latency", value=seconds_interval(timing.latency_s), note=f"one call, {plural(timing.batch, 'image')}"
         ),
-        Named(name="Throughput", value=f"{timing.throughput:.3g} images/s"),
+        Named(name="Throughput", value=f"{rate(timing.throughput)} images/s"),
         Named(name="Speedup", value=factor_interval(timing.speedup), note=_why(timing.speedup)),
         Named(name="Cold start", value=seconds(sum(timing.cold.model_dump().values())), note="until the first image"),
+        *payback_figures(loaded, facts),
         Named(name="Peak memory", value=size(facts.peak_memory_bytes), note=_why(facts.peak_memory_bytes)),
         Named(name="Denoiser calls", value=calls, note="counted"),
     ]
+    if facts.images:
+        prompts = prompts_judged(loaded, facts.id)
+        judged = f"judged on {plural(prompts, 'prompt')}" if prompts else ""
+        notes = (judged, look_words(loaded, facts.id))
+        made.append(Named(name="Images", value=grouped(facts.images), note=", ".join(note for note in notes if note)))
     if isinstance(facts.worst, WorstLoss):
         made.insert(3, Named(name="Worst loss", value=share_interval(facts.worst.loss), note=facts.worst.metric))
     return tuple(made)
@@ -157,16 +164,25 @@ def _metric_row(loaded: Loaded, delta: Delta) -> MetricRow:
     )
 
 
-def tail_words(loaded: Loaded, cell_id: str) -> str:
-    """Return what the means of a cell hide, in a sentence."""
-    tail = loaded.tail(cell_id)
+def tail_rows(loaded: Loaded, cell_id: str) -> tuple[Named, ...]:
+    """Return what the means of a cell hide: broken images, and the mean of each metric's worst tenth."""
+    tail, base = loaded.tail(cell_id), loaded.tail(loaded.plan.baseline_id)
     if tail is None:
-        return ""
-    deciles = ", ".join(f"{metric} {number(value)}" for metric, value in tail.worst_decile.items())
-    broken = (
-        f"{tail.broken} of {plural(tail.n, 'image')} broken, at most {share(tail.broken_share_high)} at 95 % confidence"
-    )
-    return f"{broken}. Worst decile: {deciles}." if deciles else f"{broken}."
+        return ()
+    note = f"at most {share(tail.broken_share_high)} at 95 % confidence"
+    rows = [Named(name="Broken images", value=f"{grouped(tail.broken)} of {grouped(tail.n)}", note=note)]
+    for metric, value in tail.worst_decile.items():
+        own = base.worst_decile.get(metric) if base and cell_id != loaded.plan.baseline_id else None
+        alike = own is not None and metric in aligned(loaded)
+        note = f"baseline {number(own)}" if alike and own is not None else ""
+        rows.append(Named(name=f"Worst tenth, {metric}", value=number(value), note=note))
+    return tuple(rows)
+
+
+def aligned(loaded: Loaded) -> set[str]:
+    """Return the metrics that score the baseline's own pictures too; paired ones only compare with them."""
+    scores = loaded.evaluation.scores if loaded.evaluation else ()
+    return {score.definition.metric for score in scores if score.definition.kind == "alignment"}
 
 
 def memory_of(cell: Completed) -> tuple[Named, ...]:
@@ -197,7 +213,8 @@ def section_of(loaded: Loaded, facts: Facts, anchor: str, share_: Share, notes: 
     settings = tuple(Named(name=axis, value=value) for axis, value in facts.planned.cell.by_axis.items())
     section = CellSection(
         anchor=anchor, id=facts.id, standing=facts.standing, word=WORDS[facts.standing], reason=facts.reason,
-        summary=summary_of(facts), settings=settings, figures=figures_of(facts),
+        summary=summary_of(facts), settings=settings, figures=figures_of(loaded, facts),
+        warnings=facts.planned.cautions,
     )  # fmt: skip
     outcome = loaded.outcomes.get(facts.id)
     if isinstance(outcome, Failed):
@@ -212,19 +229,22 @@ def section_of(loaded: Loaded, facts: Facts, anchor: str, share_: Share, notes: 
 def _measured(loaded: Loaded, facts: Facts, cell: Completed) -> dict[str, object]:
     timing = facts.timing
     verdict = loaded.verdict(facts.id)
-    sentences = verdict.metrics if verdict else ()
+    sentences, cautions = sentences_of(verdict)
     reused = (f"taken over from {cell.reused_from}",) if cell.reused_from else ()
     drawn: dict[str, object] = {}
     if isinstance(timing, Timing):
         drawn = {"strip": latency_strip(cell, timing), "stages": part_bar(timing.stages_s), "cold": cold_parts(timing)}
     return drawn | {
-        "sentences": tuple(Sentence(standing=metric.result, text=metric.sentence) for metric in sentences),
+        "sentences": sentences,
+        "cautions": cautions,
+        "settle": cell_words(loaded, verdict),
         "metrics": metric_rows(loaded, facts.id),
-        "tail": tail_words(loaded, facts.id),
+        "tail": tail_rows(loaded, facts.id),
         "steps": step_bars(cell),
         "memory": memory_of(cell),
-        "applied": (*cell.applied, *reused, f"{plural(cell.threads, 'CPU thread')}"),
-        "warnings": cell.warnings,
+        "deeds": deeds_of(cell),
+        "around": (*reused, plural(cell.threads, "CPU thread")),
+        "warnings": tuple(dict.fromkeys((*facts.planned.cautions, *cell.warnings))),  # the worker repeats the plan's
     }
 
 

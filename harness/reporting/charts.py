@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from harness.reporting.marks import PATHS, page_colour
-from harness.reporting.pareto import Point
+from harness.reporting.pareto import LossAxis, Point
 from harness.reporting.placement import ParetoFrame, pareto_frame
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def _rows(points: tuple[Point, ...], anchors: dict[str, str], frame: ParetoFrame
 def _axes(frame: ParetoFrame) -> "tuple[altair.X, altair.Y]":
     import altair as alt
 
-    low, high, scale, margin = frame.low_s, frame.high_s, frame.scale, frame.scale.margin
+    low, high, scale = frame.low_s, frame.high_s, frame.scale
     axis: dict[str, Any] = {"labelExpr": _SECONDS, "grid": False, "titleAnchor": "end", "labelFlush": True}
     axis["labelOverlap"] = "greedy"
     if frame.wide:
@@ -44,13 +44,15 @@ def _axes(frame: ParetoFrame) -> "tuple[altair.X, altair.Y]":
     )
     y = alt.Y(
         "loss:Q",
-        scale=alt.Scale(type="symlog", constant=margin, domain=[scale.low, scale.high], nice=False, clamp=True),
+        scale=alt.Scale(type="symlog", constant=scale.knee, domain=[scale.low, scale.high], nice=False, clamp=True),
         axis=alt.Axis(
             title=None,
             values=scale.ticks(0.055),
             labelExpr="format(datum.value * 100, '.3~r') + ' %'",
             labelColor=alt.condition(
-                f"abs(datum.value - {margin}) < 1e-9", alt.value("var(--fail)"), alt.value("var(--muted)")
+                " || ".join(f"abs(datum.value - {margin}) < 1e-9" for margin in scale.marked) or "false",
+                alt.value("var(--fail)"),
+                alt.value("var(--muted)"),
             ),
         ),
     )
@@ -92,14 +94,15 @@ def _margin_rule(margin: float) -> Any:
     return line.mark_rule(strokeDash=[5, 4], strokeWidth=1.3, color="var(--fail)", aria=False).encode(y="loss:Q")
 
 
-def pareto_spec(points: tuple[Point, ...], anchors: dict[str, str], margin: float) -> dict[str, Any]:
+def pareto_spec(points: tuple[Point, ...], anchors: dict[str, str], axis: LossAxis) -> dict[str, Any]:
     """Return the Vega-Lite chart of seconds per image against worst loss; colours are the page's CSS variables."""
     import altair as alt
 
-    frame = pareto_frame(points, margin, (_WIDTH_PX, HEIGHT_PX))
+    frame = pareto_frame(points, axis, (_WIDTH_PX, HEIGHT_PX))
     data = alt.InlineData(values=_rows(points, anchors, frame))
     x, y = _axes(frame)
-    chart = alt.layer(_margin_rule(margin), *_marks(data, x, y)).properties(width="container", height=HEIGHT_PX)
+    margin = [] if axis.margin is None else [_margin_rule(axis.margin)]
+    chart = alt.layer(*margin, *_marks(data, x, y)).properties(width="container", height=HEIGHT_PX)
     chart = chart.configure(
         background="transparent", font=_FONT, autosize={"type": "fit-x", "contains": "padding"}, padding=_PADDING
     ).configure_view(stroke=None).configure_axis(

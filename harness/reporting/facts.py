@@ -5,20 +5,14 @@ from typing import Literal
 from harness.core.base import Frozen
 from harness.core.outcome import ColdStart, Completed, Failed, Skipped
 from harness.core.plan import PlannedCell
-from harness.core.quality import Delta, Interval
+from harness.core.quality import Interval
 from harness.core.units import Absent
+from harness.reporting.held import WorstLoss, worst_loss
 from harness.reporting.loaded import Loaded
-from harness.reporting.timing import latencies, stage_medians
+from harness.reporting.timing import break_even_images, build_cost_s, image_seconds, latencies, stage_medians
 
 Standing = Literal["baseline", "pass", "fail", "inconclusive", "missing", "unjudged", "skipped", "failed", "pending"]
 """Where a cell stands: a verdict, or why there is none."""
-
-
-class WorstLoss(Frozen):
-    """The gating metric that lost most, with its loss as a share."""
-
-    metric: str
-    loss: Interval
 
 
 class Timing(Frozen):
@@ -33,6 +27,9 @@ class Timing(Frozen):
     """Seconds per image of the baseline ÷ of this cell."""
     stages_s: dict[str, float]
     cold: ColdStart
+    build_cost_s: float
+    """Seconds that applying, building and compiling the settings take from nothing; none of it is in the latency."""
+    break_even_images: int | Absent
 
     @property
     def image_s(self) -> Interval:
@@ -77,34 +74,6 @@ def standing_of(loaded: Loaded, planned: PlannedCell) -> tuple[Standing, str]:
     return verdict.result, verdict.reason
 
 
-def gating_deltas(loaded: Loaded, cell_id: str) -> list[Delta]:
-    """Return the changes that decide a cell's verdict: what the gate used, else what evaluation lets gate."""
-    verdict = loaded.verdict(cell_id)
-    named = {metric.threshold.metric for metric in verdict.metrics} if verdict else set()
-    named = named or set(loaded.plan.matrix.gate.metrics)
-    deltas = loaded.deltas(cell_id)
-    return [delta for delta in deltas if (delta.metric in named if named else delta.gates)]
-
-
-def loss_of(loaded: Loaded, delta: Delta) -> Interval | Absent:
-    """Return the loss the matrix gates on, as a share: calibrated, or the literal change of the score."""
-    return delta.loss if loaded.plan.matrix.gate.loss == "calibrated" else delta.literal
-
-
-def worst_loss(loaded: Loaded, planned: PlannedCell) -> WorstLoss | Absent:
-    """Return the largest loss among a cell's gating metrics."""
-    if planned.id == loaded.plan.baseline_id:
-        return Absent(absent="the baseline loses nothing against itself")
-    if loaded.evaluation is None:
-        return Absent(absent="not evaluated yet")
-    losses = [(delta.metric, loss_of(loaded, delta)) for delta in gating_deltas(loaded, planned.id)]
-    known = [WorstLoss(metric=metric, loss=loss) for metric, loss in losses if isinstance(loss, Interval)]
-    if known:
-        return max(known, key=lambda worst: worst.loss.estimate)
-    reasons = dict.fromkeys(loss.absent for _, loss in losses if isinstance(loss, Absent))
-    return Absent(absent="; ".join(reasons) or "no metric gates this cell")
-
-
 def _speedup(cell: Completed, baseline: Completed | None) -> Interval | Absent:
     from harness.stats.latency import speedup
 
@@ -112,8 +81,13 @@ def _speedup(cell: Completed, baseline: Completed | None) -> Interval | Absent:
         return Absent(absent="the baseline did not complete")
     if cell is baseline:
         return Interval(estimate=1.0, low=1.0, high=1.0, method="the baseline itself")
-    theirs, mine = ([seconds / made.batch for seconds in latencies(made)] for made in (baseline, cell))
-    return speedup(theirs, mine)
+    return speedup(image_seconds(baseline), image_seconds(cell))
+
+
+def _break_even(cell: Completed, baseline: Completed | None) -> int | Absent:
+    if baseline is None:
+        return Absent(absent="the baseline did not complete")
+    return Absent(absent="it is the baseline") if cell is baseline else break_even_images(cell, baseline)
 
 
 def _timing(cell: Completed, baseline: Completed | None) -> Timing | Absent:
@@ -130,6 +104,8 @@ def _timing(cell: Completed, baseline: Completed | None) -> Timing | Absent:
         speedup=_speedup(cell, baseline),
         stages_s=stage_medians(cell),
         cold=cell.cold_start,
+        build_cost_s=build_cost_s(cell),
+        break_even_images=_break_even(cell, baseline),
     )
 
 

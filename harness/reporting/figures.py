@@ -3,14 +3,16 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from harness.core.quality import Interval
 from harness.core.units import Absent
-from harness.reporting.facts import Facts, loss_of
-from harness.reporting.forest import metric_result
+from harness.reporting.facts import Facts
+from harness.reporting.forest import ordered_losses, reach_of, scale_of
+from harness.reporting.held import Held
 from harness.reporting.loaded import Loaded
 from harness.reporting.marks import PATHS, PRINT_COLOURS
-from harness.reporting.pareto import Point, points_of
+from harness.reporting.pareto import LossAxis, Point, loss_axis, points_of
 from harness.reporting.placement import Label, pareto_frame
-from harness.reporting.scale import LossScale, loss_scale
+from harness.reporting.scale import LossScale
 from harness.reporting.wording import WORDS, round_share, seconds
 
 if TYPE_CHECKING:
@@ -44,13 +46,14 @@ def _loss_axis(axis: Any, scale: LossScale, spacing: float) -> None:
     axis.set_ticks([scale.position(tick) for tick in ticks], [round_share(tick) for tick in ticks])
 
 
-def pareto_figure(points: tuple[Point, ...], margin: float) -> "Figure":
+def pareto_figure(points: tuple[Point, ...], axis: LossAxis) -> "Figure":
     """Return seconds per image against worst loss, with intervals, the front and the margin."""
     figure, axes = _new(7.2, 4.4)
-    frame = pareto_frame(points, margin, _PARETO_PX)
+    frame = pareto_frame(points, axis, _PARETO_PX)
     scale = frame.scale
-    axes.axhline(scale.position(margin), color=PRINT_COLOURS["fail"], linestyle=(0, (5, 3)), linewidth=1,
-                 label=f"margin {round_share(margin)}")  # fmt: skip
+    if axis.margin is not None:
+        axes.axhline(scale.position(axis.margin), color=PRINT_COLOURS["fail"], linestyle=(0, (5, 3)), linewidth=1,
+                     label=f"margin {round_share(axis.margin)}")  # fmt: skip
     front = sorted((point for point in points if point.front), key=lambda point: point.latency_s)
     axes.step([point.latency_s for point in front], [scale.position(point.loss) for point in front], where="post",
               color="#9aa4b5", linewidth=1.1, zorder=1, label="Pareto front")  # fmt: skip
@@ -64,7 +67,7 @@ def pareto_figure(points: tuple[Point, ...], margin: float) -> "Figure":
     _loss_axis(axes.yaxis, scale, 0.055)
     axes.set_ylim(0, 1)
     axes.set_xlabel("seconds per image (median), faster to the left")
-    axes.set_ylabel("worst loss against the baseline")
+    axes.set_ylabel(axis.title[0].lower() + axis.title[1:])
     _legend(axes, points)
     return figure
 
@@ -88,32 +91,45 @@ def _legend(axes: "Axes", points: tuple[Point, ...]) -> None:
     axes.legend(loc="upper right", fontsize=8)
 
 
-def forest_figure(loaded: Loaded, facts: tuple[Facts, ...], margin: float) -> "Figure | None":
-    """Return every gating loss with its interval against the margin, or None where there is none."""
-    rows = [
-        (cell.id, delta.metric, loss, metric_result(loaded, delta) or "unjudged")
-        for cell in facts
-        for delta in loaded.deltas(cell.id)
-        if delta.gates and not isinstance(loss := loss_of(loaded, delta), Absent)
-    ][:_MOST_ROWS]
-    if not rows:
+def forest_figure(loaded: Loaded, facts: tuple[Facts, ...]) -> "Figure | None":
+    """Return every judged loss with its interval against its own margin, or None where there is none."""
+    held = [found for found in ordered_losses(loaded, facts) if found.rule and isinstance(found.value, Interval)]
+    kinds = list(dict.fromkeys(_kind(found) for found in held))
+    held = sorted(held, key=lambda found: ("warning" in _kind(found), kinds.index(_kind(found))))[:_MOST_ROWS]
+    if not held:
         return None
-    figure, axes = _new(7.2, 0.9 + 0.2 * len(rows))
-    scale = loss_scale([end for _, _, loss, _ in rows for end in (loss.low, loss.high)], margin)
-    axes.axvline(scale.position(margin), color=PRINT_COLOURS["fail"], linestyle=(0, (5, 3)), linewidth=1)
+    figure, axes = _new(7.2, 0.9 + 0.2 * len(held))
+    scale = scale_of(held)
     axes.axvline(scale.position(0.0), color=HAIR, linewidth=1, zorder=0)
-    for row, (_, _, loss, result) in enumerate(rows):
-        colour = PRINT_COLOURS[result]
-        axes.plot([scale.position(loss.low), scale.position(loss.high)], [row, row], color=colour, linewidth=1.4)
-        axes.plot(scale.position(loss.estimate), row, marker=MARKERS.get(result, "s"), color=colour, markersize=5,
-                  markeredgecolor="white", markeredgewidth=0.5)  # fmt: skip
-    axes.set_yticks(range(len(rows)), [f"{cell}   {metric}" for cell, metric, _, _ in rows], fontsize=7.5)
+    for row, found in enumerate(held):
+        _draw_loss(axes, row, found, scale)
+    names = [f"{found.delta.cell_id}   {_kind(found)}" for found in held]
+    axes.set_yticks(range(len(held)), names, fontsize=7.5)
     axes.tick_params(axis="y", length=0)
-    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_ylim(len(held) - 0.4, -0.6)
     axes.set_xlim(0, 1.01)
-    _loss_axis(axes.xaxis, scale, 0.055)
-    axes.set_xlabel(f"loss with 95 % interval; margin {round_share(margin)}")
+    _loss_axis(axes.xaxis, scale, 0.08)
+    axes.set_xlabel("loss with its 95 % interval; thin: the verdict’s own bounds; dashed: the margin", fontsize=8)
     return figure
+
+
+def _kind(held: Held) -> str:
+    """Return what a row shows: the metric, and whether it is a relative change or only a warning."""
+    what = f"{held.delta.metric} change" if held.quantity == "change" else held.delta.metric
+    return f"{what} (warning)" if held.rule and held.rule.severity == "warning" else what
+
+
+def _draw_loss(axes: "Axes", row: int, held: Held, scale: LossScale) -> None:
+    loss, result = held.value, held.verdict.result if held.verdict else "unjudged"
+    assert isinstance(loss, Interval)
+    colour = PRINT_COLOURS[result]
+    for limit in held.limits:
+        axes.plot([scale.position(limit)] * 2, [row - 0.5, row + 0.5], color=PRINT_COLOURS["fail"], linewidth=1,
+                  linestyle=(0, (3, 2)))  # fmt: skip
+    axes.plot([scale.position(end) for end in reach_of(held)], [row, row], color=colour, linewidth=0.7)
+    axes.plot([scale.position(loss.low), scale.position(loss.high)], [row, row], color=colour, linewidth=1.8)
+    axes.plot(scale.position(loss.estimate), row, marker=MARKERS.get(result, "s"), color=colour, markersize=5,
+              markeredgecolor="white", markeredgewidth=0.5)  # fmt: skip
 
 
 def stages_figure(facts: tuple[Facts, ...]) -> "Figure | None":
@@ -147,11 +163,10 @@ def draw_figures(loaded: Loaded, facts: tuple[Facts, ...]) -> dict[str, bytes]:
 
     import matplotlib as mpl
 
-    margin = loaded.judgement.margin if loaded.judgement else loaded.plan.matrix.gate.margin
     points = points_of(loaded, facts)
     makers: dict[str, Callable[[], Any]] = {
-        "pareto": lambda: pareto_figure(points, margin) if points else None,
-        "forest": lambda: forest_figure(loaded, facts, margin),
+        "pareto": lambda: pareto_figure(points, loss_axis(loaded)) if points else None,
+        "forest": lambda: forest_figure(loaded, facts),
         "stages": lambda: stages_figure(facts),
     }
     files: dict[str, bytes] = {}

@@ -1,13 +1,19 @@
-"""The forest plot: every loss with its interval against the margin, one panel a metric."""
+"""The forest plot: every loss with its interval against its own rule's margin, one panel a metric."""
+
+import math
 
 from harness.core.base import Frozen
-from harness.core.quality import Delta, Interval
+from harness.core.quality import Delta, Evaluation, Interval
+from harness.core.rule import RARE
 from harness.core.units import Absent
-from harness.core.verdict import Result
-from harness.reporting.facts import Facts, Standing, loss_of
+from harness.core.verdict import Result, worst_of
+from harness.reporting.facts import Facts, Standing
+from harness.reporting.held import Held, held_losses
 from harness.reporting.loaded import Loaded
 from harness.reporting.scale import LossScale, loss_scale
 from harness.reporting.wording import round_share, share_interval
+
+_BLIND = "blind here: no control moved it, so its pass does not count"
 
 
 class Tick(Frozen):
@@ -20,7 +26,7 @@ class Tick(Frozen):
 
 
 class ForestRow(Frozen):
-    """One loss: positions in percent of the axis."""
+    """One loss: positions in percent of the axis. `reach` is the span of the bounds that the verdict used."""
 
     cell_id: str
     standing: Standing | Result
@@ -29,6 +35,8 @@ class ForestRow(Frozen):
     at: float
     low: float
     high: float
+    reach: tuple[float, float]
+    limits: tuple[float, ...]
 
 
 class Plot(Frozen):
@@ -39,87 +47,127 @@ class Plot(Frozen):
 
 
 class ForestPanel(Frozen):
-    """One metric: the losses that gate, those reported only, and the cells without one, with the reason."""
+    """One metric: the losses that rules judge, those reported only, and the cells without one, with the reason."""
 
     metric: str
     note: str
-    gating: Plot
+    cautions: tuple[str, ...]
+    judged: Plot
     reported: Plot
     absent: tuple[str, ...]
 
 
 def metric_result(loaded: Loaded, delta: Delta) -> Result | None:
-    """Return the verdict of one metric on one cell, or None where it was not judged."""
+    """Return the worst verdict of the rules on one metric of one cell, or None where no rule judged it."""
     verdict = loaded.verdict(delta.cell_id)
-    found = (
-        metric.result for metric in (verdict.metrics if verdict else ()) if metric.threshold.metric == delta.metric
-    )
-    return next(found, None)
+    results = {judged.result for judged in (verdict.errors if verdict else ()) if judged.metric == delta.metric}
+    return worst_of(results) if results else None
 
 
-def _row(loaded: Loaded, delta: Delta, loss: Interval, scale: LossScale) -> ForestRow:
+def ordered_losses(loaded: Loaded, facts: tuple[Facts, ...]) -> tuple[Held, ...]:
+    """Return the losses that rules judge and those that none does, of the cells in order: least loss first."""
+    found: list[Held] = []
+    for cell in sorted(facts, key=_badness):
+        judged = held_losses(loaded, cell.id)
+        taken = {held.delta.metric for held in judged}
+        found += [*judged, *(Held(delta) for delta in loaded.deltas(cell.id) if delta.metric not in taken)]
+    return tuple(found)
+
+
+def scale_of(held: list[Held]) -> LossScale:
+    """Return one axis for several losses and their margins."""
+    reaches = [found.reach for found in held if found.reach is not None]
+    marked = sorted({limit for found in held for limit in found.limits}, key=abs)
+    ends = [end for found in held if isinstance(found.value, Interval) for end in (found.value.low, found.value.high)]
+    return loss_scale(ends, min(reaches, default=RARE), tuple(marked))
+
+
+def reach_of(held: Held) -> tuple[float, float]:
+    """Return the bounds that the verdict used, or the interval where there are none."""
+    assert isinstance(held.value, Interval)
+    low, high = held.value.low, held.value.high
+    if held.verdict is None:
+        return low, high
+    lower, upper = held.verdict.lower, held.verdict.upper
+    return low if lower is None else min(lower, low), high if upper is None else max(upper, high)
+
+
+def _row(held: Held, scale: LossScale) -> ForestRow:
+    value = held.value
+    assert isinstance(value, Interval)
     return ForestRow(
-        cell_id=delta.cell_id,
-        standing=metric_result(loaded, delta) or "unjudged",
-        text=share_interval(loss),
-        note=delta.why_not,
-        at=100 * scale.position(loss.estimate),
-        low=100 * scale.position(loss.low),
-        high=100 * scale.position(loss.high),
+        cell_id=held.delta.cell_id,
+        standing=held.verdict.result if held.verdict else "unjudged",
+        text=share_interval(value),
+        note=held.verdict.sentence if held.verdict else held.delta.why_not,
+        at=_percent(scale, value.estimate),
+        low=_percent(scale, value.low),
+        high=_percent(scale, value.high),
+        reach=tuple(_percent(scale, end) for end in reach_of(held)),  # type: ignore[arg-type]
+        limits=tuple(_percent(scale, limit) for limit in held.limits),
     )
 
 
-def _gates(loaded: Loaded, delta: Delta) -> bool:
-    return metric_result(loaded, delta) is not None or (loaded.judgement is None and delta.gates)
+def _percent(scale: LossScale, loss: float) -> float:
+    return 100 * scale.position(loss)
 
 
-def _scale(losses: list[Interval], margin: float) -> LossScale:
-    return loss_scale([end for loss in losses for end in (loss.low, loss.high)], margin)
-
-
-def _plot(loaded: Loaded, known: list[tuple[Delta, Interval]], scale: LossScale) -> Plot:
+def _plot(held: list[Held], scale: LossScale) -> Plot:
+    known = [found for found in held if isinstance(found.value, Interval)]
+    margins = {limit for found in known for limit in found.limits}
     coarse = scale.ticks(0.13)
     ticks = tuple(
-        Tick(
-            at=100 * scale.position(tick),
-            label=round_share(tick),
-            margin=tick == scale.margin,
-            minor=tick not in coarse,
-        )
+        Tick(at=_percent(scale, tick), label=round_share(tick), margin=tick in margins, minor=tick not in coarse)
         for tick in sorted({*coarse, *scale.ticks(0.06)})
     )
-    return Plot(rows=tuple(_row(loaded, delta, loss, scale) for delta, loss in known), ticks=ticks)
+    return Plot(rows=tuple(_row(found, scale) for found in known), ticks=ticks)
 
 
 def forest_of(loaded: Loaded, facts: tuple[Facts, ...]) -> tuple[ForestPanel, ...]:
-    """Return one panel a metric, cells in the same order in each: the smallest worst loss first.
+    """Return one panel for each metric and what is judged of it, cells in the same order in each.
 
-    All gating losses share one axis, all reported ones another.
+    All judged losses share one axis, all reported ones another.
     """
-    evaluation = loaded.evaluation
-    if evaluation is None:
+    if loaded.evaluation is None:
         return ()
-    margin = loaded.judgement.margin if loaded.judgement else loaded.plan.matrix.gate.margin
-    order = {cell.id: rank for rank, cell in enumerate(sorted(facts, key=_badness))}
-    deltas = sorted((d for d in evaluation.deltas if d.cell_id in order), key=lambda delta: order[delta.cell_id])
-    known = [(delta, loss) for delta in deltas if isinstance(loss := loss_of(loaded, delta), Interval)]
-    gating = [pair for pair in known if _gates(loaded, pair[0])]
-    reported = [pair for pair in known if not _gates(loaded, pair[0])]
-    scales = [_scale([loss for _, loss in pairs], margin) for pairs in (gating, reported)]
-    panels = []
-    for metric in dict.fromkeys(delta.metric for delta in evaluation.deltas if delta.cell_id in order):
-        mine = [delta for delta in deltas if delta.metric == metric]
-        absent = [(delta.cell_id, loss) for delta in mine if isinstance(loss := loss_of(loaded, delta), Absent)]
-        blind = "blind here: no control moved it, its pass does not count" if metric in evaluation.blind else ""
-        panels.append(ForestPanel(
-            metric=metric,
-            note=blind or mine[0].definition.kind,
-            gating=_plot(loaded, [pair for pair in gating if pair[0].metric == metric], scales[0]),
-            reported=_plot(loaded, [pair for pair in reported if pair[0].metric == metric], scales[1]),
-            absent=tuple(f"{cell}: {loss.absent}" for cell, loss in absent),
-        ))  # fmt: skip
-    return tuple(sorted(panels, key=lambda panel: not panel.gating.rows))
+    held = ordered_losses(loaded, facts)
+    judged = [found for found in held if found.rule]
+    scales = scale_of(judged), scale_of([found for found in held if not found.rule])
+    groups: dict[tuple[str, str, str], list[Held]] = {}
+    for found in sorted(judged, key=lambda found: found.rule is not None and found.rule.severity == "warning"):
+        assert found.rule
+        groups.setdefault((found.delta.metric, found.quantity, found.rule.severity), []).append(found)
+    for found in held:
+        if not found.rule:
+            mine = next((key for key in groups if key[0] == found.delta.metric), (found.delta.metric, "loss", "error"))
+            groups.setdefault(mine, []).append(found)
+    panels = [_panel(loaded.evaluation, key, members, scales) for key, members in groups.items()]
+    return tuple(sorted(panels, key=lambda panel: not panel.judged.rows))
+
+
+def _panel(
+    evaluation: Evaluation, key: tuple[str, str, str], held: list[Held], scales: tuple[LossScale, LossScale]
+) -> ForestPanel:
+    metric, quantity, severity = key
+    definition = held[0].delta.definition
+    words = [
+        definition.kind,
+        "relative change of the score" if quantity == "change" else "",
+        "only a warning" if severity == "warning" else "",
+    ]
+    blind = (_BLIND,) if metric in evaluation.blind else ()
+    return ForestPanel(
+        metric=metric,
+        note=", ".join(word for word in words if word),
+        cautions=(*blind, *definition.notes),
+        judged=_plot([found for found in held if found.rule], scales[0]),
+        reported=_plot([found for found in held if not found.rule], scales[1]),
+        absent=tuple(
+            f"{found.delta.cell_id}: {found.value.absent}" for found in held if isinstance(found.value, Absent)
+        ),
+    )
 
 
 def _badness(cell: Facts) -> float:
-    return -1.0 if isinstance(cell.worst, Absent) else cell.worst.loss.estimate
+    worst = cell.worst
+    return -math.inf if isinstance(worst, Absent) else worst.loss.estimate / (worst.limit or 1.0)

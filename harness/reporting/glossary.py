@@ -8,19 +8,25 @@ TERMS: tuple[tuple[str, str], ...] = (
     ("Speedup", "seconds per image of the baseline ÷ of the cell; its interval is a bootstrap of both medians."),
     ("Loss", "calibrated: 0 % is a rerun of the baseline, 100 % is destroyed (another prompt’s picture, or another "
              "seed’s). Literal: the relative change of the raw score; positive is worse."),
-    ("Worst loss", "the largest loss among the metrics that gate the cell: the one that decides."),
-    ("Margin", "the loss from which on a cell may not ship."),
-    ("Pass", "the upper confidence bound of every gating loss is below the margin."),
-    ("Fail", "the lower bound of a gating loss is at or above the margin."),
-    ("Inconclusive", "the interval holds the margin: more prompts would settle it. It is not a pass."),
+    ("Worst loss", "the loss that uses most of its margin, among the metrics that gate the cell."),
+    ("Policy", "the rules a cell must keep to ship: limits on losses, changes, scores, tails, speed and memory."),
+    ("Margin", "the loss from which on a cell may not ship; each rule has its own."),
+    ("Pass", "every rule is surely kept: of a loss, its upper confidence bound is below the margin."),
+    ("Fail", "a rule is surely not kept: of a loss, its lower bound is at or above the margin."),
+    ("Inconclusive", "neither is sure: more prompts, or repeats, would settle it. It is not a pass."),
+    ("Look", "in an adaptive run, a number of prompts at which verdicts may be settled; bounds are wider for it."),
     ("Score missing", "a metric that gates could not be computed. It is not a pass."),
     ("Paired metric", "compares the same prompt and noise image by image (LPIPS, PSNR, SSIM); it gates only cells that "
                       "keep the baseline’s denoising trajectory."),
     ("Alignment metric", "how well pictures fit their prompts (CLIP score)."),
     ("Distribution metric", "how far two sets of pictures are apart (FID, KID, CMMD), in either direction."),
-    ("Control", "baseline images damaged on purpose; a metric that no control moves is blind at this n."),
-    ("Pareto front", "cells that no other cell beats in both speed and loss."),
+    ("Control", "baseline images damaged on purpose, or not at all; a metric that sees no damage is blind at this n."),
+    ("Pareto front", "cells that no other cell beats in both speed and loss; its probability comes from drawing times "
+                     "and worst losses many times from what is known of them."),
     ("Cold start", "from nothing to the first image: process, load, settings, compile, first call."),
+    ("Build and compile", "what applying a cell’s settings, building its engine and compiling take from nothing; "
+                          "never part of the latency."),
+    ("Break-even images", "images after which that cost, beyond the baseline’s, is won back by faster images."),
     ("[low, high]", "a two-sided 95 % confidence interval; verdicts use one-sided bounds at the confidence above."),
 )  # fmt: skip
 """Terms and what they mean on this page."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from harness.reporting.marks import PATHS
 from harness.reporting.view import Page
-from harness.reporting.wording import seconds, share
+from harness.reporting.wording import round_share, seconds, share
 
 
 def _environment() -> Any:
@@ -18,7 +18,13 @@ def _environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"seconds": seconds, "share": share, "md": escape_markdown}
+    environment.filters |= {
+        "seconds": seconds,
+        "share": share,
+        "round_share": round_share,
+        "md": escape_markdown,
+        "whole": keep_whole,
+    }
     return environment
 
 
@@ -27,6 +33,11 @@ def escape_markdown(text: str) -> str:
     for letter in "\\|<>*_`[]":
         text = text.replace(letter, f"\\{letter}")
     return " ".join(text.split())
+
+
+def keep_whole(text: str) -> str:
+    """Return text whose percentages do not break across lines."""
+    return text.replace(" %", "\u00a0%")
 
 
 def embed_json(value: Any) -> str:

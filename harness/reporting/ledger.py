@@ -1,7 +1,7 @@
 """Where the wall time of a run went."""
 
 from harness.core.base import Frozen
-from harness.core.outcome import Completed, Failed
+from harness.core.outcome import Completed, failure_of
 from harness.reporting.loaded import Loaded
 
 _PHASES = (
@@ -37,13 +37,12 @@ def phase_sums(loaded: Loaded) -> tuple[dict[str, float], float, int]:
     sums: dict[str, float] = {}
     failed, reused = 0.0, 0
     for outcome in loaded.outcomes.values():
-        if isinstance(outcome, Failed):
-            failed += outcome.wall_s
-        elif isinstance(outcome, Completed) and outcome.reused_from is None:
-            for phase, seconds in outcome.phases_s.items():
+        failure = failure_of(outcome)
+        failed += failure.wall_s if failure else 0.0
+        if isinstance(outcome, Completed):
+            for phase, seconds in outcome.phases_s.items():  # what was taken over has none but of later rounds
                 sums[phase] = sums.get(phase, 0.0) + seconds
-        elif isinstance(outcome, Completed):
-            reused += 1
+            reused += outcome.reused_from is not None
     return sums, failed, reused
 
 

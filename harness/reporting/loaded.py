@@ -6,6 +6,7 @@ from pathlib import Path
 
 from harness.core.outcome import Completed, Outcome
 from harness.core.plan import Plan, PlannedCell
+from harness.core.policy import Policy
 from harness.core.quality import Delta, Evaluation, Tail
 from harness.core.verdict import CellVerdict, Judgement
 from harness.store import read_evaluation, read_judgement, read_outcomes, read_plan, read_times
@@ -33,6 +34,11 @@ class Loaded:
     def candidates(self) -> tuple[PlannedCell, ...]:
         """The cells that are compared with the baseline."""
         return tuple(planned for planned in self.plan.compared if planned.role == "candidate")
+
+    @property
+    def policy(self) -> Policy:
+        """The policy that judged the run, or the one that will."""
+        return self.judgement.policy if self.judgement else self.plan.policy
 
     @cached_property
     def prompt_texts(self) -> dict[str, str]:

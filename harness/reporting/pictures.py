@@ -97,8 +97,11 @@ def images_by_key(loaded: Loaded, cell_id: str) -> dict[Key, Image]:
 
 
 def shown_keys(loaded: Loaded, count: int) -> list[Key]:
-    """Return the (prompt id, seed) pairs a page shows of every cell."""
-    return evenly([(prompt.id, seed) for prompt in loaded.plan.prompts for seed in loaded.plan.matrix.seeds], count)
+    """Return the (prompt id, seed) pairs a page shows of every cell: of the prompts that all measured cells have."""
+    cells = (loaded.completed(planned.id) for planned in loaded.plan.compared)
+    least = min((cell.prompts for cell in cells if cell and cell.images), default=len(loaded.plan.prompts))
+    keys = [(prompt.id, seed) for prompt in loaded.plan.prompts[:least] for seed in loaded.plan.matrix.seeds]
+    return evenly(keys, count)
 
 
 def show(loaded: Loaded, cell_id: str, image: Image | None) -> Picture:

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
-from harness.reporting.pareto import Point
+from harness.reporting.pareto import LossAxis, Point
 from harness.reporting.scale import LossScale, loss_scale
 
 _LETTER_PX, _LINE_PX, _GAP_PX = 6.4, 15.0, 11.0
@@ -94,8 +94,9 @@ class ParetoFrame:
     def obstacles(self, points: tuple[Point, ...]) -> list[Box]:
         """Return what labels must not cover: intervals, the front's steps, the margin, the axis."""
         width, height = self.size
-        level = self.spot(self.low_s, self.scale.margin)[1]
-        boxes = [Box(0, level - 1, width, level + 1), Box(0, height - 1, width, height + 30)]
+        levels = [self.spot(self.low_s, margin)[1] for margin in self.scale.marked]
+        boxes = [Box(0, level - 1, width, level + 1) for level in levels]
+        boxes.append(Box(0, height - 1, width, height + 30))
         for point in points:
             x, y = self.spot(point.latency_s, point.loss)
             top, bottom = (self.spot(point.latency_s, loss)[1] for loss in (point.loss_high, point.loss_low))
@@ -108,11 +109,12 @@ class ParetoFrame:
         return boxes
 
 
-def pareto_frame(points: tuple[Point, ...], margin: float, size: tuple[float, float]) -> ParetoFrame:
+def pareto_frame(points: tuple[Point, ...], axis: LossAxis, size: tuple[float, float]) -> ParetoFrame:
     """Return axes with some air around the points; time is logarithmic where it spans more than a factor of 3."""
     least, most = min(point.latency_low_s for point in points), max(point.latency_high_s for point in points)
     wide = max(point.latency_s for point in points) > 3 * min(point.latency_s for point in points)
     air = 0.12 * (most - least + 0.2 * least)
     low, high = (least / 1.25, most * 1.25) if wide else (least - air, most + air)
-    scale = loss_scale([end for point in points for end in (point.loss_low, point.loss_high)], margin)
+    marked = () if axis.margin is None else (axis.margin,)
+    scale = loss_scale([end for point in points for end in (point.loss_low, point.loss_high)], axis.knee, marked)
     return ParetoFrame(low_s=low, high_s=high, wide=wide, scale=scale, size=size)

@@ -2,13 +2,19 @@
 
 import csv
 import io
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.core.quality import Delta, Interval
+from harness.core.limits import limit_words
+from harness.core.quality import Delta, Interval, Tail
 from harness.core.units import Absent
+from harness.core.verdict import RuleVerdict
+from harness.reporting.applied import applied_columns
 from harness.reporting.facts import Facts, Timing, all_facts
 from harness.reporting.loaded import Loaded, load
+from harness.reporting.pareto import Point, points_of
+from harness.reporting.sampling import look_of, prompts_judged
 
 if TYPE_CHECKING:
     import pandas
@@ -28,7 +34,12 @@ def _timing_columns(timing: Timing) -> Row:
     row |= {"p95_s": timing.p95_s, "images_per_s": timing.throughput, "images_per_call": timing.batch}
     row |= _interval("speedup", timing.speedup)
     row |= {f"stage_{stage}_s": seconds for stage, seconds in timing.stages_s.items()}
-    return row | {f"cold_{part}": getattr(timing.cold, part) for part in type(timing.cold).model_fields}
+    row |= {f"cold_{part}": getattr(timing.cold, part) for part in type(timing.cold).model_fields}
+    images = timing.break_even_images
+    return row | {
+        "build_cost_s": timing.build_cost_s,
+        "break_even_images": None if isinstance(images, Absent) else images,
+    }
 
 
 def _metric_columns(delta: Delta) -> Row:
@@ -44,12 +55,40 @@ def _absences(facts: Facts, deltas: list[Delta]) -> str:
         ("weights_bytes", facts.weights_bytes),
         ("worst_loss", facts.worst),
     ]
+    if isinstance(facts.timing, Timing):
+        named.append(("break_even_images", facts.timing.break_even_images))
     named += [(f"{delta.metric}/literal", delta.literal) for delta in deltas]
     named += [(f"{delta.metric}/loss", delta.loss) for delta in deltas]
     return "; ".join(f"{name}: {value.absent}" for name, value in named if isinstance(value, Absent))
 
 
-def _row(loaded: Loaded, facts: Facts) -> Row:
+def _name(judged: RuleVerdict) -> str:
+    """Return what a rule judged: a loss by its metric alone, as the columns of the loss itself are named."""
+    rule = judged.rule
+    what = judged.metric if rule.quantity == "loss" else f"{judged.metric}/{rule.quantity}".lstrip("/")
+    return what if rule.severity == "error" else f"{what}/warning"
+
+
+def _verdict_columns(judged: RuleVerdict) -> Row:
+    """Return a rule's verdict with the one-sided bounds it rests on, in the quantity's own unit."""
+    fields: Row = {"result": judged.result, "observed": judged.observed}
+    fields |= {"lower_bound": _finite(judged.lower), "upper_bound": _finite(judged.upper), "p_value": judged.p_value}
+    fields |= {"limit": limit_words(judged.rule), "prompts_needed": judged.prompts_needed}
+    return {f"{_name(judged)}/{field}": value for field, value in fields.items()}
+
+
+def _finite(bound: float | None) -> float | None:
+    return bound if bound is not None and math.isfinite(bound) else None
+
+
+def _tail_columns(tail: Tail | None) -> Row:
+    if tail is None:
+        return {}
+    row: Row = {"broken_images": tail.broken, "broken_share_high": tail.broken_share_high}
+    return row | {f"{metric}/worst_decile": value for metric, value in tail.worst_decile.items()}
+
+
+def _row(loaded: Loaded, facts: Facts, points: dict[str, Point]) -> Row:
     deltas = loaded.deltas(facts.id)
     row: Row = {"cell": facts.id, "role": facts.planned.role, "standing": facts.standing, "reason": facts.reason}
     row |= facts.planned.cell.by_axis
@@ -58,7 +97,11 @@ def _row(loaded: Loaded, facts: Facts) -> Row:
     for name in ("peak_memory_bytes", "weights_bytes", "denoiser_calls"):
         value = getattr(facts, name)
         row[name] = None if isinstance(value, Absent) else value
-    row["images"] = facts.images
+    cell = loaded.completed(facts.id)
+    row |= applied_columns(cell) if cell else {}
+    row |= {"images": facts.images, "prompts": prompts_judged(loaded, facts.id), "look": look_of(loaded, facts.id)}
+    point = points.get(facts.id)
+    row |= {"front": point.front if point else None, "front_probability": point.chance if point else None}
     worst = facts.worst
     row["worst_metric"] = None if isinstance(worst, Absent) else worst.metric
     row |= _interval("worst_loss", worst if isinstance(worst, Absent) else worst.loss)
@@ -68,13 +111,16 @@ def _row(loaded: Loaded, facts: Facts) -> Row:
     for delta in deltas:
         row |= _metric_columns(delta)
     verdict = loaded.verdict(facts.id)
-    row |= {f"{metric.threshold.metric}/result": metric.result for metric in verdict.metrics} if verdict else {}
+    for judged in verdict.rules if verdict else ():
+        row |= _verdict_columns(judged)
+    row |= _tail_columns(loaded.tail(facts.id))
     return row | {"verdict": verdict.result if verdict else None, "absent": _absences(facts, deltas)}
 
 
 def rows(loaded: Loaded, facts: tuple[Facts, ...]) -> list[Row]:
     """Return one row a cell, all with the same columns; None where a figure is absent."""
-    made = [_row(loaded, cell) for cell in facts]
+    points = {point.cell_id: point for point in points_of(loaded, facts)}
+    made = [_row(loaded, cell, points) for cell in facts]
     order = {"verdict": 1, "absent": 2}
     columns = sorted(dict.fromkeys(name for row in made for name in row), key=lambda name: order.get(name, 0))
     return [{name: row.get(name) for name in columns} for row in made]

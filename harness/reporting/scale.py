@@ -4,21 +4,28 @@ import math
 from dataclasses import dataclass
 
 CAP = 2.0
-"""Losses above 200 % are drawn at the edge; tables and tooltips give the true value."""
-_TICKS = (-1.0, -0.5, -0.2, -0.1, -0.05, -0.02, 0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+"""Losses above 200 % (or ten margins) are drawn at the edge; tables and tooltips give the true value."""
+_TICKS = (
+    -1.0, -0.5, -0.2, -0.1, -0.05, -0.02, -0.01, 0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0,
+    5.0, 10.0, 20.0, 50.0,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class LossScale:
-    """Maps losses between `low` and `high` to positions from 0 to 1, symmetrically logarithmic around `margin`."""
+    """Maps losses between `low` and `high` to positions from 0 to 1: linear up to about `knee`, then logarithmic.
+
+    `marked` are the margins, whose ticks come first.
+    """
 
     low: float
     high: float
-    margin: float
+    knee: float
+    marked: tuple[float, ...] = ()
 
     def warp(self, loss: float) -> float:
         """Return the loss on the warped axis, unbounded."""
-        return math.copysign(math.log1p(abs(loss) / self.margin), loss)
+        return math.copysign(math.log1p(abs(loss) / self.knee), loss)
 
     def position(self, loss: float) -> float:
         """Return the position of a loss, held within 0 and 1."""
@@ -26,8 +33,8 @@ class LossScale:
         return min(max((self.warp(loss) - start) / (end - start), 0.0), 1.0)
 
     def ticks(self, spacing: float) -> list[float]:
-        """Return round losses at least `spacing` (a share of the axis) apart; 0 and the margin come first."""
-        wanted = [0.0, self.margin, *sorted(_TICKS, key=lambda tick: (abs(math.log10(abs(tick) or 1)), tick))]
+        """Return round losses at least `spacing` (a share of the axis) apart; 0 and the margins come first."""
+        wanted = [0.0, *self.marked, *sorted(_TICKS, key=lambda tick: (abs(math.log10(abs(tick) or 1)), tick))]
         chosen: list[float] = []
         for tick in wanted:
             fits = self.low <= tick <= self.high
@@ -36,8 +43,9 @@ class LossScale:
         return sorted(chosen)
 
 
-def loss_scale(losses: list[float], margin: float) -> LossScale:
-    """Return a scale that holds all losses and twice the margin, with a little air at both ends."""
-    low = max(min([0.0, *losses]), -1.0)
-    high = min(max([2 * margin, *losses]), CAP)
-    return LossScale(low=low * 1.1 - 0.1 * margin, high=min(high * 1.08, CAP), margin=margin)
+def loss_scale(losses: list[float], knee: float, marked: tuple[float, ...] = ()) -> LossScale:
+    """Return a scale that holds all losses, the margins and twice the knee, with a little air at both ends."""
+    cap = max(CAP, 10 * knee)
+    low = max(min([0.0, *losses, *marked]), -cap / 2)
+    high = min(max([2 * knee, *losses, *marked]), cap)
+    return LossScale(low=low * 1.1 - 0.1 * knee, high=min(high * 1.08, cap), knee=knee, marked=marked)

@@ -1,9 +1,28 @@
 """The table of cells: what is written, and what it is sorted by."""
 
+from collections.abc import Callable
+
 from harness.core.base import Frozen
 from harness.core.units import Absent
-from harness.reporting.facts import Facts, Standing, Timing, WorstLoss
-from harness.reporting.wording import DASH, WORDS, factor_interval, seconds, seconds_interval, share_interval, size
+from harness.reporting.facts import Facts, Standing, Timing
+from harness.reporting.held import WorstLoss
+from harness.reporting.loaded import Loaded
+from harness.reporting.pareto import Point
+from harness.reporting.payback import payback_words, telling
+from harness.reporting.sampling import look_words
+from harness.reporting.wording import (
+    DASH,
+    WORDS,
+    factor_interval,
+    grouped,
+    probability,
+    rate,
+    seconds,
+    seconds_interval,
+    share,
+    share_interval,
+    size,
+)
 
 _RANKS: tuple[Standing, ...] = (
     "baseline", "pass", "inconclusive", "fail", "missing", "unjudged", "failed", "skipped", "pending",
@@ -57,7 +76,7 @@ def _split(text: str) -> tuple[str, str]:
     return head, bracket.strip() + rest
 
 
-def _fields(cell: Facts) -> tuple[Field, ...]:
+def _fields(cell: Facts, point: Point | None, baseline: Timing | None) -> tuple[Field, ...]:
     timing, worst = cell.timing, cell.worst
     if isinstance(timing, Timing):
         image_s = timing.image_s
@@ -66,9 +85,10 @@ def _fields(cell: Facts) -> tuple[Field, ...]:
         text, note = _split(factor_interval(timing.speedup))
         key = "" if isinstance(timing.speedup, Absent) else repr(timing.speedup.estimate)
         speedup = Field(text=text, note="" if cell.standing == "baseline" else note, key=key)
-        throughput = Field(text=f"{timing.throughput:.3g}", key=repr(timing.throughput))
+        throughput = Field(text=rate(timing.throughput), key=repr(timing.throughput))
         start = sum(timing.cold.model_dump().values())
-        cold = Field(text=seconds(start), key=repr(start))
+        note = payback_words(timing) if baseline and telling(timing, baseline) else ""
+        cold = Field(text=seconds(start), note=note, key=repr(start))
     else:
         latency = speedup = throughput = cold = Field(text=DASH)
     if isinstance(worst, WorstLoss):
@@ -80,21 +100,56 @@ def _fields(cell: Facts) -> tuple[Field, ...]:
         )
     memory = cell.peak_memory_bytes
     peak = Field(text=size(memory), key="" if isinstance(memory, Absent) else repr(memory))
-    return speedup, latency, loss, peak, cold, throughput
+    return speedup, latency, loss, _front(point), peak, cold, throughput
 
 
-def table_of(facts: tuple[Facts, ...], anchors: dict[str, str]) -> Table:
-    """Return the table: the best standings first, the fastest first within each."""
-    axes = varying_axes(facts)
-    titles = ("Speedup", "Seconds per image", "Worst loss", "Peak memory", "Cold start", "Images/s")
+def _front(point: Point | None) -> Field:
+    """Return the probability to be on the Pareto front, noted where the estimates themselves are on it."""
+    if point is None or point.chance is None:
+        return Field(text=DASH)
+    return Field(text=probability(point.chance), note="on it" if point.front else "", key=repr(point.chance))
+
+
+def _images(loaded: Loaded, cell: Facts) -> Field:
+    if not cell.images:
+        return Field(text=DASH)
+    return Field(text=grouped(cell.images), note=look_words(loaded, cell.id), key=repr(cell.images))
+
+
+def _broken(loaded: Loaded, cell: Facts) -> Field:
+    tail = loaded.tail(cell.id)
+    if tail is None:
+        return Field(text=DASH)
+    note = f"at most {share(tail.broken_share_high)}"
+    return Field(text=grouped(tail.broken), note=note, key=repr(tail.broken / tail.n if tail.n else 0.0))
+
+
+def table_of(loaded: Loaded, facts: tuple[Facts, ...], anchors: dict[str, str], points: tuple[Point, ...]) -> Table:
+    """Return the table: the best standings first, the fastest first within each.
+
+    Images have a column where cells differ in their number, broken ones where there are any.
+    """
+    axes, by_id = varying_axes(facts), {point.cell_id: point for point in points}
+    extra: dict[str, Callable[[Loaded, Facts], Field]] = {}
+    if loaded.plan.looks:
+        extra["Images"] = _images
+    if any(tail.broken for tail in (loaded.evaluation.tails if loaded.evaluation else ())):
+        extra["Broken images"] = _broken
+    titles = (
+        "Speedup", "Seconds per image", "Worst loss", "Pareto front", *extra, "Peak memory", "Cold start", "Images/s",
+    )  # fmt: skip
     columns = tuple(Column(title=title, kind="number") for title in titles)
     columns += tuple(Column(title=axis, kind="text") for axis in axes)
+    first = next((cell.timing for cell in facts if cell.standing == "baseline"), None)
+    baseline = first if isinstance(first, Timing) else None
     rows = []
     for cell in facts:
         settings = tuple(Field(text=(value := cell.planned.cell.by_axis.get(axis, DASH)), key=value) for axis in axes)
+        fields = _fields(cell, by_id.get(cell.id), baseline)
+        more = tuple(make(loaded, cell) for make in extra.values())
         rows.append(TableRow(
             anchor=anchors[cell.id], id=cell.id, standing=cell.standing, word=WORDS[cell.standing],
-            rank=_RANKS.index(cell.standing), fields=(*_fields(cell), *settings),
+            rank=_RANKS.index(cell.standing), fields=(*fields[:4], *more, *fields[4:], *settings),
             note="" if isinstance(cell.timing, Timing) else cell.reason,
         ))  # fmt: skip
     rows.sort(key=lambda row: (row.rank, float(row.fields[1].key or "inf")))

@@ -4,20 +4,25 @@ import re
 from typing import Any
 
 from harness.core.base import Frozen
+from harness.core.errors import ResultsError
 from harness.core.plan import PlannedCell
 from harness.core.quality import Definition
-from harness.core.units import Absent, format_bytes
 from harness.reporting.answer import Answer, answer_of, terms_of
-from harness.reporting.cell_view import CellSection, Named, section_of
+from harness.reporting.cell_view import CellSection, section_of
+from harness.reporting.controls import ControlRow, alarms_of, control_names, control_rows
 from harness.reporting.facts import Facts, Standing
 from harness.reporting.forest import ForestPanel, forest_of
 from harness.reporting.glossary import TERMS
+from harness.reporting.judged import Judged, judged_of
 from harness.reporting.ledger import Ledger, ledger_of
 from harness.reporting.loaded import Loaded
-from harness.reporting.pareto import Point, not_drawn, points_of
+from harness.reporting.machine import machine_rows
+from harness.reporting.named import Named
+from harness.reporting.pareto import LossAxis, Point, loss_axis, not_drawn, points_of
 from harness.reporting.pictures import Key, Picture, Share, images_by_key, share_of, show, shown_keys
+from harness.reporting.sampling import Sampling, sampling_of
 from harness.reporting.table import Table, table_of
-from harness.reporting.wording import DASH, WORDS, number, plural, round_share, share_interval
+from harness.reporting.wording import WORDS, number, plural
 from harness.store import read_image_scores
 from harness.store.layout import RunFolder
 
@@ -32,14 +37,6 @@ class SheetRow(Frozen):
     pictures: tuple[Picture, ...]
 
 
-class ControlRow(Frozen):
-    """One metric's losses on the damaged baselines, in the order of the controls."""
-
-    metric: str
-    blind: bool
-    losses: tuple[Named, ...]
-
-
 class Page(Frozen):
     """Everything the page shows, in its order."""
 
@@ -48,8 +45,11 @@ class Page(Frozen):
     run_id: str
     answer: Answer
     terms: tuple[str, ...]
+    alarms: tuple[Named, ...]
     notes: tuple[str, ...]
-    margin: str
+    judged: Judged
+    sampling: Sampling | None
+    axis: LossAxis
     points: tuple[Point, ...]
     not_drawn: tuple[str, ...]
     forest: tuple[ForestPanel, ...]
@@ -70,6 +70,18 @@ class Page(Frozen):
     standings: tuple[tuple[Standing, str], ...]
     anchors: dict[str, str]
 
+    @property
+    def deeds(self) -> tuple[Named, ...]:
+        """What settings did, each sentence once: the value is the sentence, the note the cells it is true of."""
+        cells: dict[tuple[str, str], list[str]] = {}
+        for cell in self.cells:
+            for deed in cell.deeds:
+                cells.setdefault((f"{deed.axis} {deed.value}", deed.summary), []).append(cell.id)
+        return tuple(
+            Named(name=name, value=summary, note=ids[0] if len(ids) == 1 else plural(len(ids), "cell"))
+            for (name, summary), ids in cells.items()
+        )
+
 
 def anchors_of(cells: tuple[PlannedCell, ...]) -> dict[str, str]:
     """Return cell id → a unique name that is safe in an address."""
@@ -85,11 +97,17 @@ def image_notes(loaded: Loaded) -> dict[str, dict[Key, str]]:
     """Return cell id → picture → its score by the first paired metric that keeps scores of single pictures."""
     if loaded.evaluation is None:
         return {}
-    paired = [score.definition.metric for score in loaded.evaluation.scores if score.definition.kind == "paired"]
-    for metric in dict.fromkeys(sorted(paired, key=lambda name: not name.startswith("lpips"))):
+    paired = {s.definition.metric: s.definition for s in loaded.evaluation.scores if s.definition.kind == "paired"}
+    for metric in sorted(paired, key=lambda name: not name.startswith("lpips")):
         if RunFolder(loaded.run).scores(metric).exists():
             notes: dict[str, dict[Key, str]] = {}
-            for cell, prompt, seed, value in read_image_scores(loaded.run, metric)[1]:
+            definition, rows = read_image_scores(loaded.run, metric)
+            if apart := definition.difference(paired[metric]):
+                where, fix = str(RunFolder(loaded.run).scores(metric)), f"Run: harness evaluate {loaded.run.name}"
+                raise ResultsError(
+                    f"scores of single pictures have another definition than their mean: {apart}", where, fix
+                )
+            for cell, prompt, seed, value in rows:
                 notes.setdefault(cell, {})[(prompt, seed)] = f"{metric} {number(value)}"
             return notes
     return {}
@@ -108,55 +126,6 @@ def _sheet(loaded: Loaded, facts: tuple[Facts, ...], anchors: dict[str, str], sh
     return tuple(sorted(rows, key=lambda row: row.standing != "baseline"))
 
 
-def control_names(loaded: Loaded) -> tuple[str, ...]:
-    """Return the controls of an evaluation, in order."""
-    controls = loaded.evaluation.controls if loaded.evaluation else ()
-    return tuple(dict.fromkeys(control.control for control in controls))
-
-
-def control_rows(loaded: Loaded) -> tuple[ControlRow, ...]:
-    """Return what each metric made of each control."""
-    evaluation = loaded.evaluation
-    if evaluation is None:
-        return ()
-    found = {(control.metric, control.control): control for control in evaluation.controls}
-    rows = []
-    for metric in dict.fromkeys(control.metric for control in evaluation.controls):
-        losses = []
-        for name in control_names(loaded):
-            control = found.get((metric, name))
-            value = share_interval(control.loss) if control else DASH
-            losses.append(Named(name=name, value=value, note="not noticed" if control and not control.detected else ""))
-        rows.append(ControlRow(metric=metric, blind=metric in evaluation.blind, losses=tuple(losses)))
-    return tuple(rows)
-
-
-def _machine(loaded: Loaded) -> tuple[Named, ...]:
-    machine = loaded.plan.machine
-    rows = [Named(name="Name", value=machine.name)]
-    for gpu in machine.gpus:
-        limit = "power limit unknown" if isinstance(gpu.power_limit_w, Absent) else f"{gpu.power_limit_w:.0f} W"
-        capability = ".".join(map(str, gpu.capability))
-        note = f"compute capability {capability}, driver {gpu.driver}, CUDA {gpu.cuda}, {limit}"
-        rows.append(Named(name="GPU", value=f"{gpu.name}, {format_bytes(gpu.memory_bytes)}", note=note))
-    if not machine.gpus:
-        rows.append(Named(name="GPU", value="none"))
-    commit = "unknown" if isinstance(machine.git_commit, Absent) else machine.git_commit[:12]
-    rows += [
-        Named(name="Processor", value=f"{machine.cpu}, {plural(machine.cpu_cores, 'core')}"),
-        Named(name="Memory", value=format_bytes(machine.memory_bytes)),
-        Named(name="System", value=machine.os),
-        Named(name="Python", value=machine.python),
-        Named(name="Commit", value=commit, note="with local changes" if machine.git_dirty is True else ""),
-        Named(
-            name="Model",
-            value=loaded.plan.model.title,
-            note=f"{loaded.plan.model.family}, {loaded.plan.model.digest[:12]}",
-        ),
-    ]
-    return tuple(rows)
-
-
 def _definitions(loaded: Loaded) -> tuple[Definition, ...]:
     evaluation = loaded.evaluation
     if evaluation is None:
@@ -165,30 +134,38 @@ def _definitions(loaded: Loaded) -> tuple[Definition, ...]:
     return tuple({definition.metric: definition for definition in definitions}.values())
 
 
+def notes_of(loaded: Loaded) -> tuple[str, ...]:
+    """Return what the plan and the gate want a reader to know."""
+    judged = loaded.judgement.notes if loaded.judgement else ()
+    return tuple(note.rstrip(".") for note in (*loaded.plan.notes, *judged))
+
+
 def view_of(loaded: Loaded, facts: tuple[Facts, ...], report_s: float) -> Page:
     """Return the page of a run in whatever state it is; `report_s` is what the report took so far."""
     plan, evaluation = loaded.plan, loaded.evaluation
     anchors = anchors_of(plan.compared)
     share, notes = share_of(len(facts)), image_notes(loaded)
     points = points_of(loaded, facts)
-    margin = loaded.judgement.margin if loaded.judgement else plan.matrix.gate.margin
     texts = [loaded.prompt_texts[prompt] for prompt, _ in shown_keys(loaded, share.sheet)]
-    table = table_of(facts, anchors)
+    table = table_of(loaded, facts, anchors, points)
     ranked = {row.id: rank for rank, row in enumerate(table.rows)}
     sections = [section_of(loaded, cell, anchors[cell.id], share, notes.get(cell.id, {})) for cell in facts]
     images = len(plan.prompts) * len(plan.matrix.seeds)
+    ordered = tuple(sorted(facts, key=lambda cell: ranked[cell.id]))
     extra: dict[str, Any] = {
+        "judged": judged_of(loaded, ordered, anchors),
         "missing": tuple(Named(name=name, value=why) for name, why in evaluation.missing.items()) if evaluation else (),
         "packages": tuple(Named(name=name, value=version) for name, version in sorted(plan.machine.packages.items())),
         "pictures_note": f"{min(share.pairs, images)} of {plural(images, 'image')} shown, spread over the prompts",
     }
     return Page(
         title=plan.matrix.name, about=plan.matrix.about, run_id=plan.run_id, answer=answer_of(loaded, facts),
-        terms=terms_of(loaded), notes=tuple(note.rstrip(".") for note in plan.notes),
-        margin=round_share(margin), points=points, not_drawn=not_drawn(facts, points), forest=forest_of(loaded, facts),
+        terms=terms_of(loaded), notes=notes_of(loaded),
+        alarms=alarms_of(loaded), sampling=sampling_of(loaded), axis=loss_axis(loaded), points=points,
+        not_drawn=not_drawn(facts, points), forest=forest_of(loaded, facts),
         table=table, sheet_prompts=tuple(texts), sheet=_sheet(loaded, facts, anchors, share),
         cells=tuple(sorted(sections, key=lambda section: ranked[section.id])), definitions=_definitions(loaded),
-        control_names=control_names(loaded), controls=control_rows(loaded), machine=_machine(loaded),
+        control_names=control_names(loaded), controls=control_rows(loaded), machine=machine_rows(loaded),
         matrix_text=loaded.matrix_text,
         ledger=ledger_of(loaded, report_s), glossary=TERMS,
         standings=tuple((name, word) for name, word, _ in table.standings), anchors=anchors, **extra,

@@ -64,12 +64,17 @@ def share_interval(value: Interval) -> str:
 
 def number(value: float) -> str:
     """Return a score with four significant digits and a true minus sign."""
-    return f"{value:.4g}".replace("-", "−")
+    return (f"{value:,.0f}" if abs(value) >= 9999.5 else f"{value:.4g}").replace("-", "−")
+
+
+def rate(value: float) -> str:
+    """Return a rate such as images per second with three significant digits, no exponent."""
+    return f"{value:,.0f}" if value >= 999.5 else f"{value:.3g}"
 
 
 def grouped(count: int) -> str:
-    """Return a count with its thousands apart: `12 345`."""
-    return f"{count:,}".replace(",", " ")
+    """Return a count with its thousands apart: `12,345`."""
+    return f"{count:,}"
 
 
 def plural(count: int, one: str, many: str = "") -> str:
@@ -84,4 +89,12 @@ def image_name(image: Image) -> str:
 
 def round_share(value: float) -> str:
     """Return a share that a person chose, without needless decimals: `5 %`, `0.5 %`."""
-    return f"{value * 100:.3g} %".replace("-", "−")
+    text = f"{value * 100:,.0f}" if abs(value) >= 9.995 else f"{value * 100:.3g}"
+    return f"{text} %".replace("-", "−")
+
+
+def probability(value: float) -> str:
+    """Return a probability that was estimated by drawing: `97 %`, `< 1 %`, `> 99 %`."""
+    if 0 < value < 0.01 or 0.99 < value < 1:
+        return "< 1 %" if value < 0.5 else "> 99 %"
+    return f"{value * 100:.0f} %"

@@ -28,8 +28,7 @@ def write_report(run: Path, out: Path) -> Path:
         write_atomically(out / "figures" / name, data)
     write_atomically(out / "results.csv", csv_text(rows(loaded, facts)).encode())
     page = view_of(loaded, facts, report_s=0.0)
-    margin = loaded.judgement.margin if loaded.judgement else loaded.plan.matrix.gate.margin
-    chart = pareto_spec(page.points, page.anchors, margin) if page.points else None
+    chart = pareto_spec(page.points, page.anchors, page.axis) if page.points else None
     runtime = vega_runtime() if chart else ""
     ledger = ledger_of(loaded, report_s=time.perf_counter() - started)
     page = page.model_copy(update={"ledger": ledger})

@@ -80,7 +80,9 @@ def fold(distribution: Uncertainty) -> Uncertainty:
     """Return the confidence distribution of |θ| from that of θ.
 
     The upper bound is max(U, −L): it is below m exactly when both one-sided tests of TOST reject (Schuirmann 1987),
-    so its error rate at θ = ±m is that of the one-sided bounds. The lower bound is max(0, L, −U).
+    so its error rate at θ = ±m is that of the one-sided bounds. The lower bound is max(0, L, −U). What is promised are
+    the one-sided error rates; the two-sided interval covers |θ| at least as often as the signed one covers θ, and
+    always where θ = 0.
     Levels must be symmetric about 0.5.
     """
     signed = np.asarray(distribution.quantiles)

@@ -1,12 +1,18 @@
 """Delete-a-block jackknife: the uncertainty of any smooth function of a sample (Shao & Tu 1995, §2.3)."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from harness.core.quality import Uncertainty
 from harness.stats.confidence import student, uncertainty
 
+Floats = NDArray[np.float64]
+
 METHOD = "delete-a-block jackknife over prompts, paired"
+CORRECTED = f"{METHOD}, bias-corrected"
+WIDENED = f"{CORRECTED}, widened for few images"
 BLOCKS = 20
 
 
@@ -32,23 +38,45 @@ def jackknife(estimate: float, replicates: ArrayLike) -> Uncertainty:
     return student(estimate, standard_error(values), len(values) - 1)
 
 
-def jackknife_of_square(estimate: float, replicates: ArrayLike) -> Uncertainty:
+class Corrected(NamedTuple):
+    """A ratio with its bias of order 1/n removed, its standard error, and the blocks it was made with."""
+
+    value: float
+    error: float
+    blocks: int
+
+
+def corrected_ratio(numerators: ArrayLike, denominators: ArrayLike) -> Corrected:
+    """Return a ratio of two quantities, each with all blocks first and then without each; both (blocks + 1,).
+
+    Numerator and denominator are corrected each by itself (Quenouille 1956), as means of their pseudo-values
+    B·θ − (B − 1)·θ₍₋ᵢ₎ (Tukey 1958), and the error is that of a ratio of means of pseudo-values. Correcting the ratio
+    instead would leave its error on the scale of the uncorrected denominator: 8 % false passes against a reference
+    set of real images at 100 prompts, simulated. A single denominator stands for all.
+    """
+    a, g = (_pseudo_values(np.asarray(x, dtype=np.float64)) for x in (numerators, denominators))
+    value = float(a.mean() / g.mean())
+    residuals = (a - value * g) / g.mean()
+    return Corrected(value, float(residuals.std(ddof=1) / np.sqrt(len(a))), len(a))
+
+
+def _pseudo_values(values: Floats) -> Floats:
+    blocks = len(values) - 1
+    return np.asarray(blocks * values[0] - (blocks - 1) * values[1:] if blocks else values)
+
+
+def distribution_of_square(found: Corrected) -> Uncertainty:
     """Return the confidence distribution of a quantity that grows as a square, such as a Fréchet distance.
 
-    Its standard error grows with it, so a low estimate comes with a small error and linear bounds pass too often
-    (6.5 % for a nominal 5 %, simulated). Bounds away from zero are made on the square-root scale, where the error is
-    constant: (√θ + t·s / 2√θ)² = θ + t·s + t²s² / 4θ. The last term is kept at most t·s / 4, near zero.
+    Student-t with blocks − 1 degrees of freedom, bent outwards: its standard error grows with the quantity, so a low
+    estimate comes with a small error and straight bounds pass too often (up to 6.5 % for a nominal 5 %, simulated).
+    Bounds away from zero are made on the square-root scale, where the error is constant:
+    (√θ + t·s / 2√θ)² = θ + t·s + t²s² / 4θ. The last term is kept at most t·s / 4, near zero. With 100 prompts the
+    jackknife's error is itself too large by up to a fifth (Efron & Stein 1981), and intervals err on the wide side.
     """
-    values = np.asarray(replicates, dtype=np.float64)
-    linear = np.asarray(student(estimate, standard_error(values), len(values) - 1).quantiles)
-    reach = linear - estimate
-    outward = reach > 0 if estimate >= 0 else reach < 0
-    scale = np.maximum(abs(estimate), np.abs(reach))
-    extra = np.divide(reach * np.abs(reach), 4 * scale, out=np.zeros_like(reach), where=outward & (scale > 0))
-    return uncertainty(linear + extra)
-
-
-def corrected(estimate: float, replicates: ArrayLike) -> float:
-    """Return the estimate with its bias of order 1/n removed (Quenouille 1956): B·θ − (B − 1)·mean(leave-outs)."""
-    values = np.asarray(replicates, dtype=np.float64)
-    return float(len(values) * estimate - (len(values) - 1) * values.mean())
+    straight = np.asarray(student(found.value, found.error, found.blocks - 1).quantiles)
+    reach = straight - found.value
+    outward = reach > 0 if found.value >= 0 else reach < 0
+    scale = np.maximum(abs(found.value), np.abs(reach))
+    bend = np.divide(reach * np.abs(reach), 4 * scale, out=np.zeros_like(reach), where=outward & (scale > 0))
+    return uncertainty(straight + bend)

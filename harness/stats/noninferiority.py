@@ -1,41 +1,27 @@
-"""Non-inferiority: is a loss surely below a margin, surely not, or can this run not tell?"""
+"""Passing among many: Holm's correction, and the fewest prompts with which a pass means anything."""
 
 import math
-from collections.abc import Hashable, Mapping
-from typing import Literal, TypeVar
+from collections.abc import Callable, Hashable, Iterable
+from typing import TypeVar
 
-from harness.core.quality import Uncertainty
-from harness.stats.confidence import lower_bound, upper_bound
-
-Decision = Literal["pass", "fail", "inconclusive"]
 Key = TypeVar("Key", bound=Hashable)
 
 
-def decide(loss: Uncertainty, margin: float, pass_level: float, fail_level: float) -> Decision:
-    """Return pass if the one-sided upper bound at `pass_level` is below the margin, fail if the lower bound at
-    `fail_level` is at or above it, else inconclusive."""
-    if upper_bound(loss, pass_level) < margin:
-        return "pass"
-    if lower_bound(loss, fail_level) >= margin:
-        return "fail"
-    return "inconclusive"
+def holm_shares(keys: Iterable[Key], rejects: Callable[[Key, float], bool]) -> dict[Key, float]:
+    """Return the share of alpha each hypothesis is held against under Holm's step-down correction (Holm 1979).
 
-
-def holm_levels(p_values: Mapping[Key, float], alpha: float) -> dict[Key, float]:
-    """Return the alpha that each hypothesis must meet under Holm's step-down correction (Holm 1979).
-
-    The smallest p is held against alpha / k, the next against alpha / (k − 1), …; from the first that does not meet
-    its alpha on, all are held against that one, so that p <= alpha of the key decides exactly as Holm does.
+    `rejects(key, share)` says whether it is rejected at that share of its alpha; larger shares may only reject more.
+    With k hypotheses left each is held against 1 / k; those rejected leave, and the rest are held against more; where
+    none is rejected all that are left stay there. `rejects(key, result[key])` then decides exactly as Holm does.
     """
-    ordered = sorted(p_values, key=lambda key: p_values[key])
-    levels: dict[Key, float] = {}
-    stopped: float | None = None
-    for rank, key in enumerate(ordered):
-        level = stopped if stopped is not None else alpha / (len(ordered) - rank)
-        levels[key] = level
-        if stopped is None and p_values[key] > level:
-            stopped = level
-    return levels
+    left = list(keys)
+    shares: dict[Key, float] = {}
+    while left:
+        share = 1 / len(left)
+        rejected = {key for key in left if rejects(key, share)}
+        shares |= dict.fromkeys(rejected or left, share)
+        left = [key for key in left if key not in rejected] if rejected else []
+    return shares
 
 
 def least_prompts(margin: float, alpha: float) -> int:

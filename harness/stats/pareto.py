@@ -1,9 +1,24 @@
-"""The Pareto front: what no other point beats in every respect."""
+"""The Pareto front: what no other point beats in every respect, and how surely a point is on it."""
 
-from collections.abc import Hashable, Mapping
-from typing import TypeVar
+from collections.abc import Hashable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.core.quality import Uncertainty
+
+Floats = NDArray[np.float64]
 Key = TypeVar("Key", bound=Hashable)
+
+DRAWS = 4000
+
+
+class Uncertain(NamedTuple):
+    """A point with repeated measurements of its cost, and what is known of its loss: None where it is exactly 0."""
+
+    costs: Sequence[float]
+    loss: Uncertainty | None
 
 
 def pareto_front(points: Mapping[Key, tuple[float, float]]) -> tuple[Key, ...]:
@@ -20,3 +35,37 @@ def pareto_front(points: Mapping[Key, tuple[float, float]]) -> tuple[Key, ...]:
             front.append(key)
             best, last = point[1], point
     return tuple(front)
+
+
+def front_probability(points: Mapping[Key, Uncertain], draws: int = DRAWS, seed: int = 0) -> dict[Key, float]:
+    """Return the probability of each key to be on the front, by drawing every cost and loss many times.
+
+    Costs are medians of bootstrap samples of the repeats, losses come from their confidence distributions, all
+    independent. Losses measured on the same prompts err together, so an order among cells is if anything more certain
+    than this says. Raises ValueError for a point without costs.
+    """
+    rng = np.random.default_rng(seed)
+    costs = np.stack([_draw_costs(rng, point.costs, draws) for point in points.values()], axis=1)
+    losses = np.stack([_draw_losses(rng, point.loss, draws) for point in points.values()], axis=1)
+    shares = [float(_unbeaten(costs, losses, index).mean()) for index in range(len(points))]
+    return dict(zip(points, shares, strict=True))
+
+
+def _draw_costs(rng: np.random.Generator, costs: Sequence[float], draws: int) -> Floats:
+    samples = np.asarray(costs, dtype=np.float64)
+    if samples.size == 0:
+        raise ValueError("a point on the front needs at least one measured cost")
+    return np.asarray(np.median(samples[rng.integers(0, samples.size, (draws, samples.size))], axis=1))
+
+
+def _draw_losses(rng: np.random.Generator, loss: Uncertainty | None, draws: int) -> Floats:
+    if loss is None:
+        return np.zeros(draws)
+    return np.asarray(np.interp(rng.uniform(size=draws), loss.levels, loss.quantiles))
+
+
+def _unbeaten(costs: Floats, losses: Floats, index: int) -> NDArray[np.bool_]:
+    """Return in which draws (draws,) no other point beats this one; costs and losses are (draws, points)."""
+    cost, loss = costs[:, index, None], losses[:, index, None]
+    beaten = (costs <= cost) & (losses <= loss) & ((costs < cost) | (losses < loss))
+    return np.asarray(~beaten.any(axis=1))

@@ -8,6 +8,9 @@ import platformdirs
 SCHEMA_VERSION = 1
 """Version of the results format; a folder with a newer one is refused."""
 
+IMAGES, LOG, TRACE = "images", "worker.log", "trace.json.gz"
+"""What a worker writes into its cell's folder."""
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -50,21 +53,15 @@ class RunFolder:
         return self.cell(cell_id) / "outcome.json"
 
     def images(self, cell_id: str) -> Path:
-        return self.cell(cell_id) / "images"
-
-    def worker_log(self, cell_id: str) -> Path:
-        return self.cell(cell_id) / "worker.log"
-
-    def trace(self, cell_id: str) -> Path:
-        return self.cell(cell_id) / "trace.json.gz"
+        return self.cell(cell_id) / IMAGES
 
     def scores(self, metric: str) -> Path:
         return self.path / "scores" / f"{metric.replace(':', '_')}.jsonl"
 
 
 def image_name(prompt_id: str, seed: int) -> str:
-    """Return the file name of one image."""
-    return f"{prompt_id}_{seed}.png"
+    """Return the path of one image in its cell's folder."""
+    return f"{IMAGES}/{prompt_id}_{seed}.png"
 
 
 def report_folder(run: Path) -> Path:
@@ -79,6 +76,6 @@ def features_cache_dir() -> Path:
     return Path(platformdirs.user_cache_dir("harness")) / "features"
 
 
-def compile_cache_dir() -> Path:
-    """Return the folder where compilers keep what they built, shared by all runs of this user."""
-    return Path(platformdirs.user_cache_dir("harness")) / "compile"
+def build_cache_dir() -> Path:
+    """Return the folder where axis values keep what is slow to build, shared by all runs of this user."""
+    return Path(platformdirs.user_cache_dir("harness")) / "builds"

@@ -50,14 +50,16 @@ def read_plan(run: Path) -> Plan:
     return _read(path, lambda _: Plan.model_validate(document.get("plan")))
 
 
+def read_outcome(run: Path, cell_id: str) -> Outcome | None:
+    """Return the outcome of one cell, or None if it has none yet."""
+    path = RunFolder(run).outcome(cell_id)
+    return _read(path, _OUTCOME.validate_json) if path.exists() else None
+
+
 def read_outcomes(run: Path) -> dict[str, Outcome]:
     """Return cell id → outcome for every cell of the plan that has one, in the plan's order."""
-    folder = RunFolder(run)
-    return {
-        planned.id: _read(folder.outcome(planned.id), _OUTCOME.validate_json)
-        for planned in read_plan(run).cells
-        if folder.outcome(planned.id).exists()
-    }
+    found = ((planned.id, read_outcome(run, planned.id)) for planned in read_plan(run).cells)
+    return {cell_id: outcome for cell_id, outcome in found if outcome is not None}
 
 
 def image_path(run: Path, cell_id: str, image: Image) -> Path:
@@ -124,28 +126,39 @@ def resolve_run(name: Path, root: Path) -> Path:
     raise ResultsError("no run here: run.json is missing", str(name), f"Known runs lie under {root}/.")
 
 
-def find_run(root: Path, fits: Callable[[Plan], bool]) -> Path | None:
-    """Return the newest run whose plan fits, or None; unreadable runs are passed over."""
-    for path in list_runs(root):
-        try:
-            if fits(read_plan(path)):
-                return path
-        except ResultsError:
-            continue
-    return None
-
-
-def find_completed(root: Path, content_key: str) -> tuple[Path, str, Completed] | None:
-    """Return (run, cell id, outcome) of a completed cell made of exactly the same content, or None."""
+def readable_runs(root: Path) -> Iterator[tuple[Path, Plan]]:
+    """Yield (folder, plan) of the runs under a results folder, newest first; unreadable ones are passed over."""
     for path in list_runs(root):
         try:
             plan = read_plan(path)
-            for planned in plan.cells:
-                if planned.content_key != content_key or not RunFolder(path).outcome(planned.id).exists():
-                    continue
-                outcome = _read(RunFolder(path).outcome(planned.id), _OUTCOME.validate_json)
-                if isinstance(outcome, Completed):
-                    return path, planned.id, outcome
         except ResultsError:
             continue
+        yield path, plan
+
+
+def find_run(root: Path, fits: Callable[[Plan], bool]) -> Path | None:
+    """Return the newest run whose plan fits, or None."""
+    return next((path for path, plan in readable_runs(root) if fits(plan)), None)
+
+
+def completed_cell(run: Path, cell_id: str) -> Completed | None:
+    """Return the outcome of a cell that completed, or None: not run, not completed, or damaged."""
+    try:
+        outcome = read_outcome(run, cell_id)
+    except ResultsError:
+        return None
+    return outcome if isinstance(outcome, Completed) else None
+
+
+def find_completed(
+    root: Path, content_key: str, fits: Callable[[Completed], bool]
+) -> tuple[Path, str, Completed] | None:
+    """Return (run, cell id, outcome) of a completed cell made of exactly the same content that fits, or None."""
+    for path, plan in readable_runs(root):
+        for planned in plan.cells:
+            if planned.content_key != content_key:
+                continue
+            outcome = completed_cell(path, planned.id)
+            if outcome is not None and fits(outcome):
+                return path, planned.id, outcome
     return None

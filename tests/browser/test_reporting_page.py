@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this ma
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page")
-    return write_report(make_run(folder / "results", images=12), folder / "reports")
+    return write_report(make_run(folder / "results"), folder / "reports")
 
 
 @pytest.fixture(scope="module")

@@ -1,46 +1,59 @@
-"""One contract for every axis value: a new file in harness/axes is tested without writing a test."""
+"""One contract for every axis value on every family: a new file in harness/axes is tested without writing a test."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from harness.axes import all_axes, get_axis, read_entry, resolve_setting, value_names
 from harness.core.axis import AxisValue, Setting
-from harness.core.catalog import list_names, resolve
-from harness.core.model import Call
-from harness.execution.build import apply_values, load_model, read_recipe
-from harness.execution.task import Task
-from harness.matrix import expand, parse_matrix
+from harness.core.catalog import resolve
+from harness.core.errors import NoEffect
 from harness.measure.machine import describe_machine
-from harness.models import resolve_model, shapes
-from harness.planning.availability import skip_reason
-from harness.planning.settle import settle
+from harness.models import shapes
+from tests.contract.cell_on_model import BUNDLED, Made, distance, plan_cell, run_cell
+from tests.tiny import FAMILIES
 
-NAMED = [(axis.name, name) for axis in all_axes() for name in value_names(axis.name)]
-EXAMPLES = {"steps": "3", "guidance": "2", "resolution": "48x48", "batch": "2"}
+OPEN = {"steps": "3", "guidance": "3", "resolution": "64x64", "batch": "2"}
 """A value of each axis that takes numbers."""
 
-VALUES = NAMED + [(axis, EXAMPLES[axis]) for axis in list_names("harness.axes", folders=True) if axis in EXAMPLES]
+NAMED = [(axis.name, name) for axis in all_axes() for name in value_names(axis.name)]
+SPELLINGS = [
+    (axis, spelling)
+    for axis, name in [*NAMED, *OPEN.items()]
+    for spelling in (name, *resolve_setting(read_entry(axis, name)).examples)
+]
+"""Every value, plain and with the options its `examples` name."""
+
+
+def default_of(axis: str) -> str | None:
+    return get_axis(axis).default
 
 
 def test_every_axis_that_takes_numbers_has_an_example_here() -> None:
-    assert {axis.name for axis in all_axes() if axis.open_value} == set(EXAMPLES)
+    assert {axis.name for axis in all_axes() if axis.open_value} == set(OPEN)
 
 
 def test_axes_have_their_own_place_in_ids() -> None:
     assert len({axis.order for axis in all_axes()}) == len(all_axes())
 
 
-@pytest.mark.parametrize(("axis", "name"), VALUES)
+@pytest.mark.parametrize(("axis", "name"), SPELLINGS)
 def test_a_value_resolves_and_describes_itself(axis: str, name: str) -> None:
-    value = resolve_setting(read_entry(axis, name))
+    setting = read_entry(axis, name)
+    value = resolve_setting(setting)
     assert value.summary
     assert value.affects in ("build", "call")
     assert value.trajectory in ("kept", "changed")
-    assert value.label(name)
+    assert value.label(setting.name)
     missing = value.unavailable(describe_machine())
     assert missing is None or missing.reason
     for other, brought in value.defaults.items():
         assert read_entry(other, brought)
+    if value.trajectory == "kept" and value.affects == "build" and setting.name != default_of(axis):
+        assert value.tolerance is not None, "a value that keeps the trajectory says how far images may move"
 
 
 @pytest.mark.parametrize("axis", [axis.name for axis in all_axes()])
@@ -54,33 +67,84 @@ def test_an_axis_has_a_default_that_resolves(axis: str) -> None:
             resolve(f"harness.axes.{axis}", found.open_value, AxisValue).parse("nonsense")
 
 
-@pytest.mark.skipif(not shapes.PIPELINE.exists(), reason="the bundled weights are not there")
-@pytest.mark.parametrize(("axis", "name"), VALUES)
-def test_a_value_runs_on_the_bundled_model_or_says_why_not(axis: str, name: str) -> None:
-    """Right shape, finite, the same twice; or a reason in the plan, before any time is spent."""
-    text = f'name = "c"\n[axes]\n{axis} = ["{name}"]\n[model]\nsource = "bundled"\n'
-    matrix = parse_matrix(text)
-    machine, model = describe_machine(), resolve_model(matrix.model).describe()
-    cell = settle(expand(matrix)[0], model, machine)
-    reason = skip_reason(cell, model, machine)
-    if reason is not None:
-        assert name in reason
-        return
-    recipe = read_recipe(cell)
-    task = Task.model_construct(model=matrix.model, device=machine.device)
-    built = load_model(task, recipe)
-    apply_values(built, recipe)
-    width, height = int(recipe.call_options["width"]), int(recipe.call_options["height"])
-    steps = min(3, int(recipe.call_options["steps"]))
-    call = Call(
-        prompts=("a small red circle on a white background",),
-        keys=(("p", 0),),
-        steps=steps,
-        guidance=recipe.call_options["guidance"],
-        width=width,
-        height=height,
+@pytest.fixture(scope="session")
+def plain(tiny: Callable[[str], Path], cache: Path) -> Callable[[str], Made]:
+    """Return a function from a family to its plain cell: every axis at its default."""
+    made: dict[str, Made] = {}
+
+    def run(family: str) -> Made:
+        if family not in made:
+            made[family] = run_cell(plan_cell(BUNDLED if family == "bundled" else tiny(family), {}), cache)
+        return made[family]
+
+    return run
+
+
+QUICK = ("flux",)
+"""What values that compile run on, since it is compiled soonest; `pytest -m slow` runs them on the other families."""
+
+MODELS = (*FAMILIES, "bundled") if shapes.PIPELINE.exists() else FAMILIES
+
+COMBINATIONS = [
+    pytest.param(
+        axis, name, family,
+        marks=[pytest.mark.slow] if resolve_setting(read_entry(axis, name)).lazy and family not in QUICK else [],
+        id=f"{axis}-{name}-{family}",
     )
-    first, second = np.asarray(built.generate(call)), np.asarray(built.generate(call))
-    assert first.shape == (1, height, width, 3)
-    assert np.isfinite(first).all()
-    assert np.array_equal(first, second)
+    for axis, name in SPELLINGS for family in MODELS
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("axis", "name", "family"), COMBINATIONS)
+def test_a_value_runs_on_a_family_or_says_why_not(
+    axis: str, name: str, family: str, tiny: Callable[[str], Path], plain: Any, cache: Path
+) -> None:
+    """Right shape, finite, the same twice, as near the plain cell as it claims, with a visible effect."""
+    planned = plan_cell(BUNDLED if family == "bundled" else tiny(family), {axis: name})
+    setting = read_entry(axis, name)
+    value = resolve_setting(setting)
+    if planned.reason is not None:
+        names = [setting.name, *value.defaults.values()]  # what it brings may be what does not fit
+        assert any(name in planned.reason for name in names)
+        return
+    try:
+        made = run_cell(planned, cache)
+    except NoEffect:  # four steps of a toy may leave a cache nothing to skip, if an example of it has something
+        assert value.examples, "a value shows its effect here, or in one of its examples"
+        assert name not in value.examples
+        return
+    call = made.recipe.call()
+    assert made.first.shape == (2, call.height, call.width, 3)
+    assert np.isfinite(made.first).all()
+    assert distance(made.second, made.first) <= value.repeatability
+    if value.tolerance is not None:
+        assert distance(made.second, plain(family).first) <= value.tolerance
+    if value.affects == "build" and setting.name not in (default_of(axis), "auto", "default"):
+        shown = {applied.axis: applied for applied in made.applied}
+        assert axis in shown, "a value that changes the pipeline reports what it did"
+        assert shown[axis].summary
+
+
+@pytest.mark.parametrize(("axis", "name"), [*NAMED, *OPEN.items()])
+def test_a_value_that_is_available_runs_on_some_model(axis: str, name: str, tiny: Callable[[str], Path]) -> None:
+    value = resolve_setting(read_entry(axis, name))
+    if value.unavailable(describe_machine()) is None:
+        folders = [BUNDLED, *(tiny(family) for family in FAMILIES)]
+        spellings = (name, *value.examples)
+        reasons = [plan_cell(folder, {axis: word}).reason for word in spellings for folder in folders]
+        assert None in reasons, reasons
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_image_depends_on_its_prompt(family: str, tiny: Callable[[str], Path], plain: Any) -> None:
+    """Else caches of prompts could return anything."""
+    made = plain(family)
+    call = made.recipe.call(plan_prompts("a small red circle"), (0,))
+    other = made.recipe.call(plan_prompts("nothing of the kind"), (0,))
+    assert distance(made.model.generate(call), made.model.generate(other)) > 1e-3
+
+
+def plan_prompts(text: str) -> tuple[Any, ...]:
+    from harness.core.plan import Prompt
+
+    return (Prompt(id="p", text=text),)

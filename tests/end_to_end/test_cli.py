@@ -100,6 +100,41 @@ def test_bench_goes_from_matrix_to_report(tmp_path: Path) -> None:
     assert list((tmp_path / "reports").glob("*/index.html"))
 
 
+def test_a_run_is_judged_again_by_another_policy_without_running_anything(tmp_path: Path) -> None:
+    write_matrix(tmp_path, MATRIX.replace("steps = [50, 20, 4]", "steps = [50, 4]"))
+    harness("bench", "fake.toml", cwd=tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "results").rglob("*.json")}
+    rule = '[[gate]]\nquantity = "cold-start-s"\nat_most = {}\n[[gate]]\nquantity = "cold-start-s"\n'
+    rule += 'at_most = 1e-9\nseverity = "warning"\n'
+    for limit, code in ((1000, 0), (1e-9, 1)):
+        (tmp_path / "signoff.toml").write_text(rule.format(limit))
+        answer = harness("gate", "latest", "--policy", "signoff.toml", cwd=tmp_path)
+        assert answer.returncode == code, answer.stderr
+        assert "warning  the cold start takes" in answer.stdout
+        assert "policy: signoff" in answer.stdout
+    stored = json.loads(harness("gate", "latest", "--policy", "signoff.toml", "--json", cwd=tmp_path).stdout)
+    assert stored["policy"]["gate"][1]["severity"] == "warning"
+    changed = {path.name for path, time in before.items() if path.stat().st_mtime_ns != time}
+    assert changed == {"verdicts.json"}
+    assert harness("bench", "fake.toml", "--policy", "signoff.toml", cwd=tmp_path).returncode == 1
+    assert len(list((tmp_path / "results").iterdir())) == 1
+
+
+def test_policies_are_listed_and_mistakes_in_one_named(tmp_path: Path) -> None:
+    write_matrix(tmp_path)
+    listed = harness("policies", cwd=tmp_path, blocked=True)
+    assert listed.returncode == 0
+    assert "loss of every gating metric below 5 %" in listed.stdout
+    assert "When to use it" in harness("policies", "strict", cwd=tmp_path).stdout
+    names = {policy["name"] for policy in json.loads(harness("policies", "--json", cwd=tmp_path).stdout)}
+    assert names >= {"mlperf", "same-image"}
+    (tmp_path / "signoff.toml").write_text("[[gate]]\nmargn = 0.05\n")
+    answer = harness("bench", "fake.toml", "--policy", "signoff.toml", cwd=tmp_path)
+    assert answer.returncode == 2
+    assert 'Did you mean "margin"?' in answer.stderr
+    assert not (tmp_path / "results").exists()
+
+
 def test_two_runs_are_lined_up(finished: Path) -> None:
     rows = json.loads(harness("compare", "latest", "latest", "--json", cwd=finished).stdout)
     assert all(row["speedup"] == pytest.approx(1.0) for row in rows)
@@ -113,3 +148,20 @@ def test_bench_without_a_completed_baseline_says_so_and_still_reports(tmp_path: 
     assert "asked to fail" in answer.stdout
     assert list((tmp_path / "reports").glob("*/index.html"))
     assert harness("evaluate", "fake.toml", cwd=tmp_path).returncode == 7
+
+
+def test_weights_say_what_is_missing_and_where_it_was_looked_for(tmp_path: Path) -> None:
+    rows = json.loads(harness("weights", "--json", cwd=tmp_path, blocked=True).stdout)
+    assert {row["state"] for row in rows} <= {"found", "shipped", "missing"}
+    answer = harness("weights", "clip:bundled", "psnr", cwd=tmp_path, blocked=True)
+    assert answer.returncode == 0, answer.stderr
+    assert "1 of 1 weight files are usable" in answer.stdout
+    (tmp_path / "wrong.pth").write_bytes(b"wrong")
+    text = MATRIX.replace('metrics = ["psnr", "ssim"]', 'metrics = ["fid:mlperf"]\nweights.inception = "wrong.pth"')
+    write_matrix(tmp_path, text)
+    answer = harness("weights", "fake.toml", cwd=tmp_path, blocked=True)
+    assert answer.returncode == 4
+    assert "this is not" in answer.stdout
+    warned = harness("plan", "fake.toml", cwd=tmp_path, blocked=True)
+    assert warned.returncode == 0
+    assert "fid:mlperf: no score on this machine" in warned.stderr

@@ -92,6 +92,7 @@ def test_pictures_do_not_depend_on_how_many_batches_are_made_at_a_time(source: s
             planned=PlannedCell.model_construct(),
             measure=Measure(image_batch=4),
             prompts=prompts,
+            pictured=prompts,
             seeds=(0, 1),
             device="cpu",
             folder=folder,

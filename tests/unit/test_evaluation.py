@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from harness.core.errors import ResultsError
-from harness.core.matrix import Gate
 from harness.core.outcome import Failed
 from harness.core.plan import OTHER_SEED_ID, RERUN_ID
+from harness.core.policy import Policy
 from harness.core.quality import Delta, Evaluation
+from harness.core.rule import Rule
 from harness.core.units import Absent
-from harness.evaluation import changed_axes, evaluate, keeps_trajectory
+from harness.evaluation import changed_axes, controls, evaluate, keeps_trajectory, tails
 from harness.evaluation.cache import FeatureCache
 from harness.gating import judge
 from harness.store import (
@@ -24,9 +25,9 @@ from harness.store import (
     write_outcome,
 )
 from harness.store.layout import RunFolder
-from tests.scored_run import PAIRED, make_scored_run
+from tests.scored_run import PAIRED, make_scored_run, washed_out
 
-GATE = Gate(metrics=PAIRED)
+POLICY = Policy(gate=tuple(Rule(metric=name, margin=0.05) for name in PAIRED))
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +38,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_scored_run(tmp_path_factory.mktemp("scored"), prompts=120, gate=GATE)
+    return make_scored_run(tmp_path_factory.mktemp("scored"), prompts=120, policy=POLICY)
 
 
 @pytest.fixture(scope="module")
@@ -95,15 +96,15 @@ def test_paired_metrics_judge_only_where_the_trajectory_is_kept(run: Path, evalu
         "doubled": False,
     }
     assert changed_axes(plan, plan.find("swapped").cell) == ("steps",)
-    assert find(evaluation, "faint", "ssim").gates
-    assert not find(evaluation, "swapped", "ssim").gates
+    assert find(evaluation, "faint", "ssim").if_named
+    assert not find(evaluation, "swapped", "ssim").if_named
     assert "steps changes the denoising trajectory" in find(evaluation, "swapped", "ssim").why_not
 
 
 def test_pixel_metrics_judge_only_if_named(tmp_path: Path) -> None:
     delta = find(evaluate(make_scored_run(tmp_path, prompts=12)), "faint", "ssim")
     assert not delta.gates
-    assert "gate.metrics" in delta.why_not
+    assert "judges where a rule names it" in delta.why_not
 
 
 def test_pictures_of_another_size_are_brought_to_the_baselines(evaluation: Evaluation) -> None:
@@ -114,6 +115,24 @@ def test_controls_are_seen_and_no_metric_is_blind(evaluation: Evaluation) -> Non
     assert evaluation.blind == ()
     seen = {(control.control, control.metric) for control in evaluation.controls if control.detected}
     assert {("blur", "ssim"), ("jpeg", "ssim"), ("black", "psnr"), ("wrong-prompt", "psnr")} <= seen
+
+
+def test_identical_pictures_lose_nothing(evaluation: Evaluation) -> None:
+    identical = [control for control in evaluation.controls if control.control == "identical"]
+    assert {control.metric for control in identical} == set(PAIRED)
+    assert all(control.loss.estimate == 0 and not control.detected for control in identical)
+
+
+def test_a_metric_that_finds_a_loss_in_identical_pictures_judges_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A metric that sees the same pixels differently the second time, as a net that is not deterministic would."""
+    monkeypatch.setitem(controls.DAMAGES, "identical", washed_out)
+    run = make_scored_run(tmp_path, prompts=12, policy=POLICY)
+    found = evaluate(run)
+    assert "identical pictures" in found.missing["ssim"]
+    assert {delta.metric for delta in found.deltas}.isdisjoint(found.missing)
+    assert {cell.result for cell in judge(run).cells} == {"missing"}
 
 
 def test_tails_name_the_worst_images(evaluation: Evaluation) -> None:
@@ -136,10 +155,19 @@ def test_black_pictures_are_broken(tmp_path: Path) -> None:
 
     setting = Setting(axis="precision", name="bf16")
     run = make_scored_run(tmp_path, prompts=20, candidates={"dark": (setting, blacken_some)})
-    tails = {tail.cell_id: tail for tail in evaluate(run).tails}
-    assert tails["baseline"].broken == 0
-    assert tails["dark"].broken == 3
-    assert tails["dark"].broken_share_high == pytest.approx(0.344, abs=0.01)
+    found = {tail.cell_id: tail for tail in evaluate(run).tails}
+    assert found["baseline"].broken == 0
+    assert found["dark"].broken == 3
+    assert found["dark"].broken_share_high == pytest.approx(0.344, abs=0.01)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_the_bound_on_broken_images_holds_if_seeds_break_together(together: bool) -> None:
+    rng, share, seeds, prompts = np.random.default_rng(0), 0.04, 4, 100
+    broken = rng.random((2000, prompts, 1 if together else seeds)) < share
+    counts = np.broadcast_to(broken, (2000, prompts, seeds)).sum(axis=(1, 2))
+    covered = np.mean([tails._share_high(int(count), prompts * seeds, seeds) >= share for count in counts])
+    assert covered >= 0.95 - 2 * np.sqrt(0.05 * 0.95 / 2000)
 
 
 def test_scores_of_single_pictures_are_stored(run: Path, evaluation: Evaluation) -> None:
@@ -157,7 +185,7 @@ def test_verdicts_follow(run: Path, evaluation: Evaluation) -> None:
 
 
 def test_seeds_of_one_prompt_are_one_unit(tmp_path: Path) -> None:
-    delta = find(evaluate(make_scored_run(tmp_path, prompts=12, seeds=3, gate=GATE)), "faint", "ssim")
+    delta = find(evaluate(make_scored_run(tmp_path, prompts=12, seeds=3, policy=POLICY)), "faint", "ssim")
     assert (delta.n, delta.prompts) == (36, 12)
 
 
@@ -190,18 +218,6 @@ def test_progress_reaches_its_total(tmp_path: Path) -> None:
     evaluate(make_scored_run(tmp_path, prompts=12), advance=lambda *step: told.append(step))
     pictures = [step for step in told if step[0] == "pictures"]
     assert pictures[-1][1] == pictures[-1][2]
-
-
-def test_a_folder_of_real_images_can_be_the_reference(tmp_path: Path) -> None:
-    from harness.evaluation.contrast import contrast_reader
-    from harness.evaluation.reference import reference_features
-
-    run = make_scored_run(tmp_path, prompts=12)
-    cache = FeatureCache(tmp_path / "features")
-    found = reference_features(str(RunFolder(run).images("baseline")), contrast_reader(), cache)
-    assert found.shape == (12, 1)
-    with pytest.raises(ResultsError, match="0 images"):
-        reference_features(str(tmp_path / "nowhere"), contrast_reader(), cache)
 
 
 def test_without_an_other_seed_run_losses_are_absent_with_a_reason(tmp_path: Path) -> None:

@@ -1,77 +1,13 @@
 """Verdicts: what passes, fails, cannot be told or is missing, and the sentence that says so."""
 
-from collections.abc import Mapping
-
 import pytest
 
-from harness.core.axis import Setting
-from harness.core.cell import Cell
 from harness.core.errors import ResultsError
-from harness.core.matrix import Gate, Matrix
-from harness.core.plan import Plan, PlannedCell
-from harness.core.quality import Definition, Delta, Evaluation, MetricKind, Uncertainty
-from harness.core.units import Absent
-from harness.core.verdict import CellVerdict, Judgement
-from harness.gating import judge, judge_evaluation
-from harness.stats.confidence import interval, student
-from tests.scored_run import _machine, _model, make_scored_run
-
-KINDS: dict[str, MetricKind] = {"clip:bundled": "alignment", "lpips:bundled": "paired", "fid:bundled": "distribution"}
-Loss = tuple[float, float] | str
-
-
-def delta(cell_id: str, metric: str, loss: Loss, prompts: int = 256, gates: bool = True) -> Delta:
-    """A delta whose loss is (estimate, standard error), or absent for the reason given."""
-    definition = Definition(
-        metric=metric, kind=KINDS[metric], extractor="x", weights_sha256="", resize="none", value_range="",
-        reference="the baseline at other seeds, same prompts", library="x", better="lower",
-    )  # fmt: skip
-    spread: Uncertainty | Absent = Absent(absent=str(loss))
-    shown = spread
-    if not isinstance(loss, str):
-        spread = student(*loss, 255)
-        shown = interval(spread, loss[0], "test")  # type: ignore[assignment]
-    return Delta(
-        cell_id=cell_id, metric=metric, definition=definition, baseline=1, candidate=1, literal=shown,
-        literal_uncertainty=spread, loss=shown, loss_uncertainty=spread, calibration={}, n=prompts, prompts=prompts,
-        gates=gates, why_not="" if gates else "reported only",
-    )  # fmt: skip
-
-
-def verdicts(
-    cells: Mapping[str, Mapping[str, Loss]], gate: Gate | None = None, prompts: int = 256,
-    blind: tuple[str, ...] = (), missing: Mapping[str, str] | None = None,
-) -> dict[str, CellVerdict]:  # fmt: skip
-    """Judge cells given as metric → loss."""
-    judgement = judged(cells, gate, prompts, blind, missing)
-    return {cell.cell_id: cell for cell in judgement.cells}
-
-
-def judged(
-    cells: Mapping[str, Mapping[str, Loss]], gate: Gate | None = None, prompts: int = 256,
-    blind: tuple[str, ...] = (), missing: Mapping[str, str] | None = None,
-) -> Judgement:  # fmt: skip
-    names = ["baseline", *cells]
-    planned = tuple(
-        PlannedCell(
-            cell=Cell(id=name, settings=(Setting(axis="steps", name="50"),), build_key=name, call_key=name),
-            role="baseline" if name == "baseline" else "candidate", order=0, estimate_s=1, content_key=name,
-        )
-        for name in names
-    )  # fmt: skip
-    plan = Plan(
-        run_id="r", matrix=Matrix(name="m", axes={}, gate=gate or Gate()), matrix_sha256="", model=_model(),
-        machine=_machine(), prompts=(), baseline_id="baseline", cells=planned,
-    )  # fmt: skip
-    deltas = tuple(
-        delta(name, metric, loss, prompts) for name, found in cells.items() for metric, loss in found.items()
-    )
-    evaluation = Evaluation(
-        run_id="r", scores=(), deltas=deltas, controls=(), tails=(), blind=blind, missing=dict(missing or {}),
-        seconds=0.0,
-    )  # fmt: skip
-    return judge_evaluation(plan, evaluation, names)
-
+from harness.core.policy import Policy
+from harness.core.rule import Rule
+from harness.gating import judge
+from tests.judged_run import Known, Loss, judged, verdicts
+from tests.scored_run import make_scored_run
 
 GOOD, BAD, CLOSE = (0.01, 0.005), (0.3, 0.02), (0.04, 0.02)
 
@@ -83,7 +19,7 @@ def test_a_loss_gets_its_verdict(loss: Loss, result: str) -> None:
 
 def test_sentences_can_be_checked_by_a_person() -> None:
     found = verdicts({"a": {"clip:bundled": GOOD, "lpips:bundled": BAD, "fid:bundled": CLOSE}})["a"]
-    clip, lpips, fid = (metric.sentence for metric in found.metrics)
+    clip, lpips, fid = (metric.sentence for metric in found.rules)
     assert clip == "clip:bundled lost 1.0 % [0.2, 1.8] of its range above chance: passes 5 % at 95 % confidence"
     assert lpips == (
         "lpips:bundled lost 30.0 % [26.7, 33.3] of the distance between two seeds: fails 5 % at 95 % confidence"
@@ -95,7 +31,7 @@ def test_sentences_can_be_checked_by_a_person() -> None:
 
 
 def test_the_number_of_prompts_that_would_settle_it_has_the_promised_power() -> None:
-    metric = verdicts({"a": {"clip:bundled": CLOSE}})["a"].metrics[0]
+    metric = verdicts({"a": {"clip:bundled": CLOSE}})["a"].rules[0]
     assert metric.prompts_needed is not None
     assert metric.prompts_needed == pytest.approx(256 * ((1.645 + 1.2816) * 0.02 / 0.01) ** 2, rel=0.02)
 
@@ -104,7 +40,7 @@ def test_an_intersection_of_metrics_needs_no_correction() -> None:
     loss = (0.04, 0.0058)  # p = 0.043
     found = verdicts({"a": {"clip:bundled": loss, "lpips:bundled": loss, "fid:bundled": loss}})["a"]
     assert found.result == "pass"
-    assert all(metric.level == 0.95 for metric in found.metrics)
+    assert all(metric.level == 0.95 for metric in found.rules)
 
 
 def test_holm_corrects_across_cells_and_says_so() -> None:
@@ -112,16 +48,16 @@ def test_holm_corrects_across_cells_and_says_so() -> None:
     cells: dict[str, dict[str, Loss]] = {name: {"clip:bundled": loss} for name in "abc"}
     found = verdicts(cells)
     assert [cell.result for cell in found.values()] == ["inconclusive"] * 3
-    assert found["a"].metrics[0].level == pytest.approx(1 - 0.05 / 3)
-    plain = verdicts(cells, Gate(correction="none"))
+    assert found["a"].rules[0].level == pytest.approx(1 - 0.05 / 3)
+    plain = verdicts(cells, Policy(correction="none"))
     assert [cell.result for cell in plain.values()] == ["pass"] * 3
 
 
 def test_holm_steps_down_past_clear_passes() -> None:
     cells: dict[str, dict[str, Loss]] = {"clear": {"clip:bundled": GOOD}, "less": {"clip:bundled": (0.04, 0.0058)}}
     found = verdicts(cells)
-    assert found["clear"].metrics[0].level == pytest.approx(0.975)
-    assert found["less"].metrics[0].level == pytest.approx(0.95)
+    assert found["clear"].rules[0].level == pytest.approx(0.975)
+    assert found["less"].rules[0].level == pytest.approx(0.95)
     assert {cell.result for cell in found.values()} == {"pass"}
 
 
@@ -149,12 +85,13 @@ def test_a_missing_score_is_never_a_pass(losses: dict[str, Loss], result: str) -
 def test_a_metric_without_weights_makes_every_cell_missing_unless_the_gate_does_not_name_it() -> None:
     cells: dict[str, dict[str, Loss]] = {"a": {"clip:bundled": GOOD}}
     absent = {"fid:mlperf": "weights not found"}
-    assert verdicts(cells, missing=absent)["a"].result == "missing"
-    assert verdicts(cells, Gate(metrics=("clip:bundled",)), missing=absent)["a"].result == "pass"
+    assert verdicts(cells, known=Known(missing=absent))["a"].result == "missing"
+    named = Policy(gate=(Rule(metric="clip:bundled", margin=0.05),))
+    assert verdicts(cells, named, known=Known(missing=absent))["a"].result == "pass"
 
 
 def test_a_blind_metrics_pass_does_not_count_but_its_failure_does() -> None:
-    found = verdicts({"a": {"clip:bundled": GOOD}, "b": {"clip:bundled": BAD}}, blind=("clip:bundled",))
+    found = verdicts({"a": {"clip:bundled": GOOD}, "b": {"clip:bundled": BAD}}, known=Known(blind=("clip:bundled",)))
     assert found["a"].result == "inconclusive"
     assert "no control could move this metric" in found["a"].reason
     assert found["b"].result == "fail"
@@ -163,20 +100,46 @@ def test_a_blind_metrics_pass_does_not_count_but_its_failure_does() -> None:
 def test_too_few_prompts_cannot_pass_however_clean() -> None:
     found = verdicts({"a": {"clip:bundled": (0.0, 0.0)}}, prompts=58)["a"]
     assert found.result == "inconclusive"
-    assert found.metrics[0].prompts_needed == 59
+    assert found.rules[0].prompts_needed == 59
     assert verdicts({"a": {"clip:bundled": (0.0, 0.0)}}, prompts=59)["a"].result == "pass"
 
 
+def test_too_few_images_for_all_the_variety_say_how_many_would_do() -> None:
+    """Bounds that narrow as noise does would take more; the allowance for few images is gone at 2,049 prompts."""
+    known = Known(resolved_from={"fid:bundled": 2049})
+    wide = (0.01, 0.09)
+    found = verdicts({"a": {"fid:bundled": wide}}, known=known)["a"]
+    assert found.result == "inconclusive"
+    assert (
+        found.rules[0].prompts_needed
+        == 2049
+        < (verdicts({"a": {"fid:bundled": wide}})["a"].rules[0].prompts_needed or 0)
+    )
+    assert found.reason.endswith(
+        "cannot be told from 5 % with 256 prompts, too few to show all the variety this metric sees;"
+        " about 2,049 would settle it"
+    )
+    sooner = verdicts({"a": {"fid:bundled": (0.02, 0.02)}}, known=known)["a"].rules[0].prompts_needed
+    assert sooner is not None
+    assert 256 < sooner < 2049
+    assert verdicts({"a": {"fid:bundled": GOOD}}, known=known)["a"].result == "pass"
+    assert verdicts({"a": {"fid:bundled": BAD}}, known=known)["a"].result == "fail"
+    assert verdicts({"a": {"clip:bundled": wide}}, known=known)["a"].reason.endswith("settle it")
+
+
 def test_only_gating_metrics_judge() -> None:
-    reported = delta("a", "lpips:bundled", BAD, gates=False)
-    assert not reported.gates
-    found = verdicts({"a": {"clip:bundled": GOOD}})["a"]
-    assert [metric.threshold.metric for metric in found.metrics] == ["clip:bundled"]
+    found = verdicts({"a": {"clip:bundled": GOOD, "lpips:bundled": BAD}}, known=Known(kept={"lpips:bundled": False}))
+    assert found["a"].result == "pass"
+    assert [rule.metric for rule in found["a"].rules] == ["clip:bundled"]
 
 
-def test_the_margin_is_the_matrixs() -> None:
-    assert verdicts({"a": {"clip:bundled": CLOSE}}, Gate(margin=0.2))["a"].result == "pass"
-    assert verdicts({"a": {"clip:bundled": (0.012, 0.0005)}}, Gate(margin=0.01))["a"].result == "fail"
+def test_a_loss_exactly_on_the_margin_fails() -> None:
+    assert verdicts({"a": {"clip:bundled": (0.05, 0.0)}})["a"].result == "fail"
+
+
+def test_the_margin_is_the_policys() -> None:
+    assert verdicts({"a": {"clip:bundled": CLOSE}}, Policy(gate=(Rule(margin=0.2),)))["a"].result == "pass"
+    assert verdicts({"a": {"clip:bundled": (0.012, 0.0005)}}, Policy(gate=(Rule(margin=0.01),)))["a"].result == "fail"
 
 
 def test_the_run_is_as_good_as_its_worst_cell() -> None:

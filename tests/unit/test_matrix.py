@@ -78,8 +78,10 @@ def test_options_at_their_default_do_not_make_another_cell() -> None:
         ('[axes]\nsteps = [4]\n[model]\nsource = "fake"\noptions.stepz = 1\n', "model.options.stepz"),
         ("[axes]\nsteps = [4]\n[measure]\nrepeats = 0\n", "measure.repeats"),
         ("[axes]\nsteps = [4]\n[measure]\nwarmups = 1\n", 'measure.warmups: unknown key. Did you mean "warmup"?'),
-        ('[axes]\nsteps = [4]\n[gate]\nmargin = "5 %"\n', "gate.margin"),
-        ('[axes]\nsteps = [4]\n[gate]\nmetrics = ["fid:mlperf"]\n', "gate.metrics"),
+        ('[axes]\nsteps = [4]\n[[gate]]\nmargin = "5 %"\n', "gate.0.margin"),
+        ("[axes]\nsteps = [4]\n[gate]\nmargin = 0.03\n", "write [[gate]], not [gate]"),
+        ("[axes]\nsteps = [4]\n[[gate]]\nmargn = 0.03\n", 'gate.0.margn: unknown key. Did you mean "margin"?'),
+        ('[axes]\nsteps = [4]\n[[gate]]\nmetric = "fid:mlperf"\nmargin = 0.1\n', '"fid:mlperf" is not measured'),
     ],
 )
 def test_a_mistake_is_named_with_its_key_and_a_suggestion(body: str, expected: str) -> None:
@@ -132,7 +134,7 @@ def test_the_schema_in_the_repository_is_the_generated_one() -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "matrices").glob("*.toml")), ids=lambda path: path.name)
 def test_every_shipped_matrix_is_right_and_says_what_it_answers_and_needs(path: Path) -> None:
-    loaded, text = load_matrix(path)
+    loaded, text, _ = load_matrix(path)
     assert expand(loaded)
     assert "What it answers" in text
     assert "What it needs" in text

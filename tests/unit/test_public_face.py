@@ -17,8 +17,8 @@ def test_every_public_name_is_there_and_nothing_else() -> None:
         [
             "Absent", "Cell", "Completed", "Delta", "Evaluation", "ExitCode", "Failed", "HarnessError", "Judgement",
             "Loaded", "Machine", "MachineError", "Matrix", "MatrixError", "NothingToDo", "Outcome", "Plan", "Repeat",
-            "ResultsError", "Score", "Skipped", "UsageError", "evaluate", "frame", "gate", "load", "plan", "report",
-            "run",
+            "ResultsError", "Score", "Skipped", "UsageError", "bench", "evaluate", "frame", "gate", "load", "plan",
+            "report", "run",
         ]
     )  # fmt: skip
     with pytest.raises(AttributeError):
@@ -34,7 +34,9 @@ def functions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
 def test_files_and_functions_stay_small(path: Path) -> None:
     lines = len(path.read_text().splitlines())
     place = path.relative_to(ROOT / "harness").parts
-    limit = 80 if place[0] == "axes" and len(place) == 3 else 120 if place[0] == "metrics" and len(place) == 2 else 400
+    limit = {("axes", 3): 80, ("metrics", 2): 120}.get((place[0], len(place)), 400)
+    if path.name.startswith("_") and limit == 80:
+        limit = 160  # what the values of one axis share
     assert lines <= limit, f"{lines} lines, {limit} allowed"
     for function in functions(path):
         assert (function.end_lineno or 0) - function.lineno < 40 + 5, f"{function.name} is long"

@@ -1,12 +1,11 @@
 """The README is true: generated parts are current, its matrix loads, its commands and names exist."""
 
 import re
-from pathlib import Path
 
 import harness
 from harness.cli.commands import app
-from harness.matrix import expand, parse_matrix
-from tests.readme import README, ROOT, filled
+from harness.matrix import expand, parse_matrix, parse_policy
+from tests.readme import PAGES, README, ROOT, filled
 
 TEXT = README.read_text()
 
@@ -16,12 +15,15 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_generated_parts_are_current() -> None:
-    assert filled(TEXT) == TEXT, "run: python -m tests.readme"
+    for page, parts in PAGES.items():
+        assert filled(page.read_text(), parts) == page.read_text(), "run: python -m tests.readme"
 
 
-def test_its_matrix_is_right() -> None:
-    for block in blocks("toml"):
-        assert len(expand(parse_matrix(block))) == 6
+def test_its_matrix_and_its_policy_are_right() -> None:
+    matrix, adaptive, policy = blocks("toml")
+    assert len(expand(parse_matrix(matrix))) == 6
+    assert parse_matrix(f'name = "adaptive"\naxes.steps = [4]\n{adaptive}').quality.max == 256
+    assert len(parse_policy(policy, "signoff").gate) == 4
 
 
 def test_its_commands_exist() -> None:
@@ -44,5 +46,6 @@ def test_its_python_uses_public_names() -> None:
 
 
 def test_its_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", TEXT):
-        assert target.startswith("https://") or (Path(ROOT) / target).exists(), target
+    for page in (README, *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
+            assert target.startswith("https://") or (page.parent / target).exists(), (page.name, target)

@@ -4,7 +4,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from harness.core.axis import AxisValue
+from harness.axes.batch._memory import least_bytes, memory_bytes
+from harness.core.axis import AxisValue, Context
 
 
 class Images(AxisValue):
@@ -27,6 +28,13 @@ class Images(AxisValue):
 
     def label(self, name: str) -> str:
         return f"batch-{self.images}"
+
+    def refuse(self, context: Context) -> str | None:
+        least, there = least_bytes(context, self.images), memory_bytes(context.machine)
+        if least <= there:
+            return None
+        needs = f"decoding {self.images} images at once needs {least / 2**30:.0f} GiB at the very least"
+        return f"{needs}, {context.machine.title} has {there / 2**30:.0f}"
 
     def call_options(self) -> dict[str, int]:
         return {"batch": self.images}

@@ -1,31 +1,45 @@
 """LCM-LoRA: a latent consistency model as a low-rank adapter, 2–8 steps without guidance (Luo et al. 2023)."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import ClassVar
 
-from harness.core.axis import AxisValue
-from harness.core.errors import MachineError
+from harness.axes.distillation._distilled import Distilled
+from harness.axes.distillation._put import put_student
+from harness.axes.distillation._student import Student
+from harness.core.axis import Context, Setup
+from harness.core.effect import Effect
 from harness.core.model import TextToImage
 
+NAME = "lcm-lora"
+SETTINGS = {"scheduler": "lcm", "guidance": "1"}
 
-class LcmLora(AxisValue):
-    """Load the adapter and fuse it into the denoiser, so that it costs nothing at run time."""
+
+class LcmLora(Distilled):
+    """The one that belongs to the model if it brings one, else the published one (latent-consistency on the hub)."""
 
     summary: ClassVar[str] = "consistency LoRA: 2–8 steps, no guidance"
-    trajectory: ClassVar = "changed"
-    tags: ClassVar = frozenset({"distilled", "lora"})
-    conflicts: ClassVar = frozenset({"no-lora"})
-    defaults: ClassVar = {"scheduler": "lcm", "guidance": "1"}
+    defaults: ClassVar = SETTINGS
+    examples: ClassVar = ("lcm-lora+fuse=false",)
 
-    weights: str = ""
-    """A LoRA file, folder or hub id; empty: the one that belongs to the model."""
+    def students(self) -> Mapping[str, Student]:
+        repos = {"sd": "latent-consistency/lcm-lora-sdv1-5", "sdxl": "latent-consistency/lcm-lora-sdxl"}
+        return {
+            family: Student("lora", repo, steps=(2, 8), brings=SETTINGS, solver="consistency")
+            for family, repo in repos.items()
+        }
 
-    def apply(self, model: TextToImage) -> tuple[str, ...]:
-        weights = self.weights or getattr(model, "lcm_lora", "")
-        if not weights:
-            fix = 'Name one: distillation = {name = "lcm-lora", weights = "FILE"}'
-            raise MachineError("this model has no LCM-LoRA of its own", "distillation lcm-lora", fix)
-        pipeline = model.pipeline
-        pipeline.load_lora_weights(str(weights), adapter_name="lcm")
-        pipeline.fuse_lora()
-        pipeline.unload_lora_weights()
-        return ("distillation: LCM-LoRA fused into the denoiser",)
+    def unavailable(self, machine: object) -> None:
+        return None  # a model may bring its own
+
+    def refuse(self, context: Context) -> str | None:
+        return None if self._own(context.model.loras) else super().refuse(context)
+
+    def apply(self, model: TextToImage, setup: Setup) -> Effect:
+        student = self.student(model.family)
+        assert student is not None
+        own = self._own(frozenset(model.loras))
+        return put_student(model, student, Path(model.loras[NAME]) if own else self.path(student), self.fuse)
+
+    def _own(self, brought: frozenset[str]) -> bool:
+        return not self.weights and NAME in brought

@@ -4,7 +4,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from harness.core.axis import AxisValue
+from harness.core.axis import AxisValue, Context
+from harness.core.outcome import Caution
 
 
 class Scale(AxisValue):
@@ -28,6 +29,17 @@ class Scale(AxisValue):
 
     def label(self, name: str) -> str:
         return f"cfg-{self.scale:g}"
+
+    def refuse(self, context: Context) -> str | None:
+        if self.scale > 1 and "no-guidance" in context.model.tags:
+            return f"the {context.model.title} was distilled to need no guidance and ignores it: use 1"
+        return None
+
+    def cautions(self, context: Context) -> tuple[Caution, ...]:
+        if self.scale == 1 and "embedded-guidance" in context.model.tags:
+            message = f"the {context.model.title} takes its guidance as an input: 1 is weak guidance, and no faster"
+            return (Caution(kind="embedded-guidance", message=message, advice="It was trained around 3.5."),)
+        return ()
 
     def call_options(self) -> dict[str, float]:
         return {"guidance": self.scale}

@@ -2,11 +2,11 @@
 
 from typing import ClassVar
 
-from harness.core.axis import AxisValue
+from harness.axes.precision._dtype import Dtype
 
 
-class Bf16(AxisValue):
+class Bf16(Dtype):
     summary: ClassVar[str] = "bfloat16 weights and arithmetic"
-
-    def load_options(self) -> dict[str, str]:
-        return {"dtype": "bfloat16"}
+    tolerance: ClassVar = 0.1
+    tags: ClassVar = frozenset({"bf16"})
+    dtype: ClassVar = "bfloat16"

@@ -5,7 +5,9 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from harness.core.axis import AxisValue
+from harness.axes.resolution._sizes import caution_size, refuse_size
+from harness.core.axis import AxisValue, Context
+from harness.core.outcome import Caution
 
 Side = Annotated[int, Field(ge=8, le=16384)]
 
@@ -33,6 +35,12 @@ class Pixels(AxisValue):
 
     def label(self, name: str) -> str:
         return f"{self.width}x{self.height}"
+
+    def refuse(self, context: Context) -> str | None:
+        return refuse_size((self.width, self.height), context.model)
+
+    def cautions(self, context: Context) -> tuple[Caution, ...]:
+        return caution_size((self.width, self.height), context.model)
 
     def call_options(self) -> dict[str, int]:
         return {"width": self.width, "height": self.height}

@@ -8,3 +8,4 @@ from harness.core.axis import AxisValue
 class Default(AxisValue):
     summary: ClassVar[str] = "the model's own scheduler"
     trajectory: ClassVar = "changed"
+    tags: ClassVar = frozenset({"own-scheduler"})

@@ -1,10 +1,24 @@
 """DPM-Solver++(2M), a second-order multistep solver (Lu et al. 2022)."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from harness.axes.scheduler._swap import Scheduler
+from harness.axes.scheduler._multistep import Multistep
+from harness.core.axis import Context
 
 
-class Dpmpp2m(Scheduler):
-    summary: ClassVar[str] = "second order multistep"
+class Dpmpp2m(Multistep):
+    """`sde` is its stochastic form, with fresh noise at every step."""
+
+    summary: ClassVar[str] = "second order multistep; karras, sde"
     scheduler_class: ClassVar = "DPMSolverMultistepScheduler"
+    examples: ClassVar = ("dpmpp-2m+karras", "dpmpp-2m+sde", "dpmpp-2m+karras+sde")
+
+    sde: bool = False
+
+    def refuse(self, context: Context) -> str | None:
+        if self.sde and context.model.family in ("sd3", "flux"):
+            return f"the pipeline of the {context.model.title} gives its solver no generator: sde would not repeat"
+        return super().refuse(context)
+
+    def options(self) -> dict[str, Any]:
+        return {**super().options(), "algorithm_type": "sde-dpmsolver++" if self.sde else "dpmsolver++"}

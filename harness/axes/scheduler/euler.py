@@ -2,9 +2,11 @@
 
 from typing import ClassVar
 
-from harness.axes.scheduler._swap import Scheduler
+from harness.axes.scheduler._karras import WithKarras
 
 
-class Euler(Scheduler):
+class Euler(WithKarras):
     summary: ClassVar[str] = "first order, deterministic, in sigma space"
     scheduler_class: ClassVar = "EulerDiscreteScheduler"
+    tags: ClassVar = frozenset({"scheduler", "first-order"})
+    examples: ClassVar = ("euler+karras",)

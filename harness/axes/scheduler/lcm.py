@@ -2,9 +2,9 @@
 
 from typing import ClassVar
 
-from harness.axes.scheduler._swap import Scheduler
+from harness.axes.scheduler._consistency import Consistency
 
 
-class Lcm(Scheduler):
+class Lcm(Consistency):
     summary: ClassVar[str] = "multistep consistency sampling, for lcm-lora"
     scheduler_class: ClassVar = "LCMScheduler"

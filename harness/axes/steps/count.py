@@ -4,7 +4,14 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from harness.core.axis import AxisValue
+from harness.axes.steps._taken import Taken
+from harness.core.axis import AxisValue, Context, Setup
+from harness.core.effect import Effect
+from harness.core.model import TextToImage
+from harness.core.outcome import Caution
+
+FEW = 2
+"""Steps with which no solver reaches a picture from weights that were trained for a thousand."""
 
 
 class Count(AxisValue):
@@ -31,3 +38,14 @@ class Count(AxisValue):
 
     def call_options(self) -> dict[str, int]:
         return {"steps": self.count}
+
+    def cautions(self, context: Context) -> tuple[Caution, ...]:
+        distilled = any("distilled" in value.tags for value in context.values.values())
+        if self.count > FEW or distilled or {"no-guidance", "no-torch"} & context.model.tags:
+            return ()
+        message = f"{self.count} step{'s' if self.count > 1 else ''} without distilled weights: expect blur or noise"
+        advice = "Add a distillation such as lcm-lora, or take 4 steps and more."
+        return (Caution(kind="few-steps", message=message, advice=advice),)
+
+    def apply(self, model: TextToImage, setup: Setup) -> Effect:
+        return Taken(self.count)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from harness.core.outcome import Completed, Failed
+from harness.core.outcome import Completed, Extended, Failed
 from harness.execution.task import Step, Task
 
 
@@ -13,7 +13,7 @@ class Launcher(Protocol):
     def prepare(self) -> None:
         """Do once what all tasks need, before any is timed."""
 
-    def launch(self, task: Task, tell: Callable[[Step], None]) -> Completed | Failed:
+    def launch(self, task: Task, tell: Callable[[Step], None]) -> Completed | Extended | Failed:
         """Run the task, telling its progress."""
 
     def close(self) -> None:

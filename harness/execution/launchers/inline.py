@@ -3,7 +3,7 @@
 import traceback
 from collections.abc import Callable
 
-from harness.core.outcome import Completed, Failed
+from harness.core.outcome import Completed, Extended, Failed
 from harness.execution.failures import describe_exception
 from harness.execution.task import Step, Task
 from harness.execution.worker import Ledger, measure_cell
@@ -15,7 +15,7 @@ class InlineLauncher:
     def prepare(self) -> None:
         """Nothing is needed."""
 
-    def launch(self, task: Task, tell: Callable[[Step], None]) -> Completed | Failed:
+    def launch(self, task: Task, tell: Callable[[Step], None]) -> Completed | Extended | Failed:
         ledger = Ledger(tell)
         try:
             return measure_cell(task, ledger, start_s=0.0)

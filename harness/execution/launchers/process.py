@@ -18,12 +18,17 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from harness.core.outcome import Completed, Failed
+from harness.core.outcome import Completed, Extended, Failed
 from harness.execution.failures import describe_death, describe_exception, describe_timeout
 from harness.execution.task import Step, Task
 from harness.execution.worker import Ledger, measure_cell
+from harness.store.layout import LOG
 
-LOG_NAME = "worker.log"
+ANSWERS: dict[str, type[Completed | Extended | Failed]] = {
+    "completed": Completed,
+    "extended": Extended,
+    "failed": Failed,
+}
 
 
 class ProcessLauncher:
@@ -44,7 +49,7 @@ class ProcessLauncher:
             process.start()
         process.join()
 
-    def launch(self, task: Task, tell: Callable[[Step], None]) -> Completed | Failed:
+    def launch(self, task: Task, tell: Callable[[Step], None]) -> Completed | Extended | Failed:
         receiver, sender = self._context.Pipe(duplex=False)
         process = self._context.Process(target=_work, args=(task.model_dump_json(), sender, time.time()), daemon=True)
         with _nameless_main():
@@ -64,11 +69,11 @@ class ProcessLauncher:
 
 def _follow(
     process: ForkServerProcess, receiver: Connection, task: Task, tell: Callable[[Step], None]
-) -> Completed | Failed:
+) -> Completed | Extended | Failed:
     """Wait for the result, telling progress; a deadline and a silent death become outcomes."""
     deadline = time.monotonic() + task.measure.timeout_s
     step = Step("start")
-    log = task.folder / LOG_NAME
+    log = task.folder / LOG
     while True:
         wait([receiver, process.sentinel], timeout=max(0.0, min(1.0, deadline - time.monotonic())))
         while receiver.poll():
@@ -82,7 +87,7 @@ def _follow(
                 tell(step)
             else:
                 kind, text = message
-                return (Completed if kind == "completed" else Failed).model_validate_json(text)
+                return ANSWERS[kind].model_validate_json(text)
         if time.monotonic() >= deadline:
             return describe_timeout(task.measure.timeout_s, step.phase, _tail(log))
 
@@ -97,17 +102,17 @@ def _work(task_json: str, sender: Connection, asked_at: float) -> None:
     task = Task.model_validate_json(task_json)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
     _die_with(os.getppid())
-    log = (task.folder / LOG_NAME).open("w", buffering=1)
+    log = (task.folder / LOG).open("a", buffering=1)  # later rounds go on in it
     os.dup2(log.fileno(), 1)
     os.dup2(log.fileno(), 2)
     sys.stdout = sys.stderr = log
     faulthandler.enable(log)
     ledger = Ledger(sender.send)
     try:
-        outcome: Completed | Failed = measure_cell(task, ledger, start_s)
+        outcome: Completed | Extended | Failed = measure_cell(task, ledger, start_s)
     except BaseException as error:
         traceback.print_exc()
-        outcome = describe_exception(error, ledger.phase, _tail(task.folder / LOG_NAME))
+        outcome = describe_exception(error, ledger.phase, _tail(task.folder / LOG))
     sender.send((outcome.status, outcome.model_dump_json()))
     sender.close()
     os._exit(0)  # no slow teardown of torch: the result is delivered

@@ -1,0 +1,24 @@
+"""First-block cache: where the first block changes little, the others are left as they were (ParaAttention)."""
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from harness.axes.caching._block_cache import BlockCache
+from harness.core.axis import Setup
+from harness.core.model import TextToImage
+
+
+class FirstBlock(BlockCache):
+    summary: ClassVar[str] = "skips all blocks where the first one says little changed"
+    name: ClassVar = "first-block"
+    fix: ClassVar = "Raise the threshold, or take more steps."
+    examples: ClassVar = ("first-block+threshold=2",)
+
+    threshold: Annotated[float, Field(gt=0, le=2)] = 0.1
+    """Largest relative change (mean absolute) of the first block's residual at which the other blocks are skipped."""
+
+    def configure(self, model: TextToImage, setup: Setup) -> Any:
+        from diffusers import FirstBlockCacheConfig
+
+        return FirstBlockCacheConfig(threshold=self.threshold)

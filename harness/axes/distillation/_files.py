@@ -1,0 +1,69 @@
+"""Find weights by path, in a folder, or in the Hugging Face cache; nothing is ever fetched in the middle of a run."""
+
+import hashlib
+from pathlib import Path
+
+_BLOCKS, _BLOCK_BYTES = 64, 2**18
+FOLDER_FILES = ("pytorch_lora_weights.safetensors", "diffusion_pytorch_model.safetensors")
+
+
+class MissingWeightsError(ValueError):
+    """Weights are not on this machine; the message names the file and how to get it."""
+
+
+def find_weights(named: str, files: tuple[str, ...]) -> Path:
+    """Return the file that `named` (a file, a folder or a hub id `owner/name`) and one of `files` mean.
+
+    Raises MissingWeightsError.
+    """
+    path = Path(named).expanduser()
+    if path.is_file():
+        return path.resolve()
+    if path.is_dir():
+        return _in_folder(path, files)
+    if path.suffix or named.startswith((".", "/", "~")) or named.count("/") != 1:
+        raise MissingWeightsError(f"there is no file {path}")
+    return _in_cache(named, files)
+
+
+def missing_weights(named: str, files: tuple[str, ...]) -> str | None:
+    """Return why weights cannot be found, or None if they can."""
+    try:
+        find_weights(named, files)
+    except MissingWeightsError as error:
+        return str(error)
+    return None
+
+
+def digest_of(named: str, files: tuple[str, ...]) -> str:
+    """Return a hash of the file's size and of 64 blocks spread over it, as models have; empty where there is none."""
+    if missing_weights(named, files):
+        return ""
+    path = find_weights(named, files)
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with path.open("rb") as file:
+        for number in range(_BLOCKS):
+            file.seek(max(0, size - _BLOCK_BYTES) * number // (_BLOCKS - 1))
+            digest.update(file.read(_BLOCK_BYTES))
+    return digest.hexdigest()
+
+
+def _in_folder(folder: Path, files: tuple[str, ...]) -> Path:
+    wanted = (folder / file for file in (*files, *FOLDER_FILES))
+    lone = tuple(folder.glob("*.safetensors"))
+    found = next((path for path in wanted if path.is_file()), lone[0] if len(lone) == 1 else None)
+    if found is None:
+        raise MissingWeightsError(f"{folder} holds no {' or '.join(files)}: say which file with weight_name")
+    return found.resolve()
+
+
+def _in_cache(repo: str, files: tuple[str, ...]) -> Path:
+    from huggingface_hub import try_to_load_from_cache
+
+    for file in files:
+        found = try_to_load_from_cache(repo, file)
+        if isinstance(found, str):
+            return Path(found)
+    where = f"{files[0]} of huggingface.co/{repo} is not in the Hugging Face cache"
+    raise MissingWeightsError(f"{where}: get it with `hf download {repo} {files[0]}`, or name a file with weights")

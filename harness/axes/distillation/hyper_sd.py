@@ -1,0 +1,59 @@
+"""Hyper-SD: trajectory-segmented consistency distillation (Ren et al. 2024), huggingface.co/ByteDance/Hyper-SD.
+
+As its model card says, for SD 1.5 and SDXL: the LoRAs of 2, 4 and 8 steps with DDIM, trailing; the 1-step LoRA with TCD
+and η = 1, for 1 to 8 steps; the one-step UNet of SDXL with LCM at timestep 800; no guidance. For SD3 (4, 8, 16 steps)
+and FLUX.1-dev (8, 16) LoRAs at scale 0.125, with guidance (3, and 3.5 as an input) and the model's own scheduler.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+from harness.axes.distillation._distilled import Distilled
+from harness.axes.distillation._student import Student
+
+REPO = "ByteDance/Hyper-SD"
+
+
+class HyperSd(Distilled):
+    """`steps` chooses the weights; `unet` the whole one-step UNet of SDXL."""
+
+    summary: ClassVar[str] = "SD 1.5, SDXL, SD3, FLUX.1-dev in 1 to 16 steps"
+    needs: ClassVar[str] = "hf download ByteDance/Hyper-SD"
+
+    steps: Literal[1, 2, 4, 8, 16] = 8
+    unet: bool = False
+
+    def students(self) -> Mapping[str, Student]:
+        if self.unet:
+            return {"sdxl": self._one_step_unet()} if self.steps == 1 else {}
+        students: dict[str, Student] = {}
+        if self.steps <= 8:
+            students |= {family: self._consistency(word) for family, word in (("sd", "SD15"), ("sdxl", "SDXL"))}
+        if self.steps >= 4:
+            students["sd3"] = self._flow(f"Hyper-SD3-{self.steps}steps-CFG-lora.safetensors", "3")
+        if self.steps >= 8:
+            students["flux"] = self._flow(f"Hyper-FLUX.1-dev-{self.steps}steps-lora.safetensors", "3.5")
+        return students
+
+    def _consistency(self, word: str) -> Student:
+        one = self.steps == 1
+        return Student(
+            kind="lora",
+            repo=REPO,
+            files=(f"Hyper-{word}-{self.steps}step{'' if one else 's'}-lora.safetensors",),
+            steps=(1, 8) if one else (self.steps, self.steps),
+            brings=self._brings("tcd+eta=1" if one else "ddim+trailing"),
+            solver="consistency" if one else "first-order",
+        )
+
+    def _one_step_unet(self) -> Student:
+        file = "Hyper-SDXL-1step-Unet.safetensors"
+        brings = self._brings("lcm")
+        return Student("denoiser", REPO, (file,), (1, 1), brings, solver="consistency", timesteps=(800,))
+
+    def _flow(self, file: str, guidance: str) -> Student:
+        brings = {"guidance": guidance, "steps": str(self.steps)}
+        return Student("lora", REPO, (file,), (self.steps, self.steps), brings, scale=0.125)
+
+    def _brings(self, scheduler: str) -> dict[str, str]:
+        return {"scheduler": scheduler, "guidance": "1", "steps": str(self.steps)}

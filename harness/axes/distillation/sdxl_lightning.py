@@ -1,0 +1,42 @@
+"""SDXL-Lightning: progressive adversarial distillation of SDXL (Lin et al. 2024).
+
+As the card of huggingface.co/ByteDance/SDXL-Lightning says: Euler with trailing timesteps, no guidance, exactly as many
+steps as the weights are for; the one-step UNet predicts the sample.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+from harness.axes.distillation._distilled import Distilled
+from harness.axes.distillation._student import Student
+from harness.core.axis import Context
+
+
+class SdxlLightning(Distilled):
+    """`steps` chooses the weights; `unet` the whole UNet instead of the LoRA (1 step comes as a UNet alone)."""
+
+    summary: ClassVar[str] = "SDXL in 1, 2, 4 or 8 steps; LoRA or unet"
+    needs: ClassVar[str] = "hf download ByteDance/SDXL-Lightning"
+
+    steps: Literal[1, 2, 4, 8] = 4
+    unet: bool = False
+
+    def students(self) -> Mapping[str, Student]:
+        return {"sdxl": self._lightning()}
+
+    def refuse(self, context: Context) -> str | None:
+        if self.steps == 1 and not self.fuse:
+            return "one step comes as a whole UNet: there is no LoRA to keep apart (fuse=false)"
+        return super().refuse(context)
+
+    def _lightning(self) -> Student:
+        form = "unet_x0" if self.steps == 1 else "unet" if self.unet else "lora"
+        return Student(
+            kind="lora" if form == "lora" else "denoiser",
+            repo="ByteDance/SDXL-Lightning",
+            files=(f"sdxl_lightning_{self.steps}step_{form}.safetensors",),
+            steps=(self.steps, self.steps),
+            brings={"scheduler": "euler-trailing", "guidance": "1", "steps": str(self.steps)},
+            solver="first-order",
+            prediction="sample" if self.steps == 1 else "",
+        )

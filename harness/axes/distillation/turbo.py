@@ -1,0 +1,30 @@
+"""Turbo: adversarial diffusion distillation (Sauer et al. 2023), and FLUX.1-Turbo-Alpha.
+
+As the model cards say: sd-turbo (of SD 2.1) and sdxl-turbo, whole UNets of Stability AI, in 1 to 4 steps of ancestral
+Euler with trailing timesteps, without guidance, at 512x512; alimama-creative's LoRA of FLUX.1-dev in 8 steps at
+guidance 3.5.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from harness.axes.distillation._distilled import Distilled
+from harness.axes.distillation._student import Student
+
+UNET = ("unet/diffusion_pytorch_model.fp16.safetensors", "unet/diffusion_pytorch_model.safetensors")
+BRINGS = {"scheduler": "euler-ancestral+trailing", "guidance": "1", "steps": "1"}
+FLUX = "alimama-creative/FLUX.1-Turbo-Alpha"
+
+
+class Turbo(Distilled):
+    summary: ClassVar[str] = "sd-turbo, sdxl-turbo (1–4 steps), FLUX.1-Turbo-Alpha (8)"
+    needs: ClassVar[str] = "hf download stabilityai/sdxl-turbo"
+
+    def students(self) -> Mapping[str, Student]:
+        turbo = Student("denoiser", "", UNET, (1, 4), BRINGS, solver="first-order")
+        brings = {"guidance": "3.5", "steps": "8"}
+        return {
+            "sdxl": turbo._replace(repo="stabilityai/sdxl-turbo"),
+            "sd": turbo._replace(repo="stabilityai/sd-turbo"),
+            "flux": Student("lora", FLUX, ("diffusion_pytorch_model.safetensors",), (8, 8), brings),
+        }

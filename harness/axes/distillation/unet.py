@@ -1,0 +1,15 @@
+"""Any weights of a whole denoiser (UNet or transformer) of the model's architecture: a local file or a hub id."""
+
+from typing import ClassVar
+
+from harness.axes.distillation._own import Own
+from harness.axes.distillation._student import Student
+
+
+class Unet(Own):
+    summary: ClassVar[str] = "any whole denoiser: weights, weight_name, timesteps"
+    needs: ClassVar[str] = "a file of denoiser weights"
+    conflicts: ClassVar = frozenset({"no-pipeline"})
+
+    def kind(self) -> Student:
+        return Student("denoiser", "", ("diffusion_pytorch_model.safetensors",))

@@ -1,0 +1,87 @@
+"""What all quantized precisions share: the choice of layers, the arithmetic around them, the proof of what was done."""
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import field_validator
+
+from harness.axes.precision._checkpoint import denoiser_layers
+from harness.axes.precision._layers import Part, choose, fits, read_parts, read_patterns
+from harness.axes.precision._tally import Figures, Tally
+from harness.core.axis import AxisValue, Context, Setup, Unavailable
+from harness.core.effect import Effect
+from harness.core.machine import Machine
+from harness.core.model import TextToImage
+from harness.core.outcome import Caution
+
+DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+
+
+class Quantized(AxisValue):
+    """A precision that packs the weights of chosen layers after the model was loaded."""
+
+    conflicts: ClassVar = frozenset({"no-torch"})
+    tags: ClassVar = frozenset({"quantized"})
+    package: ClassVar[str] = ""
+    weights: ClassVar[str]
+    """What the weights are held in, for sentences."""
+    kinds: ClassVar[tuple[str, ...]] = ("Linear",)
+    """Layers it can quantize, as classes of torch.nn."""
+
+    modules: str = "denoiser"
+    """Which parts: a comma list of denoiser, text-encoder, vae; or all."""
+    exclude: str = ""
+    """Layers that stay as they are: a comma list of names, `*` for any letters; a block's name is all in it."""
+    compute: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
+    """Number format of the arithmetic and of all that is not quantized; auto: the baseline's."""
+
+    @field_validator("modules")
+    @classmethod
+    def _names_parts(cls, words: str) -> str:
+        read_parts(words)
+        return words
+
+    def unavailable(self, machine: Machine) -> Unavailable | None:
+        if self.package and self.package not in machine.packages:
+            return Unavailable(reason=f"{self.package} is not installed", hint=f"pip install {self.package}")
+        if self.compute == "fp16" and not machine.native_fp16:
+            return Unavailable(reason="no native FP16 on this machine", hint="use compute=bf16 or a GPU")
+        return None
+
+    def refuse(self, context: Context) -> str | None:
+        """Read the layers' names from the checkpoint where only the denoiser is concerned; else `apply` will see."""
+        patterns, layers = read_patterns(self.exclude), denoiser_layers(context.model)
+        if not patterns or not layers or read_parts(self.modules) != ("denoiser",):
+            return None
+        for pattern in patterns:
+            if not any(fits(pattern, layer) for layer in layers):
+                title = context.model.title
+                return f'exclude={pattern} fits no layer of the {title}\'s denoiser; they are named like "{layers[0]}"'
+        if all(any(fits(pattern, layer) for pattern in patterns) for layer in layers):
+            return f"exclude={self.exclude} leaves nothing to quantize in the {context.model.title}'s denoiser"
+        return None
+
+    def cautions(self, context: Context) -> tuple[Caution, ...]:
+        if context.machine.gpus:
+            return ()
+        message = f"{self.weights} weights save memory on a CPU, but no time"
+        return (Caution(kind="no-speed-up", message=message, advice="For speed, try bf16 or a compiler."),)
+
+    def load_options(self) -> dict[str, Any]:
+        import torch
+
+        auto = "fp16" if torch.cuda.is_available() else "fp32"
+        return {"dtype": DTYPES[auto if self.compute == "auto" else self.compute]}
+
+    def apply(self, model: TextToImage, setup: Setup) -> Effect:
+        """Quantize in place, then look: what does not hold its weights in another form now does not count."""
+        import torch
+
+        kinds = tuple(getattr(torch.nn, kind) for kind in self.kinds)
+        parts = choose(model, read_parts(self.modules), read_patterns(self.exclude), kinds)
+        tally = Tally(model, parts)
+        figures = self.quantize(parts, model, setup)
+        return tally.effect(model, self.weights, figures)
+
+    def quantize(self, parts: list[Part], model: TextToImage, setup: Setup) -> Figures:
+        """Replace the weights of the parts' layers in place; return further figures."""
+        raise NotImplementedError

@@ -1,0 +1,33 @@
+"""8-bit floats in Linear layers: weights once, activations as they come, multiplied by fp8 tensor cores (torchao)."""
+
+from typing import Any, ClassVar, Literal
+
+from harness.axes.precision._speed import fp8_without_compiler
+from harness.axes.precision._torchao import Torchao
+from harness.core.axis import Context
+from harness.core.outcome import Caution
+
+
+class Fp8Torchao(Torchao):
+    """Layers whose sides are no multiples of 16 stay as they are, and are counted as left."""
+
+    summary: ClassVar[str] = "fp8 weights and activations of linear layers"
+    needs: ClassVar = "a GPU of capability 8.9, pip install torchao"
+    weights: ClassVar = "fp8"
+    capability: ClassVar = (8, 9)
+    tolerance: ClassVar = 0.3
+    examples: ClassVar = ("fp8-torchao+granularity=tensor",)
+
+    compute: Literal["bf16"] = "bf16"  # scales per row are for bfloat16 weights only
+    granularity: Literal["row", "tensor"] = "row"
+    """One scale per row of the weights and per token, or one for each whole matrix."""
+
+    def config(self) -> Any:
+        from torchao.quantization import Float8DynamicActivationFloat8WeightConfig, PerRow, PerTensor
+
+        return Float8DynamicActivationFloat8WeightConfig(
+            granularity=PerRow() if self.granularity == "row" else PerTensor()
+        )
+
+    def cautions(self, context: Context) -> tuple[Caution, ...]:
+        return fp8_without_compiler(context)

@@ -1,0 +1,14 @@
+"""2-bit integer weights of Linear and Conv2d layers, a scale and a shift for each group (optimum-quanto)."""
+
+from typing import ClassVar
+
+from harness.axes.precision._quanto import Quanto
+
+
+class Int2Quanto(Quanto):
+    summary: ClassVar[str] = "int2 weights of linear and convolution layers: breaks most models"
+    weights: ClassVar = "int2"
+    tolerance: ClassVar = 0.6
+
+    def qtype(self) -> str:
+        return "qint2"

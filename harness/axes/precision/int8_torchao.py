@@ -1,0 +1,20 @@
+"""8-bit integer weights of Linear layers, one scale per row (torchao)."""
+
+from typing import Any, ClassVar
+
+from harness.axes.precision._torchao import Torchao
+
+
+class Int8Torchao(Torchao):
+    summary: ClassVar[str] = "int8 weights of linear layers; activations quantized as they come on request"
+    weights: ClassVar = "int8"
+    tolerance: ClassVar = 0.05
+    examples: ClassVar = ("int8-torchao+modules=all", "int8-torchao+dynamic", "int8-torchao+compute=bf16")
+
+    dynamic: bool = False
+    """Multiply in 8 bits too, the range of each token's activations taken as it comes: no calibration."""
+
+    def config(self) -> Any:
+        from torchao.quantization import Int8DynamicActivationInt8WeightConfig, Int8WeightOnlyConfig
+
+        return Int8DynamicActivationInt8WeightConfig() if self.dynamic else Int8WeightOnlyConfig()

@@ -1,0 +1,44 @@
+"""4-bit normal floats of Linear layers, a scale for each 64 weights (bitsandbytes; Dettmers et al. 2023, QLoRA)."""
+
+from typing import Any, ClassVar
+
+from harness.axes.precision._layers import Part
+from harness.axes.precision._quantized import Quantized
+from harness.axes.precision._tally import Figures
+from harness.core.axis import Setup
+from harness.core.model import TextToImage
+
+
+class Nf4Bitsandbytes(Quantized):
+    summary: ClassVar[str] = "nf4 weights of linear layers"
+    needs: ClassVar = "pip install bitsandbytes"
+    package: ClassVar = "bitsandbytes"
+    weights: ClassVar = "nf4"
+    tolerance: ClassVar = 0.3
+    examples: ClassVar = ("nf4-bitsandbytes+modules=all", "nf4-bitsandbytes+compute=bf16")
+
+    def quantize(self, parts: list[Part], model: TextToImage, setup: Setup) -> Figures:
+        for part in parts:
+            for name in part.layers:
+                parent, _, last = name.rpartition(".")
+                setattr(part.module.get_submodule(parent), last, _packed(part.module.get_submodule(name)))
+        return {}
+
+
+def _packed(layer: Any) -> Any:
+    """Return a layer with the same weights in 4 bits; moving it to a device is what packs them."""
+    import bitsandbytes
+
+    made = bitsandbytes.nn.Linear4bit(
+        layer.in_features,
+        layer.out_features,
+        bias=layer.bias is not None,
+        compute_dtype=layer.weight.dtype,
+        quant_type="nf4",
+        device="meta",
+    )
+    made.weight = bitsandbytes.nn.Params4bit(layer.weight.data, requires_grad=False, quant_type="nf4", module=made)
+    made.bias = layer.bias
+    # The form for AVX-512 wants sides that are multiples of 64, and is made in the first call, whatever its thread.
+    made.support_avx512bf16_for_cpu = False
+    return made.to(layer.weight.device).eval()

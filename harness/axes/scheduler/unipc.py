@@ -1,0 +1,12 @@
+"""UniPC, a predictor-corrector multistep solver (Zhao et al. 2023)."""
+
+from typing import ClassVar
+
+from harness.axes.scheduler._multistep import Multistep
+
+
+class UniPc(Multistep):
+    summary: ClassVar[str] = "predictor and corrector, second order multistep, for 5–10 steps"
+    scheduler_class: ClassVar = "UniPCMultistepScheduler"
+    scheduler_options: ClassVar = {"solver_type": "bh2"}
+    examples: ClassVar = ("unipc+karras",)

@@ -1,0 +1,28 @@
+"""Policies: named sets of rules that say what may ship."""
+
+from harness.core.base import Frozen
+from harness.core.rule import Correction, Rule
+
+
+class PolicyFile(Frozen):
+    """What a policy file says. Of rules on the same quantity, metric and severity the last that fits a cell decides."""
+
+    about: str = ""
+    correction: Correction = "holm"
+    gate: tuple[Rule, ...] = (Rule(margin=0.05),)
+
+
+class Policy(PolicyFile):
+    """A policy with its name and the sha256 of the file it was read from."""
+
+    name: str = "five-percent"
+    sha256: str = ""
+
+    def extended(self, rules: tuple[Rule, ...]) -> "Policy":
+        """Return this policy with a matrix's own rules after its own, so that they decide where both fit."""
+        if not rules:
+            return self
+        word = "rule" if len(rules) == 1 else "rules"
+        return self.model_copy(
+            update={"name": f"{self.name} with {len(rules)} {word} of the matrix", "gate": (*self.gate, *rules)}
+        )

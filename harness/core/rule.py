@@ -1,0 +1,152 @@
+"""A rule: one limit that a cell must keep to ship, as data."""
+
+import math
+from fnmatch import fnmatchcase
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from harness.core.axis import Scalar
+from harness.core.base import Frozen
+from harness.core.cell import Cell
+
+Quantity = Literal[
+    "loss", "change", "score", "worst-decile", "broken-share", "speedup", "throughput", "latency-s",
+    "peak-memory-gib", "cold-start-s",
+]  # fmt: skip
+Severity = Literal["error", "warning"]
+Correction = Literal["holm", "none"]
+Limit = Literal["margin", "at_least", "at_most", "target"]
+
+OF_A_METRIC: frozenset[Quantity] = frozenset({"loss", "change", "score", "worst-decile"})
+OF_IMAGES: frozenset[Quantity] = OF_A_METRIC | {"broken-share"}
+"""Quantities that need evaluated images; the others are measured by the run itself."""
+ESTIMATED: frozenset[Quantity] = frozenset({"loss", "change", "score"})
+"""Quantities whose interval is estimated from prompts; too few prompts pass none of them, however clean they look."""
+RELATIVE: frozenset[Quantity] = frozenset({"loss", "change"})
+"""Quantities that compare a metric with the baseline's."""
+RARE = 0.05
+
+ABOUT: dict[Quantity, str] = {
+    "loss": "calibrated loss: 0 is a rerun of the baseline, 1 destroyed; must stay below the margin",
+    "change": "relative change of the raw score against the baseline's, positive is worse; margin: in either direction",
+    "score": "the cell's own score, held against fixed values: at_least, at_most, or a target ± margin of it",
+    "worst-decile": "mean of the worst tenth of a metric's images; a plain number, without an interval",
+    "broken-share": "share of black, constant or off-prompt images, with its exact (Clopper–Pearson) bound",
+    "speedup": "seconds per image of the baseline ÷ of the cell, by rank sums of the raw repeats",
+    "throughput": "images per second at the median latency, by the raw repeats",
+    "latency-s": "seconds of one call of the whole pipeline, median of the raw repeats",
+    "peak-memory-gib": "peak memory in GiB; one measurement, without an interval",
+    "cold-start-s": "seconds from nothing to the first image; one measurement, without an interval",
+}
+_ENDS: tuple[frozenset[Limit], ...] = (
+    frozenset({"at_most"}), frozenset({"at_least"}), frozenset({"at_least", "at_most"}),
+)  # fmt: skip
+_ALLOWED: dict[Quantity, tuple[frozenset[Limit], ...]] = {
+    "loss": (frozenset({"margin"}),),
+    "change": (frozenset({"margin"}), *_ENDS),
+    "score": (frozenset({"target", "margin"}), *_ENDS),
+    "worst-decile": _ENDS,
+    "broken-share": (frozenset({"at_most"}),),
+    "speedup": (frozenset({"at_least"}),),
+    "throughput": (frozenset({"at_least"}),),
+    "latency-s": (frozenset({"at_most"}),),
+    "peak-memory-gib": (frozenset({"at_most"}),),
+    "cold-start-s": (frozenset({"at_most"}),),
+}  # fmt: skip
+
+
+def _check_where(value: Any) -> Any:
+    globs = [value] if isinstance(value, str) else value
+    if isinstance(globs, dict) and globs and all(isinstance(v, bool | int | float | str) for v in globs.values()):
+        return value
+    if isinstance(globs, list | tuple) and all(isinstance(glob, str) and glob for glob in globs):
+        return value
+    raise ValueError(
+        "a glob on cell ids such as '*bf16*', a list of them, or axis = value such as {precision = 'bf16'}"
+    )
+
+
+Where = Annotated[str | tuple[str, ...] | dict[str, Scalar], BeforeValidator(_check_where)]
+Figure = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Rule(Frozen):
+    """One limit: a quantity must lie below, above or inside it, surely at `level`.
+
+    `metric` is a metric's name, or its name without profile for every profile that was scored; left out: all metrics
+    that gate by default. `where` selects cells (left out: all). A warning is shown and never changes the exit code.
+    """
+
+    quantity: Quantity = "loss"
+    metric: str = ""
+    margin: Annotated[float, Field(gt=0, lt=1)] | None = None
+    at_least: Figure | None = None
+    at_most: Figure | None = None
+    target: Figure | None = None
+    level: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
+    where: Where = ()
+    severity: Severity = "error"
+
+    @model_validator(mode="after")
+    def _is_sound(self) -> "Rule":
+        if problems := self._problems():
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _problems(self) -> list[str]:
+        given = {key for key in ("margin", "at_least", "at_most", "target") if getattr(self, key) is not None}
+        allowed = _ALLOWED[self.quantity]
+        problems = []
+        if given not in allowed:
+            ways = " or ".join(" with ".join(sorted(way, reverse=True)) for way in allowed)
+            found = " with ".join(sorted(given)) or "none"
+            problems.append(f"a limit on {self.quantity} is given by {ways}, got {found}")
+        if self.at_least is not None and self.at_most is not None and self.at_least >= self.at_most:
+            problems.append("at_least must be smaller than at_most")
+        if self.target == 0:
+            problems.append("a target of 0 has no relative margin: give at_least and at_most")
+        if self.quantity == "broken-share" and self.at_most is not None and not 0 < self.at_most < 1:
+            problems.append("a share lies between 0 and 1; 0 itself cannot be shown by any number of images")
+        if self.metric and self.quantity not in OF_A_METRIC:
+            problems.append(f"{self.quantity} is not of a metric: leave `metric` out")
+        if not self.metric and self.quantity in ("score", "worst-decile"):
+            problems.append(f"name the metric whose {self.quantity} is meant: metric = …")
+        return problems
+
+    @property
+    def alpha(self) -> float:
+        """The error rate this rule accepts."""
+        return 1 - self.level
+
+    @property
+    def least_damage(self) -> float:
+        """The share of destroyed prompts that must not go unseen: the margin, 5 % where a limit is no share."""
+        return self.margin or RARE
+
+    @property
+    def window(self) -> tuple[float, float]:
+        """Return the ends the quantity must lie between; infinite where there is no limit."""
+        if self.target is not None and self.margin is not None:
+            reach = abs(self.target) * self.margin
+            return self.target - reach, self.target + reach
+        if self.margin is not None:
+            return (-self.margin if self.quantity == "change" else -math.inf), self.margin
+        low = -math.inf if self.at_least is None else self.at_least
+        return low, math.inf if self.at_most is None else self.at_most
+
+    def fits(self, cell: Cell) -> bool:
+        """Return whether this rule is meant for a cell."""
+        if isinstance(self.where, dict):
+            axes = cell.by_axis
+            return all(fnmatchcase(axes.get(axis, ""), _word(value)) for axis, value in self.where.items())
+        globs = (self.where,) if isinstance(self.where, str) else self.where
+        return not globs or any(fnmatchcase(cell.id, glob) for glob in globs)
+
+    def names(self, metric: str) -> bool:
+        """Return whether `metric` of this rule means a metric such as `fid:mlperf`: by its name, or without profile."""
+        return self.metric in (metric, metric.partition(":")[0])
+
+
+def _word(value: Scalar) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,49 @@
+"""The extra baseline runs are the same in every run of a model: take their images over instead of making them."""
+
+import os
+import shutil
+from pathlib import Path
+
+from harness.core.outcome import Completed
+from harness.core.plan import Plan, PlannedCell
+from harness.store import find_completed
+from harness.store.layout import RunFolder
+
+
+def reuse(run: Path, plan: Plan, planned: PlannedCell, have: int, wanted: int) -> Completed | None:
+    """Link the images of prompts `have` to `wanted` from an earlier run with exactly the same content.
+
+    Returns that run's outcome with these images, or None where no run has all of them. Only the baseline's rerun and
+    other-seed run are taken over; what is timed is measured in its own run.
+    """
+    if planned.role not in ("rerun", "other-seed"):
+        return None
+    prompts, seeds = plan.prompts_of(planned)[have:wanted], plan.seeds_of(planned)
+    keys = [(prompt.id, seed) for prompt in prompts for seed in seeds]
+    found = find_completed(
+        run.parent, planned.content_key, lambda outcome: set(keys) <= {i.key for i in outcome.images}
+    )
+    if found is None:
+        return None
+    source, cell_id, outcome = found
+    by_key = {image.key: image for image in outcome.images}
+    images = tuple(by_key[key] for key in keys)
+    for image in images:
+        origin = RunFolder(source).cell(cell_id) / image.path
+        if not _link(origin, RunFolder(run).cell(planned.id) / image.path):
+            return None
+    bare = outcome.model_copy(update={"phases_s": {}, "traces": (), "halted": None})
+    return bare.model_copy(update={"images": images, "reused_from": source.name})
+
+
+def _link(origin: Path, target: Path) -> bool:
+    """Make `target` the same file, or a copy where the file system has no links; whether that worked."""
+    try:
+        target.unlink(missing_ok=True)  # left by an interrupted round
+        os.link(origin, target)
+    except OSError:
+        try:
+            shutil.copyfile(origin, target)
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,133 @@
+"""All that is known of a run's cells, looked up by rule: a reading, or the reason why there is none."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from harness.core.outcome import Completed, Outcome
+from harness.core.plan import Plan
+from harness.core.quality import Definition, Delta, Evaluation, Score, Tail
+from harness.core.rule import Rule
+from harness.core.units import Absent
+from harness.gating.readings import Median, Number, Ratio, Reading, Share, Spread
+
+GIB = 2**30
+NOT_EVALUATED = "it was not evaluated: add it to quality.metrics and run harness bench (measured cells are taken over)"
+
+
+class Found(NamedTuple):
+    """A reading with what its sentence needs: the metric's definition, and the prompts (or repeats) behind it.
+
+    `resolved_from`: prompts from which on its bounds need no allowance for few images, where they have one.
+    """
+
+    reading: Reading | Absent
+    definition: Definition | None = None
+    prompts: int | None = None
+    resolved_from: int | None = None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A run as the gate sees it."""
+
+    plan: Plan
+    evaluation: Evaluation
+    outcomes: Mapping[str, Outcome]
+
+    @cached_property
+    def _deltas(self) -> dict[str, dict[str, Delta]]:
+        found: dict[str, dict[str, Delta]] = {}
+        for delta in self.evaluation.deltas:
+            found.setdefault(delta.cell_id, {})[delta.metric] = delta
+        return found
+
+    @cached_property
+    def _scores(self) -> dict[tuple[str, str], Score]:
+        return {(score.cell_id, score.definition.metric): score for score in self.evaluation.scores}
+
+    @cached_property
+    def _tails(self) -> dict[str, Tail]:
+        return {tail.cell_id: tail for tail in self.evaluation.tails}
+
+    def deltas(self, cell_id: str) -> tuple[Delta, ...]:
+        """Return a cell's changes against the baseline, one a metric."""
+        return tuple(self._deltas.get(cell_id, {}).values())
+
+    def completed(self, cell_id: str) -> Completed | None:
+        """Return the samples of a cell that completed."""
+        outcome = self.outcomes.get(cell_id)
+        return outcome if isinstance(outcome, Completed) else None
+
+    def find(self, rule: Rule, metric: str, cell_id: str) -> Found:
+        """Return what a rule judges of a cell: of `metric`, where the quantity is of a metric."""
+        if rule.quantity in ("loss", "change"):
+            return self._delta(rule, metric, cell_id)
+        if rule.quantity == "score":
+            return self._score(metric, cell_id)
+        if rule.quantity in ("worst-decile", "broken-share"):
+            return self._tail(rule, metric, cell_id)
+        return self._measured(rule, cell_id)
+
+    def _delta(self, rule: Rule, metric: str, cell_id: str) -> Found:
+        delta = self._deltas.get(cell_id, {}).get(metric)
+        if delta is None:
+            return self._absent(metric)
+        calibrated = rule.quantity == "loss"
+        shown = delta.loss if calibrated else delta.literal
+        spread = delta.loss_uncertainty if calibrated else delta.literal_uncertainty
+        if isinstance(shown, Absent) or isinstance(spread, Absent):
+            return Found(shown if isinstance(shown, Absent) else Absent(absent=str(spread)), delta.definition)
+        few = delta.resolved_from if calibrated else None
+        return Found(Spread(shown.estimate, spread), delta.definition, delta.prompts, few)
+
+    def _score(self, metric: str, cell_id: str) -> Found:
+        score = self._scores.get((cell_id, metric))
+        if score is None:
+            return self._absent(metric)
+        return Found(Spread(score.value.estimate, score.uncertainty), score.definition, score.prompts)
+
+    def _tail(self, rule: Rule, metric: str, cell_id: str) -> Found:
+        tail = self._tails.get(cell_id)
+        if tail is None:
+            return Found(Absent(absent="the cell was not evaluated: run harness evaluate again"))
+        seeds = len(self.plan.matrix.seeds)
+        if rule.quantity == "broken-share":
+            return Found(Share(tail.broken, tail.n, seeds), prompts=tail.n // seeds)
+        if metric in tail.worst_decile:
+            return Found(Number(tail.worst_decile[metric]), prompts=tail.n // seeds)
+        if metric in self._deltas.get(cell_id, {}):
+            return Found(Absent(absent="single images have no value under this metric"))
+        return self._absent(metric)
+
+    def _absent(self, metric: str) -> Found:
+        missing = self.evaluation.missing
+        reasons = [why for name, why in missing.items() if metric in (name, name.partition(":")[0])]
+        return Found(Absent(absent=reasons[0] if reasons else NOT_EVALUATED))
+
+    def _measured(self, rule: Rule, cell_id: str) -> Found:
+        cell = self.completed(cell_id)
+        if cell is None:
+            return Found(Absent(absent="the cell did not complete"))
+        if rule.quantity == "cold-start-s":
+            return Found(Number(sum(cell.cold_start.model_dump().values())))
+        if rule.quantity == "peak-memory-gib":
+            peak = cell.peak_memory_bytes
+            return Found(peak if isinstance(peak, Absent) else Number(peak / GIB))
+        return Found(self._timed(rule, cell) if cell.repeats else Absent(absent="no timed calls"))
+
+    def _timed(self, rule: Rule, cell: Completed) -> Reading | Absent:
+        latencies = tuple(repeat.latency_s for repeat in cell.repeats)
+        if rule.quantity == "latency-s":
+            return Median(latencies)
+        if rule.quantity == "throughput":
+            return Median(tuple(cell.batch / latency for latency in latencies))
+        return self._speedup(cell)
+
+    def _speedup(self, cell: Completed) -> Reading | Absent:
+        baseline = self.completed(self.plan.baseline_id)
+        if baseline is None or not baseline.repeats:
+            return Absent(absent="the baseline has no timed calls")
+        theirs, mine = (tuple(r.latency_s / made.batch for r in made.repeats) for made in (baseline, cell))
+        return Ratio(theirs, mine)

@@ -1,0 +1,97 @@
+"""Policies: the shipped ones and files of one's own, read with every mistake reported at once."""
+
+import hashlib
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+
+from harness.axes import all_axes
+from harness.core.catalog import did_you_mean
+from harness.core.errors import PolicyError, UsageError
+from harness.core.policy import Policy, PolicyFile
+from harness.core.rule import Rule
+from harness.matrix.parsing import read_record, read_toml
+from harness.metrics import known_metrics
+
+_SHIPPED = files("harness.matrix") / "policies"
+
+
+def policy_names() -> tuple[str, ...]:
+    """Return the names of the policies that ship with the package."""
+    return tuple(sorted(entry.name.removesuffix(".toml") for entry in _SHIPPED.iterdir() if entry.name[-5:] == ".toml"))
+
+
+def policy_text(name: str) -> str:
+    """Return the file of a shipped policy; UsageError for an unknown name."""
+    if name not in policy_names():
+        fix = "A policy of your own is a file that ends in .toml."
+        raise UsageError(f'unknown policy "{name}". {did_you_mean(name, policy_names())}', "policy", fix)
+    return (_SHIPPED / f"{name}.toml").read_text(encoding="utf-8")
+
+
+def load_policy(name: str, beside: Path = Path()) -> Policy:
+    """Return a shipped policy by its name, or one of a .toml file, whose path is taken from the folder `beside`.
+
+    Raises UsageError if there is no such policy or file, PolicyError with all mistakes the file holds.
+    """
+    if not name.endswith(".toml"):
+        return parse_policy(policy_text(name), name, name)
+    path = beside / name
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except OSError as error:
+        fix = f"Name a shipped policy ({', '.join(policy_names())}) or a file that exists."
+        raise UsageError(f"cannot read the policy file: {error.strerror}", str(path), fix) from error
+    except UnicodeDecodeError as error:
+        raise PolicyError([f"not UTF-8 text: {error.reason} at byte {error.start}"], str(path)) from error
+    return parse_policy(text, path.stem, str(path))
+
+
+def parse_policy(text: str, name: str, where: str = "policy") -> Policy:
+    """Return the policy that TOML text describes; PolicyError with all mistakes, named by `where` and key."""
+    document, problems = read_toml(text)
+    if problems:
+        raise PolicyError(problems, where)
+    found, problems = read_record(PolicyFile, document)
+    if "gate" not in document:
+        problems.append("gate: a policy needs at least one rule: [[gate]] with margin = 0.05, for example")
+    if found is not None:
+        problems += rule_problems(found.gate, "gate")
+        if all(rule.severity == "warning" for rule in found.gate):
+            problems.append("gate: every rule is a warning: nothing would ever fail")
+    if found is None or problems:
+        raise PolicyError(problems, where)
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    return Policy(name=name, sha256=sha256, **{key: getattr(found, key) for key in PolicyFile.model_fields})
+
+
+def rule_problems(rules: Sequence[Rule], place: str, measured: Sequence[str] | None = None) -> list[str]:
+    """Return the mistakes of rules that types cannot see: metrics, axes, repetitions.
+
+    `measured` are the metrics a matrix scores, where the rules are for one: a rule on any other could only be missing.
+    """
+    problems: list[str] = []
+    axes = [axis.name for axis in all_axes()]
+    seen: dict[tuple[object, ...], int] = {}
+    for number, rule in enumerate(rules):
+        key = f"{place}.{number}"
+        problems += _metric_problems(rule, key, measured)
+        if isinstance(rule.where, dict):
+            problems += [f'{key}.where: unknown axis "{axis}". {did_you_mean(axis, axes)}'
+                         for axis in rule.where if axis not in axes]  # fmt: skip
+        what = (rule.quantity, rule.metric, rule.severity, repr(rule.where))
+        if what in seen:
+            problems.append(f"{key}: on the same thing as {place}.{seen[what]}; of the two only the last would decide")
+        seen.setdefault(what, number)
+    return problems
+
+
+def _metric_problems(rule: Rule, key: str, measured: Sequence[str] | None) -> list[str]:
+    known = known_metrics()
+    if not rule.metric:
+        return []
+    if not any(rule.names(metric) for metric in known):
+        return [f'{key}.metric: unknown metric "{rule.metric}". {did_you_mean(rule.metric, known)}']
+    if measured is not None and not any(rule.names(metric) for metric in measured):
+        return [f'{key}.metric: "{rule.metric}" is not measured: add it to quality.metrics ({", ".join(measured)})']
+    return []

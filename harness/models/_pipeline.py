@@ -1,0 +1,189 @@
+"""A diffusers pipeline seen as a text-to-image model: what all families have in common."""
+
+import copy
+from typing import Any, ClassVar, Self
+
+from harness.core.errors import UsageError
+from harness.core.model import Arguments, Call, CallHook, Draw, ModelInfo
+from harness.models._folder import Folder
+from harness.models._noise import generators, initial_latents
+
+ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3")
+
+
+class PipelineModel:
+    """Generates images with per-(prompt, seed) noise; a family says what is its own."""
+
+    family: ClassVar[str]
+    pipeline_class: ClassVar[str]
+    image_pipeline_class: ClassVar[str | None] = None
+    denoiser_name: ClassVar[str] = "transformer"
+    embedding_names: ClassVar[tuple[str, ...]]
+    """What `encode_prompt` returns, as the pipeline's arguments; the negative ones begin with `negative_`."""
+    fixed_arguments: ClassVar[Arguments] = {}
+    """Arguments of every call."""
+    embedded_arguments: ClassVar[Arguments] = {}
+    """Arguments of a call that is given embeddings instead of prompts."""
+    fixed_load_arguments: ClassVar[Arguments] = {}
+
+    def __init__(self, pipeline: Any, device: str, dtype: Any) -> None:
+        self.pipeline, self.device, self.dtype = pipeline, device, dtype
+        self.hooks: list[CallHook] = []
+        self.draw: Draw = type(self).text_to_image
+        self.loras: dict[str, Any] = {}
+
+    @classmethod
+    def describe(cls, folder: Folder) -> ModelInfo:
+        """Return the facts that the configurations of a folder tell; its title, folder and digest are empty."""
+        raise NotImplementedError
+
+    @classmethod
+    def load(cls, folder: Folder, device: str, options: dict[str, Any]) -> Self:
+        """Load a folder in diffusers' layout; see `ModelSource.load` for the options."""
+        import diffusers
+        import torch
+
+        dtype = getattr(torch, options.get("dtype", "float32"))
+        arguments = {**cls.fixed_load_arguments, **options.get("arguments", {})}
+        pipeline = getattr(diffusers, cls.pipeline_class).from_pretrained(
+            str(folder.path), torch_dtype=dtype, local_files_only=True, **arguments
+        )
+        pipeline.set_progress_bar_config(disable=True)
+        return cls(pipeline.to(device), device, dtype)
+
+    @property
+    def denoiser(self) -> Any:
+        return getattr(self.pipeline, self.denoiser_name)
+
+    @denoiser.setter
+    def denoiser(self, module: Any) -> None:
+        setattr(self.pipeline, self.denoiser_name, module)
+
+    @property
+    def vae(self) -> Any:
+        return self.pipeline.vae
+
+    @vae.setter
+    def vae(self, module: Any) -> None:
+        self.pipeline.vae = module
+
+    @property
+    def text_encoders(self) -> dict[str, Any]:
+        found = {name: getattr(self.pipeline, name, None) for name in ENCODERS}
+        return {name: module for name, module in found.items() if module is not None}
+
+    def generate(self, call: Call) -> Any:
+        """Return float32 images in [0, 1] of shape (n, height, width, 3)."""
+        return self.draw(self, call)
+
+    def text_to_image(self, call: Call) -> Any:
+        """Return images of shape (n, height, width, 3) from one pass of the pipeline, starting from noise."""
+        arguments = self._arguments(call)
+        noise = self.noise(call.keys, call.width, call.height, arguments["generator"])
+        arguments["latents"] = noise.to(self.device, self.dtype)
+        for hook in self.hooks:
+            arguments = hook(self, call, arguments)
+        return self.pipeline(**arguments).images
+
+    def image_to_image(self, call: Call, images: Any, strength: float) -> Any:
+        """Return images of shape (n, height, width, 3), drawn anew from `strength` of the noise (SDEdit, Meng 2021)."""
+        if self.image_pipeline_class is None:
+            raise UsageError(f"{self.pipeline_class} has no image-to-image form", "model")
+        import torch
+
+        sources = torch.as_tensor(images).permute(0, 3, 1, 2)
+        sources = torch.nn.functional.interpolate(
+            sources, size=(call.height, call.width), mode="bicubic", antialias=True
+        ).clamp(0, 1)
+        arguments = {**self._arguments(call), "image": sources.to(self.device, self.dtype), "strength": strength}
+        for hook in self.hooks:
+            arguments = hook(self, call, arguments)
+        return self._image_pipeline()(**arguments).images
+
+    def encode(self, prompts: tuple[str, ...], guided: bool) -> Arguments:
+        """Return the pipeline's arguments that stand for prompts: tensors with one row per prompt."""
+        import torch
+
+        with torch.no_grad():
+            tensors = self._encode(list(prompts), guided)
+        named = zip(self.embedding_names, tensors, strict=True)
+        return {name: tensor for name, tensor in named if guided or not name.startswith("negative_")}
+
+    def embedded(self, arguments: Arguments, embeddings: Arguments) -> Arguments:
+        """Return the arguments of a call with embeddings in the place of its prompts."""
+        kept = {name: value for name, value in arguments.items() if name != "prompt"}
+        return {**kept, **self.embedded_arguments, **embeddings}
+
+    def _encode(self, prompts: list[str], guided: bool) -> tuple[Any, ...]:
+        return tuple(self.pipeline.encode_prompt(prompts, device=self.device, do_classifier_free_guidance=guided))
+
+    def noise(
+        self, keys: tuple[tuple[str, int], ...], width: int, height: int, sources: list[Any] | None = None
+    ) -> Any:
+        """Return float32 noise of shape (n, channels, height / f, width / f), drawn on the CPU.
+
+        `sources` are the generators of the keys, for a caller that draws more from them afterwards.
+        """
+        scale = self.pipeline.vae_scale_factor
+        channels = self.denoiser.config.in_channels
+        return initial_latents(sources or generators(keys), (channels, height // scale, width // scale))
+
+    def _arguments(self, call: Call) -> Arguments:
+        return {
+            "prompt": list(call.prompts),
+            "generator": generators(call.keys),
+            "num_inference_steps": call.steps,
+            "guidance_scale": call.guidance,
+            "height": call.height,
+            "width": call.width,
+            "output_type": "np",
+            **self.fixed_arguments,
+        }
+
+    def _image_pipeline(self) -> Any:
+        """The image-to-image pipeline around the same components, whatever they were replaced by."""
+        import diffusers
+
+        settings = {name: value for name, value in self.pipeline.config.items() if isinstance(value, bool)}
+        made = getattr(diffusers, str(self.image_pipeline_class))(**self.pipeline.components, **settings)
+        made.set_progress_bar_config(disable=True)
+        return made
+
+    def twin(self) -> Self:
+        """Return a model that shares the weights and has its own scheduler, the one part that keeps state."""
+        pipeline = copy.copy(self.pipeline)
+        pipeline.scheduler = copy.deepcopy(self.pipeline.scheduler)
+        twin = copy.copy(self)
+        twin.pipeline = pipeline
+        return twin
+
+    def parts(self) -> dict[str, Any]:
+        """Return what is called for each stage; the VAE's decoder stands for the VAE, since only it is called."""
+        return {**self.text_encoders, "denoiser": self.denoiser, "vae": self.vae.decoder}
+
+    def weights_bytes(self) -> dict[str, int]:
+        """Return the bytes of each component's parameters and buffers, quantized ones as they are packed.
+
+        What stands in for a component, such as an engine, tells its own in `held_bytes`.
+        """
+        import torch
+
+        components = {
+            name: part for name, part in self.pipeline.components.items() if isinstance(part, torch.nn.Module)
+        }
+        return {
+            name: getattr(part, "held_bytes", 0)
+            + sum(_bytes(tensor) for tensor in [*part.parameters(), *part.buffers()])
+            for name, part in components.items()
+        }
+
+
+def _bytes(tensor: Any) -> int:
+    """The bytes a tensor holds; a quantized one is made of inner tensors, or keeps its scales beside itself."""
+    scales = getattr(getattr(tensor, "quant_state", None), "absmax", None)
+    if scales is not None:
+        return int(tensor.nbytes + scales.nbytes)
+    if not hasattr(tensor, "__tensor_flatten__"):
+        return int(tensor.nbytes)
+    names, _ = tensor.__tensor_flatten__()
+    return sum(_bytes(getattr(tensor, name)) for name in names)

@@ -1,0 +1,24 @@
+"""Pipeline families, one file each; a folder's family is read from its model_index.json."""
+
+from functools import cache
+
+from harness.core.catalog import list_names, resolve
+from harness.core.errors import UsageError
+from harness.models._folder import Folder
+from harness.models._pipeline import PipelineModel
+
+
+@cache
+def _families() -> dict[str, type[PipelineModel]]:
+    names = list_names("harness.models.families")
+    found = [resolve("harness.models.families", name, PipelineModel) for name in names]
+    return {family.pipeline_class: family for family in found}
+
+
+def find_family(folder: Folder) -> type[PipelineModel]:
+    """Return the family of a pipeline folder (no torch); UsageError for one that is not known."""
+    family = _families().get(folder.pipeline_class)
+    if family is None:
+        known = ", ".join(sorted(_families()))
+        raise UsageError(f'no family knows the pipeline "{folder.pipeline_class}"', str(folder.path), f"Known: {known}")
+    return family

@@ -1,0 +1,37 @@
+"""FLUX.1: CLIP and T5, a transformer with guidance as an input (dev) or none (schnell), latents packed 2×2."""
+
+from typing import Any, ClassVar
+
+from harness.core.model import ModelInfo
+from harness.models._facts import facts, scheduler_tags, vae_scale
+from harness.models._folder import Folder
+from harness.models._noise import generators, initial_latents
+from harness.models._pipeline import PipelineModel
+
+
+class Flux(PipelineModel):
+    family: ClassVar = "flux"
+    pipeline_class: ClassVar = "FluxPipeline"
+    image_pipeline_class: ClassVar = "FluxImg2ImgPipeline"
+    embedding_names: ClassVar = ("prompt_embeds", "pooled_prompt_embeds")
+
+    @classmethod
+    def describe(cls, folder: Folder) -> ModelInfo:
+        scale = vae_scale(folder)
+        embedded = bool(folder.config("transformer").get("guidance_embeds"))
+        tags = {"transformer", "joint-attention", *scheduler_tags(folder)}
+        tags |= {"embedded-guidance"} if embedded else {"no-guidance"}
+        return facts(cls.family, 3.5 if embedded else 1.0, (128 * scale, 2 * scale), tags)
+
+    def _encode(self, prompts: list[str], guided: bool) -> tuple[Any, ...]:
+        embeddings, pooled, _ = self.pipeline.encode_prompt(prompts, None, device=self.device)
+        return embeddings, pooled
+
+    def noise(
+        self, keys: tuple[tuple[str, int], ...], width: int, height: int, sources: list[Any] | None = None
+    ) -> Any:
+        """Return float32 noise of shape (n, height·width / 4f², 4·channels): 2×2 latents are one token."""
+        scale = self.pipeline.vae_scale_factor
+        channels, rows, columns = self.denoiser.config.in_channels // 4, height // scale, width // scale
+        latents = initial_latents(sources or generators(keys), (channels, rows, columns))
+        return self.pipeline._pack_latents(latents, len(keys), channels, rows, columns)

@@ -1,0 +1,25 @@
+"""PixArt-Σ: T5, a transformer with cross-attention, noise prediction."""
+
+import math
+from typing import ClassVar
+
+from harness.core.model import ModelInfo
+from harness.models._facts import facts, scheduler_tags, vae_scale
+from harness.models._folder import Folder
+from harness.models.families._masked_text import MaskedTextModel
+
+
+class PixArtSigma(MaskedTextModel):
+    family: ClassVar = "pixart"
+    pipeline_class: ClassVar = "PixArtSigmaPipeline"
+
+    @classmethod
+    def describe(cls, folder: Folder) -> ModelInfo:
+        scale, config = vae_scale(folder), folder.config("transformer")
+        side = int(config.get("sample_size") or 128) * scale
+        tags = {"transformer", "cross-attention", "masked-attention", "no-block-cache", "no-image-to-image", "no-lora"}
+        tags |= scheduler_tags(folder)
+        return facts(cls.family, 4.5, (side, math.lcm(8, scale * int(config.get("patch_size", 2)))), tags)
+
+    def _encode(self, prompts: list[str], guided: bool) -> tuple[object, ...]:
+        return tuple(self.pipeline.encode_prompt(prompts, guided, device=self.device))

@@ -1,0 +1,41 @@
+"""Sana: Gemma as text encoder, a transformer with linear self-attention, a deep-compression autoencoder (f = 32)."""
+
+import math
+from typing import ClassVar
+
+from harness.core.model import ModelInfo
+from harness.models._facts import facts, scheduler_tags, vae_scale
+from harness.models._folder import Folder
+from harness.models.families._masked_text import MaskedTextModel
+
+
+class Sana(MaskedTextModel):
+    family: ClassVar = "sana"
+    pipeline_class: ClassVar = "SanaPipeline"
+
+    @classmethod
+    def describe(cls, folder: Folder) -> ModelInfo:
+        scale, config = vae_scale(folder), folder.config("transformer")
+        side = int(config.get("sample_size") or 32) * scale
+        tags = {
+            "transformer",
+            "cross-attention",
+            "masked-attention",
+            "no-block-cache",
+            "no-image-to-image",
+            *scheduler_tags(folder),
+        }
+        return facts(cls.family, 4.5, (side, math.lcm(32, scale * int(config.get("patch_size", 1)))), tags)
+
+    def _encode(self, prompts: list[str], guided: bool) -> tuple[object, ...]:
+        return tuple(
+            self.pipeline.encode_prompt(
+                prompts, guided, device=self.device, complex_human_instruction=self._instruction()
+            )
+        )
+
+    def _instruction(self) -> list[str]:
+        """The text that the pipeline puts before every prompt unless it is told otherwise."""
+        import inspect
+
+        return list(inspect.signature(self.pipeline.__call__).parameters["complex_human_instruction"].default)

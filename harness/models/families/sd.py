@@ -1,0 +1,29 @@
+"""Stable Diffusion 1.x and 2.x: one CLIP text encoder, a UNet with cross-attention."""
+
+import math
+from typing import ClassVar
+
+from harness.core.model import ModelInfo
+from harness.models._facts import facts, scheduler_tags, vae_scale
+from harness.models._folder import Folder
+from harness.models._pipeline import PipelineModel
+
+
+class StableDiffusion(PipelineModel):
+    family: ClassVar = "sd"
+    pipeline_class: ClassVar = "StableDiffusionPipeline"
+    image_pipeline_class: ClassVar = "StableDiffusionImg2ImgPipeline"
+    denoiser_name: ClassVar = "unet"
+    embedding_names: ClassVar = ("prompt_embeds", "negative_prompt_embeds")
+    # The safety checker blackens images after the fact: it is no part of what is measured.
+    fixed_load_arguments: ClassVar = {"safety_checker": None, "requires_safety_checker": False}
+
+    @classmethod
+    def describe(cls, folder: Folder) -> ModelInfo:
+        scale = vae_scale(folder)
+        side = int(folder.config("unet").get("sample_size") or 64) * scale
+        tags = {"unet", "cross-attention", "no-block-cache", *scheduler_tags(folder)}
+        return facts(cls.family, 7.5, (side, math.lcm(8, scale)), tags)
+
+    def _encode(self, prompts: list[str], guided: bool) -> tuple[object, ...]:
+        return tuple(self.pipeline.encode_prompt(prompts, self.device, 1, guided))

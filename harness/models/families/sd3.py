@@ -1,0 +1,31 @@
+"""Stable Diffusion 3 and 3.5: two CLIP encoders and T5, a transformer in which text and image attend jointly."""
+
+from typing import ClassVar
+
+from harness.core.model import ModelInfo
+from harness.models._facts import facts, scheduler_tags, vae_scale
+from harness.models._folder import Folder
+from harness.models._pipeline import PipelineModel
+
+
+class StableDiffusion3(PipelineModel):
+    family: ClassVar = "sd3"
+    pipeline_class: ClassVar = "StableDiffusion3Pipeline"
+    image_pipeline_class: ClassVar = "StableDiffusion3Img2ImgPipeline"
+    embedding_names: ClassVar = (
+        "prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds",
+    )  # fmt: skip
+
+    @classmethod
+    def describe(cls, folder: Folder) -> ModelInfo:
+        scale, config = vae_scale(folder), folder.config("transformer")
+        side = int(config.get("sample_size") or 128) * scale
+        tags = {"transformer", "joint-attention", "no-block-cache", *scheduler_tags(folder)}
+        return facts(cls.family, 7.0, (side, scale * int(config.get("patch_size", 2))), tags)
+
+    def _encode(self, prompts: list[str], guided: bool) -> tuple[object, ...]:
+        return tuple(
+            self.pipeline.encode_prompt(
+                prompts, None, None, device=self.device, do_classifier_free_guidance=guided, negative_prompt=""
+            )
+        )

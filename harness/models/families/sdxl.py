@@ -1,0 +1,28 @@
+"""Stable Diffusion XL: two CLIP text encoders (or the second alone), a UNet with pooled text embeddings."""
+
+import math
+from typing import ClassVar
+
+from harness.core.model import ModelInfo
+from harness.models._facts import facts, scheduler_tags, vae_scale
+from harness.models._folder import Folder
+from harness.models._pipeline import PipelineModel
+
+
+class StableDiffusionXl(PipelineModel):
+    family: ClassVar = "sdxl"
+    pipeline_class: ClassVar = "StableDiffusionXLPipeline"
+    image_pipeline_class: ClassVar = "StableDiffusionXLImg2ImgPipeline"
+    denoiser_name: ClassVar = "unet"
+    embedding_names: ClassVar = (
+        "prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds",
+    )  # fmt: skip
+    # diffusers marks every picture where the watermark package happens to be installed.
+    fixed_load_arguments: ClassVar = {"add_watermarker": False}
+
+    @classmethod
+    def describe(cls, folder: Folder) -> ModelInfo:
+        scale = vae_scale(folder)
+        side = int(folder.config("unet").get("sample_size") or 128) * scale
+        tags = {"unet", "cross-attention", "no-block-cache", *scheduler_tags(folder)}
+        return facts(cls.family, 5.0, (side, math.lcm(8, scale)), tags)

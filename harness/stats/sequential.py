@@ -1,0 +1,153 @@
+"""Group-sequential tests: look at the data several times and keep the error rate of one look.
+
+The error rate is spent over the looks by the Pocock-type function of Lan & DeMets (1983), α·ln(1 + (e − 1)·t), where t
+is the share of the prompts seen: even enough that a clear case is decided early. Boundaries come from the recursion
+of Armitage, McPherson & Rowe (1969) as in Jennison & Turnbull, "Group Sequential Methods" (2000), ch. 7 and 19:
+test statistics at looks i < j are normal with correlation √(nᵢ / nⱼ).
+
+A bound at level 1 − nominal_alpha(…) is a repeated confidence bound (ibid., ch. 9): it holds however a run stopped.
+"""
+
+from functools import lru_cache
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Looks = tuple[int, ...]
+
+_REACH = 8.0
+"""Standard normal values beyond this many deviations count as impossible (1e-15)."""
+_NODES_PER_WIDTH = 6
+
+
+def nominal_alpha(alpha: float, looks: Looks, prompts: int) -> float:
+    """Return the one-sided level of the test at the look with `prompts` prompts, for a whole test of level `alpha`.
+
+    `looks` are cumulative prompts, rising; with none or one the level is `alpha`. A number of prompts between two looks
+    is tested as the next look: errors of neighbouring looks are then more alike than planned, which can only make the
+    whole test stricter. Raises ValueError for looks that do not rise or for more prompts than the last look.
+    """
+    look = _look(looks, prompts)
+    return alpha if len(looks) < 2 else _nominal(float(alpha), looks)[look]
+
+
+def overall_p(p: float, looks: Looks, prompts: int) -> float:
+    """Return the p-value of the whole sequential test from the p-value at the look with `prompts` prompts.
+
+    It is the least alpha at which this look rejects, the inverse of `nominal_alpha`; at most 1. Since
+    P(p ≤ nominal_alpha(α) at any look) = α, it is a valid p-value whatever made the run stop at this look.
+    """
+    look = _look(looks, prompts)
+    if len(looks) < 2 or p <= 0:
+        return p
+    from scipy.optimize import brentq
+
+    lowest, highest = min(p, 1.0), 1 - 1e-9  # spending over several looks leaves less than alpha to each of them
+    if _nominal(highest, looks)[look] <= p:
+        return 1.0
+    found = brentq(lambda x: np.log(_nominal(float(np.exp(x)), looks)[look] / p), np.log(lowest), np.log(highest),
+                   xtol=1e-7)  # fmt: skip
+    return float(np.exp(found))
+
+
+def bounds(alpha: float, looks: Looks) -> Floats:
+    """Return the standard normal value (looks,) the statistic must exceed at each look; the last spends all alpha."""
+    shares = np.asarray(looks, dtype=np.float64) / looks[-1]
+    spent = alpha * np.log1p((np.e - 1) * shares)
+    return _Walk(shares, 0.0).bounds_for(np.diff(spent, prepend=0.0))
+
+
+def stopping(limits: Floats, looks: Looks, drift: float = 0.0) -> Floats:
+    """Return the probability (looks,) that each look is the first to exceed its limit.
+
+    `drift` is the expected value of the standard normal statistic at the last look; it grows as √prompts.
+    """
+    return _Walk(np.asarray(looks, dtype=np.float64) / looks[-1], drift).crossings(limits)
+
+
+def _look(looks: Looks, prompts: int) -> int:
+    if any(second <= first for first, second in pairwise(looks)):
+        raise ValueError(f"looks must rise: {looks}")
+    if looks and prompts > looks[-1]:
+        raise ValueError(f"{prompts} prompts are more than the last look's {looks[-1]}")
+    return next((index for index, look in enumerate(looks) if look >= prompts), 0)
+
+
+@lru_cache(maxsize=4096)
+def _nominal(alpha: float, looks: Looks) -> tuple[float, ...]:
+    from scipy.special import ndtr
+
+    return tuple(float(x) for x in ndtr(-bounds(alpha, looks)))
+
+
+class _Walk:
+    """The statistic's path over the looks: its density where no limit was exceeded yet, on quadrature nodes."""
+
+    def __init__(self, shares: Floats, drift: float) -> None:
+        self.shares, self.drift = shares, drift
+
+    def crossings(self, limits: Floats) -> Floats:
+        found = np.empty(len(limits))
+        nodes = mass = np.empty(0)
+        for k, limit in enumerate(limits):
+            found[k] = self._beyond(k, limit, nodes, mass)
+            nodes, mass = self._step(k, limit, nodes, mass)
+        return found
+
+    def bounds_for(self, wanted: Floats) -> Floats:
+        """Return the limits whose crossing probabilities are those wanted."""
+        from scipy.optimize import brentq
+
+        limits = np.empty(len(wanted))
+        nodes = mass = np.empty(0)
+        for k, share in enumerate(wanted):
+            state = (k, nodes, mass)
+            limits[k] = brentq(lambda x, s=state, w=share: self._beyond(s[0], x, s[1], s[2]) - w, -_REACH, _REACH)
+            nodes, mass = self._step(k, limits[k], nodes, mass)
+        return limits
+
+    def _move(self, k: int, values: Floats, nodes: Floats) -> Floats:
+        """Return the standard normal value (values, nodes) of reaching `values` at look k from `nodes` before."""
+        step = np.sqrt(self.shares[k] - self.shares[k - 1])
+        gone = np.sqrt(self.shares[k]) * values[:, None] - np.sqrt(self.shares[k - 1]) * nodes
+        return np.asarray(gone / step - self.drift * step)
+
+    def _beyond(self, k: int, limit: float, nodes: Floats, mass: Floats) -> float:
+        from scipy.special import ndtr
+
+        if k == 0:
+            return float(ndtr(self.drift * np.sqrt(self.shares[0]) - limit))
+        return float(mass @ ndtr(-self._move(k, np.array([limit]), nodes)[0]))
+
+    def _step(self, k: int, limit: float, nodes: Floats, mass: Floats) -> tuple[Floats, Floats]:
+        """Return nodes below the limit and the probability each stands for (density × quadrature weight)."""
+        centre = self.drift * np.sqrt(self.shares[k])
+        low, high = centre - _REACH, max(centre - _REACH + 1e-3, min(limit, centre + _REACH))
+        new, weights = _quadrature(low, high, self._resolution(k, high - low))
+        if k == 0:
+            density = np.exp(-0.5 * (new - centre) ** 2) / np.sqrt(2 * np.pi)
+        else:
+            moved = self._move(k, new, nodes)
+            stretch = np.sqrt(self.shares[k] / (self.shares[k] - self.shares[k - 1]))
+            density = stretch * (np.exp(-0.5 * moved**2) / np.sqrt(2 * np.pi)) @ mass
+        return new, density * weights
+
+    def _resolution(self, k: int, span: float) -> int:
+        """Return how many nodes resolve the narrowest kernel into or out of look k."""
+        steps = np.diff(self.shares, prepend=0.0)[k : k + 2] / self.shares[k]
+        width = float(np.sqrt(min(1.0, *steps))) if len(steps) > 1 else float(np.sqrt(steps[0]))
+        return int(np.clip(_NODES_PER_WIDTH * span / width, 64, 1500))
+
+
+def _quadrature(low: float, high: float, count: int) -> tuple[Floats, Floats]:
+    nodes, weights = _legendre(count)
+    half = (high - low) / 2
+    return low + half * (nodes + 1), half * weights
+
+
+@lru_cache(maxsize=64)
+def _legendre(count: int) -> tuple[Floats, Floats]:
+    nodes, weights = np.polynomial.legendre.leggauss(count)
+    return np.asarray(nodes, dtype=np.float64), np.asarray(weights, dtype=np.float64)

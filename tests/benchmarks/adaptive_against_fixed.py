@@ -1,0 +1,96 @@
+"""The quickstart with as many images as each verdict needs, against all of them for every cell.
+
+python -m tests.benchmarks.adaptive_against_fixed [FIXED_RUN] [--max N] [--results FOLDER]
+
+Prints both verdicts of every cell side by side and the ratio of all images made, the baseline's and its two extra
+runs' included. Without FIXED_RUN both are really run. With the folder of a finished quickstart run its images stand in
+for those the adaptive run would make: an image depends on its cell, prompt and seed, not on the round (batches of
+another size move a pixel by a grey level at most).
+"""
+
+import argparse
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from harness import api
+from harness.core.outcome import Completed, Extended
+from harness.execution.launchers import process
+from harness.execution.task import Step, Task
+from harness.store import read_judgement, read_outcomes, read_plan
+from harness.store.layout import RunFolder
+
+MATRIX = Path(__file__).parents[2] / "matrices" / "quickstart.toml"
+
+
+class Replay:
+    """A launcher that takes images from a finished run instead of making them."""
+
+    def __init__(self, source: Path) -> None:
+        self.source, self.outcomes = source, read_outcomes(source)
+
+    def prepare(self) -> None:
+        """Nothing is needed."""
+
+    def launch(self, task: Task, tell: Callable[[Step], None]) -> Completed | Extended:
+        made = self.outcomes[task.planned.id]
+        if not isinstance(made, Completed):
+            raise SystemExit(f"{task.planned.id} did not complete in {self.source}")
+        wanted = {(prompt.id, seed) for prompt in task.pictured for seed in task.seeds}
+        images = tuple(image for image in made.images if image.key in wanted)
+        for image in images:
+            os.link(RunFolder(self.source).cell(task.planned.id) / image.path, task.folder / image.path)
+        if task.timed:
+            return made.model_copy(update={"images": images})
+        return Extended(images=images, peak_memory_bytes=made.peak_memory_bytes, phases_s={})
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def images_made(run: Path) -> int:
+    """Return how many images all cells of a run have, with those of the two extra baseline runs."""
+    return sum(len(outcome.images) for outcome in read_outcomes(run).values() if isinstance(outcome, Completed))
+
+
+def verdicts(run: Path) -> dict[str, tuple[str, int]]:
+    """Return cell id → its verdict and its images."""
+    judgement, outcomes = read_judgement(run), read_outcomes(run)
+    made = {cell_id: len(outcome.images) for cell_id, outcome in outcomes.items() if isinstance(outcome, Completed)}
+    return {cell.cell_id: (cell.result, made[cell.cell_id]) for cell in judgement.cells} if judgement else {}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="The quickstart's verdicts with fewer images.")
+    parser.add_argument("fixed", type=Path, nargs="?")
+    parser.add_argument("--max", type=int, default=256)
+    parser.add_argument("--results", type=Path)
+    options = parser.parse_args()
+    results = options.results or Path(tempfile.mkdtemp())
+    fixed = options.fixed or api.bench(api.load(MATRIX), results=results / "fixed")
+    if options.fixed:
+        process.ProcessLauncher = lambda *_: Replay(fixed)  # type: ignore[assignment,misc]
+    matrix = results / "adaptive.toml"
+    matrix.write_text(MATRIX.read_text().replace("[quality]\n", f'[quality]\nimages = "auto"\nmax = {options.max}\n'))
+    # A folder of its own, so that no image of the fixed run is taken over.
+    adaptive = api.open_run(api.load(matrix), results=results / "adaptive")
+    api.settle(adaptive)
+    compare(fixed, adaptive)
+
+
+def compare(fixed: Path, adaptive: Path) -> None:
+    """Print both runs' verdicts side by side and the ratio of their images."""
+    whole, frugal = verdicts(fixed), verdicts(adaptive)
+    print(f"looks at {', '.join(map(str, read_plan(adaptive).looks))} prompts")
+    for cell_id, (result, count) in whole.items():
+        other, fewer = frugal[cell_id]
+        print(f"{cell_id:32} {result:>13} {count:5}   {other:>13} {fewer:5}   {'' if other == result else '≠'}")
+    same = sum(frugal[cell_id][0] == result for cell_id, (result, _) in whole.items())
+    made = images_made(fixed), images_made(adaptive)
+    print(f"{same} of {len(whole)} verdicts the same; images: {made[0]} fixed, {made[1]} adaptive,", end=" ")
+    print(f"ratio {made[1] / made[0]:.3f} (at most 0.5 wanted)")
+
+
+if __name__ == "__main__":
+    main()

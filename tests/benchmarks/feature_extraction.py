@@ -1,0 +1,86 @@
+"""Inception features of a folder of pictures: ours against pytorch-fid's own code, same files, threads and process.
+
+HARNESS_WEIGHTS=… python tests/benchmarks/feature_extraction.py [PICTURES] [ROUNDS]
+"""
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from harness.core.matrix import Quality  # noqa: E402
+from harness.evaluation.cache import FeatureCache  # noqa: E402
+from harness.evaluation.readying import ready_metric  # noqa: E402
+from harness.evaluation.reference import open_reference  # noqa: E402
+from harness.metrics import get_metric  # noqa: E402
+from tests.real_pictures import real_pictures  # noqa: E402
+
+BATCH, MOST_WORKERS = 50, 8
+"""Defaults of pytorch-fid's script."""
+
+
+def pytorch_fid_model() -> Any:
+    """pytorch-fid's network with the weights of HARNESS_WEIGHTS instead of a download."""
+    from pytorch_fid import inception
+
+    state = torch.load(Path(os.environ["HARNESS_WEIGHTS"]) / "inception_v3_2015_12_05_pool3.pth", weights_only=True)
+    state |= {"fc.weight": torch.zeros(1008, 2048), "fc.bias": torch.zeros(1008)}
+    inception.load_state_dict_from_url = lambda *_, **__: state
+    return inception.InceptionV3([3])
+
+
+def theirs(folder: Path, model: Any) -> np.ndarray:
+    """What pytorch-fid's script does with a folder, up to the features."""
+    from pytorch_fid.fid_score import get_activations
+
+    workers = min(len(os.sched_getaffinity(0)), MOST_WORKERS)
+    return np.asarray(get_activations(sorted(folder.glob("*.png")), model, BATCH, 2048, "cpu", workers))
+
+
+def ours(folder: Path, cache: Path) -> np.ndarray:
+    """What an evaluation does with a reference folder: hash, read, look, keep."""
+    reference = open_reference(str(folder))
+    ready = ready_metric(get_metric("fid:mlperf"), Quality(), reference, 0)
+    features = FeatureCache(cache)
+    found = reference.read(ready.reader, features)  # type: ignore[union-attr]
+    features.close()
+    return np.asarray(found)
+
+
+def main(count: int, rounds: int) -> None:
+    """Print seconds of both, round by round, and the median ratio."""
+    model = pytorch_fid_model()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "pictures"
+        folder.mkdir()
+        for index, picture in enumerate(real_pictures(count)):
+            Image.fromarray(picture).save(folder / f"{index:04}.png")
+        ours(folder, Path(name) / "warm")
+        ratios = []
+        for number in range(rounds):
+            begin = time.perf_counter()
+            a = theirs(folder, model)
+            middle = time.perf_counter()
+            b = ours(folder, Path(name) / f"cache-{number}")
+            end = time.perf_counter()
+            assert np.abs(a - b).max() < 1e-4
+            ratios.append((middle - begin) / (end - middle))
+            print(f"pytorch-fid {middle - begin:.1f} s, ours {end - middle:.1f} s, {ratios[-1]:.2f}× as fast")
+        begin = time.perf_counter()
+        ours(folder, Path(name) / "cache-0")
+        print(f"again, from the cache: {time.perf_counter() - begin:.2f} s")
+    print(f"{count} pictures, {torch.get_num_threads()} threads: ours is {median(ratios):.2f}× as fast (median)")
+
+
+if __name__ == "__main__":
+    main(*(int(word) for word in (*sys.argv[1:], *("300", "3")[len(sys.argv) - 1 :])))

@@ -1,0 +1,20 @@
+"""What tests of several folders share."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return a function from a family to the folder of its tiny pipeline, built once a session."""
+    root = tmp_path_factory.mktemp("tiny")
+
+    def folder(family: str) -> Path:
+        from tests.tiny import build_tiny
+
+        place = root / family
+        return place if place.exists() else build_tiny(family, place)
+
+    return folder

@@ -1,0 +1,100 @@
+"""TensorRT as far as it goes without a GPU: TensorRT-RTX parses and builds, and batches come in parts."""
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from harness.axes import read_entry, resolve_setting
+from harness.axes.compiler._engine import PLAN, Order, build_engine
+from harness.axes.compiler._onnx import FILE, export_onnx
+from harness.axes.compiler._parts import in_parts
+from harness.axes.compiler._profile import Profile
+from harness.axes.compiler._recording import record
+from harness.core.errors import HarnessError
+from harness.core.machine import Gpu, Machine
+from harness.core.units import Absent
+from harness.measure.machine import describe_machine
+from tests.contract.test_compiler_export import call, load
+
+MEBIBYTES_64 = 64 * 2**20
+needs_rtx = pytest.mark.skipif(
+    importlib.util.find_spec("tensorrt_rtx") is None, reason="TensorRT-RTX is not installed: pip install tensorrt_rtx"
+)
+
+
+def machine(capability: tuple[int, int] | None) -> Machine:
+    packages = {"onnx": "1", "onnxscript": "1", "onnxruntime-gpu": "1", "tensorrt": "11", "tensorrt_rtx": "1"}
+    absent = Absent(absent="no meter")
+    facts = {"memory_bytes": 2**36, "driver": "1", "cuda": "13.0", "power_limit_w": absent}
+    cards = (Gpu(name="a card", capability=capability, **facts),) if capability else ()  # type: ignore[arg-type]
+    return describe_machine().model_copy(update={"gpus": cards, "packages": packages})
+
+
+@pytest.mark.parametrize(
+    ("name", "capability", "reason"),
+    [
+        ("tensorrt", None, "running an engine needs an NVIDIA GPU"),
+        ("tensorrt-rtx", None, "running an engine needs an NVIDIA GPU"),
+        ("tensorrt", (9, 0), None),
+        ("tensorrt-rtx", (9, 0), "TensorRT-RTX has no engines for a card (9.0)"),
+        ("tensorrt-rtx", (8, 9), None),
+        ("openvino", (8, 9), "OpenVINO computes on CPUs, cells run on the GPU here"),
+        ("onnxruntime", (8, 9), None),
+    ],
+)
+def test_the_plan_says_where_engines_run(name: str, capability: tuple[int, int] | None, reason: str | None) -> None:
+    found = resolve_setting(read_entry("compiler", name)).unavailable(machine(capability))
+    assert (found.reason if found else None) == reason
+
+
+@needs_rtx
+def test_an_engine_is_built_once_for_its_shapes_and_card(tiny: Callable[[str], Path], cache: Path) -> None:
+    model = load(tiny("sd"))
+    recording = record(model, call())
+    graph = export_onnx(model.denoiser, recording, cache)
+    profile = Profile.of(recording, batch=1, max_batch=2, dynamic=True)
+    order = Order("tensorrt_rtx", graph.folder / FILE, profile, MEBIBYTES_64, "sm_86")
+    built = build_engine(order, cache)
+    assert (built.folder / PLAN).stat().st_size == built.facts["bytes"] > 2**16
+    assert built.facts["precisions"]["layers_float"] > 100, "strongly typed: FP32 stays FP32"
+    assert not any("half" in name or "bf16" in name for name in built.facts["precisions"])
+    assert not built.kept
+    assert build_engine(order, cache).kept
+    fixed = order._replace(profile=Profile.of(recording, batch=1, max_batch=2, dynamic=False))
+    assert not build_engine(fixed, cache).kept, "other shapes are another engine"
+
+
+@needs_rtx
+def test_a_graph_it_cannot_read_is_an_error_that_says_so(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(b"no graph")
+    order = Order("tensorrt_rtx", tmp_path / FILE, Profile({}, 1, 1), MEBIBYTES_64, "sm_86")
+    with pytest.raises(HarnessError, match="cannot read the ONNX graph"):
+        build_engine(order, tmp_path)
+
+
+def test_a_profile_covers_the_sizes_and_batches_of_the_cell(tiny: Callable[[str], Path]) -> None:
+    recording = record(load(tiny("sd")), call())
+    ranged = Profile.of(recording, batch=3, max_batch=8, dynamic=True)
+    assert ranged.shapes["sample"] == ((1, 4, 2, 2), (6, 4, 8, 8), (16, 4, 8, 8))
+    assert ranged.shapes["timestep"] == ((), (), ())
+    assert (ranged.min_rows, ranged.max_rows) == (1, 16)
+    fixed = Profile.of(recording, batch=3, max_batch=8, dynamic=False)
+    assert set(fixed.shapes["sample"]) == {(6, 4, 8, 8)}
+
+
+@pytest.mark.parametrize("rows", [1, 3, 4, 9])
+@pytest.mark.parametrize("profile", [Profile({}, 1, 4), Profile({}, 3, 3), Profile({}, 4, 4)])
+def test_a_batch_in_parts_is_the_batch(rows: int, profile: Profile) -> None:
+    tensors = {"x": torch.randn(rows, 5), "y": torch.randn(2, rows), "scale": torch.tensor(3.0)}
+    seen = []
+
+    def compute(part: dict[str, torch.Tensor]) -> torch.Tensor:
+        seen.append(len(part["x"]))
+        return part["x"] * part["y"].sum(0)[:, None] * part["scale"]
+
+    output = in_parts(compute, tensors, (("x", 0), ("y", 1)), profile)
+    assert torch.equal(output, tensors["x"] * tensors["y"].sum(0)[:, None] * tensors["scale"])
+    assert all(profile.min_rows <= count <= profile.max_rows for count in seen)

@@ -1,0 +1,275 @@
+"""What quantization does to a model, by numbers: which layers, how far from the plain images, and what is refused."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.axes import read_entry, resolve_setting
+from harness.core.axis import Context
+from harness.core.errors import NoEffect, UsageError
+from harness.core.machine import Gpu, Machine
+from harness.core.units import Absent
+from harness.measure.machine import describe_machine
+from harness.models.bundled import Bundled
+from harness.models.fake import Fake
+from harness.planning.availability import find_cautions, skip_reason
+from harness.planning.settle import settle
+from tests.contract.cell_on_model import distance, plan_cell, run_cell
+
+Tiny = Callable[[str], Path]
+
+
+def figures_of(made: Any) -> dict[str, Any]:
+    return next(applied.figures for applied in made.applied if applied.axis == "precision")
+
+
+def run(tiny: Tiny, family: str, precision: str, cache: Path) -> Any:
+    planned = plan_cell(tiny(family), {"precision": precision})
+    assert planned.reason is None, planned.reason
+    return run_cell(planned, cache)
+
+
+def on_gpu(capability: tuple[int, int]) -> Machine:
+    card = Gpu(
+        name="card", capability=capability, memory_bytes=2**34, driver="1", cuda="13.0",
+        power_limit_w=Absent(absent="test"),
+    )  # fmt: skip
+    return describe_machine().model_copy(update={"gpus": (card,)})
+
+
+def wish(**settings: str) -> dict[str, Any]:
+    return {axis: read_entry(axis, entry) for axis, entry in settings.items()}
+
+
+def test_quanto_takes_convolutions_and_torchao_does_not(tiny: Tiny, tmp_path: Path) -> None:
+    pytest.importorskip("optimum.quanto")
+    pytest.importorskip("torchao")
+    quanto, torchao = (figures_of(run(tiny, "sd", name, tmp_path)) for name in ("int8-quanto", "int8-torchao"))
+    assert quanto["conv2d_quantized"] == 33
+    assert quanto["linear_quantized"] == torchao["linear_quantized"] == 50
+    assert "conv2d_quantized" not in torchao
+    assert quanto["coverage"] > 0.98 > 0.5 > torchao["coverage"]
+    assert quanto["bytes_before"] > 3.5 * quanto["bytes_after"]
+    assert torchao["bytes_before"] < 1.6 * torchao["bytes_after"]
+
+
+def test_excluded_layers_and_blocks_stay_as_they_are(tiny: Tiny, tmp_path: Path) -> None:
+    import torch
+
+    pytest.importorskip("optimum.quanto")
+    made = run(tiny, "sd", "int8-quanto+exclude=conv_in,mid_block", tmp_path)
+    denoiser = made.model.denoiser
+    left = [denoiser.conv_in, *denoiser.mid_block.modules()]
+    assert all(type(layer) in (torch.nn.Conv2d, torch.nn.Linear) for layer in left if hasattr(layer, "in_features"))
+    assert type(denoiser.conv_in.weight) is torch.nn.Parameter
+    assert type(denoiser.conv_out.weight) is not torch.nn.Parameter
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ("int8-torchao+exclude=conv_in,no_such_layer*", "exclude=no_such_layer* fits no layer of the sd's denoiser"),
+        ("int8-torchao+exclude=*", "exclude=* leaves nothing to quantize"),
+    ],
+)
+def test_the_plan_refuses_what_excludes_nothing_or_everything(entry: str, words: str, tiny: Tiny) -> None:
+    pytest.importorskip("torchao")
+    assert words in str(plan_cell(tiny("sd"), {"precision": entry}).reason)
+
+
+def test_a_pattern_for_another_part_is_checked_when_the_model_is_there(tiny: Tiny, tmp_path: Path) -> None:
+    pytest.importorskip("torchao")
+    planned = plan_cell(tiny("sd"), {"precision": "int8-torchao+modules=text-encoder+exclude=nowhere"})
+    assert planned.reason is None
+    with pytest.raises(UsageError, match='exclude = "nowhere" fits no layer of text-encoder'):
+        run_cell(planned, tmp_path)
+
+
+def test_wrong_options_name_the_option() -> None:
+    with pytest.raises(UsageError, match='no part "unet"; choose of denoiser, text-encoder, vae, or all'):
+        read_entry("precision", "int8-quanto+modules=unet")
+    with pytest.raises(UsageError, match="calibration"):
+        read_entry("precision", "int8-quanto+activations+calibration=0")
+    with pytest.raises(UsageError, match='"int4-quanto" has no option "activations"'):
+        read_entry("precision", "int4-quanto+activations")
+
+
+def test_a_model_without_torch_is_a_conflict() -> None:
+    model, machine = Fake().describe(), describe_machine()
+    reason = skip_reason(settle(wish(precision="layerwise-fp8", steps="4"), model, machine), model, machine)
+    assert "precision layerwise-fp8 does not work with" in str(reason)
+
+
+def test_a_model_that_is_quantized_already_has_nothing_left(tiny: Tiny, tmp_path: Path) -> None:
+    pytest.importorskip("torchao")
+    made = run(tiny, "flux", "int8-torchao", tmp_path)
+    value = resolve_setting(read_entry("precision", "int8-torchao"))
+    with pytest.raises(NoEffect, match="nothing to quantize: no Linear layer in denoiser"):
+        value.apply(made.model, None)  # type: ignore[arg-type]
+
+
+def test_every_quantized_activation_was_calibrated(tiny: Tiny, tmp_path: Path) -> None:
+    """A VAE's encoder is not called for an image: its activations are left alone rather than guessed."""
+    pytest.importorskip("optimum.quanto")
+    made = run(tiny, "sd", "int8-quanto+activations+modules=all", tmp_path)
+    model = made.model
+    networks = [model.denoiser, model.vae, *model.text_encoders.values()]
+    layers = [layer for network in networks for layer in network.modules() if hasattr(layer, "activation_qtype")]
+    quantized = [layer for layer in layers if layer.activation_qtype is not None]
+    assert len(quantized) == figures_of(made)["activations_quantized"]
+    assert all(layer.input_scale != 1 and layer.output_scale != 1 for layer in quantized)
+    encoder = [layer for layer in model.vae.encoder.modules() if hasattr(layer, "activation_qtype")]
+    assert encoder
+    assert all(layer.activation_qtype is None for layer in encoder)
+
+
+def test_unpacking_in_torch_is_the_inverse_of_quantos_packing() -> None:
+    import torch
+
+    packed = pytest.importorskip("optimum.quanto.tensor.packed")
+    from harness.axes.precision._quanto import _unpacked
+
+    for bits in (2, 4):
+        for rows in (7, 8, 13):
+            numbers = torch.randint(0, 2**bits, (rows, 5), dtype=torch.uint8)
+            held = packed.PackedTensor.pack(numbers, bits)
+            assert torch.equal(_unpacked(held._data, bits)[:rows], numbers)
+
+
+@pytest.mark.parametrize("entry", ["int8-quanto", "int8-torchao", "nf4-bitsandbytes", "int8-quanto+activations"])
+def test_twins_share_quantized_weights_between_threads(entry: str, tiny: Tiny, tmp_path: Path) -> None:
+    planned = plan_cell(tiny("sd"), {"precision": entry})
+    if planned.reason:
+        pytest.skip(planned.reason)
+    made = run_cell(planned, tmp_path)
+    assert not made.recipe.one_thread
+    from tests.contract.cell_on_model import PROMPTS
+
+    call = made.recipe.call(PROMPTS, (0,))
+    # Each thread keeps to its own twin, as a run does: a pipeline's scheduler has state, so one pipeline
+    # must never serve two threads at once.
+    with ThreadPoolExecutor(2) as pool:
+        drawn = pool.map(lambda model: [model.generate(call) for _ in range(2)], [made.model, made.model.twin()])
+        images = [image for images in drawn for image in images]
+    assert all(np.array_equal(image, images[0]) for image in images)
+
+
+def test_layerwise_casting_keeps_to_one_thread() -> None:
+    assert resolve_setting(read_entry("precision", "layerwise-fp8")).stateful
+
+
+@pytest.mark.parametrize(
+    ("entry", "capability", "words"),
+    [
+        ("tf32", (7, 5), "no TF32 before capability 8.0"),
+        ("fp8-torchao", (8, 6), "needs compute capability 8.9, this GPU has 8.6"),
+        ("int4-torchao", (7, 5), "needs compute capability 8.0, this GPU has 7.5"),
+        ("fp8-torchao", (9, 0), ""),
+        ("tf32", (9, 0), ""),
+    ],
+)
+def test_gpu_formats_ask_for_the_capability_they_need(entry: str, capability: tuple[int, int], words: str) -> None:
+    pytest.importorskip("torchao")
+    missing = resolve_setting(read_entry("precision", entry)).unavailable(on_gpu(capability))
+    assert words in missing.reason if words and missing else missing is None
+
+
+def test_fp8_without_a_compiler_is_warned_of_on_a_gpu() -> None:
+    model, machine = Bundled().describe(), on_gpu((9, 0))
+    kinds = {}
+    for compiler in ("eager", "inductor"):
+        cell = settle(wish(precision="fp8-torchao", compiler=compiler, steps="4"), model, machine)
+        kinds[compiler] = [caution.kind for caution in find_cautions(cell, model, machine)]
+    assert "fp8-eager" in kinds["eager"]
+    assert "fp8-eager" not in kinds["inductor"]
+
+
+def test_weights_alone_bring_no_speed_on_a_cpu_and_the_plan_says_so() -> None:
+    model = Bundled().describe()
+    machine = describe_machine().model_copy(update={"gpus": ()})
+    cell = settle(wish(precision="int8-quanto", steps="4"), model, machine)
+    assert [caution.kind for caution in find_cautions(cell, model, machine)] == ["no-speed-up"]
+
+
+def test_calibrated_activations_do_not_compile_as_one_graph() -> None:
+    model, machine = Bundled().describe(), describe_machine()
+    values = {
+        "precision": resolve_setting(read_entry("precision", "int8-quanto+activations")),
+        "compiler": resolve_setting(read_entry("compiler", "inductor+fullgraph")),
+    }
+    reason = values["precision"].refuse(Context(model, machine, values))
+    assert "fullgraph=false" in str(reason)
+    assert "compiler" in str(reason)
+
+
+RELOAD = """
+import sys
+import torch
+from diffusers import FluxTransformer2DModel, QuantoConfig
+from harness.axes.precision._layers import own_memory
+from pathlib import Path
+source, target = (Path(word) for word in sys.argv[1:])
+config = QuantoConfig(weights_dtype="int8")
+loaded = {"torch_dtype": torch.bfloat16}
+FluxTransformer2DModel.from_pretrained(source, quantization_config=config, **loaded).save_pretrained(target)
+again = FluxTransformer2DModel.from_pretrained(target, **loaded)
+own_memory(again)
+tokens = torch.randn(1, 16, 16, dtype=torch.bfloat16)
+text = torch.randn(1, 8, again.config.joint_attention_dim, dtype=torch.bfloat16)
+pooled = torch.randn(1, again.config.pooled_projection_dim, dtype=torch.bfloat16)
+with torch.no_grad():
+    out = again(
+        hidden_states=tokens, encoder_hidden_states=text, pooled_projections=pooled, timestep=torch.tensor([0.5]),
+        guidance=torch.tensor([2.0]), img_ids=torch.zeros(16, 3), txt_ids=torch.zeros(8, 3),
+    ).sample
+print("finite", bool(out.isfinite().all()))
+"""
+
+
+def test_int8_weights_from_a_file_do_not_crash_in_bf16(tiny: Tiny, tmp_path: Path) -> None:
+    """In a process of its own: without a copy of the weights it dies of SIGSEGV on a CPU (quanto 0.2.7)."""
+    pytest.importorskip("optimum.quanto")
+    command = [sys.executable, "-c", RELOAD, str(tiny("flux") / "transformer"), str(tmp_path / "quantized")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=500)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "finite True" in done.stdout
+
+
+def test_a_lora_is_fused_before_weights_are_packed(tmp_path: Path) -> None:
+    pytest.importorskip("torchao")
+    folder = Path(Bundled().describe().folder)
+    assert folder.exists()
+    made = {}
+    for precision in ("fp32", "int8-torchao"):
+        model, machine = Bundled().describe(), describe_machine()
+        cell = settle(wish(precision=precision, distillation="lcm-lora", steps="4"), model, machine)
+        from harness.core.matrix import Model
+        from tests.contract.cell_on_model import Planned
+
+        made[precision] = run_cell(Planned(cell, Model(source="bundled", options={}), machine, None), tmp_path)
+    assert distance(made["int8-torchao"].second, made["fp32"].second) < 0.15
+    assert figures_of(made["int8-torchao"])["linear_quantized"] == 96
+
+
+def test_the_trajectory_is_kept_as_far_as_the_bits_allow(tmp_path: Path) -> None:
+    """On the bundled model: 8 bits move images little, 2 bits much, each format more than the one before."""
+    pytest.importorskip("optimum.quanto")
+    from harness.core.matrix import Model
+    from tests.contract.cell_on_model import Planned
+
+    model, machine = Bundled().describe(), describe_machine()
+    names = ("fp32", "int8-quanto", "int4-quanto", "int2-quanto")
+    made = {}
+    for name in names:
+        cell = settle(wish(precision=name, steps="8"), model, machine)
+        made[name] = run_cell(Planned(cell, Model(source="bundled", options={}), machine, None), tmp_path).second
+    far = [distance(made[name], made["fp32"]) for name in names[1:]]
+    assert far == sorted(far)
+    assert far[0] < 0.05
+    assert far[2] > 0.2

@@ -1,0 +1,156 @@
+"""Distilled weights: they fit or the plan says why not, they change the denoiser, and they bring their settings."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.core.errors import NoEffect
+from tests.contract.cell_on_model import PROMPTS, distance, plan_cell, run_cell
+from tests.contract.lora_on_the_spot import write_denoiser, write_lora
+
+Tiny = Callable[[str], Path]
+
+
+@pytest.fixture(scope="session")
+def lora(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    folder = tmp_path_factory.mktemp("loras")
+
+    def of(family: str) -> Path:
+        target = folder / family / "tiny.safetensors"
+        return target if target.exists() else write_lora(tiny(family), target)
+
+    return of
+
+
+@pytest.mark.parametrize("family", ["sd", "sdxl", "flux", "sd3"])
+def test_a_lora_changes_the_images_alike_fused_or_not_and_unloads(
+    family: str, tiny: Tiny, lora: Callable[[str], Path], tmp_path: Path
+) -> None:
+    plain = run_cell(plan_cell(tiny(family), {}), tmp_path)
+    fused = run_cell(plan_cell(tiny(family), {"distillation": f"lora+weights={lora(family)}"}), tmp_path)
+    beside = run_cell(plan_cell(tiny(family), {"distillation": f"lora+fuse=false+weights={lora(family)}"}), tmp_path)
+    assert distance(fused.second, plain.second) > 1e-3
+    assert distance(fused.second, beside.second) < 1e-4
+    (did,) = [did for did in fused.applied if did.axis == "distillation"]
+    assert did.figures["lora_layers"] > 0
+    assert "fused" in did.summary
+    beside.model.pipeline.unload_lora_weights()
+    call = beside.recipe.call
+    again = beside.model.generate(call(PROMPTS, (0,)))
+    assert distance(again, plain.second) == 0
+
+
+def test_half_the_scale_is_half_the_change(tiny: Tiny, lora: Callable[[str], Path], tmp_path: Path) -> None:
+    changes = []
+    for scale in (1.0, 0.5):
+        entry = f"lora+scale={scale}+weights={lora('sd')}"
+        made = run_cell(plan_cell(tiny("sd"), {"distillation": entry}), tmp_path)
+        (did,) = [did for did in made.applied if did.axis == "distillation"]
+        changes.append(float(did.figures["largest_change"]))
+    assert changes[1] == pytest.approx(changes[0] / 2, rel=1e-5)
+
+
+def test_a_lora_without_effect_fails(tiny: Tiny, tmp_path: Path) -> None:
+    idle = write_lora(tiny("sd"), tmp_path / "idle.safetensors", size=0.0)
+    planned = plan_cell(tiny("sd"), {"distillation": f"lora+weights={idle}"})
+    assert planned.reason is None
+    with pytest.raises(NoEffect, match="changes no weight"):
+        run_cell(planned, tmp_path)
+
+
+def test_the_plan_refuses_a_lora_of_another_model(tiny: Tiny, lora: Callable[[str], Path]) -> None:
+    for model, other in (("sd", "sdxl"), ("sdxl", "sd"), ("flux", "sd"), ("sd3", "flux")):
+        reason = plan_cell(tiny(model), {"distillation": f"lora+weights={lora(other)}"}).reason
+        assert reason is not None
+        assert f"tiny.safetensors does not fit the {model}" in reason, reason
+
+
+def test_the_plan_refuses_weights_that_are_not_there(tiny: Tiny, tmp_path: Path) -> None:
+    def reason(entry: str) -> str:
+        return str(plan_cell(tiny("sdxl"), {"distillation": entry}).reason)
+
+    assert "there is no file" in reason(f"lora+weights={tmp_path}/absent.safetensors")
+    assert "holds no" in reason(f"lora+weights={tmp_path}")
+    hub = reason("lora+weights=someone/nothing+weight_name=x.safetensors")
+    assert "`hf download someone/nothing x.safetensors`" in hub
+    (tmp_path / "broken.safetensors").write_bytes(b"nonsense")
+    assert "no safetensors file" in reason(f"lora+weights={tmp_path}/broken.safetensors")
+    assert "needs the option weights" in reason("lora")
+
+
+def test_a_whole_denoiser_takes_the_place_of_the_models_own(tiny: Tiny, tmp_path: Path) -> None:
+    plain = run_cell(plan_cell(tiny("pixart"), {}), tmp_path)
+    weights = write_denoiser(tiny("pixart"), tmp_path / "other.safetensors")
+    made = run_cell(plan_cell(tiny("pixart"), {"distillation": f"unet+weights={weights}"}), tmp_path)
+    assert distance(made.second, plain.second) > 1e-3
+    same = write_denoiser(tiny("pixart"), tmp_path / "same.safetensors", change=1.0)
+    with pytest.raises(NoEffect, match="has already"):
+        run_cell(plan_cell(tiny("pixart"), {"distillation": f"unet+weights={same}"}), tmp_path)
+    reason = plan_cell(tiny("sd"), {"distillation": f"unet+weights={weights}"}).reason
+    assert "other.safetensors does not fit the sd: its tensor" in str(reason)
+
+
+PUBLISHED = [
+    ("lcm-lora", "sdxl", {"scheduler": "lcm", "guidance": "1"}),
+    ("sdxl-lightning", "sdxl", {"scheduler": "euler-trailing", "guidance": "1", "steps": "4"}),
+    ("sdxl-lightning+steps=1", "sdxl", {"scheduler": "euler-trailing", "steps": "1"}),
+    ("hyper-sd", "sd", {"scheduler": "ddim+trailing", "guidance": "1", "steps": "8"}),
+    ("hyper-sd+steps=1", "sdxl", {"scheduler": "tcd+eta=1.0", "steps": "1"}),
+    ("hyper-sd+steps=1+unet", "sdxl", {"scheduler": "lcm", "steps": "1"}),
+    ("hyper-sd+steps=16", "flux", {"scheduler": "default", "guidance": "3.5", "steps": "16"}),
+    ("hyper-sd+steps=4", "sd3", {"scheduler": "default", "guidance": "3", "steps": "4"}),
+    ("dmd2", "sdxl", {"scheduler": "lcm", "guidance": "1", "steps": "4"}),
+    ("turbo", "sdxl", {"scheduler": "euler-ancestral+trailing", "guidance": "1", "steps": "1"}),
+]
+
+
+@pytest.mark.parametrize(("entry", "family", "settings"), PUBLISHED)
+def test_published_weights_bring_their_settings_and_say_which_file_is_missing(
+    entry: str, family: str, settings: dict[str, str], tiny: Tiny, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    planned = plan_cell(tiny(family), {"distillation": entry}, plain={"resolution": "32x32"})
+    assert {axis: str(planned.cell.setting(axis)) for axis in settings} == settings
+    assert "`hf download " in str(planned.reason)
+
+
+def test_the_matrix_may_overrule_what_weights_bring(tiny: Tiny) -> None:
+    cell = plan_cell(tiny("sdxl"), {"distillation": "sdxl-lightning", "scheduler": "ddim", "steps": "8"}).cell
+    assert str(cell.setting("scheduler")) == "ddim"
+    assert str(cell.setting("steps")) == "8"
+
+
+def test_published_weights_run_from_a_file(tiny: Tiny, lora: Callable[[str], Path], tmp_path: Path) -> None:
+    """Settings are the published ones, the file is the user's: DMD2's four timesteps reach the pipeline."""
+    seen: list[object] = []
+    planned = plan_cell(tiny("sdxl"), {"distillation": f"dmd2+weights={lora('sdxl')}"}, plain={"resolution": "32x32"})
+    assert planned.reason is None
+    made = run_cell(planned, tmp_path)
+    denoiser = made.model.denoiser
+    handle = denoiser.register_forward_pre_hook(lambda _, given: seen.append(round(float(given[1]))))
+    made.model.generate(made.recipe.call(PROMPTS, (0,)))
+    handle.remove()
+    assert seen == [999, 749, 499, 249]
+
+
+def test_one_step_of_lightning_predicts_the_sample(tiny: Tiny, tmp_path: Path) -> None:
+    weights = write_denoiser(tiny("sdxl"), tmp_path / "one.safetensors")
+    entry = f"sdxl-lightning+steps=1+weights={weights}"
+    made = run_cell(plan_cell(tiny("sdxl"), {"distillation": entry}, plain={"resolution": "32x32"}), tmp_path)
+    scheduler = made.model.pipeline.scheduler
+    assert scheduler.config.prediction_type == "sample"
+    assert scheduler.config.timestep_spacing == "trailing"
+
+
+def test_other_weights_under_the_same_name_are_another_cell(tiny: Tiny, tmp_path: Path) -> None:
+    from harness.axes import resolve_setting
+    from harness.models import resolve_model
+
+    target = write_lora(tiny("sd"), tmp_path / "w.safetensors")
+    planned = plan_cell(tiny("sd"), {"distillation": f"lora+weights={target}"})
+    value, info = resolve_setting(planned.cell.setting("distillation")), resolve_model(planned.model).describe()
+    before = value.fingerprint(info)
+    assert before
+    write_lora(tiny("sd"), target, size=0.4)
+    assert value.fingerprint(info) != before

@@ -1,0 +1,121 @@
+"""Losses found in simulated runs whose true loss is exactly the margin, and how often their intervals were right."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from harness.core.quality import Uncertainty
+from harness.stats.bootstrap import ratio_quantiles
+from harness.stats.confidence import fold, lower_bound, uncertainty, upper_bound
+from harness.stats.distance_loss import distance_loss
+from harness.stats.frechet_change import FixedReference, Reference
+from harness.stats.jackknife import assign_blocks
+from harness.stats.mmd import Kernel, MmdReference
+from tests.scenarios import (
+    AMPLITUDE,
+    FEW_KINDS,
+    KINDS,
+    MMD_KINDS,
+    MMD_STRENGTH,
+    TRUE,
+    Draw,
+    draw_features,
+    frechet_loss,
+    real_moments,
+    strength_for,
+)
+
+Found = list[Uncertainty]
+Simulate = Callable[[int, int], Found]
+"""From prompts and trials to signed confidence distributions."""
+
+
+class Rates(NamedTuple):
+    """Shares of trials: nominal 95 % interval covers, cell passed at 5 % (and at 0.5 %), cell failed at 5 %."""
+
+    covered: float
+    passed: float
+    passed_strictly: float
+    failed: float
+
+
+def rates(found: Sequence[Uncertainty]) -> Rates:
+    """Return how often intervals were right if the true loss is the margin, its sign that of most estimates."""
+    true = TRUE if np.median([upper_bound(one, 0.5) for one in found]) > 0 else -TRUE
+    folded = [fold(one) for one in found]
+    return Rates(
+        covered=float(np.mean([lower_bound(one, 0.975) <= true <= upper_bound(one, 0.975) for one in found])),
+        passed=float(np.mean([upper_bound(one, 0.95) < TRUE for one in folded])),
+        passed_strictly=float(np.mean([upper_bound(one, 0.995) < TRUE for one in folded])),
+        failed=float(np.mean([lower_bound(one, 0.95) > TRUE for one in folded])),
+    )
+
+
+def deviation(rate: float, trials: int) -> float:
+    """Return the standard deviation of a simulated rate."""
+    return float(np.sqrt(rate * (1 - rate) / trials))
+
+
+def simulate_ratio(draw: Draw) -> Simulate:
+    """Return the simulation of alignment and paired losses."""
+
+    def simulate(n: int, trials: int) -> Found:
+        rng, found = np.random.default_rng(n), []
+        for seed in range(max(1, trials // 250)):
+            _, bounds = ratio_quantiles(*draw(rng, n, min(trials, 250)), resamples=1000, seed=seed)
+            found += [uncertainty(column) for column in bounds.T]
+        return found
+
+    return simulate
+
+
+def simulate_mean(draw: Draw) -> Simulate:
+    """Return the simulation of a mean score: the same without a denominator."""
+
+    def simulate(n: int, trials: int) -> Found:
+        rng, found = np.random.default_rng(n), []
+        for seed in range(max(1, trials // 250)):
+            drops, _ = draw(rng, n, min(trials, 250))
+            expected = TRUE * (0.5 if draw.__name__ in ("skewed", "very_skewed") else 10)
+            _, bounds = ratio_quantiles(drops * TRUE / expected, np.ones_like(drops), resamples=1000, seed=seed)
+            found += [uncertainty(column) for column in bounds.T]
+        return found
+
+    return simulate
+
+
+def simulate_frechet(name: str, real: bool = False, dims: int = 16) -> Simulate:
+    """Return the simulation of a Fréchet change, against the other seed or against real images."""
+    kind = (KINDS | FEW_KINDS)[name]
+    strength = strength_for(lambda x: frechet_loss(kind, x, dims, real))
+
+    def one(rng: np.random.Generator, n: int) -> Uncertainty:
+        drawn = draw_features(rng, n, kind, strength, dims)
+        block = np.repeat(assign_blocks(n), kind.seeds)
+        against = FixedReference(real_moments(dims), block) if real else Reference(drawn.reference, block)
+        before, after = against.measure(drawn.baseline), against.measure(drawn.candidate)
+        return distance_loss(before, after, against.spreads, against.missing(before), real).distribution
+
+    return _repeated(one)
+
+
+def simulate_mmd(kind: str, kernel: Kernel) -> Simulate:
+    """Return the simulation of an MMD² change against the other seed."""
+
+    def one(rng: np.random.Generator, n: int) -> Uncertainty:
+        drawn = draw_features(rng, n, MMD_KINDS[kind], MMD_STRENGTH[kernel][kind])
+        reference, baseline, candidate, _ = (part * AMPLITUDE[kernel] for part in drawn)
+        against = MmdReference(reference, MMD_KINDS[kind].seeds, kernel)
+        before, after = against.measure(baseline), against.measure(candidate)
+        return distance_loss(before, after, against.spreads, against.missing(before), real=False).distribution
+
+    return _repeated(one)
+
+
+def _repeated(one: Callable[[np.random.Generator, int], Uncertainty]) -> Simulate:
+    def simulate(n: int, trials: int) -> Found:
+        rng = np.random.default_rng(n)
+        return [one(rng, n) for _ in range(trials)]
+
+    return simulate

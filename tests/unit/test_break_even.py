@@ -1,0 +1,39 @@
+"""From how many images on a compilation has paid for itself."""
+
+import pytest
+
+from harness.core.outcome import Applied, ColdStart, Completed, Repeat
+from harness.core.units import Absent
+from harness.reporting.timing import break_even_images, build_cost_s
+
+NONE = Absent(absent="not measured")
+
+
+def cell(latency_s: float, compile_s: float, batch: int = 1, **figures: float) -> Completed:
+    memory = dict.fromkeys(
+        ("peak_allocated_bytes", "peak_reserved_bytes", "device_used_bytes", "energy_j", "clock_mhz", "temperature_c"),
+        NONE,
+    )
+    repeats = tuple(Repeat(latency_s=latency_s, stages_s={}, steps_s=(), **memory) for _ in range(3))
+    cold = ColdStart(start_s=9, load_s=9, apply_s=1, compile_s=compile_s, first_image_s=99)
+    applied = (Applied(axis="compiler", value="x", summary="x", figures=dict(figures)),) if figures else ()
+    rest = {"images": (), "denoiser_calls": 1, "weights_bytes": {}, "peak_memory_bytes": NONE, "threads": 1}
+    return Completed(cold_start=cold, warmup_s=(), repeats=repeats, batch=batch, phases_s={}, applied=applied, **rest)
+
+
+def test_images_until_the_cost_is_won_back() -> None:
+    """45 s more at 0.5 s less an image: 90 images; the 90th makes both equal, so it is enough."""
+    assert break_even_images(cell(1.5, 45), cell(2.0, 0)) == 90
+    assert break_even_images(cell(3.0, 45, batch=2), cell(2.0, 0)) == 90, "per image, whatever the batch"
+    assert break_even_images(cell(1.5, 0), cell(2.0, 0)) == 0
+
+
+@pytest.mark.parametrize("latency_s", [2.0, 2.5])
+def test_what_is_not_faster_never_pays(latency_s: float) -> None:
+    assert isinstance(break_even_images(cell(latency_s, 45), cell(2.0, 0)), Absent)
+
+
+def test_a_warm_cache_hides_no_cost() -> None:
+    assert build_cost_s(cell(1, 2, build_s=30, cache_hits=0)) == 3, "building was part of applying"
+    assert build_cost_s(cell(1, 2, build_s=30, cache_hits=1)) == 33, "another run paid"
+    assert build_cost_s(cell(1, 2, build_s=30, onnx_export_s=4, cache_hits=1)) == 37, "of the graph too"

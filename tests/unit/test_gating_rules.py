@@ -1,0 +1,265 @@
+"""Every quantity a rule can name: what passes, fails, cannot be told or is missing, and which rule decides a cell."""
+
+import numpy as np
+import pytest
+
+from harness.core.outcome import ColdStart, Completed
+from harness.core.policy import Policy
+from harness.core.quality import Tail
+from harness.core.rule import Rule
+from harness.core.units import Absent
+from harness.core.verdict import RuleVerdict
+from tests.judged_run import COMPLETED, NO_MORE, Known, Loss, judged, verdicts
+
+FID, CLIP, LPIPS = "fid:bundled", "clip:bundled", "lpips:bundled"
+
+
+def one(rule: Rule, loss: Loss = (0.0, 0.005), known: Known = NO_MORE, metric: str = CLIP) -> RuleVerdict:
+    """Judge one cell by one rule."""
+    found = verdicts({"a": {metric: loss}}, Policy(gate=(rule,)), known=known)["a"]
+    assert found.result == found.rules[0].result or rule.severity == "warning"
+    return found.rules[0]
+
+
+def timed(latencies: tuple[float, ...], memory: int | None = None, batch: int = 1) -> Completed:
+    repeats = tuple(COMPLETED.repeats[0].model_copy(update={"latency_s": latency}) for latency in latencies)
+    cold = ColdStart(start_s=1, load_s=2, apply_s=0, compile_s=3, first_image_s=4)
+    peak = Absent(absent="not measured") if memory is None else memory
+    update = {"repeats": repeats, "peak_memory_bytes": peak, "batch": batch, "cold_start": cold}
+    return COMPLETED.model_copy(update=update)
+
+
+def tail(broken: int, n: int = 256) -> Tail:
+    return Tail(cell_id="a", broken=broken, n=n, broken_share_high=0.0, worst_decile={CLIP: 21.5}, worst=())
+
+
+@pytest.mark.parametrize(
+    ("change", "result"),
+    [
+        ((0.0, 0.002), "pass"),
+        ((-0.05, 0.005), "fail"),  # better by 5 % is outside, too
+        ((0.05, 0.005), "fail"),
+        ((-0.018, 0.005), "inconclusive"),
+        ((0.018, 0.005), "inconclusive"),
+        ((0.0, 0.02), "inconclusive"),
+    ],
+)
+def test_a_change_stays_within_its_window_in_both_directions(change: Loss, result: str) -> None:
+    assert one(Rule(quantity="change", metric=FID, margin=0.02), change, metric=FID).result == result
+
+
+def test_a_change_may_have_one_limit_only() -> None:
+    assert one(Rule(quantity="change", metric=CLIP, at_most=0.02), (-0.3, 0.005)).result == "pass"
+    assert one(Rule(quantity="change", metric=CLIP, at_most=0.02), (0.3, 0.005)).result == "fail"
+
+
+def test_a_score_is_held_against_fixed_values_not_the_baseline() -> None:
+    rule = Rule(quantity="score", metric=FID, target=23.48046692, margin=0.02)
+    low, high = rule.window
+    assert (low, high) == pytest.approx((23.01085758, 23.95007626), abs=1e-8)  # MLPerf's own figures
+    inside = one(rule, (23.5, 0.05), metric=FID)
+    assert inside.result == "pass"
+    assert "passes ±2 % of 23.480467 (23.0109 to 23.9501) at 95 % confidence" in inside.sentence
+    assert one(rule, (22.5, 0.05), metric=FID).result == "fail"
+    assert one(rule, (23.9, 0.05), metric=FID).result == "inconclusive"
+
+
+@pytest.mark.parametrize(("estimate", "result"), [(0.02, "pass"), (0.05, "inconclusive"), (0.2, "fail")])
+def test_paired_scores_judge_pictures_that_changed_the_trajectory_too(estimate: float, result: str) -> None:
+    reported = Known(kept={LPIPS: False})
+    assert (
+        one(Rule(quantity="score", metric="lpips", at_most=0.05), (estimate, 0.004), reported, LPIPS).result == result
+    )
+    silent = verdicts({"a": {LPIPS: (0.0, 0.01)}}, Policy(gate=(Rule(metric="lpips", margin=0.05),)), known=reported)
+    assert silent["a"].result == "missing"
+    assert silent["a"].reason == "no rule judges this cell"
+
+
+def test_a_worst_decile_is_a_plain_number_and_says_so() -> None:
+    known = Known(tails=(tail(0),))
+    kept = one(Rule(quantity="worst-decile", metric=CLIP, at_least=20), known=known)
+    assert (kept.result, kept.level, kept.p_value) == ("pass", None, None)
+    assert kept.sentence == (
+        "the worst decile of clip:bundled is 21.5: passes the limit of at least 20 (one measurement, no interval)"
+    )
+    assert one(Rule(quantity="worst-decile", metric=CLIP, at_least=22), known=known).result == "fail"
+    blind = Known(tails=(tail(0),), blind=(CLIP,))
+    assert one(Rule(quantity="worst-decile", metric=CLIP, at_least=20), known=blind).result == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("broken", "n", "result"), [(0, 256, "pass"), (0, 100, "inconclusive"), (3, 256, "inconclusive"), (30, 256, "fail")]
+)
+def test_broken_images_have_their_exact_bound(broken: int, n: int, result: str) -> None:
+    found = one(Rule(quantity="broken-share", at_most=0.02), known=Known(tails=(tail(broken, n),)))
+    assert found.result == result
+    if (broken, n) == (0, 100):
+        assert found.upper == pytest.approx(1 - 0.05 ** (1 / 100))
+        assert found.prompts_needed == 149  # 0.98¹⁴⁹ < 5 %
+
+
+def test_speedup_is_decided_by_the_raw_repeats() -> None:
+    slow = tuple(2.0 + 0.01 * i for i in range(5))
+    fast = tuple(1.0 + 0.01 * i for i in range(5))
+    known = Known(outcomes={"baseline": timed(slow), "a": timed(fast)})
+    found = one(Rule(quantity="speedup", at_least=1.5), known=known)
+    assert found.result == "pass"
+    assert found.sentence.startswith("the speedup is 1.98× [1.9")
+    assert found.lower is not None and 1.9 < found.lower <= 1.98
+    assert one(Rule(quantity="speedup", at_least=1.98), known=known).result == "inconclusive"
+    assert one(Rule(quantity="speedup", at_least=3.0), known=known).result == "fail"
+    few = Known(outcomes={"baseline": timed(slow[:2]), "a": timed(fast[:2])})
+    unsure = one(Rule(quantity="speedup", at_least=1.5), known=few)
+    assert unsure.result == "inconclusive"
+    assert "with 2 repeats; more of them (measure.repeats) would settle it" in unsure.sentence
+
+
+def test_speedup_compares_seconds_per_image() -> None:
+    known = Known(outcomes={"baseline": timed((1.0,) * 5), "a": timed((2.0,) * 5, batch=4)})
+    assert one(Rule(quantity="speedup", at_least=1.9), known=known).observed == 2.0
+
+
+@pytest.mark.parametrize(
+    ("rule", "result"),
+    [
+        (Rule(quantity="latency-s", at_most=1.2), "pass"),
+        (Rule(quantity="latency-s", at_most=1.02), "inconclusive"),
+        (Rule(quantity="latency-s", at_most=0.9), "fail"),
+        (Rule(quantity="throughput", at_least=0.8), "pass"),
+        (Rule(quantity="throughput", at_least=2.0), "fail"),
+        (Rule(quantity="peak-memory-gib", at_most=8), "pass"),
+        (Rule(quantity="peak-memory-gib", at_most=2), "fail"),
+        (Rule(quantity="cold-start-s", at_most=10), "pass"),
+        (Rule(quantity="cold-start-s", at_most=9.9), "fail"),
+    ],
+)
+def test_what_the_run_measured_can_gate(rule: Rule, result: str) -> None:
+    known = Known(outcomes={"a": timed((1.0, 1.01, 1.02, 1.03, 1.04), memory=4 * 2**30)})
+    found = one(rule, known=known)
+    assert found.result == result
+    assert (found.level is None) == (rule.quantity in ("peak-memory-gib", "cold-start-s"))
+
+
+def test_what_was_not_measured_is_missing_never_a_pass() -> None:
+    found = one(Rule(quantity="peak-memory-gib", at_most=8), known=Known(outcomes={"a": timed((1.0,))}))
+    assert (found.result, found.sentence) == ("missing", "peak-memory-gib is missing: not measured")
+    for rule in (Rule(metric="fid:mlperf", margin=0.05), Rule(quantity="score", metric="psnr", at_least=30)):
+        absent = one(rule)
+        assert absent.result == "missing"
+        assert "it was not evaluated" in absent.sentence
+    why = one(Rule(metric="fid", margin=0.05), known=Known(missing={"fid:mlperf": "weights not found"}))
+    assert (why.metric, why.sentence) == ("fid:mlperf", "fid:mlperf is missing: weights not found")
+
+
+def test_speed_can_gate_a_model_whose_quality_means_nothing() -> None:
+    known = Known(quality_applies=False, outcomes={"a": timed((1.0,) * 5)})
+    rules = (Rule(margin=0.05), Rule(quantity="latency-s", at_most=2.0))
+    found = verdicts({"a": {CLIP: (0.5, 0.01)}}, Policy(gate=rules), known=known)["a"]
+    assert [judged.rule.quantity for judged in found.rules] == ["latency-s"]
+    assert found.result == "pass"
+    assert judged({"a": {}}, Policy(gate=rules[:1]), known=known).cells == ()
+
+
+def test_a_warning_is_shown_and_changes_nothing() -> None:
+    rules = (Rule(margin=0.05), Rule(margin=0.001, severity="warning"))
+    found = judged({"a": {CLIP: (0.01, 0.002)}}, Policy(gate=rules))
+    assert found.result == "pass"
+    assert [warned.result for warned in found.cells[0].warnings] == ["fail"]
+    lonely = judged({"a": {CLIP: (0.0, 0.001)}}, Policy(gate=rules[1:]))
+    assert lonely.result == "missing"  # warnings alone let nothing ship
+
+
+def test_of_rules_on_the_same_thing_the_last_that_fits_decides() -> None:
+    loss: Loss = (0.08, 0.005)
+    policy = Policy(gate=(Rule(margin=0.05), Rule(margin=0.2, where="4-*"), Rule(metric=LPIPS, margin=0.3)))
+    found = verdicts({"4-steps": {CLIP: loss, LPIPS: (0.25, 0.005)}, "8-steps": {CLIP: loss}}, policy)
+    assert {cell.cell_id: cell.result for cell in found.values()} == {"4-steps": "pass", "8-steps": "fail"}
+    assert {rule.metric: rule.rule.margin for rule in found["4-steps"].rules} == {CLIP: 0.2, LPIPS: 0.3}
+
+
+@pytest.mark.parametrize(
+    ("where", "cells"),
+    [
+        ("4-*", {"4-steps_bf16"}),
+        (("4-*", "*fp32"), {"4-steps_bf16", "8-steps_fp32"}),
+        ({"steps": 8}, {"8-steps_fp32"}),
+        ({"steps": "*"}, {"4-steps_bf16", "8-steps_fp32"}),
+        ({"precision": "bf16"}, set()),
+        ((), {"4-steps_bf16", "8-steps_fp32"}),
+    ],
+)
+def test_where_takes_globs_on_ids_or_values_of_axes(where: object, cells: set[str]) -> None:
+    rule = Rule.model_validate({"margin": 0.05, "where": where})
+    losses: dict[str, dict[str, Loss]] = {name: {CLIP: (0.0, 0.001)} for name in ("4-steps_bf16", "8-steps_fp32")}
+    found = judged(losses, Policy(gate=(rule,)))
+    assert {cell.cell_id for cell in found.cells if cell.rules} == cells
+    assert len(found.notes) == (not cells)
+
+
+def test_a_rule_that_fits_no_cell_is_a_note() -> None:
+    found = judged({"a": {CLIP: (0.0, 0.001)}}, Policy(gate=(Rule(margin=0.05), Rule(margin=0.01, where="*fp8*"))))
+    assert found.notes == ("rule 2 of the policy fits no cell: loss of every gating metric below 1 %, where '*fp8*'",)
+
+
+def test_rules_of_different_levels_share_holms_correction() -> None:
+    strict, lax = Rule(margin=0.05, level=0.99), Rule(quantity="change", metric=CLIP, at_most=0.05, level=0.9)
+    cells: dict[str, dict[str, Loss]] = {"a": {CLIP: (0.0, 0.001)}, "b": {CLIP: (0.04, 0.006)}}
+    found = verdicts(cells, Policy(gate=(strict, lax)))
+    assert [rule.level for rule in found["a"].rules] == pytest.approx([0.995, 0.95])
+    assert [rule.result for rule in found["b"].rules] == ["inconclusive", "pass"]
+
+
+def test_several_looks_make_each_stricter() -> None:
+    loss: Loss = (0.04, 0.0058)  # p = 0.043
+    assert verdicts({"a": {CLIP: loss}})["a"].result == "pass"
+    known = Known(looks=(128, 256, 512))
+    found = verdicts({"a": {CLIP: loss}}, known=known)["a"]
+    assert found.result == "inconclusive"
+    assert found.rules[0].level == pytest.approx(0.95)
+    plain = verdicts({"a": {CLIP: loss}})["a"].rules[0]
+    assert found.rules[0].upper > plain.upper  # type: ignore[operator]
+
+
+def test_a_cell_without_a_figure_takes_its_share_only_where_a_later_look_may_bring_it() -> None:
+    cells: dict[str, dict[str, Loss]] = {"a": {CLIP: (0.0, 0.001)}, "b": {CLIP: "too few prompts"}}
+    assert verdicts(cells)["a"].rules[0].level == pytest.approx(0.95)
+    assert verdicts(cells, known=Known(looks=(256, 512)))["a"].rules[0].level == pytest.approx(0.975)
+
+
+@pytest.mark.parametrize("rule", [Rule(margin=0.05), Rule(quantity="change", metric=CLIP, margin=0.05)])
+def test_a_sweep_of_cells_exactly_on_the_margin_passes_any_at_most_alpha_of_the_time(rule: Rule) -> None:
+    """Five cells, each losing exactly the margin: whole sweeps judged by the gate itself, errors Student-t."""
+    rng, sweeps, wrong = np.random.default_rng(3), 600, 0
+    for _ in range(sweeps):
+        found = judged(
+            {f"c{i}": {CLIP: (0.05 + 0.01 * rng.standard_t(255), 0.01)} for i in range(5)}, Policy(gate=(rule,))
+        )
+        wrong += any(cell.result == "pass" for cell in found.cells)
+    assert wrong / sweeps <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / sweeps)
+    assert wrong > 0  # not merely by never passing anything
+
+
+def test_looking_several_times_and_stopping_early_keeps_the_error_rate() -> None:
+    """Three cells exactly on the margin, looked at three times, each stopped as soon as it passes or fails."""
+    rng, sweeps, looks, wrong = np.random.default_rng(5), 400, (128, 256, 512), 0
+    for _ in range(sweeps):
+        walks = {f"c{i}": np.cumsum(rng.normal(0.05, 0.16, 512)) for i in range(3)}
+        at = dict.fromkeys(walks, looks[0])
+        for look in looks:
+            cells: dict[str, dict[str, Loss]] = {
+                name: {CLIP: (walk[at[name] - 1] / at[name], 0.16 / at[name] ** 0.5)} for name, walk in walks.items()
+            }
+            found = judged(cells, known=Known(looks=looks, prompts=at)).cells
+            later = min((n for n in looks if n > look), default=look)
+            at |= {cell.cell_id: later for cell in found if cell.result == "inconclusive"}
+        wrong += any(cell.result == "pass" for cell in found)
+    assert 0 < wrong / sweeps <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / sweeps)
+
+
+def test_harmless_cells_pass_with_the_power_the_normal_formula_promises() -> None:
+    """Five cells that lose nothing, margin 3.6 standard errors away: Holm's first step alone has power 90 %."""
+    rng, sweeps, passed = np.random.default_rng(4), 100, 0
+    for _ in range(sweeps):
+        found = judged({f"c{i}": {CLIP: (0.05 / 3.6 * rng.standard_t(255), 0.05 / 3.6)} for i in range(5)})
+        passed += sum(cell.result == "pass" for cell in found.cells)
+    assert passed / (5 * sweeps) >= 0.9

@@ -1,0 +1,159 @@
+"""The report says what settings really did, what building them cost, and when that pays."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.core.outcome import Applied, Completed, Failed
+from harness.core.quality import Interval
+from harness.reporting import frame
+from harness.reporting.applied import figures_in_words
+from harness.reporting.facts import Timing, all_facts
+from harness.reporting.html import render_page, render_text
+from harness.reporting.loaded import Loaded, load
+from harness.reporting.payback import cache_words, payback_words
+from harness.reporting.view import Page, view_of
+from tests.reporting_example import BASELINE, CELLS, FEW_STEPS, make_run
+
+INDUCTOR, FUSED = "50-steps_inductor", "4-steps_lcm-lora"
+NAMES = (BASELINE, INDUCTOR, "4-steps", FUSED)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("applied") / "results"
+    return make_run(root, tuple(made for made in CELLS if made.id in NAMES))
+
+
+@pytest.fixture(scope="module")
+def loaded(run: Path) -> Loaded:
+    return load(run)
+
+
+@pytest.fixture(scope="module")
+def page(loaded: Loaded) -> Page:
+    return view_of(loaded, all_facts(loaded), report_s=1.0)
+
+
+def timing_of(loaded: Loaded, cell_id: str) -> Timing:
+    timing = next(cell.timing for cell in all_facts(loaded) if cell.id == cell_id)
+    assert isinstance(timing, Timing)
+    return timing
+
+
+@pytest.mark.parametrize(
+    ("figures", "words"),
+    [
+        ({"bytes_before": 2**24, "bytes_after": 2**22}, [("Bytes", "16 MiB → 4 MiB", "−75.0 %")]),
+        ({"vae_bytes_before": 0, "vae_bytes_after": 1}, [("VAE bytes", "0 B → 1 B", "")]),
+        ({"vae_bytes_after": 1}, [("VAE bytes after", "1 B", "")]),
+        ({"layers_quantized": 1200, "layers_left": 3}, [("Layers quantized", "1,200", "3 left")]),
+        ({"linear_quantized": 64, "coverage": 0.934}, [("Linear quantized", "64", ""), ("Coverage", "93.4 %", "")]),
+        ({"graphs": 3, "graph_breaks": 0}, [("Graphs", "3", ""), ("Graph breaks", "0", "")]),
+        ({"blocks_executed": 12.5, "blocks_skipped": 27.5}, [("Blocks executed", "12.5", "27.5 skipped")]),
+        ({"denoiser_calls": 8.0, "denoiser_calls_skipped": 12.0}, [("Denoiser calls", "8", "12 skipped")]),
+        ({"cache_hits": 1, "cache_misses": 0}, [("Cache hits", "1", "0 misses")]),
+        ({"onnx_nodes": 1384, "provider": "CPU"}, [("ONNX nodes", "1,384", ""), ("Provider", "CPU", "")]),
+        ({"build_s": 75.2, "parity_error": 1.234567e-6}, [("Build", "75.2 s", ""), ("Parity error", "1.235e−06", "")]),
+    ],
+)  # fmt: skip
+def test_figures_have_units_and_stand_in_pairs(
+    figures: dict[str, float | int | str], words: list[tuple[str, str, str]]
+) -> None:
+    assert [(made.name, made.value, made.note) for made in figures_in_words(figures)] == words
+
+
+def test_a_cell_shows_what_its_settings_did(page: Page) -> None:
+    (cell,) = [cell for cell in page.cells if cell.id == INDUCTOR]
+    (deed,) = cell.deeds
+    assert (deed.axis, deed.value) == ("compiler", "inductor")
+    shown = {made.name: made.value for made in deed.figures}
+    assert shown == {"Graphs": "3", "Graph breaks": "2", "Cache hits": "0", "Compile": "20.5 s"}
+    html = render_page(page, None, "")
+    assert "<b>compiler inductor:</b> denoiser compiled by inductor" in html and "<dt>Graph breaks</dt>" in html
+
+
+def test_markdown_says_each_effect_once(loaded: Loaded, page: Page) -> None:
+    row = "| distillation lcm-lora | fused LoRA lcm-lora (rank 32) | {} |"
+    assert row.format(FUSED.replace("_", r"\_")) in render_text("report.md.j2", page)
+    assert loaded.baseline is not None
+    fused = loaded.baseline.model_copy(update={"applied": loaded.outcomes[FUSED].applied})
+    state = replace(loaded, outcomes={**loaded.outcomes, BASELINE: fused})
+    text = render_text("report.md.j2", view_of(state, all_facts(state), report_s=1.0))
+    assert row.format("2 cells") in text and text.count("| distillation lcm-lora |") == 1
+
+
+def test_figures_are_columns(run: Path) -> None:
+    table = frame(run).set_index("cell")
+    assert table.loc[INDUCTOR, "applied/compiler/graph_breaks"] == 2
+    assert table["applied/compiler/compile_s"].isna().sum() == len(NAMES) - 1
+    assert table.loc[INDUCTOR, "build_cost_s"] == pytest.approx(21.012)
+    assert table.loc[INDUCTOR, "break_even_images"] == pytest.approx(21 / (0.982 - 0.874), rel=0.05)
+    assert "break_even_images: it is the baseline" in table.loc[BASELINE, "absent"]
+
+
+def test_building_stands_apart_from_running_and_says_when_it_pays(loaded: Loaded, page: Page) -> None:
+    timing = timing_of(loaded, INDUCTOR)
+    sections = {cell.id: {made.name: made for made in cell.figures} for cell in page.cells}
+    cost = sections[INDUCTOR]["Build and compile"]
+    assert (cost.value, cost.note) == ("21 s", "settings 12 ms, compiling 21 s, cold cache")
+    words = f"pays after {timing.break_even_images} images"
+    assert sections[INDUCTOR]["Break-even images"].note == words
+    assert "Break-even images" not in sections[BASELINE]
+    notes = {row.id: [field.note for field in row.fields] for row in page.table.rows}
+    assert words in notes[INDUCTOR]
+    assert not any("pays" in note for note in notes[FUSED]), "an edit of milliseconds is not worth a word in the table"
+    assert words in render_text("report.md.j2", page)
+
+
+def test_pays_in_words(loaded: Loaded) -> None:
+    def words(latency_s: float, low: float, high: float, compile_s: float) -> str:
+        cell, speedup = loaded.completed(INDUCTOR), Interval(estimate=1.0, low=low, high=high, method="x")
+        assert isinstance(cell, Completed)
+        repeats = tuple(repeat.model_copy(update={"latency_s": latency_s}) for repeat in cell.repeats)
+        cold = cell.cold_start.model_copy(update={"compile_s": compile_s})
+        other = cell.model_copy(update={"repeats": repeats, "cold_start": cold})
+        made = timing_of(replace(loaded, outcomes={**loaded.outcomes, INDUCTOR: other}), INDUCTOR)
+        return payback_words(made.model_copy(update={"speedup": speedup}))
+
+    assert words(0.5, 1.9, 2.1, 0.0) == "pays from the first image"
+    assert words(0.5, 1.9, 2.1, 600.0).startswith("pays after 1,2")
+    assert words(2.0, 0.4, 0.6, 600.0) == "never, it is slower than the baseline"
+    assert words(2.0, 0.4, 1.1, 600.0) == "not faster than the baseline: it never pays"
+    assert words(0.9, 0.9, 1.3, 0.0).endswith("if it is faster at all: its speedup is not sure")
+
+
+@pytest.mark.parametrize(
+    ("figures", "words"),
+    [
+        ({"compile_s": 3.0, "cache_hits": 0, "cache_misses": 2}, "cold cache"),
+        ({"compile_s": 3.0, "cache_hits": 1, "cache_misses": 2}, "partly warm cache"),
+        ({"compile_s": 3.0, "cache_hits": 1, "cache_misses": 0}, "warm cache: a cold one takes longer"),
+        ({"build_s": 30.0, "cache_hits": 1, "cache_misses": 0}, "warm cache: built in 30 s before, counted here"),
+        ({"cache_hits": 0.5, "cache_misses": 0.5}, ""),
+    ],
+)
+def test_caches_of_what_is_built_are_named(figures: dict[str, float | int | str], words: str) -> None:
+    assert cache_words(figures) == words
+
+
+def test_cautions_of_the_plan_are_shown_once_with_advice_whatever_became_of_the_cell(loaded: Loaded) -> None:
+    for outcome in (loaded.outcomes["4-steps"], Failed(kind="error", phase="load", message="broke"), None):
+        outcomes = {name: made for name, made in loaded.outcomes.items() if name != "4-steps"}
+        state = replace(loaded, outcomes={**outcomes, **({"4-steps": outcome} if outcome else {})})
+        page = view_of(state, all_facts(state), report_s=1.0)
+        (cell,) = [cell for cell in page.cells if cell.id == "4-steps"]
+        assert cell.warnings == (FEW_STEPS,)
+        html = render_page(page, None, "")
+        assert html.count(FEW_STEPS.message) == html.count(FEW_STEPS.advice) == 1
+
+
+def test_what_settings_did_is_text_not_markup(loaded: Loaded) -> None:
+    cell = loaded.completed(FUSED)
+    assert cell is not None
+    hostile = Applied(axis="precision", value="<b>", summary="a|b <script>", figures={"<i>": "<script>"})
+    state = replace(loaded, outcomes={**loaded.outcomes, FUSED: cell.model_copy(update={"applied": (hostile,)})})
+    page = view_of(state, all_facts(state), report_s=1.0)
+    assert "b <script>" not in render_page(page, None, "") and "<dt><i>" not in render_page(page, None, "")
+    assert r"a\|b \<script\>" in render_text("report.md.j2", page)

@@ -1,0 +1,174 @@
+"""The judgement on the page: sentences, margins, front probability, looks, controls, tails."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from markupsafe import escape
+
+from harness.core.policy import Policy
+from harness.core.quality import Interval
+from harness.core.rule import Rule
+from harness.reporting import frame
+from harness.reporting.charts import pareto_spec
+from harness.reporting.facts import Facts, all_facts
+from harness.reporting.forest import forest_of
+from harness.reporting.held import WorstLoss
+from harness.reporting.html import escape_markdown, keep_whole, render_page, render_text
+from harness.reporting.loaded import Loaded, load
+from harness.reporting.pareto import loss_axis, points_of
+from harness.reporting.view import Page, view_of
+from tests.reporting_example import CELLS, Scene, make_run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_run(tmp_path_factory.mktemp("report") / "results")
+
+
+@pytest.fixture(scope="module")
+def loaded(run: Path) -> Loaded:
+    return load(run)
+
+
+@pytest.fixture(scope="module")
+def facts(loaded: Loaded) -> dict[str, Facts]:
+    return {cell.id: cell for cell in all_facts(loaded)}
+
+
+def page_of(run: Path) -> tuple[Page, str]:
+    """Return the page of a run and its HTML, without the chart and the print figures."""
+    loaded = load(run)
+    page = view_of(loaded, all_facts(loaded), report_s=1.0)
+    return page, render_page(page, None, "")
+
+
+def test_nothing_may_ship_names_a_speed_rule_that_failed(tmp_path: Path) -> None:
+    fast = Policy(name="fast", gate=(Rule(quantity="speedup", at_least=20.0), Rule(margin=0.9)))
+    page, html = page_of(make_run(tmp_path / "results", (CELLS[0], *CELLS[4:8]), Scene(policy=fast)))
+    assert page.answer.headline == "Nothing may ship."
+    assert page.answer.best == "4-steps"  # the fastest comes nearest to a speedup of 20
+    assert re.match(
+        r": the speedup is 10\.\d+× .*: fails the limit of at least 20× at 95 % confidence\.", page.answer.after
+    )
+    assert page.answer.sentences[0] == "Not kept: speedup at least 20× in 4 of 4 cells."
+    assert "the policy’s rules on other things" in html
+
+
+def test_each_loss_is_drawn_against_its_own_margin(tmp_path: Path) -> None:
+    rules = (Rule(margin=0.05), Rule(margin=0.10, where={"precision": "bf16"}))
+    loaded = load(make_run(tmp_path / "results", CELLS[:6], Scene(policy=Policy(name="two", gate=rules))))
+    facts = all_facts(loaded)
+    fid = next(panel for panel in forest_of(loaded, facts) if panel.metric == "fid:bundled")
+    assert [tick.label for tick in fid.judged.ticks if tick.margin] == ["5 %", "10 %"]
+    places = {row.cell_id: row.limits for row in fid.judged.rows}
+    assert places["20-steps_bf16"] == places["50-steps_bf16"] > places["20-steps"] == places["50-steps_inductor"]
+    axis, points = loss_axis(loaded), {point.cell_id: point for point in points_of(loaded, facts)}
+    assert axis.relative and axis.margin == 1.0
+    worst = {cell.id: cell.worst for cell in facts}["20-steps_bf16"]
+    assert isinstance(worst, WorstLoss)
+    assert points["20-steps_bf16"].loss == pytest.approx(worst.loss.estimate / 0.10)
+
+
+def test_a_policy_without_a_margin_draws_none(tmp_path: Path) -> None:
+    speed = Policy(name="speed", gate=(Rule(quantity="speedup", at_least=1.0),))
+    page, html = page_of(make_run(tmp_path / "results", CELLS[:6], Scene(policy=speed)))
+    assert page.axis.margin is None
+    assert all(not panel.judged.rows for panel in page.forest)
+    assert 'class="limit"' not in html and 'margin-mark" aria' not in html
+    assert "abs(datum.value" not in json.dumps(pareto_spec(page.points, page.anchors, page.axis))
+
+
+def test_two_sided_changes_are_as_bad_as_they_are_large(tmp_path: Path) -> None:
+    rules = (Rule(quantity="change", metric="fid", margin=0.02), Rule(quantity="change", metric="clip", margin=0.002))
+    loaded = load(make_run(tmp_path / "results", CELLS[:6], Scene(policy=Policy(name="both", gate=rules))))
+    points = {point.cell_id: point for point in points_of(loaded, all_facts(loaded))}
+    changes = {delta.metric: delta.literal for delta in loaded.deltas("20-steps")}
+    fid, clip = changes["fid:bundled"], changes["clip:bundled"]
+    assert isinstance(fid, Interval) and isinstance(clip, Interval)
+    assert points["20-steps"].loss == pytest.approx(max(abs(fid.estimate) / 0.02, abs(clip.estimate) / 0.002))
+    assert points["50-steps_bf16"].loss_low >= 0
+
+
+def test_probability_of_the_front_stands_beside_the_front(loaded: Loaded, facts: dict[str, Facts]) -> None:
+    points = {point.cell_id: point for point in points_of(loaded, tuple(facts.values()))}
+    assert points == {point.cell_id: point for point in points_of(loaded, tuple(facts.values()))}  # drawn alike
+    assert all(point.chance is not None and 0 <= point.chance <= 1 for point in points.values())
+    assert points["4-steps_lcm-lora_bf16"].chance == 1.0  # the fastest of all
+    assert points["50-steps_128px"].chance == 0.0  # slower and worse than the baseline
+    near = points["20-steps"]
+    assert near.front and near.chance is not None and 0.3 < near.chance < 0.9  # 1.6 % against 1.8 %: a toss
+    assert near.facts[-1].startswith("on the Pareto front with")
+
+
+def test_an_adaptive_run_says_where_each_cell_was_settled_and_what_that_saved(tmp_path: Path) -> None:
+    looks = (32, 83, 165, 256)
+    cells = (CELLS[0], CELLS[1]._replace(look=2), CELLS[7]._replace(look=0), CELLS[9])
+    run = make_run(tmp_path / "results", cells, Scene(looks=looks))
+    page, _ = page_of(run)
+    made = 256 + 165 + 32 + 256 + 4 + 256  # the rerun has 4 prompts, the other seeds all
+    full = 4 * 256 + 4 + 256
+    assert page.sampling is not None
+    assert page.sampling.sentence.startswith(f"{made} images were made, {made / full * 100:.0f} % of the {full:,}")
+    assert page.sampling.sentence.endswith(f"{full - made} saved")
+    assert [(row.passed, row.failed, row.open) for row in page.sampling.looks] == [
+        (0, 1, 0), (0, 0, 0), (1, 0, 0), (0, 0, 1),
+    ]  # fmt: skip
+    assert "32 to 256 images per cell, as many as its verdict needed" in page.terms
+    assert "quality.max" in page.answer.sentences[0]
+    assert all(picture.src for row in page.sheet for picture in row.pictures)  # of prompts that every cell has
+    assert all(len(cell.pairs) == 8 for cell in page.cells if cell.standing != "baseline")
+    shown = frame(run).set_index("cell")
+    assert shown.loc["4-steps", ["images", "prompts", "look"]].tolist() == [32, 32, 1]
+
+
+def test_a_loss_in_identical_pictures_is_an_alarm(tmp_path: Path) -> None:
+    scene = Scene(blind=("clip:bundled",), unsound="fid:bundled")
+    page, html = page_of(make_run(tmp_path / "results", CELLS[:3], scene))
+    assert [alarm.name for alarm in page.alarms] == ["Do not trust", "Blind"]
+    assert "fid:bundled found a loss of 1.2 %" in page.alarms[0].value
+    assert page.control_names[0] == "identical"
+    marks = {row.metric: row.losses[0].alarm for row in page.controls}
+    assert [metric for metric, alarm in marks.items() if alarm] == ["fid:bundled"]
+    assert "a loss in identical pictures" in html
+
+
+def test_page_markdown_and_csv_agree_on_every_verdict(run: Path) -> None:
+    page, html = page_of(run)
+    markdown, table = render_text("report.md.j2", page), frame(run).set_index("cell")
+    for cell in page.judged.cells:
+        assert table.loc[cell.id, "verdict"] == cell.standing
+        for sentence in cell.sentences:
+            assert escape_markdown(sentence.text) in markdown
+            assert str(escape(keep_whole(sentence.text))) in html
+    assert {"fid:bundled/result", "fid:bundled/upper_bound", "fid:bundled/prompts_needed", "front_probability"} <= set(
+        table
+    )
+    assert page.judged.rules[0].counts == (
+        ("pass", "pass", 4),
+        ("fail", "fail", 2),
+        ("inconclusive", "inconclusive", 3),
+    )
+    assert "Holm’s correction across 9 cells" in page.judged.rates
+
+
+def test_warnings_stand_apart_from_what_decides(tmp_path: Path) -> None:
+    rules = (Rule(margin=0.05), Rule(quantity="peak-memory-gib", at_most=0.1, severity="warning"))
+    page, html = page_of(make_run(tmp_path / "results", CELLS[:3], Scene(policy=Policy(name="w", gate=rules))))
+    row = next(cell for cell in page.judged.cells if cell.id == "50-steps_bf16")
+    assert row.standing == "pass"
+    assert [sentence.standing for sentence in row.warnings] == ["fail"]
+    assert "Warning, not counted: Peak memory is" in html
+    section = next(cell for cell in page.cells if cell.id == "50-steps_bf16")
+    assert len(section.sentences) == 3 and len(section.cautions) == 1
+
+
+def test_tails_and_cautions_are_shown(tmp_path: Path) -> None:
+    page, html = page_of(make_run(tmp_path / "results", (CELLS[0], CELLS[6]), Scene(notes=("too few images",))))
+    tail = {item.name: item for item in page.cells[1].tail}
+    assert tail["Broken images"].value == "11 of 256"
+    assert tail["Broken images"].note == "at most 7.0 % at 95 % confidence"
+    assert "Worst tenth, clip:bundled" in tail
+    assert next(panel for panel in page.forest if panel.metric == "fid:bundled").cautions == ("too few images",)
+    assert html.count("too few images") == 2

@@ -1,0 +1,89 @@
+"""Planning: the power promised is the power reached, by the tests that are really done."""
+
+import numpy as np
+import pytest
+
+from harness.stats.bootstrap import ratio_quantiles
+from harness.stats.confidence import LEVELS, normal_quantiles
+from harness.stats.power import (
+    Pilot,
+    drift_needed,
+    forecast,
+    largest_passing_loss,
+    prompts_needed,
+    sequential_needed,
+    smallest_failing_loss,
+    smallest_loss,
+)
+from harness.stats.sequential import nominal_alpha
+
+MARGIN = 0.05
+SHARES = (64, 128, 256, 512)
+TRIALS = 1000
+SPREAD = 2 * np.sqrt(0.9 * 0.1 / TRIALS)
+
+
+def upper(drops: np.ndarray, ranges: np.ndarray, alpha: float) -> np.ndarray:
+    """Upper bounds (k,) of losses by the interval that verdicts use."""
+    _, found = ratio_quantiles(drops, ranges, resamples=200)
+    return np.array([np.interp(1 - alpha, LEVELS, column) for column in found.T])
+
+
+def values(rng: np.random.Generator, n: int, loss: float) -> tuple[np.ndarray, np.ndarray]:
+    """A metric whose loss has a standard error of 0.1 / √n."""
+    return 10 * loss + rng.normal(0, 1, (n, TRIALS)), np.full((n, TRIALS), 10.0)
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.01])
+def test_planned_prompts_pass_as_often_as_promised(alpha: float) -> None:
+    needed = prompts_needed(MARGIN - 0.03, 0.01, 100, 1 - alpha)
+    assert needed is not None
+    passed = upper(*values(np.random.default_rng(1), needed, 0.03), alpha) < MARGIN
+    print(f"\nalpha {alpha}: {needed} prompts, power {passed.mean():.3f}")
+    assert passed.mean() == pytest.approx(0.9, abs=SPREAD)
+
+
+def test_a_sequential_plan_reaches_its_power_with_as_many_prompts_as_forecast() -> None:
+    pilot, loss = Pilot(0.01, 100), 0.03
+    needed = sequential_needed(MARGIN - loss, pilot, 0.05, SHARES)
+    fixed = prompts_needed(MARGIN - loss, *pilot, level=0.95)
+    assert needed is not None
+    assert fixed is not None
+    assert fixed < needed < 1.3 * fixed
+    looks = tuple(round(needed * look / SHARES[-1]) for look in SHARES)
+    expected = forecast(MARGIN - loss, pilot, 0.05, looks)
+    drops, ranges = values(np.random.default_rng(2), looks[-1], loss)
+    used = np.full(TRIALS, looks[-1])
+    passed = np.zeros(TRIALS, dtype=bool)
+    for look in looks:
+        now = ~passed & (upper(drops[:look], ranges[:look], nominal_alpha(0.05, looks, look)) < MARGIN)
+        used[now] = look
+        passed |= now
+    print(f"\nsequential: {looks}, power {passed.mean():.3f}, prompts {used.mean():.0f} for {expected.prompts:.0f}")
+    assert passed.mean() == pytest.approx(0.9, abs=SPREAD)
+    assert expected.power == pytest.approx(0.9, abs=0.01)
+    assert used.mean() == pytest.approx(expected.prompts, rel=0.05)
+    assert expected.prompts < 0.75 * fixed
+
+
+def test_losses_this_run_can_tell() -> None:
+    error, rng = 0.01, np.random.default_rng(0)
+    reach = float(normal_quantiles(0.95)) * error
+    largest = largest_passing_loss(MARGIN, error, 0.95)
+    assert largest is not None
+    assert np.mean(rng.normal(largest, error, 100_000) + reach < MARGIN) == pytest.approx(0.9, abs=5e-3)
+    failing = smallest_failing_loss(MARGIN, error, 0.95)
+    assert np.mean(rng.normal(failing, error, 100_000) - reach >= MARGIN) == pytest.approx(0.9, abs=5e-3)
+    seen = smallest_loss(error, 0.95)
+    assert np.mean(rng.normal(seen, error, 100_000) - reach > 0) == pytest.approx(0.9, abs=5e-3)
+    assert largest_passing_loss(MARGIN, 0.1, 0.95) is None
+
+
+def test_one_look_is_the_fixed_plan() -> None:
+    assert drift_needed(0.05, (100,)) == pytest.approx(1.6449 + 1.2816, abs=1e-3)
+    assert sequential_needed(0.03, Pilot(0.01, 100), 0.05, (100,)) == prompts_needed(0.03, 0.01, 100, 0.95)
+    assert sequential_needed(0.0, Pilot(0.01, 100), 0.05, SHARES) is None
+
+
+def test_without_spread_the_first_look_decides() -> None:
+    assert forecast(0.03, Pilot(0.0, 100), 0.05, SHARES) == (1.0, 64)
