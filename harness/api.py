@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from harness.axes import all_axes, resolve_setting, value_names
+from harness.axes import all_axes, get_axis, resolve_setting, value_names
 from harness.core.axis import AxisValue, Setting
 from harness.core.catalog import resolve
 from harness.core.errors import MachineError, NothingToDo, ResultsError, UsageError
@@ -274,23 +274,32 @@ def compare(first: Path, second: Path) -> "tuple[CellPair, ...]":
     return compare_runs(first, second)
 
 
-def list_axes() -> list[dict[str, str]]:
-    """Return one row per axis value: what it is, its options, what it needs, and whether it runs here or why not."""
+def list_axes(names: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+    """Return one row per value of the named axes (none: all): what it is, its options, its needs, and why not here.
+
+    Raises UsageError for an unknown axis.
+    """
     machine = describe_machine()
     rows = []
-    for axis in all_axes():
+    for axis in [get_axis(name) for name in names] or all_axes():
         free = [resolve(f"harness.axes.{axis.name}", axis.open_value, AxisValue)] if axis.open_value else []
         named = {name: resolve_setting(Setting(axis=axis.name, name=name)) for name in value_names(axis.name)}
-        rows += [_axis_row(axis.name, "…", value, "yes", "") for value in free]
-        for name, value in named.items():
-            options = ", ".join(type(value).model_fields)
-            rows.append(_axis_row(axis.name, name, value, str(value.unavailable(machine) or "yes"), options))
+        rows += [_axis_row(axis.name, "…", value, "yes") for value in free]
+        rows += [
+            _axis_row(axis.name, name, value, str(value.unavailable(machine) or "yes")) for name, value in named.items()
+        ]
     return rows
 
 
-def _axis_row(axis: str, name: str, value: type[AxisValue] | AxisValue, here: str, options: str) -> dict[str, str]:
-    facts = {"summary": value.summary, "options": options, "needs": value.needs, "here": here}
-    return {"axis": axis, "value": name, **facts}
+def _axis_row(axis: str, name: str, value: type[AxisValue] | AxisValue, here: str) -> dict[str, Any]:
+    fields = {} if isinstance(value, type) else type(value).model_fields
+    options = {
+        name: {"default": field.get_default(call_default_factory=True), "about": field.description or ""}
+        for name, field in fields.items()
+    }
+    return {
+        "axis": axis, "value": name, "summary": value.summary, "options": options, "needs": value.needs, "here": here,
+    }  # fmt: skip
 
 
 def list_policies() -> tuple[Policy, ...]:

@@ -20,7 +20,7 @@ def axes_table() -> str:
     lines = ["| axis | value | what it is | options | needs |", "|---|---|---|---|---|"]
     for row in list_axes():
         value = row["value"] if row["value"] == "…" else f"`{row['value']}`"
-        options = ", ".join(f"`{name}`" for name in row["options"].split(", ") if name)
+        options = ", ".join(f"`{name}`" for name in row["options"])
         lines.append(f"| {row['axis']} | {value} | {row['summary']} | {options} | {row['needs']} |")
     return "\n".join(lines)
 

@@ -31,6 +31,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Begin a new run instead of going on with an earlier one.")]
 Retry = Annotated[bool, typer.Option("--retry-failed", help="Try failed cells again.")]
 Inline = Annotated[bool, typer.Option("--inline", help="Run cells in this process, for debugging.")]
+AxisNames = Annotated[list[str] | None, typer.Argument(metavar="[AXIS]…", help="Show these with all options.")]
 WeightUsers = Annotated[list[str] | None, typer.Argument(metavar="[MATRIX|METRIC]…", help="A matrix file, or metrics.")]
 Download = Annotated[bool, typer.Option("--download", help="Fetch what is missing first.")]
 PolicyName = Annotated[
@@ -185,12 +186,12 @@ def weights(names: WeightUsers = None, download: Download = False, json: Json = 
 
 
 @app.command()
-def axes(json: Json = False) -> None:
-    """List every axis and value, and whether it runs on this machine."""
+def axes(names: AxisNames = None, json: Json = False) -> None:
+    """List every axis value and whether it runs here."""
     from harness import api
     from harness.cli import console
 
-    console.show_axes(api.list_axes(), json)
+    console.show_axes(api.list_axes(tuple(names or ())), json, whole=bool(names))
 
 
 @app.command()

@@ -3,6 +3,7 @@
 import json as jsonlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from harness.cli.axes_list import axes_lines, value_lines
 from harness.cli.power_table import power_note, power_table
 from harness.cli.progress import RunProgress, progress_bar, transfer_bar
 from harness.core.errors import ExitCode, HarnessError, NothingToDo
@@ -188,16 +190,12 @@ def show_policies(policies: tuple[Policy, ...], json: bool) -> None:
             out.print(f"  - {rule_words(rule)}", style="dim", markup=False)
 
 
-def show_axes(rows: list[dict[str, str]], json: bool) -> None:
-    """Print every axis value with one line of what it is."""
+def show_axes(rows: list[dict[str, Any]], json: bool, whole: bool) -> None:
+    """Print one line per axis value, or all that is known of each; lines are never cut, so one can search them."""
     if json:
         return show_json(rows)
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("axis", "value", "what it is", "options", "needs", "here"):
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(row[key] for key in ("axis", "value", "summary", "options", "needs", "here")))
-    out.print(table)
+    for line in chain.from_iterable(map(value_lines, rows)) if whole else axes_lines(rows):
+        out.print(line, style="" if line.startswith(" ") else "bold", markup=False)
 
 
 def show_weights(rows: tuple[WeightRow, ...], json: bool, asked: bool) -> int:

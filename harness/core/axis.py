@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
+from pydantic import ConfigDict
+
 from harness.core.base import Frozen
 
 if TYPE_CHECKING:
@@ -86,6 +88,8 @@ class AxisValue(Frozen):
     How it runs: `lazy` work happens at the first call (compilation) and is timed as a phase of its own;
     a `stateful` value remembers things between denoiser calls, so images are made by one thread.
     """
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     summary: ClassVar[str]
     needs: ClassVar[str] = ""
