@@ -46,7 +46,7 @@ class PipelineModel:
         dtype = getattr(torch, options.get("dtype", "float32"))
         arguments = {**cls.fixed_load_arguments, **options.get("arguments", {})}
         pipeline = getattr(diffusers, cls.pipeline_class).from_pretrained(
-            str(folder.path), torch_dtype=dtype, local_files_only=True, **arguments
+            str(folder.path), dtype=dtype, local_files_only=True, **arguments
         )
         pipeline.set_progress_bar_config(disable=True)
         return cls(pipeline.to(device), device, dtype)

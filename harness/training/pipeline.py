@@ -33,7 +33,7 @@ def save(pipe: StableDiffusionXLPipeline, folder: Path) -> None:
 
 def load(folder: Path, device: str = "cpu", lora: Path | None = None) -> StableDiffusionXLPipeline:
     """A saved pipeline in float32; with a LoRA folder it samples as LCM."""
-    pipe = StableDiffusionXLPipeline.from_pretrained(folder, torch_dtype=torch.float32, add_watermarker=False)
+    pipe = StableDiffusionXLPipeline.from_pretrained(folder, dtype=torch.float32, add_watermarker=False)
     if lora is not None:
         pipe.load_lora_weights(lora)
         pipe.fuse_lora()

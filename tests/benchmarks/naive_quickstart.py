@@ -36,7 +36,7 @@ class Features(torch.nn.Module):
 
 def build(settings: dict[str, str]) -> Any:
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[settings["precision"]]
-    pipeline = StableDiffusionXLPipeline.from_pretrained(str(shapes.PIPELINE), torch_dtype=dtype)
+    pipeline = StableDiffusionXLPipeline.from_pretrained(str(shapes.PIPELINE), dtype=dtype)
     pipeline.set_progress_bar_config(disable=True)
     if settings["distillation"] == "lcm-lora":
         pipeline.load_lora_weights(str(shapes.LCM_LORA))

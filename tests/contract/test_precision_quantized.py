@@ -216,7 +216,7 @@ from harness.axes.precision._layers import own_memory
 from pathlib import Path
 source, target = (Path(word) for word in sys.argv[1:])
 config = QuantoConfig(weights_dtype="int8")
-loaded = {"torch_dtype": torch.bfloat16}
+loaded = {"dtype": torch.bfloat16}
 FluxTransformer2DModel.from_pretrained(source, quantization_config=config, **loaded).save_pretrained(target)
 again = FluxTransformer2DModel.from_pretrained(target, **loaded)
 own_memory(again)

@@ -100,6 +100,7 @@ PUBLISHED = [
     ("hyper-sd+steps=1+unet", "sdxl", {"scheduler": "lcm", "steps": "1"}),
     ("hyper-sd+steps=16", "flux", {"scheduler": "default", "guidance": "3.5", "steps": "16"}),
     ("hyper-sd+steps=4", "sd3", {"scheduler": "default", "guidance": "3", "steps": "4"}),
+    ("hyper-sd+steps=16", "sd3", {"scheduler": "default", "guidance": "7", "steps": "16"}),
     ("dmd2", "sdxl", {"scheduler": "lcm", "guidance": "1", "steps": "4"}),
     ("turbo", "sdxl", {"scheduler": "euler-ancestral+trailing", "guidance": "1", "steps": "1"}),
 ]

@@ -1,7 +1,7 @@
 """DMD2: distribution matching distillation of SDXL (Yin et al. 2024), huggingface.co/tianweiy/DMD2.
 
-As its model card says: LCM sampling without guidance, at the timesteps it was trained at: 999, 749, 499, 249 for four
-steps, 399 for one.
+As the authors' examples say: LCM sampling without guidance, at the timesteps it was trained at: 999, 749, 499, 249 for
+four steps, 399 for one.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,9 @@
 """Hyper-SD: trajectory-segmented consistency distillation (Ren et al. 2024), huggingface.co/ByteDance/Hyper-SD.
 
-As its model card says, for SD 1.5 and SDXL: the LoRAs of 2, 4 and 8 steps with DDIM, trailing; the 1-step LoRA with TCD
-and η = 1, for 1 to 8 steps; the one-step UNet of SDXL with LCM at timestep 800; no guidance. For SD3 (4, 8, 16 steps)
-and FLUX.1-dev (8, 16) LoRAs at scale 0.125, with guidance (3, and 3.5 as an input) and the model's own scheduler.
+Its authors' examples, as public code quotes them (the card itself cannot be read offline). SD 1.5 and SDXL: the LoRAs
+of 2, 4 and 8 steps with DDIM, trailing; the 1-step LoRA with TCD and η = 1, for 1 to 8 steps; the one-step UNet of SDXL
+with LCM at timestep 800; no guidance. SD3 (4, 8, 16 steps; guidance 3, 5, 7) and FLUX.1-dev (8, 16; guidance 3.5 as an
+input): LoRAs at scale 0.125 with the model's own scheduler.
 """
 
 from collections.abc import Mapping
@@ -12,6 +13,8 @@ from harness.axes.distillation._distilled import Distilled
 from harness.axes.distillation._student import Student
 
 REPO = "ByteDance/Hyper-SD"
+SD3_GUIDANCE = {4: "3", 8: "5", 16: "7"}
+"""By steps: its LoRAs for SD3 keep guidance ("CFG")."""
 
 
 class HyperSd(Distilled):
@@ -30,7 +33,7 @@ class HyperSd(Distilled):
         if self.steps <= 8:
             students |= {family: self._consistency(word) for family, word in (("sd", "SD15"), ("sdxl", "SDXL"))}
         if self.steps >= 4:
-            students["sd3"] = self._flow(f"Hyper-SD3-{self.steps}steps-CFG-lora.safetensors", "3")
+            students["sd3"] = self._flow(f"Hyper-SD3-{self.steps}steps-CFG-lora.safetensors", SD3_GUIDANCE[self.steps])
         if self.steps >= 8:
             students["flux"] = self._flow(f"Hyper-FLUX.1-dev-{self.steps}steps-lora.safetensors", "3.5")
         return students
