@@ -138,15 +138,10 @@ class Rule(Frozen):
     def fits(self, cell: Cell) -> bool:
         """Return whether this rule is meant for a cell."""
         if isinstance(self.where, dict):
-            axes = cell.by_axis
-            return all(fnmatchcase(axes.get(axis, ""), _word(value)) for axis, value in self.where.items())
+            return cell.fits(self.where)
         globs = (self.where,) if isinstance(self.where, str) else self.where
         return not globs or any(fnmatchcase(cell.id, glob) for glob in globs)
 
     def names(self, metric: str) -> bool:
         """Return whether `metric` of this rule means a metric such as `fid:mlperf`: by its name, or without profile."""
         return self.metric in (metric, metric.partition(":")[0])
-
-
-def _word(value: Scalar) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -7,9 +7,9 @@ from pydantic import ValidationError
 
 from harness.core.errors import MatrixError, UsageError
 from harness.core.matrix import Matrix
+from harness.core.parsing import read_record, read_toml
 from harness.core.policy import Policy
 from harness.matrix.check import find_problems
-from harness.matrix.parsing import read_record, read_toml
 from harness.matrix.policy import load_policy, rule_problems
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from harness.axes import all_axes
 from harness.core.catalog import did_you_mean
 from harness.core.errors import PolicyError, UsageError
+from harness.core.parsing import read_record, read_toml
 from harness.core.policy import Policy, PolicyFile
 from harness.core.rule import Rule
-from harness.matrix.parsing import read_record, read_toml
 from harness.metrics import known_metrics
 
 _SHIPPED = files("harness.matrix") / "policies"

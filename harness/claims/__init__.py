@@ -1,0 +1,1 @@
+"""Published claims, lined up with what a run measured."""
