@@ -11,7 +11,7 @@ from harness.axes.caching._store import Tensors, TensorStore
 from harness.core.model import Arguments, Call, TextToImage
 
 AT_HAND = 64
-"""Prompts whose embeddings stay in memory: T5's of one prompt are 4 MB in FP16."""
+"""Prompts whose embeddings stay in memory: T5's of one prompt are 4 MiB in FP16."""
 
 
 class Embeddings:

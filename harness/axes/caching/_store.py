@@ -4,23 +4,36 @@ import hashlib
 import json
 import os
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from harness.axes.caching._oldest import remove_oldest
+
 Tensors = dict[str, torch.Tensor]
 
 DIGEST = "sha256"
 """Name of the tensor that holds the digest of the others."""
 
+LIMIT_BYTES = 8 * 1024**3
+"""What a store may hold: embeddings of 2,000 prompts of FLUX, or two predictions of 16,000 SDXL images."""
+
 
 class TensorStore:
-    """One safetensors file per key in a folder; what cannot be read, or was damaged, counts as not there."""
+    """One safetensors file per key in a folder; what cannot be read, or was damaged, counts as not there.
 
-    def __init__(self, folder: Path) -> None:
+    The folder holds `limit_bytes` at most: entries that were not read for longest go first. Looking through it takes
+    time, so that is done once in a sixteenth of the limit written; each process more that writes may exceed it by this.
+    """
+
+    def __init__(self, folder: Path, limit_bytes: int | None = None) -> None:
         self.folder = folder
+        self.limit = LIMIT_BYTES if limit_bytes is None else limit_bytes
+        self.room = 0
+        """Bytes that may be written before the folder is looked through again."""
 
     def path(self, key: str) -> Path:
         """Return where the tensors of a key are kept."""
@@ -32,6 +45,8 @@ class TensorStore:
             tensors = load(self.path(key).read_bytes())  # read at once: another process may replace the file meanwhile
         except (OSError, SafetensorError):
             return None
+        with suppress(OSError):  # gone meanwhile, or not ours to touch
+            os.utime(self.path(key))
         digest = tensors.pop(DIGEST, None)
         return tensors if digest is not None and bytes(digest.tolist()) == _digest(tensors) else None
 
@@ -40,12 +55,17 @@ class TensorStore:
         path = self.path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
         plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        whole = save({**plain, DIGEST: torch.tensor(list(_digest(plain)), dtype=torch.uint8)})
         new = path.with_name(f"{path.name}.{os.getpid()}-{uuid.uuid4().hex}.new")
         try:
-            new.write_bytes(save({**plain, DIGEST: torch.tensor(list(_digest(plain)), dtype=torch.uint8)}))
+            new.write_bytes(whole)
             new.replace(path)
         finally:
             new.unlink(missing_ok=True)
+        self.room -= len(whole)
+        if self.room < 0:
+            self.room = self.limit // 16
+            remove_oldest(self.folder, self.limit - self.room)
 
 
 def _digest(tensors: Tensors) -> bytes:
