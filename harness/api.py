@@ -56,9 +56,12 @@ class Loaded(NamedTuple):
     policy: Policy = Policy()
 
 
-def load(path: str | Path, policy: str | None = None) -> Loaded:
-    """Read a matrix file and its policy, or instead of that another; MatrixError lists every mistake in them."""
-    return Loaded(*load_matrix(Path(path), policy))
+def load(path: str | Path, policy: str | None = None, model: str | None = None) -> Loaded:
+    """Read a matrix file and its policy, or instead of that another; MatrixError lists every mistake in them.
+
+    `model` takes the place of the file's: a name, a folder, a .safetensors file or a hub id, as in a matrix.
+    """
+    return Loaded(*load_matrix(Path(path), policy, model))
 
 
 def plan(loaded: Loaded, *, select: tuple[str, ...] = (), results: Path = RESULTS) -> Plan:

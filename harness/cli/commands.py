@@ -26,6 +26,10 @@ MatrixFile = Annotated[Path, typer.Argument(metavar="MATRIX", help="A matrix fil
 RunName = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, its name, its matrix file, or `latest`.")]
 Select = Annotated[list[str] | None, typer.Option("--select", "-s", help="Globs on cell ids, such as '*fp8*'.")]
 Pilot = Annotated[Path | None, typer.Option("--power", metavar="RUN", help="Plan by what this evaluated run showed.")]
+ModelWord = Annotated[
+    str | None,
+    typer.Option("--model", "-m", help="Instead of the matrix's: a name, a folder, a .safetensors file or a hub id."),
+]
 Results = Annotated[Path, typer.Option("--results", help="Folder that holds the runs.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Begin a new run instead of going on with an earlier one.")]
@@ -50,6 +54,7 @@ def options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks
 def plan(
     matrix: MatrixFile,
     select: Select = None,
+    model: ModelWord = None,
     results: Results = Path("results"),
     power: Pilot = None,
     json: Json = False,
@@ -61,7 +66,7 @@ def plan(
     from harness import api
     from harness.cli import console
 
-    decided = api.plan(api.load(matrix), select=tuple(select or ()), results=results)
+    decided = api.plan(api.load(matrix, model=model), select=tuple(select or ()), results=results)
     console.warn_of_weights(api.weights((str(matrix),)))
     if power is None:
         console.show_plan(decided, json)
@@ -73,6 +78,7 @@ def plan(
 def run(
     matrix: MatrixFile,
     select: Select = None,
+    model: ModelWord = None,
     results: Results = Path("results"),
     fresh: Fresh = False,
     retry_failed: Retry = False,
@@ -86,7 +92,7 @@ def run(
     from harness import api
     from harness.cli import console
 
-    folder = api.open_run(api.load(matrix), select=tuple(select or ()), results=results, fresh=fresh)
+    folder = api.open_run(api.load(matrix, model=model), select=tuple(select or ()), results=results, fresh=fresh)
     if not api.pending(folder, retry_failed=retry_failed):
         raise console.nothing_pending(folder)
     console.warn_of_weights(api.weights((str(matrix),)))
@@ -132,6 +138,7 @@ def report(run: RunName, results: Results = Path("results"), out: Out = None) ->
 def bench(
     matrix: MatrixFile,
     select: Select = None,
+    model: ModelWord = None,
     results: Results = Path("results"),
     fresh: Fresh = False,
     retry_failed: Retry = False,
@@ -143,7 +150,7 @@ def bench(
     from harness import api
     from harness.cli import console
 
-    loaded = api.load(matrix, policy)
+    loaded = api.load(matrix, policy, model)
     folder = api.open_run(loaded, select=tuple(select or ()), results=results, fresh=fresh)
     api.pending(folder, retry_failed=retry_failed)
     console.warn_of_weights(api.weights((str(matrix),)))

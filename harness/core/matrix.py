@@ -15,7 +15,10 @@ Entry = Scalar | dict[str, Scalar]
 
 
 class Model(Frozen):
-    """Which model: `source` names a file of harness/models, `options` are that source's own keys."""
+    """Which model: `source` names a file of harness/models, `options` are that source's own keys.
+
+    A matrix spells it as a word or as a flat table; `harness.models.read_model` reads both.
+    """
 
     source: str = "bundled"
     options: dict[str, Any] = {}

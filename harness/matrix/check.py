@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from harness.axes import read_entry
 from harness.core.catalog import did_you_mean, list_names, resolve
@@ -86,13 +87,17 @@ def _model_problems(matrix: Matrix) -> list[str]:
     source = resolve("harness.models", matrix.model.source, ModelSource)
     unknown = [key for key in matrix.model.options if key not in source.model_fields]
     if unknown:
-        return [f'model.options.{key}: "{matrix.model.source}" has no such option. '
+        return [f'model.{key}: "{matrix.model.source}" has no such key. '
                 f"{did_you_mean(key, source.model_fields)}" for key in unknown]  # fmt: skip
     try:
         source.model_validate(matrix.model.options)
     except ValidationError as error:
-        return [f"model.options.{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()]
+        return [f"model.{'.'.join(map(str, entry['loc']))}: {_said(entry)}" for entry in error.errors()]
     return []
+
+
+def _said(entry: ErrorDetails) -> str:
+    return "this key is required" if entry["type"] == "missing" else entry["msg"].removeprefix("Value error, ")
 
 
 def _attempt(key: str, check: Callable[[], object]) -> list[str]:

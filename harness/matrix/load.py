@@ -11,12 +11,13 @@ from harness.core.parsing import read_record, read_toml
 from harness.core.policy import Policy
 from harness.matrix.check import find_problems
 from harness.matrix.policy import load_policy, rule_problems
+from harness.models import read_model
 
 
-def load_matrix(path: Path, policy: str | None = None) -> tuple[Matrix, str, Policy]:
+def load_matrix(path: Path, policy: str | None = None, model: str | None = None) -> tuple[Matrix, str, Policy]:
     """Return the matrix of a TOML file, the file's text, and its policy with the matrix's own rules.
 
-    `policy`, a name or a file, stands alone instead of both.
+    `policy`, a name or a file, stands alone instead of both; `model`, spelled as in a matrix, instead of the file's.
     Raises UsageError if a file cannot be read, and MatrixError with all mistakes of the matrix or PolicyError with
     those of its policy.
     """
@@ -27,7 +28,7 @@ def load_matrix(path: Path, policy: str | None = None) -> tuple[Matrix, str, Pol
         raise UsageError(f"cannot read the matrix file: {error.strerror}", str(path), fix) from error
     except UnicodeDecodeError as error:
         raise MatrixError([f"not UTF-8 text: {error.reason} at byte {error.start}"], str(path)) from error
-    matrix = parse_matrix(text, str(path))
+    matrix = parse_matrix(text, str(path), model)
     found = load_policy(policy) if policy else load_policy(matrix.policy, path.parent)
     problems = rule_problems(found.gate, f'policy "{found.name}": gate', matrix.quality.metrics)
     if problems:
@@ -35,16 +36,32 @@ def load_matrix(path: Path, policy: str | None = None) -> tuple[Matrix, str, Pol
     return matrix, text, found if policy else found.extended(matrix.gate)
 
 
-def parse_matrix(text: str, where: str = "matrix") -> Matrix:
-    """Return the matrix that TOML text describes; MatrixError with all mistakes, named by `where` and key."""
+def parse_matrix(text: str, where: str = "matrix", model: str | None = None) -> Matrix:
+    """Return the matrix that TOML text describes; MatrixError with all mistakes, named by `where` and key.
+
+    `model` takes the place of the text's own.
+    """
     document, problems = read_toml(text)
     if problems:
         raise MatrixError(problems, where)
+    document, unread = _with_model(document, model)
     matrix, problems = read_record(Matrix, document)
-    problems += find_problems(matrix or _lenient(document))
+    problems += [*unread, *find_problems(matrix or _lenient(document))]
     if matrix is None or problems:
         raise MatrixError(problems, where)
     return matrix
+
+
+def _with_model(document: dict[str, Any], model: str | None) -> tuple[dict[str, Any], list[str]]:
+    """The document with its model as a record, from any of its spellings, and the mistake if it is none."""
+    entry = model or document.get("model")
+    if entry is None:
+        return document, []
+    rest = {key: part for key, part in document.items() if key != "model"}
+    try:
+        return {**rest, "model": read_model(entry)}, []
+    except UsageError as error:
+        return rest, [f"model: {error.what}. {error.fix}"]
 
 
 def _lenient(document: dict[str, Any]) -> Matrix | None:

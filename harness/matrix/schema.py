@@ -4,8 +4,9 @@ import json
 from typing import Any
 
 from harness.axes import all_axes, value_names
-from harness.core.catalog import list_names
-from harness.core.matrix import Matrix
+from harness.core.catalog import list_names, resolve
+from harness.core.matrix import Matrix, Model
+from harness.core.model import ModelSource
 from harness.core.rule import ABOUT
 from harness.matrix.policy import policy_names
 
@@ -17,11 +18,26 @@ def json_schema() -> str:
     schema["title"] = "harness matrix"
     properties = {axis.name: _axis_schema(axis.name, axis.summary) for axis in all_axes()}
     schema["properties"]["axes"] = {"type": "object", "properties": properties, "additionalProperties": False}
-    schema["$defs"]["Model"]["properties"]["source"]["enum"] = list(list_names("harness.models"))
+    schema["$defs"]["Model"] = _model_schema()
+    schema["properties"]["model"]["default"] = Model().source
     quantities = [{"const": name, "description": about} for name, about in ABOUT.items()]
     schema["$defs"]["Rule"]["properties"]["quantity"] = {"default": "loss", "oneOf": quantities}
     schema["properties"]["policy"]["examples"] = list(policy_names())
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _model_schema() -> dict[str, Any]:
+    """A word, or a table with the keys of its source."""
+    about = "bundled, a folder in diffusers' layout, a .safetensors file, or a hub id: owner/name@revision"
+    sources = {name: resolve("harness.models", name, ModelSource) for name in list_names("harness.models")}
+    tables = [_source_schema(name, source) for name, source in sources.items()]
+    return {"anyOf": [{"type": "string", "description": about, "examples": ["bundled"]}, *tables]}
+
+
+def _source_schema(name: str, source: type[ModelSource]) -> dict[str, Any]:
+    own = source.model_json_schema()
+    named = {"source": {"const": name, "description": source.summary}, **own.get("properties", {})}
+    return {**own, "title": name, "properties": named, "required": ["source", *own.get("required", [])]}
 
 
 def _axis_schema(axis: str, summary: str) -> dict[str, Any]:

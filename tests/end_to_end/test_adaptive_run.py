@@ -141,7 +141,7 @@ def test_a_settled_run_can_be_evaluated_judged_reported_and_compared_again(settl
 
 
 def test_a_killed_run_goes_on_in_the_middle_of_a_round(settled: Path, tmp_path: Path) -> None:
-    write_matrix(tmp_path, MATRIX.replace('source = "fake"', 'source = "fake"\noptions.step_s = 0.01'), prompts=200)
+    write_matrix(tmp_path, MATRIX.replace('source = "fake"', 'source = "fake"\nstep_s = 0.01'), prompts=200)
     writer = subprocess.Popen(
         [sys.executable, "-m", "harness", "bench", "fake.toml"], cwd=tmp_path, stderr=-3, stdout=-3
     )

@@ -141,7 +141,7 @@ def test_two_runs_are_lined_up(finished: Path) -> None:
 
 
 def test_bench_without_a_completed_baseline_says_so_and_still_reports(tmp_path: Path) -> None:
-    faulty = MATRIX.replace('source = "fake"', 'source = "fake"\noptions.faults = {50 = "error"}')
+    faulty = MATRIX.replace('source = "fake"', 'source = "fake"\nfaults = {50 = "error"}')
     write_matrix(tmp_path, faulty)
     answer = harness("bench", "fake.toml", cwd=tmp_path)
     assert answer.returncode == 5

@@ -22,10 +22,10 @@ FAULTY = MATRIX.replace(
     "[axes]\nsteps = [50, 4, 5, 6, 7, 8, 9, 10, 11]\n",
 ).replace(
     'source = "fake"',
-    'source = "fake"\noptions.faults = {5 = "error", 6 = "segfault", 7 = "killed", 8 = "nan", 9 = "black", '
+    'source = "fake"\nfaults = {5 = "error", 6 = "segfault", 7 = "killed", 8 = "nan", 9 = "black", '
     '10 = "out-of-memory", 11 = "hang"}',
 )
-SLOW = MATRIX.replace('source = "fake"', 'source = "fake"\noptions.step_s = 0.03')  # slow enough to be interrupted
+SLOW = MATRIX.replace('source = "fake"', 'source = "fake"\nstep_s = 0.03')  # slow enough to be interrupted
 
 
 def harness(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -185,7 +185,7 @@ def test_failed_cells_can_be_tried_again(faulty: Path) -> None:
 
 
 def test_a_full_disk_stops_the_run_and_loses_nothing(tmp_path: Path) -> None:
-    text = MATRIX.replace('source = "fake"', 'source = "fake"\noptions.faults = {4 = "disk-full"}')
+    text = MATRIX.replace('source = "fake"', 'source = "fake"\nfaults = {4 = "disk-full"}')
     loaded = api.load(write_matrix(tmp_path, text))
     run = api.open_run(loaded, results=tmp_path / "results")
     with pytest.raises(MachineError, match="disk is full"):

@@ -75,7 +75,7 @@ def test_options_at_their_default_do_not_make_another_cell() -> None:
         ("[axes]\nsteps = [4]\n[quality]\nmetrics = []\n", "quality.metrics: empty"),
         ('[axes]\nsteps = [4]\n[prompts]\nset = "shape"\n', "prompts.set: unknown prompt set"),
         ('[axes]\nsteps = [4]\n[model]\nsource = "bundeld"\n', 'Did you mean "bundled"?'),
-        ('[axes]\nsteps = [4]\n[model]\nsource = "fake"\noptions.stepz = 1\n', "model.options.stepz"),
+        ('[axes]\nsteps = [4]\n[model]\nsource = "fake"\nstepz = 1\n', "model.stepz"),
         ("[axes]\nsteps = [4]\n[measure]\nrepeats = 0\n", "measure.repeats"),
         ("[axes]\nsteps = [4]\n[measure]\nwarmups = 1\n", 'measure.warmups: unknown key. Did you mean "warmup"?'),
         ('[axes]\nsteps = [4]\n[[gate]]\nmargin = "5 %"\n', "gate.0.margin"),
@@ -147,7 +147,7 @@ def test_every_shipped_matrix_is_right_and_says_what_it_answers_and_needs(path: 
         (f"[axes]\nsteps = [{'9' * 5000}]\n", "not TOML"),
         ("[axes]\nsteps = [4]\n[measure]\ntimeout_s = inf\n", "measure.timeout_s"),
         ('[axes]\nsteps = [4]\n[quality]\nmetrics = ["psnr", "psnr"]\n', "a metric stands there twice"),
-        ('[axes]\nsteps = [4]\n[model]\nsource = "fake"\noptions.step_s = "x"\n', "model.options.step_s: Input should"),
+        ('[axes]\nsteps = [4]\n[model]\nsource = "fake"\nstep_s = "x"\n', "model.step_s: Input should"),
         (f'[axes]\nsteps = [4]\n[prompts]\nset = "{"a" * 5000}"\n', "prompts.set: unknown prompt set"),
     ],
 )
