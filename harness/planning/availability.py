@@ -11,9 +11,12 @@ from harness.planning.settle import live_values
 
 
 def skip_reason(cell: Cell, model: ModelInfo, machine: Machine) -> str | None:
-    """Return why a cell cannot run on this machine with this model, or None if it can."""
+    """Return why a cell cannot run on this machine with this model, or None if it can.
+
+    What cannot be on any machine is told before what is missing on this one: nobody should fetch weights in vain.
+    """
     context = Context(model, machine, live_values(cell))
-    checks = (_unavailable, _conflict, _model_conflict, _refusal)
+    checks = (_conflict, _model_conflict, _refusal, _unavailable)
     return next((reason for check in checks if (reason := check(cell, context)) is not None), None)
 
 

@@ -53,12 +53,13 @@ class HalfKernel(Kernel):
         return None
 
     def refuse(self, context: Context) -> str | None:
-        return refuse_half(context)
+        return refuse_half(context) if context.machine.gpus else None
 
 
 def refuse_half(context: Context) -> str | None:
     """Return why a kernel of half precision does not fit a cell, or None if it does."""
     precision = context.values["precision"]
-    if not precision.tags & {"fp16", "bf16", "quantized"}:
+    whole = getattr(precision, "compute", "auto") == "fp32"  # the arithmetic around quantized weights
+    if whole or not precision.tags & {"fp16", "bf16", "quantized"}:
         return "computes in FP16 or BF16, and this cell in FP32: set precision fp16 or bf16"
     return None

@@ -38,5 +38,7 @@ class Own(Distilled):
         return None if self.weights else Unavailable(reason="needs the option weights", hint="a file or a hub id")
 
     def refuse(self, context: Context) -> str | None:
+        if not self.weights:
+            return None  # `unavailable` says so
         wrong = [word for word in self.timesteps.split("-") if word and not (word.isdigit() and int(word) < 1000)]
         return f"timesteps are numbers from 0 to 999, not {wrong[0]}" if wrong else super().refuse(context)
