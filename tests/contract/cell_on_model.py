@@ -48,17 +48,22 @@ BUNDLED = Path()
 """Stands for the bundled model where a folder is asked for."""
 
 
-def plan_cell(folder: Path, settings: dict[str, str], plain: dict[str, str] = PLAIN) -> Planned:
-    """Return the cell that a matrix with these settings means on a tiny model; `plain` are those of all cells."""
+def plan_cell(
+    folder: Path, settings: dict[str, str], plain: dict[str, str] = PLAIN, machine: Machine | None = None
+) -> Planned:
+    """Return the cell that a matrix with these settings means on a tiny model; `plain` are those of all cells.
+
+    On this computer, or on another `machine`.
+    """
     lines = [f'{axis} = ["{entry}"]' for axis, entry in {**plain, **settings}.items()]
     matrix = parse_matrix("\n".join(['name = "contract"', "[axes]", *lines]))
-    return plan_wish(folder, expand(matrix)[0])
+    return plan_wish(folder, expand(matrix)[0], machine)
 
 
-def plan_wish(folder: Path, wish: Any) -> Planned:
+def plan_wish(folder: Path, wish: Any, machine: Machine | None = None) -> Planned:
     """Return the cell that settings by axis mean on a tiny model."""
     model = Model() if folder == BUNDLED else Model(source="folder", options={"path": str(folder)})
-    info, machine = resolve_model(model).describe(), _machine()
+    info, machine = resolve_model(model).describe(), machine or _machine()
     cell = settle(wish, info, machine)
     return Planned(cell, model, machine, skip_reason(cell, info, machine))
 

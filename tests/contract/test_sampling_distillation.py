@@ -116,6 +116,17 @@ def test_published_weights_bring_their_settings_and_say_which_file_is_missing(
     assert "`hf download " in str(planned.reason)
 
 
+def test_nobody_is_sent_for_weights_of_another_model(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where no machine could use them, that is the reason, not the download; else the file is this model's."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    flux = str(plan_cell(tiny("flux"), {"distillation": "dmd2"}).reason)
+    assert "nobody published such weights for the flux" in flux
+    sdxl = str(plan_cell(tiny("sdxl"), {"distillation": "hyper-sd"}).reason)
+    assert "`hf download ByteDance/Hyper-SD Hyper-SDXL-8steps-lora.safetensors`" in sdxl
+
+
 def test_the_matrix_may_overrule_what_weights_bring(tiny: Tiny) -> None:
     cell = plan_cell(tiny("sdxl"), {"distillation": "sdxl-lightning", "scheduler": "ddim", "steps": "8"}).cell
     assert str(cell.setting("scheduler")) == "ddim"

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from harness.axes.batch._memory import least_bytes, memory_bytes
 from harness.core.axis import AxisValue, Context
+from harness.core.units import format_bytes
 
 
 class Images(AxisValue):
@@ -33,8 +34,8 @@ class Images(AxisValue):
         least, there = least_bytes(context, self.images), memory_bytes(context.machine)
         if least <= there:
             return None
-        needs = f"decoding {self.images} images at once needs {least / 2**30:.0f} GiB at the very least"
-        return f"{needs}, {context.machine.title} has {there / 2**30:.0f}"
+        needs = f"decoding {self.images} images at once needs {format_bytes(least)} at the very least"
+        return f"{needs}, {context.machine.title} has {format_bytes(there)}"
 
     def call_options(self) -> dict[str, int]:
         return {"batch": self.images}

@@ -6,6 +6,7 @@ from harness.axes.precision._layers import Part, is_packed
 from harness.core.effect import Done, Effect
 from harness.core.errors import NoEffect
 from harness.core.model import TextToImage
+from harness.core.units import format_bytes
 
 Figures = dict[str, float | int | str]
 
@@ -50,7 +51,7 @@ class Tally:
             for name in changed:
                 figures |= {f"{name}_bytes_before": self.bytes_before[name], f"{name}_bytes_after": after[name]}
         listing = " and ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
-        sizes = f"{before_bytes / 1e6:.1f} → {after_bytes / 1e6:.1f} MB"
+        sizes = f"{format_bytes(before_bytes)} → {format_bytes(after_bytes)}"
         where = ", ".join(part.name for part in self.parts)
         summary = f"{weights} weights in {listing} layers of {where}: {coverage:.0%} of their weights, {sizes}"
         return Done(summary, {**figures, **more})
