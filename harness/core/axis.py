@@ -10,6 +10,7 @@ from harness.core.base import Frozen
 
 if TYPE_CHECKING:
     from harness.core.effect import Effect
+    from harness.core.footprint import Footprint
     from harness.core.machine import Machine
     from harness.core.model import Call, ModelInfo, TextToImage
     from harness.core.outcome import Caution
@@ -139,6 +140,13 @@ class AxisValue(Frozen):
         """Return a hash of the files it reads, so that results are not taken for those of other files; else empty."""
         return ""
 
+    def footprint(self, without: "Footprint") -> "Footprint":
+        """Return what the cell needs of its device's memory with this value, given what it needs `without`.
+
+        Asked in the order in which values are applied, beginning with four bytes a number.
+        """
+        return without
+
     def load_options(self) -> dict[str, Any]:
         """Return options of `ModelSource.load`: `dtype`, and `arguments` for from_pretrained. Asked in the worker."""
         return {}
@@ -146,6 +154,13 @@ class AxisValue(Frozen):
     def call_options(self) -> dict[str, Any]:
         """Return fields of `Call` that this value sets."""
         return {}
+
+    def workload(self, steps: int) -> float:
+        """Return by how much it multiplies the denoiser's work (that of `steps` calls at the final size).
+
+        For the plan's estimate: 2 − 1/steps for heun, less than 1 for a cascade whose first stages are small.
+        """
+        return 1.0
 
     def apply(self, model: "TextToImage", setup: Setup) -> "Effect | None":
         """Change the loaded model in place and return the effect to be asked after the timed calls.

@@ -22,6 +22,10 @@ class ModelInfo(Frozen):
     loras: frozenset[str] = frozenset()
     """Distillation values for which the model brings weights of its own."""
     quality_applies: bool = True
+    parameters: dict[str, int] = {}
+    """How many numbers each part's weights are, by role (denoiser, vae, text_encoder …); empty where unknown."""
+    activations: dict[str, int] = {}
+    """How many numbers one call of a part surely holds at once, for one image of the model's own size."""
     folder: str = Field(default="", exclude=True)
     """Where its files lie, for checks before anything is loaded; empty where there are none. Never stored."""
     image_step_s: float = 0.01
