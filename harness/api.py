@@ -43,6 +43,7 @@ from harness.store.layout import RunFolder, report_folder
 if TYPE_CHECKING:
     import pandas
 
+    from harness.claims import Finding
     from harness.reporting.comparing import CellPair
 
 RESULTS = Path("results")
@@ -275,6 +276,17 @@ def compare(first: Path, second: Path) -> "tuple[CellPair, ...]":
     from harness.reporting import compare_runs
 
     return compare_runs(first, second)
+
+
+def claims(run: Path, ledger: Path | None = None) -> "tuple[Finding, ...]":
+    """Return what a run says about each published claim, those of `ledger`, a file of one's own, first.
+
+    Raises LedgerError with every mistake in that file, ResultsError if the run cannot be read.
+    """
+    from harness.claims import compare_claims, load_ledger, shipped_claims
+
+    shipped = shipped_claims()
+    return compare_claims(run, (*(load_ledger(ledger, shipped) if ledger else ()), *shipped))
 
 
 def list_axes(names: tuple[str, ...] = ()) -> list[dict[str, Any]]:

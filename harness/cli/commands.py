@@ -42,6 +42,7 @@ PolicyName = Annotated[
     str | None,
     typer.Option("--policy", help="A shipped policy (harness policies) or a .toml file, instead of the run's."),
 ]
+Ledger = Annotated[Path | None, typer.Option("--ledger", metavar="FILE", help="A file of further claims.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder of the report; default: reports/<run>.")]
 
 
@@ -175,6 +176,19 @@ def compare(a: RunName, b: RunName, results: Results = Path("results"), json: Js
     from harness.cli import console
 
     _leave(console.show_comparison(api.compare(api.find(a, results), api.find(b, results)), json))
+
+
+@app.command()
+def claims(run: RunName, ledger: Ledger = None, results: Results = Path("results"), json: Json = False) -> None:
+    """Line up published claims with what a run measured: confirmed, refuted, or not comparable and why.
+
+    Exit 0, however they come out · 3 none is comparable: another GPU, another model, other cells.
+    """
+    from harness import api
+    from harness.cli import console
+
+    folder = api.find(run, results)
+    _leave(console.show_claims(folder, api.claims(folder, ledger), json))
 
 
 @app.command()

@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from harness.claims import Finding
 from harness.cli.axes_list import axes_lines, value_lines
+from harness.cli.claims_view import absent_table, measured_table, summary
 from harness.cli.power_table import power_note, power_table
 from harness.cli.progress import RunProgress, progress_bar, transfer_bar
 from harness.core.errors import ExitCode, HarnessError, NothingToDo
@@ -271,6 +273,20 @@ def _show_pairs(pairs: tuple[CellPair, ...]) -> None:
     if scores.row_count:
         out.print()
         out.print(scores)
+
+
+def show_claims(run: Path, findings: tuple[Finding, ...], json: bool) -> int:
+    """Print what was claimed beside what this run measured; return exit code 3 if no claim is comparable."""
+    comparable = any(finding.verdict != "not comparable" for finding in findings)
+    if json:
+        show_json([finding.model_dump(mode="json") for finding in findings])
+    else:
+        plan = read_plan(run)
+        out.print(f"{plan.model.title} on {plan.machine.title}\n", style="bold", markup=False)
+        out.print(measured_table(tuple(f for f in findings if not isinstance(f.here, Absent))))
+        out.print(absent_table(tuple(f for f in findings if isinstance(f.here, Absent))))
+        out.print(f"\n{summary(findings)}")
+    return ExitCode.PASS if comparable else ExitCode.NOTHING_TO_DO
 
 
 def show_machine(machine: Machine, json: bool) -> None:
