@@ -96,6 +96,15 @@ class Delta(Frozen):
     if_named: bool = False
     """It does not gate by default, but may judge this cell where a rule names it: a pixel metric."""
 
+    def figures(self, quantity: str) -> tuple[Interval, Uncertainty] | Absent:
+        """Return what a rule on `loss` or `change` holds against its limits, with its confidence distribution."""
+        calibrated = quantity == "loss"
+        shown = self.loss if calibrated else self.literal
+        spread = self.loss_uncertainty if calibrated else self.literal_uncertainty
+        if isinstance(shown, Absent):
+            return shown
+        return spread if isinstance(spread, Absent) else (shown, spread)
+
 
 class WorstImage(Frozen):
     """One of the images that moved most from the baseline's, by the metric that ranked them."""

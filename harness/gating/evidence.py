@@ -74,12 +74,11 @@ class Evidence:
         delta = self._deltas.get(cell_id, {}).get(metric)
         if delta is None:
             return self._absent(metric)
-        calibrated = rule.quantity == "loss"
-        shown = delta.loss if calibrated else delta.literal
-        spread = delta.loss_uncertainty if calibrated else delta.literal_uncertainty
-        if isinstance(shown, Absent) or isinstance(spread, Absent):
-            return Found(shown if isinstance(shown, Absent) else Absent(absent=str(spread)), delta.definition)
-        few = delta.resolved_from if calibrated else None
+        figures = delta.figures(rule.quantity)
+        if isinstance(figures, Absent):
+            return Found(figures, delta.definition)
+        shown, spread = figures
+        few = delta.resolved_from if rule.quantity == "loss" else None
         return Found(Spread(shown.estimate, spread), delta.definition, delta.prompts, few)
 
     def _score(self, metric: str, cell_id: str) -> Found:

@@ -80,11 +80,8 @@ def _judges(rule: Rule, cell: Cell, metric: str) -> bool:
 
 
 def _figures(delta: Delta, rule: Rule) -> tuple[float | None, Uncertainty | None]:
-    shown = delta.loss if rule.quantity == "loss" else delta.literal
-    spread = delta.loss_uncertainty if rule.quantity == "loss" else delta.literal_uncertainty
-    if isinstance(shown, Absent) or isinstance(spread, Absent):
-        return None, None
-    return shown.estimate, spread
+    figures = delta.figures(rule.quantity)
+    return (None, None) if isinstance(figures, Absent) else (figures[0].estimate, figures[1])
 
 
 def _error(delta: Delta, rule: Rule) -> float:

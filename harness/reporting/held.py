@@ -22,13 +22,15 @@ class Held(NamedTuple):
 
     @property
     def value(self) -> Interval | Absent:
-        """The loss or the change, as a share."""
-        return self.delta.loss if self.quantity == "loss" else self.delta.literal
+        """The loss or the change, as a share; absent too where its confidence distribution is."""
+        figures = self.delta.figures(self.quantity)
+        return figures if isinstance(figures, Absent) else figures[0]
 
     @property
     def spread(self) -> Uncertainty | Absent:
         """Its confidence distribution."""
-        return self.delta.loss_uncertainty if self.quantity == "loss" else self.delta.literal_uncertainty
+        figures = self.delta.figures(self.quantity)
+        return figures if isinstance(figures, Absent) else figures[1]
 
     @property
     def limits(self) -> tuple[float, ...]:

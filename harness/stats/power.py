@@ -81,22 +81,6 @@ def drift_needed(alpha: float, looks: Looks, power: float = POWER) -> float:
     return float(brentq(lambda drift: stopping(limits, looks, drift).sum() - power, 0.0, 20.0, xtol=1e-6))
 
 
-def smallest_loss(error: float, level: float, power: float = POWER) -> float:
-    """Return the smallest true loss that is told from 0 with probability `power`, given its standard error."""
-    return _reach(level, power) * error
-
-
-def largest_passing_loss(margin: float, error: float, level: float, power: float = POWER) -> float | None:
-    """Return the largest true loss that still passes `margin` with probability `power`; None if not even 0 does."""
-    found = margin - _reach(level, power) * error
-    return found if found >= 0 else None
-
-
-def smallest_failing_loss(margin: float, error: float, level: float, power: float = POWER) -> float:
-    """Return the smallest true loss that fails `margin` with probability `power`."""
-    return margin + _reach(level, power) * error
-
-
 def _reach(level: float, power: float) -> float:
     return float(normal_quantiles(level) + normal_quantiles(power))
 

@@ -33,25 +33,6 @@ def nominal_alpha(alpha: float, looks: Looks, prompts: int) -> float:
     return alpha if len(looks) < 2 else _nominal(float(alpha), looks)[look]
 
 
-def overall_p(p: float, looks: Looks, prompts: int) -> float:
-    """Return the p-value of the whole sequential test from the p-value at the look with `prompts` prompts.
-
-    It is the least alpha at which this look rejects, the inverse of `nominal_alpha`; at most 1. Since
-    P(p ≤ nominal_alpha(α) at any look) = α, it is a valid p-value whatever made the run stop at this look.
-    """
-    look = _look(looks, prompts)
-    if len(looks) < 2 or p <= 0:
-        return p
-    from scipy.optimize import brentq
-
-    lowest, highest = min(p, 1.0), 1 - 1e-9  # spending over several looks leaves less than alpha to each of them
-    if _nominal(highest, looks)[look] <= p:
-        return 1.0
-    found = brentq(lambda x: np.log(_nominal(float(np.exp(x)), looks)[look] / p), np.log(lowest), np.log(highest),
-                   xtol=1e-7)  # fmt: skip
-    return float(np.exp(found))
-
-
 def bounds(alpha: float, looks: Looks) -> Floats:
     """Return the standard normal value (looks,) the statistic must exceed at each look; the last spends all alpha."""
     shares = np.asarray(looks, dtype=np.float64) / looks[-1]

@@ -12,7 +12,7 @@ from harness.stats.confidence import normal_quantiles
 from harness.stats.latency import speedup, summarise_latency
 from harness.stats.noninferiority import holm_shares, least_prompts
 from harness.stats.pareto import pareto_front
-from harness.stats.power import prompts_needed, smallest_loss
+from harness.stats.power import prompts_needed
 
 P_VALUES = st.dictionaries(st.integers(0, 20), st.floats(0, 1), min_size=1, max_size=8)
 
@@ -78,7 +78,6 @@ def test_planned_prompts_reach_the_promised_power() -> None:
     error = 0.02 * np.sqrt(100 / needed)
     estimates = np.random.default_rng(0).normal(0.02, error, 20_000)
     assert np.mean(estimates + normal_quantiles(0.95) * error < 0.05) == pytest.approx(0.9, abs=0.01)
-    assert smallest_loss(error, 0.95) <= 0.03
 
 
 def test_an_estimate_on_the_margin_needs_no_number() -> None:

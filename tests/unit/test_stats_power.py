@@ -4,16 +4,13 @@ import numpy as np
 import pytest
 
 from harness.stats.bootstrap import ratio_quantiles
-from harness.stats.confidence import LEVELS, normal_quantiles
+from harness.stats.confidence import LEVELS
 from harness.stats.power import (
     Pilot,
     drift_needed,
     forecast,
-    largest_passing_loss,
     prompts_needed,
     sequential_needed,
-    smallest_failing_loss,
-    smallest_loss,
 )
 from harness.stats.sequential import nominal_alpha
 
@@ -64,19 +61,6 @@ def test_a_sequential_plan_reaches_its_power_with_as_many_prompts_as_forecast() 
     assert expected.power == pytest.approx(0.9, abs=0.01)
     assert used.mean() == pytest.approx(expected.prompts, rel=0.05)
     assert expected.prompts < 0.75 * fixed
-
-
-def test_losses_this_run_can_tell() -> None:
-    error, rng = 0.01, np.random.default_rng(0)
-    reach = float(normal_quantiles(0.95)) * error
-    largest = largest_passing_loss(MARGIN, error, 0.95)
-    assert largest is not None
-    assert np.mean(rng.normal(largest, error, 100_000) + reach < MARGIN) == pytest.approx(0.9, abs=5e-3)
-    failing = smallest_failing_loss(MARGIN, error, 0.95)
-    assert np.mean(rng.normal(failing, error, 100_000) - reach >= MARGIN) == pytest.approx(0.9, abs=5e-3)
-    seen = smallest_loss(error, 0.95)
-    assert np.mean(rng.normal(seen, error, 100_000) - reach > 0) == pytest.approx(0.9, abs=5e-3)
-    assert largest_passing_loss(MARGIN, 0.1, 0.95) is None
 
 
 def test_one_look_is_the_fixed_plan() -> None:
