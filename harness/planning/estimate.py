@@ -1,5 +1,7 @@
 """How long a cell will take: from rates measured in earlier runs, or a rough guess that is named as one."""
 
+from math import prod
+
 from harness.axes import call_options
 from harness.core.cell import Cell
 from harness.core.matrix import Matrix
@@ -13,10 +15,12 @@ START_S = 1.5
 
 def estimate_seconds(cell: Cell, matrix: Matrix, images: int, model: ModelInfo, rate: Rate) -> float:
     """Return the expected wall seconds of a cell: start, compile, warm-up and repeats, images."""
-    values = live_values(cell).values()
+    values = tuple(live_values(cell).values())
     options = call_options(values)
     area = options["width"] * options["height"] / (model.width * model.height)
-    passes = options["steps"] * (2 if options["guidance"] > 1 else 1)
+    steps = int(options["steps"])
+    guided = options["guidance"] > 1 and "embedded-guidance" not in model.tags
+    passes = steps * prod(value.workload(steps) for value in values) * (2 if guided else 1)
     single_pass_s = 4 * rate.image_step_s  # a batch of one uses the machine badly
     calls = matrix.measure.warmup + matrix.measure.repeats
     timing_s = calls * passes * max(single_pass_s, options["batch"] * rate.image_step_s) * area

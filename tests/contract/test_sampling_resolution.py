@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.axes import read_entry, resolve_setting
 from tests.contract.cell_on_model import BUNDLED, distance, plan_cell, run_cell
 
 Tiny = Callable[[str], Path]
@@ -71,6 +72,13 @@ def test_the_plan_refuses_stages_that_make_no_sense(entry: str, words: str, tiny
 def test_a_model_without_image_to_image_has_no_cascade(tiny: Tiny) -> None:
     reason = str(plan_cell(tiny("pixart"), {"resolution": "progressive+stages=16-32"}).reason)
     assert "does not work with the pixart (no-image-to-image)" in reason
+
+
+def test_a_cascade_is_estimated_by_the_work_of_its_stages() -> None:
+    """4 steps at 16x16, then 8 × 0.5 at 32x32, where a single pass makes 4 at 32x32: a quarter of them, and all."""
+    value = resolve_setting(read_entry("resolution", "progressive+stages=16-32+strengths=0.5+steps=8"))
+    assert value.workload(4) == pytest.approx(0.25 + 1)
+    assert resolve_setting(read_entry("resolution", "32x32")).workload(4) == 1
 
 
 def test_stages_read_the_same_however_they_are_written(tiny: Tiny) -> None:

@@ -11,6 +11,7 @@ from harness.core.plan import OTHER_SEED_ID, OTHER_SEED_OFFSET, RERUN_ID, Plan, 
 from harness.core.units import Absent
 from harness.matrix import expand, parse_matrix
 from harness.planning import Surroundings, make_plan
+from harness.planning.estimate import START_S
 
 GPU = Gpu(name="H200", capability=(9, 0), memory_bytes=1, driver="1", cuda="13.0", power_limit_w=700.0)
 MODEL = ModelInfo(title="toy", family="sdxl", width=64, height=64, guidance=3.0, size_multiple=16, digest="d")
@@ -68,6 +69,18 @@ def test_the_baseline_is_fifty_steps_in_the_machines_native_precision() -> None:
 def test_a_baseline_that_cannot_run_here_is_an_error_that_says_why() -> None:
     with pytest.raises(MachineError, match="no native FP16"):
         plan('[axes]\nsteps = [4]\n[baseline]\nprecision = "fp16"\n')
+
+
+def test_the_estimate_counts_the_work_of_solvers_and_cascades() -> None:
+    def seconds(**entries: str) -> float:
+        lines = "".join(f'{axis} = ["{entry}"]\n' for axis, entry in {"steps": "20", **entries}.items())
+        (cell,) = [planned for planned in plan(f"[axes]\n{lines}").compared if planned.role == "candidate"]
+        assert cell.skip is None, cell.skip
+        return cell.estimate_s - START_S
+
+    single = seconds()
+    assert seconds(scheduler="heun") == pytest.approx(single * 39 / 20)
+    assert seconds(resolution="progressive+stages=32-64") == pytest.approx(single * (20 / 4 + 10) / 20)
 
 
 def test_the_two_extra_baseline_runs_are_planned() -> None:

@@ -65,6 +65,11 @@ class Progressive(AxisValue):
             return {}
         return {"width": width, "height": height}
 
+    def workload(self, steps: int) -> float:
+        stages = self.plan(steps)
+        final = stages[-1].width * stages[-1].height
+        return sum(stage.calls * stage.width * stage.height for stage in stages) / (steps * final)
+
     def apply(self, model: TextToImage, setup: Setup) -> Effect:
         effect = Cascade(self.plan)
         model.draw = effect.draw

@@ -39,6 +39,9 @@ class Scheduler(AxisValue):
         """Return how often the denoiser is called in so many steps."""
         return steps
 
+    def workload(self, steps: int) -> float:
+        return self.calls(steps) / steps
+
     def refuse(self, context: Context) -> str | None:
         model = context.model
         if not self.from_pure_noise and "zero-snr" in model.tags:
