@@ -105,6 +105,8 @@ class AxisValue(Frozen):
     defaults: ClassVar[Mapping[str, str]] = {}
     lazy: ClassVar[bool] = False
     stateful: ClassVar[bool] = False
+    resident: ClassVar[Literal["all", "part", "block", "layer"]] = "all"
+    """How much of the weights is on the device at a time: the pipeline's, its largest part's, a block's, a layer's."""
     examples: ClassVar[tuple[str, ...]] = ()
     """More spellings that the contract test runs, such as `inductor+fullgraph=false`."""
 

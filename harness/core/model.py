@@ -17,6 +17,8 @@ class ModelInfo(Frozen):
     height: int
     guidance: float
     size_multiple: int
+    latent: tuple[int, int] | None = None
+    """Channels of a latent, and how many pixels wide one element of it is; None where there are no latents."""
     digest: str
     tags: frozenset[str] = frozenset()
     loras: frozenset[str] = frozenset()
@@ -131,6 +133,7 @@ class ModelSource(Frozen):
     def load(self, device: str, options: dict[str, Any]) -> TextToImage:
         """Load the model on `device` with the options of the axis values.
 
-        `dtype` is torch's name of the number format, `arguments` more keyword arguments of `from_pretrained`.
+        `dtype` is torch's name of the number format, `arguments` more keyword arguments of `from_pretrained`, `place`
+        where the weights are put if not on `device`, because what uses them fetches them from there.
         """
         raise NotImplementedError

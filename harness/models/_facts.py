@@ -25,8 +25,16 @@ def scheduler_tags(folder: Folder) -> set[str]:
     return tags | ({"zero-snr"} if config.get("rescale_betas_zero_snr") else set())
 
 
-def facts(family: str, guidance: float, sizes: tuple[int, int], tags: set[str]) -> ModelInfo:
+def unet_tags(config: dict[str, Any]) -> set[str]:
+    """Return what a UNet's configuration tells; one distilled with guidance (LCM) takes it beside the timestep."""
+    embedded = {"embedded-guidance"} if config.get("time_cond_proj_dim") else set()
+    return {"unet", "cross-attention", "no-block-cache", *embedded}
+
+
+def facts(family: str, folder: Folder, guidance: float, sizes: tuple[int, int], tags: set[str]) -> ModelInfo:
     """Return the description of a folder's model; `sizes` are its own side in pixels and what divides all sides."""
     side, multiple = sizes
     known: dict[str, Any] = {"title": "", "digest": "", "family": family, "guidance": guidance}
-    return ModelInfo(**known, width=side, height=side, size_multiple=multiple, tags=frozenset({family, *tags}))
+    latent = (int(folder.config("vae").get("latent_channels") or 4), vae_scale(folder))
+    every = frozenset({family, *tags, *scheduler_tags(folder)})
+    return ModelInfo(**known, width=side, height=side, size_multiple=multiple, latent=latent, tags=every)

@@ -49,7 +49,7 @@ class PipelineModel:
             str(folder.path), dtype=dtype, local_files_only=True, **arguments
         )
         pipeline.set_progress_bar_config(disable=True)
-        return cls(pipeline.to(device), device, dtype)
+        return cls(pipeline.to(options.get("place", device)), device, dtype)
 
     @property
     def denoiser(self) -> Any:

@@ -21,8 +21,8 @@ from harness.planning.availability import skip_reason
 from harness.planning.settle import settle
 
 PROMPTS = (Prompt(id="p", text="a small red circle"), Prompt(id="q", text="a large blue ring on white"))
-PLAIN = {"steps": "4", "guidance": "2", "resolution": "32x32"}
-"""What a cell has where the value under test says nothing else: small, and the same for every family."""
+PLAIN = {"steps": "4", "guidance": "2", "resolution": "32x32", "batch": "2"}
+"""What a cell has where the value under test says nothing else: small, the same for every family; two images a call."""
 
 
 class Planned(NamedTuple):

@@ -3,7 +3,7 @@
 from typing import Any, ClassVar
 
 from harness.core.model import ModelInfo
-from harness.models._facts import facts, scheduler_tags, vae_scale
+from harness.models._facts import facts, vae_scale
 from harness.models._folder import Folder
 from harness.models._noise import generators, initial_latents
 from harness.models._pipeline import PipelineModel
@@ -19,9 +19,9 @@ class Flux(PipelineModel):
     def describe(cls, folder: Folder) -> ModelInfo:
         scale = vae_scale(folder)
         embedded = bool(folder.config("transformer").get("guidance_embeds"))
-        tags = {"transformer", "joint-attention", *scheduler_tags(folder)}
+        tags = {"transformer", "joint-attention"}
         tags |= {"embedded-guidance"} if embedded else {"no-guidance"}
-        return facts(cls.family, 3.5 if embedded else 1.0, (128 * scale, 2 * scale), tags)
+        return facts(cls.family, folder, 3.5 if embedded else 1.0, (128 * scale, 2 * scale), tags)
 
     def _encode(self, prompts: list[str], guided: bool) -> tuple[Any, ...]:
         embeddings, pooled, _ = self.pipeline.encode_prompt(prompts, None, device=self.device)

@@ -4,7 +4,7 @@ import math
 from typing import ClassVar
 
 from harness.core.model import ModelInfo
-from harness.models._facts import facts, scheduler_tags, vae_scale
+from harness.models._facts import facts, vae_scale
 from harness.models._folder import Folder
 from harness.models.families._masked_text import MaskedTextModel
 
@@ -18,8 +18,8 @@ class PixArtSigma(MaskedTextModel):
         scale, config = vae_scale(folder), folder.config("transformer")
         side = int(config.get("sample_size") or 128) * scale
         tags = {"transformer", "cross-attention", "masked-attention", "no-block-cache", "no-image-to-image", "no-lora"}
-        tags |= scheduler_tags(folder)
-        return facts(cls.family, 4.5, (side, math.lcm(8, scale * int(config.get("patch_size", 2)))), tags)
+        multiple = math.lcm(8, scale * int(config.get("patch_size", 2)))
+        return facts(cls.family, folder, 4.5, (side, multiple), tags)
 
     def _encode(self, prompts: list[str], guided: bool) -> tuple[object, ...]:
         return tuple(self.pipeline.encode_prompt(prompts, guided, device=self.device))

@@ -4,7 +4,7 @@ import math
 from typing import ClassVar
 
 from harness.core.model import ModelInfo
-from harness.models._facts import facts, scheduler_tags, vae_scale
+from harness.models._facts import facts, vae_scale
 from harness.models._folder import Folder
 from harness.models.families._masked_text import MaskedTextModel
 
@@ -17,15 +17,9 @@ class Sana(MaskedTextModel):
     def describe(cls, folder: Folder) -> ModelInfo:
         scale, config = vae_scale(folder), folder.config("transformer")
         side = int(config.get("sample_size") or 32) * scale
-        tags = {
-            "transformer",
-            "cross-attention",
-            "masked-attention",
-            "no-block-cache",
-            "no-image-to-image",
-            *scheduler_tags(folder),
-        }
-        return facts(cls.family, 4.5, (side, math.lcm(32, scale * int(config.get("patch_size", 1)))), tags)
+        tags = {"transformer", "cross-attention", "masked-attention", "no-block-cache", "no-image-to-image"}
+        multiple = math.lcm(32, scale * int(config.get("patch_size", 1)))
+        return facts(cls.family, folder, 4.5, (side, multiple), tags)
 
     def _encode(self, prompts: list[str], guided: bool) -> tuple[object, ...]:
         return tuple(

@@ -4,7 +4,7 @@ import math
 from typing import ClassVar
 
 from harness.core.model import ModelInfo
-from harness.models._facts import facts, scheduler_tags, vae_scale
+from harness.models._facts import facts, unet_tags, vae_scale
 from harness.models._folder import Folder
 from harness.models._pipeline import PipelineModel
 
@@ -20,10 +20,9 @@ class StableDiffusion(PipelineModel):
 
     @classmethod
     def describe(cls, folder: Folder) -> ModelInfo:
-        scale = vae_scale(folder)
-        side = int(folder.config("unet").get("sample_size") or 64) * scale
-        tags = {"unet", "cross-attention", "no-block-cache", *scheduler_tags(folder)}
-        return facts(cls.family, 7.5, (side, math.lcm(8, scale)), tags)
+        scale, config = vae_scale(folder), folder.config("unet")
+        side = int(config.get("sample_size") or 64) * scale
+        return facts(cls.family, folder, 7.5, (side, math.lcm(8, scale)), unet_tags(config))
 
     def _encode(self, prompts: list[str], guided: bool) -> tuple[object, ...]:
         return tuple(self.pipeline.encode_prompt(prompts, self.device, 1, guided))

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from harness.core.model import ModelInfo
-from harness.models._facts import facts, scheduler_tags, vae_scale
+from harness.models._facts import facts, vae_scale
 from harness.models._folder import Folder
 from harness.models._pipeline import PipelineModel
 
@@ -20,8 +20,8 @@ class StableDiffusion3(PipelineModel):
     def describe(cls, folder: Folder) -> ModelInfo:
         scale, config = vae_scale(folder), folder.config("transformer")
         side = int(config.get("sample_size") or 128) * scale
-        tags = {"transformer", "joint-attention", "no-block-cache", *scheduler_tags(folder)}
-        return facts(cls.family, 7.0, (side, scale * int(config.get("patch_size", 2))), tags)
+        tags = {"transformer", "joint-attention", "no-block-cache"}
+        return facts(cls.family, folder, 7.0, (side, scale * int(config.get("patch_size", 2))), tags)
 
     def _encode(self, prompts: list[str], guided: bool) -> tuple[object, ...]:
         return tuple(

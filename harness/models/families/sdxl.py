@@ -4,7 +4,7 @@ import math
 from typing import ClassVar
 
 from harness.core.model import ModelInfo
-from harness.models._facts import facts, scheduler_tags, vae_scale
+from harness.models._facts import facts, unet_tags, vae_scale
 from harness.models._folder import Folder
 from harness.models._pipeline import PipelineModel
 
@@ -22,7 +22,6 @@ class StableDiffusionXl(PipelineModel):
 
     @classmethod
     def describe(cls, folder: Folder) -> ModelInfo:
-        scale = vae_scale(folder)
-        side = int(folder.config("unet").get("sample_size") or 128) * scale
-        tags = {"unet", "cross-attention", "no-block-cache", *scheduler_tags(folder)}
-        return facts(cls.family, 5.0, (side, math.lcm(8, scale)), tags)
+        scale, config = vae_scale(folder), folder.config("unet")
+        side = int(config.get("sample_size") or 128) * scale
+        return facts(cls.family, folder, 5.0, (side, math.lcm(8, scale)), unet_tags(config))

@@ -1,0 +1,38 @@
+"""The VAE decodes in overlapping tiles that are blended at their seams."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from harness.axes.memory._decoded import Decoded
+from harness.axes.memory._tiles import LEAST, own_tile, set_tiles
+from harness.core.axis import AxisValue, Context, Setup
+from harness.core.effect import Effect
+from harness.core.model import TextToImage
+
+
+class VaeTiling(AxisValue):
+    """The denoised latent is the same; pixels differ, since what a tile does not see cannot shape it."""
+
+    summary: ClassVar[str] = "the VAE decodes in overlapping tiles, for large pictures"
+    conflicts: ClassVar = frozenset({"no-pipeline", "no-torch"})
+    tolerance: ClassVar = 0.4  # a toy's tiles are a few latents wide: mostly seam
+    examples: ClassVar = ("vae-tiling+tile=16",)
+
+    tile: Annotated[int, Field(ge=0, le=16384)] = 0
+    """Side of a tile in pixels; 0: the VAE's own, often as large as the pictures it was trained on."""
+
+    def refuse(self, context: Context) -> str | None:
+        least = LEAST * (context.model.latent[1] if context.model.latent else 1)
+        if self.tile % least:
+            return f"tile={self.tile}: tiles of the {context.model.title} are multiples of {least} pixels"
+        side = self.tile or own_tile(context.model)
+        sizes = {name: size for value in context.values.values() for name, size in value.call_options().items()}
+        width, height = int(sizes["width"]), int(sizes["height"])
+        if side is None or max(width, height) > side:
+            return None
+        return f"{width}x{height} is one tile of {side}x{side}: name a smaller one, such as tile={side // 2}"
+
+    def apply(self, model: TextToImage, setup: Setup) -> Effect:
+        set_tiles(model.vae, self.tile)
+        return Decoded("memory vae-tiling", "tile", "Name a smaller tile, or take a larger resolution.")
