@@ -115,4 +115,4 @@ class LedgerFile(Frozen):
     """A file of claims from one source."""
 
     source: Source
-    claim: Annotated[tuple[Statement, ...], Field(min_length=1)]
+    claim: tuple[Statement, ...]

@@ -59,7 +59,7 @@ def _is_toml(name: str) -> bool:
 
 def _vocabulary(statements: tuple[Statement, ...], taken: set[str]) -> list[str]:
     """Return the mistakes that types cannot see: ids that stand twice, unknown axes, values and metrics."""
-    problems: list[str] = []
+    problems = [] if statements else ["claim: empty; a ledger needs at least one [[claim]]"]
     for number, stated in enumerate(statements):
         key = f"claim.{number}"
         if stated.id in taken:
