@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from harness.axes.caching._embeddings import Embeddings, identify_encoders
+from harness.axes.caching._embeddings import Embeddings
+from harness.axes.caching._identity import identify_encoders
 from harness.axes.caching._store import TensorStore
 from harness.core.errors import NoEffect
 from harness.core.model import Call

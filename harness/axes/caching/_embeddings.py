@@ -2,11 +2,10 @@
 
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from harness.axes.caching._identity import digest_facts, digest_tokenizer, digest_weights, library_versions
+from harness.axes.caching._identity import digest_facts, identify_encoders
 from harness.axes.caching._store import Tensors, TensorStore
 from harness.core.model import Arguments, Call, TextToImage
 
@@ -26,8 +25,7 @@ class Embeddings:
         """Replace the prompts of a call: what a hook of the model does."""
         guided = call.guidance > 1
         rows = [self.row(model, prompt, guided) for prompt in call.prompts]
-        joined = {name: torch.cat([row[name] for row in rows]).to(model.device) for name in rows[0]}
-        return model.embedded(arguments, joined)
+        return model.embedded(arguments, join_rows(rows, model.device))
 
     def row(self, model: TextToImage, prompt: str, guided: bool) -> Tensors:
         """Return the embeddings of one prompt, of shape (1, …), encoding it if nobody has before."""
@@ -35,7 +33,7 @@ class Embeddings:
         found = self.at_hand.get(key) or self.store.read(key)
         if found is None:
             self.misses += 1
-            found = {name: tensor for name, tensor in model.encode((prompt,), guided).items() if tensor is not None}
+            found = encode_row(model, prompt, guided)
             self.store.write(key, found)
         else:
             self.hits += 1
@@ -45,16 +43,11 @@ class Embeddings:
         return found
 
 
-def identify_encoders(model: TextToImage) -> str:
-    """Return a digest of all that embeddings depend on but the prompt: encoders, tokenizers, family, libraries."""
-    encoders = {role: digest_weights(encoder) for role, encoder in model.text_encoders.items()}
-    parts: dict[str, Any] = model.pipeline.components
-    tokenizers = {name: digest_tokenizer(part) for name, part in parts.items() if _is_tokenizer(name, part)}
-    dtypes = {role: str(encoder.dtype) for role, encoder in model.text_encoders.items()}
-    settings = {name: value for name, value in model.pipeline.config.items() if isinstance(value, bool)}
-    kind = [type(model.pipeline).__name__, model.device.partition(":")[0], settings, library_versions()]
-    return digest_facts([encoders, tokenizers, dtypes, kind])
+def encode_row(model: TextToImage, prompt: str, guided: bool) -> Tensors:
+    """Return the embeddings of one prompt, of shape (1, …), under the names of the pipeline's arguments."""
+    return {name: tensor for name, tensor in model.encode((prompt,), guided).items() if tensor is not None}
 
 
-def _is_tokenizer(name: str, part: Any) -> bool:
-    return name.startswith("tokenizer") and part is not None
+def join_rows(rows: list[Tensors], device: str) -> Tensors:
+    """Return the embeddings of several prompts as those of a batch."""
+    return {name: torch.cat([row[name] for row in rows]).to(device) for name in rows[0]}

@@ -11,6 +11,29 @@ from typing import Any
 import torch
 
 from harness.core.errors import HarnessError
+from harness.core.model import TextToImage
+
+
+def identify_encoders(model: TextToImage) -> str:
+    """Return a digest of all that embeddings depend on but the prompt: encoders, tokenizers, family, libraries."""
+    encoders = {role: digest_weights(encoder) for role, encoder in model.text_encoders.items()}
+    parts: dict[str, Any] = model.pipeline.components
+    tokenizers = {
+        name: digest_tokenizer(part)
+        for name, part in parts.items()
+        if name.startswith("tokenizer") and part is not None
+    }
+    dtypes = {role: str(encoder.dtype) for role, encoder in model.text_encoders.items()}
+    settings = {name: value for name, value in model.pipeline.config.items() if isinstance(value, bool)}
+    kind = [type(model.pipeline).__name__, model.device.partition(":")[0], settings, library_versions()]
+    return digest_facts([encoders, tokenizers, dtypes, kind])
+
+
+def identify_denoising(model: TextToImage) -> str:
+    """Return a digest of all that latents depend on but the call: the encoders, the denoiser and the scheduler."""
+    scheduler = model.pipeline.scheduler
+    kind = [type(scheduler).__name__, dict(scheduler.config), str(model.denoiser.dtype)]
+    return digest_facts([identify_encoders(model), digest_weights(model.denoiser), kind])
 
 
 def digest_tensor(tensor: torch.Tensor) -> str:

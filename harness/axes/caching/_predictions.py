@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from harness.axes.caching._identity import digest_facts, digest_tensor, digest_weights, library_versions
+from harness.axes.caching._identity import digest_facts, digest_tensor, identify_denoising
+from harness.axes.caching._in_front import InFront, per_image, standing
 from harness.axes.caching._store import Tensors, TensorStore
 from harness.core.model import Arguments, Call, TextToImage
 
@@ -23,21 +24,15 @@ class Predictions:
 
     def __init__(self, model: TextToImage, folder: Path, calls: int) -> None:
         self.store, self.calls = TensorStore(folder), calls
-        weights = [digest_weights(part) for part in (*model.text_encoders.values(), model.denoiser)]
-        scheduler = model.pipeline.scheduler
-        self.facts = [weights, type(scheduler).__name__, dict(scheduler.config), calls, library_versions()]
+        self.facts = [identify_denoising(model), calls]
         self.replayed = self.computed = 0
         self.draw: Callable[[Any, Call], Any] = model.draw
 
     def generate(self, model: TextToImage, call: Call) -> Any:
         """Draw the images with a denoiser that remembers: what takes the place of the model's `draw`."""
-        denoiser = model.denoiser
-        model.denoiser = Remembering(denoiser, self)
-        try:
+        with standing(model, Remembering(model.denoiser, self)) as remembering:
             images = self.draw(model, call)
-            model.denoiser.keep()
-        finally:
-            model.denoiser = denoiser
+            remembering.keep()
         return images
 
     def begin(self, model: TextToImage, call: Call, arguments: Arguments) -> Arguments:
@@ -52,27 +47,16 @@ class Predictions:
         return digest_facts([self.facts, kind, same, own, arguments["prompt"][row]])
 
 
-class Remembering(torch.nn.Module):
-    """Stands before a denoiser and answers its first calls from memory where all images of the batch are known."""
+class Remembering(InFront):
+    """Answers a denoiser's first calls from memory where all images of the batch are known."""
 
     def __init__(self, inner: Any, predictions: Predictions) -> None:
-        super().__init__()
-        self.__dict__["inner"] = inner  # not a submodule: the pipeline moves and counts the real one
+        super().__init__(inner)
         self.predictions = predictions
         self.keys: list[str] = []
         self.known: list[Tensors] | None = None
         self.seen: list[torch.Tensor] = []
         self.number = 0
-
-    @property
-    def dtype(self) -> Any:
-        return self.inner.dtype
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            return getattr(self.__dict__["inner"], name)
 
     def begin(self, keys: list[str]) -> None:
         """Begin a pass over the images of these keys."""
@@ -86,13 +70,11 @@ class Remembering(torch.nn.Module):
         self.number += 1
         if self.known is not None and self.number <= self.predictions.calls:
             self.predictions.replayed += 1
-            rows = [tensors["predictions"][self.number - 1] for tensors in self.known]
-            joined = torch.stack(rows, dim=1).flatten(0, 1)  # (branches, images, …): as guidance orders a batch
-            return (joined.to(self.inner.device, self.dtype),)
+            return self.answer([tensors["predictions"][self.number - 1] for tensors in self.known])
         self.predictions.computed += 1
         output = self.inner(*args, **kwargs)
         if self.known is None and self.number <= self.predictions.calls:
-            self.seen.append(output[0].unflatten(0, (-1, len(self.keys))).detach().cpu())
+            self.seen.append(per_image(output, len(self.keys)))
         return output
 
     def keep(self) -> None:

@@ -14,6 +14,7 @@ class FirstBlock(BlockCache):
     name: ClassVar = "first-block"
     fix: ClassVar = "Raise the threshold, or take more steps."
     examples: ClassVar = ("first-block+threshold=2",)
+    may_idle: ClassVar = "untrained blocks answer every timestep anew: nothing stays below the published threshold"
 
     threshold: Annotated[float, Field(gt=0, le=2)] = 0.1
     """Largest relative change (mean absolute) of the first block's residual at which the other blocks are skipped."""

@@ -1,33 +1,21 @@
 """Start from what is stored of the same image: prompt, seed, and all else it depends on."""
 
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
-from pydantic import Field
-
-from harness.core.axis import AxisValue, Context, Setup
+from harness.axes.caching._stored import StoredStart, call_figures
+from harness.core.axis import Context, Setup
 from harness.core.effect import Effect
 from harness.core.errors import NoEffect
 from harness.core.model import TextToImage
 from harness.core.outcome import Caution, Shown
 
 
-class Latents(AxisValue):
+class Latents(StoredStart):
     """Exact: a known image goes on from its own latent; one that is not known is made, and kept for the next time."""
 
     summary: ClassVar[str] = "known images go on from their latent at step k"
-    tags: ClassVar = frozenset({"stored-latents"})
-    conflicts: ClassVar = frozenset({"no-pipeline", "no-torch"})
     tolerance: ClassVar = 1e-5
     examples: ClassVar = ("latents+calls=1",)
-
-    calls: Annotated[int, Field(ge=1, le=1000)] = 2
-    """Denoiser calls at the beginning that are taken from the store: k."""
-
-    def refuse(self, context: Context) -> str | None:
-        steps = int(context.values["steps"].call_options()["steps"])
-        if self.calls >= steps:
-            return f"starts after {self.calls} denoiser calls, and the cell takes {steps} steps: lower calls"
-        return None
 
     def cautions(self, context: Context) -> tuple[Caution, ...]:
         message = "the timed calls start from a stored latent; images of prompts that are new are as slow as ever"
@@ -55,9 +43,7 @@ class Replayed(Effect):
     def report(self, model: TextToImage, calls: int) -> Shown:
         replayed, computed = self.predictions.replayed, self.predictions.computed
         if not replayed:
-            raise NoEffect(f"all {computed} denoiser calls were made: no image was known", "caching latents")
-        figures: dict[str, float | int | str] = {
-            "denoiser_calls": computed / calls,
-            "denoiser_calls_skipped": replayed / calls,
-        }
-        return Shown(summary=f"{replayed} of {replayed + computed} denoiser calls came from the store", figures=figures)
+            what = f"all {computed} denoiser calls were made: no image was known"
+            raise NoEffect(what, "caching latents", "Use caching none: the store forgot the image between two calls.")
+        summary = f"{replayed} of {replayed + computed} denoiser calls came from the store"
+        return Shown(summary=summary, figures=call_figures(computed, replayed, calls))
