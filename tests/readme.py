@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from harness import claims
 from harness.api import list_axes, list_policies
 from harness.core.limits import rule_words
 from harness.core.rule import ABOUT
@@ -11,6 +12,7 @@ from harness.core.rule import ABOUT
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 QUALITY = ROOT / "docs" / "quality.md"
+CLAIMS = ROOT / "docs" / "claims.md"
 RATES = ROOT / "docs" / "simulated-rates.md"
 SAMPLE = ROOT / "reports" / "sample"
 
@@ -91,6 +93,23 @@ def rates_part() -> str:
     return "\n".join(lines)
 
 
+def claims_table() -> str:
+    """Return the table of the shipped claims."""
+    lines = ["| claim | what is said | figure | on | source |", "|---|---|---|---|---|"]
+    for claim in claims.shipped_claims():
+        source = f"[{claim.source.title}]({claim.source.url})" if claim.source.url else claim.source.title
+        figure = claims.claimed_words(claim)
+        lines.append(f"| `{claim.id}` | {claim.what} | {figure} | {claims.gpu_words(claim)} | {source} |")
+    return "\n".join(lines)
+
+
+def claim_quantities_table() -> str:
+    """Return the table of what a claim can be about."""
+    lines = ["| quantity | what it is |", "|---|---|"]
+    lines += [f"| `{quantity}` | {about} |" for quantity, about in claims.ABOUT.items()]
+    return "\n".join(lines)
+
+
 PARTS = {
     "axes": axes_table,
     "policies": policies_table,
@@ -99,7 +118,8 @@ PARTS = {
     "grid": grid_part,
 }
 QUALITY_PARTS = {"quality": quality_part, "rates": rates_part}
-PAGES = {README: PARTS, QUALITY: QUALITY_PARTS}
+CLAIMS_PARTS = {"claim-quantities": claim_quantities_table, "claims": claims_table}
+PAGES = {README: PARTS, QUALITY: QUALITY_PARTS, CLAIMS: CLAIMS_PARTS}
 
 
 def filled(text: str, parts: Mapping[str, Callable[[], str]] = PARTS) -> str:

@@ -1,6 +1,7 @@
 """The shipped claims, files with mistakes, and the command."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,13 @@ def test_a_mistake_is_said_with_its_key(text: str, expected: str) -> None:
         parse_ledger(text)
     assert len(caught.value.problems) == 1, caught.value.problems
     assert expected in caught.value.problems[0]
+
+
+def test_the_example_of_the_page_is_a_ledger() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "claims.md").read_text()
+    (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (claim,) = parse_ledger(example)
+    assert claim.window == pytest.approx((1.33, 1.47))
 
 
 def test_a_ledger_of_ones_own_is_a_file_and_takes_no_shipped_id(tmp_path: Path) -> None:
