@@ -91,6 +91,50 @@ def test_a_whole_denoiser_takes_the_place_of_the_models_own(tiny: Tiny, tmp_path
     assert "other.safetensors does not fit the sd: its tensor" in str(reason)
 
 
+def as_pickle(weights: Path) -> Path:
+    """Write the tensors of a safetensors file as torch.save does."""
+    import torch
+    from safetensors.torch import load_file
+
+    target = weights.with_suffix(".bin")
+    torch.save(load_file(weights), target)
+    return target
+
+
+@pytest.mark.parametrize("kind", ["lora", "unet"])
+def test_weights_in_a_pickle_are_checked_and_put_in_like_others(
+    kind: str, tiny: Tiny, lora: Callable[[str], Path], tmp_path: Path
+) -> None:
+    write = {"lora": lambda: lora("sd"), "unet": lambda: write_denoiser(tiny("sd"), tmp_path / "w.safetensors")}
+    weights = write[kind]()
+    made = [
+        run_cell(plan_cell(tiny("sd"), {"distillation": f"{kind}+weights={file}"}), tmp_path).first
+        for file in (weights, as_pickle(weights))
+    ]
+    assert distance(made[1], made[0]) == 0
+    other = str(plan_cell(tiny("sdxl"), {"distillation": f"{kind}+weights={as_pickle(weights)}"}).reason)
+    assert f"{weights.stem}.bin does not fit the sdxl: its" in other
+
+
+def test_a_pickle_that_could_run_code_is_refused_and_not_run(tiny: Tiny, tmp_path: Path) -> None:
+    import torch
+
+    class Trap:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return (Path.touch, (tmp_path / "sprung",))  # type: ignore[return-value]
+
+    def reason(content: object) -> str:
+        torch.save(content, tmp_path / "w.bin")
+        return str(plan_cell(tiny("sd"), {"distillation": f"unet+weights={tmp_path}/w.bin"}).reason)
+
+    assert "w.bin holds more than tensors" in reason({"a": Trap()})
+    assert not (tmp_path / "sprung").exists()
+    assert "w.bin does not hold tensors by name: save the weights alone" in reason({"state_dict": {"a": torch.ones(1)}})
+    (tmp_path / "w.bin").write_bytes(b"nonsense")
+    refused = plan_cell(tiny("sd"), {"distillation": f"unet+weights={tmp_path}/w.bin"}).reason
+    assert "w.bin is no checkpoint of torch" in str(refused)
+
+
 PUBLISHED = [
     ("lcm-lora", "sdxl", {"scheduler": "lcm", "guidance": "1"}),
     ("sdxl-lightning", "sdxl", {"scheduler": "euler-trailing", "guidance": "1", "steps": "4"}),

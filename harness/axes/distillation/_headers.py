@@ -1,17 +1,16 @@
-"""Shapes of the tensors in weight files, read from their headers without loading them."""
+"""Shapes of the tensors in weight files, read without loading them."""
 
 from functools import lru_cache
 from pathlib import Path
 
+from harness.axes.distillation._pickled import pickled_shapes
 from harness.core.model import ModelInfo
 
 Shapes = dict[str, tuple[int, ...]]
 
 
 def shapes_of(path: Path) -> Shapes:
-    """Return name → shape of a safetensors file; empty for other formats, which only torch can read."""
-    if path.suffix != ".safetensors":
-        return {}
+    """Return name → shape of a weight file; ValueError for one that cannot be read."""
     return _read(path, path.stat().st_mtime_ns)
 
 
@@ -27,6 +26,8 @@ def denoiser_shapes(model: ModelInfo) -> Shapes:
 def _read(path: Path, time: int) -> Shapes:
     from safetensors import SafetensorError, safe_open
 
+    if path.suffix != ".safetensors":
+        return pickled_shapes(path)
     try:
         with safe_open(path, framework="numpy") as file:
             return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118

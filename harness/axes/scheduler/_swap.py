@@ -66,11 +66,13 @@ class Scheduler(AxisValue):
         kept = {"timestep_spacing": "trailing"} if own.config.get("rescale_betas_zero_snr") else {}
         options = {**kept, **self.options(), **self.flow_options(own.config)}
         made = getattr(diffusers, self.scheduler_class).from_config(own.config, **options)
-        same = type(made) is type(own) and all(made.config.get(key) == own.config.get(key) for key in options)
+        arguments = self.arguments()
+        alike = type(made) is type(own) and all(made.config.get(key) == own.config.get(key) for key in options)
+        same = alike and not arguments
         model.pipeline.scheduler = made
-        if arguments := self.arguments():
+        if arguments:
             model.hooks.append(_adding(arguments))
-        words = {**self.options(), **self.arguments()}
+        words = {**self.options(), **arguments}
         details = "".join(f", {key} {value}" for key, value in words.items())
         return Done(f"scheduler is {self.scheduler_class}{details}{', as the model ships it' if same else ''}")
 
