@@ -1,5 +1,7 @@
 """What quantization does to a model, by numbers: which layers, how far from the plain images, and what is refused."""
 
+import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -112,6 +114,18 @@ def test_a_model_that_is_quantized_already_has_nothing_left(tiny: Tiny, tmp_path
     value = resolve_setting(read_entry("precision", "int8-torchao"))
     with pytest.raises(NoEffect, match="nothing to quantize: no Linear layer in denoiser"):
         value.apply(made.model, None)  # type: ignore[arg-type]
+
+
+def test_the_plan_refuses_a_part_that_comes_quantized(tiny: Tiny, tmp_path: Path) -> None:
+    pytest.importorskip("torchao")
+    folder = tmp_path / "packed"
+    shutil.copytree(tiny("flux"), folder)
+    config = folder / "transformer" / "config.json"
+    packed = {**json.loads(config.read_text()), "quantization_config": {"quant_method": "bitsandbytes"}}
+    config.write_text(json.dumps(packed))
+    words = "nothing to quantize: the packed comes with a quantized denoiser (bitsandbytes)"
+    assert words in str(plan_cell(folder, {"precision": "int8-torchao"}).reason)
+    assert plan_cell(folder, {"precision": "int8-torchao+modules=text-encoder"}).reason is None
 
 
 def test_every_quantized_activation_was_calibrated(tiny: Tiny, tmp_path: Path) -> None:

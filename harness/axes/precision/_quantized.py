@@ -4,7 +4,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import field_validator
 
-from harness.axes.precision._checkpoint import denoiser_layers
+from harness.axes.precision._checkpoint import denoiser_layers, packed_parts
 from harness.axes.precision._layers import Part, choose, fits, read_parts, read_patterns
 from harness.axes.precision._tally import Figures, Tally
 from harness.core.axis import AxisValue, Context, Setup, Unavailable
@@ -49,8 +49,13 @@ class Quantized(AxisValue):
 
     def refuse(self, context: Context) -> str | None:
         """Read the layers' names from the checkpoint where only the denoiser is concerned; else `apply` will see."""
-        patterns, layers = read_patterns(self.exclude), denoiser_layers(context.model)
-        if not patterns or not layers or read_parts(self.modules) != ("denoiser",):
+        parts, patterns = read_parts(self.modules), read_patterns(self.exclude)
+        packed = packed_parts(context.model, parts)
+        if len(packed) == len(parts):
+            held = " and ".join(f"{part} ({method})" for part, method in packed.items())
+            return f"nothing to quantize: the {context.model.title} comes with a quantized {held}"
+        layers = denoiser_layers(context.model)
+        if not patterns or not layers or parts != ("denoiser",):
             return None
         for pattern in patterns:
             if not any(fits(pattern, layer) for layer in layers):
