@@ -109,6 +109,9 @@ class AxisValue(Frozen):
     """How much of the weights is on the device at a time: the pipeline's, its largest part's, a block's, a layer's."""
     examples: ClassVar[tuple[str, ...]] = ()
     """More spellings that the contract test runs, such as `inductor+fullgraph=false`."""
+    may_idle: ClassVar[str] = ""
+    """Why the plain value may find nothing to do on a sound model, where one of its `examples` does: the contract test
+    excuses no value without such a reason."""
 
     @classmethod
     def parse(cls, name: str) -> "AxisValue":

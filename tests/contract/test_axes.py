@@ -109,8 +109,8 @@ def test_a_value_runs_on_a_family_or_says_why_not(
         return
     try:
         made = run_cell(planned, cache)
-    except NoEffect:  # four steps of a toy may leave a cache nothing to skip, if an example of it has something
-        assert value.examples, "a value shows its effect here, or in one of its examples"
+    except NoEffect:
+        assert value.may_idle, "a value that the plan calls ready has an effect, or says why it may have none"
         assert name not in value.examples
         return
     call = made.recipe.call()
@@ -119,10 +119,44 @@ def test_a_value_runs_on_a_family_or_says_why_not(
     assert distance(made.second, made.first) <= value.repeatability
     if value.tolerance is not None:
         assert distance(made.second, plain(family).first) <= value.tolerance
-    if value.affects == "build" and setting.name not in (default_of(axis), "auto", "default"):
-        shown = {applied.axis: applied for applied in made.applied}
-        assert axis in shown, "a value that changes the pipeline reports what it did"
-        assert shown[axis].summary
+    if setting.name not in (default_of(axis), "auto", "default"):
+        assert_it_shows(made, value, axis, plain(family))
+
+
+def assert_it_shows(made: Made, value: AxisValue, axis: str, plain: Made) -> None:
+    """The value reports what it did, and images differ where it changes the way to them."""
+    summary = {applied.axis: applied.summary for applied in made.applied}.get(axis, "")
+    assert summary or value.affects == "call", "a value that changes the pipeline reports what it did"
+    if value.trajectory == "changed":
+        same = made.second.shape == plain.first.shape and distance(made.second, plain.first) == 0
+        assert same == ("as the model ships it" in summary)
+
+
+IDLE = [(axis, name) for axis, name in NAMED if resolve_setting(read_entry(axis, name)).may_idle]
+
+
+@pytest.mark.parametrize(("axis", "name"), IDLE)
+def test_an_idle_value_is_excused_where_it_must_be(
+    axis: str, name: str, tiny: Callable[[str], Path], cache: Path
+) -> None:
+    """It idles on some model that the plan calls it ready for, and on each of those one of its examples does not."""
+    idle = [family for family in FAMILIES if not has_effect(tiny(family), axis, name, cache)]
+    assert idle, "it has an effect wherever it is ready: it needs no excuse"
+    examples = resolve_setting(read_entry(axis, name)).examples
+    for family in idle:
+        assert any(has_effect(tiny(family), axis, example, cache) for example in examples)
+
+
+def has_effect(folder: Path, axis: str, name: str, cache: Path) -> bool:
+    """Whether a value does something on a model; one that is refused there is not asked."""
+    planned = plan_cell(folder, {axis: name})
+    if planned.reason is not None:
+        return True
+    try:
+        run_cell(planned, cache)
+    except NoEffect:
+        return False
+    return True
 
 
 @pytest.mark.parametrize(("axis", "name"), [*NAMED, *OPEN.items()])
