@@ -283,8 +283,10 @@ def show_claims(run: Path, findings: tuple[Finding, ...], json: bool) -> int:
     else:
         plan = read_plan(run)
         out.print(f"{plan.model.title} on {plan.machine.title}\n", style="bold", markup=False)
-        out.print(measured_table(tuple(f for f in findings if not isinstance(f.here, Absent))))
-        out.print(absent_table(tuple(f for f in findings if isinstance(f.here, Absent))))
+        measured = tuple(finding for finding in findings if not isinstance(finding.here, Absent))
+        for table in (measured_table(measured), absent_table(tuple(f for f in findings if f not in measured))):
+            if table.row_count:
+                out.print(table)
         out.print(f"\n{summary(findings)}")
     return ExitCode.PASS if comparable else ExitCode.NOTHING_TO_DO
 
