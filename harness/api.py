@@ -25,6 +25,7 @@ from harness.metrics import Metric, WeightRow, Weights, fetch, get_metric, inven
 from harness.models import resolve_model
 from harness.planning import Power, Surroundings, decide_looks, forecast_power, make_plan, prompts_wanted
 from harness.prompts import load_prompts
+from harness.prompts.latent import describe_latent
 from harness.store import (
     append_time,
     create_run,
@@ -76,7 +77,8 @@ def plan(loaded: Loaded, *, select: tuple[str, ...] = (), results: Path = RESULT
     around = Surroundings(
         model=model,
         machine=machine,
-        prompts=load_prompts(matrix.prompts.set, matrix.prompts.limit),
+        prompts=load_prompts(matrix.prompts),
+        latent=describe_latent(matrix.prompts.latent) if matrix.prompts.latent else None,
         rate=measured_rate(results, model, machine) or _guessed_rate(model.image_step_s),
         policy=loaded.policy,
     )

@@ -25,10 +25,16 @@ class Model(Frozen):
 
 
 class Prompts(Frozen):
-    """Which prompts: a bundled set's name or a text file, and how many from the start of it (0: all)."""
+    """Which prompts: a bundled set's name or a file (.txt, .jsonl, .csv, .tsv), and how many of it (0: all)."""
 
     set: str = "shapes"
     limit: Annotated[int, Field(ge=0)] = 0
+    order: Annotated[
+        Literal["file", "balanced"],
+        Field(description="file: as they stand; balanced: categories take turns, so that the first are of all kinds"),
+    ] = "file"
+    negative: Annotated[str, Field(description="what no image should show, where a prompt has no own negative")] = ""
+    latent: Annotated[str, Field(description="a .npy file of noise that every image starts from; empty: its own")] = ""
 
 
 class Measure(Frozen):

@@ -1,11 +1,20 @@
 """What the harness needs of a text-to-image model, whatever it is made of."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Protocol
 
 from pydantic import Field
 
 from harness.core.base import Frozen
+
+
+class Download(Frozen):
+    """The files of a model that come from a hub: how many, how large, and which are not here yet."""
+
+    files: int
+    size_bytes: int
+    missing: tuple[str, ...] = ()
+    missing_bytes: int = 0
 
 
 class ModelInfo(Frozen):
@@ -28,6 +37,12 @@ class ModelInfo(Frozen):
     """How many numbers each part's weights are, by role (denoiser, vae, text_encoder …); empty where unknown."""
     activations: dict[str, int] = {}
     """How many numbers one call of a part surely holds at once, for one image of the model's own size."""
+    pins: dict[str, str] = {}
+    """Keys of `[model]` that fix what the matrix left open, such as the commit a branch is at."""
+    notes: tuple[str, ...] = ()
+    """What the plan should say about it."""
+    download: Download | None = None
+    """What is fetched before the first cell; None for a model that is here."""
     folder: str = Field(default="", exclude=True)
     """Where its files lie, for checks before anything is loaded; empty where there are none. Never stored."""
     image_step_s: float = 0.01
@@ -38,16 +53,33 @@ class ModelInfo(Frozen):
         """Whether the model runs in torch, with threads to set and operations to trace."""
         return "no-torch" not in self.tags
 
+    def guided(self, scale: float) -> bool:
+        """Whether guidance of this scale takes a second pass, away from the empty or the negative prompt.
+
+        Where it is an input of the denoiser, or there is none, one pass is all.
+        """
+        return scale > 1 and not self.tags & {"embedded-guidance", "no-guidance"}
+
 
 class Call(Frozen):
-    """One call of a pipeline: `keys` are the (prompt id, seed) of each image, in the order of `prompts`."""
+    """One call of a pipeline: `keys` are the (prompt id, seed) of each image, in the order of `prompts`.
+
+    `negatives` are as many as the prompts, or none.
+    """
 
     prompts: tuple[str, ...]
     keys: tuple[tuple[str, int], ...]
+    negatives: tuple[str, ...] = ()
     steps: int
     guidance: float
     width: int
     height: int
+
+    def of(self, places: Iterable[int]) -> "Call":
+        """Return the call of the images at these places; one that is named twice is made twice."""
+        chosen = tuple(places)
+        lists = {"prompts": self.prompts, "keys": self.keys, "negatives": self.negatives}
+        return self.model_copy(update={name: tuple(row[n] for n in chosen) for name, row in lists.items() if row})
 
 
 Arguments = dict[str, Any]
@@ -79,6 +111,8 @@ class TextToImage(Protocol):
     denoiser: Any
     """The UNet or transformer; assigning replaces it in the pipeline."""
     vae: Any
+    latent: Any
+    """Noise of shape (channels, rows, columns) that every image starts from; None: each from its own."""
 
     @property
     def text_encoders(self) -> dict[str, Any]:
@@ -96,10 +130,10 @@ class TextToImage(Protocol):
         About `strength` × `call.steps` denoiser calls. Raises UsageError where the family cannot.
         """
 
-    def encode(self, prompts: tuple[str, ...], guided: bool) -> Arguments:
+    def encode(self, prompts: tuple[str, ...], guided: bool, negatives: tuple[str, ...] = ()) -> Arguments:
         """Return the pipeline's arguments that stand for prompts: tensors of shape (n, …), one row per prompt.
 
-        With `guided`, those of the empty negative prompt too.
+        With `guided`, those of the negative prompts too: as many as the prompts, or none for the empty one.
         """
 
     def embedded(self, arguments: Arguments, embeddings: Arguments) -> Arguments:
@@ -129,6 +163,9 @@ class ModelSource(Frozen):
     def describe(self) -> ModelInfo:
         """Return the facts of the model without loading it (no torch)."""
         raise NotImplementedError
+
+    def fetch(self) -> None:
+        """Bring the files here that `describe` tells of as missing; MachineError if that cannot be done."""
 
     def load(self, device: str, options: dict[str, Any]) -> TextToImage:
         """Load the model on `device` with the options of the axis values.

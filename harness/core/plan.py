@@ -23,6 +23,17 @@ class Prompt(Frozen):
 
     id: str
     text: str
+    negative: str | None = None
+    """What its images should not show; in a set all prompts have one, if only the empty text, or none has."""
+    category: str = ""
+
+
+class Latent(Frozen):
+    """The noise in a file that every image starts from; `shape` is (channels, rows, columns)."""
+
+    path: str
+    sha256: str
+    shape: tuple[int, int, int]
 
 
 class Rate(Frozen):
@@ -59,6 +70,8 @@ class Plan(Frozen):
     model: ModelInfo
     machine: Machine
     prompts: tuple[Prompt, ...]
+    latent: Latent | None = None
+    """Every image starts from it but those of the other-seed run, which are there to be other images."""
     baseline_id: str
     cells: tuple[PlannedCell, ...]
     notes: tuple[str, ...] = ()
@@ -90,6 +103,10 @@ class Plan(Frozen):
         """Return the numbers of prompts, from the first on, that this cell may have images of, rising."""
         most = len(self.prompts_of(planned))
         return tuple(dict.fromkeys(min(look, most) for look in self.looks)) if self.looks else (most,)
+
+    def latent_of(self, planned: PlannedCell) -> Latent | None:
+        """Return what the images of this cell start from, if it is the same for all."""
+        return None if planned.role == "other-seed" else self.latent
 
     def seeds_of(self, planned: PlannedCell) -> tuple[int, ...]:
         """Return the seeds of this cell's images."""

@@ -10,8 +10,9 @@ from harness.core.effect import Effect
 from harness.core.model import Call, TextToImage
 from harness.core.outcome import Applied
 from harness.core.plan import Prompt
-from harness.execution.task import Task
+from harness.execution.task import Task, call_for
 from harness.models import resolve_model
+from harness.prompts.latent import read_latent
 
 
 class Recipe(NamedTuple):
@@ -40,9 +41,8 @@ class Recipe(NamedTuple):
     def call(self, prompts: Sequence[Prompt] = (), seeds: Sequence[int] = ()) -> Call:
         """Return the cell's call, with every prompt and seed it is given."""
         options = {key: value for key, value in self.call_options.items() if key != "batch"}
-        pairs = [(prompt, seed) for prompt in prompts for seed in seeds]
-        keys = tuple((prompt.id, seed) for prompt, seed in pairs)
-        return Call.model_validate({"prompts": tuple(prompt.text for prompt, _ in pairs), "keys": keys, **options})
+        bare = Call.model_validate({"prompts": (), "keys": (), **options})
+        return call_for(bare, [(prompt, seed) for prompt in prompts for seed in seeds])
 
 
 def read_recipe(cell: Cell) -> Recipe:
@@ -57,8 +57,10 @@ def read_recipe(cell: Cell) -> Recipe:
 
 
 def load_model(task: Task, recipe: Recipe) -> TextToImage:
-    """Load the task's model with the options its settings ask for."""
-    return resolve_model(task.model).load(task.device, dict(recipe.load_options))
+    """Load the task's model with the options its settings ask for, and give it the noise to start from."""
+    model = resolve_model(task.model).load(task.device, dict(recipe.load_options))
+    model.latent = read_latent(task.latent) if task.latent else None
+    return model
 
 
 class Built(NamedTuple):

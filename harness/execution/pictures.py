@@ -14,7 +14,7 @@ from harness.core.model import Call, TextToImage
 from harness.core.outcome import Image
 from harness.core.plan import Prompt
 from harness.execution.failures import BadImage
-from harness.execution.task import Task
+from harness.execution.task import Task, call_for
 from harness.store.layout import image_name
 
 Key = tuple[Prompt, int]
@@ -98,9 +98,7 @@ def one_core() -> None:
 
 def generate(model: TextToImage, call: Call, keys: list[Key]) -> Any:
     """Return uint8 pictures of shape (n, height, width, 3) for these keys; BadImage if any value is not finite."""
-    prompts = tuple(prompt.text for prompt, _ in keys)
-    pairs = tuple((prompt.id, seed) for prompt, seed in keys)
-    values = np.asarray(model.generate(call.model_copy(update={"prompts": prompts, "keys": pairs})))
+    values = np.asarray(model.generate(call_for(call, keys)))
     if not np.isfinite(values).all():
         broken = int((~np.isfinite(values)).any(axis=(1, 2, 3)).sum())
         raise BadImage(f"{broken} of {len(keys)} images hold values that are not numbers (NaN or infinity)")

@@ -1,12 +1,14 @@
 """What a worker process is told, and what it says back."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from harness.core.base import Frozen
 from harness.core.matrix import Measure, Model
+from harness.core.model import Call
 from harness.core.outcome import Phase
-from harness.core.plan import Plan, PlannedCell, Prompt
+from harness.core.plan import Latent, Plan, PlannedCell, Prompt
 
 
 class Task(Frozen):
@@ -22,6 +24,8 @@ class Task(Frozen):
     timed: bool = True
     """False in later rounds, which only add images."""
     seeds: tuple[int, ...]
+    latent: Latent | None = None
+    """What every image starts from; None: each from noise of its own."""
     device: str
     cores: int
     uses_torch: bool = True
@@ -48,8 +52,19 @@ def make_task(plan: Plan, planned: PlannedCell, folder: Path, have: int, wanted:
         pictured=prompts[have:wanted],
         timed=have == 0,
         seeds=plan.seeds_of(planned),
+        latent=plan.latent_of(planned),
         device=plan.machine.device,
         cores=plan.machine.cpu_cores,
         uses_torch=plan.model.uses_torch,
         folder=folder,
     )
+
+
+def call_for(call: Call, pairs: Sequence[tuple[Prompt, int]]) -> Call:
+    """Return a cell's call for the image of each (prompt, seed)."""
+    images = {
+        "prompts": tuple(prompt.text for prompt, _ in pairs),
+        "keys": tuple((prompt.id, seed) for prompt, seed in pairs),
+        "negatives": tuple(prompt.negative for prompt, _ in pairs if prompt.negative is not None),
+    }
+    return call.model_copy(update=images)

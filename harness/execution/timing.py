@@ -5,6 +5,7 @@ from typing import Any
 
 from harness.core.model import Call, TextToImage
 from harness.core.outcome import Repeat
+from harness.execution.task import call_for
 from harness.measure.clock import timed
 from harness.measure.gpu import energy_between, read_gpu
 from harness.measure.memory import read_peaks, reset_peaks
@@ -63,6 +64,5 @@ def count_denoiser_calls(repeats: tuple[Repeat, ...]) -> int:
 
 def stage_call(task_prompts: Any, call: Call, batch: int, seed: int) -> Call:
     """Return the call that is timed: the first prompts of the set, repeated up to the batch size."""
-    chosen = [task_prompts[place % len(task_prompts)] for place in range(batch)]
-    keys = tuple((prompt.id, seed + place // len(task_prompts)) for place, prompt in enumerate(chosen))
-    return call.model_copy(update={"prompts": tuple(prompt.text for prompt in chosen), "keys": keys})
+    count = len(task_prompts)
+    return call_for(call, [(task_prompts[place % count], seed + place // count) for place in range(batch)])

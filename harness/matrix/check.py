@@ -36,6 +36,10 @@ def find_problems(matrix: Matrix | None) -> list[str]:
     reference = matrix.quality.reference
     if reference is not None and not Path(reference).expanduser().exists():
         problems.append(f"quality.reference: no such file or folder: {Path(reference).expanduser().absolute()}")
+    if matrix.prompts.latent and not Path(matrix.prompts.latent).is_file():
+        problems.append(f"prompts.latent: no such file: {Path(matrix.prompts.latent).absolute()}")
+    if matrix.prompts.latent and len(matrix.seeds) > 1:
+        problems.append("seeds: with prompts.latent every seed gives the same image; name one, such as seeds = [0]")
     if not matrix.seeds:
         problems.append("seeds: empty; at least one seed is needed, such as seeds = [0]")
     if len(set(matrix.seeds)) != len(matrix.seeds):

@@ -25,12 +25,15 @@ class PipelineModel:
     embedded_arguments: ClassVar[Arguments] = {}
     """Arguments of a call that is given embeddings instead of prompts."""
     fixed_load_arguments: ClassVar[Arguments] = {}
+    true_guidance: ClassVar[bool] = True
+    """Whether guidance is a second pass, away from the negative prompt; False where it is an input, or none."""
 
     def __init__(self, pipeline: Any, device: str, dtype: Any) -> None:
         self.pipeline, self.device, self.dtype = pipeline, device, dtype
         self.hooks: list[CallHook] = []
         self.draw: Draw = type(self).text_to_image
         self.loras: dict[str, Any] = {}
+        self.latent: Any = None
 
     @classmethod
     def describe(cls, folder: Folder) -> ModelInfo:
@@ -100,22 +103,25 @@ class PipelineModel:
             arguments = hook(self, call, arguments)
         return self._image_pipeline()(**arguments).images
 
-    def encode(self, prompts: tuple[str, ...], guided: bool) -> Arguments:
+    def encode(self, prompts: tuple[str, ...], guided: bool, negatives: tuple[str, ...] = ()) -> Arguments:
         """Return the pipeline's arguments that stand for prompts: tensors with one row per prompt."""
         import torch
 
+        negative = {"negative_prompt": list(negatives)} if negatives and guided and self.true_guidance else {}
         with torch.no_grad():
-            tensors = self._encode(list(prompts), guided)
+            tensors = self._encode(list(prompts), guided, negative)
         named = zip(self.embedding_names, tensors, strict=True)
         return {name: tensor for name, tensor in named if guided or not name.startswith("negative_")}
 
     def embedded(self, arguments: Arguments, embeddings: Arguments) -> Arguments:
         """Return the arguments of a call with embeddings in the place of its prompts."""
-        kept = {name: value for name, value in arguments.items() if name != "prompt"}
+        kept = {name: value for name, value in arguments.items() if name not in ("prompt", "negative_prompt")}
         return {**kept, **self.embedded_arguments, **embeddings}
 
-    def _encode(self, prompts: list[str], guided: bool) -> tuple[Any, ...]:
-        return tuple(self.pipeline.encode_prompt(prompts, device=self.device, do_classifier_free_guidance=guided))
+    def _encode(self, prompts: list[str], guided: bool, negative: Arguments) -> tuple[Any, ...]:
+        return tuple(
+            self.pipeline.encode_prompt(prompts, device=self.device, do_classifier_free_guidance=guided, **negative)
+        )
 
     def noise(
         self, keys: tuple[tuple[str, int], ...], width: int, height: int, sources: list[Any] | None = None
@@ -126,10 +132,12 @@ class PipelineModel:
         """
         scale = self.pipeline.vae_scale_factor
         channels = self.denoiser.config.in_channels
-        return initial_latents(sources or generators(keys), (channels, height // scale, width // scale))
+        return initial_latents(sources or generators(keys), (channels, height // scale, width // scale), self.latent)
 
     def _arguments(self, call: Call) -> Arguments:
+        negated = call.negatives and call.guidance > 1 and self.true_guidance
         return {
+            **({"negative_prompt": list(call.negatives)} if negated else {}),
             "prompt": list(call.prompts),
             "generator": generators(call.keys),
             "num_inference_steps": call.steps,

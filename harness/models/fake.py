@@ -59,6 +59,7 @@ class FakeModel:
         self.hooks: list[CallHook] = []
         self.draw: Draw = FakeModel.text_to_image
         self.loras: dict[str, Any] = {}
+        self.latent: Any = None
         self._parts = {"text_encoder": FakePart(step_s), "denoiser": FakePart(step_s), "vae": FakePart(step_s)}
 
         self.denoiser, self.vae = self._parts["denoiser"], self._parts["vae"]
@@ -84,7 +85,7 @@ class FakeModel:
     def image_to_image(self, call: Call, images: Any, strength: float) -> Any:
         raise UsageError("the fake model has no image-to-image form")
 
-    def encode(self, prompts: tuple[str, ...], guided: bool) -> Arguments:
+    def encode(self, prompts: tuple[str, ...], guided: bool, negatives: tuple[str, ...] = ()) -> Arguments:
         raise UsageError("the fake model has no prompt embeddings")
 
     def embedded(self, arguments: Arguments, embeddings: Arguments) -> Arguments:

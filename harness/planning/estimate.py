@@ -19,7 +19,7 @@ def estimate_seconds(cell: Cell, matrix: Matrix, images: int, model: ModelInfo, 
     options = call_options(values)
     area = options["width"] * options["height"] / (model.width * model.height)
     steps = int(options["steps"])
-    guided = options["guidance"] > 1 and "embedded-guidance" not in model.tags
+    guided = model.guided(options["guidance"])
     passes = steps * prod(value.workload(steps) for value in values) * (2 if guided else 1)
     single_pass_s = 4 * rate.image_step_s  # a batch of one uses the machine badly
     calls = matrix.measure.warmup + matrix.measure.repeats

@@ -12,10 +12,12 @@ from harness.core.errors import MachineError, MatrixError
 from harness.core.machine import Machine
 from harness.core.matrix import Entry, Matrix
 from harness.core.model import ModelInfo
-from harness.core.plan import OTHER_SEED_ID, RERUN_ID, Plan, PlannedCell, Prompt, Rate, Role
+from harness.core.outcome import Caution
+from harness.core.plan import OTHER_SEED_ID, RERUN_ID, Latent, Plan, PlannedCell, Prompt, Rate, Role
 from harness.core.policy import Policy
 from harness.planning.availability import find_cautions, skip_reason
 from harness.planning.estimate import estimate_seconds
+from harness.planning.prompted import caution_negatives, refuse_latent, start_notes
 from harness.planning.settle import Wish, live_values, settle
 
 BASELINE: dict[str, Entry] = {"steps": 50, "precision": "auto", "compiler": "eager"}
@@ -28,6 +30,7 @@ class Surroundings(Frozen):
     model: ModelInfo
     machine: Machine
     prompts: tuple[Prompt, ...]
+    latent: Latent | None = None
     rate: Rate
     policy: Policy = Policy()
 
@@ -47,7 +50,7 @@ def make_plan(matrix: Matrix, matrix_text: str, wishes: Sequence[Wish], around: 
         notes.append(f"baseline {baseline.id} is not in the matrix: it was added, since everything is compared with it")
     if not around.machine.native_fp16 and _baseline_wish(matrix)["precision"].name == "auto":
         notes.append("baseline precision is fp32: this machine has no native fp16")
-    reason = skip_reason(baseline, around.model, around.machine)
+    reason = _reason(baseline, around)
     if reason is not None:
         fix = "Choose another baseline in [baseline], or run on a machine that can."
         raise MachineError(f"the baseline {baseline.id} cannot run here: {reason}", "baseline", fix)
@@ -58,6 +61,7 @@ def make_plan(matrix: Matrix, matrix_text: str, wishes: Sequence[Wish], around: 
     # Cells that share a pipeline stand together, so that weights come from the page cache.
     builds = [cell.build_key for cell in (baseline, *others)]
     roles += [(cell, "candidate") for cell in sorted(others, key=lambda cell: builds.index(cell.build_key))]
+    notes += start_notes(around.latent)
     notes.append(f"estimate: {around.rate.source}")
     return _assemble(matrix, matrix_text, roles, around, tuple(notes))
 
@@ -74,6 +78,7 @@ def _assemble(
         model=around.model,
         machine=around.machine,
         prompts=around.prompts,
+        latent=around.latent,
         policy=around.policy,
         baseline_id=roles[0][0].id,
         cells=(),
@@ -83,13 +88,23 @@ def _assemble(
     for order, (cell, role) in enumerate(roles):
         bare = PlannedCell(cell=cell, role=role, order=order, estimate_s=0.0, content_key="")
         images = len(draft.prompts_of(bare)) * len(matrix.seeds)
-        reason = skip_reason(cell, around.model, around.machine)
+        reason = _reason(cell, around)
         estimate = 0.0 if reason else estimate_seconds(cell, matrix, images, around.model, around.rate)
         key = _content_key(draft, bare)
-        cautions = () if reason else find_cautions(cell, around.model, around.machine)
+        cautions = () if reason else _cautions(cell, around)
         update = {"skip": reason, "estimate_s": estimate, "content_key": key, "cautions": cautions}
         planned.append(bare.model_copy(update=update))
     return draft.model_copy(update={"cells": tuple(planned)})
+
+
+def _reason(cell: Cell, around: Surroundings) -> str | None:
+    """Return why a cell cannot run here, or None if it can."""
+    return skip_reason(cell, around.model, around.machine) or refuse_latent(around.latent, cell, around.model)
+
+
+def _cautions(cell: Cell, around: Surroundings) -> tuple[Caution, ...]:
+    found = find_cautions(cell, around.model, around.machine)
+    return (*found, *caution_negatives(around.prompts, cell, around.model))
 
 
 def _pool(matrix: Matrix, prompts: tuple[Prompt, ...]) -> tuple[Prompt, ...]:
@@ -123,7 +138,9 @@ def _renamed(cell: Cell, cell_id: str) -> Cell:
 def _content_key(plan: Plan, planned: PlannedCell) -> str:
     """Hash of all that determines the images of a cell, so that an equal one need not be made again."""
     machine = plan.machine.model_dump(exclude={"git_commit", "git_dirty"})
-    prompts = [(prompt.id, prompt.text) for prompt in plan.prompts_of(planned)]
+    prompts = [(prompt.id, prompt.text, prompt.negative) for prompt in plan.prompts_of(planned)]
+    start = plan.latent_of(planned)
     files = [value.fingerprint(plan.model) for value in live_values(planned.cell).values()]
-    parts = (plan.model.digest, planned.cell.by_axis, files, prompts, plan.seeds_of(planned), machine, planned.role)
+    images = (prompts, plan.seeds_of(planned), start and start.sha256)
+    parts = (plan.model.digest, planned.cell.by_axis, files, images, machine, planned.role)
     return hashlib.sha256(repr(parts).encode()).hexdigest()

@@ -1,16 +1,24 @@
-"""Prompt sets: data, and one loader."""
+"""Prompt sets: data, and one small file per format that reads them."""
 
-import hashlib
-import json
 import os.path
-import re
-from collections import Counter
+from collections.abc import Callable
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from harness.core.catalog import did_you_mean
 from harness.core.errors import UsageError
+from harness.core.matrix import Prompts
 from harness.core.plan import Prompt
+from harness.prompts import _jsonl, _table, _text
+from harness.prompts._chosen import choose
+
+_READERS: dict[str, Callable[[str, str], tuple[Prompt, ...]]] = {
+    ".txt": _text.read,
+    ".jsonl": _jsonl.read,
+    ".csv": _table.read_csv,
+    ".tsv": _table.read_tsv,
+}
 
 
 def prompt_sets() -> tuple[str, ...]:
@@ -22,45 +30,31 @@ def prompt_sets() -> tuple[str, ...]:
 
 
 def check_prompt_set(name: str) -> None:
-    """Raise UsageError if `name` is neither a bundled set nor an existing text file."""
-    if name not in prompt_sets() and not os.path.isfile(name):
-        raise UsageError(f'unknown prompt set "{name}". {did_you_mean(name, prompt_sets())} Or name a text file.')
+    """Raise UsageError if `name` is neither a bundled set nor an existing file of a format that can be read."""
+    if name in prompt_sets():
+        return
+    if not os.path.isfile(name):
+        endings = ", ".join(_READERS)
+        known = did_you_mean(name, prompt_sets())
+        raise UsageError(f'unknown prompt set "{name}". {known} Or name a file ({endings}) that exists.')
+    if Path(name).suffix.lower() not in _READERS:
+        raise UsageError(f'"{name}" does not end in {" or ".join(_READERS)}, which say how to read it.')
 
 
-def load_prompts(name: str, limit: int = 0) -> tuple[Prompt, ...]:
-    """Return the first `limit` prompts of a set (0: all), from a bundled set or a file of one prompt a line.
+def load_prompts(wish: Prompts) -> tuple[Prompt, ...]:
+    """Return the prompts that a matrix asks for: of a bundled set, or of a file of one prompt a line, row or object.
 
-    A line of a .jsonl file holds `id` and `text`; a plain line's id is a hash of its text, so that it stays
-    the same when lines move. Raises UsageError for an unknown, empty or ambiguous set.
+    Raises UsageError, with file and line, for a set that is unknown, empty, too small or ambiguous.
     """
-    check_prompt_set(name)
-    bundled = name in prompt_sets()
-    source = resources.files("harness.prompts") / "data" / f"{name}.jsonl" if bundled else Path(name)
+    check_prompt_set(wish.set)
+    bundled = wish.set in prompt_sets()
+    source: Traversable = (
+        resources.files("harness.prompts") / "data" / f"{wish.set}.jsonl" if bundled else Path(wish.set)
+    )
     try:
-        text = source.read_text(encoding="utf-8")
+        text = source.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UsageError(f"not UTF-8 text: {error.reason} at byte {error.start}", name, "One prompt a line.") from error
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    as_json = bundled or name.endswith(".jsonl")
-    prompts = tuple(_read_line(line, as_json, name) for line in lines)[: limit or None]
-    if not prompts:
-        raise UsageError("the prompt set is empty", name, "Give it at least one prompt a line.")
-    if limit > len(prompts):
-        raise UsageError(f"{limit} prompts asked for, the set has {len(prompts)}", name, "Lower prompts.limit.")
-    twice = [prompt_id for prompt_id, count in Counter(prompt.id for prompt in prompts).items() if count > 1]
-    if twice:
-        raise UsageError(f"the prompt {twice[0]!r} stands there twice", name, "Images are paired by prompt id.")
-    return prompts
-
-
-def _read_line(line: str, as_json: bool, name: str) -> Prompt:
-    if not as_json:
-        return Prompt(id="p" + hashlib.sha256(line.encode()).hexdigest()[:12], text=line)
-    try:
-        entry = json.loads(line)
-        prompt = Prompt(id=str(entry["id"]), text=str(entry["text"]))
-    except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"not a prompt: {line[:80]}", name, 'A line is {"id": "…", "text": "…"}.') from error
-    if not re.fullmatch(r"[A-Za-z0-9._-]+", prompt.id):
-        raise UsageError(f"prompt id {prompt.id!r} cannot name a file", name, "Use letters, digits, '.', '_', '-'.")
-    return prompt
+        fix = "Save it as UTF-8 text."
+        raise UsageError(f"not UTF-8 text: {error.reason} at byte {error.start}", wish.set, fix) from error
+    read = _READERS[".jsonl" if bundled else Path(wish.set).suffix.lower()]
+    return choose(read(text, wish.set), wish)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.core.errors import MatrixError, UsageError
+from harness.core.matrix import Prompts
 from harness.matrix import expand, json_schema, load_matrix, matches, parse_matrix
 from harness.prompts import load_prompts
 
@@ -161,4 +162,4 @@ def test_odd_values_are_one_plain_mistake_each(body: str, said: str) -> None:
 def test_prompts_that_are_no_text_are_named(tmp_path: Path) -> None:
     (tmp_path / "prompts.txt").write_bytes(b"\xff\xfe")
     with pytest.raises(UsageError, match="not UTF-8"):
-        load_prompts(str(tmp_path / "prompts.txt"))
+        load_prompts(Prompts(set=str(tmp_path / "prompts.txt")))

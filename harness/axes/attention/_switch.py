@@ -78,7 +78,7 @@ def observe_kernels(model: TextToImage, call: Call) -> dict[str, int]:
 
     handles = [model.denoiser.register_forward_pre_hook(begin), model.denoiser.register_forward_hook(end)]
     try:
-        model.generate(call.model_copy(update={"prompts": call.prompts[:1], "keys": call.keys[:1], "steps": 1}))
+        model.generate(call.of([0]).model_copy(update={"steps": 1}))
     except (RuntimeError, ValueError, AssertionError) as error:
         what = f"this kernel cannot compute the denoiser's attention: {error}"
         raise UsageError(what, "attention", "Use attention sdpa for this model.") from error

@@ -69,10 +69,11 @@ class Donors:
 
     def _record(self, model: TextToImage, call: Call, keys: list[Key]) -> dict[Key, Tensors]:
         prompts = tuple(self.texts[donor] for donor, _ in keys)
-        rows = [encode_row(model, prompt, call.guidance > 1) for prompt in prompts]
+        empty = ("",) * len(keys) if call.negatives else ()  # a negative prompt belongs to who asks, not to the donor
+        rows = [encode_row(model, prompt, call.guidance > 1, "" if empty else None) for prompt in prompts]
         recording = Recording(model.denoiser, join_rows(rows, model.device), self.calls)
         with standing(model, recording), suppress(Enough):
-            self.draw(model, call.model_copy(update={"prompts": prompts, "keys": tuple(keys)}))
+            self.draw(model, call.model_copy(update={"prompts": prompts, "keys": tuple(keys), "negatives": empty}))
         self.computed += self.calls
         seen = torch.stack([per_image(output, len(keys)) for output in recording.seen])
         made = {key: {"predictions": seen[:, :, row]} for row, key in enumerate(keys)}
@@ -81,7 +82,8 @@ class Donors:
         return made
 
     def _name(self, call: Call, key: Key) -> str:
-        return digest_facts([self.facts, self.texts[key[0]], key, call.model_dump(exclude={"prompts", "keys"})])
+        settings = call.model_dump(exclude={"prompts", "keys", "negatives"})
+        return digest_facts([self.facts, self.texts[key[0]], key, settings, bool(call.negatives)])
 
 
 class Fed(InFront):

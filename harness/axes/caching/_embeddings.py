@@ -24,16 +24,17 @@ class Embeddings:
     def __call__(self, model: TextToImage, call: Call, arguments: Arguments) -> Arguments:
         """Replace the prompts of a call: what a hook of the model does."""
         guided = call.guidance > 1
-        rows = [self.row(model, prompt, guided) for prompt in call.prompts]
+        pairs = zip(call.prompts, call.negatives or [None] * len(call.prompts), strict=True)
+        rows = [self.row(model, prompt, guided, negative) for prompt, negative in pairs]
         return model.embedded(arguments, join_rows(rows, model.device))
 
-    def row(self, model: TextToImage, prompt: str, guided: bool) -> Tensors:
+    def row(self, model: TextToImage, prompt: str, guided: bool, negative: str | None = None) -> Tensors:
         """Return the embeddings of one prompt, of shape (1, …), encoding it if nobody has before."""
-        key = digest_facts([self.encoder, guided, prompt])
+        key = digest_facts([self.encoder, guided, prompt, negative if guided else None])
         found = self.at_hand.get(key) or self.store.read(key)
         if found is None:
             self.misses += 1
-            found = encode_row(model, prompt, guided)
+            found = encode_row(model, prompt, guided, negative)
             self.store.write(key, found)
         else:
             self.hits += 1
@@ -43,9 +44,10 @@ class Embeddings:
         return found
 
 
-def encode_row(model: TextToImage, prompt: str, guided: bool) -> Tensors:
+def encode_row(model: TextToImage, prompt: str, guided: bool, negative: str | None = None) -> Tensors:
     """Return the embeddings of one prompt, of shape (1, …), under the names of the pipeline's arguments."""
-    return {name: tensor for name, tensor in model.encode((prompt,), guided).items() if tensor is not None}
+    negatives = () if negative is None else (negative,)
+    return {name: tensor for name, tensor in model.encode((prompt,), guided, negatives).items() if tensor is not None}
 
 
 def join_rows(rows: list[Tensors], device: str) -> Tensors:

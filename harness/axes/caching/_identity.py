@@ -30,9 +30,10 @@ def identify_encoders(model: TextToImage) -> str:
 
 
 def identify_denoising(model: TextToImage) -> str:
-    """Return a digest of all that latents depend on but the call: the encoders, the denoiser and the scheduler."""
+    """Return a digest of all that latents depend on but the call: encoders, denoiser, scheduler, a fixed noise."""
     scheduler = model.pipeline.scheduler
-    kind = [type(scheduler).__name__, dict(scheduler.config), str(model.denoiser.dtype)]
+    fixed = None if model.latent is None else digest_tensor(torch.as_tensor(model.latent))
+    kind = [type(scheduler).__name__, dict(scheduler.config), str(model.denoiser.dtype), fixed]
     return digest_facts([identify_encoders(model), digest_weights(model.denoiser), kind])
 
 

@@ -29,7 +29,7 @@ def measure_ratios(model: TextToImage, call: Call) -> list[float]:
         blocks[0].register_forward_pre_hook(enter, with_kwargs=True),
         blocks[-1].register_forward_hook(leave),
     ]
-    model.generate(call.model_copy(update={"prompts": call.prompts[:1], "keys": call.keys[:1]}))
+    model.generate(call.of([0]))
     for handle in handles:
         handle.remove()
     changes = [float((after / (before + 1e-8)).mean()) for before, after in pairwise(sizes)]

@@ -63,15 +63,15 @@ class Neighbours:
 
     def generate(self, model: TextToImage, call: Call) -> Any:
         """Draw the images of a call, those with a donor apart from those without: in place of the model's `draw`."""
-        rows = [encode_row(model, prompt, call.guidance > 1) for prompt in call.prompts]
+        pairs = zip(call.prompts, call.negatives or [None] * len(call.prompts), strict=True)
+        rows = [encode_row(model, prompt, call.guidance > 1, negative) for prompt, negative in pairs]
         leaders = [self._leader(prompt, row) for prompt, row in zip(call.prompts, rows, strict=True)]
         keys = [(near.donor if near else own, seed) for near, (own, seed) in zip(leaders, call.keys, strict=True)]
         pictures: dict[int, Any] = {}
         for led in (True, False):
             places = [place for place, near in enumerate(leaders) if bool(near) == led]
             if places:
-                prompts, named = tuple(call.prompts[place] for place in places), tuple(keys[place] for place in places)
-                part = call.model_copy(update={"prompts": prompts, "keys": named})
+                part = call.of(places).model_copy(update={"keys": tuple(keys[place] for place in places)})
                 made = self._draw(model, part, [rows[place] for place in places], led)
                 pictures |= zip(places, made, strict=True)
         return np.stack([pictures[place] for place in range(len(keys))])

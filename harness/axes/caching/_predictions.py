@@ -11,7 +11,7 @@ from harness.axes.caching._in_front import InFront, per_image, standing
 from harness.axes.caching._store import Tensors, TensorStore
 from harness.core.model import Arguments, Call, TextToImage
 
-PER_IMAGE = ("prompt", "generator", "latents", "image")
+PER_IMAGE = ("prompt", "negative_prompt", "generator", "latents", "image")
 """Arguments of a pipeline that differ from image to image; what they mean for an image is in its key."""
 
 
@@ -44,7 +44,8 @@ class Predictions:
         same = {name: value for name, value in arguments.items() if name not in PER_IMAGE}
         own = {name: digest_tensor(arguments[name][row]) for name in ("latents", "image") if name in arguments}
         kind = type(model.denoiser.inner).__name__
-        return digest_facts([self.facts, kind, same, own, arguments["prompt"][row]])
+        texts = [arguments[name][row] for name in ("prompt", "negative_prompt") if name in arguments]
+        return digest_facts([self.facts, kind, same, own, texts])
 
 
 class Remembering(InFront):

@@ -12,7 +12,7 @@ Figures = dict[str, float | int | str]
 class StoredStart(AxisValue):
     """The first `calls` denoiser calls of an image are answered from a store."""
 
-    tags: ClassVar = frozenset({"stored-latents"})
+    tags: ClassVar = frozenset({"stored-latents", "reads-weights"})
     conflicts: ClassVar = frozenset({"no-pipeline", "no-torch"})
 
     calls: Annotated[int, Field(ge=1, le=1000)] = 2

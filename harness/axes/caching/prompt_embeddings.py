@@ -13,6 +13,7 @@ class PromptEmbeddings(AxisValue):
     """Found again by the digest of the encoders' weights, the tokenizers, the number format and the prompt."""
 
     summary: ClassVar[str] = "embeddings of known prompts from disk"
+    tags: ClassVar = frozenset({"reads-weights"})
     conflicts: ClassVar = frozenset({"no-pipeline", "no-torch"})
     tolerance: ClassVar = 1e-5
 

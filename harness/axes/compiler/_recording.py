@@ -51,7 +51,8 @@ def record(model: TextToImage, call: Call) -> Recording:
 
 def _images(call: Call, count: int) -> Call:
     keys = tuple((f"recorded-{number}", 0) for number in range(count))
-    return call.model_copy(update={"prompts": (call.prompts or ("a picture",))[:1] * count, "keys": keys})
+    prompts, negatives = (call.prompts or ("a picture",))[:1] * count, call.negatives[:1] * count
+    return call.model_copy(update={"prompts": prompts, "keys": keys, "negatives": negatives})
 
 
 class _Seen(Exception):

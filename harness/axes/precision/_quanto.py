@@ -94,10 +94,7 @@ class QuantoActivations(Quanto):
 def _calls(setup: Setup, prompts: int) -> list[Call]:
     """Return calls of the cell's batch size for its first prompts: larger ones may not fit into memory."""
     count = min(prompts, len(setup.call.prompts))
-    cuts = [slice(start, min(start + setup.batch, count)) for start in range(0, count, setup.batch)]
-    return [
-        setup.call.model_copy(update={"prompts": setup.call.prompts[cut], "keys": setup.call.keys[cut]}) for cut in cuts
-    ]
+    return [setup.call.of(range(start, min(start + setup.batch, count))) for start in range(0, count, setup.batch)]
 
 
 def _called_layers(parts: list[Part], model: TextToImage, call: Call) -> list[tuple[str, ...]]:

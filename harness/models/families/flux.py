@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from harness.core.model import ModelInfo
+from harness.core.model import Arguments, ModelInfo
 from harness.models._facts import facts, vae_scale
 from harness.models._folder import Folder
 from harness.models._noise import generators, initial_latents
@@ -13,6 +13,7 @@ class Flux(PipelineModel):
     family: ClassVar = "flux"
     pipeline_class: ClassVar = "FluxPipeline"
     image_pipeline_class: ClassVar = "FluxImg2ImgPipeline"
+    true_guidance: ClassVar = False
     embedding_names: ClassVar = ("prompt_embeds", "pooled_prompt_embeds")
 
     @classmethod
@@ -23,7 +24,7 @@ class Flux(PipelineModel):
         tags |= {"embedded-guidance"} if embedded else {"no-guidance"}
         return facts(cls.family, folder, 3.5 if embedded else 1.0, (128 * scale, 2 * scale), tags)
 
-    def _encode(self, prompts: list[str], guided: bool) -> tuple[Any, ...]:
+    def _encode(self, prompts: list[str], guided: bool, negative: Arguments) -> tuple[Any, ...]:
         embeddings, pooled, _ = self.pipeline.encode_prompt(prompts, None, device=self.device)
         return embeddings, pooled
 
@@ -33,5 +34,5 @@ class Flux(PipelineModel):
         """Return float32 noise of shape (n, height·width / 4f², 4·channels): 2×2 latents are one token."""
         scale = self.pipeline.vae_scale_factor
         channels, rows, columns = self.denoiser.config.in_channels // 4, height // scale, width // scale
-        latents = initial_latents(sources or generators(keys), (channels, rows, columns))
+        latents = initial_latents(sources or generators(keys), (channels, rows, columns), self.latent)
         return self.pipeline._pack_latents(latents, len(keys), channels, rows, columns)

@@ -3,7 +3,7 @@
 import math
 from typing import ClassVar
 
-from harness.core.model import ModelInfo
+from harness.core.model import Arguments, ModelInfo
 from harness.models._facts import facts, vae_scale
 from harness.models._folder import Folder
 from harness.models.families._masked_text import MaskedTextModel
@@ -21,5 +21,5 @@ class PixArtSigma(MaskedTextModel):
         multiple = math.lcm(8, scale * int(config.get("patch_size", 2)))
         return facts(cls.family, folder, 4.5, (side, multiple), tags)
 
-    def _encode(self, prompts: list[str], guided: bool) -> tuple[object, ...]:
-        return tuple(self.pipeline.encode_prompt(prompts, guided, device=self.device))
+    def _encode(self, prompts: list[str], guided: bool, negative: Arguments) -> tuple[object, ...]:
+        return tuple(self.pipeline.encode_prompt(prompts, guided, device=self.device, **negative))

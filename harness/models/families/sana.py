@@ -3,7 +3,7 @@
 import math
 from typing import ClassVar
 
-from harness.core.model import ModelInfo
+from harness.core.model import Arguments, ModelInfo
 from harness.models._facts import facts, vae_scale
 from harness.models._folder import Folder
 from harness.models.families._masked_text import MaskedTextModel
@@ -21,10 +21,10 @@ class Sana(MaskedTextModel):
         multiple = math.lcm(32, scale * int(config.get("patch_size", 1)))
         return facts(cls.family, folder, 4.5, (side, multiple), tags)
 
-    def _encode(self, prompts: list[str], guided: bool) -> tuple[object, ...]:
+    def _encode(self, prompts: list[str], guided: bool, negative: Arguments) -> tuple[object, ...]:
         return tuple(
             self.pipeline.encode_prompt(
-                prompts, guided, device=self.device, complex_human_instruction=self._instruction()
+                prompts, guided, device=self.device, complex_human_instruction=self._instruction(), **negative
             )
         )
 

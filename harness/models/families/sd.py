@@ -3,7 +3,7 @@
 import math
 from typing import ClassVar
 
-from harness.core.model import ModelInfo
+from harness.core.model import Arguments, ModelInfo
 from harness.models._facts import facts, unet_tags, vae_scale
 from harness.models._folder import Folder
 from harness.models._pipeline import PipelineModel
@@ -24,5 +24,5 @@ class StableDiffusion(PipelineModel):
         side = int(config.get("sample_size") or 64) * scale
         return facts(cls.family, folder, 7.5, (side, math.lcm(8, scale)), unet_tags(config))
 
-    def _encode(self, prompts: list[str], guided: bool) -> tuple[object, ...]:
-        return tuple(self.pipeline.encode_prompt(prompts, self.device, 1, guided))
+    def _encode(self, prompts: list[str], guided: bool, negative: Arguments) -> tuple[object, ...]:
+        return tuple(self.pipeline.encode_prompt(prompts, self.device, 1, guided, **negative))

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from harness.core.model import ModelInfo
+from harness.core.model import Arguments, ModelInfo
 from harness.models._facts import facts, vae_scale
 from harness.models._folder import Folder
 from harness.models._pipeline import PipelineModel
@@ -23,9 +23,14 @@ class StableDiffusion3(PipelineModel):
         tags = {"transformer", "joint-attention", "no-block-cache"}
         return facts(cls.family, folder, 7.0, (side, scale * int(config.get("patch_size", 2))), tags)
 
-    def _encode(self, prompts: list[str], guided: bool) -> tuple[object, ...]:
+    def _encode(self, prompts: list[str], guided: bool, negative: Arguments) -> tuple[object, ...]:
         return tuple(
             self.pipeline.encode_prompt(
-                prompts, None, None, device=self.device, do_classifier_free_guidance=guided, negative_prompt=""
+                prompts,
+                None,
+                None,
+                device=self.device,
+                do_classifier_free_guidance=guided,
+                **{"negative_prompt": "", **negative},
             )
         )

@@ -1,0 +1,51 @@
+"""What the fields of a prompt mean, whatever the format of its file."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from harness.core.errors import UsageError
+from harness.core.plan import Prompt
+
+TEXT = ("prompt", "caption", "text", "prompts")
+"""Names of the field that holds the prompt, as PartiPrompts, MLPerf, GenEval and DrawBench spell it; case is free."""
+ID = ("id", "prompt_id")
+CATEGORY = ("category", "tag")
+NEGATIVE = ("negative", "negative_prompt")
+
+
+def require_text(names: Iterable[str], where: str) -> None:
+    """Raise UsageError unless one of the names is that of a prompt's text; `where` says the file and line."""
+    known = [str(name) for name in names if name]
+    if not any(name.strip().lower() in TEXT for name in known):
+        has = ", ".join(known) or "nothing"
+        raise UsageError(f"no field is called {', '.join(TEXT[:-1])} or {TEXT[-1]}", where, f"It has: {has}.")
+
+
+def read_prompt(fields: Mapping[str, Any], where: str) -> Prompt:
+    """Return the prompt of one record: with its own id, or one that is a hash of its text.
+
+    Raises UsageError, with `where` it stands, for a record without a text, or with an id that cannot name a file.
+    """
+    require_text(fields, where)
+    lower = {str(name).strip().lower(): value for name, value in fields.items()}
+    name = next(name for name in TEXT if name in lower)
+    text = lower[name].strip() if isinstance(lower[name], str) else ""
+    if not text:
+        raise UsageError(f'"{name}" is empty or no text', where, "Give it a prompt, or remove the record.")
+    known = _first(lower, ID)
+    if known and not re.fullmatch(r"[A-Za-z0-9._-]+", known):
+        raise UsageError(f"prompt id {known!r} cannot name a file", where, "Use letters, digits, '.', '_', '-'.")
+    negative = _first(lower, NEGATIVE)
+    return Prompt(id=known or text_id(text), text=text, negative=negative or None, category=_first(lower, CATEGORY))
+
+
+def text_id(text: str) -> str:
+    """Return an id that stays the same when lines move: a hash of the text."""
+    return "p" + hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _first(fields: Mapping[str, Any], names: tuple[str, ...]) -> str:
+    found = next((fields[name] for name in names if fields.get(name) is not None), "")
+    return str(found).strip()
