@@ -46,7 +46,8 @@ class Statement(Frozen):
     The figure is `value` ± `tolerance` (a share of it, 10 % if left out), or a range: at_least, at_most, or both.
     `gpu` and `model` are globs that ignore case (left out: any machine, any model; `["*"]`: any GPU). Settings are
     spelled as in a matrix, or as globs: `candidate` and `baseline` make the pair, which is otherwise alike;
-    `settings` hold for both cells.
+    `settings` hold for both cells. Techniques that none of them names (caching, distillation, a compiler …) were not
+    in use; `"*"` leaves an axis open.
     """
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
+from harness.axes import all_axes
 from harness.claims.claim import Claim
 from harness.core.axis import Scalar
 from harness.core.cell import Cell, value_word
@@ -84,9 +85,19 @@ def _alike(mine: Cell, theirs: Cell, compared: set[str]) -> bool:
 
 
 def _differences(claim: Claim, cell: Cell) -> tuple[str, ...]:
-    found = cell.by_axis
-    return tuple(f"{axis} {found.get(axis, '?')}, claimed with {value_word(claim.settings[axis])}"
-                 for axis in cell.misfits(claim.settings))  # fmt: skip
+    found, claimed = cell.by_axis, {**_plain(claim), **claim.settings}
+    return tuple(f"{axis} {found.get(axis, '?')}, claimed with {value_word(claimed[axis])}"
+                 for axis in cell.misfits(claimed) if axis in found)  # fmt: skip
+
+
+def _plain(claim: Claim) -> dict[str, Scalar]:
+    """The axes of techniques that a claim does not name, without the technique: a figure says what it was made with.
+
+    Not the precision: its default is decided by the plan.
+    """
+    named = {*claim.settings, *claim.candidate, *claim.baseline}
+    return {axis.name: axis.default for axis in all_axes()
+            if axis.default not in (None, "auto") and axis.open_value is None and axis.name not in named}  # fmt: skip
 
 
 def _any_fits(globs: Iterable[str], names: Iterable[str]) -> bool:

@@ -163,6 +163,15 @@ def test_settings_that_differ_are_named_and_the_nearest_pair_is_taken(tmp_path: 
     assert (finding.candidate, finding.baseline) == ("near", "near-eager")
 
 
+def test_what_a_claim_does_not_name_was_not_in_use_unless_it_is_left_open(tmp_path: Path) -> None:
+    cached = {cell("one", caching="magcache"): completed(EAGER_S),
+              cell("two", FUSED, compiler="inductor", caching="magcache"): completed(COMPILED_S)}  # fmt: skip
+    run = made_run(tmp_path, cached)
+    finding = find(run, shipped("flux-h100-compile"))
+    assert (finding.verdict, finding.reasons) == ("not comparable", ("caching magcache, claimed with none",))
+    assert find(run, shipped("compile-folk")).verdict == "confirmed"
+
+
 def test_a_pair_is_alike_but_for_what_is_compared(tmp_path: Path) -> None:
     other = cell("other", FUSED, compiler="inductor", caching="magcache")
     cells = {EAGER: completed(EAGER_S), other: completed(COMPILED_S)}
