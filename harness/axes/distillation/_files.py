@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 _BLOCKS, _BLOCK_BYTES = 64, 2**18
+WEIGHT_FILES = {".safetensors", ".bin", ".pt", ".pth", ".ckpt"}
 FOLDER_FILES = ("pytorch_lora_weights.safetensors", "diffusion_pytorch_model.safetensors")
 
 
@@ -21,7 +22,7 @@ def find_weights(named: str, files: tuple[str, ...]) -> Path:
         return path.resolve()
     if path.is_dir():
         return _in_folder(path, files)
-    if path.suffix or named.startswith((".", "/", "~")) or named.count("/") != 1:
+    if path.suffix in WEIGHT_FILES or named.startswith((".", "/", "~")) or named.count("/") != 1:
         raise MissingWeightsError(f"there is no file {path}")
     return _in_cache(named, files)
 
