@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from harness.core.axis import Setup
 from harness.core.model import Call, TextToImage
-from harness.core.outcome import Applied, Caution, ColdStart, Completed, Extended, Image, Phase, Repeat
+from harness.core.outcome import Applied, ColdStart, Completed, Extended, Image, Phase, Repeat
 from harness.core.units import Absent
 from harness.execution.build import Built, Recipe, apply_values, load_model, read_recipe
+from harness.execution.cautions import timing_cautions
 from harness.execution.pictures import make_pictures
 from harness.execution.task import Step, Task
 from harness.execution.timing import count_denoiser_calls, stage_call, take_repeats, time_call
@@ -85,7 +86,7 @@ def measure_cell(task: Task, ledger: Ledger, start_s: float) -> Completed | Exte
         threads=task.measure.threads or task.cores,
         phases_s=dict(ledger.seconds),
         applied=timing.applied,
-        warnings=(*task.planned.cautions, *_warnings(timing.repeats)),
+        warnings=(*task.planned.cautions, *timing_cautions(timing.repeats, bool(timing.warmup_s))),
         traces=traces,
     )
 
@@ -100,26 +101,34 @@ def _compile_and_time(built: Built, task: Task, call: Call, ledger: Ledger, begi
 def _time(built: Built, task: Task, call: Call, ledger: Ledger, begin: float) -> Timing:
     """Warm up and take the repeats; `begin` is the clock's reading when the process was asked for.
 
-    The extra baseline runs are there for their images only: nothing of them is timed but the first call.
+    The extra baseline runs are there for their images only: nothing of them is timed but the first call. Without
+    warm-up the first repeat is the first call.
     """
+    count = task.measure.repeats if task.planned.role in ("baseline", "candidate") else 0
+    ends: list[float] = []
+    warmup_s = []
     with ledger.phase_of("warmup"):
-        warmup_s = [time_call(built.model, call)]
-        first_image_s = time.perf_counter() - begin
-        warmup_s += [time_call(built.model, call) for _ in range(task.measure.warmup - 1)]
+        for _ in range(task.measure.warmup or int(not count)):
+            warmup_s.append(time_call(built.model, call))
+            ends.append(time.perf_counter())
     repeats: tuple[Repeat, ...] = ()
     applied: tuple[Applied, ...] = ()
-    if task.planned.role in ("baseline", "candidate"):
+    if count:
+
+        def advance(done: int) -> None:
+            ends.append(time.perf_counter())
+            ledger.advance(done, count)
+
         with ledger.phase_of("repeats"):
-            count = task.measure.repeats
             built.start()
-            repeats = take_repeats(built.model, call, count, lambda done: ledger.advance(done, count))
+            repeats = take_repeats(built.model, call, count, advance)
             applied = built.report(count)
     cold_start = ColdStart(
         start_s=ledger.seconds["start"],
         load_s=ledger.seconds["load"],
         apply_s=ledger.seconds["apply"],
         compile_s=ledger.seconds.get("compile", 0.0),
-        first_image_s=first_image_s,
+        first_image_s=ends[0] - begin,
     )
     return Timing(cold_start, tuple(warmup_s), repeats, applied)
 
@@ -159,15 +168,3 @@ def _trace(model: TextToImage, task: Task, call: Call, ledger: Ledger) -> tuple[
     with ledger.phase_of("trace"):
         write_trace(lambda: model.generate(call.model_copy(update={"steps": min(call.steps, 2)})), task.folder / TRACE)
     return (TRACE,)
-
-
-def _warnings(repeats: tuple[Repeat, ...]) -> tuple[Caution, ...]:
-    latencies = sorted(repeat.latency_s for repeat in repeats)
-    if len(latencies) < 3:
-        return ()
-    middle = latencies[len(latencies) // 2]
-    spread = (latencies[-1] - latencies[0]) / middle if middle else 0.0
-    if spread <= 0.2:
-        return ()
-    message = f"repeats differ by {spread * 100:.0f} % of their median"
-    return (Caution(kind="unstable", message=message, advice="Close other programs, or raise measure.repeats."),)

@@ -13,7 +13,7 @@ from harness.core.effect import CallCounter, Done, Effect
 from harness.core.errors import NoEffect
 from harness.core.outcome import Caution, Completed, Failed, Shown
 from harness.store import read_outcomes, read_plan
-from tests.fake_run import finished_run, write_matrix
+from tests.fake_run import MATRIX, finished_run, write_matrix
 
 
 class Denoisings(CallCounter):
@@ -72,6 +72,26 @@ def test_a_value_without_effect_fails_its_cell(monkeypatch: pytest.MonkeyPatch, 
     assert cell.phase == "repeats"
     assert "skipped 0 of 40 blocks" in cell.message
     assert cell.hint == "Raise the threshold."
+
+
+def test_a_first_call_is_timed_only_with_a_warning(tmp_path: Path) -> None:
+    cold = read_outcomes(finished_run(tmp_path, MATRIX.replace("repeats = 3", "repeats = 3\nwarmup = 0")))
+    for cell_id in ("50-steps_fp32", "4-steps_fp32"):
+        cell = cold[cell_id]
+        assert isinstance(cell, Completed)
+        assert not cell.warmup_s
+        assert len(cell.repeats) == 3
+        assert cell.cold_start.first_image_s >= cell.repeats[0].latency_s
+        (warning,) = [caution for caution in cell.warnings if caution.kind == "first-call"]
+        assert "measure.warmup = 0" in warning.message
+        assert "1 or more" in warning.advice
+
+
+def test_a_warmed_up_cell_carries_no_such_warning(tmp_path: Path) -> None:
+    cell = read_outcomes(finished_run(tmp_path))["4-steps_fp32"]
+    assert isinstance(cell, Completed)
+    assert len(cell.warmup_s) == 1
+    assert "first-call" not in {caution.kind for caution in cell.warnings}
 
 
 def test_a_caution_of_the_plan_stays_with_the_cell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
