@@ -3,6 +3,7 @@
 import csv
 import io
 from functools import partial
+from typing import Any
 
 from harness.core.errors import UsageError
 from harness.core.plan import Prompt
@@ -11,16 +12,19 @@ from harness.prompts._fields import read_prompt, require_text
 
 def _read(delimiter: str, text: str, where: str) -> tuple[Prompt, ...]:
     """Return the prompts of all rows; UsageError names the column that is missing, or the line that is no row."""
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
-    require_text(reader.fieldnames or (), f"{where}, header")
-    prompts = []
-    for row in reader:
-        place = f"{where}, line {reader.line_num}"
-        if None in row:
-            count = len(reader.fieldnames or ())
-            raise UsageError(f"more than {count} fields", place, "Put a field that holds the delimiter into quotes.")
-        prompts.append(read_prompt(row, place))
-    return tuple(prompts)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        require_text(reader.fieldnames or (), f"{where}, header")
+        return tuple(_read_row(row, f"{where}, line {reader.line_num}") for row in reader)
+    except csv.Error as error:
+        fix = 'A field that begins with " ends with ", and has "" for each one within.'
+        raise UsageError(f"not a row: {error}", f"{where}, line {reader.line_num}", fix) from error
+
+
+def _read_row(row: dict[str | None, Any], where: str) -> Prompt:
+    if None in row:
+        raise UsageError(f"more than {len(row) - 1} fields", where, "Put a field that holds the delimiter into quotes.")
+    return read_prompt({str(name): field for name, field in row.items()}, where)
 
 
 read_csv = partial(_read, ",")
