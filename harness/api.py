@@ -102,8 +102,14 @@ def power(decided: Plan, pilot: Path) -> tuple[Power, ...]:
 
 
 def open_run(loaded: Loaded, *, select: tuple[str, ...] = (), results: Path = RESULTS, fresh: bool = False) -> Path:
-    """Return the folder of the run to go on with: the newest with the same matrix, machine and cells, or a new one."""
+    """Return the folder of the run to go on with: the newest with the same matrix, machine and cells, or a new one.
+
+    A model that is not here is fetched first, once; MachineError if that cannot be done.
+    """
     wanted = plan(loaded, select=select, results=results)
+    if wanted.model.download and wanted.model.download.missing:
+        resolve_model(loaded.matrix.model).fetch()
+        wanted = plan(loaded, select=select, results=results)  # now that what it is made of can be looked at
     found = None if fresh else find_run(results, lambda existing: _same(existing, wanted))
     return found or create_run(results, wanted, loaded.text)
 

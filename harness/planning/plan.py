@@ -17,6 +17,8 @@ from harness.core.plan import OTHER_SEED_ID, RERUN_ID, Latent, Plan, PlannedCell
 from harness.core.policy import Policy
 from harness.planning.availability import find_cautions, skip_reason
 from harness.planning.estimate import estimate_seconds
+from harness.planning.order import loading_order
+from harness.planning.origin import model_notes, pinned
 from harness.planning.prompted import caution_negatives, refuse_latent, start_notes
 from harness.planning.settle import Wish, live_values, settle
 
@@ -58,11 +60,11 @@ def make_plan(matrix: Matrix, matrix_text: str, wishes: Sequence[Wish], around: 
     roles: list[tuple[Cell, Role]] = [(baseline, "baseline")]
     if around.model.quality_applies:
         roles += [(_renamed(baseline, RERUN_ID), "rerun"), (_renamed(baseline, OTHER_SEED_ID), "other-seed")]
-    # Cells that share a pipeline stand together, so that weights come from the page cache.
-    builds = [cell.build_key for cell in (baseline, *others)]
-    roles += [(cell, "candidate") for cell in sorted(others, key=lambda cell: builds.index(cell.build_key))]
+    roles += [(cell, "candidate") for cell in loading_order(baseline, others, around.model)]
+    notes += model_notes(around.model)
     notes += start_notes(around.latent)
     notes.append(f"estimate: {around.rate.source}")
+    matrix = matrix.model_copy(update={"model": pinned(matrix.model, around.model)})
     return _assemble(matrix, matrix_text, roles, around, tuple(notes))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.core.catalog import list_names
+from harness.core.catalog import list_names, resolve
 from harness.core.errors import UsageError
 from harness.core.matrix import Model
 from harness.core.model import Call, ModelSource, TextToImage
@@ -15,7 +15,8 @@ from harness.measure.stages import stage_clock
 from harness.models import resolve_model, shapes
 from tests.tiny import FAMILIES
 
-ALONE = tuple(name for name in list_names("harness.models") if name != "folder")
+SOURCES = {name: resolve("harness.models", name, ModelSource) for name in list_names("harness.models")}
+ALONE = [n for n, source in SOURCES.items() if not any(f.is_required() for f in source.model_fields.values())]
 WHITE = "a small red circle on a white background"
 COLOURS = ("red", "green", "blue", "yellow", "pink")
 

@@ -1,0 +1,138 @@
+"""The Hugging Face Hub and its cache: what a repository holds, what of it is here, and fetching the rest.
+
+All through huggingface_hub, which takes its address, cache, token and whether it may use the network from HF_ENDPOINT,
+HF_HOME, HF_TOKEN and HF_HUB_OFFLINE. It goes on with a file after a broken connection; a file that a killed process
+left unfinished begins anew, files that are whole are kept.
+"""
+
+import errno
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from harness.core.errors import MachineError, UsageError
+from harness.models._folder import INDEX
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+_TIMEOUT_S = 15.0
+_CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+class Repository(NamedTuple):
+    """A model on the Hub: `owner/name`, and the branch, tag or commit that is wanted."""
+
+    id: str
+    revision: str
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the revision is a commit, which never changes."""
+        return COMMIT.fullmatch(self.revision) is not None
+
+    def __str__(self) -> str:
+        return f"{self.id}@{self.revision}"
+
+
+class UnreachableError(Exception):
+    """The Hub gave no answer; the message says why in a few words."""
+
+
+def find_snapshot(repository: Repository) -> Path | None:
+    """Return the folder in the cache that holds a repository's files at this revision, or None; asks nobody."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(repository.id, INDEX, revision=repository.revision)
+    return Path(found).parent if isinstance(found, str) else None
+
+
+def list_repository(repository: Repository) -> dict[str, int]:
+    """Return the files that the Hub says a repository holds, and the bytes of each.
+
+    Raises UsageError for an id or revision that is not there or may not be read, and UnreachableError.
+    """
+    from huggingface_hub import HfApi
+
+    with _plain_errors(repository):
+        info = HfApi().model_info(repository.id, revision=repository.revision, files_metadata=True, timeout=_TIMEOUT_S)
+    return {file.rfilename: file.size or 0 for file in info.siblings or ()}
+
+
+def fetch_files(repository: Repository, files: Sequence[str], quiet: bool = False) -> Path:
+    """Bring files into the cache, with huggingface_hub's own progress bars, and return the snapshot's folder.
+
+    Raises UsageError for files that may not be read, UnreachableError, and MachineError where the cache cannot be
+    written.
+    """
+    from huggingface_hub import snapshot_download
+
+    bars = _silent_bars() if quiet else None
+    with _plain_errors(repository):
+        return Path(
+            snapshot_download(repository.id, revision=repository.revision, allow_patterns=list(files), tqdm_class=bars)
+        )
+
+
+def cache_folder() -> Path:
+    """Return the folder that holds the cache, or will."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
+
+
+@contextmanager
+def _plain_errors(repository: Repository) -> Iterator[None]:
+    from huggingface_hub import errors
+
+    where = f"model {repository.id}"
+    network: Any = errors.HfHubHTTPError.__bases__  # OSError, and what its HTTP library raises, another by version
+    try:
+        yield
+    except errors.GatedRepoError as error:
+        fix = f"Ask for access at {_page(repository)}, then set HF_TOKEN to a token of that account."
+        raise UsageError("this model is gated: its files need an account that was given access", where, fix) from error
+    except errors.RepositoryNotFoundError as error:
+        fix = "Check the id, owner/name; for a private model set HF_TOKEN. For a folder here, begin with ./"
+        raise UsageError("the Hugging Face Hub knows no such model, or shows it to others only", where, fix) from error
+    except errors.RevisionNotFoundError as error:
+        fix = f"See {_page(repository)}/commits/main"
+        raise UsageError(f'it has no revision "{repository.revision}"', where, fix) from error
+    except errors.HFValidationError as error:
+        raise UsageError(f"no id of the Hugging Face Hub: {error}", where, "It is owner/name.") from error
+    except errors.HfHubHTTPError as error:
+        status = getattr(error.response, "status_code", "")
+        if status in (401, 403):
+            fix = "Set HF_TOKEN to a token that may read this model."
+            raise UsageError(f"the Hugging Face Hub refuses ({status})", where, fix) from error
+        raise UnreachableError(f"the Hugging Face Hub answers {status}") from error
+    except network as error:
+        if getattr(error, "errno", None) in _CANNOT_WRITE:
+            fix = "Set HF_HOME to a folder with room that can be written."
+            raise MachineError(f"the cache cannot be written: {error}", str(cache_folder()), fix) from error
+        raise UnreachableError(_reason(error)) from error
+
+
+def _reason(error: BaseException) -> str:
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
+    first = error.__cause__ or error
+    if isinstance(first, OfflineModeIsEnabled):
+        return "HF_HUB_OFFLINE is set"
+    return f"there is no connection to the Hugging Face Hub ({str(first).splitlines()[0]})"
+
+
+def _page(repository: Repository) -> str:
+    from huggingface_hub import constants
+
+    return f"{constants.ENDPOINT}/{repository.id}"
+
+
+def _silent_bars() -> type:
+    from tqdm.auto import tqdm
+
+    class Silent(tqdm):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **{**options, "disable": True})
+
+    return Silent

@@ -1,0 +1,133 @@
+"""Which files of a pipeline in diffusers' layout are needed: of a hub's listing, and what a folder still lacks.
+
+A hub repository holds the same weights several times (float32, fp16, Flax, ONNX, one single file). Wanted are
+model_index.json and, of every component it names, the configurations and one set of safetensors.
+"""
+
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from harness.core.errors import UsageError
+from harness.models._folder import INDEX
+
+_SMALL = {".json", ".txt", ".model", ".jinja"}
+_STEMS = {"diffusers": "diffusion_pytorch_model", "transformers": "model"}
+_WEIGHTS = re.compile(
+    rf"({'|'.join(_STEMS.values())})(\.(?P<variant>\w+))?(?P<shard>-\d{{5}}-of-\d{{5}})?\.safetensors"
+    r"(?P<index>\.index(\.(?P<indexed>\w+))?\.json)?"
+)
+_CONFIGURATION = {"Scheduler": "scheduler_config.json", "Processor": "preprocessor_config.json"}
+_TOKENIZERS = {"CLIPTokenizer": ("vocab.json", "merges.txt"), "T5Tokenizer": ("spiece.model",)}
+_ANY_TOKENIZER = ("tokenizer.json", "vocab.json", "spiece.model", "tokenizer.model")
+
+
+class Component(NamedTuple):
+    """A part of a pipeline that has files of its own: its folder, and the library and class that read them."""
+
+    name: str
+    library: str
+    kind: str
+
+    @property
+    def configuration(self) -> str:
+        """The file that says what the component is; empty for a tokenizer."""
+        if "Tokenizer" in self.kind:
+            return ""
+        return next((file for word, file in _CONFIGURATION.items() if word in self.kind), "config.json")
+
+    @property
+    def has_weights(self) -> bool:
+        return self.configuration == "config.json"
+
+
+class Wanted(NamedTuple):
+    """What is wanted: a model_index.json, one variant of the weights (such as fp16), and no `unused` parts."""
+
+    pipeline: Mapping[str, Any]
+    variant: str = ""
+    unused: Collection[str] = ()
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        named = {name: part for name, part in self.pipeline.items() if isinstance(part, list) and part[0]}
+        return tuple(Component(name, *map(str, part)) for name, part in named.items() if name not in self.unused)
+
+    @property
+    def configurations(self) -> list[str]:
+        """The few files that tell what the model is."""
+        named = [f"{part.name}/{part.configuration}" for part in self.components if part.configuration]
+        return [INDEX, *named]
+
+
+def choose_files(listing: Collection[str], wanted: Wanted) -> list[str]:
+    """Return the files to fetch of a repository, sorted.
+
+    A component without weights of the variant gives its plain ones, as diffusers does. Raises UsageError if a
+    component has no safetensors, or none has the variant.
+    """
+    chosen, varied = [INDEX], False
+    for component in wanted.components:
+        inside = [path for path in listing if path.startswith(f"{component.name}/") and path.count("/") == 1]
+        chosen += [path for path in inside if Path(path).suffix in _SMALL and not _matched(path)]
+        if component.has_weights:
+            own = _of_variant(inside, wanted.variant) if wanted.variant else []
+            weights = own or _of_variant(inside, "")
+            if not weights:
+                raise UsageError(f"{component.name} has no safetensors", fix="Pickled weights are never loaded.")
+            chosen += weights
+            varied |= bool(own)
+    if wanted.variant and not varied:
+        named = sorted({_variant(match) for path in listing if (match := _matched(path))} - {""})
+        known = f"It has: {', '.join(named)}." if named else "It has none: leave the variant out."
+        raise UsageError(f'no component has weights of the variant "{wanted.variant}"', fix=known)
+    return sorted(chosen)
+
+
+def lacking_files(folder: Path, wanted: Wanted) -> list[str]:
+    """Return the files that a folder lacks, as far as the files that are there tell: indexes name their shards."""
+    return [
+        f"{component.name}/{file}"
+        for component in wanted.components
+        for file in _lacking(folder / component.name, component, wanted.variant)
+    ]
+
+
+def _lacking(folder: Path, component: Component, variant: str) -> list[str]:
+    if not component.configuration:
+        there = any((folder / file).is_file() for file in _ANY_TOKENIZER)
+        return [] if there else list(_TOKENIZERS.get(component.kind.removesuffix("Fast"), _ANY_TOKENIZER[:1]))
+    lacking = [] if (folder / component.configuration).is_file() else [component.configuration]
+    if component.has_weights:
+        lacking += _lacking_weights(folder, _STEMS.get(component.library, "model"), variant)
+    return lacking
+
+
+def _lacking_weights(folder: Path, stem: str, variant: str) -> list[str]:
+    there = [path.name for path in folder.glob("*.safetensors*") if path.is_file()]
+    weights = _of_variant(there, variant) or _of_variant(there, "")
+    if not weights:
+        return [f"{stem}.{variant}.safetensors" if variant else f"{stem}.safetensors"]
+    shards = {shard for file in weights if file.endswith(".json") for shard in _shards(folder / file)}
+    return sorted(shards - set(there))
+
+
+def _shards(index: Path) -> set[str]:
+    return set(json.loads(index.read_text(encoding="utf-8")).get("weight_map", {}).values())
+
+
+def _of_variant(paths: Iterable[str], variant: str) -> list[str]:
+    """The weights of one variant with their index; one whole file rather than shards of the same weights."""
+    matches = {path: match for path in paths if (match := _matched(path)) and _variant(match) == variant}
+    whole = [path for path, match in matches.items() if not match["shard"] and not match["index"]]
+    return whole or list(matches)
+
+
+def _matched(path: str) -> re.Match[str] | None:
+    return _WEIGHTS.fullmatch(path.rsplit("/", 1)[-1])
+
+
+def _variant(match: re.Match[str]) -> str:
+    return match["variant"] or match["indexed"] or ""

@@ -1,0 +1,106 @@
+"""What a hub's model is made of, and how much of it is in the cache."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from harness.core.errors import MachineError, UsageError
+from harness.core.model import Download
+from harness.models._folder import INDEX, Folder
+from harness.models._hub import Repository, UnreachableError, cache_folder, fetch_files, find_snapshot, list_repository
+from harness.models._layout import Wanted, choose_files, lacking_files
+from harness.models.families import find_family
+
+
+class Snapshot(NamedTuple):
+    """A repository at one commit: the folder with its configurations and whatever else is here."""
+
+    folder: Path
+    download: Download
+    unasked: str = ""
+    """Why the Hub could not be asked where the branch is now; empty if it was asked, or need not be."""
+
+    @property
+    def commit(self) -> str:
+        return self.folder.name
+
+
+def look_up(repository: Repository, variant: str) -> Snapshot:
+    """Return a repository's snapshot; the Hub is asked only if the revision is no commit, or files are lacking.
+
+    Raises UsageError for what the Hub does not have, and MachineError, with the missing files, where it cannot be
+    asked.
+    """
+    here = find_snapshot(repository)
+    lacking = lacking_files(here, _wanted(here, variant)) if here else []
+    if here and repository.pinned and not lacking:
+        return _whole(here, variant)
+    try:
+        return _ask(repository, variant)
+    except UnreachableError as error:
+        if here and not lacking:
+            return _whole(here, variant)._replace(unasked=str(error))
+        raise _missing(repository, variant, lacking, error) from error
+
+
+def find_here(repository: Repository) -> Path:
+    """Return the folder of a snapshot that is in the cache; MachineError where it is not."""
+    here = find_snapshot(repository)
+    if here is None:
+        raise MachineError("it is no longer in the Hugging Face cache", f"model {repository}", "Run again to fetch it.")
+    return here
+
+
+def _ask(repository: Repository, variant: str) -> Snapshot:
+    listing = list_repository(repository)
+    if INDEX not in listing:
+        fix = 'A lone .safetensors file of it can be downloaded and named: model = "x.safetensors"'
+        raise UsageError(f"it has no {INDEX}: it is not in diffusers' layout", f"model {repository.id}", fix)
+    folder = fetch_files(repository, [INDEX], quiet=True)
+    wanted = _wanted(folder, variant)
+    fetch_files(repository, wanted.configurations, quiet=True)
+    return Snapshot(folder, _download(repository.id, folder, listing, wanted))
+
+
+def _whole(folder: Path, variant: str) -> Snapshot:
+    listing = {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+    return Snapshot(folder, _download(folder.name, folder, listing, _wanted(folder, variant)))
+
+
+def _download(named: str, folder: Path, listing: Mapping[str, int], wanted: Wanted) -> Download:
+    try:
+        files = choose_files(listing, wanted)
+    except UsageError as error:
+        raise UsageError(error.what, f"model {named}", error.fix) from error
+    missing = tuple(file for file in files if not (folder / file).is_file())
+    return Download(
+        files=len(files),
+        size_bytes=sum(listing[file] for file in files),
+        missing=missing,
+        missing_bytes=sum(listing[file] for file in missing),
+    )
+
+
+def _wanted(folder: Path, variant: str) -> Wanted:
+    pipeline = Folder(folder)
+    unused = {name for name, part in find_family(pipeline).fixed_load_arguments.items() if part is None}
+    return Wanted(pipeline.index, variant, unused)
+
+
+def _missing(repository: Repository, variant: str, lacking: Sequence[str], error: UnreachableError) -> MachineError:
+    """The error that names every file that is known to be missing, and the command that gets them."""
+    command = f"hf download {repository.id}"
+    command += f" --revision {repository.revision}" if repository.revision != "main" else ""
+    if lacking:
+        what, names = f"{len(lacking)} of its files are not", "".join(f"\n  {file}" for file in lacking)
+        command += f" {' '.join(lacking)}"
+    else:
+        what, names = "none of its files are", ""
+        weights = f"*/*.{variant}*" if variant else "*/*.safetensors*"
+        command += "".join(f" --include '{pattern}'" for pattern in ("*.json", "*.txt", "*.model", weights))
+        command += "" if variant else " --exclude '*.fp16*'"
+    what += f" in the Hugging Face cache ({cache_folder()}), and {error}{names}"
+    fix = (
+        f"With a network: {command}\nOr copy the cache of a machine that has it here, or name its folder with HF_HOME."
+    )
+    return MachineError(what, f"model {repository}", fix)

@@ -1,0 +1,243 @@
+"""Models of a hub: which files are fetched, once and whole; what is said where that cannot be."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import api
+from harness.core.errors import HarnessError, MachineError, UsageError
+from harness.core.matrix import Model
+from harness.core.model import ModelSource
+from harness.models import read_model, resolve_model
+from harness.store import read_outcomes, read_plan
+from tests.hub_server import COMMIT, MOVED, FakeHub, serve
+
+ID = "owner/tiny-sdxl"
+EXTRA = (  # what repositories hold besides: other formats, other variants, folders that no component names
+    "sd_xl_base_1.0.safetensors",
+    "unet/diffusion_pytorch_model.bin",
+    "unet/diffusion_flax_model.msgpack",
+    "unet/model.onnx",
+    "vae_1_0/config.json",
+    "vae_1_0/diffusion_pytorch_model.safetensors",
+    "README.md",
+)
+MATRIX = """
+name = "hub"
+model = "{model}"
+[axes]
+steps = [1]
+[baseline]
+steps = 1
+[prompts]
+set = "{words}"
+[measure]
+repeats = 1
+[quality]
+metrics = ["psnr"]
+rerun_prompts = 2
+"""
+UNET = "unet/diffusion_pytorch_model.safetensors"
+
+
+@pytest.fixture
+def hub(tiny: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    """A hub with a tiny SDXL as a real repository looks, the only one there is, and an empty cache."""
+    from huggingface_hub import constants
+
+    folder = tmp_path / "repository"
+    for path in tiny("sdxl").rglob("*"):
+        if path.is_file():
+            target = folder / path.relative_to(tiny("sdxl"))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(path)
+    for name in EXTRA:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"x" * 1000)
+    with serve(FakeHub(ID, folder)) as served:
+        monkeypatch.setattr(constants, "ENDPOINT", served.endpoint)
+        monkeypatch.setattr(
+            constants, "HUGGINGFACE_CO_URL_TEMPLATE", served.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+        )
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        yield served
+
+
+def source(word: str = f"{ID}@{COMMIT}", **options: str) -> ModelSource:
+    model = read_model(word)
+    return resolve_model(model.model_copy(update={"options": {**model.options, **options}}))
+
+
+def test_the_plan_knows_the_model_and_the_size_of_what_it_lacks_before_anything_large_is_fetched(hub: FakeHub) -> None:
+    info = source().describe()
+    assert info.family == "sdxl"
+    assert info.download is not None
+    assert not set(info.download.missing) & set(EXTRA)
+    assert UNET in info.download.missing
+    sizes = {name: path.stat().st_size for name, path in hub.files().items()}
+    assert info.download.missing_bytes == sum(sizes[name] for name in info.download.missing)
+    assert not [name for name in hub.transferred() if not name.endswith(".json")]
+
+
+def test_only_what_is_used_is_fetched_once_and_then_no_network_is_asked(hub: FakeHub) -> None:
+    model = source()
+    before = model.describe()
+    model.fetch()
+    transferred = hub.transferred()
+    assert len(transferred) == len(set(transferred))
+    assert not set(transferred) & set(EXTRA)
+    hub.requests.clear()
+    info = model.describe()
+    model.fetch()
+    assert info.download is not None
+    assert not info.download.missing
+    assert info.digest == before.digest
+    assert {**before.model_dump(), "download": None} == {**info.model_dump(), "download": None}
+    assert hub.requests == []
+
+
+def test_a_fetched_model_is_the_folder_it_came_from(hub: FakeHub, tiny: Callable[[str], Path]) -> None:
+    model = source()
+    model.fetch()
+    theirs = resolve_model(Model(source="folder", options={"path": str(tiny("sdxl"))})).load("cpu", {})
+    ours = model.load("cpu", {})
+    assert ours.weights_bytes() == theirs.weights_bytes()
+    ours_state, their_state = ours.denoiser.state_dict(), theirs.denoiser.state_dict()
+    assert all((ours_state[name] == tensor).all() for name, tensor in their_state.items())
+
+
+def test_a_branch_is_taken_at_its_commit_with_a_caution_and_the_commit_is_recorded(hub: FakeHub) -> None:
+    info = source(ID).describe()
+    assert info.pins == {"revision": COMMIT}
+    assert COMMIT in info.notes[0]
+    assert "not pinned" in info.notes[0]
+    assert not source().describe().notes
+    hub.commit = MOVED
+    assert source(ID).describe().digest != info.digest
+
+
+def test_without_network_a_branch_is_what_it_was_when_last_seen(hub: FakeHub) -> None:
+    source(ID).fetch()
+    hub.down = True
+    info = source(ID).describe()
+    assert info.pins == {"revision": COMMIT}
+    assert "as last seen" in info.notes[0]
+
+
+def test_a_transfer_that_breaks_off_goes_on_where_it_was(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1024)  # what came of an unfinished chunk is asked for again
+    hub.cuts = {UNET: 5000}
+    source().fetch()
+    assert [name for name in hub.transferred() if name.startswith(UNET)] == [UNET, f"{UNET} from 4096"]
+    info = source().describe()
+    assert info.download is not None
+    assert not info.download.missing
+
+
+def test_a_second_try_fetches_only_what_is_missing(hub: FakeHub) -> None:
+    source().fetch()
+    snapshot = Path(source().describe().folder)
+    (snapshot / UNET).resolve().unlink()
+    (snapshot / UNET).unlink()
+    hub.requests.clear()
+    info = source().describe()
+    assert info.download is not None
+    assert info.download.missing == (UNET,)
+    source().fetch()
+    assert hub.transferred() == [UNET]
+
+
+def test_without_network_the_missing_files_and_the_command_that_gets_them_are_named(hub: FakeHub) -> None:
+    source().fetch()
+    snapshot = Path(source().describe().folder)
+    for name in (UNET, "vae/config.json", "tokenizer/vocab.json", "tokenizer/tokenizer.json"):
+        (snapshot / name).unlink(missing_ok=True)
+    hub.down = True
+    with pytest.raises(MachineError) as caught:
+        source().describe()
+    assert UNET in caught.value.what
+    assert "vae/config.json" in caught.value.what
+    assert "tokenizer/" in caught.value.what
+    assert f"hf download {ID} --revision {COMMIT} " in caught.value.fix
+    assert f" {UNET}" in caught.value.fix
+
+
+def test_without_network_and_cache_one_message_says_what_to_do(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(MachineError, match="HF_HUB_OFFLINE is set") as caught:
+        source(ID).describe()
+    assert "none of its files" in caught.value.what
+    assert f"hf download {ID} --include" in caught.value.fix
+    assert hub.requests == []
+
+
+def refused(word: str = ID, **options: str) -> HarnessError:
+    with pytest.raises(UsageError) as caught:
+        source(word, **options).describe()
+    return caught.value
+
+
+def test_what_the_hub_does_not_have_is_a_plain_error(hub: FakeHub) -> None:
+    assert "knows no such model" in refused("owner/tiny-sdx").what
+    assert 'no revision "v9"' in refused(f"{ID}@v9").what
+    assert "no revision" in refused(f"{ID}@{MOVED}").what
+    (hub.folder / "model_index.json").unlink()
+    assert "no model_index.json" in refused().what
+
+
+def test_a_gated_model_says_where_to_ask_and_takes_the_token_of_the_environment(
+    hub: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.gated = True
+    error = refused()
+    assert "gated" in error.what
+    assert f"{hub.endpoint}/{ID}" in error.fix
+    assert "HF_TOKEN" in error.fix
+    monkeypatch.setenv("HF_TOKEN", "right")
+    assert source(ID).describe().family == "sdxl"
+
+
+def test_a_variant_is_fetched_alone_where_a_component_has_it(hub: FakeHub) -> None:
+    half = "unet/diffusion_pytorch_model.fp16.safetensors"
+    (hub.folder / half).write_bytes((hub.folder / UNET).read_bytes())
+    plain, varied = source().describe(), source(variant="fp16").describe()
+    assert plain.download is not None
+    assert varied.download is not None
+    assert set(varied.download.missing) - set(plain.download.missing) == {half}
+    assert UNET not in varied.download.missing
+    assert plain.digest != varied.digest
+    source(variant="fp16").fetch()
+    assert source(variant="fp16").load("cpu", {}).family == "sdxl"
+    assert "It has: fp16" in refused(variant="fp8").fix
+
+
+def test_a_cache_without_room_is_told_before_anything_is_fetched(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    import shutil
+
+    source().describe()
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 9, 1))  # type: ignore[attr-defined]
+    hub.requests.clear()
+    with pytest.raises(MachineError, match="do not fit"):
+        source().fetch()
+    assert hub.transferred() == []
+
+
+def test_a_run_fetches_its_model_once_and_records_the_commit_it_measured(hub: FakeHub, tmp_path: Path) -> None:
+    words, path = tmp_path / "words.txt", tmp_path / "m.toml"
+    words.write_text("a red circle\n")
+    path.write_text(MATRIX.format(model=ID, words=words))
+    run = api.open_run(api.load(path), results=tmp_path / "results")
+    assert len(set(hub.transferred())) == len(hub.transferred())
+    hub.down = True  # a branch that moves, or a network that goes, changes nothing for a run that began
+    api.continue_run(run, inline=True)
+    assert {outcome.status for outcome in read_outcomes(run).values()} == {"completed"}
+    plan = read_plan(run)
+    assert plan.matrix.model.options == {"id": ID, "revision": COMMIT}
+    assert [note for note in plan.notes if "all in the cache" in note]
