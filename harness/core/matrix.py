@@ -27,7 +27,9 @@ class Model(Frozen):
 class Prompts(Frozen):
     """Which prompts: a bundled set's name or a file (.txt, .jsonl, .csv, .tsv), and how many of it (0: all)."""
 
-    set: str = "shapes"
+    set: Annotated[
+        str, Field(description="left out: what suits the model; shapes for bundled, everyday for others")
+    ] = "shapes"
     limit: Annotated[int, Field(ge=0)] = 0
     order: Annotated[
         Literal["file", "balanced"],
@@ -51,7 +53,10 @@ class Measure(Frozen):
 class Quality(Frozen):
     """Which metrics score the images, and the real images (or none) that distribution metrics refer to."""
 
-    metrics: tuple[str, ...] = ("fid:bundled", "clip:bundled", "lpips:bundled", "psnr", "ssim")
+    metrics: Annotated[
+        tuple[str, ...],
+        Field(description="left out: what suits the model; *:bundled nets for bundled, mlperf for others"),
+    ] = ("fid:bundled", "clip:bundled", "lpips:bundled", "psnr", "ssim")
     images: Annotated[
         Literal["all", "auto"],
         Field(description="all: every cell makes every prompt's images; auto: as many as its verdict needs, in rounds"),

@@ -156,9 +156,15 @@ class TextToImage(Protocol):
 
 
 class ModelSource(Frozen):
-    """Where a model comes from: its fields are the keys of `[model]` besides `source`."""
+    """Where a model comes from: its fields are the keys of `[model]` besides `source`.
+
+    `prompt_set` and `metrics` are what a matrix that names none gets: models of photographs are judged by the field's
+    own networks.
+    """
 
     summary: ClassVar[str]
+    prompt_set: ClassVar[str] = "everyday"
+    metrics: ClassVar[tuple[str, ...]] = ("fid:mlperf", "clip:mlperf", "lpips:alex", "psnr", "ssim")
 
     def describe(self) -> ModelInfo:
         """Return the facts of the model without loading it (no torch)."""

@@ -6,12 +6,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from harness.core.errors import MatrixError, UsageError
-from harness.core.matrix import Matrix
+from harness.core.matrix import Matrix, Model
 from harness.core.parsing import read_record, read_toml
 from harness.core.policy import Policy
 from harness.matrix.check import find_problems
 from harness.matrix.policy import load_policy, rule_problems
-from harness.models import read_model
+from harness.models import model_defaults, read_model
 
 
 def load_matrix(path: Path, policy: str | None = None, model: str | None = None) -> tuple[Matrix, str, Policy]:
@@ -45,7 +45,7 @@ def parse_matrix(text: str, where: str = "matrix", model: str | None = None) -> 
     if problems:
         raise MatrixError(problems, where)
     document, unread = _with_model(document, model)
-    matrix, problems = read_record(Matrix, document)
+    matrix, problems = read_record(Matrix, _with_defaults(document))
     problems += [*unread, *find_problems(matrix or _lenient(document))]
     if matrix is None or problems:
         raise MatrixError(problems, where)
@@ -62,6 +62,20 @@ def _with_model(document: dict[str, Any], model: str | None) -> tuple[dict[str, 
         return {**rest, "model": read_model(entry)}, []
     except UsageError as error:
         return rest, [f"model: {error.what}. {error.fix}"]
+
+
+def _with_defaults(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with the prompts and metrics that suit its model, where it names none."""
+    try:
+        source = model_defaults(document.get("model", Model()))
+    except UsageError:
+        return document
+    filled = dict(document)
+    for part, key, value in (("prompts", "set", source.prompt_set), ("quality", "metrics", source.metrics)):
+        given = filled.get(part, {})
+        if isinstance(given, dict):
+            filled[part] = {key: value, **given}
+    return filled
 
 
 def _lenient(document: dict[str, Any]) -> Matrix | None:

@@ -17,6 +17,11 @@ def resolve_model(model: Model) -> ModelSource:
     return resolve("harness.models", model.source, ModelSource).model_validate(model.options)
 
 
+def model_defaults(model: Model) -> type[ModelSource]:
+    """Return the class of a model's source, which knows the prompts and metrics that suit it; UsageError if unknown."""
+    return resolve("harness.models", model.source, ModelSource)
+
+
 def read_model(entry: Any) -> Model:
     """Return the model that a matrix entry means; UsageError for what is none.
 

@@ -15,6 +15,8 @@ class Bundled(ModelSource):
     """A real latent diffusion model, trained for this project; see harness/models/shapes/MODEL_CARD.md."""
 
     summary: ClassVar[str] = "small SDXL-shaped model of coloured shapes, ships with the package"
+    prompt_set: ClassVar[str] = shapes.PROMPT_SET
+    metrics: ClassVar[tuple[str, ...]] = shapes.METRICS
 
     def describe(self) -> ModelInfo:
         return _describe()

@@ -14,6 +14,7 @@ import numpy as np
 
 from harness.core.errors import UsageError
 from harness.core.model import Arguments, Call, CallHook, Draw, ModelInfo, ModelSource, TextToImage
+from harness.models import shapes
 
 Fault = Literal["error", "segfault", "killed", "hang", "out-of-memory", "nan", "black", "disk-full"]
 
@@ -108,6 +109,8 @@ class Fake(ModelSource):
     """`step_s` seconds per denoiser call; `faults` maps a number of steps to what goes wrong there."""
 
     summary: ClassVar[str] = "instant pictures without torch, for tests and for trying the tool"
+    prompt_set: ClassVar[str] = shapes.PROMPT_SET
+    metrics: ClassVar[tuple[str, ...]] = shapes.METRICS
 
     step_s: float = 0.0
     faults: dict[int, Fault] = {}

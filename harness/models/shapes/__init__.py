@@ -5,3 +5,5 @@ from pathlib import Path
 PIPELINE = Path(__file__).with_name("weights") / "pipeline"
 LCM_LORA = Path(__file__).with_name("weights") / "lcm_lora"
 GUIDANCE = 3.0
+PROMPT_SET = "shapes"
+METRICS = ("fid:bundled", "clip:bundled", "lpips:bundled", "psnr", "ssim")
