@@ -51,6 +51,11 @@ def test_a_quoted_field_may_hold_the_delimiter_and_line_breaks(tmp_path: Path) -
     assert [prompt.category for prompt in prompts] == ["writing", "x"]
 
 
+def test_quotation_marks_of_a_tsv_belong_to_the_prompt(tmp_path: Path) -> None:
+    prompts = load(tmp_path / "a.tsv", 'prompt\tcategory\n"GO" in red letters\twriting\n')
+    assert prompts[0].text == '"GO" in red letters'
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
@@ -59,7 +64,7 @@ def test_a_quoted_field_may_hold_the_delimiter_and_line_breaks(tmp_path: Path) -
         ("a.tsv", "prompt,id\nfox,1\n", "It has: prompt,id"),
         ("a.csv", "prompt,id\nfox,1\n,2\n", 'a.csv, line 3: "prompt" is empty'),
         ("a.csv", "prompt,id\nfox,1\na,b,c\n", "line 3: more than 2 fields"),
-        ("a.csv", 'prompt,id\n"fox,1\nowl,2\n', "line 3: not a row: unexpected end of data"),
+        ("a.csv", 'prompt,id\n"fox,1\nowl,2\n', "line 2: not a row: unexpected end of data"),
         ("a.csv", "prompt,id\nfox,../x\n", "line 2: prompt id '../x' cannot name a file"),
         ("a.jsonl", '{"prompt": "fox"}\n{"promt": "x"}\n', "a.jsonl, line 2: no field is called"),
         ("a.jsonl", '{"prompt": "fox"}\n\n["x"]\n', "line 3: not a prompt"),
