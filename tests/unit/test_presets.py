@@ -1,0 +1,68 @@
+"""Every matrix that ships begins with what it answers and needs, and is planned as on the machine it is meant for."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from harness import api
+from harness.core.machine import Gpu, Machine
+from harness.core.model import ModelInfo
+from harness.core.plan import Plan
+from harness.core.units import Absent
+from harness.models._configurations import configurations
+from harness.models.hub import Hub
+from harness.models.synthetic import Synthetic
+from tests.readme import ROOT
+
+MATRICES = sorted((ROOT / "matrices").glob("*.toml"))
+H200 = Gpu(name="NVIDIA H200", capability=(9, 0), memory_bytes=141 * 2**30, driver="1", cuda="13.0", power_limit_w=700.0)
+PACKAGES = ("torch", "diffusers", "optimum-quanto", "torchao", "bitsandbytes", "onnx", "onnxscript", "onnxruntime",
+            "onnxruntime-gpu", "openvino", "tensorrt")  # fmt: skip
+NOT_HERE = re.compile("is not in the Hugging Face cache|needs an RTX|on a GPU|no GPU|for the CPU")
+"""Reasons that are this test's own surroundings: adapters nobody downloaded, what a card has no use for."""
+
+
+def machine(*gpus: Gpu) -> Machine:
+    absent = Absent(absent="a test")
+    facts = {"name": "h200", "cpu": "a processor", "cpu_cores": 16, "memory_bytes": 128 * 2**30, "os": "Linux"}
+    return Machine(
+        **facts, gpus=gpus, python="3.11", packages=dict.fromkeys(PACKAGES, "1"), git_commit=absent, git_dirty=absent
+    )  # type: ignore[arg-type]
+
+
+@pytest.fixture(params=MATRICES, ids=lambda path: path.stem)
+def preset(request: pytest.FixtureRequest) -> Path:
+    return Path(request.param)
+
+
+@pytest.fixture
+def plan(preset: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Plan:
+    """The plan on a machine as the matrix wants it; what the Hub would tell is the shipped configuration."""
+    ids = {known.id: name for name, known in configurations().items()}
+
+    def describe(hub: Hub) -> ModelInfo:
+        return Synthetic(name=ids[hub.id]).describe().model_copy(update={"quality_applies": True})
+
+    loaded = api.load(preset)
+    on_cpu = loaded.matrix.model.source == "bundled"
+    monkeypatch.setattr(Hub, "describe", describe)
+    monkeypatch.setattr("harness.api.describe_machine", lambda: machine(*([] if on_cpu else [H200])))
+    return api.plan(loaded, results=tmp_path)
+
+
+def test_it_says_what_it_answers_and_needs(preset: Path) -> None:
+    comment = "\n".join(line.removeprefix("#") for line in preset.read_text().split("\n\n")[0].splitlines())
+    assert re.match(r" What it answers: .+\?", comment, re.DOTALL)
+    assert re.search(r"\n What it needs: .*(GB|GiB).*(minute|hour)", comment, re.DOTALL)
+    assert f"harness bench matrices/{preset.name}" in comment or f"harness run matrices/{preset.name}" in comment
+
+
+def test_all_its_cells_can_run_where_it_is_meant_to(plan: Plan) -> None:
+    skipped = {planned.id: planned.skip for planned in plan.cells if planned.skip}
+    assert {name: reason for name, reason in skipped.items() if not NOT_HERE.search(reason)} == {}
+    assert len(plan.cells) > 3
+
+
+def test_its_baseline_is_one_of_its_cells(plan: Plan) -> None:
+    assert not [note for note in plan.notes if "was added" in note]
