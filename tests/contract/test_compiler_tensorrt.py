@@ -1,5 +1,6 @@
 """TensorRT as far as it goes without a GPU: TensorRT-RTX parses and builds, and batches come in parts."""
 
+import importlib
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from harness.core.machine import Gpu, Machine
 from harness.core.units import Absent
 from harness.measure.machine import describe_machine
 from tests.contract.test_compiler_export import call, load
+from tests.tiny import FAMILIES
 
 MEBIBYTES_64 = 64 * 2**20
 needs_rtx = pytest.mark.skipif(
@@ -65,6 +67,20 @@ def test_an_engine_is_built_once_for_its_shapes_and_card(tiny: Callable[[str], P
     assert build_engine(order, cache).kept
     fixed = order._replace(profile=Profile.of(recording, batch=1, max_batch=2, dynamic=False))
     assert not build_engine(fixed, cache).kept, "other shapes are another engine"
+
+
+@needs_rtx
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_graph_of_every_family_is_read(family: str, tiny: Callable[[str], Path], cache: Path) -> None:
+    """FLUX cuts text from image tokens: as a split, that was a sequence to ONNX, which TensorRT does not read."""
+    trt = importlib.import_module("tensorrt_rtx")
+    model = load(tiny(family))
+    graph = export_onnx(model.denoiser, record(model, call()), cache)
+    logger = trt.Logger(trt.Logger.ERROR)
+    network = trt.Builder(logger).create_network()
+    parser = trt.OnnxParser(network, logger)
+    assert parser.parse_from_file(str(graph.folder / FILE)), parser.get_error(0)
+    assert network.num_layers >= graph.facts["nodes"] / 2
 
 
 @needs_rtx

@@ -33,7 +33,7 @@ def build_engine(order: Order, cache: Path) -> Artefact:
 
 def _build(order: Order, path: Path) -> dict[str, Any]:
     trt = importlib.import_module(order.package)
-    logger = trt.Logger(trt.Logger.ERROR)
+    logger, errors = _listen(trt)
     builder = trt.Builder(logger)
     # TensorRT 10 has to be told; 11 and RTX know nothing else.
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
@@ -52,10 +52,24 @@ def _build(order: Order, path: Path) -> dict[str, Any]:
     _add_profile(builder, network, config, order.profile)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise HarnessError(f"{order.package} could not build an engine", "compiler", "See the log of this cell.")
+        what = f"{order.package} could not build an engine for {order.target}: {'; '.join(errors) or 'no reason given'}"
+        raise HarnessError(what, "compiler", "Use another precision or compiler.")
     path.write_bytes(plan)
     precisions = _precisions(network)
     return {"bytes": plan.nbytes, "layers": network.num_layers, "precisions": precisions}
+
+
+def _listen(trt: Any) -> tuple[Any, list[str]]:
+    """Return a logger and the list of errors that it will hear."""
+    errors: list[str] = []
+
+    class Listener(trt.ILogger):  # type: ignore[name-defined, misc]
+        def log(self, severity: Any, message: str) -> None:
+            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
+                errors.append(message)
+
+    logger = Listener()
+    return logger, errors
 
 
 def _add_profile(builder: Any, network: Any, config: Any, profile: Profile) -> None:

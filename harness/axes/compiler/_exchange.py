@@ -31,6 +31,11 @@ def eager_output(model: TextToImage, recording: Recording) -> Any:
         return model.denoiser(**join(Inputs(recording.inputs.tensors, recording.inputs.constants)))[0]
 
 
+def distance(output: Any, reference: Any) -> float:
+    """Return ‖output − reference‖ / ‖reference‖."""
+    return float((output.float() - reference.float()).norm() / reference.float().norm())
+
+
 def exchange(model: TextToImage, recording: Recording, engine: Engine, reference: Any, limit: float) -> Effect:
     """Put the engine in the denoiser's place and return its effect.
 
@@ -39,7 +44,7 @@ def exchange(model: TextToImage, recording: Recording, engine: Engine, reference
     from harness.axes.compiler._module import Replacement
 
     output = engine.run(recording.inputs.tensors)
-    error = float((output.float() - reference.float()).norm() / reference.float().norm())
+    error = distance(output, reference)
     if not error <= limit:  # NaN too
         what = f"{engine.name} is {error:.2g} away from the eager denoiser, relative; at most {limit:g} was expected"
         raise HarnessError(what, "compiler", "Use another precision or compiler: this engine computes something else.")

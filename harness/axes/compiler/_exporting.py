@@ -32,6 +32,7 @@ def export(denoiser: Any, recording: Recording, path: Path) -> dict[str, Any]:
         with torch.no_grad(), contextlib.redirect_stdout(io.StringIO()):
             traced = torch.export.export(module, tuple(tensors.values()), dynamic_shapes=(tuple(shapes.values()),))
             _drop_idle_squeezes(traced)
+            _slice_splits(traced)
             names = {"input_names": list(tensors), "output_names": ["output"]}
             program = torch.onnx.export(traced, opset_version=OPSET, optimize=False, verbose=False, **names)
             _simplify(program.model)
@@ -63,6 +64,32 @@ def _drop_idle_squeezes(traced: Any) -> None:
         if node.target == torch.ops.aten.squeeze.dim and node.args[0].meta["val"].shape[node.args[1]] != 1:
             node.replace_all_uses_with(node.args[0])
             traced.graph.erase_node(node)
+    traced.graph_module.recompile()
+
+
+def _slice_splits(traced: Any) -> None:
+    """Cut text from image tokens (FLUX) by slices: a split into a known and a free size becomes a sequence in ONNX,
+    and TensorRT reads no sequences."""
+    import torch
+
+    for node in list(traced.graph.nodes):
+        if node.target != torch.ops.aten.split_with_sizes.default:
+            continue
+        tensor, sizes, *dimension = node.args
+        if not all(isinstance(size, int) for size in sizes[:-1]):
+            continue
+        starts = [sum(sizes[:number]) for number in range(len(sizes))]
+        for item in list(node.users):  # each takes one part
+            begin = starts[item.args[1]]
+            last = item.args[1] == len(sizes) - 1
+            end = 2**63 - 1 if last else begin + sizes[item.args[1]]
+            with traced.graph.inserting_before(item):
+                arguments = (tensor, *(dimension or [0]), begin, end)
+                part = traced.graph.call_function(torch.ops.aten.slice.Tensor, arguments)
+            part.meta = dict(item.meta)
+            item.replace_all_uses_with(part)
+            traced.graph.erase_node(item)
+        traced.graph.erase_node(node)
     traced.graph_module.recompile()
 
 

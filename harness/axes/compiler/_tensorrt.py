@@ -1,12 +1,13 @@
 """What TensorRT and TensorRT-RTX share: an engine built from the ONNX graph, with a profile of the cell's shapes."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from harness.axes.compiler._engine import Order, build_engine
-from harness.axes.compiler._exchange import Engine, eager_output, exchange
+from harness.axes.compiler._exchange import Engine, distance, eager_output, exchange
 from harness.axes.compiler._exported import Exported
+from harness.axes.compiler._fp8 import pack_fp8
 from harness.axes.compiler._onnx import FILE, export_onnx
 from harness.axes.compiler._profile import Profile
 from harness.axes.compiler._recording import record
@@ -15,12 +16,18 @@ from harness.core.effect import Effect
 from harness.core.machine import Machine
 from harness.core.model import TextToImage
 
+FP8_CAPABILITY = (8, 9)
+"""Ada; Hopper and Blackwell are newer."""
+
 
 class TensorRt(Exported):
-    """Strongly typed: the engine computes in the types of the graph, which are those of the cell's precision."""
+    """Strongly typed: the engine computes in the types of the graph, which are those of the cell's precision.
+
+    With `fp8`, Linear and Conv2d layers multiply in E4M3 and all else stays in the cell's precision.
+    """
 
     package: ClassVar[str]
-    tolerance: ClassVar = 0.05  # fp16 sums in another order
+    tolerance: ClassVar = 0.3  # of fp8; other engines are held to less by the parity that `apply` measures
     repeatability: ClassVar = 1e-3
 
     workspace_gib: Annotated[float, Field(gt=0, le=512)] = 8.0
@@ -29,6 +36,10 @@ class TensorRt(Exported):
     """One engine for all sizes up to the cell's and all batches up to `max_batch`; false: the cell's shapes only."""
     max_batch: Annotated[int, Field(ge=0, le=1024)] = 0
     """Images of the largest call; more are computed in parts. 0: the cell's batch."""
+    fp8: bool = False
+    """Multiply in 8-bit floats, with ranges of the inputs seen on the first prompts of the set."""
+    calibration: Annotated[int, Field(ge=1)] = 8
+    """How many prompts those ranges are seen on."""
 
     def unavailable(self, machine: Machine) -> Unavailable | None:
         missing = self._missing(machine, "onnx", "onnxscript", self.package)
@@ -36,11 +47,19 @@ class TensorRt(Exported):
             return missing
         if not machine.gpus:
             return Unavailable(reason="running an engine needs an NVIDIA GPU", hint="openvino or onnxruntime on a CPU")
-        return self._unfit(machine)
+        return self._unfit(machine) or self._without_fp8(machine)
 
     def _unfit(self, machine: Machine) -> Unavailable | None:
         """Why this library has no engines for the card."""
         return None
+
+    def _without_fp8(self, machine: Machine) -> Unavailable | None:
+        older = [card for card in machine.gpus if card.capability < FP8_CAPABILITY]
+        if not self.fp8 or not older:
+            return None
+        needed, has = (".".join(map(str, pair)) for pair in (FP8_CAPABILITY, older[0].capability))
+        reason = f"fp8 engines need compute capability {needed}, {older[0].name} has {has}"
+        return Unavailable(reason=reason, hint="leave fp8 out")
 
     def apply(self, model: TextToImage, setup: Setup) -> Effect:
         import torch
@@ -49,21 +68,33 @@ class TensorRt(Exported):
 
         recording = record(model, setup.call)
         reference = eager_output(model, recording)
+        packed: dict[str, float | int | str] = {}
+        if self.fp8:
+            packed |= pack_fp8(model, setup, self.calibration)
+            plain, reference = reference, eager_output(model, recording)  # what the engine shall compute
+            packed["fp8_error"] = float(f"{distance(reference, plain):.3g}")
         graph = export_onnx(model.denoiser, recording, setup.cache)
         profile = Profile.of(recording, setup.batch, self.max_batch or setup.batch, self.dynamic)
         memory, tf32 = int(self.workspace_gib * 2**30), torch.backends.cuda.matmul.fp32_precision == "tf32"
         order = Order(self.package, graph.folder / FILE, profile, memory, _card(model.device), tf32)
         engine = build_engine(order, setup.cache)
         session = EngineSession(engine, self.package, recording, profile)
+        precisions = {**engine.facts["precisions"], **packed}
         seconds = {"onnx_export_s": round(graph.build_s, 3), "onnx_nodes": graph.facts["nodes"]}
         made = Engine(
             run=session.run,
             held_bytes=engine.facts["bytes"],
-            name=f"{self.package.replace('_', '-')} ({engine.facts['layers']} layers)",
+            name=f"{self.package.replace('_', '-')} ({engine.facts['layers']} layers{', fp8' if packed else ''})",
             origin=f"engine {engine.origin}",
-            figures={**engine.figures, **seconds, "engine_bytes": engine.facts["bytes"], **engine.facts["precisions"]},
+            figures={**engine.figures, **seconds, "engine_bytes": engine.facts["bytes"], **precisions},
         )
-        return exchange(model, recording, made, reference, limit=2e-2 if reference.element_size() < 4 else 5e-3)
+        return exchange(model, recording, made, reference, self._limit(reference))
+
+    def _limit(self, reference: Any) -> float:
+        """The largest parity error; 8-bit rounding makes steps of small differences."""
+        if self.fp8:
+            return 5e-2
+        return 2e-2 if reference.element_size() < 4 else 5e-3
 
 
 def _card(device: str) -> str:

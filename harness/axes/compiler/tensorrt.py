@@ -11,3 +11,4 @@ class Tensorrt(TensorRt):
     summary: ClassVar[str] = "the denoiser as a TensorRT engine, tuned for this GPU"
     needs: ClassVar = "an NVIDIA GPU, pip install diffusion-harness[onnx,tensorrt]"
     package: ClassVar = "tensorrt"
+    examples: ClassVar = ("tensorrt+fp8",)

@@ -16,6 +16,7 @@ class TensorrtRtx(TensorRt):
     summary: ClassVar[str] = "the denoiser as an engine of TensorRT for RTX"
     needs: ClassVar = "an RTX card, pip install diffusion-harness[onnx,tensorrt-rtx]"
     package: ClassVar = "tensorrt_rtx"
+    examples: ClassVar = ("tensorrt-rtx+fp8",)
 
     def _unfit(self, machine: Machine) -> Unavailable | None:
         unfit = [card for card in machine.gpus if card.capability not in CARDS]
