@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from harness.axes import read_entry, resolve_setting
-from harness.core.axis import Context
+from harness.axes.precision._quantized import Quantized
+from harness.core.axis import Context, Setup
 from harness.core.errors import NoEffect, UsageError
 from harness.core.machine import Gpu, Machine
 from harness.core.units import Absent
@@ -22,7 +23,7 @@ from harness.models.bundled import Bundled
 from harness.models.fake import Fake
 from harness.planning.availability import find_cautions, skip_reason
 from harness.planning.settle import settle
-from tests.contract.cell_on_model import distance, plan_cell, run_cell
+from tests.contract.cell_on_model import BUNDLED, distance, plan_cell, run_cell
 
 Tiny = Callable[[str], Path]
 
@@ -126,6 +127,56 @@ def test_the_plan_refuses_a_part_that_comes_quantized(tiny: Tiny, tmp_path: Path
     words = "nothing to quantize: the packed comes with a quantized denoiser (bitsandbytes)"
     assert words in str(plan_cell(folder, {"precision": "int8-torchao"}).reason)
     assert plan_cell(folder, {"precision": "int8-torchao+modules=text-encoder"}).reason is None
+
+
+def test_the_plan_refuses_a_part_without_such_layers() -> None:
+    """The bundled model's VAE is all convolutions."""
+    pytest.importorskip("torchao")
+    reason = plan_cell(BUNDLED, {"precision": "int8-torchao+modules=vae"}).reason
+    assert "nothing to quantize: the bundled shapes model has no Linear layer in its vae" in str(reason)
+    assert plan_cell(BUNDLED, {"precision": "int8-quanto+modules=vae"}).reason is None
+    assert plan_cell(BUNDLED, {"precision": "int8-torchao+modules=vae,denoiser"}).reason is None
+
+
+@pytest.mark.parametrize(
+    ("entry", "kinds"),
+    [
+        ("int8-quanto", ("Linear", "Conv2d")),
+        ("int8-torchao", ("Linear",)),
+        ("int8-torchao+modules=text-encoder", ("Linear",)),
+        ("int8-quanto+modules=text-encoder,vae", ("Linear", "Conv2d")),
+    ],
+)
+def test_layers_and_bytes_are_those_counted_by_hand(entry: str, kinds: tuple[str, ...], tmp_path: Path) -> None:
+    """One byte a weight, four for the scale of each output channel, four for every other number."""
+    pytest.importorskip("optimum.quanto")
+    pytest.importorskip("torchao")
+    model, value = Bundled().load("cpu", {}), resolve_setting(read_entry("precision", entry))
+    assert isinstance(value, Quantized)
+    networks = {"denoiser": model.denoiser, "text-encoder": model.text_encoders["text_encoder_2"], "vae": model.vae}
+    parts = [networks[name] for name in value.modules.split(",")]
+    layers = [layer for part in parts for layer in part.modules() if type(layer).__name__ in kinds]
+    numbers = sum(tensor.numel() for part in parts for tensor in part.parameters())
+    weights = sum(layer.weight.numel() for layer in layers)
+    channels = sum(layer.weight.shape[0] for layer in layers)
+    before = {name: held(network) for name, network in networks.items()}
+    effect = value.apply(model, Setup(None, 1, tmp_path))  # type: ignore[arg-type]
+    assert effect is not None
+    figures = effect.report(model, 1).figures
+    assert figures["layers_quantized"] == len(layers)
+    assert figures["coverage"] == pytest.approx(weights / numbers, abs=1e-4)
+    assert figures["bytes_before"] == pytest.approx(4 * numbers, rel=1e-3)
+    assert figures["bytes_after"] == pytest.approx(4 * (numbers - weights) + weights + 4 * channels, rel=5e-3)
+    shrunk = {name for name, network in networks.items() if held(network) < before[name]}
+    assert shrunk == set(value.modules.split(","))
+
+
+def held(network: Any) -> int:
+    """Bytes of the tensors a network is made of, packed ones by what they are made of themselves."""
+    tensors = [*network.parameters(), *network.buffers()]
+    inner = [getattr(tensor, name) for tensor in tensors if hasattr(tensor, "__tensor_flatten__")
+             for name in tensor.__tensor_flatten__()[0]]  # fmt: skip
+    return sum(tensor.nbytes for tensor in [*(t for t in tensors if not hasattr(t, "__tensor_flatten__")), *inner])
 
 
 def test_every_quantized_activation_was_calibrated(tiny: Tiny, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import field_validator
 
-from harness.axes.precision._checkpoint import denoiser_layers, packed_parts
+from harness.axes.precision._checkpoint import denoiser_layers, layer_kinds, packed_parts
 from harness.axes.precision._layers import Part, choose, fits, read_parts, read_patterns
 from harness.axes.precision._tally import Figures, Tally
 from harness.core.axis import AxisValue, Context, Setup, Unavailable
@@ -48,12 +48,15 @@ class Quantized(AxisValue):
         return None
 
     def refuse(self, context: Context) -> str | None:
-        """Read the layers' names from the checkpoint where only the denoiser is concerned; else `apply` will see."""
+        """Read the layers from the checkpoint; patterns for other parts than the denoiser are left for `apply`."""
         parts, patterns = read_parts(self.modules), read_patterns(self.exclude)
-        packed = packed_parts(context.model, parts)
+        packed, kinds = packed_parts(context.model, parts), layer_kinds(context.model, parts)
         if len(packed) == len(parts):
             held = " and ".join(f"{part} ({method})" for part, method in packed.items())
             return f"nothing to quantize: the {context.model.title} comes with a quantized {held}"
+        if kinds and not kinds & set(self.kinds):
+            wanted = " or ".join(self.kinds)
+            return f"nothing to quantize: the {context.model.title} has no {wanted} layer in its {' and '.join(parts)}"
         layers = denoiser_layers(context.model)
         if not patterns or not layers or parts != ("denoiser",):
             return None
