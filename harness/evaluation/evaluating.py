@@ -32,6 +32,10 @@ def evaluate(run: Path, *, advance: Advance = ignore) -> Evaluation:
     """
     begin = time.perf_counter()
     plan = read_plan(run)
+    if not plan.model.quality_applies:
+        evaluation = _nothing_to_score(plan)
+        write_evaluation(run, evaluation)
+        return evaluation
     reference = open_reference(plan.matrix.quality.reference)
     lineup = line_up(run, plan, read_outcomes(run))
     extra = [variant for variant in (lineup.rerun, lineup.other_seed) if variant is not None]
@@ -53,6 +57,15 @@ def evaluate(run: Path, *, advance: Advance = ignore) -> Evaluation:
     evaluation = without_unsound(evaluation)
     _store(run, lineup, comparers, evaluation)
     return evaluation
+
+
+def _nothing_to_score(plan: Plan) -> Evaluation:
+    """Return the evaluation of a model whose pictures mean nothing: their scores would be figures without a meaning."""
+    why = f"not applicable: {plan.model.title}"
+    missing = dict.fromkeys(plan.matrix.quality.metrics, why)
+    return Evaluation(
+        run_id=plan.run_id, scores=(), deltas=(), controls=(), tails=(), blind=(), missing=missing, seconds=0.0
+    )
 
 
 def _ready_metrics(

@@ -1,0 +1,61 @@
+"""A named model at full size with random weights: its speed and memory are real, its pictures mean nothing."""
+
+from functools import cache
+from typing import Any, ClassVar
+
+from pydantic import field_validator
+
+from harness.core.errors import UsageError
+from harness.core.model import ModelInfo, ModelSource, TextToImage
+from harness.models._configurations import configuration_folder, configurations
+from harness.models._folder import Folder
+from harness.models._size import activations
+from harness.models._synthesis import synthesize
+from harness.models.families import find_family
+
+
+class Synthetic(ModelSource):
+    """The true architecture from a configuration that ships with the package; nothing is downloaded."""
+
+    summary: ClassVar[str] = "a named model at full size with random weights: speed and memory, no quality, no download"
+
+    name: str
+    """Which: sd15, sdxl-base, sdxl-turbo, sd35-medium, sd35-large, flux-dev, flux-schnell, pixart-sigma, sana-1600m."""
+
+    @field_validator("name")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        try:
+            configuration_folder(name)
+        except UsageError as error:
+            raise ValueError(f"{error.what}. {error.fix}") from error
+        return name
+
+    def describe(self) -> ModelInfo:
+        return _describe(self.name)
+
+    def load(self, device: str, options: dict[str, Any]) -> TextToImage:
+        import torch
+
+        folder = Folder(configuration_folder(self.name))
+        family = find_family(folder)
+        dtype = getattr(torch, options.get("dtype", "float32"))
+        arguments = {**family.fixed_load_arguments, **options.get("arguments", {})}
+        return family(synthesize(folder, options.get("place", device), dtype, arguments), device, dtype)
+
+
+@cache
+def _describe(name: str) -> ModelInfo:
+    folder, known = Folder(configuration_folder(name)), configurations()[name]
+    info = find_family(folder).describe(folder)
+    facts: dict[str, Any] = {
+        "title": f"{known.title}, random weights",
+        "digest": folder.digest(),
+        "folder": str(folder.path),
+        "quality_applies": False,
+        "parameters": known.parameters,
+        "activations": activations(folder, info),
+    }
+    if known.guidance is not None:
+        facts["guidance"] = known.guidance
+    return info.model_copy(update=facts)
