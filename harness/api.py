@@ -21,6 +21,7 @@ from harness.core.verdict import Judgement
 from harness.execution import Progress, SilentProgress
 from harness.matrix import expand, load_matrix, load_policy, matches, policy_names, policy_text
 from harness.measure.machine import describe_machine
+from harness.measure.memory import free_bytes
 from harness.metrics import Metric, WeightRow, Weights, fetch, get_metric, inventory, known_metrics
 from harness.models import resolve_model
 from harness.planning import Power, Surroundings, decide_looks, forecast_power, make_plan, prompts_wanted
@@ -81,6 +82,7 @@ def plan(loaded: Loaded, *, select: tuple[str, ...] = (), results: Path = RESULT
         latent=describe_latent(matrix.prompts.latent) if matrix.prompts.latent else None,
         rate=measured_rate(results, model, machine) or _guessed_rate(model.image_step_s),
         policy=loaded.policy,
+        free_bytes=free_bytes(machine.device),
     )
     whole = make_plan(matrix, loaded.text, expand(matrix), around)
     if not any(matches(planned.id, select) for planned in whole.compared):

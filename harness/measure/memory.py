@@ -3,6 +3,8 @@
 import contextlib
 from pathlib import Path
 
+import psutil
+
 from harness.core.base import Frozen
 from harness.core.units import Absent
 
@@ -16,6 +18,19 @@ class Peaks(Frozen):
     reserved_bytes: int | Absent
     device_used_bytes: int | Absent
     resident_bytes: int | Absent
+
+
+def free_bytes(device: str) -> int | None:
+    """Return the memory that is free on a device, asked without torch; None where nothing tells."""
+    if not device.startswith("cuda"):
+        return int(psutil.virtual_memory().available)
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        return int(pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(0)).free)
+    except Exception:  # NVML raises its own error types, also at import
+        return None
 
 
 def reset_peaks(device: str) -> None:

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from harness.core.model import ModelInfo, ModelSource, TextToImage
 from harness.models._folder import Folder
+from harness.models._size import size_facts
 from harness.models.families import find_family
 
 
@@ -21,7 +22,8 @@ class LocalFolder(ModelSource):
         folder = self._folder()
         info = find_family(folder).describe(folder)
         title = self.title or folder.path.name
-        return info.model_copy(update={"title": title, "digest": folder.digest(), "folder": str(folder.path)})
+        known = {"title": title, "digest": folder.digest(), "folder": str(folder.path), **size_facts(folder, info)}
+        return info.model_copy(update=known)
 
     def load(self, device: str, options: dict[str, Any]) -> TextToImage:
         folder = self._folder()

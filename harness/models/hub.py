@@ -11,6 +11,7 @@ from harness.core.model import Download, ModelInfo, ModelSource, TextToImage
 from harness.core.units import format_bytes
 from harness.models._folder import Folder
 from harness.models._hub import Repository, UnreachableError, cache_folder, fetch_files
+from harness.models._size import size_facts
 from harness.models._snapshot import Snapshot, find_here, look_up
 from harness.models.families import find_family
 
@@ -40,7 +41,8 @@ class Hub(ModelSource):
             "notes": () if self._repository.pinned else (self._unpinned(snapshot),),
             "download": snapshot.download,
         }
-        return find_family(folder).describe(folder).model_copy(update=known)
+        info = find_family(folder).describe(folder)
+        return info.model_copy(update=known | size_facts(folder, info))
 
     def fetch(self) -> None:
         download = look_up(self._repository, self.variant).download

@@ -17,6 +17,7 @@ from harness.core.plan import OTHER_SEED_ID, RERUN_ID, Latent, Plan, PlannedCell
 from harness.core.policy import Policy
 from harness.planning.availability import find_cautions, skip_reason
 from harness.planning.estimate import estimate_seconds
+from harness.planning.fit import misfit
 from harness.planning.order import loading_order
 from harness.planning.origin import model_notes, pinned
 from harness.planning.prompted import caution_negatives, refuse_latent, start_notes
@@ -35,6 +36,8 @@ class Surroundings(Frozen):
     latent: Latent | None = None
     rate: Rate
     policy: Policy = Policy()
+    free_bytes: int | None = None
+    """Memory that is free on the device that cells run on; None: not known, so whether a cell fits is not asked."""
 
 
 def make_plan(matrix: Matrix, matrix_text: str, wishes: Sequence[Wish], around: Surroundings) -> Plan:
@@ -101,7 +104,11 @@ def _assemble(
 
 def _reason(cell: Cell, around: Surroundings) -> str | None:
     """Return why a cell cannot run here, or None if it can."""
-    return skip_reason(cell, around.model, around.machine) or refuse_latent(around.latent, cell, around.model)
+    return (
+        skip_reason(cell, around.model, around.machine)
+        or refuse_latent(around.latent, cell, around.model)
+        or misfit(cell, around.model, around.machine, around.free_bytes)
+    )
 
 
 def _cautions(cell: Cell, around: Surroundings) -> tuple[Caution, ...]:

@@ -5,6 +5,7 @@ from typing import ClassVar
 from harness.axes.memory._moves import Fetch, Moves
 from harness.core.axis import AxisValue, Setup, Unavailable
 from harness.core.effect import Effect
+from harness.core.footprint import Footprint
 from harness.core.machine import Machine
 from harness.core.model import TextToImage
 
@@ -27,6 +28,12 @@ class Offload(AxisValue):
         if machine.gpus:
             return None
         return Unavailable(reason="there is no GPU whose memory it could spare", hint="use vae-tiling or vae-slicing")
+
+    def footprint(self, without: Footprint) -> Footprint:
+        """The largest part's weights are there at least once, or next to nothing where smaller pieces come."""
+        largest = max(without.weights, key=lambda role: without.weights[role], default="")
+        held = {largest: without.weights[largest]} if largest and self.resident == "part" else {}
+        return without.model_copy(update={"weights": held, "loading": sum(held.values())})
 
     def load_options(self) -> dict[str, str]:
         return {"place": "cpu"}

@@ -5,6 +5,7 @@ from typing import ClassVar
 from harness.axes.memory._decoded import Decoded
 from harness.core.axis import AxisValue, Context, Setup
 from harness.core.effect import Effect
+from harness.core.footprint import Footprint
 from harness.core.model import TextToImage
 
 
@@ -20,6 +21,9 @@ class VaeSlicing(AxisValue):
         if batch.call_options()["batch"] > 1 or "tries-batches" in batch.tags:
             return None
         return "it decodes one image at a time, and the cell makes one a call: take batch 2 or more"
+
+    def footprint(self, without: Footprint) -> Footprint:
+        return without.model_copy(update={"activations": {**without.activations, "vae": 0.0}})  # small is not counted
 
     def apply(self, model: TextToImage, setup: Setup) -> Effect:
         model.vae.enable_slicing()

@@ -8,6 +8,7 @@ from harness.axes.memory._decoded import Decoded
 from harness.axes.memory._tiles import LEAST, own_tile, set_tiles
 from harness.core.axis import AxisValue, Context, Setup
 from harness.core.effect import Effect
+from harness.core.footprint import Footprint
 from harness.core.model import TextToImage
 
 
@@ -32,6 +33,9 @@ class VaeTiling(AxisValue):
         if side is None or max(width, height) > side:
             return None
         return f"{width}x{height} is one tile of {side}x{side}: name a smaller one, such as tile={side // 2}"
+
+    def footprint(self, without: Footprint) -> Footprint:
+        return without.model_copy(update={"activations": {**without.activations, "vae": 0.0}})  # small is not counted
 
     def apply(self, model: TextToImage, setup: Setup) -> Effect:
         set_tiles(model.vae, self.tile)

@@ -6,11 +6,17 @@ from harness.axes.precision._layers import own_memory
 from harness.core.axis import AxisValue, Setup
 from harness.core.effect import Done, Effect
 from harness.core.errors import NoEffect
+from harness.core.footprint import Footprint
 from harness.core.model import TextToImage
+
+BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 
 class Dtype(AxisValue):
     dtype: ClassVar[str]
+
+    def footprint(self, without: Footprint) -> Footprint:
+        return without.scaled(BYTES[self.dtype] / 4)
 
     def load_options(self) -> dict[str, str]:
         return {"dtype": self.dtype}

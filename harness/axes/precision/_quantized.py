@@ -9,6 +9,7 @@ from harness.axes.precision._layers import Part, choose, fits, read_parts, read_
 from harness.axes.precision._tally import Figures, Tally
 from harness.core.axis import AxisValue, Context, Setup, Unavailable
 from harness.core.effect import Effect
+from harness.core.footprint import Footprint
 from harness.core.machine import Machine
 from harness.core.model import TextToImage
 from harness.core.outcome import Caution
@@ -24,6 +25,8 @@ class Quantized(AxisValue):
     package: ClassVar[str] = ""
     weights: ClassVar[str]
     """What the weights are held in, for sentences."""
+    bits: ClassVar[int] = 8
+    """Of one packed weight, its share of scales left out."""
     kinds: ClassVar[tuple[str, ...]] = ("Linear",)
     """Layers it can quantize, as classes of torch.nn."""
 
@@ -74,6 +77,16 @@ class Quantized(AxisValue):
         message = f"{self.weights} weights save memory on a CPU, but no time"
         return (Caution(kind="no-speed-up", message=message, advice="For speed, try bf16 or a compiler."),)
 
+    def footprint(self, without: Footprint) -> Footprint:
+        """Loaded whole, then packed; as if every layer of the named parts were packed, which is the least."""
+        loaded = without.scaled(1.0 if self.compute == "fp32" else 0.5)
+        parts = read_parts(self.modules)
+        packed = {
+            role: count * self.bits / 8 / (4 if self.compute == "fp32" else 2) if _named(role, parts) else count
+            for role, count in loaded.weights.items()
+        }
+        return loaded.model_copy(update={"weights": packed})
+
     def load_options(self) -> dict[str, Any]:
         import torch
 
@@ -93,3 +106,8 @@ class Quantized(AxisValue):
     def quantize(self, parts: list[Part], model: TextToImage, setup: Setup) -> Figures:
         """Replace the weights of the parts' layers in place; return further figures."""
         raise NotImplementedError
+
+
+def _named(role: str, parts: tuple[str, ...]) -> bool:
+    """Whether a part's role is among those an option names: `text-encoder` is all of them."""
+    return ("text-encoder" if role.startswith("text_encoder") else role) in parts

@@ -7,6 +7,7 @@ from harness.axes.precision._quanto import Quanto
 
 class Int2Quanto(Quanto):
     summary: ClassVar[str] = "int2 weights of linear and convolution layers: breaks most models"
+    bits: ClassVar = 2
     weights: ClassVar = "int2"
     tolerance: ClassVar = 0.6
 

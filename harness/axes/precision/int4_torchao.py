@@ -10,6 +10,7 @@ class Int4Torchao(Torchao):
 
     summary: ClassVar[str] = "int4 weights of linear layers"
     needs: ClassVar = "a GPU of capability 8.0, pip install torchao"
+    bits: ClassVar = 4
     weights: ClassVar = "int4"
     capability: ClassVar = (8, 0)
     tolerance: ClassVar = 0.5

@@ -13,6 +13,7 @@ class Nf4Bitsandbytes(Quantized):
     summary: ClassVar[str] = "nf4 weights of linear layers"
     needs: ClassVar = "pip install bitsandbytes"
     package: ClassVar = "bitsandbytes"
+    bits: ClassVar = 4
     weights: ClassVar = "nf4"
     tolerance: ClassVar = 0.3
     examples: ClassVar = ("nf4-bitsandbytes+modules=all", "nf4-bitsandbytes+compute=bf16")
