@@ -121,5 +121,6 @@ def _first_message(error: ValueError) -> str:
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        return f"{where}: {first['msg']}" if where else str(first["msg"])
+        said = first["msg"].removeprefix("Value error, ")
+        return f"{where}: {said}" if where else said
     return str(error)

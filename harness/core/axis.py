@@ -26,8 +26,13 @@ class Setting(Frozen):
     options: tuple[tuple[str, Scalar], ...] = ()
 
     def __str__(self) -> str:
-        shown = [key if value is True else f"{key}={value}" for key, value in self.options]
+        shown = [key if value is True else f"{key}={_spelled(value)}" for key, value in self.options]
         return "+".join([self.name, *shown])
+
+
+def _spelled(value: Scalar) -> str:
+    """As in a matrix: `fuse=false`."""
+    return "false" if value is False else str(value)
 
 
 class Unavailable(Frozen):

@@ -34,8 +34,9 @@ class Images(AxisValue):
         least, there = least_bytes(context, self.images), memory_bytes(context.machine)
         if least <= there:
             return None
+        owner = context.machine.gpus[0].name if context.machine.gpus else "this computer"
         needs = f"decoding {self.images} images at once needs {format_bytes(least)} at the very least"
-        return f"{needs}, {context.machine.title} has {format_bytes(there)}"
+        return f"{needs}, {owner} has {format_bytes(there)}"
 
     def call_options(self) -> dict[str, int]:
         return {"batch": self.images}
