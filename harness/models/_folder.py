@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +32,14 @@ class Folder:
         name = "scheduler_config.json" if component == "scheduler" else "config.json"
         return self._read(self.path / component / name)
 
-    def digest(self) -> str:
-        """Return a hash that changes when a file changes.
+    def files(self) -> dict[str, Path]:
+        """Return every file by its name inside the folder."""
+        paths = (path for path in self.path.rglob("*") if path.is_file())
+        return {path.relative_to(self.path).as_posix(): path for path in paths}
 
-        Large files are sampled (their size and 64 blocks spread evenly over them): the weights of a full-size
-        model would take half a minute to read, for every plan.
-        """
-        digest = hashlib.sha256()
-        for path in sorted(path for path in self.path.rglob("*") if path.is_file()):
-            digest.update(f"{path.relative_to(self.path).as_posix()}\0{path.stat().st_size}\0".encode())
-            for block in _blocks(path):
-                digest.update(block)
-        return digest.hexdigest()
+    def digest(self) -> str:
+        """Return a hash that changes when a file changes."""
+        return digest_files(self.files())
 
     def _read(self, path: Path) -> dict[str, Any]:
         fix = "Name a folder that save_pretrained wrote: it holds model_index.json and one folder per component."
@@ -56,6 +52,20 @@ class Folder:
         if not isinstance(content, dict):
             raise UsageError(f"{path.name} is not a JSON object", str(path.parent), fix)
         return content
+
+
+def digest_files(files: Mapping[str, Path]) -> str:
+    """Return a hash of files and their names.
+
+    Large files are sampled (their size and 64 blocks spread evenly over them): the weights of a full-size model would
+    take half a minute to read, for every plan.
+    """
+    digest = hashlib.sha256()
+    for name, path in sorted(files.items()):
+        digest.update(f"{name}\0{path.stat().st_size}\0".encode())
+        for block in _blocks(path):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _blocks(path: Path) -> Iterator[bytes]:

@@ -18,10 +18,11 @@ def sd() -> d.DiffusionPipeline:
     )  # fmt: skip
 
 
-def sdxl() -> d.DiffusionPipeline:
+def sdxl(second: int = parts.WIDTH) -> d.DiffusionPipeline:
     return d.StableDiffusionXLPipeline(
         vae=parts.vae(), text_encoder=parts.clip_text(projection=False), tokenizer=tokenizers.clip(),
-        text_encoder_2=parts.clip_text(projection=True), tokenizer_2=tokenizers.clip(), unet=parts.sdxl_unet(),
+        text_encoder_2=parts.clip_text(projection=True, width=second), tokenizer_2=tokenizers.clip(),
+        unet=parts.sdxl_unet(second),
         scheduler=d.EulerDiscreteScheduler(beta_schedule="scaled_linear", timestep_spacing="leading", steps_offset=1),
         add_watermarker=False,
     )  # fmt: skip
@@ -67,10 +68,15 @@ BUILDERS: dict[str, Callable[[], d.DiffusionPipeline]] = {
 
 def build(family: str, folder: Path) -> Path:
     """Write the tiny pipeline of a family into `folder` and return it."""
+    return save(BUILDERS[family], folder)
+
+
+def save(make: Callable[[], d.DiffusionPipeline], folder: Path) -> Path:
+    """Write a pipeline into `folder`, made with the same random numbers every time, and return the folder."""
     state = torch.get_rng_state()
     torch.manual_seed(0)
     try:
-        BUILDERS[family]().save_pretrained(folder, safe_serialization=True)
+        make().save_pretrained(folder, safe_serialization=True)
     finally:
         torch.set_rng_state(state)
     return folder

@@ -32,10 +32,10 @@ UNET: dict[str, Any] = {
 """Denoiser of 8×8 latents: 32×32 pixels with the VAE below (f = 4)."""
 
 
-def clip_text(projection: bool) -> CLIPTextModel | CLIPTextModelWithProjection:
+def clip_text(projection: bool, width: int = WIDTH) -> CLIPTextModel | CLIPTextModelWithProjection:
     tokenizer = clip()
     config = CLIPTextConfig(
-        vocab_size=len(tokenizer), hidden_size=WIDTH, projection_dim=WIDTH, intermediate_size=64, num_hidden_layers=2,
+        vocab_size=len(tokenizer), hidden_size=width, projection_dim=width, intermediate_size=64, num_hidden_layers=2,
         num_attention_heads=4, max_position_embeddings=LENGTH, bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
     )  # fmt: skip
@@ -76,10 +76,11 @@ def sd_unet() -> UNet2DConditionModel:
     return UNet2DConditionModel(**UNET, cross_attention_dim=WIDTH)
 
 
-def sdxl_unet() -> UNet2DConditionModel:
+def sdxl_unet(second: int = WIDTH) -> UNet2DConditionModel:
+    """Return the denoiser for a second text encoder of this width."""
     return UNet2DConditionModel(
-        **UNET, cross_attention_dim=2 * WIDTH, addition_embed_type="text_time", addition_time_embed_dim=8,
-        projection_class_embeddings_input_dim=6 * 8 + WIDTH, transformer_layers_per_block=(1, 2),
+        **UNET, cross_attention_dim=WIDTH + second, addition_embed_type="text_time", addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=6 * 8 + second, transformer_layers_per_block=(1, 2),
         use_linear_projection=True,
     )  # fmt: skip
 

@@ -1,0 +1,92 @@
+"""A model in one .safetensors file, as its authors or a community publish it, with the configurations it needs."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from harness.core.errors import UsageError
+from harness.core.model import ModelInfo, ModelSource, TextToImage
+from harness.models._folder import Folder, digest_files
+from harness.models._layout import Wanted, lacking_files
+from harness.models._original import Shapes, find_misfits, read_shapes, split_parts
+from harness.models._size import activations, role_of, stored_parameters
+from harness.models.families import find_family
+
+FAMILIES = ("sd", "sdxl", "sd3", "flux")
+"""Those that diffusers can load from one file."""
+UNUSED = ("safety_checker",)
+
+
+class SingleFile(ModelSource):
+    """The file holds the weights; what to build of them, and the tokenizers, come from `config`, a folder."""
+
+    summary: ClassVar[str] = "one .safetensors file of SD, SDXL, SD3 or FLUX, with a folder of its configurations"
+
+    path: Path
+    config: Path
+    """A folder in diffusers' layout; parts that the file does not hold are loaded from there."""
+    title: str = ""
+    """What reports call it; empty: the file's name."""
+
+    def describe(self) -> ModelInfo:
+        """Return the facts of the model; UsageError where the file and the configurations do not fit each other."""
+        folder, path = self._folder(), self._path()
+        family = find_family(folder)
+        parts = self._checked_parts(folder, path, family.family)
+        info = family.describe(folder)
+        known = {
+            "title": self.title or path.stem,
+            "digest": digest_files({path.name: path, **folder.files()}),
+            "folder": str(folder.path),
+            "parameters": _count(parts, folder),
+            "activations": activations(folder, info),
+        }
+        return info.model_copy(update=known)
+
+    def load(self, device: str, options: dict[str, Any]) -> TextToImage:
+        import diffusers
+        import torch
+
+        folder, path = self._folder(), self._path()
+        family, dtype = find_family(folder), getattr(torch, options.get("dtype", "float32"))
+        arguments = {**family.fixed_load_arguments, **options.get("arguments", {})}
+        pipeline = getattr(diffusers, family.pipeline_class).from_single_file(
+            str(path), config=str(folder.path), dtype=dtype, local_files_only=True, **arguments
+        )
+        for name, part in pipeline.components.items():
+            if isinstance(part, torch.nn.Module) and (lost := [key for key, w in part.named_parameters() if w.is_meta]):
+                raise UsageError(f"the file lacks {len(lost)} tensors of the {name}, such as {lost[0]}", str(path))
+        pipeline.set_progress_bar_config(disable=True)
+        return family(pipeline.to(options.get("place", device)), device, dtype)
+
+    def _checked_parts(self, folder: Folder, path: Path, family: str) -> dict[str, Shapes]:
+        if family not in FAMILIES:
+            raise UsageError(f"a {family} model cannot be loaded from one file", str(path), "Use its folder.")
+        parts = split_parts(read_shapes(path), family)
+        if not parts.keys() & {"unet", "transformer"}:
+            fix = f"A whole {family} model is meant, as {folder.path} says; a LoRA is a value of distillation."
+            raise UsageError(f"the file holds no denoiser of the {family} family", str(path), fix)
+        misfits = find_misfits(parts, folder, family)
+        if misfits:
+            fix = f"Name the configurations of the model it was made from: config = … instead of {folder.path}"
+            raise UsageError("; ".join(misfits), str(path), fix)
+        lacking = lacking_files(folder.path, Wanted(folder.index, "", {*UNUSED, *parts}))
+        if lacking:
+            fix = "Name a folder that has them in `config`: the whole model's, or its own with these files added."
+            raise UsageError(f"neither the file nor {folder.path} holds {', '.join(lacking)}", str(path), fix)
+        return parts
+
+    def _folder(self) -> Folder:
+        return Folder(self.config.expanduser().resolve())
+
+    def _path(self) -> Path:
+        return self.path.expanduser().resolve()
+
+
+def _count(parts: Mapping[str, Shapes], folder: Folder) -> dict[str, int]:
+    """Return the numbers in each part's weights by role, the folder's own too; empty if one is unknown."""
+    inside = {role_of(part): sum(math.prod(shape) for shape in tensors.values()) for part, tensors in parts.items()}
+    parameters = {**stored_parameters(folder), **inside}
+    weighty = [part for part in Wanted(folder.index, "", UNUSED).components if part.has_weights]
+    return parameters if len(parameters) == len(weighty) else {}
