@@ -88,6 +88,28 @@ def test_a_fingerprint_changes_with_one_weight_and_with_structure(tiny: Tiny) ->
     assert len({before, changed, fingerprint(denoiser)}) == 3
 
 
+def test_a_graph_is_kept_under_all_that_it_is_made_of(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights, precision, sizes and constants of the inputs, versions; an engine is kept under its graph."""
+    monkeypatch.setattr("harness.axes.compiler._onnx.export", lambda denoiser, recording, path: {})
+    model = load(tiny("flux"))
+    recording = record(model, call())
+    assert not export_onnx(model.denoiser, recording, tmp_path).kept
+    assert export_onnx(load(tiny("flux")).denoiser, record(model, call()), tmp_path).kept, "made anew, it is the same"
+    assert not export_onnx(model.denoiser, record(model, call(64, 32)), tmp_path).kept
+    half = {name: tensor.bfloat16() for name, tensor in recording.inputs.tensors.items()}
+    lower = recording._replace(inputs=recording.inputs._replace(tensors=half))
+    assert not export_onnx(model.denoiser, lower, tmp_path).kept
+    constants = {**recording.inputs.constants, "joint_attention_kwargs": {"scale": 0.5}}
+    scaled = recording._replace(inputs=recording.inputs._replace(constants=constants))
+    assert not export_onnx(model.denoiser, scaled, tmp_path).kept
+    assert not export_onnx(model.denoiser.bfloat16(), recording, tmp_path).kept
+    assert export_onnx(load(tiny("flux")).denoiser, recording, tmp_path).kept
+    monkeypatch.setattr("harness.axes.compiler._onnx.metadata.version", lambda package: "9.9")
+    assert not export_onnx(load(tiny("flux")).denoiser, recording, tmp_path).kept
+
+
 class Other:
     """An attention processor of another class."""
 

@@ -101,6 +101,43 @@ def test_a_profile_covers_the_sizes_and_batches_of_the_cell(tiny: Callable[[str]
     assert set(fixed.shapes["sample"]) == {(6, 4, 8, 8)}
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_profile_covers_smaller_calls_too(family: str, tiny: Callable[[str], Path]) -> None:
+    """What a cascade's first stages and a batch's last images bring: every dimension within its bounds."""
+    model = load(tiny(family))
+    profile = Profile.of(record(model, call(64, 64)), batch=3, max_batch=3, dynamic=True)
+    for width, height in ((64, 64), (32, 64), (64, 32), (32, 32)):
+        inputs = record(model, call(width, height)).inputs.tensors
+        for name, (least, usual, greatest) in profile.shapes.items():
+            bounds = zip(least, inputs[name].shape, greatest, strict=True)
+            assert all(low <= size <= high for low, size, high in bounds), (name, width, height)
+            assert all(low <= size <= high for low, size, high in zip(least, usual, greatest, strict=True))
+
+
+def test_an_engine_is_kept_under_all_that_it_is_made_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Model and precision are in the graph's own key; here: the graph, shapes, memory, card, TF32, library, version."""
+    monkeypatch.setattr("harness.axes.compiler._engine._build", lambda order, path: {})
+    monkeypatch.setattr("harness.axes.compiler._engine.metadata.version", lambda package: "1.7")
+    profile = Profile({"sample": ((1, 4), (2, 4), (2, 4))}, 1, 2)
+    order = Order("tensorrt", tmp_path / "a" / FILE, profile, MEBIBYTES_64, "a card 9.0")
+    assert not build_engine(order, tmp_path).kept
+    assert build_engine(order._replace(graph=tmp_path / "moved" / "a" / FILE), tmp_path).kept, "no path is in it"
+    others = [
+        order._replace(graph=tmp_path / "b" / FILE),
+        order._replace(profile=profile._replace(shapes={"sample": ((1, 4), (2, 4), (3, 4))})),
+        order._replace(profile=profile._replace(max_rows=3)),
+        order._replace(workspace_bytes=1),
+        order._replace(target="a card 8.9"),
+        order._replace(target="another card 9.0"),
+        order._replace(tf32=True),
+        order._replace(package="tensorrt_rtx"),
+    ]
+    assert not any(build_engine(other, tmp_path).kept for other in others)
+    assert all(build_engine(other, tmp_path).kept for other in others)
+    monkeypatch.setattr("harness.axes.compiler._engine.metadata.version", lambda package: "1.8")
+    assert not build_engine(order, tmp_path).kept
+
+
 @pytest.mark.parametrize("rows", [1, 3, 4, 9])
 @pytest.mark.parametrize("profile", [Profile({}, 1, 4), Profile({}, 3, 3), Profile({}, 4, 4)])
 def test_a_batch_in_parts_is_the_batch(rows: int, profile: Profile) -> None:
