@@ -1,12 +1,13 @@
 """Plans: settings settled, cells named, conflicts and missing back ends found before any time is spent."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from harness.core.errors import MachineError, MatrixError
 from harness.core.machine import Gpu, Machine
-from harness.core.model import ModelInfo
+from harness.core.model import Download, ModelInfo
 from harness.core.plan import OTHER_SEED_ID, OTHER_SEED_OFFSET, RERUN_ID, Plan, Prompt, Rate
 from harness.core.units import Absent
 from harness.matrix import expand, parse_matrix
@@ -118,6 +119,32 @@ def test_two_cells_with_one_id_are_refused() -> None:
 def test_cells_that_share_a_pipeline_stand_together() -> None:
     keys = [p.cell.build_key for p in plan('[axes]\nsteps = [8, 4]\nprecision = ["fp32", "bf16"]\n').compared[1:]]
     assert sum(a != b for a, b in pairwise(keys)) == len(set(keys)) - 1
+
+
+def test_cells_that_read_the_same_files_stand_together_whatever_else_they_differ_in(tmp_path: Path) -> None:
+    for name, content in (("a", b"1"), ("b", b"22")):
+        (tmp_path / f"{name}.safetensors").write_bytes(content)
+    loras = [f'{{name = "lcm-lora", weights = "{tmp_path}/{name}.safetensors"}}' for name in "ab"]
+    axes = f'[axes]\nsteps = [8, 4]\nprecision = ["fp32", "bf16"]\ndistillation = [{loras[0]}, "none", {loras[1]}]\n'
+    cells = plan(axes).compared
+    files = [planned.cell.by_axis["distillation"] for planned in cells]
+    assert files[0] == files[1] == "none"  # the baseline's own files are in the cache already
+    assert sum(a != b for a, b in pairwise(files)) == len(loras)
+    builds = [planned.cell.build_key for planned in cells]
+    assert sum(a != b for a, b in pairwise(builds)) == len(set(builds)) - 1
+
+
+def test_a_model_that_is_fetched_is_told_with_its_size_and_pinned() -> None:
+    body = '[axes]\nsteps = [4]\n[model]\nsource = "hub"\nid = "a/b"\n'
+    lacking = Download(files=3, size_bytes=3 * 2**30, missing=("x", "y"), missing_bytes=2 * 2**30)
+    found = {"pins": {"revision": "c" * 40}, "notes": ("a/b is not pinned",), "download": lacking}
+    decided = plan(body, model=MODEL.model_copy(update=found))
+    assert "download before the first cell: 2 files, 2 GiB (1 of 3 are in the cache)" in decided.notes
+    assert "a/b is not pinned" in decided.notes
+    assert decided.matrix.model.options == {"id": "a/b", "revision": "c" * 40}
+    here = Download(files=3, size_bytes=3 * 2**30)
+    whole = plan(body, model=MODEL.model_copy(update={"download": here}))
+    assert "model files: 3, 3 GiB, all in the cache" in whole.notes
 
 
 def test_the_estimate_grows_with_steps_and_falls_without_guidance() -> None:
