@@ -245,11 +245,12 @@ def test_gpu_formats_ask_for_the_capability_they_need(entry: str, capability: tu
     assert words in missing.reason if words and missing else missing is None
 
 
-def test_fp8_without_a_compiler_is_warned_of_on_a_gpu() -> None:
+@pytest.mark.parametrize("precision", ["fp8-torchao", "fp8-quanto"])
+def test_fp8_without_a_compiler_is_warned_of_on_a_gpu(precision: str) -> None:
     model, machine = Bundled().describe(), on_gpu((9, 0))
     kinds = {}
     for compiler in ("eager", "inductor"):
-        cell = settle(wish(precision="fp8-torchao", compiler=compiler, steps="4"), model, machine)
+        cell = settle(wish(precision=precision, compiler=compiler, steps="4"), model, machine)
         kinds[compiler] = [caution.kind for caution in find_cautions(cell, model, machine)]
     assert "fp8-eager" in kinds["eager"]
     assert "fp8-eager" not in kinds["inductor"]

@@ -8,6 +8,7 @@ from harness.core.effect import Done, Effect
 from harness.core.errors import NoEffect
 from harness.core.footprint import Footprint
 from harness.core.model import TextToImage
+from harness.core.units import format_percent
 
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 
@@ -33,4 +34,4 @@ class Dtype(AxisValue):
             raise NoEffect(f"no weight of the denoiser is {self.dtype}", f"precision {self.dtype}")
         share = held / sum(count for count, _ in sizes)
         figures = {"bytes": sum(model.weights_bytes().values()), "denoiser_share": round(share, 4)}
-        return Done(f"{share:.0%} of the denoiser's weights are {self.dtype}", figures)
+        return Done(f"{format_percent(share, 0)} of the denoiser's weights are {self.dtype}", figures)

@@ -6,7 +6,7 @@ from harness.axes.precision._layers import Part, is_packed
 from harness.core.effect import Done, Effect
 from harness.core.errors import NoEffect
 from harness.core.model import TextToImage
-from harness.core.units import format_bytes
+from harness.core.units import format_bytes, format_percent
 
 Figures = dict[str, float | int | str]
 
@@ -53,5 +53,7 @@ class Tally:
         listing = " and ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
         sizes = f"{format_bytes(before_bytes)} → {format_bytes(after_bytes)}"
         where = ", ".join(part.name for part in self.parts)
-        summary = f"{weights} weights in {listing} layers of {where}: {coverage:.0%} of their weights, {sizes}"
+        summary = (
+            f"{weights} weights in {listing} layers of {where}: {format_percent(coverage, 0)} of their weights, {sizes}"
+        )
         return Done(summary, {**figures, **more})
