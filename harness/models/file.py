@@ -1,12 +1,14 @@
 """A model in one .safetensors file, as its authors or a community publish it, with the configurations it needs."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 from harness.core.errors import UsageError
 from harness.core.model import ModelInfo, ModelSource, TextToImage
+from harness.models._clip_vocabulary import clip_tokenizer
+from harness.models._file_config import find_config
 from harness.models._folder import Folder, digest_files
 from harness.models._layout import Wanted, lacking_files
 from harness.models._original import Shapes, find_misfits, read_shapes, split_parts
@@ -16,24 +18,27 @@ from harness.models.families import find_family
 FAMILIES = ("sd", "sdxl", "sd3", "flux")
 """Those that diffusers can load from one file."""
 UNUSED = ("safety_checker",)
+OTHERWISE = "A model with another scheduler, such as one of v-prediction, needs its own folder as config"
 
 
 class SingleFile(ModelSource):
-    """The file holds the weights; what to build of them, and the tokenizers, come from `config`, a folder."""
+    """The file holds the weights; what to build of them, and the tokenizers, come from `config`."""
 
-    summary: ClassVar[str] = "one .safetensors file of SD, SDXL, SD3 or FLUX, with a folder of its configurations"
+    summary: ClassVar[str] = "one .safetensors file of SD, SDXL, SD3 or FLUX"
 
     path: Path
-    config: Path
-    """A folder in diffusers' layout; parts that the file does not hold are loaded from there."""
+    config: str = ""
+    """A folder in diffusers' layout (parts that the file lacks are loaded from it), or sdxl-base, sdxl-turbo or sd15;
+    left out: the first of these that the file fits."""
     title: str = ""
     """What reports call it; empty: the file's name."""
 
     def describe(self) -> ModelInfo:
         """Return the facts of the model; UsageError where the file and the configurations do not fit each other."""
-        folder, path = self._folder(), self._path()
+        path = self._path()
+        folder, tokenizers, guessed = find_config(self.config, path)
         family = find_family(folder)
-        parts = self._checked_parts(folder, path, family.family)
+        parts = _checked_parts(path, folder, family.family, tokenizers)
         info = family.describe(folder)
         known = {
             "title": self.title or path.stem,
@@ -41,6 +46,8 @@ class SingleFile(ModelSource):
             "folder": str(folder.path),
             "parameters": _count(parts, folder),
             "activations": activations(folder, info),
+            "pins": {"config": guessed} if guessed else {},
+            "notes": (f"{path.name} is built as {guessed}, whose shapes it has. {OTHERWISE}",) if guessed else (),
         }
         return info.model_copy(update=known)
 
@@ -48,9 +55,11 @@ class SingleFile(ModelSource):
         import diffusers
         import torch
 
-        folder, path = self._folder(), self._path()
+        path = self._path()
+        folder, tokenizers, _ = find_config(self.config, path)
         family, dtype = find_family(folder), getattr(torch, options.get("dtype", "float32"))
-        arguments = {**family.fixed_load_arguments, **options.get("arguments", {})}
+        made = {name: clip_tokenizer(name) for name in tokenizers}
+        arguments = {**family.fixed_load_arguments, **made, **options.get("arguments", {})}
         pipeline = getattr(diffusers, family.pipeline_class).from_single_file(
             str(path), config=str(folder.path), dtype=dtype, local_files_only=True, **arguments
         )
@@ -60,28 +69,26 @@ class SingleFile(ModelSource):
         pipeline.set_progress_bar_config(disable=True)
         return family(pipeline.to(options.get("place", device)), device, dtype)
 
-    def _checked_parts(self, folder: Folder, path: Path, family: str) -> dict[str, Shapes]:
-        if family not in FAMILIES:
-            raise UsageError(f"a {family} model cannot be loaded from one file", str(path), "Use its folder.")
-        parts = split_parts(read_shapes(path), family)
-        if not parts.keys() & {"unet", "transformer"}:
-            fix = f"A whole {family} model is meant, as {folder.path} says; a LoRA is a value of distillation."
-            raise UsageError(f"the file holds no denoiser of the {family} family", str(path), fix)
-        misfits = find_misfits(parts, folder, family)
-        if misfits:
-            fix = f"Name the configurations of the model it was made from: config = … instead of {folder.path}"
-            raise UsageError("; ".join(misfits), str(path), fix)
-        lacking = lacking_files(folder.path, Wanted(folder.index, "", {*UNUSED, *parts}))
-        if lacking:
-            fix = "Name a folder that has them in `config`: the whole model's, or its own with these files added."
-            raise UsageError(f"neither the file nor {folder.path} holds {', '.join(lacking)}", str(path), fix)
-        return parts
-
-    def _folder(self) -> Folder:
-        return Folder(self.config.expanduser().resolve())
-
     def _path(self) -> Path:
         return self.path.expanduser().resolve()
+
+
+def _checked_parts(path: Path, folder: Folder, family: str, made: Collection[str]) -> dict[str, Shapes]:
+    if family not in FAMILIES:
+        raise UsageError(f"a {family} model cannot be loaded from one file", str(path), "Use its folder.")
+    parts = split_parts(read_shapes(path), family)
+    if not parts.keys() & {"unet", "transformer"}:
+        fix = f"A whole {family} model is meant, as {folder.path} says; a LoRA is a value of distillation."
+        raise UsageError(f"the file holds no denoiser of the {family} family", str(path), fix)
+    misfits = find_misfits(parts, folder, family)
+    if misfits:
+        fix = f"Name the configurations of the model it was made from: config = … instead of {folder.path}"
+        raise UsageError("; ".join(misfits), str(path), fix)
+    lacking = lacking_files(folder.path, Wanted(folder.index, "", {*UNUSED, *made, *parts}))
+    if lacking:
+        fix = "Name a folder that has them in `config`: the whole model's, or its own with these files added."
+        raise UsageError(f"neither the file nor {folder.path} holds {', '.join(lacking)}", str(path), fix)
+    return parts
 
 
 def _count(parts: Mapping[str, Shapes], folder: Folder) -> dict[str, int]:

@@ -156,3 +156,92 @@ def test_transformers_are_compared_by_their_blocks(
     path.write_bytes(len(header).to_bytes(8, "little") + header)
     words = refused(path, tiny(family)).what
     assert all(word in words for word in said), words
+
+
+def shapes_of(parts: dict[str, list[int]], path: Path) -> Path:
+    """Write a file that says it holds tensors of these shapes."""
+    header = json.dumps({name: {"dtype": "F16", "shape": shape} for name, shape in parts.items()}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    return path
+
+
+UNET, ENCODERS = "model.diffusion_model.", "conditioner.embedders."
+VAE = {"first_stage_model.decoder.conv_in.weight": [512, 4, 3, 3]}
+SD15 = {
+    f"{UNET}input_blocks.0.0.weight": [320, 4, 3, 3],
+    f"{UNET}input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight": [320, 768],
+    "cond_stage_model.transformer.text_model.embeddings.token_embedding.weight": [49408, 768],
+    **VAE,
+}
+SDXL = {
+    f"{UNET}input_blocks.0.0.weight": [320, 4, 3, 3],
+    f"{UNET}input_blocks.4.1.transformer_blocks.0.attn2.to_k.weight": [640, 2048],
+    f"{UNET}label_emb.0.0.weight": [1280, 2816],
+    f"{ENCODERS}0.transformer.text_model.embeddings.token_embedding.weight": [49408, 768],
+    f"{ENCODERS}1.model.token_embedding.weight": [49408, 1280],
+    **VAE,
+}
+
+
+@pytest.mark.parametrize(("tensors", "name", "family"), [(SD15, "sd15", "sd"), (SDXL, "sdxl-base", "sdxl")])
+def test_a_lone_file_of_a_known_architecture_needs_no_configurations(
+    tensors: dict[str, list[int]], name: str, family: str, tmp_path: Path
+) -> None:
+    path = shapes_of(tensors, tmp_path / "x.safetensors")
+    info = resolve_model(Model(source="file", options={"path": str(path)})).describe()
+    assert info.family == family
+    assert info.pins == {"config": name}
+    assert f"x.safetensors is built as {name}" in info.notes[0]
+    named = resolve_model(Model(source="file", options={"path": str(path), "config": name})).describe()
+    assert named.digest == info.digest
+    assert not named.notes
+
+
+def test_a_lone_file_of_another_architecture_is_refused(tmp_path: Path) -> None:
+    inpainting = SDXL | {f"{UNET}input_blocks.0.0.weight": [320, 9, 3, 3]}
+    path = shapes_of(inpainting, tmp_path / "x.safetensors")
+    with pytest.raises(UsageError, match="fits none of the configurations"):
+        resolve_model(Model(source="file", options={"path": str(path)})).describe()
+    with pytest.raises(UsageError, match="in_channels of the unet is 9 in the file, 4"):
+        resolve_model(Model(source="file", options={"path": str(path), "config": "sdxl-base"})).describe()
+    with pytest.raises(UsageError, match="sdxl-bas") as caught:
+        resolve_model(Model(source="file", options={"path": str(path), "config": "sdxl-bas"})).describe()
+    assert 'Did you mean "sdxl-base"?' in caught.value.fix
+
+
+def test_a_lone_file_is_given_tokenizers(
+    files: dict[str, Path],
+    folders: dict[str, Path],
+    config: Callable[[Path], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from harness.models import _file_config, file
+    from tests.tiny.tokenizers import clip
+
+    said = config(folders["sdxl"])
+    for name in ("tokenizer", "tokenizer_2"):
+        shutil.rmtree(said / name)
+    asked = []
+    monkeypatch.setattr(_file_config, "configuration_folder", lambda name: said)
+    monkeypatch.setattr(file, "clip_tokenizer", lambda name: asked.append(name) or clip())
+    model = resolve_model(Model(source="file", options={"path": str(files["sdxl"])}))
+    assert model.describe().family == "sdxl"
+    theirs = resolve_model(Model(source="folder", options={"path": str(folders["sdxl"])})).load("cpu", {})
+    ours = model.load("cpu", {})
+    assert asked == ["tokenizer", "tokenizer_2"]
+    prompt = ("a red circle",)
+    for name, tensor in theirs.encode(prompt, True).items():
+        assert (ours.encode(prompt, True)[name] == tensor).all()
+
+
+def test_the_tokenizers_are_those_of_the_published_models() -> None:
+    """Ids of huggingface/diffusers issue 4153: the second pads with "!" and takes every "!" for padding."""
+    from harness.models._clip_vocabulary import clip_tokenizer
+
+    first, second = clip_tokenizer("tokenizer"), clip_tokenizer("tokenizer_2")
+    assert first("! !! !!!").input_ids == [49406, 256, 748, 995, 49407]
+    assert second("! !! !!!").input_ids == [49406, *[0] * 6, 49407]
+    astronaut = "a photo of an astronaut riding a horse on mars"
+    ids = [49406, 320, 1125, 539, 550, 18376, 6765, 320, 4558, 525, 7496, 49407]
+    assert first(astronaut, padding="max_length").input_ids == ids + [49407] * 65
+    assert second(astronaut, padding="max_length").input_ids == ids + [0] * 65

@@ -23,8 +23,8 @@ _VAE: dict[str, Any] = {
     "conv_shortcut": "nin_shortcut",
     r"down_blocks\.(\d)\.resnets\.": r"down.\1.block.",
     r"down_blocks\.(\d)\.downsamplers\.0\.": r"down.\1.downsample.",
-    r"up_blocks\.(\d)\.resnets\.": lambda found: f"up.{2 - int(found[1])}.block.",  # counted from the picture's side
-    r"up_blocks\.(\d)\.upsamplers\.0\.": lambda found: f"up.{2 - int(found[1])}.upsample.",
+    r"up\.(\d)\.resnets\.": r"up.\1.block.",
+    r"up\.(\d)\.upsamplers\.0\.": r"up.\1.upsample.",
     r"mid_block\.resnets\.(\d)\.": lambda found: f"mid.block_{int(found[1]) + 1}.",
     r"mid_block\.attentions\.0\.": "mid.attn_1.",
     "group_norm": "norm",
@@ -59,11 +59,13 @@ def write_original(folder: Path, file: Path) -> Path:
 
 
 def unet(tensors: Tensors) -> Tensors:
-    """A UNet of one layer per block, as the tiny ones are."""
-    return {_unet_name(name, tensors): tensor for name, tensor in tensors.items()}
+    """A UNet with as many layers in every block."""
+    layers = 1 + max(int(found[1]) for name in tensors if (found := re.match(r"down_blocks\.\d\.resnets\.(\d)", name)))
+    crossed = {name.split(".attentions.")[0] for name in tensors if ".attentions." in name}
+    return {_unet_name(name, layers, crossed): tensor for name, tensor in tensors.items()}
 
 
-def _unet_name(name: str, tensors: Tensors) -> str:
+def _unet_name(name: str, layers: int, crossed: set[str]) -> str:
     for new, old in _TOP.items():
         if name.startswith(f"{new}."):
             return name.replace(new, old, 1)
@@ -73,13 +75,12 @@ def _unet_name(name: str, tensors: Tensors) -> str:
     found = re.fullmatch(r"(down|up)_blocks\.(\d)\.(\w+)\.(\d)\.(.*)", name)
     assert found, name
     side, block, kind, layer, rest = found[1], int(found[2]), found[3], int(found[4]), _resnet(found[5])
-    layers = 1 if side == "down" else 2  # blocks on the way up have one layer more
+    first = (layers + 1) * block  # on the way down a convolution ends a block, on the way up there is a layer more
     if kind == "downsamplers":
-        return f"input_blocks.{2 * block + 2}.0.op.{rest.removeprefix('conv.')}"
+        return f"input_blocks.{first + layers + 1}.0.op.{rest.removeprefix('conv.')}"
     if kind == "upsamplers":
-        crossed = any(key.startswith(f"up_blocks.{block}.attentions") for key in tensors)
-        return f"output_blocks.{2 * block + 1}.{2 if crossed else 1}.{rest}"
-    where = f"input_blocks.{2 * block + layer + 1}" if side == "down" else f"output_blocks.{layers * block + layer}"
+        return f"output_blocks.{first + layers}.{2 if f'up_blocks.{block}' in crossed else 1}.{rest}"
+    where = f"input_blocks.{first + layer + 1}" if side == "down" else f"output_blocks.{first + layer}"
     return f"{where}.{1 if kind == 'attentions' else 0}.{rest}"
 
 
@@ -89,9 +90,13 @@ def _resnet(rest: str) -> str:
 
 
 def vae(tensors: Tensors) -> Tensors:
-    """An autoencoder of three levels; what is linear in its attention was a convolution of 1×1 once."""
+    """An autoencoder; what is linear in its attention was a convolution of 1×1 once."""
+    last = max(int(found[1]) for name in tensors if (found := re.match(r"encoder\.down_blocks\.(\d)", name)))
+    ups = {rf"up_blocks\.{block}\.": f"up.{last - block}." for block in range(last + 1)}  # from the picture's side
     return {
-        _renamed(name, _VAE): tensor[..., None, None] if ".attentions." in name and tensor.ndim == 2 else tensor
+        _renamed(name, {**ups, **_VAE}): tensor[..., None, None]
+        if ".attentions." in name and tensor.ndim == 2
+        else tensor
         for name, tensor in tensors.items()
     }
 
