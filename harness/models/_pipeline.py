@@ -158,9 +158,14 @@ class PipelineModel:
         return made
 
     def twin(self) -> Self:
-        """Return a model that shares the weights and has its own scheduler, the one part that keeps state."""
+        """Return a model that shares the weights; the scheduler and tokenizers, which keep state, are its own.
+
+        A tokenizer remembers how it is to pad and cut: of two threads in one, either may get the other's length.
+        """
         pipeline = copy.copy(self.pipeline)
-        pipeline.scheduler = copy.deepcopy(self.pipeline.scheduler)
+        for name, part in self.pipeline.components.items():
+            if name == "scheduler" or name.startswith("tokenizer"):
+                setattr(pipeline, name, copy.deepcopy(part))
         twin = copy.copy(self)
         twin.pipeline = pipeline
         return twin

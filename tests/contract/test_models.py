@@ -64,6 +64,22 @@ def test_images_are_finite_deterministic_and_of_the_asked_size(model: TextToImag
     assert np.array_equal(first, np.asarray(model.twin().generate(call(prompts, side=side))))
 
 
+def test_a_twin_shares_the_weights_and_nothing_that_remembers(model: TextToImage) -> None:
+    """A tokenizer that two threads share pads one's prompt to the other's length, now and then."""
+    twin = model.twin()
+    if model.pipeline is None:
+        return
+    assert twin.denoiser is model.denoiser
+    for name, part in model.pipeline.components.items():
+        if part is not None and (name == "scheduler" or name.startswith("tokenizer")):
+            assert getattr(twin.pipeline, name) is not part
+        if part is not None and name.startswith("tokenizer"):
+            own = getattr(twin.pipeline, name)
+            own(WHITE, padding="max_length", max_length=16)
+            part(WHITE, padding="longest")
+            assert own.backend_tokenizer.padding["length"] == 16
+
+
 def test_an_image_does_not_depend_on_its_neighbours_in_the_batch(model: TextToImage, side: int) -> None:
     """QUALITY.md §1: batch size changes an image by float noise at most."""
     prompts = [f"a small {colour} circle on a white background" for colour in COLOURS]
