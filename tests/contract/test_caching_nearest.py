@@ -1,5 +1,6 @@
 """Images that begin as another prompt's: the right donor, its steps exactly, and no dependence on company or order."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -112,7 +113,12 @@ def test_prompts_too_far_apart_fail_as_without_effect(tiny: Callable[[str], Path
     assert distance(model.generate(pick(4)), plain(tiny("sd"), pick(4))) < FLOAT
     with pytest.raises(NoEffect, match="0 of 5 prompts have a neighbour") as caught:
         effect.report(model, 1)
-    assert "threshold" in caught.value.fix
+    lower = re.search(r"set threshold=([-.\d]+) or less", caught.value.fix)
+    assert lower is not None
+    model, effect = applied(tiny("sd"), tmp_path, f"calls=2+threshold={lower[1]}")
+    effect.start(model)
+    model.generate(pick(4))
+    assert effect.report(model, 1).figures["denoiser_calls_skipped"] == 2  # the advice is good
     alone = Setup(pick(0, 1), 1, tmp_path)
     with pytest.raises(NoEffect, match="a single prompt"):
         resolve_setting(read_entry("caching", "latents-nearest")).apply(model, alone)

@@ -1,5 +1,6 @@
 """Draw images on from the first steps of the nearest other prompt's. Imports torch."""
 
+import math
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -55,6 +56,8 @@ class Neighbours:
     def start(self) -> None:
         """Begin to count."""
         self.replayed = self.computed = self.donors.computed = 0
+        self.nearest = -1.0
+        """The highest similarity of a prompt asked since."""
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -76,6 +79,13 @@ class Neighbours:
                 pictures |= zip(places, made, strict=True)
         return np.stack([pictures[place] for place in range(len(keys))])
 
+    def advice(self) -> str:
+        """Return what to change where nothing was saved."""
+        if self.nearest >= self.threshold:
+            return "The store forgets donors before they are needed: take fewer donors."
+        lower = math.floor(self.nearest * 100) / 100
+        return f"The timed prompts are {self.nearest:.2f} alike to a donor: set threshold={lower:g} or less."
+
     def survey(self, model: TextToImage, prompts: tuple[str, ...]) -> Survey:
         """Look up every prompt; not while anything is timed."""
         found = [self.donors.nearest(prompt, encode_row(model, prompt, False)) for prompt in prompts]
@@ -86,6 +96,7 @@ class Neighbours:
 
     def _leader(self, prompt: str, row: Tensors) -> Near | None:
         near = self.donors.nearest(prompt, row)
+        self.nearest = max(self.nearest, near.similarity if near else -1.0)
         return near if near and near.similarity >= self.threshold else None
 
     def _draw(self, model: TextToImage, call: Call, rows: list[Tensors], led: bool) -> Any:

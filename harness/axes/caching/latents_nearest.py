@@ -50,10 +50,10 @@ class LatentsNearest(StoredStart):
         donors.prepare(model, setup.call)
         neighbours = Neighbours(donors, self.threshold)
         model.draw = neighbours.generate
-        return Led(neighbours, tuple(texts.values()))
+        return Borrowed(neighbours, tuple(texts.values()))
 
 
-class Led(Effect):
+class Borrowed(Effect):
     """Counts denoiser calls that were another prompt's, and tells how alike the prompts of the cell are."""
 
     def __init__(self, neighbours: Any, prompts: tuple[str, ...]) -> None:
@@ -66,7 +66,6 @@ class Led(Effect):
         survey = self.neighbours.survey(model, self.prompts)
         replayed, computed = self.neighbours.counts
         if replayed <= 0:
-            what = f"all {computed} timed denoiser calls were made; {survey}"
-            raise NoEffect(what, WHERE, "Lower the threshold, or raise donors.")
+            raise NoEffect(f"all {computed} timed denoiser calls were made; {survey}", WHERE, self.neighbours.advice())
         summary = f"approximate: {survey}; {replayed} of {replayed + computed} timed denoiser calls are theirs"
         return Shown(summary=summary, figures=call_figures(computed, replayed, calls) | survey.figures())
