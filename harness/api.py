@@ -366,6 +366,14 @@ def _metrics_and_places(names: tuple[str, ...]) -> tuple[list[Metric], Weights]:
     return [get_metric(name) for name in wanted], Weights.of(paths)
 
 
+def scoring_weights(decided: Plan | Path) -> tuple[WeightRow, ...]:
+    """Return one row per weight file that a plan's or a run's metrics need; none where pictures are not scored."""
+    decided = decided if isinstance(decided, Plan) else read_plan(decided)
+    quality = decided.matrix.quality
+    metrics = [get_metric(name) for name in quality.metrics] if decided.model.quality_applies else []
+    return inventory(metrics, Weights.of(quality.weights))
+
+
 def frame(run: Path) -> "pandas.DataFrame":
     """Return a run as a pandas frame, one row a cell."""
     from harness.reporting import frame as make_frame

@@ -68,7 +68,7 @@ def plan(
     from harness.cli import console
 
     decided = api.plan(api.load(matrix, model=model), select=tuple(select or ()), results=results)
-    console.warn_of_weights(api.weights((str(matrix),)))
+    console.warn_of_weights(api.scoring_weights(decided), matrix)
     if power is None:
         console.show_plan(decided, json)
     else:
@@ -96,7 +96,7 @@ def run(
     folder = api.open_run(api.load(matrix, model=model), select=tuple(select or ()), results=results, fresh=fresh)
     if not api.pending(folder, retry_failed=retry_failed):
         raise console.nothing_pending(folder)
-    console.warn_of_weights(api.weights((str(matrix),)))
+    console.warn_of_weights(api.scoring_weights(folder), matrix)
     with console.run_progress() as progress:
         api.continue_run(folder, progress=progress, inline=inline)
     _leave(console.show_outcomes(folder, json))
@@ -154,7 +154,7 @@ def bench(
     loaded = api.load(matrix, policy, model)
     folder = api.open_run(loaded, select=tuple(select or ()), results=results, fresh=fresh)
     api.pending(folder, retry_failed=retry_failed)
-    console.warn_of_weights(api.weights((str(matrix),)))
+    console.warn_of_weights(api.scoring_weights(folder), matrix)
     judgement = api.settle(
         folder, policy=loaded.policy, watch=api.Watch(console.run_progress, console.scoring_progress)
     )

@@ -213,12 +213,14 @@ def show_weights(rows: tuple[WeightRow, ...], json: bool, asked: bool) -> int:
     return ExitCode.MACHINE if bad else ExitCode.PASS
 
 
-def warn_of_weights(rows: tuple[WeightRow, ...]) -> None:
+def warn_of_weights(rows: tuple[WeightRow, ...], matrix: Path) -> None:
     """Say before any time is spent which metrics will have no score here."""
-    for row in rows:
-        if row.state in ("missing", "wrong"):
-            what = f"{', '.join(row.metrics)}: no score on this machine: {row.file} is {row.state}"
-            err.print(f"{what}. See: harness weights MATRIX", style="yellow", markup=False)
+    bad = [row for row in rows if row.state in ("missing", "wrong")]
+    for row in bad:
+        what = f"{', '.join(row.metrics)}: no score on this machine: {row.file} is {row.state}"
+        err.print(what, style="yellow", markup=False)
+    if bad:
+        err.print(f"What to do about it: harness weights {matrix}", style="yellow", markup=False)
 
 
 def _show_weight_file(row: WeightRow) -> None:

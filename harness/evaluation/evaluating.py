@@ -19,7 +19,7 @@ from harness.evaluation.pictures import picture_size, verify
 from harness.evaluation.readying import Ready, compare, ready_metric
 from harness.evaluation.reference import ReferenceSet, open_reference
 from harness.evaluation.tails import find_tail
-from harness.metrics import get_metric
+from harness.metrics import WeightsMissing, get_metric
 from harness.store import features_cache_dir, read_outcomes, read_plan, write_evaluation, write_image_scores
 
 
@@ -80,6 +80,8 @@ def _ready_metrics(
             continue
         try:
             ready.append(ready_metric(metric, plan.matrix.quality, reference, len(lineup.baseline.pictures)))
+        except WeightsMissing as error:
+            missing[metric.name] = f"{error.short}. See: harness weights {metric.name}"
         except MachineError as error:
             missing[metric.name] = f"{error.what}. {error.fix}"
     return ready, missing

@@ -11,7 +11,7 @@ from harness.metrics._base import Metric, Scorer
 from harness.metrics._download import Advance
 from harness.metrics._inventory import WeightRow, fetch, inventory
 from harness.metrics._selftest import self_test
-from harness.metrics._weights import Weights
+from harness.metrics._weights import Weights, WeightsMissing
 
 __all__ = [
     "Advance",
@@ -19,6 +19,7 @@ __all__ = [
     "Scorer",
     "WeightRow",
     "Weights",
+    "WeightsMissing",
     "check_metric",
     "check_weights_key",
     "fetch",

@@ -73,13 +73,22 @@ class Weights(Frozen):
     def find(self, wanted: WeightFile) -> Path:
         """Return the verified path of a file.
 
-        Raises MachineError naming the file, its sha256 and every place looked at, or a file that is not the one.
+        Raises WeightsMissing naming the file, its sha256 and every place looked at, or MachineError for a file that is
+        not the one.
         """
         if found := self.look(wanted):
             return found.path
         known = " or ".join(f"{form.file} (sha256 {form.sha256})" for form in wanted.forms if form.sha256)
         what = f"weights not found: {known}; looked for {', '.join(self.looked(wanted))}"
-        raise MachineError(what, wanted.key, advice(wanted))
+        raise WeightsMissing(what, wanted, advice(wanted))
+
+
+class WeightsMissing(MachineError):
+    """A weight file is nowhere; `short` says so in a few words, for a place where many such reasons stand."""
+
+    def __init__(self, what: str, wanted: WeightFile, fix: str) -> None:
+        super().__init__(what, wanted.key, fix)
+        self.short = f"{wanted.file} is not on this machine"
 
 
 def _hub_place(form: Form) -> Path | None:
