@@ -112,6 +112,8 @@ class AxisValue(Frozen):
     stateful: ClassVar[bool] = False
     resident: ClassVar[Literal["all", "part", "block", "layer"]] = "all"
     """How much of the weights is on the device at a time: the pipeline's, its largest part's, a block's, a layer's."""
+    arithmetic: ClassVar[str] = ""
+    """Torch's name of the format its matrices are multiplied in; empty: that in which they were loaded."""
     examples: ClassVar[tuple[str, ...]] = ()
     """More spellings that the contract test runs, such as `inductor+fullgraph=false`."""
     may_idle: ClassVar[str] = ""

@@ -8,7 +8,7 @@ from pydantic import Field
 from harness.core.base import Frozen
 from harness.core.units import Absent
 
-Phase = Literal["start", "load", "apply", "compile", "warmup", "repeats", "images", "trace", "save"]
+Phase = Literal["start", "load", "apply", "compile", "warmup", "repeats", "floor", "images", "trace", "save"]
 FailureKind = Literal["error", "out-of-memory", "timeout", "crash", "bad-image", "disk-full", "no-effect"]
 
 
@@ -83,6 +83,22 @@ class Failed(Frozen):
     wall_s: float = 0.0
 
 
+class Floor(Frozen):
+    """The least time that the denoiser's arithmetic in one whole-pipeline call could take on this device.
+
+    `flops` are the operations of the network as it was loaded, a multiplication and an addition being two;
+    `flops_per_s` is the rate measured here for large matrix products in `dtype`.
+    """
+
+    flops: float
+    flops_per_s: float
+    dtype: str
+
+    @property
+    def seconds(self) -> float:
+        return self.flops / self.flops_per_s
+
+
 class Completed(Frozen):
     """A measured cell: raw samples, never summaries. `phases_s` is the ledger of the cell's wall time.
 
@@ -100,6 +116,7 @@ class Completed(Frozen):
     weights_bytes: dict[str, int]
     peak_memory_bytes: int | Absent
     """Highest resident memory of the cell's process while it made images (CPU), or device memory (GPU)."""
+    floor: Floor | Absent = Absent(absent="not measured")
     threads: int
     phases_s: dict[str, float]
     applied: tuple[Applied, ...] = ()

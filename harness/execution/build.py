@@ -11,6 +11,7 @@ from harness.core.model import Call, TextToImage
 from harness.core.outcome import Applied
 from harness.core.plan import Prompt
 from harness.execution.task import Task, call_for
+from harness.measure.arithmetic import Arithmetic
 from harness.models import resolve_model
 from harness.prompts.latent import read_latent
 
@@ -32,6 +33,12 @@ class Recipe(NamedTuple):
     def one_thread(self) -> bool:
         """Whether its images must be made by one thread: compiled code and memories are not shared between threads."""
         return any(value.lazy or value.stateful for value in self.values)
+
+    @property
+    def arithmetic(self) -> str:
+        """Torch's name of the number format in which the denoiser's matrices are multiplied."""
+        own = next((value.arithmetic for value in self.values if value.arithmetic), "")
+        return own or str(self.load_options.get("dtype", "float32"))
 
     @property
     def batch(self) -> int:
@@ -68,6 +75,8 @@ class Built(NamedTuple):
 
     model: TextToImage
     watched: tuple[tuple[Setting, Effect], ...]
+    arithmetic: Arithmetic
+    """Of the denoiser as it was loaded."""
 
     def batch(self, asked: int) -> int:
         """Return how many images a timed call makes: as many as asked for, unless a value found out itself."""
@@ -88,6 +97,7 @@ class Built(NamedTuple):
 
 def apply_values(model: TextToImage, recipe: Recipe, setup: Setup) -> Built:
     """Apply every value to the loaded model, in order."""
+    arithmetic = Arithmetic(model.denoiser)
     values = zip(recipe.settings, recipe.values, strict=True)
     applied = [(setting, value.apply(model, setup)) for setting, value in values]
-    return Built(model, tuple((setting, effect) for setting, effect in applied if effect is not None))
+    return Built(model, tuple((setting, effect) for setting, effect in applied if effect is not None), arithmetic)

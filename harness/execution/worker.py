@@ -19,6 +19,8 @@ from harness.store.layout import TRACE, build_cache_dir
 
 Tell = Callable[[Step], None]
 
+UNTIMED = Absent(absent="nothing was timed")
+
 
 class Ledger:
     """Where a cell's wall time goes, and the phase it is in (for the outcome of a cell that fails)."""
@@ -74,6 +76,8 @@ def measure_cell(task: Task, ledger: Ledger, start_s: float) -> Completed | Exte
     timing = take_time(built, task, timed_call, ledger, begin)
     images, peak = _images(model, task, call, ledger, _lanes(task, recipe))
     traces = _trace(model, task, timed_call, ledger)
+    with ledger.phase_of("floor"):  # last: its matrices would count as the cell's memory
+        floor = built.arithmetic.floor(model.device, recipe.arithmetic) if timing.repeats else UNTIMED
     return Completed(
         cold_start=timing.cold_start,
         warmup_s=timing.warmup_s,
@@ -83,6 +87,7 @@ def measure_cell(task: Task, ledger: Ledger, start_s: float) -> Completed | Exte
         denoiser_calls=count_denoiser_calls(timing.repeats),
         weights_bytes=model.weights_bytes(),
         peak_memory_bytes=peak,
+        floor=floor,
         threads=task.measure.threads or task.cores,
         phases_s=dict(ledger.seconds),
         applied=timing.applied,
@@ -109,7 +114,8 @@ def _time(built: Built, task: Task, call: Call, ledger: Ledger, begin: float) ->
     warmup_s = []
     with ledger.phase_of("warmup"):
         for _ in range(task.measure.warmup or int(not count)):
-            warmup_s.append(time_call(built.model, call))
+            with built.arithmetic.watching(built.model.parts()["denoiser"]):
+                warmup_s.append(time_call(built.model, call))
             ends.append(time.perf_counter())
     repeats: tuple[Repeat, ...] = ()
     applied: tuple[Applied, ...] = ()

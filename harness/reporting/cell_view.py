@@ -8,6 +8,7 @@ from harness.core.quality import Delta, Interval
 from harness.core.units import Absent
 from harness.reporting.applied import Deed, deeds_of
 from harness.reporting.facts import Facts, Standing, Timing
+from harness.reporting.floor import floor_figures
 from harness.reporting.forest import metric_result
 from harness.reporting.held import WorstLoss
 from harness.reporting.judged import Sentence, sentences_of
@@ -122,6 +123,7 @@ def figures_of(loaded: Loaded, facts: Facts) -> tuple[Named, ...]:
         *payback_figures(loaded, facts),
         Named(name="Peak memory", value=size(facts.peak_memory_bytes), note=_why(facts.peak_memory_bytes)),
         Named(name="Denoiser calls", value=calls, note="counted"),
+        *(floor_figures(cell) if (cell := loaded.completed(facts.id)) else ()),
     ]
     if facts.images:
         prompts = prompts_judged(loaded, facts.id)

@@ -11,6 +11,7 @@ _PHASES = (
     ("Measuring", "timed calls", ("repeats",)),
     ("Images", "the pictures that are scored", ("images",)),
     ("Traces", "profiler passes", ("trace",)),
+    ("Arithmetic floor", "operations counted, products timed", ("floor",)),
     ("Saving", "writing pictures and samples", ("save",)),
 )
 

@@ -12,6 +12,7 @@ from harness.core.units import Absent
 from harness.core.verdict import RuleVerdict
 from harness.reporting.applied import applied_columns
 from harness.reporting.facts import Facts, Timing, all_facts
+from harness.reporting.floor import floor_columns
 from harness.reporting.loaded import Loaded, load
 from harness.reporting.pareto import Point, points_of
 from harness.reporting.sampling import look_of, prompts_judged
@@ -98,7 +99,9 @@ def _row(loaded: Loaded, facts: Facts, points: dict[str, Point]) -> Row:
         value = getattr(facts, name)
         row[name] = None if isinstance(value, Absent) else value
     cell = loaded.completed(facts.id)
-    row |= applied_columns(cell) if cell else {}
+    if cell:
+        row |= floor_columns(cell)
+        row |= applied_columns(cell)
     row |= {"images": facts.images, "prompts": prompts_judged(loaded, facts.id), "look": look_of(loaded, facts.id)}
     point = points.get(facts.id)
     row |= {"front": point.front if point else None, "front_probability": point.chance if point else None}

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 import harness
 from harness.api import continue_run, open_run
 from harness.core.model import Call
-from harness.core.outcome import Completed
+from harness.core.outcome import Completed, Floor
 from harness.models import synthetic
 from harness.models._configurations import Configuration
 from harness.models.synthetic import Synthetic
@@ -104,7 +104,13 @@ def test_a_run_tells_speed_and_memory_and_no_quality(named: Callable[[str], Synt
     continue_run(run, inline=True)
     outcomes = read_outcomes(run)
     assert set(outcomes) == {"2-steps_fp32", "1-steps_fp32"}
-    assert all(isinstance(outcome, Completed) and len(outcome.repeats) == 3 for outcome in outcomes.values())
+    two, one = outcomes["2-steps_fp32"], outcomes["1-steps_fp32"]
+    assert isinstance(two, Completed)
+    assert isinstance(one, Completed)
+    assert len(two.repeats) == len(one.repeats) == 3
+    assert isinstance(two.floor, Floor)
+    assert isinstance(one.floor, Floor)
+    assert two.floor.flops == 2 * one.floor.flops > 0
     harness.evaluate(run)
     assert harness.gate(run).result == "pass"
     judgement = read_judgement(run)
@@ -114,4 +120,5 @@ def test_a_run_tells_speed_and_memory_and_no_quality(named: Callable[[str], Synt
     assert evaluation is not None
     assert evaluation.deltas == ()
     page = harness.report(run, tmp_path / "report").read_text()
-    assert "random weights" in page
+    assert "Quality does not apply: the model has random weights" in page
+    assert "× its arithmetic floor" in page

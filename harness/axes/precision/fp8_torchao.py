@@ -15,6 +15,7 @@ class Fp8Torchao(Torchao):
     needs: ClassVar = "a GPU of capability 8.9, pip install torchao"
     weights: ClassVar = "fp8"
     capability: ClassVar = (8, 9)
+    arithmetic: ClassVar = "float8_e4m3fn"
     tolerance: ClassVar = 0.3
     examples: ClassVar = ("fp8-torchao+granularity=tensor",)
 
