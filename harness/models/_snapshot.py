@@ -99,6 +99,7 @@ def _missing(repository: Repository, variant: str, lacking: Sequence[str], error
         weights = f"*/*.{variant}*" if variant else "*/*.safetensors*"
         command += "".join(f" --include '{pattern}'" for pattern in ("*.json", "*.txt", "*.model", weights))
         command += "" if variant else " --exclude '*.fp16*'"
+        names = f"\nA folder was meant? None is called {repository.id} here."
     what += f" in the Hugging Face cache ({cache_folder()}), and {error}{names}"
     fix = (
         f"With a network: {command}\nOr copy the cache of a machine that has it here, or name its folder with HF_HOME."

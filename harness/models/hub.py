@@ -9,9 +9,10 @@ from pydantic import Field
 from harness.core.errors import MachineError
 from harness.core.model import Download, ModelInfo, ModelSource, TextToImage
 from harness.core.units import format_bytes
+from harness.models._configurations import configurations
 from harness.models._folder import Folder
 from harness.models._hub import Repository, UnreachableError, cache_folder, fetch_files
-from harness.models._size import size_facts
+from harness.models._size import activations, size_facts
 from harness.models._snapshot import Snapshot, find_here, look_up
 from harness.models.families import find_family
 
@@ -42,7 +43,7 @@ class Hub(ModelSource):
             "download": snapshot.download,
         }
         info = find_family(folder).describe(folder)
-        return info.model_copy(update=known | size_facts(folder, info))
+        return info.model_copy(update=known | (size_facts(folder, info) or self._published_size(folder, info)))
 
     def fetch(self) -> None:
         download = look_up(self._repository, self.variant).download
@@ -64,6 +65,11 @@ class Hub(ModelSource):
     @property
     def _repository(self) -> Repository:
         return Repository(self.id, self.revision)
+
+    def _published_size(self, folder: Folder, info: ModelInfo) -> dict[str, dict[str, int]]:
+        """What is known of a famous model's size before its weights are here: what does not fit need not be fetched."""
+        known = [model.parameters for model in configurations().values() if model.id == self.id]
+        return {"parameters": known[0], "activations": activations(folder, info)} if known else {}
 
     def _unpinned(self, snapshot: Snapshot) -> str:
         asked = f"as last seen, since {snapshot.unasked}" if snapshot.unasked else "today"

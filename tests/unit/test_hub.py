@@ -82,6 +82,11 @@ def test_the_plan_knows_the_model_and_the_size_of_what_it_lacks_before_anything_
     assert not [name for name in hub.transferred() if not name.endswith(".json")]
 
 
+def test_a_famous_model_is_known_by_its_size_before_it_is_fetched(hub: FakeHub) -> None:
+    hub.repository = "stabilityai/stable-diffusion-xl-base-1.0"
+    assert source(hub.repository).describe().parameters["denoiser"] == 2_567_463_684
+
+
 def test_only_what_is_used_is_fetched_once_and_then_no_network_is_asked(hub: FakeHub) -> None:
     model = source()
     before = model.describe()
@@ -95,7 +100,14 @@ def test_only_what_is_used_is_fetched_once_and_then_no_network_is_asked(hub: Fak
     assert info.download is not None
     assert not info.download.missing
     assert info.digest == before.digest
-    assert {**before.model_dump(), "download": None} == {**info.model_dump(), "download": None}
+    sizes = {
+        "download",
+        "parameters",
+        "activations",
+    }  # of a model that nobody knows only its files tell how large it is
+    assert before.model_dump(exclude=sizes) == info.model_dump(exclude=sizes)
+    assert not before.parameters
+    assert set(info.parameters) == {"denoiser", "vae", "text_encoder", "text_encoder_2"}
     assert hub.requests == []
 
 
@@ -175,6 +187,7 @@ def test_without_network_and_cache_one_message_says_what_to_do(hub: FakeHub, mon
         source(ID).describe()
     assert "none of its files" in caught.value.what
     assert f"hf download {ID} --include" in caught.value.fix
+    assert f"None is called {ID} here" in caught.value.what
     assert hub.requests == []
 
 
