@@ -41,7 +41,7 @@ def _parse(content: bytes, path: str) -> Any:
     try:
         found = np.load(io.BytesIO(content), allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise UsageError(f"not a .npy file of numbers: {error}", path, fix) from error
+        raise UsageError("not a .npy file of numbers", path, fix) from error
     if not isinstance(found, np.ndarray) or not np.issubdtype(found.dtype, np.floating):
         raise UsageError("not an array of floats", path, fix)
     noise = found[0] if found.ndim == 4 and len(found) == 1 else found
