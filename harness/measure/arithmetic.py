@@ -24,8 +24,7 @@ class Arithmetic:
     def __init__(self, denoiser: Any) -> None:
         self._make: Callable[[], Any] | None = None
         if hasattr(denoiser, "from_config") and hasattr(denoiser, "config"):
-            kind, config = type(denoiser), denoiser.config
-            self._make = lambda: kind.from_config(config)
+            self._make = partial(_without_data, type(denoiser), denoiser.config, denoiser.dtype)
         self._calls: list[tuple[Any, Any]] = []
 
     @contextmanager
@@ -59,11 +58,8 @@ class Arithmetic:
             return Absent(absent=f"operations could not be counted: {error}")
 
     def _flops(self) -> int:
-        import torch
-
         assert self._make is not None
-        with torch.device("meta"):
-            network = self._make().eval()
+        network = self._make()
         counted: dict[str, int] = {}
         total = 0
         for args, kwargs in self._calls:
@@ -72,6 +68,15 @@ class Arithmetic:
                 counted[key] = count_flops(partial(network, *args, **kwargs))
             total += counted[key]
         return total
+
+
+def _without_data(kind: Any, config: Any, dtype: Any) -> Any:
+    """Return a network on the meta device in a number format: it takes no memory, and calls compute nothing."""
+    import torch
+
+    with torch.device("meta"):
+        network = kind.from_config(config)
+    return torch.nn.Module.to(network, dtype).eval()  # diffusers' own `to` warns of layers that stay in FP32
 
 
 def count_flops(call: Callable[[], object]) -> int:

@@ -155,7 +155,8 @@ def _unjudged(loaded: Loaded, cells: list[Facts], baseline: Facts) -> Answer:
     sentences = []
     after = ""
     if best is not None and isinstance(best.timing, Timing):
-        after = f": {speed_words(best.timing)}, at a quality that is not known."
+        unknown = ", at a quality that is not known" if loaded.plan.model.quality_applies else ""
+        after = f": {speed_words(best.timing)}{unknown}."
     if not loaded.plan.model.quality_applies:
         sentences.append("Quality does not apply: the model has random weights. Times and memory are real.")
     else:

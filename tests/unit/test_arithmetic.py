@@ -35,6 +35,10 @@ class Small:
                 super().__init__()
                 self.config, self.layer = width, torch.nn.Linear(width, width)
 
+            @property
+            def dtype(self) -> Any:
+                return self.layer.weight.dtype
+
             @classmethod
             def from_config(cls, width: int) -> Any:
                 return cls(width)
@@ -45,21 +49,23 @@ class Small:
         return Network(width)
 
 
-def test_every_call_counts_at_its_own_size_and_no_data_is_kept() -> None:
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_every_call_counts_at_its_own_size_and_no_data_is_kept(dtype: str) -> None:
     import torch
 
-    network = Small(8)
+    network = Small(8).to(getattr(torch, dtype))
+    shift = {"shift": torch.zeros(8, dtype=network.dtype)}
     arithmetic = Arithmetic(network)
     for _ in range(2):  # the last block counts
         with arithmetic.watching(network):
             for rows in (3, 3, 5):
-                network(torch.randn(rows, 8), scale=2.0, more={"shift": torch.zeros(8)})
-    floor = arithmetic.floor("cpu", "float32")
+                network(torch.randn(rows, 8, dtype=network.dtype), scale=2.0, more=shift)
+    floor = arithmetic.floor("cpu", dtype)
     assert isinstance(floor, Floor)
     assert floor.flops == 2 * (3 + 3 + 5) * 8 * 8
     assert floor.seconds == pytest.approx(floor.flops / floor.flops_per_s)
-    network(torch.randn(7, 8), scale=2.0, more={"shift": torch.zeros(8)})
-    again = arithmetic.floor("cpu", "float32")
+    network(torch.randn(7, 8, dtype=network.dtype), scale=2.0, more=shift)
+    again = arithmetic.floor("cpu", dtype)
     assert isinstance(again, Floor)
     assert again.flops == floor.flops  # not watched any more
 
