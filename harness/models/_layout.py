@@ -21,7 +21,7 @@ _WEIGHTS = re.compile(
 )
 _CONFIGURATION = {"Scheduler": "scheduler_config.json", "Processor": "preprocessor_config.json"}
 _TOKENIZERS = {"CLIPTokenizer": ("vocab.json", "merges.txt"), "T5Tokenizer": ("spiece.model",)}
-_ANY_TOKENIZER = ("tokenizer.json", "vocab.json", "spiece.model", "tokenizer.model")
+_TOKENS = "tokenizer.json"
 
 
 class Component(NamedTuple):
@@ -86,31 +86,47 @@ def choose_files(listing: Collection[str], wanted: Wanted) -> list[str]:
     return sorted(chosen)
 
 
-def lacking_files(folder: Path, wanted: Wanted) -> list[str]:
-    """Return the files that a folder lacks, as far as the files that are there tell: indexes name their shards."""
+def lacking_files(folder: Path, wanted: Wanted, sure: bool = False) -> list[str]:
+    """Return the files that a folder lacks, as far as the files that are there tell: indexes name their shards.
+
+    A component that is here in plain weights only is taken to have no variant, if another has; not if `sure`.
+    """
+    named = [path.name for part in wanted.components for path in (folder / part.name).glob("*.safetensors")]
+    accepted = (wanted.variant,) if sure or not _of_variant(named, wanted.variant) else (wanted.variant, "")
     return [
         f"{component.name}/{file}"
         for component in wanted.components
-        for file in _lacking(folder / component.name, component, wanted.variant)
+        for file in _lacking(folder / component.name, component, accepted)
     ]
 
 
-def _lacking(folder: Path, component: Component, variant: str) -> list[str]:
+def _lacking(folder: Path, component: Component, variants: tuple[str, ...]) -> list[str]:
     if not component.configuration:
-        there = any((folder / file).is_file() for file in _ANY_TOKENIZER)
-        return [] if there else list(_TOKENIZERS.get(component.kind.removesuffix("Fast"), _ANY_TOKENIZER[:1]))
+        return _lacking_tokens(folder, component.kind.removesuffix("Fast"))
     lacking = [] if (folder / component.configuration).is_file() else [component.configuration]
     if component.has_weights:
-        lacking += _lacking_weights(folder, _STEMS.get(component.library, "model"), variant)
+        lacking += _lacking_weights(folder, _STEMS.get(component.library, "model"), variants)
     return lacking
 
 
-def _lacking_weights(folder: Path, stem: str, variant: str) -> list[str]:
+def _lacking_tokens(folder: Path, kind: str) -> list[str]:
+    there = {path.name for path in folder.glob("*") if path.is_file()}
+    needed = {_TOKENS} if _TOKENS in there or kind not in _TOKENIZERS else {*_TOKENIZERS[kind]}
+    if kind not in _TOKENIZERS and there & {"tokenizer.model", "spiece.model", "vocab.json"}:
+        needed = set()
+    return sorted({*needed, "tokenizer_config.json"} - there)
+
+
+def _lacking_weights(folder: Path, stem: str, variants: tuple[str, ...]) -> list[str]:
     there = [path.name for path in folder.glob("*.safetensors*") if path.is_file()]
-    weights = _of_variant(there, variant) or _of_variant(there, "")
+    weights = next((found for variant in variants if (found := _of_variant(there, variant))), [])
+    suffix = f".{variants[0]}" if variants[0] else ""
     if not weights:
-        return [f"{stem}.{variant}.safetensors" if variant else f"{stem}.safetensors"]
-    shards = {shard for file in weights if file.endswith(".json") for shard in _shards(folder / file)}
+        return [f"{stem}{suffix}.safetensors"]
+    indexes = [file for file in weights if file.endswith(".json")]
+    if not indexes and any("-of-" in file for file in weights):
+        return [f"{stem}.safetensors.index{suffix}.json"]
+    shards = {shard for file in indexes for shard in _shards(folder / file)}
     return sorted(shards - set(there))
 
 

@@ -32,12 +32,12 @@ def look_up(repository: Repository, variant: str) -> Snapshot:
     asked.
     """
     here = find_snapshot(repository)
-    lacking = lacking_files(here, _wanted(here, variant)) if here else []
-    if here and repository.pinned and not lacking:
+    if here and repository.pinned and not lacking_files(here, _wanted(here, variant), sure=True):
         return _whole(here, variant)
     try:
         return _ask(repository, variant)
     except UnreachableError as error:
+        lacking = lacking_files(here, _wanted(here, variant)) if here else []
         if here and not lacking:
             return _whole(here, variant)._replace(unasked=str(error))
         raise _missing(repository, variant, lacking, error) from error

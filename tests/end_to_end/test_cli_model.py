@@ -23,7 +23,7 @@ def plan(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     def planned(model: str, **variables: str) -> subprocess.CompletedProcess[str]:
         words = [sys.executable, "-c", BLOCKED, "plan", "m.toml", "--model", model]
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "XDG_"))}
-        environment = {**kept, "HF_HOME": str(tmp_path / "cache"), **variables}
+        environment = {**kept, "NO_PROXY": "127.0.0.1", "HF_HOME": str(tmp_path / "cache"), **variables}
         return subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
 
     return planned
