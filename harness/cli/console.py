@@ -154,9 +154,11 @@ def show_evaluation(evaluation: Evaluation, json: bool) -> None:
             loss = f"{format_percent(delta.loss.estimate)} [{low}, {high}]".replace("[", "\\[")
         gates = "yes" if delta.gates else f"[dim]{delta.why_not}[/]"
         table.add_row(delta.cell_id, delta.metric, f"{delta.candidate:.4g}", f"{delta.baseline:.4g}", loss, gates)
-    out.print(table)
-    for metric, reason in evaluation.missing.items():
-        out.print(f"{metric}: missing: {reason}", style="magenta", markup=False)
+    if evaluation.deltas:
+        out.print(table)
+    for reason in dict.fromkeys(evaluation.missing.values()):
+        metrics = ", ".join(metric for metric, why in evaluation.missing.items() if why == reason)
+        out.print(f"{metrics}: missing: {reason}", style="magenta", markup=False)
     for metric in evaluation.blind:
         out.print(f"{metric}: blind here: no control could be told from the baseline", style="yellow")
 
