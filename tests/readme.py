@@ -110,8 +110,20 @@ def claim_quantities_table() -> str:
     return "\n".join(lines)
 
 
+def matrices_table() -> str:
+    """Return the table of the shipped matrices: the question each answers."""
+    lines = ["| matrix | what it answers |", "|---|---|"]
+    for path in sorted((ROOT / "matrices").glob("*.toml")):
+        comment = " ".join(line.strip("# ") for line in path.read_text().split("\n\n")[0].splitlines())
+        answered = re.sub(r" What it needs:.*", "", comment).removeprefix("What it answers: ")
+        question = answered[: answered.rindex("?") + 1]
+        lines.append(f"| [{path.stem}](matrices/{path.name}) | {question[0].upper()}{question[1:]} |")
+    return "\n".join(lines)
+
+
 PARTS = {
     "axes": axes_table,
+    "matrices": matrices_table,
     "policies": policies_table,
     "quantities": quantities_table,
     "demo": demo_part,

@@ -1,0 +1,32 @@
+"""The README's five minutes with a model of one's own, followed word for word on a tiny SDXL folder."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from harness import frame
+from tests.readme import README
+from tests.tiny import build_tiny
+
+STEPS = re.search(r"<!-- own:begin -->\n```sh\n(.*?)```\n<!-- own:end -->", README.read_text(), re.DOTALL)
+
+
+def test_the_commands_do_what_is_said(tmp_path: Path) -> None:
+    assert STEPS is not None
+    build_tiny("sdxl", tmp_path / "path" / "to" / "your" / "model")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    shell = [
+        "bash",
+        "-eu",
+        "-c",
+        STEPS[1].replace("harness bench mine.toml", "harness bench mine.toml || test $? -ne 5"),
+    ]
+    done = subprocess.run(shell, cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "5 cells ready, 16 images a cell" in done.stdout
+    assert len(list(tmp_path.glob("reports/*/index.html"))) == 1
+    run = next(tmp_path.glob("results/*_mine_*"))
+    assert len(list(run.glob("cells/*/images/*"))) == 5 * 16
+    assert frame(run)["latency_s"].gt(0).sum() == 3
