@@ -323,6 +323,18 @@ def test_a_lora_is_fused_before_weights_are_packed(tmp_path: Path) -> None:
     assert figures_of(made["int8-torchao"])["linear_quantized"] == 96
 
 
+def test_a_lora_may_stay_beside_weights_that_are_packed(tmp_path: Path) -> None:
+    """The layer under it is packed, it itself is not: as near to the plain one as a fused LoRA is."""
+    pytest.importorskip("torchao")
+    beside = {"distillation": "lcm-lora+fuse=false"}
+    plain = run_cell(plan_cell(BUNDLED, beside), tmp_path)
+    planned = plan_cell(BUNDLED, {**beside, "precision": "int8-torchao"})
+    assert planned.reason is None
+    packed = run_cell(planned, tmp_path)
+    assert figures_of(packed)["linear_quantized"] == 96
+    assert 0 < distance(packed.second, plain.second) < 0.05
+
+
 def test_the_trajectory_is_kept_as_far_as_the_bits_allow(tmp_path: Path) -> None:
     """On the bundled model: 8 bits move images little, 2 bits much, each format more than the one before."""
     pytest.importorskip("optimum.quanto")

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from harness.models import shapes
 from tests.contract.lora_on_the_spot import write_denoiser, write_lora
 
 MODEL = "bundled shapes model"
@@ -19,13 +18,6 @@ WRONG = [
     ('distillation = "lora+weights={folder}/absent.safetensors"', ["there is no file", "absent.safetensors"]),
     ('distillation = "lora+weights={folder}/lora.safetensors"', ["lora.safetensors does not fit the", MODEL]),
     ('distillation = "unet+weights={folder}/unet.bin"', ["unet.bin does not fit the", MODEL]),
-    (
-        'distillation = "lora+fuse=false+weights={own}"\nprecision = "int8-quanto"',
-        [
-            "pytorch_lora_weights.safetensors beside the weights",
-            "quantized weights of this precision exclude each other",
-        ],
-    ),
     ('caching = "deepcache"\ncompiler = "openvino"', ["compiler openvino and caching deepcache exclude each other"]),
     ('scheduler = "flow-euler"', ["scheduler flow-euler does not work with the", MODEL]),
     ('batch = "largest"\ncompiler = "inductor"', ["batch largest", "compiled anew"]),
@@ -45,7 +37,7 @@ def reasons(tiny: object, tmp_path_factory: pytest.TempPathFactory) -> list[str]
     folder = tmp_path_factory.mktemp("wrong")
     _write_weights(tiny("sd"), folder)  # type: ignore[operator]
     cells = [
-        f"[[include]]\nsteps = {number}\n{body}".replace("{folder}", str(folder)).replace("{own}", str(_own_lora()))
+        f"[[include]]\nsteps = {number}\n{body}".replace("{folder}", str(folder))
         for number, (body, _) in enumerate(WRONG, start=100)
     ]
     matrix = folder / "wrong.toml"
@@ -65,10 +57,6 @@ def _write_weights(model: Path, folder: Path) -> None:
 
     write_lora(model, folder / "lora.safetensors")
     torch.save(load_file(write_denoiser(model, folder / "unet.safetensors")), folder / "unet.bin")
-
-
-def _own_lora() -> Path:
-    return shapes.LCM_LORA / "pytorch_lora_weights.safetensors"
 
 
 @pytest.mark.parametrize("number", range(len(WRONG)), ids=[body.split("\n")[0] for body, _ in WRONG])

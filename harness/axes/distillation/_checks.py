@@ -9,12 +9,8 @@ from harness.axes.distillation._student import Student
 from harness.core.axis import Context
 
 
-def refuse_weights(student: Student, path: Path, fuse: bool, context: Context) -> str | None:
+def refuse_weights(student: Student, path: Path, context: Context) -> str | None:
     """Return why the file cannot be used in this cell, naming both sides; ValueError for one that is unreadable."""
-    quantized = any("quantized" in value.tags for value in context.values.values())
-    if quantized and student.kind == "lora" and not fuse:
-        beside = f"{path.name} beside the weights (fuse=false) and the quantized weights of this precision"
-        return f"{beside} exclude each other: leave fuse=false out"
     if student.timesteps and "flow" in context.model.tags:
         return f"the pipeline of the {context.model.title} takes no timesteps: it walks a flow"
     theirs, ours = shapes_of(path), denoiser_shapes(context.model)

@@ -66,7 +66,7 @@ class Distilled(AxisValue):
         if student is None:
             return f"nobody published such weights for the {context.model.title}: name a file with weights"
         try:
-            return refuse_weights(student, self.path(student), self.fuse, context)
+            return refuse_weights(student, self.path(student), context)
         except ValueError as error:
             return str(error)
 
