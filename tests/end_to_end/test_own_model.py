@@ -17,13 +17,11 @@ def test_the_commands_do_what_is_said(tmp_path: Path) -> None:
     assert STEPS is not None
     build_tiny("sdxl", tmp_path / "path" / "to" / "your" / "model")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    shell = [
-        "bash",
-        "-eu",
-        "-c",
-        STEPS[1].replace("harness bench mine.toml", "harness bench mine.toml || test $? -ne 5"),
-    ]
-    done = subprocess.run(shell, cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True)
+    commands = STEPS[1].replace("bench mine.toml", "bench mine.toml || test $? -ne 5")  # a verdict is no error
+    done = subprocess.run(
+        ["bash", "-eu", "-c", commands],
+        check=False, cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "5 cells ready, 16 images a cell" in done.stdout
     assert len(list(tmp_path.glob("reports/*/index.html"))) == 1
