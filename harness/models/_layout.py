@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.core.errors import UsageError
-from harness.models._folder import INDEX
+from harness.models._folder import INDEX, Folder
+from harness.models.families import find_family
 
 _SMALL = {".json", ".txt", ".model", ".jinja"}
 _STEMS = {"diffusers": "diffusion_pytorch_model", "transformers": "model"}
@@ -60,6 +61,12 @@ class Wanted(NamedTuple):
         """The few files that tell what the model is."""
         named = [f"{part.name}/{part.configuration}" for part in self.components if part.configuration]
         return [INDEX, *named]
+
+
+def wanted_of(folder: Folder, variant: str) -> Wanted:
+    """Return what is wanted of a pipeline's repository, given a folder that has its model_index.json."""
+    unused = {name for name, part in find_family(folder).fixed_load_arguments.items() if part is None}
+    return Wanted(folder.index, variant, unused)
 
 
 def choose_files(listing: Collection[str], wanted: Wanted) -> list[str]:

@@ -1,15 +1,15 @@
 """What a hub's model is made of, and how much of it is in the cache."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from harness.core.errors import MachineError, UsageError
 from harness.core.model import Download
 from harness.models._folder import INDEX, Folder
-from harness.models._hub import Repository, UnreachableError, cache_folder, fetch_files, find_snapshot, list_repository
-from harness.models._layout import Wanted, choose_files, lacking_files
-from harness.models.families import find_family
+from harness.models._hub import Repository, UnreachableError, fetch_files, find_snapshot, list_repository
+from harness.models._layout import Wanted, choose_files, lacking_files, wanted_of
+from harness.models._offline import missing_files
 
 
 class Snapshot(NamedTuple):
@@ -32,15 +32,15 @@ def look_up(repository: Repository, variant: str) -> Snapshot:
     asked.
     """
     here = find_snapshot(repository)
-    if here and repository.pinned and not lacking_files(here, _wanted(here, variant), sure=True):
+    if here and repository.pinned and not lacking_files(here, wanted_of(Folder(here), variant), sure=True):
         return _whole(here, variant)
     try:
         return _ask(repository, variant)
     except UnreachableError as error:
-        lacking = lacking_files(here, _wanted(here, variant)) if here else []
+        lacking = lacking_files(here, wanted_of(Folder(here), variant)) if here else []
         if here and not lacking:
             return _whole(here, variant)._replace(unasked=str(error))
-        raise _missing(repository, variant, lacking, error) from error
+        raise missing_files(repository, variant, lacking, str(error)) from error
 
 
 def find_here(repository: Repository) -> Path:
@@ -57,14 +57,14 @@ def _ask(repository: Repository, variant: str) -> Snapshot:
         fix = 'A lone .safetensors file of it can be downloaded and named: model = "x.safetensors"'
         raise UsageError(f"it has no {INDEX}: it is not in diffusers' layout", f"model {repository.id}", fix)
     folder = fetch_files(repository, [INDEX], quiet=True)
-    wanted = _wanted(folder, variant)
+    wanted = wanted_of(Folder(folder), variant)
     fetch_files(repository, wanted.configurations, quiet=True)
     return Snapshot(folder, _download(repository.id, folder, listing, wanted))
 
 
 def _whole(folder: Path, variant: str) -> Snapshot:
     listing = {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
-    return Snapshot(folder, _download(folder.name, folder, listing, _wanted(folder, variant)))
+    return Snapshot(folder, _download(folder.name, folder, listing, wanted_of(Folder(folder), variant)))
 
 
 def _download(named: str, folder: Path, listing: Mapping[str, int], wanted: Wanted) -> Download:
@@ -79,29 +79,3 @@ def _download(named: str, folder: Path, listing: Mapping[str, int], wanted: Want
         missing=missing,
         missing_bytes=sum(listing[file] for file in missing),
     )
-
-
-def _wanted(folder: Path, variant: str) -> Wanted:
-    pipeline = Folder(folder)
-    unused = {name for name, part in find_family(pipeline).fixed_load_arguments.items() if part is None}
-    return Wanted(pipeline.index, variant, unused)
-
-
-def _missing(repository: Repository, variant: str, lacking: Sequence[str], error: UnreachableError) -> MachineError:
-    """The error that names every file that is known to be missing, and the command that gets them."""
-    command = f"hf download {repository.id}"
-    command += f" --revision {repository.revision}" if repository.revision != "main" else ""
-    if lacking:
-        what, names = f"{len(lacking)} of its files are not", "".join(f"\n  {file}" for file in lacking)
-        command += f" {' '.join(lacking)}"
-    else:
-        what, names = "none of its files are", ""
-        weights = f"*/*.{variant}*" if variant else "*/*.safetensors*"
-        command += "".join(f" --include '{pattern}'" for pattern in ("*.json", "*.txt", "*.model", weights))
-        command += "" if variant else " --exclude '*.fp16*'"
-        names = f"\nA folder was meant? None is called {repository.id} here."
-    what += f" in the Hugging Face cache ({cache_folder()}), and {error}{names}"
-    fix = (
-        f"With a network: {command}\nOr copy the cache of a machine that has it here, or name its folder with HF_HOME."
-    )
-    return MachineError(what, f"model {repository}", fix)

@@ -177,8 +177,9 @@ def test_without_network_the_missing_files_and_the_command_that_gets_them_are_na
     assert UNET in caught.value.what
     assert "vae/config.json" in caught.value.what
     assert "tokenizer/" in caught.value.what
-    assert f"hf download {ID} --revision {COMMIT} " in caught.value.fix
-    assert f" {UNET}" in caught.value.fix
+    assert f"hf download {ID} " in caught.value.fix
+    assert f" --revision {COMMIT}\n" in caught.value.fix
+    assert f" {UNET} " in caught.value.fix
 
 
 def test_without_network_and_cache_one_message_says_what_to_do(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,6 +191,11 @@ def test_without_network_and_cache_one_message_says_what_to_do(hub: FakeHub, mon
     assert "none of its files" in caught.value.what
     assert f"hf download {ID} --include" in caught.value.fix
     assert f"None is called {ID} here" in caught.value.what
+    with pytest.raises(MachineError, match="none of its files") as famous:
+        source("stabilityai/stable-diffusion-xl-base-1.0", variant="fp16").describe()
+    assert "\n  unet/diffusion_pytorch_model.fp16.safetensors" in famous.value.what
+    assert "\n  tokenizer_2/merges.txt" in famous.value.what
+    assert " text_encoder_2/model.fp16.safetensors" in famous.value.fix
     assert hub.requests == []
 
 
