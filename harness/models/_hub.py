@@ -86,7 +86,7 @@ def _plain_errors(repository: Repository) -> Iterator[None]:
     from huggingface_hub import errors
 
     where = f"model {repository.id}"
-    network: Any = errors.HfHubHTTPError.__bases__  # OSError, and what its HTTP library raises, another by version
+    network: Any = (*errors.HfHubHTTPError.__bases__, OSError)  # what its HTTP library raises differs by version
     try:
         yield
     except errors.GatedRepoError as error:
