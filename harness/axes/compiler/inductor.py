@@ -4,10 +4,11 @@ import shutil
 from typing import Any, ClassVar, Literal
 
 from harness.axes.compiler._inductor import Compiled, keep_code, repeated_blocks
-from harness.core.axis import AxisValue, Setup, Unavailable
+from harness.core.axis import AxisValue, Context, Setup, Unavailable
 from harness.core.effect import Effect
 from harness.core.machine import Machine
 from harness.core.model import TextToImage
+from harness.core.outcome import Caution
 
 
 class Inductor(AxisValue):
@@ -19,7 +20,7 @@ class Inductor(AxisValue):
     conflicts: ClassVar = frozenset({"no-torch"})
     lazy: ClassVar = True
     tolerance: ClassVar = 1e-3
-    examples: ClassVar = ("inductor+regional+vae+fullgraph",)
+    examples: ClassVar = ("inductor+regional+fullgraph", "inductor+vae")
 
     mode: Literal["default", "reduce-overhead", "max-autotune"] = "default"
     fullgraph: bool = False
@@ -39,6 +40,20 @@ class Inductor(AxisValue):
         if machine.device == "cpu" and not any(shutil.which(name) for name in ("g++", "clang++")):
             return Unavailable(reason="no C++ compiler found", hint="apt-get install g++")
         return None
+
+    def refuse(self, context: Context) -> str | None:
+        for axis, value in context.values.items():
+            if self.fullgraph and "graph-breaks" in value.tags:
+                return (
+                    f"the {axis} works between the layers and breaks the graph at each: set fullgraph=false, or eager"
+                )
+        return None
+
+    def cautions(self, context: Context) -> tuple[Caution, ...]:
+        if not any("graph-breaks" in value.tags for value in context.values.values()):
+            return ()
+        message = "the compiled graph breaks at every layer whose weights are cast, and little is left to compile"
+        return (Caution(kind="no-speed-up", message=message, advice="For speed, choose another precision."),)
 
     def apply(self, model: TextToImage, setup: Setup) -> Effect:
         import torch

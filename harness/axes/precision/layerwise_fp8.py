@@ -15,6 +15,7 @@ class LayerwiseFp8(Quantized):
     """No scales: numbers out of fp8's range are lost. Layers that the model marks as delicate stay as they are."""
 
     summary: ClassVar[str] = "fp8 storage, cast up layer by layer: memory, not speed"
+    tags: ClassVar = Quantized.tags | {"graph-breaks"}  # dynamo cannot trace a hook that makes parameters
     weights: ClassVar = "fp8"
     kinds: ClassVar = ("Linear", "Conv2d")
     stateful: ClassVar = True  # a layer's weights change form during its call: two threads would trip over each other
