@@ -85,6 +85,11 @@ def test_what_would_have_no_effect_is_refused_in_the_plan(
     assert reason.startswith(f"memory {settings['memory']}:")
 
 
+def test_a_size_that_makes_no_sense_is_told_by_its_own_axis(tiny: Callable[[str], Path]) -> None:
+    settings = {"memory": "vae-tiling+tile=16", "resolution": "progressive+stages=32"}
+    assert str(plan_cell(tiny("sdxl"), settings).reason).startswith("resolution progressive")
+
+
 @pytest.mark.parametrize("memory", OFFLOADS)
 @pytest.mark.parametrize(
     ("other", "ready"),

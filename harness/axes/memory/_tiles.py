@@ -12,9 +12,10 @@ LEAST = 4
 
 def own_tile(model: ModelInfo) -> int | None:
     """Return the side in pixels of the tiles that a model's VAE makes of itself, or None where nothing tells."""
-    if not model.folder:
+    path = Path(model.folder) / "vae" / "config.json"
+    if not model.folder or not path.is_file():
         return None
-    config = json.loads((Path(model.folder) / "vae" / "config.json").read_text(encoding="utf-8"))
+    config = json.loads(path.read_text(encoding="utf-8"))
     return 512 if config.get("_class_name") == "AutoencoderDC" else config.get("sample_size")
 
 

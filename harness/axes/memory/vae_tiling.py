@@ -29,10 +29,10 @@ class VaeTiling(AxisValue):
             return f"tile={self.tile}: tiles of the {context.model.title} are multiples of {least} pixels"
         side = self.tile or own_tile(context.model)
         sizes = {name: size for value in context.values.values() for name, size in value.call_options().items()}
-        width, height = int(sizes["width"]), int(sizes["height"])
-        if side is None or max(width, height) > side:
+        if side is None or "width" not in sizes or max(sizes["width"], sizes["height"]) > side:
             return None
-        return f"{width}x{height} is one tile of {side}x{side}: name a smaller one, such as tile={side // 2}"
+        size, smaller = f"{sizes['width']}x{sizes['height']}", max(1, side // 2 // least) * least
+        return f"{size} is one tile of {side}x{side}: name a smaller one, such as tile={smaller}"
 
     def footprint(self, without: Footprint) -> Footprint:
         return without.model_copy(update={"activations": {**without.activations, "vae": 0.0}})  # small is not counted
