@@ -90,3 +90,12 @@ def test_what_cannot_be_counted_is_absent_with_its_reason() -> None:
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_device_has_a_rate(dtype: str) -> None:
     assert product_rate("cpu", dtype) > 0
+
+
+def test_a_pass_of_flux_is_what_its_published_layers_add_up_to() -> None:
+    """Every token meets 12 matrices of width² in each of 57 blocks; attention is two products of all pairs of tokens."""
+    from tests.benchmarks.arithmetic_floor import pass_flops
+
+    width, tokens, blocks = 3072, 64 * 64 + 512, 19 + 38
+    matrices, attention = 2 * 12 * width**2 * tokens * blocks, 2 * 2 * tokens**2 * width * blocks
+    assert pass_flops("flux-dev") == pytest.approx(matrices + attention, rel=0.002)
