@@ -93,7 +93,7 @@ def test_a_device_has_a_rate(dtype: str) -> None:
 
 
 def test_a_pass_of_flux_is_what_its_published_layers_add_up_to() -> None:
-    """Every token meets 12 matrices of width² in each of 57 blocks; attention is two products of all pairs of tokens."""
+    """Each token meets 12 matrices of width² in each of 57 blocks; attention is two products of all pairs."""
     from tests.benchmarks.arithmetic_floor import pass_flops
 
     width, tokens, blocks = 3072, 64 * 64 + 512, 19 + 38
