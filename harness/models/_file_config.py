@@ -42,15 +42,18 @@ def find_config(named: str, path: Path) -> FileConfig:
 
 
 def _guess(path: Path) -> FileConfig:
-    shapes = read_shapes(path)
+    shapes, why = read_shapes(path), []
     for name in SHIPPED:
         config = _shipped(name)
         family = find_family(config.folder).family
         parts = split_parts(shapes, family)
-        if parts.keys() >= {"unet"} and not find_misfits(parts, config.folder, family):
+        misfits = find_misfits(parts, config.folder, family) if "unet" in parts else ["it holds no UNet"]
+        if not misfits:
             return config._replace(guessed=name)
+        why.append(f"{name}: {misfits[0]}")
     fix = f"Name a folder in diffusers' layout with config = …, or one of {', '.join(SHIPPED)}."
-    raise UsageError("the file fits none of the configurations that ship for single files", str(path), fix)
+    what = "\n  ".join(["the file fits none of the configurations that ship for single files", *why])
+    raise UsageError(what, str(path), fix)
 
 
 def _shipped(name: str) -> FileConfig:

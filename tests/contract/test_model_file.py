@@ -200,8 +200,9 @@ def test_a_lone_file_of_a_known_architecture_needs_no_configurations(
 def test_a_lone_file_of_another_architecture_is_refused(tmp_path: Path) -> None:
     inpainting = SDXL | {f"{UNET}input_blocks.0.0.weight": [320, 9, 3, 3]}
     path = shapes_of(inpainting, tmp_path / "x.safetensors")
-    with pytest.raises(UsageError, match="fits none of the configurations"):
+    with pytest.raises(UsageError, match="fits none of the configurations") as closest:
         resolve_model(Model(source="file", options={"path": str(path)})).describe()
+    assert "sdxl-base: in_channels of the unet is 9 in the file, 4 in the configuration" in closest.value.what
     with pytest.raises(UsageError, match="in_channels of the unet is 9 in the file, 4"):
         resolve_model(Model(source="file", options={"path": str(path), "config": "sdxl-base"})).describe()
     with pytest.raises(UsageError, match="sdxl-bas") as caught:
