@@ -46,7 +46,7 @@ def make_plan(matrix: Matrix, matrix_text: str, wishes: Sequence[Wish], around: 
     Raises MatrixError if two wishes are one cell or quality.max is more than there are prompts, and MachineError if
     the baseline cannot run here.
     """
-    around = around.model_copy(update={"prompts": _pool(matrix, around.prompts)})
+    around = around.model_copy(update={"prompts": _pool(matrix, around)})
     cells = [settle(wish, around.model, around.machine) for wish in wishes]
     _refuse_doubles(cells)
     notes: list[str] = []
@@ -116,12 +116,13 @@ def _cautions(cell: Cell, around: Surroundings) -> tuple[Caution, ...]:
     return (*found, *caution_negatives(around.prompts, cell, around.model))
 
 
-def _pool(matrix: Matrix, prompts: tuple[Prompt, ...]) -> tuple[Prompt, ...]:
-    """Return the prompts a cell may have at most."""
+def _pool(matrix: Matrix, around: Surroundings) -> tuple[Prompt, ...]:
+    """Return the prompts a cell may have at most: one where pictures mean nothing, to see that they can be made."""
+    prompts = around.prompts
     if matrix.quality.max > len(prompts):
         fix = "Lower it, raise prompts.limit, or leave it out to use them all"
         raise MatrixError([f"quality.max: {matrix.quality.max} is more than the {len(prompts)} prompts. {fix}"])
-    return prompts[: matrix.quality.max or None]
+    return prompts[: (matrix.quality.max or None) if around.model.quality_applies else 1]
 
 
 def _baseline_wish(matrix: Matrix) -> dict[str, Setting]:

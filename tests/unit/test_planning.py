@@ -94,7 +94,9 @@ def test_the_two_extra_baseline_runs_are_planned() -> None:
 
 def test_a_model_without_quality_needs_no_extra_runs() -> None:
     random_weights = MODEL.model_copy(update={"quality_applies": False})
-    assert len(plan("[axes]\nsteps = [4]\n", model=random_weights).cells) == 2
+    decided = plan("[axes]\nsteps = [4]\n", model=random_weights)
+    assert len(decided.cells) == 2
+    assert len(decided.prompts) == 1  # one picture a cell shows that it can be made
 
 
 def test_what_cannot_run_is_skipped_with_its_reason() -> None:
