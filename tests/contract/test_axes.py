@@ -80,15 +80,23 @@ def plain(tiny: Callable[[str], Path], cache: Path) -> Callable[[str], Made]:
     return run
 
 
-QUICK = ("flux",)
-"""What values that compile run on, since it is compiled soonest; `pytest -m slow` runs them on the other families."""
-
 MODELS = (*FAMILIES, "bundled") if shapes.PIPELINE.exists() else FAMILIES
+
+
+def takes_minutes(axis: str, name: str, family: str) -> bool:
+    """Whether `pytest -m slow` runs it: one block is compiled on every family, all of a denoiser on FLUX alone."""
+    value = resolve_setting(read_entry(axis, name))
+    if not value.lazy:
+        return False
+    if getattr(value, "regional", False):
+        return family == "bundled"
+    return family != "flux" or getattr(value, "vae", False)
+
 
 COMBINATIONS = [
     pytest.param(
         axis, name, family,
-        marks=[pytest.mark.slow] if resolve_setting(read_entry(axis, name)).lazy and family not in QUICK else [],
+        marks=[pytest.mark.slow] if takes_minutes(axis, name, family) else [],
         id=f"{axis}-{name}-{family}",
     )
     for axis, name in SPELLINGS for family in MODELS

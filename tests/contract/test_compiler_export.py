@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from harness.axes import read_entry, resolve_setting, value_names
 from harness.axes.compiler._artefacts import fingerprint, keep
 from harness.axes.compiler._exchange import Engine, eager_output, exchange
 from harness.axes.compiler._inputs import join, split
@@ -17,7 +18,7 @@ from harness.core.errors import HarnessError, NoEffect
 from harness.core.matrix import Model
 from harness.core.model import Call, TextToImage
 from harness.models import resolve_model
-from tests.contract.cell_on_model import plan_cell
+from tests.contract.cell_on_model import distance, plan_cell, run_cell
 from tests.tiny import FAMILIES
 
 Tiny = Callable[[str], Path]
@@ -179,3 +180,25 @@ def test_what_lives_in_the_layers_excludes_leaving_torch(settings: dict[str, str
     assert found is not None
     assert reason in found
     assert all(value in found for value in settings.values()), "both sides are named"
+
+
+@pytest.mark.parametrize("compiler", ["inductor", "onnxruntime", "openvino"])
+@pytest.mark.parametrize("caching", value_names("caching"))
+def test_caches_inside_the_denoiser_exclude_compilers(compiler: str, caching: str, tiny: Tiny) -> None:
+    """Those around it, of prompts and latents, go with all."""
+    inside = "block-cache" in resolve_setting(read_entry("caching", caching)).tags
+    found = {family: plan_cell(tiny(family), {"caching": caching, "compiler": compiler}).reason for family in FAMILIES}
+    alone = {family: plan_cell(tiny(family), {"caching": caching}).reason for family in FAMILIES}
+    assert all((reason is not None) == (inside or alone[family] is not None) for family, reason in found.items())
+    assert not inside or any(
+        f"caching {caching}" in str(reason) and "compiler" in str(reason) for reason in found.values()
+    )
+
+
+def test_known_prompts_reach_an_exported_denoiser(tiny: Tiny, cache: Path) -> None:
+    plain, both = (
+        run_cell(plan_cell(tiny("sana"), {"caching": "prompt-embeddings", "compiler": name}), cache)
+        for name in ("eager", "onnxruntime")
+    )
+    assert distance(both.second, plain.second) < 1e-4
+    assert {applied.axis for applied in both.applied} >= {"caching", "compiler"}
