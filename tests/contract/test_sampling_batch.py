@@ -44,7 +44,7 @@ def test_memory_that_is_short_ends_the_search(tiny: Tiny, tmp_path: Path, monkey
     made = run_cell(plan_cell(BUNDLED, {"batch": "largest", "resolution": "256x256"}), tmp_path)
     (did,) = [did for did in made.applied if did.axis == "batch"]
     assert 1 <= did.figures["images"] < 64
-    assert "80% of the free memory" in did.summary
+    assert "80 % of the free memory" in did.summary
 
 
 def test_the_largest_batch_of_compiled_code_must_be_named(tiny: Tiny) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from harness.axes.batch._one_step import one_step
 from harness.core.errors import MachineError
 from harness.core.model import Call, TextToImage
+from harness.core.units import format_percent
 
 _CLEAR = Path("/proc/self/clear_refs")
 """Writing 5 to it resets the peak that VmHWM tells."""
@@ -20,7 +21,7 @@ class CpuTrial:
         self.model, self.call = model, call
         self.peaks: dict[int, int] = {}
         self.idle, self.budget = _status("VmRSS"), int(share * _free())
-        self.count, self.reason = 0, f"{share:.0%} of the free memory"
+        self.count, self.reason = 0, f"{format_percent(share, 0)} of the free memory"
 
     def fits(self, images: int) -> bool:
         """Return whether the batch is expected to fit; if so, run one step of it and note its peak."""

@@ -7,6 +7,7 @@ from harness.core.effect import Effect
 from harness.core.errors import NoEffect
 from harness.core.model import TextToImage
 from harness.core.outcome import Shown
+from harness.core.units import format_percent
 
 
 class BlockCounter(Effect):
@@ -38,7 +39,7 @@ class BlockCounter(Effect):
             f"{unit}_executed": self.executed / calls,
             f"{unit}_skipped": skipped / calls,
         }
-        return Shown(summary=f"{skipped / self.asked:.0%} of the {self.unit} were skipped", figures=figures)
+        return Shown(summary=f"{format_percent(skipped / self.asked, 0)} of the {self.unit} were skipped", figures=figures)
 
     def _counting(self, forward: Callable[..., Any], name: str) -> Callable[..., Any]:
         def counted(*args: Any, **kwargs: Any) -> Any:
