@@ -16,7 +16,7 @@ from harness.models.synthetic import Synthetic
 from tests.readme import ROOT
 
 MATRICES = sorted((ROOT / "matrices").glob("*.toml"))
-H200 = Gpu(name="NVIDIA H200", capability=(9, 0), memory_bytes=141 * 2**30, driver="1", cuda="13.0", power_limit_w=700.0)
+H200 = Gpu(name="H200", capability=(9, 0), memory_bytes=141 * 2**30, driver="1", cuda="13.0", power_limit_w=700.0)
 PACKAGES = ("torch", "diffusers", "optimum-quanto", "torchao", "bitsandbytes", "onnx", "onnxscript", "onnxruntime",
             "onnxruntime-gpu", "openvino", "tensorrt")  # fmt: skip
 NOT_HERE = re.compile("is not in the Hugging Face cache|needs an RTX|on a GPU|no GPU|for the CPU")

@@ -20,6 +20,7 @@ class CpuTrial:
             raise MachineError("a process's peak memory can be read on Linux only", where, "Name a number of images.")
         self.model, self.call = model, call
         self.peaks: dict[int, int] = {}
+        model.generate(one_step(call, 1))  # what the very first call sets up is no batch's own
         self.idle, self.budget = _status("VmRSS"), int(share * _free())
         self.count, self.reason = 0, f"{format_percent(share, 0)} of the free memory"
 

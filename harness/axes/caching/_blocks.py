@@ -39,7 +39,8 @@ class BlockCounter(Effect):
             f"{unit}_executed": self.executed / calls,
             f"{unit}_skipped": skipped / calls,
         }
-        return Shown(summary=f"{format_percent(skipped / self.asked, 0)} of the {self.unit} were skipped", figures=figures)
+        share = format_percent(skipped / self.asked, 0)
+        return Shown(summary=f"{share} of the {self.unit} were skipped", figures=figures)
 
     def _counting(self, forward: Callable[..., Any], name: str) -> Callable[..., Any]:
         def counted(*args: Any, **kwargs: Any) -> Any:
