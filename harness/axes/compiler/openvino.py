@@ -52,7 +52,7 @@ class OpenVino(Exported):
             origin=f"graph {graph.origin}",
             figures={**graph.figures, "onnx_nodes": graph.facts["nodes"], "inference_precision": precision},
         )
-        # In bf16 OpenVINO was seen up to 0.09 away from torch's own (0.005 from FP32): the pictures are left to judge that.
+        # OpenVINO in bf16 was seen 0.09 away from FP32, torch 0.005: what that costs is for the pictures to say.
         return exchange(model, recording, engine, reference, limit=0.2 if precision == "bf16" else 1e-5)
 
     def _compile(self, path: str, precision: str) -> Any:
