@@ -5,12 +5,9 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from harness.axes import all_axes, get_axis, resolve_setting, value_names
-from harness.core.axis import AxisValue, Setting
-from harness.core.catalog import resolve
-from harness.core.errors import MachineError, NothingToDo, ResultsError, UsageError
+from harness.core.errors import MachineError, NothingToDo, ResultsError
 from harness.core.matrix import Matrix
 from harness.core.outcome import Completed, Failed, Outcome, failure_of
 from harness.core.plan import Plan, PlannedCell, Rate
@@ -19,12 +16,21 @@ from harness.core.progress import Advance, ignore
 from harness.core.quality import Evaluation
 from harness.core.verdict import Judgement
 from harness.execution import Progress, SilentProgress
-from harness.matrix import expand, load_matrix, load_policy, matches, policy_names, policy_text
+from harness.listing import list_axes, list_policies, scoring_weights, show_policy, weights
+from harness.matrix import expand, load_matrix, load_policy, matches
 from harness.measure.machine import describe_machine
 from harness.measure.memory import free_bytes
-from harness.metrics import Metric, WeightRow, Weights, fetch, get_metric, inventory, known_metrics
-from harness.models import resolve_model
-from harness.planning import Power, Surroundings, decide_looks, forecast_power, make_plan, prompts_wanted
+from harness.models import ask_hub, fetch_published, resolve_model
+from harness.planning import (
+    Power,
+    Surroundings,
+    decide_looks,
+    forecast_power,
+    lacking_files,
+    make_plan,
+    note_downloads,
+    prompts_wanted,
+)
 from harness.prompts import load_prompts
 from harness.prompts.latent import describe_latent
 from harness.store import (
@@ -48,6 +54,12 @@ if TYPE_CHECKING:
     from harness.claims import Finding
     from harness.reporting.comparing import CellPair
 
+__all__ = [
+    "Loaded", "RESULTS", "UNWATCHED", "Watch", "baseline_completed", "bench", "claims", "compare", "continue_run",
+    "evaluate", "find", "frame", "gate", "list_axes", "list_policies", "load", "open_run", "pending", "plan", "power",
+    "report", "run", "scoring_weights", "settle", "show_policy", "weights",
+]  # fmt: skip
+
 RESULTS = Path("results")
 
 
@@ -68,8 +80,9 @@ def load(path: str | Path, policy: str | None = None, model: str | None = None) 
 
 
 def plan(loaded: Loaded, *, select: tuple[str, ...] = (), results: Path = RESULTS) -> Plan:
-    """Decide every cell, ready or skipped with its reason, without loading a model.
+    """Decide every cell, ready or skipped with its reason, without loading a model or fetching weights.
 
+    The Hub is asked what it has where its files are lacking, and where a branch of the model is.
     `select` are globs on cell ids; the baseline is always kept. Raises NothingToDo if they fit no cell.
     """
     matrix = loaded.matrix
@@ -84,12 +97,14 @@ def plan(loaded: Loaded, *, select: tuple[str, ...] = (), results: Path = RESULT
         policy=loaded.policy,
         free_bytes=free_bytes(machine.device),
     )
-    whole = make_plan(matrix, loaded.text, expand(matrix), around)
+    wishes = expand(matrix)
+    around = around.model_copy(update={"published": ask_hub(lacking_files(matrix, wishes, around))})
+    whole = make_plan(matrix, loaded.text, wishes, around)
     if not any(matches(planned.id, select) for planned in whole.compared):
         known = ", ".join(planned.id for planned in whole.compared)
         raise NothingToDo(f"no cell fits {', '.join(select)}", "--select", f"The cells are: {known}")
     kept = tuple(p for p in whole.cells if p.role != "candidate" or matches(p.id, select))
-    return decide_looks(whole.model_copy(update={"cells": kept}))
+    return note_downloads(decide_looks(whole.model_copy(update={"cells": kept})))
 
 
 def power(decided: Plan, pilot: Path) -> tuple[Power, ...]:
@@ -106,14 +121,23 @@ def power(decided: Plan, pilot: Path) -> tuple[Power, ...]:
 def open_run(loaded: Loaded, *, select: tuple[str, ...] = (), results: Path = RESULTS, fresh: bool = False) -> Path:
     """Return the folder of the run to go on with: the newest with the same matrix, machine and cells, or a new one.
 
-    A model that is not here is fetched first, once; MachineError if that cannot be done.
+    A model or an adapter that is not here is fetched first, once; MachineError if that cannot be done.
     """
     wanted = plan(loaded, select=select, results=results)
-    if wanted.model.download and wanted.model.download.missing:
-        resolve_model(loaded.matrix.model).fetch()
-        wanted = plan(loaded, select=select, results=results)  # now that what it is made of can be looked at
+    while _fetch(loaded.matrix, wanted):
+        wanted = plan(loaded, select=select, results=results)  # now that what is fetched can be looked at
     found = None if fresh else find_run(results, lambda existing: _same(existing, wanted))
     return found or create_run(results, wanted, loaded.text)
+
+
+def _fetch(matrix: Matrix, decided: Plan) -> bool:
+    """Bring what a plan lacks into the cache; return whether it lacked anything."""
+    lacks_model = bool(decided.model.download and decided.model.download.missing)
+    if lacks_model:
+        resolve_model(matrix.model).fetch()
+    if decided.downloads:
+        fetch_published(decided.downloads)
+    return lacks_model or bool(decided.downloads)
 
 
 def pending(run: Path, *, retry_failed: bool = False) -> list[PlannedCell]:
@@ -299,81 +323,6 @@ def claims(run: Path, ledger: Path | None = None) -> "tuple[Finding, ...]":
     return compare_claims(run, (*(load_ledger(ledger, shipped) if ledger else ()), *shipped))
 
 
-def list_axes(names: tuple[str, ...] = ()) -> list[dict[str, Any]]:
-    """Return one row per value of the named axes (none: all): what it is, its options, its needs, and why not here.
-
-    Raises UsageError for an unknown axis.
-    """
-    machine = describe_machine()
-    rows = []
-    for axis in [get_axis(name) for name in names] or all_axes():
-        free = [resolve(f"harness.axes.{axis.name}", axis.open_value, AxisValue)] if axis.open_value else []
-        named = {name: resolve_setting(Setting(axis=axis.name, name=name)) for name in value_names(axis.name)}
-        rows += [_axis_row(axis.name, "…", value, "yes") for value in free]
-        rows += [
-            _axis_row(axis.name, name, value, str(value.unavailable(machine) or "yes")) for name, value in named.items()
-        ]
-    return rows
-
-
-def _axis_row(axis: str, name: str, value: type[AxisValue] | AxisValue, here: str) -> dict[str, Any]:
-    fields = {} if isinstance(value, type) else type(value).model_fields
-    options = {
-        name: {"default": field.get_default(call_default_factory=True), "about": field.description or ""}
-        for name, field in fields.items()
-    }
-    return {
-        "axis": axis, "value": name, "summary": value.summary, "options": options, "needs": value.needs, "here": here,
-    }  # fmt: skip
-
-
-def list_policies() -> tuple[Policy, ...]:
-    """Return the policies that ship with the package."""
-    return tuple(load_policy(name) for name in policy_names())
-
-
-def show_policy(name: str) -> str:
-    """Return the file of a shipped policy, to read or to start one's own from."""
-    return policy_text(name)
-
-
-def weights(
-    names: tuple[str, ...] = (), *, download: bool = False, advance: Advance | None = None
-) -> tuple[WeightRow, ...]:
-    """Return one row per weight file that a matrix file or metrics need; without names, all metrics.
-
-    `download` fetches what is missing first. Raises UsageError for an unknown name, or for `download` without one;
-    MachineError if a file cannot be had or is not the right one.
-    """
-    metrics, places = _metrics_and_places(names)
-    if download:
-        if not names:
-            fix = "Such as: harness weights --download fid:mlperf"
-            raise UsageError("--download needs to know for what: a matrix file or metrics", fix=fix)
-        fetch(metrics, places, advance)
-    return inventory(metrics, places)
-
-
-def _metrics_and_places(names: tuple[str, ...]) -> tuple[list[Metric], Weights]:
-    files = [name for name in names if name.endswith(".toml") or Path(name).is_file()]
-    wanted = [name for name in names if name not in files]
-    paths: dict[str, str] = {}
-    for file in files:
-        quality = load(file).matrix.quality
-        wanted += quality.metrics
-        paths |= quality.weights
-    wanted = list(dict.fromkeys(wanted)) if names else list(known_metrics())
-    return [get_metric(name) for name in wanted], Weights.of(paths)
-
-
-def scoring_weights(decided: Plan | Path) -> tuple[WeightRow, ...]:
-    """Return one row per weight file that a plan's or a run's metrics need; none where pictures are not scored."""
-    decided = decided if isinstance(decided, Plan) else read_plan(decided)
-    quality = decided.matrix.quality
-    metrics = [get_metric(name) for name in quality.metrics] if decided.model.quality_applies else []
-    return inventory(metrics, Weights.of(quality.weights))
-
-
 def frame(run: Path) -> "pandas.DataFrame":
     """Return a run as a pandas frame, one row a cell."""
     from harness.reporting import frame as make_frame
@@ -386,7 +335,10 @@ def _guessed_rate(image_step_s: float) -> Rate:
 
 
 def _same(existing: Plan, wanted: Plan) -> bool:
-    """Whether an existing run is this one, begun earlier: the same matrix, model, machine, prompts and cells."""
+    """Whether an existing run is this one, begun earlier: the same matrix, machine, prompts, cells and weights.
+
+    One that was planned without an adapter, which is here now, is another.
+    """
     machines = [p.machine.model_dump(exclude={"git_commit", "git_dirty"}) for p in (existing, wanted)]
     return (
         existing.matrix_sha256 == wanted.matrix_sha256
@@ -394,5 +346,5 @@ def _same(existing: Plan, wanted: Plan) -> bool:
         and machines[0] == machines[1]
         and existing.prompts == wanted.prompts
         and existing.looks == wanted.looks  # an adaptive run under another policy looks at other times
-        and [p.id for p in existing.cells] == [p.id for p in wanted.cells]
+        and [(p.id, p.content_key) for p in existing.cells] == [(p.id, p.content_key) for p in wanted.cells]
     )

@@ -10,6 +10,8 @@ from threading import Thread
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import pytest
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 MOVED = "89abcdef0123456789abcdef0123456789abcdef"
 
@@ -57,6 +59,19 @@ def serve(hub: FakeHub) -> Iterator[FakeHub]:
         thread.join()
 
 
+def point_at(hub: FakeHub, cache: Path, patch: pytest.MonkeyPatch) -> None:
+    """Let huggingface_hub take the hub for the only one there is, with a cache of its own and without a token."""
+    from huggingface_hub import constants
+
+    patch.setattr(constants, "ENDPOINT", hub.endpoint)
+    patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.endpoint + "/{repo_id}/resolve/{revision}/{filename}")
+    patch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    patch.setattr(constants, "HF_TOKEN_PATH", str(cache / "no-token"))
+    patch.setattr(constants, "HF_HUB_OFFLINE", False)
+    patch.setenv("NO_PROXY", "127.0.0.1")
+    patch.delenv("HF_TOKEN", raising=False)
+
+
 class _Handler(BaseHTTPRequestHandler):
     hub: FakeHub
     protocol_version = "HTTP/1.1"
@@ -73,6 +88,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         path = unquote(urlsplit(self.path).path).lstrip("/")
         if self.hub.down:
+            self.hub.requests.append(("refused", path))
             self._say(503, b"")
         elif path.startswith(f"api/models/{self.hub.repository}"):
             self.hub.requests.append((self.command, path))
@@ -87,18 +103,20 @@ class _Handler(BaseHTTPRequestHandler):
         word, _, revision = rest.partition("/")
         if not self._known(revision or "main"):
             return
+        if word == "auth-check" and not self._admitted():
+            return self._refuse(403, "GatedRepo")
         files = {name: path.stat().st_size for name, path in self.hub.files().items()}
         answer: Any = [{"type": "file", "oid": _oid(name), "size": size, "path": name} for name, size in files.items()]
         if word != "tree":
             siblings = [{"rfilename": name, "size": size, "blobId": _oid(name)} for name, size in files.items()]
             answer = {"id": self.hub.repository, "sha": self.hub.commit, "siblings": siblings, "private": False}
-            answer |= {"tags": [], "downloads": 0, "likes": 0}
+            answer |= {"tags": [], "downloads": 0, "likes": 0, "gated": "manual" if self.hub.gated else False}
         self._say(200, json.dumps(answer).encode(), {"Content-Type": "application/json"})
 
     def _give(self, revision: str, file: str) -> None:
         if not self._known(revision):
             return
-        if self.hub.gated and self.headers.get("Authorization") != "Bearer right":
+        if not self._admitted():
             return self._refuse(401, "GatedRepo")
         path = self.hub.files().get(file)
         if path is None:
@@ -115,6 +133,9 @@ class _Handler(BaseHTTPRequestHandler):
             headers,
             self.hub.cuts.pop(file, None) if self.command == "GET" else None,
         )
+
+    def _admitted(self) -> bool:
+        return not self.hub.gated or self.headers.get("Authorization") == "Bearer right"
 
     def _known(self, revision: str) -> bool:
         if revision in ("main", self.hub.commit):

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
+from harness.listing import FETCHED
+
 Row = dict[str, Any]
 
 
@@ -32,6 +34,8 @@ def value_lines(row: Row) -> Iterator[str]:
 
 
 def _here(row: Row) -> tuple[str, str]:
+    if row["here"] == FETCHED:
+        return "yes", FETCHED
     if row["here"] != "yes":
         return "no", row["here"]
     return "yes", f"needs {row['needs']}" if row["needs"] else ""

@@ -69,7 +69,7 @@ def show_plan(plan: Plan, json: bool) -> None:
     for column in ("cell", "role", "state", "estimate"):
         table.add_column(column, justify="right" if column == "estimate" else "left", overflow="fold")
     for planned in plan.cells:
-        state = f"[yellow]skipped[/]: {escape(planned.skip)}" if planned.skip else "ready"
+        state = f"[yellow]skipped[/]: {escape(planned.skip)}" if planned.skip else _ready(planned)
         estimate = "" if planned.skip else format_seconds(planned.estimate_s)
         table.add_row(planned.id, planned.role, state, estimate)
     out.print(table)
@@ -86,6 +86,11 @@ def show_plan(plan: Plan, json: bool) -> None:
     out.print(f"policy {plan.policy.name}: {rules}", style="dim", markup=False)
     for note in plan.notes:
         out.print(f"note: {note}", style="dim", markup=False)
+
+
+def _ready(planned: PlannedCell) -> str:
+    size = sum(file.size_bytes for file in planned.downloads)
+    return f"ready, fetches {format_bytes(size)}" if size else "ready"
 
 
 def show_power(rows: tuple[Power, ...], json: bool) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from harness.core.machine import Machine
     from harness.core.model import Call, ModelInfo, TextToImage
     from harness.core.outcome import Caution
+    from harness.core.published import HubFile
 
 Scalar = bool | int | float | str
 
@@ -151,6 +152,13 @@ class AxisValue(Frozen):
     def fingerprint(self, model: "ModelInfo") -> str:
         """Return a hash of the files it reads, so that results are not taken for those of other files; else empty."""
         return ""
+
+    def wants(self, model: "ModelInfo | None") -> tuple["HubFile", ...]:
+        """Return the files of the Hugging Face Hub that it reads and that are not here; asks nobody.
+
+        The run fetches them before its first cell. Without a model: what it lacks whatever the model.
+        """
+        return ()
 
     def footprint(self, without: "Footprint") -> "Footprint":
         """Return what the cell needs of its device's memory with this value, given what it needs `without`.

@@ -9,6 +9,7 @@ from harness.core.matrix import Matrix
 from harness.core.model import ModelInfo
 from harness.core.outcome import Caution
 from harness.core.policy import Policy
+from harness.core.published import PublishedFile
 
 Role = Literal["baseline", "candidate", "rerun", "other-seed"]
 
@@ -52,6 +53,8 @@ class PlannedCell(Frozen):
     skip: str | None = None
     cautions: tuple[Caution, ...] = ()
     """Warnings about a cell that runs but is likely to disappoint, with advice."""
+    downloads: tuple[PublishedFile, ...] = ()
+    """What is fetched for it before the first cell, besides the model."""
     estimate_s: float
     content_key: str
     """Hash of all that determines its images and timings: model, settings, prompts, seeds, machine."""
@@ -92,6 +95,11 @@ class Plan(Frozen):
     def compared(self) -> tuple[PlannedCell, ...]:
         """The cells people asked for: the baseline and the candidates, without the two extra baseline runs."""
         return tuple(planned for planned in self.cells if planned.role in ("baseline", "candidate"))
+
+    @property
+    def downloads(self) -> tuple[PublishedFile, ...]:
+        """What is fetched before the first cell, besides the model: each file once."""
+        return tuple(dict.fromkeys(file for planned in self.cells for file in planned.downloads))
 
     def prompts_of(self, planned: PlannedCell) -> tuple[Prompt, ...]:
         """Return the prompts this cell makes images of: the rerun needs only the first few."""

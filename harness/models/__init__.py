@@ -8,6 +8,9 @@ from harness.core.catalog import did_you_mean, list_names, resolve
 from harness.core.errors import UsageError
 from harness.core.matrix import Model
 from harness.core.model import ModelSource
+from harness.models._published import ask_hub, fetch_published, is_offline
+
+__all__ = ["ask_hub", "fetch_published", "is_offline", "model_defaults", "read_model", "resolve_model"]
 
 _HUB_ID = re.compile(r"(?P<id>[A-Za-z0-9][\w.-]*/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 

@@ -7,12 +7,14 @@ left unfinished begins anew, files that are whole are kept.
 
 import errno
 import re
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.core.errors import MachineError, UsageError
+from harness.core.units import format_bytes
 from harness.models._folder import INDEX
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -47,8 +49,10 @@ def find_snapshot(repository: Repository) -> Path | None:
     return Path(found).parent if isinstance(found, str) else None
 
 
-def list_repository(repository: Repository) -> dict[str, int]:
+def list_repository(repository: Repository, check_access: bool = False) -> dict[str, int]:
     """Return the files that the Hub says a repository holds, and the bytes of each.
+
+    Of a gated one everybody may see the list; `check_access` asks whether its files may be read as well.
 
     Raises UsageError for an id or revision that is not there or may not be read, and UnreachableError.
     """
@@ -56,6 +60,8 @@ def list_repository(repository: Repository) -> dict[str, int]:
 
     with _plain_errors(repository):
         info = HfApi().model_info(repository.id, revision=repository.revision, files_metadata=True, timeout=_TIMEOUT_S)
+        if check_access and info.gated:
+            HfApi().auth_check(repository.id)
     return {file.rfilename: file.size or 0 for file in info.siblings or ()}
 
 
@@ -72,6 +78,15 @@ def fetch_files(repository: Repository, files: Sequence[str], quiet: bool = Fals
         return Path(
             snapshot_download(repository.id, revision=repository.revision, allow_patterns=list(files), tqdm_class=bars)
         )
+
+
+def check_room(size_bytes: int, named: str) -> None:
+    """Raise MachineError where the disk of the cache has less room than a download of `size_bytes` needs."""
+    place = next(folder for folder in (cache_folder(), *cache_folder().parents) if folder.is_dir())
+    free = shutil.disk_usage(place).free
+    if free < size_bytes:
+        what = f"{format_bytes(size_bytes)} of {named} do not fit: {format_bytes(free)} are free"
+        raise MachineError(what, str(place), "Make room, or set HF_HOME to a folder on another disk.")
 
 
 def cache_folder() -> Path:

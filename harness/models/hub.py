@@ -1,17 +1,15 @@
 """A model of the Hugging Face Hub, by its id and a pinned commit."""
 
 import hashlib
-import shutil
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from harness.core.errors import MachineError
-from harness.core.model import Download, ModelInfo, ModelSource, TextToImage
-from harness.core.units import format_bytes
+from harness.core.model import ModelInfo, ModelSource, TextToImage
 from harness.models._configurations import configurations
 from harness.models._folder import Folder
-from harness.models._hub import Repository, UnreachableError, cache_folder, fetch_files
+from harness.models._hub import Repository, UnreachableError, check_room, fetch_files
 from harness.models._size import activations, size_facts
 from harness.models._snapshot import Snapshot, find_here, look_up
 from harness.models.families import find_family
@@ -49,7 +47,7 @@ class Hub(ModelSource):
         download = look_up(self._repository, self.variant).download
         if not download.missing:
             return
-        self._check_room(download)
+        check_room(download.missing_bytes, self.id)
         try:
             fetch_files(self._repository, download.missing)
         except UnreachableError as error:
@@ -75,10 +73,3 @@ class Hub(ModelSource):
         asked = f"as last seen, since {snapshot.unasked}" if snapshot.unasked else "today"
         commit = snapshot.commit
         return f'{self.id} is not pinned: "{self.revision}" is {commit[:7]} {asked}; pin it with revision = "{commit}"'
-
-    def _check_room(self, download: Download) -> None:
-        place = next(folder for folder in (cache_folder(), *cache_folder().parents) if folder.is_dir())
-        free = shutil.disk_usage(place).free
-        if free < download.missing_bytes:
-            what = f"{format_bytes(download.missing_bytes)} of {self.id} do not fit: {format_bytes(free)} are free"
-            raise MachineError(what, str(place), "Make room, or set HF_HOME to a folder on another disk.")

@@ -1,8 +1,12 @@
 """What is decided before any time is spent: settings, conflicts, order, looks; and who is owed more images."""
 
+from harness.planning.lacking import note_downloads
 from harness.planning.looks import decide_looks
-from harness.planning.plan import Surroundings, make_plan
+from harness.planning.plan import Surroundings, lacking_files, make_plan
 from harness.planning.power import Power, forecast_power
 from harness.planning.rounds import prompts_wanted
 
-__all__ = ["Power", "Surroundings", "decide_looks", "forecast_power", "make_plan", "prompts_wanted"]
+__all__ = [
+    "Power", "Surroundings", "decide_looks", "forecast_power", "lacking_files", "make_plan", "note_downloads",
+    "prompts_wanted",
+]  # fmt: skip

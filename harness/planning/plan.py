@@ -15,9 +15,11 @@ from harness.core.model import ModelInfo
 from harness.core.outcome import Caution
 from harness.core.plan import OTHER_SEED_ID, RERUN_ID, Latent, Plan, PlannedCell, Prompt, Rate, Role
 from harness.core.policy import Policy
+from harness.core.published import HubFile, PublishedFile
 from harness.planning.availability import find_cautions, skip_reason
 from harness.planning.estimate import estimate_seconds
 from harness.planning.fit import misfit
+from harness.planning.lacking import downloads_of, files_of, refuse_lacking
 from harness.planning.order import loading_order
 from harness.planning.origin import model_notes, pinned
 from harness.planning.prompted import caution_negatives, refuse_latent, start_notes
@@ -38,6 +40,15 @@ class Surroundings(Frozen):
     policy: Policy = Policy()
     free_bytes: int | None = None
     """Memory that is free on the device that cells run on; None: not known, so whether a cell fits is not asked."""
+    published: dict[HubFile, PublishedFile | str] = {}
+    """What the Hub has of the files that cells lack, or why they cannot be had."""
+
+
+def lacking_files(matrix: Matrix, wishes: Sequence[Wish], around: Surroundings) -> tuple[HubFile, ...]:
+    """Return the published files that are not here and without which cells that could run cannot."""
+    cells = (settle(wish, around.model, around.machine) for wish in (_baseline_wish(matrix), *wishes))
+    wanted = ((cell, files_of(cell, around.model)) for cell in cells)
+    return tuple(dict.fromkeys(file for cell, files in wanted if files and not _misfit(cell, around) for file in files))
 
 
 def make_plan(matrix: Matrix, matrix_text: str, wishes: Sequence[Wish], around: Surroundings) -> Plan:
@@ -97,13 +108,20 @@ def _assemble(
         estimate = 0.0 if reason else estimate_seconds(cell, matrix, images, around.model, around.rate)
         key = _content_key(draft, bare)
         cautions = () if reason else _cautions(cell, around)
-        update = {"skip": reason, "estimate_s": estimate, "content_key": key, "cautions": cautions}
+        downloads = () if reason else downloads_of(cell, around.model, around.published)
+        decided = {"skip": reason, "estimate_s": estimate, "content_key": key}
+        update = {**decided, "cautions": cautions, "downloads": downloads}
         planned.append(bare.model_copy(update=update))
     return draft.model_copy(update={"cells": tuple(planned)})
 
 
 def _reason(cell: Cell, around: Surroundings) -> str | None:
-    """Return why a cell cannot run here, or None if it can."""
+    """Return why a cell cannot run here, or None if it can, perhaps after a download."""
+    return _misfit(cell, around) or refuse_lacking(cell, around.model, around.published)
+
+
+def _misfit(cell: Cell, around: Surroundings) -> str | None:
+    """Return why a cell cannot run here even with all files it reads: nobody should fetch them in vain."""
     return (
         skip_reason(cell, around.model, around.machine)
         or refuse_latent(around.latent, cell, around.model)

@@ -18,6 +18,7 @@ from harness.matrix import expand, parse_matrix
 from harness.measure.machine import describe_machine
 from harness.models import resolve_model
 from harness.planning.availability import skip_reason
+from harness.planning.lacking import refuse_lacking
 from harness.planning.settle import settle
 
 PROMPTS = (Prompt(id="p", text="a small red circle"), Prompt(id="q", text="a large blue ring on white"))
@@ -65,7 +66,8 @@ def plan_wish(folder: Path, wish: Any, machine: Machine | None = None) -> Planne
     model = Model() if folder == BUNDLED else Model(source="folder", options={"path": str(folder)})
     info, machine = resolve_model(model).describe(), machine or _machine()
     cell = settle(wish, info, machine)
-    return Planned(cell, model, machine, skip_reason(cell, info, machine))
+    reason = skip_reason(cell, info, machine) or refuse_lacking(cell, info, {})
+    return Planned(cell, model, machine, reason)
 
 
 def run_cell(planned: Planned, cache: Path) -> Made:

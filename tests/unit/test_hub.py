@@ -11,7 +11,7 @@ from harness.core.matrix import Model
 from harness.core.model import ModelSource
 from harness.models import read_model, resolve_model
 from harness.store import read_outcomes, read_plan
-from tests.hub_server import COMMIT, MOVED, FakeHub, serve
+from tests.hub_server import COMMIT, MOVED, FakeHub, point_at, serve
 
 ID = "owner/tiny-sdxl"
 EXTRA = (  # what repositories hold besides: other formats, other variants, folders that no component names
@@ -44,8 +44,6 @@ UNET = "unet/diffusion_pytorch_model.safetensors"
 @pytest.fixture
 def hub(tiny: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
     """A hub with a tiny SDXL as a real repository looks, the only one there is, and an empty cache."""
-    from huggingface_hub import constants
-
     folder = tmp_path / "repository"
     for path in tiny("sdxl").rglob("*"):
         if path.is_file():
@@ -56,15 +54,7 @@ def hub(tiny: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyP
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(b"x" * 1000)
     with serve(FakeHub(ID, folder)) as served:
-        monkeypatch.setattr(constants, "ENDPOINT", served.endpoint)
-        monkeypatch.setattr(
-            constants, "HUGGINGFACE_CO_URL_TEMPLATE", served.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
-        )
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        monkeypatch.delenv("HF_TOKEN", raising=False)
+        point_at(served, tmp_path / "cache", monkeypatch)
         yield served
 
 

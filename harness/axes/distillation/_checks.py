@@ -9,10 +9,15 @@ from harness.axes.distillation._student import Student
 from harness.core.axis import Context
 
 
-def refuse_weights(student: Student, path: Path, context: Context) -> str | None:
-    """Return why the file cannot be used in this cell, naming both sides; ValueError for one that is unreadable."""
+def refuse_weights(student: Student, path: Path | None, context: Context) -> str | None:
+    """Return why the file cannot be used in this cell, naming both sides; ValueError for one that is unreadable.
+
+    Of a file that is yet to be fetched (None) less can be told.
+    """
     if student.timesteps and "flow" in context.model.tags:
         return f"the pipeline of the {context.model.title} takes no timesteps: it walks a flow"
+    if path is None:
+        return None
     theirs, ours = shapes_of(path), denoiser_shapes(context.model)
     if not theirs or not ours:
         return None

@@ -8,14 +8,14 @@ from pydantic import Field
 
 from harness.axes.distillation._advice import cautions_about
 from harness.axes.distillation._checks import refuse_weights
-from harness.axes.distillation._files import digest_of, find_weights, missing_weights
+from harness.axes.distillation._files import digest_of, find_weights, wanted_file
 from harness.axes.distillation._put import put_student
 from harness.axes.distillation._student import Student
-from harness.core.axis import AxisValue, Context, Setup, Unavailable
+from harness.core.axis import AxisValue, Context, Setup
 from harness.core.effect import Effect
-from harness.core.machine import Machine
 from harness.core.model import ModelInfo, TextToImage
 from harness.core.outcome import Caution
+from harness.core.published import HubFile
 
 
 class Distilled(AxisValue):
@@ -53,20 +53,20 @@ class Distilled(AxisValue):
 
     def fingerprint(self, model: ModelInfo) -> str:
         student = self.student(model.family)
-        return digest_of(student.repo, student.files) if student else ""
+        digest = digest_of(student.repo, student.files) if student else ""
+        return digest or " ".join(map(str, self.wants(model)))
 
-    def unavailable(self, machine: Machine) -> Unavailable | None:
-        if self.weights:
-            return None
-        missing = [missing_weights(student.repo, student.files) for student in self.students().values()]
-        return Unavailable(reason=str(missing[0])) if missing and all(missing) else None
+    def wants(self, model: ModelInfo | None) -> tuple[HubFile, ...]:
+        students = [self.student(model.family)] if model else list(self.students().values())
+        files = [wanted_file(student.repo, student.files) for student in students if student]
+        return tuple(file for file in files if file) if all(files) else ()
 
     def refuse(self, context: Context) -> str | None:
         student = self.student(context.model.family)
         if student is None:
             return f"nobody published such weights for the {context.model.title}: name a file with weights"
         try:
-            return refuse_weights(student, self.path(student), context)
+            return refuse_weights(student, None if self.wants(context.model) else self.path(student), context)
         except ValueError as error:
             return str(error)
 

@@ -3,13 +3,15 @@
 import hashlib
 from pathlib import Path
 
+from harness.core.published import HubFile
+
 _BLOCKS, _BLOCK_BYTES = 64, 2**18
 WEIGHT_FILES = {".safetensors", ".bin", ".pt", ".pth", ".ckpt"}
 FOLDER_FILES = ("pytorch_lora_weights.safetensors", "diffusion_pytorch_model.safetensors")
 
 
 class MissingWeightsError(ValueError):
-    """Weights are not on this machine; the message names the file and how to get it."""
+    """Weights are not on this machine; the message names the file."""
 
 
 def find_weights(named: str, files: tuple[str, ...]) -> Path:
@@ -22,25 +24,26 @@ def find_weights(named: str, files: tuple[str, ...]) -> Path:
         return path.resolve()
     if path.is_dir():
         return _in_folder(path, files)
-    if path.suffix in WEIGHT_FILES or named.startswith((".", "/", "~")) or named.count("/") != 1:
+    if not _is_hub_id(named):
         raise MissingWeightsError(f"there is no file {path}")
-    return _in_cache(named, files)
+    found = _in_cache(named, files)
+    if found is None:
+        raise MissingWeightsError(f"{HubFile(named, files)} is not in the Hugging Face cache")
+    return found
 
 
-def missing_weights(named: str, files: tuple[str, ...]) -> str | None:
-    """Return why weights cannot be found, or None if they can."""
-    try:
-        find_weights(named, files)
-    except MissingWeightsError as error:
-        return str(error)
-    return None
+def wanted_file(named: str, files: tuple[str, ...]) -> HubFile | None:
+    """Return the file of the Hub that is meant and is not here; None for one that is here, or a path."""
+    here = Path(named).expanduser().exists() or not _is_hub_id(named) or _in_cache(named, files)
+    return None if here else HubFile(named, files)
 
 
 def digest_of(named: str, files: tuple[str, ...]) -> str:
     """Return a hash of the file's size and of 64 blocks spread over it, as models have; empty where there is none."""
-    if missing_weights(named, files):
+    try:
+        path = find_weights(named, files)
+    except MissingWeightsError:
         return ""
-    path = find_weights(named, files)
     size = path.stat().st_size
     digest = hashlib.sha256(str(size).encode())
     with path.open("rb") as file:
@@ -59,12 +62,13 @@ def _in_folder(folder: Path, files: tuple[str, ...]) -> Path:
     return found.resolve()
 
 
-def _in_cache(repo: str, files: tuple[str, ...]) -> Path:
+def _is_hub_id(named: str) -> bool:
+    path = named.startswith((".", "/", "~")) or Path(named).suffix in WEIGHT_FILES
+    return not path and named.count("/") == 1
+
+
+def _in_cache(repo: str, files: tuple[str, ...]) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
-    for file in files:
-        found = try_to_load_from_cache(repo, file)
-        if isinstance(found, str):
-            return Path(found)
-    where = f"{files[0]} of huggingface.co/{repo} is not in the Hugging Face cache"
-    raise MissingWeightsError(f"{where}: get it with `hf download {repo} {files[0]}`, or name a file with weights")
+    places = (try_to_load_from_cache(repo, file) for file in files)
+    return next((Path(place) for place in places if isinstance(place, str)), None)

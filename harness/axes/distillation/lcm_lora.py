@@ -9,7 +9,8 @@ from harness.axes.distillation._put import put_student
 from harness.axes.distillation._student import Student
 from harness.core.axis import Context, Setup
 from harness.core.effect import Effect
-from harness.core.model import TextToImage
+from harness.core.model import ModelInfo, TextToImage
+from harness.core.published import HubFile
 
 NAME = "lcm-lora"
 SETTINGS = {"scheduler": "lcm", "guidance": "1"}
@@ -29,8 +30,8 @@ class LcmLora(Distilled):
             for family, repo in repos.items()
         }
 
-    def unavailable(self, machine: object) -> None:
-        return None  # a model may bring its own
+    def wants(self, model: ModelInfo | None) -> tuple[HubFile, ...]:
+        return super().wants(model) if model and not self._own(model.loras) else ()  # a model may bring its own
 
     def refuse(self, context: Context) -> str | None:
         return None if self._own(context.model.loras) else super().refuse(context)

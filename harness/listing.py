@@ -1,0 +1,101 @@
+"""What there is: axes and their values, policies that ship, and the weights that metrics need."""
+
+from pathlib import Path
+from typing import Any
+
+from harness.axes import all_axes, get_axis, resolve_setting, value_names
+from harness.core.axis import AxisValue, Setting
+from harness.core.catalog import resolve
+from harness.core.errors import UsageError
+from harness.core.machine import Machine
+from harness.core.plan import Plan
+from harness.core.policy import Policy
+from harness.core.progress import Advance
+from harness.matrix import load_matrix, load_policy, policy_names, policy_text
+from harness.measure.machine import describe_machine
+from harness.metrics import Metric, WeightRow, Weights, fetch, get_metric, inventory, known_metrics
+from harness.models import is_offline
+from harness.store import read_plan
+
+FETCHED = "fetched on first use"
+
+
+def list_axes(names: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+    """Return one row per value of the named axes (none: all): what it is, its options, its needs, and why not here.
+
+    Raises UsageError for an unknown axis.
+    """
+    machine = describe_machine()
+    rows = []
+    for axis in [get_axis(name) for name in names] or all_axes():
+        free = [resolve(f"harness.axes.{axis.name}", axis.open_value, AxisValue)] if axis.open_value else []
+        named = {name: resolve_setting(Setting(axis=axis.name, name=name)) for name in value_names(axis.name)}
+        rows += [_axis_row(axis.name, "…", value, "yes") for value in free]
+        rows += [_axis_row(axis.name, name, value, _here(value, machine)) for name, value in named.items()]
+    return rows
+
+
+def _here(value: AxisValue, machine: Machine) -> str:
+    """Return "yes", why not, or that its files come from the Hub, which is not asked."""
+    lacking = value.wants(None)
+    if lacking and is_offline():
+        return f"{lacking[0]} is not in the Hugging Face cache, and HF_HUB_OFFLINE is set"
+    return str(value.unavailable(machine) or (FETCHED if lacking else "yes"))
+
+
+def _axis_row(axis: str, name: str, value: type[AxisValue] | AxisValue, here: str) -> dict[str, Any]:
+    fields = {} if isinstance(value, type) else type(value).model_fields
+    options = {
+        name: {"default": field.get_default(call_default_factory=True), "about": field.description or ""}
+        for name, field in fields.items()
+    }
+    return {
+        "axis": axis, "value": name, "summary": value.summary, "options": options, "needs": value.needs, "here": here,
+    }  # fmt: skip
+
+
+def list_policies() -> tuple[Policy, ...]:
+    """Return the policies that ship with the package."""
+    return tuple(load_policy(name) for name in policy_names())
+
+
+def show_policy(name: str) -> str:
+    """Return the file of a shipped policy, to read or to start one's own from."""
+    return policy_text(name)
+
+
+def weights(
+    names: tuple[str, ...] = (), *, download: bool = False, advance: Advance | None = None
+) -> tuple[WeightRow, ...]:
+    """Return one row per weight file that a matrix file or metrics need; without names, all metrics.
+
+    `download` fetches what is missing first. Raises UsageError for an unknown name, or for `download` without one;
+    MachineError if a file cannot be had or is not the right one.
+    """
+    metrics, places = _metrics_and_places(names)
+    if download:
+        if not names:
+            fix = "Such as: harness weights --download fid:mlperf"
+            raise UsageError("--download needs to know for what: a matrix file or metrics", fix=fix)
+        fetch(metrics, places, advance)
+    return inventory(metrics, places)
+
+
+def _metrics_and_places(names: tuple[str, ...]) -> tuple[list[Metric], Weights]:
+    files = [name for name in names if name.endswith(".toml") or Path(name).is_file()]
+    wanted = [name for name in names if name not in files]
+    paths: dict[str, str] = {}
+    for file in files:
+        quality = load_matrix(Path(file), None, None)[0].quality
+        wanted += quality.metrics
+        paths |= quality.weights
+    wanted = list(dict.fromkeys(wanted)) if names else list(known_metrics())
+    return [get_metric(name) for name in wanted], Weights.of(paths)
+
+
+def scoring_weights(decided: Plan | Path) -> tuple[WeightRow, ...]:
+    """Return one row per weight file that a plan's or a run's metrics need; none where pictures are not scored."""
+    decided = decided if isinstance(decided, Plan) else read_plan(decided)
+    quality = decided.matrix.quality
+    metrics = [get_metric(name) for name in quality.metrics] if decided.model.quality_applies else []
+    return inventory(metrics, Weights.of(quality.weights))
