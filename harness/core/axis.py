@@ -70,16 +70,27 @@ class Context(NamedTuple):
     values: Mapping[str, "AxisValue"]
 
 
+class Shape(NamedTuple):
+    """What decides the shapes of a timed call's tensors: pixels, images, and whether guidance takes a second pass."""
+
+    width: int
+    height: int
+    guidance: float
+    images: int
+
+
 class Setup(NamedTuple):
     """What a cell's process knows when it applies values.
 
     `call` holds every prompt and key of the cell (for calibration) and the steps, guidance and size of its calls;
-    `batch` is how many images a timed call makes; `cache` a folder that outlives the run, for what is slow to build.
+    `batch` is how many images a timed call makes; `cache` a folder that outlives the run, for what is slow to build;
+    `shapes` the calls of all cells of the plan with this build, which what is built may serve together.
     """
 
     call: "Call"
     batch: int
     cache: Path
+    shapes: tuple[Shape, ...] = ()
 
 
 class AxisValue(Frozen):

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from harness.axes import call_options, resolve_setting
+from harness.core.axis import Shape
 from harness.core.base import Frozen
 from harness.core.matrix import Measure, Model
 from harness.core.model import Call
@@ -29,6 +31,8 @@ class Task(Frozen):
     device: str
     cores: int
     uses_torch: bool = True
+    shapes: tuple[Shape, ...] = ()
+    """Of the timed calls of all ready cells of the plan that have this cell's build, its own among them."""
     folder: Path
     """The cell's folder: the worker writes images, traces and its log there, the runner the outcome."""
 
@@ -56,8 +60,22 @@ def make_task(plan: Plan, planned: PlannedCell, folder: Path, have: int, wanted:
         device=plan.machine.device,
         cores=plan.machine.cpu_cores,
         uses_torch=plan.model.uses_torch,
+        shapes=_shapes(plan, planned),
         folder=folder,
     )
+
+
+def _shapes(plan: Plan, planned: PlannedCell) -> tuple[Shape, ...]:
+    """Return each shape once, sorted: cells that can share what is built must ask for the same."""
+    ready = (other.cell for other in plan.cells if other.skip is None)
+    alike = (cell for cell in ready if cell.build_key == planned.cell.build_key)
+    asked = (call_options(resolve_setting(setting) for setting in cell.settings) for cell in alike)
+    return tuple(sorted({_shape(options) for options in asked}))
+
+
+def _shape(options: dict[str, float]) -> Shape:
+    width, height, images = (int(options[name]) for name in ("width", "height", "batch"))
+    return Shape(width, height, options["guidance"], images)
 
 
 def call_for(call: Call, pairs: Sequence[tuple[Prompt, int]]) -> Call:

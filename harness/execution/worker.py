@@ -64,7 +64,7 @@ def measure_cell(task: Task, ledger: Ledger, start_s: float) -> Completed | Exte
         _set_threads(task)
         model = load_model(task, recipe)
     with ledger.phase_of("apply"):
-        setup = Setup(recipe.call(task.prompts, task.seeds), recipe.batch, build_cache_dir())
+        setup = Setup(recipe.call(task.prompts, task.seeds), recipe.batch, build_cache_dir(), task.shapes)
         built = apply_values(model, recipe, setup)
     call = recipe.call()
     if not task.timed:

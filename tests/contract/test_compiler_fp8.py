@@ -16,7 +16,8 @@ from harness.axes.compiler._onnx import FILE, export_onnx
 from harness.axes.compiler._ort import Session
 from harness.axes.compiler._profile import Profile
 from harness.axes.compiler._recording import record
-from harness.core.axis import Setup
+from harness.axes.compiler._span import span
+from harness.core.axis import Setup, Shape
 from harness.core.errors import HarnessError, NoEffect
 from tests.contract.test_compiler_export import call, load
 from tests.contract.test_compiler_tensorrt import MEBIBYTES_64, machine
@@ -104,12 +105,13 @@ def test_an_engine_multiplies_in_8_bits_where_the_card_can(
 @needs_rtx
 def test_a_whole_denoiser_becomes_an_fp8_engine(tiny: Tiny, cache: Path) -> None:
     model = load(tiny("pixart"))
-    recording = record(model, call())
+    served = span(model, call(), {Shape(32, 32, 2.0, 2)})
+    recording = served.recording
     figures = pack_fp8(model, Setup(call(), 1, cache), prompts=1)
     graph = export_onnx(model.denoiser, recording, cache)
     computed = Session(graph.folder / FILE, "cpu").run(recording.inputs.tensors)
     assert distance(computed, eager_output(model, recording)) < 1e-3
-    profile = Profile.of(recording, batch=1, max_batch=2, dynamic=True)
+    profile = Profile.of(served, dynamic=True)
     built = build_engine(Order("tensorrt_rtx", graph.folder / FILE, profile, MEBIBYTES_64, "sm_89"), cache)
     assert built.facts["precisions"]["layers_fp8"] == 2 * figures["linear_fp8"], "each weight and each input"
 

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,11 +10,13 @@ import pytest
 import torch
 
 from harness.axes import read_entry, resolve_setting
-from harness.axes.compiler._engine import PLAN, Order, build_engine
+from harness.axes.compiler._engine import Order, build_engine
 from harness.axes.compiler._onnx import FILE, export_onnx
 from harness.axes.compiler._parts import in_parts
 from harness.axes.compiler._profile import Profile
 from harness.axes.compiler._recording import record
+from harness.axes.compiler._span import span
+from harness.core.axis import Shape
 from harness.core.errors import HarnessError
 from harness.core.machine import Gpu, Machine
 from harness.core.units import Absent
@@ -53,23 +56,6 @@ def test_the_plan_says_where_engines_run(name: str, capability: tuple[int, int] 
 
 
 @needs_rtx
-def test_an_engine_is_built_once_for_its_shapes_and_card(tiny: Callable[[str], Path], cache: Path) -> None:
-    model = load(tiny("sd"))
-    recording = record(model, call())
-    graph = export_onnx(model.denoiser, recording, cache)
-    profile = Profile.of(recording, batch=1, max_batch=2, dynamic=True)
-    order = Order("tensorrt_rtx", graph.folder / FILE, profile, MEBIBYTES_64, "sm_86")
-    built = build_engine(order, cache)
-    assert (built.folder / PLAN).stat().st_size == built.facts["bytes"] > 2**16
-    assert built.facts["precisions"]["layers_float"] > 100, "strongly typed: FP32 stays FP32"
-    assert not any("half" in name or "bf16" in name for name in built.facts["precisions"])
-    assert not built.kept
-    assert build_engine(order, cache).kept
-    fixed = order._replace(profile=Profile.of(recording, batch=1, max_batch=2, dynamic=False))
-    assert not build_engine(fixed, cache).kept, "other shapes are another engine"
-
-
-@needs_rtx
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_graph_of_every_family_is_read(family: str, tiny: Callable[[str], Path], cache: Path) -> None:
     """FLUX cuts text from image tokens: as a split, that was a sequence to ONNX, which TensorRT does not read."""
@@ -91,23 +77,29 @@ def test_a_graph_it_cannot_read_is_an_error_that_says_so(tmp_path: Path) -> None
         build_engine(order, tmp_path)
 
 
-def test_a_profile_covers_the_sizes_and_batches_of_the_cell(tiny: Callable[[str], Path]) -> None:
-    recording = record(load(tiny("sd")), call())
-    ranged = Profile.of(recording, batch=3, max_batch=8, dynamic=True)
-    assert ranged.shapes["sample"] == ((1, 4, 2, 2), (6, 4, 8, 8), (16, 4, 8, 8))
+def test_a_profile_has_the_bounds_of_all_calls_and_is_tuned_for_the_largest(tiny: Callable[[str], Path]) -> None:
+    wide, many = Shape(64, 32, 2.0, 1), Shape(32, 32, 1.0, 3)
+    served = span(load(tiny("sd")), call(), {wide, many})
+    assert served.sizes == ((2, 8, 16), (6, 8, 8)), "rows (two an image: one of them has guidance), height, width"
+    ranged = Profile.of(served, dynamic=True)
+    assert ranged.shapes["sample"] == ((1, 4, 2, 4), (6, 4, 8, 8), (6, 4, 8, 16))
     assert ranged.shapes["timestep"] == ((), (), ())
-    assert (ranged.min_rows, ranged.max_rows) == (1, 16)
-    fixed = Profile.of(recording, batch=3, max_batch=8, dynamic=False)
-    assert set(fixed.shapes["sample"]) == {(6, 4, 8, 8)}
+    assert (ranged.min_rows, ranged.max_rows) == (1, 6)
+    assert ranged.figures == {"profile_min": "1x4x2x4", "profile_opt": "6x4x8x8", "profile_max": "6x4x8x16"}
+    assert Profile.of(served, dynamic=True, max_batch=8).shapes["sample"][2] == (16, 4, 8, 16)
+    fixed = Profile.of(span(load(tiny("sd")), call(), {many}), dynamic=False, max_batch=8)
+    assert set(fixed.shapes["sample"]) == {(3, 4, 8, 8)}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_profile_covers_smaller_calls_too(family: str, tiny: Callable[[str], Path]) -> None:
-    """What a cascade's first stages and a batch's last images bring: every dimension within its bounds."""
+def test_a_profile_covers_every_call_of_its_cells_and_smaller_ones(family: str, tiny: Callable[[str], Path]) -> None:
+    """Smaller are a cascade's first stages and a batch's last images; guidance or not is the number of rows."""
     model = load(tiny(family))
-    profile = Profile.of(record(model, call(64, 64)), batch=3, max_batch=3, dynamic=True)
-    for width, height in ((64, 64), (32, 64), (64, 32), (32, 32)):
-        inputs = record(model, call(width, height)).inputs.tensors
+    shapes = {Shape(64, 64, 1.0, 1), Shape(32, 64, 2.0, 3)}
+    profile = Profile.of(span(model, call(), shapes), dynamic=True)
+    for width, height, guidance in itertools.product((64, 32), (64, 32), (1.0, 2.0)):
+        inputs = record(model, call(width, height).model_copy(update={"guidance": guidance})).inputs.tensors
+        assert set(inputs) == set(profile.shapes), "the graph has the same inputs with guidance and without"
         for name, (least, usual, greatest) in profile.shapes.items():
             bounds = zip(least, inputs[name].shape, greatest, strict=True)
             assert all(low <= size <= high for low, size, high in bounds), (name, width, height)

@@ -13,6 +13,11 @@ ONE_SIZE = frozenset({"PixArtTransformer2DModel"})
 """Denoisers whose position embedding is computed outside the graph: it holds one size, and only the batch is free."""
 
 
+def takes_all_sizes(denoiser: Any) -> bool:
+    """Return whether one graph of the denoiser serves pictures of every size."""
+    return type(denoiser).__name__ not in ONE_SIZE
+
+
 def export(denoiser: Any, recording: Recording, path: Path) -> dict[str, Any]:
     """Write the denoiser's graph, its weights beside it, and return its number of nodes and bytes.
 
@@ -24,7 +29,7 @@ def export(denoiser: Any, recording: Recording, path: Path) -> dict[str, Any]:
     from harness.axes.compiler._rewriting import rewrite
 
     tensors = recording.inputs.tensors
-    groups = recording.groups[:1] if type(denoiser).__name__ in ONE_SIZE else recording.groups
+    groups = recording.groups if takes_all_sizes(denoiser) else recording.groups[:1]
     shapes: dict[str, dict[int, Any]] = {name: {} for name in tensors}
     for name, axis in (place for group in groups for place in group):
         shapes[name][axis] = torch.export.Dim.DYNAMIC  # an error where a size turns out to be a constant

@@ -49,6 +49,12 @@ def record(model: TextToImage, call: Call) -> Recording:
     return Recording(signature, split(signature, *given), tuple(tuple(groups[pair]) for pair in ordered))
 
 
+def sizes_in(recording: Recording, model: TextToImage, call: Call) -> tuple[int, ...]:
+    """Return the size of each group's dimensions in `call`, made with as many images as the recorded one."""
+    args, kwargs = _given(model, _images(call, IMAGES))
+    return recording._replace(inputs=split(recording.signature, args, kwargs)).sizes()
+
+
 def _images(call: Call, count: int) -> Call:
     keys = tuple((f"recorded-{number}", 0) for number in range(count))
     prompts, negatives = (call.prompts or ("a picture",))[:1] * count, call.negatives[:1] * count
