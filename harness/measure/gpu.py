@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from harness.core.units import Absent
+from harness.measure._cards import first_card
 
 
 class GpuState(NamedTuple):
@@ -21,8 +22,7 @@ def read_gpu(device: str) -> GpuState:
     try:
         import pynvml
 
-        pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByIndex(0)
+        handle = first_card()
     except Exception as error:  # NVML raises its own error types, also at import
         absent = Absent(absent=f"NVML: {error}")
         return GpuState(absent, absent, absent)

@@ -12,6 +12,7 @@ import psutil
 
 from harness.core.machine import Gpu, Machine
 from harness.core.units import Absent
+from harness.measure._cards import visible_cards
 
 PACKAGES = (
     "diffusion-harness", "torch", "torchvision", "diffusers", "transformers", "accelerate", "peft", "numpy", "scipy",
@@ -59,12 +60,9 @@ def _cpu_model() -> str:
 
 def _gpus() -> tuple[Gpu, ...]:
     try:
-        import pynvml
-
-        pynvml.nvmlInit()
+        handles = list(visible_cards())
     except Exception:  # no driver, no library, no card: there is no GPU to describe
         return ()
-    handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
     return tuple(_describe_gpu(handle) for handle in handles)
 
 
@@ -78,12 +76,22 @@ def _describe_gpu(handle: object) -> Gpu:
         limit = Absent(absent=f"NVML: {error}")
     return Gpu(
         name=_text(pynvml.nvmlDeviceGetName(handle)),
-        capability=tuple(pynvml.nvmlDeviceGetCudaComputeCapability(handle)),
+        capability=tuple(pynvml.nvmlDeviceGetCudaComputeCapability(_whole(handle))),
         memory_bytes=pynvml.nvmlDeviceGetMemoryInfo(handle).total,
         driver=_text(pynvml.nvmlSystemGetDriverVersion()),
         cuda=f"{version // 1000}.{version % 1000 // 10}",
         power_limit_w=limit,
     )
+
+
+def _whole(handle: object) -> object:
+    """Return the card that a MIG slice is part of, or the card itself."""
+    import pynvml
+
+    try:
+        return pynvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(handle)
+    except pynvml.NVMLError:
+        return handle
 
 
 def _text(value: str | bytes) -> str:

@@ -7,6 +7,7 @@ import psutil
 
 from harness.core.base import Frozen
 from harness.core.units import Absent
+from harness.measure._cards import first_card
 
 NO_GPU = Absent(absent="no GPU")
 
@@ -27,8 +28,7 @@ def free_bytes(device: str) -> int | None:
     try:
         import pynvml
 
-        pynvml.nvmlInit()
-        return int(pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(0)).free)
+        return int(pynvml.nvmlDeviceGetMemoryInfo(first_card()).free)
     except Exception:  # NVML raises its own error types, also at import
         return None
 

@@ -1,0 +1,86 @@
+"""NVML counts all cards of a machine, torch those of CUDA_VISIBLE_DEVICES: both must mean the same one."""
+
+import sys
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from harness.core.units import Absent
+from harness.measure.gpu import read_gpu
+from harness.measure.machine import describe_machine
+from harness.measure.memory import free_bytes
+
+UUIDS = ("GPU-aaaa-1", "GPU-bbbb-2", "GPU-cccc-3")
+SLICE = "MIG-dddd-4"
+
+
+class NVMLError(Exception):
+    """What the real library raises."""
+
+
+def whole(handle: int) -> int:
+    if handle < len(UUIDS):
+        raise NVMLError("not a slice")
+    return 1
+
+
+@pytest.fixture(autouse=True)
+def nvml(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three cards and a slice of the second; a handle is a number, and so is all that is read from it."""
+    fake = ModuleType("pynvml")
+    facts = {
+        "NVMLError": NVMLError,
+        "NVML_CLOCK_SM": 1,
+        "NVML_TEMPERATURE_GPU": 0,
+        "nvmlInit": lambda: None,
+        "nvmlDeviceGetCount": lambda: len(UUIDS),
+        "nvmlDeviceGetHandleByIndex": lambda index: index,
+        "nvmlDeviceGetHandleByUUID": {SLICE: len(UUIDS)}.__getitem__,
+        "nvmlDeviceGetUUID": UUIDS.__getitem__,
+        "nvmlDeviceGetDeviceHandleFromMigDeviceHandle": whole,
+        "nvmlDeviceGetTotalEnergyConsumption": lambda handle: handle * 1e3,
+        "nvmlDeviceGetClockInfo": lambda handle, _: handle,
+        "nvmlDeviceGetTemperature": lambda handle, _: handle,
+        "nvmlDeviceGetMemoryInfo": lambda handle: SimpleNamespace(free=handle, total=handle),
+        "nvmlDeviceGetName": lambda handle: f"card {handle}",
+        "nvmlDeviceGetCudaComputeCapability": lambda handle: (9, handle),
+        "nvmlDeviceGetPowerManagementLimit": lambda handle: handle,
+        "nvmlSystemGetCudaDriverVersion": lambda: 13000,
+        "nvmlSystemGetDriverVersion": lambda: b"580",
+    }
+    fake.__dict__.update(facts)
+    monkeypatch.setitem(sys.modules, "pynvml", fake)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+@pytest.mark.parametrize(
+    ("asked", "seen"),
+    [(None, [0, 1, 2]), ("2", [2]), ("2,0", [2, 0]), (" 1 , 2", [1, 2]), ("GPU-bbbb-2", [1]), ("GPU-cc,0", [2, 0]),
+     ("1,-1,2", [1]), ("1,7,2", [1]), ("GPU-none", []), ("", []), ("-1", []), ("NoDevFiles", [])],
+)  # fmt: skip
+def test_the_machine_is_described_by_the_cards_that_torch_sees(
+    asked: str | None, seen: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if asked is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", asked)
+    machine = describe_machine()
+    assert [gpu.memory_bytes for gpu in machine.gpus] == seen
+    assert machine.device == ("cuda" if seen else "cpu")
+
+
+def test_readings_are_of_the_first_card_that_torch_sees(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (free_bytes("cuda"), read_gpu("cuda")) == (0, (0, 0, 0))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,1")
+    assert (free_bytes("cuda"), read_gpu("cuda")) == (2, (2, 2, 2))
+
+
+def test_no_visible_card_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert free_bytes("cuda") is None
+    assert read_gpu("cuda").energy_j == Absent(absent="NVML: CUDA_VISIBLE_DEVICES shows no card")
+
+
+def test_a_slice_of_a_card_has_memory_of_its_own_and_the_cards_capability(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", SLICE)
+    (gpu,) = describe_machine().gpus
+    assert (gpu.memory_bytes, gpu.capability) == (len(UUIDS), (9, 1))
