@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from harness.axes.caching._embeddings import Embeddings
+from harness.axes.caching import _embeddings
+from harness.axes.caching._embeddings import Embeddings, join_rows
 from harness.axes.caching._identity import identify_encoders
 from harness.axes.caching._store import TensorStore
 from harness.core.errors import NoEffect
@@ -75,6 +76,24 @@ def test_embeddings_belong_to_the_encoders_that_made_them(tiny: Callable[[str], 
     weight = next(model.text_encoders["text_encoder_2"].parameters())
     weight.data[0] += 1
     assert identify_encoders(model) != identity
+
+
+def test_rows_of_a_batch_may_lie_on_several_devices() -> None:
+    stored, fresh = {"embeds": torch.zeros(1, 2)}, {"embeds": torch.zeros(1, 2, device="meta")}
+    joined = join_rows([stored, fresh, stored], "meta")["embeds"]
+    assert (joined.shape, joined.device.type) == ((3, 2), "meta")
+
+
+def test_what_was_used_last_stays_at_hand(
+    tiny: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_embeddings, "AT_HAND", 2)
+    model = LocalFolder(path=tiny("sd")).load("cpu", {})
+    embeddings = Embeddings(model, tmp_path)
+    kept = embeddings.row(model, "a ring", True)
+    for prompt in ("a dot", "a ring", "a line"):
+        embeddings.row(model, prompt, True)
+    assert embeddings.row(model, "a ring", True) is kept
 
 
 def test_a_damaged_entry_is_made_again(tiny: Callable[[str], Path], tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from harness.axes.caching._store import Tensors, TensorStore
 from harness.core.model import Arguments, Call, TextToImage
 
 AT_HAND = 64
-"""Prompts whose embeddings stay in memory: T5's of one prompt are 4 MiB in FP16."""
+"""Prompts used last whose embeddings stay in memory: T5's of one prompt are 4 MiB in FP16."""
 
 
 class Embeddings:
@@ -39,6 +39,7 @@ class Embeddings:
         else:
             self.hits += 1
         self.at_hand[key] = found
+        self.at_hand.move_to_end(key)
         while len(self.at_hand) > AT_HAND:
             self.at_hand.popitem(last=False)
         return found
@@ -51,5 +52,5 @@ def encode_row(model: TextToImage, prompt: str, guided: bool, negative: str | No
 
 
 def join_rows(rows: list[Tensors], device: str) -> Tensors:
-    """Return the embeddings of several prompts as those of a batch."""
-    return {name: torch.cat([row[name] for row in rows]).to(device) for name in rows[0]}
+    """Return the embeddings of a batch; stored rows come from the CPU, those just encoded from the device."""
+    return {name: torch.cat([row[name].to(device) for row in rows]) for name in rows[0]}
