@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import pytest
 from harness.core.errors import MatrixError, UsageError
 from harness.core.matrix import Prompts
 from harness.core.plan import Prompt
-from harness.matrix import parse_matrix
+from harness.matrix import parse_matrix, policy_text
 from harness.prompts import load_prompts, prompt_sets
 from harness.prompts.latent import describe_latent, read_latent
+from tests.readme import ROOT
 
 REAL = os.environ.get("HARNESS_TEST_PROMPTS", "")
 """A folder with partiprompts.tsv, mlperf_captions.tsv, geneval.txt and mlperf_latent.npy, where there is one."""
@@ -142,6 +144,25 @@ def test_mlperfs_latent_is_noise_for_sdxl() -> None:
     latent = describe_latent(str(Path(REAL) / "mlperf_latent.npy"))
     assert latent.shape == (4, 128, 128)
     assert abs(float(read_latent(latent).std()) - 1) < 0.01
+
+
+def test_mlperfs_settings_are_written_out_and_its_noise_is_converted_as_the_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)
+    section = (ROOT / "docs" / "prompts.md").read_text().partition("## MLPerf's SDXL")[2]
+    (command,) = re.findall(r'^python -c "(.*)"$', section, re.MULTILINE)
+    torch.save(torch.randn(1, 4, 128, 128, generator=torch.Generator().manual_seed(0)), "latents.pt")
+    exec(command)
+    Path("captions_source.tsv").write_text("id\tcaption\n1\ta cat\n")
+    (example,) = re.findall(r"```toml\n(.*?)```", section, re.DOTALL)
+    wish = parse_matrix(f'name = "m"\n{example}').prompts
+    assert wish.latent is not None
+    assert describe_latent(wish.latent).shape == (4, 128, 128)
+    (prompt,) = load_prompts(wish)
+    assert prompt.negative == "normal quality, low quality, worst quality, low res, blurry, nsfw, nude"
+    assert prompt.negative in policy_text("mlperf-sdxl")
 
 
 def test_a_latent_is_read_as_it_was_described(tmp_path: Path) -> None:
