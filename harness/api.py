@@ -17,7 +17,7 @@ from harness.core.quality import Evaluation
 from harness.core.verdict import Judgement
 from harness.execution import Progress, SilentProgress
 from harness.listing import list_axes, list_policies, scoring_weights, show_policy, weights
-from harness.matrix import expand, load_matrix, load_policy, matches
+from harness.matrix import expand, load_matrix, load_policy, matches, merge_notes
 from harness.measure.machine import describe_machine
 from harness.measure.memory import free_bytes
 from harness.models import ask_hub, fetch_published, resolve_model
@@ -104,7 +104,8 @@ def plan(loaded: Loaded, *, select: tuple[str, ...] = (), results: Path = RESULT
         known = ", ".join(planned.id for planned in whole.compared)
         raise NothingToDo(f"no cell fits {', '.join(select)}", "--select", f"The cells are: {known}")
     kept = tuple(p for p in whole.cells if p.role != "candidate" or matches(p.id, select))
-    return note_downloads(decide_looks(whole.model_copy(update={"cells": kept})))
+    notes = (*whole.notes, *merge_notes(matrix))
+    return note_downloads(decide_looks(whole.model_copy(update={"cells": kept, "notes": notes})))
 
 
 def power(decided: Plan, pilot: Path) -> tuple[Power, ...]:
@@ -207,7 +208,7 @@ def continue_run(folder: Path, *, progress: Progress | None = None, inline: bool
     begin = time.perf_counter()
     with lock_run(folder):
         decided = read_plan(folder)
-        launcher = InlineLauncher() if inline else ProcessLauncher(decided.model.uses_torch)
+        launcher = InlineLauncher() if inline else ProcessLauncher(decided.model.uses_torch, bool(decided.machine.gpus))
         try:
             launcher.prepare()
             wanted = _wanted(folder, decided, read_outcomes(folder))

@@ -1,4 +1,4 @@
-"""Imported once by the fork server, so that every worker starts with these loaded; never touches CUDA."""
+"""Imported once by the fork server, so that every worker starts with these loaded; asks CUDA what devices there are."""
 
 import logging
 

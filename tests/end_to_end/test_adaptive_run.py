@@ -200,7 +200,7 @@ def test_a_cell_that_breaks_in_a_later_round_keeps_what_it_has(matrix: Path, mon
         return Failed(kind="crash", phase="images", message="gone")
 
     monkeypatch.setattr(InlineLauncher, "launch", breaks)
-    monkeypatch.setattr("harness.execution.launchers.process.ProcessLauncher", lambda _: InlineLauncher())
+    monkeypatch.setattr("harness.execution.launchers.process.ProcessLauncher", lambda *_: InlineLauncher())
     verdicts = results_of(api.settle(run))
     assert verdicts["8-steps_fp32"] == "inconclusive"
     assert prompts_of(run)["8-steps_fp32"] == 34

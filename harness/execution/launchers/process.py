@@ -1,9 +1,13 @@
-"""Run each cell in a process of its own, forked from a server that has torch and diffusers loaded but no CUDA.
+"""Run each cell in a process of its own, forked from a server that has its libraries loaded but no CUDA.
 
-Starting costs a fraction of a second instead of the seconds that importing them takes.
+Starting costs a fraction of a second instead of the seconds that importing them takes. Where there is a GPU the server
+loads torch alone: diffusers, torchao and bitsandbytes ask CUDA for its devices while they are imported, and a process
+forked after that cannot use it. The worker imports them then, before its clock begins, as no cell's cold start pays for
+imports.
 """
 
 import faulthandler
+import importlib
 import multiprocessing
 import os
 import signal
@@ -24,6 +28,7 @@ from harness.execution.task import Step, Task
 from harness.execution.worker import Ledger, measure_cell
 from harness.store.layout import LOG
 
+PRELOAD = "harness.execution.preload"
 ANSWERS: dict[str, type[Completed | Extended | Failed]] = {
     "completed": Completed,
     "extended": Extended,
@@ -34,13 +39,13 @@ ANSWERS: dict[str, type[Completed | Extended | Failed]] = {
 class ProcessLauncher:
     """Runs each task in a forked process; survives its crash, its hanging and its memory hunger."""
 
-    def __init__(self, with_torch: bool = True) -> None:
+    def __init__(self, with_torch: bool = True, gpu: bool = False) -> None:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads starve each other on few cores
         # Workers end without teardown; Python's tracker would tell users of semaphores it cleans up after them.
         os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker:UserWarning")
         self._context = multiprocessing.get_context("forkserver")
-        modules = ["harness.execution.worker"] + (["harness.execution.preload"] if with_torch else [])
-        self._context.set_forkserver_preload(modules)
+        self._context.set_forkserver_preload(["harness.execution.worker", *libraries(with_torch, gpu)])
+        self._late = PRELOAD if with_torch and gpu else ""
 
     def prepare(self) -> None:
         """Start the server before the first cell, so that no cell's cold start pays for its imports."""
@@ -51,7 +56,8 @@ class ProcessLauncher:
 
     def launch(self, task: Task, tell: Callable[[Step], None]) -> Completed | Extended | Failed:
         receiver, sender = self._context.Pipe(duplex=False)
-        process = self._context.Process(target=_work, args=(task.model_dump_json(), sender, time.time()), daemon=True)
+        words = (task.model_dump_json(), sender, time.time(), self._late)
+        process = self._context.Process(target=_work, args=words, daemon=True)
         with _nameless_main():
             process.start()
         sender.close()
@@ -92,11 +98,16 @@ def _follow(
             return describe_timeout(task.measure.timeout_s, step.phase, _tail(log))
 
 
+def libraries(with_torch: bool, gpu: bool) -> list[str]:
+    """Return what the server imports for its workers."""
+    return [] if not with_torch else ["torch"] if gpu else [PRELOAD]
+
+
 def _nothing() -> None:
     """The work of the process that starts the server."""
 
 
-def _work(task_json: str, sender: Connection, asked_at: float) -> None:
+def _work(task_json: str, sender: Connection, asked_at: float, late: str) -> None:
     """The worker's whole life: output goes to the cell's log, the result through the pipe."""
     start_s = time.time() - asked_at
     task = Task.model_validate_json(task_json)
@@ -109,6 +120,8 @@ def _work(task_json: str, sender: Connection, asked_at: float) -> None:
     faulthandler.enable(log)
     ledger = Ledger(sender.send)
     try:
+        if late:
+            importlib.import_module(late)
         outcome: Completed | Extended | Failed = measure_cell(task, ledger, start_s)
     except BaseException as error:
         traceback.print_exc()
