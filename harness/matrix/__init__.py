@@ -2,6 +2,7 @@
 
 from harness.matrix.expand import Wish, expand
 from harness.matrix.load import load_matrix, parse_matrix
+from harness.matrix.merges import merge_notes
 from harness.matrix.policy import load_policy, parse_policy, policy_names, policy_text
 from harness.matrix.schema import json_schema
 from harness.matrix.select import matches
@@ -13,6 +14,7 @@ __all__ = [
     "load_matrix",
     "load_policy",
     "matches",
+    "merge_notes",
     "parse_matrix",
     "parse_policy",
     "policy_names",

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from harness import api
 from harness.core.errors import MatrixError, UsageError
 from harness.core.matrix import Prompts
-from harness.matrix import expand, json_schema, load_matrix, matches, parse_matrix
+from harness.matrix import expand, json_schema, load_matrix, matches, merge_notes, parse_matrix
 from harness.prompts import load_prompts
 
 ROOT = Path(__file__).parents[2]
@@ -45,6 +46,24 @@ def test_include_extends_what_it_does_not_contradict_and_else_adds_a_combination
     assert ids(added) == ["steps=50", "steps=4", "steps=2 distillation=lcm-lora"]
     everywhere = matrix(base + '[[include]]\nprecision = "bf16"\n')
     assert ids(everywhere) == ["steps=50 precision=bf16", "steps=4 precision=bf16"]
+
+
+def test_an_include_that_joins_cells_and_adds_none_is_named_and_so_is_what_it_overwrites(
+    tmp_path: Path,
+) -> None:
+    base = "[axes]\nsteps = [50, 4]\n"
+    lcm, hyper = (f'[[include]]\nsteps = 4\ndistillation = "{name}"\n' for name in ("lcm-lora", "hyper-sd"))
+    advice = "in steps=4: for a cell of its own, name distillation in [axes]"
+    notes = merge_notes(parse_matrix(matrix(base + lcm + hyper)))
+    assert notes == [
+        f"include[0] adds no cell, it sets distillation lcm-lora {advice}",
+        f"include[1] adds no cell, it sets distillation hyper-sd {advice}",
+        "include[1] overwrites include[0]: distillation is hyper-sd, not lcm-lora, in steps=4",
+    ]
+    text = matrix(base + lcm + hyper)
+    assert set(notes) <= set(api.plan(api.Loaded(parse_matrix(text), text), results=tmp_path).notes)
+    assert merge_notes(parse_matrix(matrix(base + 'distillation = ["none"]\n' + lcm + hyper))) == []
+    assert merge_notes(parse_matrix(matrix(base + lcm.replace("4", "2")))) == []
 
 
 def test_options_are_read_from_tables_and_words_alike() -> None:
