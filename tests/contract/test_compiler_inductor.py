@@ -2,11 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar, cast
 
 import pytest
+import torch
 
 from harness.axes import read_entry, resolve_setting
-from harness.core.axis import Context
+from harness.axes.compiler.inductor import Inductor
+from harness.core.axis import Context, Setup
+from harness.core.model import Call, TextToImage
 from harness.measure.machine import describe_machine
 from harness.models.folder import LocalFolder
 from tests.contract.cell_on_model import plan_cell
@@ -35,3 +40,67 @@ def test_a_graph_with_breaks_is_cautioned_of(tiny: Callable[[str], Path]) -> Non
     for precision, kinds in (("layerwise-fp8", ["no-speed-up"]), ("int8-torchao", [])):
         values = {"precision": resolve_setting(read_entry("precision", precision)), "compiler": inductor}
         assert [caution.kind for caution in inductor.cautions(Context(info, machine, values))] == kinds
+
+
+def test_cuda_graphs_are_not_for_blocks_fed_by_one_another(tiny: Callable[[str], Path]) -> None:
+    """pytorch#152887 and #160281: what a block returns is overwritten while the next one reads it."""
+    reason = str(plan_cell(tiny("flux"), {"compiler": "inductor+regional+mode=reduce-overhead"}).reason)
+    assert "regional" in reason
+    assert "reduce-overhead" in reason
+    for allowed in ("inductor+regional+mode=max-autotune", "inductor+mode=reduce-overhead"):
+        assert plan_cell(tiny("flux"), {"compiler": allowed}).reason is None
+
+
+class Layered(torch.nn.Module):
+    """A denoiser as far as inductor knows: it keeps what it was told."""
+
+    _repeated_blocks: ClassVar = ["Linear"]
+
+    def compile_repeated_blocks(self, **options: object) -> None:
+        self.told = options
+
+
+def test_blocks_are_tuned_without_cuda_graphs_and_that_is_said(tmp_path: Path) -> None:
+    model = SimpleNamespace(denoiser=Layered())
+    effect = Inductor(regional=True, mode="max-autotune").apply(cast(TextToImage, model), setup(tmp_path))
+    assert model.denoiser.told["mode"] == "max-autotune-no-cudagraphs"
+    torch.compile(lambda x: x + 1, backend="eager")(torch.ones(2))
+    assert "mode=max-autotune-no-cudagraphs" in effect.report(cast(TextToImage, model), 1).summary
+
+
+def test_the_first_shape_has_its_own_code_and_the_second_compiles_for_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As torch and the published runs: no dynamic shapes are timed; what is compiled late is told."""
+    compile_ = torch.compile
+    monkeypatch.setattr(
+        torch, "compile", lambda module, dynamic, **_: compile_(module, dynamic=dynamic, backend="eager")
+    )
+    model = SimpleNamespace(denoiser=torch.nn.Linear(4, 4))
+    effect = Inductor(cache=False).apply(cast(TextToImage, model), setup(tmp_path))
+
+    def graphs_for(*batches: int) -> tuple[float | int | str, float | int | str, str]:
+        effect.start(cast(TextToImage, model))
+        for batch in batches:
+            model.denoiser(torch.ones(batch, 4))
+        shown = effect.report(cast(TextToImage, model), 1)
+        return shown.figures["graphs"], shown.figures["graphs_while_timed"], shown.summary
+
+    assert graphs_for(2)[:2] == (1, 1)
+    assert graphs_for(2, 2)[:2] == (1, 0)
+    graphs, late, summary = graphs_for(3, 5, 7)
+    assert (graphs, late) == (2, 1)
+    assert "measure.warmup" in summary
+
+
+@pytest.mark.parametrize(("spelling", "told"), [("", None), ("+dynamic", True), ("+dynamic=false", False)])
+def test_dynamic_shapes_are_as_torch_has_them_unless_said(spelling: str, told: bool | None, tmp_path: Path) -> None:
+    model = SimpleNamespace(denoiser=Layered())
+    value = resolve_setting(read_entry("compiler", f"inductor+regional{spelling}"))
+    value.apply(cast(TextToImage, model), setup(tmp_path))
+    assert model.denoiser.told["dynamic"] is told
+
+
+def setup(cache: Path) -> Setup:
+    call = Call.model_construct()
+    return Setup(call, 1, cache)

@@ -10,6 +10,10 @@ from harness.core.errors import NoEffect
 from harness.core.model import TextToImage
 from harness.core.outcome import Shown
 
+GRAPHS_AT_MOST = 64
+"""Torch's own limit is 8 a function, then it runs eagerly or, with fullgraph, fails: too few for blocks of each width
+at each size of a picture and a few batches."""
+
 
 def keep_code(folder: Path | None) -> None:
     """Tell inductor to keep compiled code in `folder`, so that a later run is warm; None: in a new, empty one."""
@@ -32,29 +36,50 @@ def repeated_blocks(denoiser: Any) -> list[str]:
 
 
 class Compiled(Effect):
-    """Asks dynamo how many graphs it made, where it gave up, what that took, and whether the cache was warm."""
+    """Asks dynamo how many graphs it made, where it gave up, what that took, and whether the cache was warm.
 
-    def __init__(self, what: str) -> None:
+    `mode` is that of torch.compile.
+    """
+
+    def __init__(self, what: str, mode: str) -> None:
         import torch
 
         torch._dynamo.reset()
+        torch._dynamo.config.recompile_limit = GRAPHS_AT_MOST
         torch._dynamo.utils.counters.clear()
-        self._what, self._before_s = what, _compile_s()
+        self._what, self._before_s, self._before_calls = what, _compile_s(), 0
+        self._mode = "" if mode == "default" else f" with mode={mode}"
+
+    def start(self, model: TextToImage) -> None:
+        self._before_calls = _graphs()
 
     def report(self, model: TextToImage, calls: int) -> Shown:
         from torch._dynamo.utils import counters
 
-        graphs, breaks = counters["stats"]["unique_graphs"], sum(counters["graph_break"].values())
+        graphs, breaks = _graphs(), sum(counters["graph_break"].values())
         if not graphs:
             raise NoEffect("torch.compile made no graph: the denoiser ran in eager mode", "compiler inductor")
         hits, misses = (counters["inductor"][f"fxgraph_cache_{word}"] for word in ("hit", "miss"))
         compile_s = round(_compile_s() - self._before_s, 3)
+        late = graphs - self._before_calls
         figures = {"graphs": graphs, "graph_breaks": breaks, "cache_hits": hits, "cache_misses": misses}
         cache = "warm cache" if hits and not misses else "cold cache" if not hits else "partly warm cache"
         summary = (
-            f"{self._what} compiled by inductor in {compile_s:.1f} s ({cache}): {graphs} graphs, {breaks} graph breaks"
+            f"{self._what} compiled by inductor{self._mode} in {compile_s:.1f} s ({cache}): {graphs} graphs, "
+            f"{breaks} graph breaks"
         )
-        return Shown(summary=summary, figures={**figures, "compile_s": compile_s})
+        if late:
+            summary += (
+                f"; {late} graphs were made during the timed calls, which are slower for it: raise measure.warmup"
+            )
+        return Shown(summary=summary, figures={**figures, "graphs_while_timed": late, "compile_s": compile_s})
+
+
+def _graphs() -> int:
+    """Graphs that dynamo has made since an effect began to watch."""
+    from torch._dynamo.utils import counters
+
+    return int(counters["stats"]["unique_graphs"])
 
 
 def _compile_s() -> float:

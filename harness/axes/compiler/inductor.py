@@ -23,10 +23,11 @@ class Inductor(AxisValue):
     examples: ClassVar = ("inductor+regional+fullgraph", "inductor+vae")
 
     mode: Literal["default", "reduce-overhead", "max-autotune"] = "default"
+    """As torch names them; with regional, max-autotune is max-autotune-no-cudagraphs: graphs fail between blocks."""
     fullgraph: bool = False
     """Fail where dynamo would break the graph; without it the breaks are counted."""
-    dynamic: bool = True
-    """One compilation for all batch sizes; false compiles each shape anew, for the last per cent of speed."""
+    dynamic: Literal["auto"] | bool = "auto"
+    """Auto, as torch: the first shape has code of its own, the second compiles code for all; false: each its own."""
     regional: bool = False
     """Compile one of each kind of repeated block instead of the whole denoiser: far quicker, nearly as fast."""
     vae: bool = False
@@ -42,6 +43,8 @@ class Inductor(AxisValue):
         return None
 
     def refuse(self, context: Context) -> str | None:
+        if self.regional and self.mode == "reduce-overhead":
+            return "the CUDA graphs of mode=reduce-overhead overwrite what regional's blocks hand each other: use one"
         for axis, value in context.values.items():
             if self.fullgraph and "graph-breaks" in value.tags:
                 return (
@@ -59,9 +62,10 @@ class Inductor(AxisValue):
         import torch
 
         keep_code(setup.cache / "inductor" if self.cache else None)
-        options: dict[str, Any] = {"fullgraph": self.fullgraph, "dynamic": self.dynamic}
-        if self.mode != "default":
-            options["mode"] = self.mode
+        # CUDA graphs fail between blocks: one reads what the next run of the same graph overwrites
+        mode = "max-autotune-no-cudagraphs" if self.regional and self.mode == "max-autotune" else self.mode
+        dynamic = None if self.dynamic == "auto" else self.dynamic
+        options: dict[str, Any] = {"fullgraph": self.fullgraph, "dynamic": dynamic, "mode": mode}
         parts = ["the denoiser"]
         if self.regional:
             parts = [f"blocks of kind {name}" for name in repeated_blocks(model.denoiser)]
@@ -71,4 +75,4 @@ class Inductor(AxisValue):
         if self.vae:
             model.vae.decoder = torch.compile(model.vae.decoder, **options)
             parts.append("the VAE's decoder")
-        return Compiled(", ".join(parts))
+        return Compiled(", ".join(parts), mode)
