@@ -15,6 +15,8 @@ class Footprint(Frozen):
     """The most that one call of a part holds besides; only one part is called at a time."""
     loading: float = 0.0
     """The most that is held at an earlier moment, such as before weights are packed."""
+    auto_bytes: int = 2
+    """Of a number in the baseline's precision on this machine."""
 
     @property
     def weights_bytes(self) -> float:
@@ -33,4 +35,5 @@ class Footprint(Frozen):
         """Return it in numbers that are `factor` times as wide, as they are loaded."""
         weights = {role: count * factor for role, count in self.weights.items()}
         activations = {role: count * factor for role, count in self.activations.items()}
-        return Footprint(weights=weights, activations=activations, loading=sum(weights.values()))
+        changes = {"weights": weights, "activations": activations, "loading": sum(weights.values())}
+        return self.model_copy(update=changes)

@@ -16,7 +16,7 @@ def misfit(cell: Cell, model: ModelInfo, machine: Machine, free_bytes: int | Non
     """Return why a cell does not fit into the memory that is free, or None if it does or nothing is known."""
     if free_bytes is None or not model.parameters:
         return None
-    need = footprint(cell, model)
+    need = footprint(cell, model, machine)
     if need.needed <= free_bytes:
         return None
     weights, working = format_bytes(need.weights_bytes), format_bytes(need.activations_bytes)
@@ -27,8 +27,8 @@ def misfit(cell: Cell, model: ModelInfo, machine: Machine, free_bytes: int | Non
     return f"needs about {format_bytes(need.needed)} ({parts}), {format_bytes(free_bytes)} is free on {place}"
 
 
-def footprint(cell: Cell, model: ModelInfo) -> Footprint:
-    """Return what a cell surely needs on its device, asking every value what it changes."""
+def footprint(cell: Cell, model: ModelInfo, machine: Machine) -> Footprint:
+    """Return what a cell surely needs on its machine's device, asking every value what it changes."""
     values = live_values(cell)
     options = call_options(values.values())
     images = options["batch"] * options["width"] * options["height"] / (model.width * model.height)
@@ -37,6 +37,7 @@ def footprint(cell: Cell, model: ModelInfo) -> Footprint:
     need = Footprint(
         weights={role: count * FULL_BYTES for role, count in model.parameters.items()},
         activations={role: n * calls.get(role, images) * FULL_BYTES for role, n in model.activations.items()},
+        auto_bytes=2 if machine.native_fp16 else 4,
     )
     for axis in sorted(all_axes(), key=lambda axis: (axis.apply_order, axis.order)):
         need = values[axis.name].footprint(need)

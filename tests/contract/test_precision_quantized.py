@@ -62,6 +62,29 @@ def test_quanto_takes_convolutions_and_torchao_does_not(tiny: Tiny, tmp_path: Pa
     assert torchao["bytes_before"] < 1.6 * torchao["bytes_after"]
 
 
+@pytest.mark.parametrize("precision", ["int8-quanto", "fp8-quanto", "layerwise-fp8"])
+def test_a_vae_that_is_cast_up_from_fp16_is_not_packed_in_what_cannot_be_cast(
+    precision: str, tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    card = on_gpu((9, 0)).model_copy(update={"packages": {"torch": "2", "optimum-quanto": "0.2"}})
+
+    def reason(options: str, family: str = "sdxl", machine: Machine = card) -> str | None:
+        return plan_cell(tiny(family), {"precision": precision + options}, machine=machine).reason
+
+    for options in ("+modules=all", "+modules=vae", "+modules=vae+compute=fp16"):
+        assert "casts its VAE from fp16 to fp32" in str(reason(options))
+    assert reason("+modules=all+compute=bf16") is None
+    assert reason("") is None
+    assert reason("+modules=all", "sd") is None
+    assert reason("+modules=all", machine=card.model_copy(update={"gpus": ()})) is None
+    fixed = tmp_path / "fixed"
+    shutil.copytree(tiny("sdxl"), fixed)
+    config = json.loads((fixed / "vae" / "config.json").read_text())
+    (fixed / "vae" / "config.json").write_text(json.dumps({**config, "force_upcast": False}))
+    assert plan_cell(fixed, {"precision": precision + "+modules=all"}, machine=card).reason is None
+
+
 def test_excluded_layers_and_blocks_stay_as_they_are(tiny: Tiny, tmp_path: Path) -> None:
     import torch
 

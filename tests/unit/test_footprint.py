@@ -42,10 +42,10 @@ def test_the_most_at_any_moment_is_needed() -> None:
     assert packed.needed == 55  # what was loaded before it was packed
 
 
-def need(**settings: str) -> Footprint:
+def need(machine: Machine = MACHINE, **settings: str) -> Footprint:
     lines = [f'{axis} = ["{entry}"]' for axis, entry in {"precision": "bf16", **settings}.items()]
     wish = expand(parse_matrix("\n".join(['name = "m"', "[axes]", *lines])))[0]
-    return footprint(settle(wish, MODEL, MACHINE), MODEL)
+    return footprint(settle(wish, MODEL, machine), MODEL, machine)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +57,15 @@ def test_weights_take_the_room_of_their_format(precision: str, weights_gib: floa
     asked = need(precision=precision)
     assert asked.weights_bytes == weights_gib * GIB
     assert asked.loading == (65 if "fp32" in precision else 32.5) * GIB  # packed only after they were loaded
+
+
+def test_what_is_not_packed_has_the_width_of_the_baseline_on_this_machine() -> None:
+    """A model is loaded in FP32 on a CPU and in FP16 on a GPU where compute is auto."""
+    cpu = MACHINE.model_copy(update={"gpus": ()})
+    on_cpu, on_gpu = need(cpu, precision="int8-quanto"), need(precision="int8-quanto")
+    assert on_cpu == need(cpu, precision="int8-quanto+compute=fp32")
+    assert on_cpu.loading == 2 * on_gpu.loading == 65 * GIB
+    assert need(cpu, precision="int8-quanto+compute=bf16").needed == on_gpu.needed
 
 
 def test_activations_grow_with_the_batch_and_the_size_and_guidance_doubles_the_denoisers() -> None:

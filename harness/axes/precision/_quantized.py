@@ -29,6 +29,8 @@ class Quantized(AxisValue):
     """Of one packed weight, its share of scales left out."""
     kinds: ClassVar[tuple[str, ...]] = ("Linear",)
     """Layers it can quantize, as classes of torch.nn."""
+    castable: ClassVar[bool] = True
+    """Whether a packed network can be cast to another float format."""
 
     modules: str = "denoiser"
     """Which parts: a comma list of denoiser, text-encoder, vae; or all."""
@@ -60,6 +62,18 @@ class Quantized(AxisValue):
         if kinds and not kinds & set(self.kinds):
             wanted = " or ".join(self.kinds)
             return f"nothing to quantize: the {context.model.title} has no {wanted} layer in its {' and '.join(parts)}"
+        return self._refuse_cast(context, parts) or self._refuse_patterns(context, parts, patterns)
+
+    def _refuse_cast(self, context: Context, parts: tuple[str, ...]) -> str | None:
+        fp16 = self.compute == "fp16" or (self.compute == "auto" and context.machine.native_fp16)
+        if self.castable or not fp16 or "vae" not in parts or "upcasts-vae" not in context.model.tags:
+            return None
+        return (
+            f"the {context.model.title} casts its VAE from fp16 to fp32 for each call (force_upcast), which "
+            f"{self.weights} weights do not bear: set compute=bf16, or leave the vae out of modules"
+        )
+
+    def _refuse_patterns(self, context: Context, parts: tuple[str, ...], patterns: tuple[str, ...]) -> str | None:
         layers = denoiser_layers(context.model)
         if not patterns or not layers or parts != ("denoiser",):
             return None
@@ -79,10 +93,11 @@ class Quantized(AxisValue):
 
     def footprint(self, without: Footprint) -> Footprint:
         """Loaded whole, then packed; as if every layer of the named parts were packed, which is the least."""
-        loaded = without.scaled(1.0 if self.compute == "fp32" else 0.5)
+        width = {"auto": without.auto_bytes, "fp32": 4}.get(self.compute, 2)
+        loaded = without.scaled(width / 4)
         parts = read_parts(self.modules)
         packed = {
-            role: count * self.bits / 8 / (4 if self.compute == "fp32" else 2) if _named(role, parts) else count
+            role: count * self.bits / 8 / width if _named(role, parts) else count
             for role, count in loaded.weights.items()
         }
         return loaded.model_copy(update={"weights": packed})

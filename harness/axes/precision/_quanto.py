@@ -21,6 +21,7 @@ class Quanto(Quantized):
     needs: ClassVar = "pip install optimum-quanto"
     package: ClassVar = "optimum-quanto"
     kinds: ClassVar = ("Linear", "Conv2d")
+    castable: ClassVar = False
     compiles: ClassVar[bool] = True
     """Whether quanto builds CUDA kernels of its own for this format, at the first call on a GPU."""
 

@@ -18,6 +18,7 @@ class LayerwiseFp8(Quantized):
     tags: ClassVar = Quantized.tags | {"graph-breaks"}  # dynamo cannot trace a hook that makes parameters
     weights: ClassVar = "fp8"
     kinds: ClassVar = ("Linear", "Conv2d")
+    castable: ClassVar = False
     stateful: ClassVar = True  # a layer's weights change form during its call: two threads would trip over each other
     tolerance: ClassVar = 0.1
     examples: ClassVar = ("layerwise-fp8+format=e5m2", "layerwise-fp8+modules=all")
