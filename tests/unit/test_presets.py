@@ -6,13 +6,17 @@ from pathlib import Path
 import pytest
 
 from harness import api
+from harness.axes import call_options, read_entry
 from harness.core.machine import Gpu, Machine
 from harness.core.model import ModelInfo
 from harness.core.plan import Plan
 from harness.core.units import Absent
+from harness.execution.pictures import BATCH_PIXELS
 from harness.models._configurations import configurations
 from harness.models.hub import Hub
 from harness.models.synthetic import Synthetic
+from harness.planning.fit import misfit
+from harness.planning.settle import live_values, settle
 from tests.readme import ROOT
 
 MATRICES = sorted((ROOT / "matrices").glob("*.toml"))
@@ -21,6 +25,20 @@ PACKAGES = ("torch", "diffusers", "optimum-quanto", "torchao", "bitsandbytes", "
             "onnxruntime-gpu", "openvino", "tensorrt")  # fmt: skip
 NOT_HERE = re.compile("is not in the Hugging Face cache|needs an RTX|on a GPU|no GPU|for the CPU")
 """Reasons that are this test's own surroundings: adapters nobody downloaded, what a card has no use for."""
+
+
+FREE_SHARE = 0.92
+"""Of what a card's name promises in GB, in GiB: an L40S of 48 GB has 44.5 GiB."""
+
+
+def comment_of(preset: Path) -> str:
+    return "\n".join(line.removeprefix("#") for line in preset.read_text().split("\n\n")[0].splitlines())
+
+
+def free_bytes_of(preset: Path) -> int | None:
+    """What is free on the smallest card that the comment of a matrix names."""
+    found = re.search(r"(?:GPU|card)[^.;]*? with (\d+) GB", " ".join(comment_of(preset).replace("8.9", "").split()))
+    return int(float(found[1]) * 2**30 * FREE_SHARE) if found else None
 
 
 def machine(*gpus: Gpu) -> Machine:
@@ -48,11 +66,12 @@ def plan(preset: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Plan:
     on_cpu = loaded.matrix.model.source == "bundled"
     monkeypatch.setattr(Hub, "describe", describe)
     monkeypatch.setattr("harness.api.describe_machine", lambda: machine(*([] if on_cpu else [H200])))
+    monkeypatch.setattr("harness.api.free_bytes", lambda device: free_bytes_of(preset))
     return api.plan(loaded, results=tmp_path)
 
 
 def test_it_says_what_it_answers_and_needs(preset: Path) -> None:
-    comment = "\n".join(line.removeprefix("#") for line in preset.read_text().split("\n\n")[0].splitlines())
+    comment = comment_of(preset)
     assert re.match(r" What it answers: .+\?", comment, re.DOTALL)
     assert re.search(r"\n What it needs: .*(GB|GiB).*(minute|hour)", comment, re.DOTALL)
     assert f"harness bench matrices/{preset.name}" in comment or f"harness run matrices/{preset.name}" in comment
@@ -64,5 +83,16 @@ def test_all_its_cells_can_run_where_it_is_meant_to(plan: Plan) -> None:
     assert len(plan.cells) > 3
 
 
-def test_its_baseline_is_one_of_its_cells(plan: Plan) -> None:
-    assert not [note for note in plan.notes if "was added" in note]
+def test_a_batch_of_its_pictures_fits_too(plan: Plan, preset: Path) -> None:
+    free = free_bytes_of(preset)
+    assert (free is None) == (not plan.machine.gpus)
+    for planned in plan.cells:
+        size = call_options(live_values(planned.cell).values())
+        batch = max(int(size["batch"]), int(BATCH_PIXELS[plan.machine.device] // (size["width"] * size["height"])))
+        wish = {setting.axis: setting for setting in planned.cell.settings} | {"batch": read_entry("batch", batch)}
+        cell = settle(wish, plan.model, plan.machine)
+        assert misfit(cell, plan.model, plan.machine, free) is None, planned.id
+
+
+def test_its_baseline_is_one_of_its_cells_and_no_include_is_lost_in_another(plan: Plan) -> None:
+    assert not [note for note in plan.notes if "was added" in note or note.startswith("include[")]
