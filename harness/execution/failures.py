@@ -49,12 +49,18 @@ def describe_timeout(limit_s: float, phase: Phase, log: str) -> Failed:
     return Failed(kind="timeout", phase=phase, message=message, hint=HINTS["timeout"], log=log)
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, of the process or of a device, whichever library says so."""
+    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return named or "out of memory" in str(error)
+
+
 def _kind(error: BaseException) -> FailureKind:
     if isinstance(error, BadImage):
         return "bad-image"
     if isinstance(error, NoEffect):
         return "no-effect"
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "out of memory" in str(error):
+    if is_out_of_memory(error):
         return "out-of-memory"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "disk-full"

@@ -5,22 +5,31 @@ import io
 import queue
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from harness.core.model import Call, TextToImage
-from harness.core.outcome import Image
+from harness.core.outcome import Caution, Image
 from harness.core.plan import Prompt
 from harness.execution.failures import BadImage
+from harness.execution.room import Room
 from harness.execution.task import Task, call_for
 from harness.store.layout import image_name
 
 Key = tuple[Prompt, int]
 
 BATCH_PIXELS = {"cpu": 64 * 64 * 32, "cuda": 1024 * 1024 * 4}
-"""Pixels per call that keep a device busy without filling its memory."""
+"""Pixels per call that keep a device busy; where they fill its memory, calls become smaller."""
+
+
+class Pictures(NamedTuple):
+    """The images of a cell, and what a reader must know of how they were made."""
+
+    images: tuple[Image, ...]
+    cautions: tuple[Caution, ...]
 
 
 def image_batch(task: Task, call: Call) -> int:
@@ -30,16 +39,16 @@ def image_batch(task: Task, call: Call) -> int:
     return max(1, min(64, BATCH_PIXELS[task.device.partition(":")[0]] // (call.width * call.height)))
 
 
-def make_pictures(
-    model: TextToImage, task: Task, call: Call, lanes: int, advance: Callable[[int], None]
-) -> tuple[Image, ...]:
+def make_pictures(model: TextToImage, task: Task, call: Call, lanes: int, advance: Callable[[int], None]) -> Pictures:
     """Generate and write the image of every (prompt, seed); BadImage if they are not finite or all blank.
 
+    A call that runs out of memory is made again with half as many images, down to one.
     `lanes` batches are made at a time, each by a thread with one core: on a CPU that is up to twice as fast as
     all cores on one batch, since small operations do not divide well. No image depends on it.
     """
     keys: list[Key] = [(prompt, seed) for prompt in task.pictured for seed in task.seeds]
-    batches = list(_batches(keys, max(1, image_batch(task, call) // lanes)))
+    room = Room(max(1, image_batch(task, call) // lanes))
+    batches = list(_batches(keys, room.asked))
     free: queue.SimpleQueue[TextToImage] = queue.SimpleQueue()
     for twin in (model, *(model.twin() for _ in range(lanes - 1))):
         free.put(twin)
@@ -47,7 +56,7 @@ def make_pictures(
     def work(batch: list[Key]) -> Batch:
         twin = free.get()
         try:
-            return _make_batch(twin, task, call, batch)
+            return _make_batch(twin, task, call, batch, room)
         finally:
             free.put(twin)
 
@@ -58,18 +67,24 @@ def make_pictures(
     if sum(batch.blank for batch in made) == len(keys):
         raise BadImage(f"all {len(keys)} images are of one colour")
     by_key = {image.key: image for batch in made for image in batch.images}
-    return tuple(by_key[prompt.id, seed] for prompt, seed in keys)
+    return Pictures(tuple(by_key[prompt.id, seed] for prompt, seed in keys), room.cautions())
 
 
 class Batch(NamedTuple):
-    """The images of one call, and how many of them are of one colour."""
+    """Some of a cell's images, and how many of them are of one colour."""
 
     images: tuple[Image, ...]
     blank: int
 
 
-def _make_batch(model: TextToImage, task: Task, call: Call, keys: list[Key]) -> Batch:
-    pixels = generate(model, call, keys)
+def _make_batch(model: TextToImage, task: Task, call: Call, keys: list[Key], room: Room) -> Batch:
+    """Make a batch's images by one call, or by several where memory runs out."""
+    parts: list[Any] = []
+    left = keys
+    while left:
+        parts.append(room.attempt(partial(generate, model, call), left, model.device))
+        left = left[len(parts[-1]) :]
+    pixels = np.concatenate(parts)
     blank = int((pixels.max(axis=(1, 2)) == pixels.min(axis=(1, 2))).all(axis=1).sum())
     pairs = zip(keys, pixels, strict=True)
     images = tuple(write_picture(task.folder, prompt.id, seed, picture) for (prompt, seed), picture in pairs)

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from harness.core.axis import Setup
 from harness.core.model import Call, TextToImage
-from harness.core.outcome import Applied, ColdStart, Completed, Extended, Image, Phase, Repeat
+from harness.core.outcome import Applied, ColdStart, Completed, Extended, Phase, Repeat
 from harness.core.units import Absent
 from harness.execution.build import Built, Recipe, apply_values, load_model, read_recipe
 from harness.execution.cautions import timing_cautions
-from harness.execution.pictures import make_pictures
+from harness.execution.pictures import Pictures, make_pictures
 from harness.execution.task import Step, Task
 from harness.execution.timing import count_denoiser_calls, stage_call, take_repeats, time_call
 from harness.measure.memory import read_peaks, reset_peaks
@@ -68,13 +68,13 @@ def measure_cell(task: Task, ledger: Ledger, start_s: float) -> Completed | Exte
         built = apply_values(model, recipe, setup)
     call = recipe.call()
     if not task.timed:
-        images, peak = _images(model, task, call, ledger, _lanes(task, recipe))
-        return Extended(images=images, peak_memory_bytes=peak, phases_s=dict(ledger.seconds))
+        made, peak = _images(model, task, call, ledger, _lanes(task, recipe))
+        return Extended(images=made.images, peak_memory_bytes=peak, phases_s=dict(ledger.seconds))
     batch = built.batch(recipe.batch)
     timed_call = stage_call(task.prompts, call, batch, task.seeds[0])
     take_time = _compile_and_time if recipe.lazy else _time
     timing = take_time(built, task, timed_call, ledger, begin)
-    images, peak = _images(model, task, call, ledger, _lanes(task, recipe))
+    made, peak = _images(model, task, call, ledger, _lanes(task, recipe))
     traces = _trace(model, task, timed_call, ledger)
     with ledger.phase_of("floor"):  # last: its matrices would count as the cell's memory
         floor = built.arithmetic.floor(model.device, recipe.arithmetic) if timing.repeats else UNTIMED
@@ -83,7 +83,7 @@ def measure_cell(task: Task, ledger: Ledger, start_s: float) -> Completed | Exte
         warmup_s=timing.warmup_s,
         repeats=timing.repeats,
         batch=batch,
-        images=images,
+        images=made.images,
         denoiser_calls=count_denoiser_calls(timing.repeats),
         weights_bytes=model.weights_bytes(),
         peak_memory_bytes=peak,
@@ -91,7 +91,7 @@ def measure_cell(task: Task, ledger: Ledger, start_s: float) -> Completed | Exte
         threads=task.measure.threads or task.cores,
         phases_s=dict(ledger.seconds),
         applied=timing.applied,
-        warnings=(*task.planned.cautions, *timing_cautions(timing.repeats, bool(timing.warmup_s))),
+        warnings=(*task.planned.cautions, *timing_cautions(timing.repeats, bool(timing.warmup_s)), *made.cautions),
         traces=traces,
     )
 
@@ -146,15 +146,13 @@ def _lanes(task: Task, recipe: Recipe) -> int:
     return task.measure.threads or task.cores
 
 
-def _images(
-    model: TextToImage, task: Task, call: Call, ledger: Ledger, lanes: int
-) -> tuple[tuple[Image, ...], int | Absent]:
+def _images(model: TextToImage, task: Task, call: Call, ledger: Ledger, lanes: int) -> tuple[Pictures, int | Absent]:
     total = len(task.pictured) * len(task.seeds)
     with ledger.phase_of("images"):
         reset_peaks(model.device)
-        images = make_pictures(model, task, call, lanes, lambda done: ledger.advance(done, total))
+        made = make_pictures(model, task, call, lanes, lambda done: ledger.advance(done, total))
         peaks = read_peaks(model.device)
-    return images, peaks.resident_bytes if model.device == "cpu" else peaks.device_used_bytes
+    return made, peaks.resident_bytes if model.device == "cpu" else peaks.device_used_bytes
 
 
 def _set_threads(task: Task) -> None:

@@ -98,7 +98,7 @@ def test_pictures_do_not_depend_on_how_many_batches_are_made_at_a_time(source: s
             folder=folder,
         )
         told: list[int] = []
-        images = make_pictures(origin.load("cpu", {}), task, call, lanes, told.append)
+        images = make_pictures(origin.load("cpu", {}), task, call, lanes, told.append).images
         assert [image.key for image in images] == [(p.id, seed) for p in prompts for seed in (0, 1)]
         assert told[-1] == 14
         seen.append(np.stack([_pixels(folder / image.path) for image in images]).astype(int))
