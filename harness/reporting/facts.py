@@ -9,7 +9,17 @@ from harness.core.quality import Interval
 from harness.core.units import Absent
 from harness.reporting.held import WorstLoss, worst_loss
 from harness.reporting.loaded import Loaded
-from harness.reporting.timing import break_even_images, build_cost_s, image_seconds, latencies, stage_medians
+from harness.reporting.timing import (
+    Payback,
+    build_cost_s,
+    latencies,
+    payback,
+    speedup_over,
+    stage_medians,
+)
+
+EAGER = {"compiler": "eager"}
+"""What a compiled cell is without its compiler."""
 
 Standing = Literal["baseline", "pass", "fail", "inconclusive", "missing", "unjudged", "skipped", "failed", "pending"]
 """Where a cell stands: a verdict, or why there is none."""
@@ -29,7 +39,8 @@ class Timing(Frozen):
     cold: ColdStart
     build_cost_s: float
     """Seconds that applying, building and compiling the settings take from nothing; none of it is in the latency."""
-    break_even_images: int | Absent
+    payback: Payback | Absent
+    """Against the cell that is the same but eager, where the run has it, else against the baseline."""
 
     @property
     def image_s(self) -> Interval:
@@ -75,22 +86,26 @@ def standing_of(loaded: Loaded, planned: PlannedCell) -> tuple[Standing, str]:
 
 
 def _speedup(cell: Completed, baseline: Completed | None) -> Interval | Absent:
-    from harness.stats.latency import speedup
-
     if baseline is None or not baseline.repeats:
         return Absent(absent="the baseline did not complete")
     if cell is baseline:
         return Interval(estimate=1.0, low=1.0, high=1.0, method="the baseline itself")
-    return speedup(image_seconds(baseline), image_seconds(cell))
+    return speedup_over(baseline, cell)
 
 
-def _break_even(cell: Completed, baseline: Completed | None) -> int | Absent:
-    if baseline is None:
-        return Absent(absent="the baseline did not complete")
-    return Absent(absent="it is the baseline") if cell is baseline else break_even_images(cell, baseline)
+def _payback(loaded: Loaded, planned: PlannedCell, cell: Completed) -> Payback | Absent:
+    if planned.id == loaded.plan.baseline_id:
+        return Absent(absent="it is the baseline")
+    eager = {**planned.cell.by_axis, **EAGER}
+    twins = [other.id for other in loaded.plan.compared if other.cell.by_axis == eager and other.id != planned.id]
+    for against in (*twins, loaded.plan.baseline_id):
+        other = loaded.completed(against)
+        if other is not None and other.repeats:
+            return payback(cell, other, against)
+    return Absent(absent="the baseline did not complete")
 
 
-def _timing(cell: Completed, baseline: Completed | None) -> Timing | Absent:
+def _timing(loaded: Loaded, planned: PlannedCell, cell: Completed) -> Timing | Absent:
     from harness.stats.latency import summarise_latency
 
     if not cell.repeats:
@@ -101,11 +116,11 @@ def _timing(cell: Completed, baseline: Completed | None) -> Timing | Absent:
         p95_s=summary.p95_s,
         batch=cell.batch,
         throughput=cell.batch / summary.median_s.estimate,
-        speedup=_speedup(cell, baseline),
+        speedup=_speedup(cell, loaded.baseline),
         stages_s=stage_medians(cell),
         cold=cell.cold_start,
         build_cost_s=build_cost_s(cell),
-        break_even_images=_break_even(cell, baseline),
+        payback=_payback(loaded, planned, cell),
     )
 
 
@@ -118,7 +133,7 @@ def facts_of(loaded: Loaded, planned: PlannedCell) -> Facts:
         planned=planned,
         standing=standing,
         reason=reason,
-        timing=_timing(cell, loaded.baseline) if cell else nothing,
+        timing=_timing(loaded, planned, cell) if cell else nothing,
         peak_memory_bytes=cell.peak_memory_bytes if cell else nothing,
         weights_bytes=sum(cell.weights_bytes.values()) if cell and cell.weights_bytes else nothing,
         denoiser_calls=cell.denoiser_calls if cell else nothing,

@@ -26,7 +26,8 @@ TERMS: tuple[tuple[str, str], ...] = (
     ("Cold start", "from nothing to the first image: process, load, settings, compile, first call."),
     ("Build and compile", "what applying a cell’s settings, building its engine and compiling take from nothing; "
                           "never part of the latency."),
-    ("Break-even images", "images after which that cost, beyond the baseline’s, is won back by faster images."),
+    ("Break-even images", "images after which that cost is won back by faster images: against the same cell run "
+                          "eagerly where there is one, else against the baseline."),
     ("[low, high]", "a two-sided 95 % confidence interval; verdicts use one-sided bounds at the confidence above."),
 )  # fmt: skip
 """Terms and what they mean on this page."""

@@ -5,6 +5,7 @@ from harness.core.units import Absent
 from harness.reporting.facts import Facts, Timing
 from harness.reporting.loaded import Loaded
 from harness.reporting.named import Named
+from harness.reporting.timing import Payback
 from harness.reporting.wording import DASH, grouped, plural, seconds
 
 
@@ -16,26 +17,25 @@ def payback_figures(loaded: Loaded, facts: Facts) -> tuple[Named, ...]:
     cost = Named(name="Build and compile", value=seconds(timing.build_cost_s), note=_cost_note(cell))
     if facts.standing == "baseline":
         return (cost,)
-    images = timing.break_even_images
-    value = DASH if isinstance(images, Absent) else grouped(images)
-    return (cost, Named(name="Break-even images", value=value, note=payback_words(timing)))
+    made = timing.payback
+    if isinstance(made, Absent):
+        return (cost, Named(name="Break-even images", value=DASH, note=made.absent))
+    value = DASH if isinstance(made.images, Absent) else grouped(made.images)
+    words = payback_words(made, loaded.plan.baseline_id)
+    if made.against != loaded.plan.baseline_id:
+        words += f": cell {made.against}"
+    return (cost, Named(name="Break-even images", value=value, note=words))
 
 
-def payback_words(timing: Timing) -> str:
-    """Say whether and when a cell has won back what it costs more than the baseline before its first image."""
-    images, speedup = timing.break_even_images, timing.speedup
+def payback_words(made: Payback, baseline_id: str) -> str:
+    """Say whether and when a cell has won back what it costs more, before its first image, than another."""
+    other = "the baseline" if made.against == baseline_id else "eager"
+    images, speedup = made.images, made.speedup
     if isinstance(images, Absent):
-        slower = not isinstance(speedup, Absent) and speedup.high < 1
-        return "never, it is slower than the baseline" if slower else images.absent
-    words = f"pays after {plural(images, 'image')}" if images else "pays from the first image"
-    if isinstance(speedup, Absent) or speedup.low > 1:
-        return words
-    return f"{words}, if it is faster at all: its speedup is not sure"
-
-
-def telling(timing: Timing, baseline: Timing) -> bool:
-    """Whether building costs enough to matter: more than the baseline's and the time of one of its images."""
-    return timing.build_cost_s - baseline.build_cost_s > baseline.image_s.estimate
+        return f"never pays, it is {'slower' if speedup.high < 1 else 'not faster'} than {other}"
+    when = f"pays after {plural(images, 'image')}" if images else "pays from the first image"
+    words = f"{when} against {other}"
+    return words if speedup.low > 1 else f"{words}, if it is faster at all: that is not sure"
 
 
 def _cost_note(cell: Completed) -> str:

@@ -36,10 +36,12 @@ def _timing_columns(timing: Timing) -> Row:
     row |= _interval("speedup", timing.speedup)
     row |= {f"stage_{stage}_s": seconds for stage, seconds in timing.stages_s.items()}
     row |= {f"cold_{part}": getattr(timing.cold, part) for part in type(timing.cold).model_fields}
-    images = timing.break_even_images
+    made = timing.payback
+    images = made if isinstance(made, Absent) else made.images
     return row | {
         "build_cost_s": timing.build_cost_s,
         "break_even_images": None if isinstance(images, Absent) else images,
+        "break_even_against": None if isinstance(made, Absent) else made.against,
     }
 
 
@@ -57,7 +59,8 @@ def _absences(facts: Facts, deltas: list[Delta]) -> str:
         ("worst_loss", facts.worst),
     ]
     if isinstance(facts.timing, Timing):
-        named.append(("break_even_images", facts.timing.break_even_images))
+        made = facts.timing.payback
+        named.append(("break_even_images", made if isinstance(made, Absent) else made.images))
     named += [(f"{delta.metric}/literal", delta.literal) for delta in deltas]
     named += [(f"{delta.metric}/loss", delta.loss) for delta in deltas]
     return "; ".join(f"{name}: {value.absent}" for name, value in named if isinstance(value, Absent))

@@ -8,7 +8,7 @@ from harness.reporting.facts import Facts, Standing, Timing
 from harness.reporting.held import WorstLoss
 from harness.reporting.loaded import Loaded
 from harness.reporting.pareto import Point
-from harness.reporting.payback import payback_words, telling
+from harness.reporting.payback import payback_words
 from harness.reporting.sampling import look_words
 from harness.reporting.wording import (
     DASH,
@@ -76,7 +76,7 @@ def _split(text: str) -> tuple[str, str]:
     return head, bracket.strip() + rest
 
 
-def _fields(cell: Facts, point: Point | None, baseline: Timing | None) -> tuple[Field, ...]:
+def _fields(cell: Facts, point: Point | None, baseline_id: str) -> tuple[Field, ...]:
     timing, worst = cell.timing, cell.worst
     if isinstance(timing, Timing):
         image_s = timing.image_s
@@ -87,7 +87,8 @@ def _fields(cell: Facts, point: Point | None, baseline: Timing | None) -> tuple[
         speedup = Field(text=text, note="" if cell.standing == "baseline" else note, key=key)
         throughput = Field(text=rate(timing.throughput), key=repr(timing.throughput))
         start = sum(timing.cold.model_dump().values())
-        note = payback_words(timing) if baseline and telling(timing, baseline) else ""
+        made = timing.payback
+        note = "" if isinstance(made, Absent) or not made.telling else payback_words(made, baseline_id)
         cold = Field(text=seconds(start), note=note, key=repr(start))
     else:
         latency = speedup = throughput = cold = Field(text=DASH)
@@ -140,12 +141,10 @@ def table_of(loaded: Loaded, facts: tuple[Facts, ...], anchors: dict[str, str], 
     )  # fmt: skip
     columns = tuple(Column(title=title, kind="number") for title in titles)
     columns += tuple(Column(title=axis, kind="text") for axis in axes)
-    first = next((cell.timing for cell in facts if cell.standing == "baseline"), None)
-    baseline = first if isinstance(first, Timing) else None
     rows = []
     for cell in facts:
         settings = tuple(Field(text=(value := cell.planned.cell.by_axis.get(axis, DASH)), key=value) for axis in axes)
-        fields = _fields(cell, by_id.get(cell.id), baseline)
+        fields = _fields(cell, by_id.get(cell.id), loaded.plan.baseline_id)
         more = tuple(make(loaded, cell) for make in extra.values())
         rows.append(TableRow(
             anchor=anchors[cell.id], id=cell.id, standing=cell.standing, word=WORDS[cell.standing],

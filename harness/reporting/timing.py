@@ -4,8 +4,21 @@ from collections.abc import Sequence
 from math import ceil
 from statistics import median
 
+from harness.core.base import Frozen
 from harness.core.outcome import Completed
+from harness.core.quality import Interval
 from harness.core.units import Absent
+
+
+class Payback(Frozen):
+    """From how many images on a cell has won back what building it cost more than cell `against`."""
+
+    against: str
+    images: int | Absent
+    speedup: Interval
+    """Seconds per image of cell `against` ÷ of this."""
+    telling: bool
+    """Whether that cost is worth a word: more than the time of one image of cell `against`."""
 
 
 def latencies(cell: Completed) -> list[float]:
@@ -51,14 +64,32 @@ def build_cost_s(cell: Completed) -> float:
     return cell.cold_start.apply_s + cell.cold_start.compile_s + kept
 
 
-def break_even_images(cell: Completed, baseline: Completed) -> int | Absent:
-    """Return from how many images on a cell has won back what it costs more than the baseline before the first one.
+def speedup_over(other: Completed, cell: Completed) -> Interval:
+    """Return the seconds per image of the other cell ÷ of this, with its interval; both have timed calls."""
+    from harness.stats.latency import speedup
 
-    The least n with cost + n · seconds per image no more than the baseline's; absent where it is not faster.
+    return speedup(image_seconds(other), image_seconds(cell))
+
+
+def payback(cell: Completed, other: Completed, against: str) -> Payback:
+    """Return when a cell has won back what it costs more than the other, whose id is `against`; both are timed."""
+    more_s = build_cost_s(cell) - build_cost_s(other)
+    return Payback(
+        against=against,
+        images=break_even_images(cell, other),
+        speedup=speedup_over(other, cell),
+        telling=more_s > median(image_seconds(other)),
+    )
+
+
+def break_even_images(cell: Completed, other: Completed) -> int | Absent:
+    """Return from how many images on a cell has won back what it costs more than another before the first one.
+
+    The least n with cost + n · seconds per image no more than the other's; absent where it is not faster.
     """
-    if cell.latency_s is None or baseline.latency_s is None:
+    if cell.latency_s is None or other.latency_s is None:
         return Absent(absent="no timed calls")
-    gain_s = baseline.latency_s - cell.latency_s
+    gain_s = other.latency_s - cell.latency_s
     if gain_s <= 0:
-        return Absent(absent="not faster than the baseline: it never pays")
-    return max(0, ceil((build_cost_s(cell) - build_cost_s(baseline)) / gain_s - 1e-9))
+        return Absent(absent="it is not faster: it never pays")
+    return max(0, ceil((build_cost_s(cell) - build_cost_s(other)) / gain_s - 1e-9))

@@ -13,6 +13,7 @@ from harness.reporting.facts import Timing, all_facts
 from harness.reporting.html import render_page, render_text
 from harness.reporting.loaded import Loaded, load
 from harness.reporting.payback import cache_words, payback_words
+from harness.reporting.timing import Payback, payback
 from harness.reporting.view import Page, view_of
 from tests.reporting_example import BASELINE, CELLS, FEW_STEPS, make_run
 
@@ -98,7 +99,8 @@ def test_building_stands_apart_from_running_and_says_when_it_pays(loaded: Loaded
     sections = {cell.id: {made.name: made for made in cell.figures} for cell in page.cells}
     cost = sections[INDUCTOR]["Build and compile"]
     assert (cost.value, cost.note) == ("21 s", "settings 12 ms, compiling 21 s, cold cache")
-    words = f"pays after {timing.break_even_images} images"
+    assert isinstance(timing.payback, Payback)
+    words = f"pays after {timing.payback.images} images against the baseline"
     assert sections[INDUCTOR]["Break-even images"].note == words
     assert "Break-even images" not in sections[BASELINE]
     notes = {row.id: [field.note for field in row.fields] for row in page.table.rows}
@@ -107,21 +109,45 @@ def test_building_stands_apart_from_running_and_says_when_it_pays(loaded: Loaded
     assert words in render_text("report.md.j2", page)
 
 
+def test_a_compiled_cell_pays_against_its_eager_twin(tmp_path: Path) -> None:
+    """Fewer steps make both fast; what the compiler saves is less than its twin's lead over the baseline."""
+    twin = next(made for made in CELLS if made.id == "4-steps")
+    settings = tuple("inductor" if word == "eager" else word for word in twin.settings)
+    fast = twin._replace(id="fast", settings=settings, latency_s=twin.latency_s / 2, compile_s=21.0)
+    slow = fast._replace(id="slow", latency_s=twin.latency_s * 2)
+    lone = fast._replace(id="lone", settings=("8", *settings[1:]))
+    run = make_run(tmp_path / "results", (CELLS[0], twin, fast, slow, lone))
+    loaded = load(run)
+    page = view_of(loaded, all_facts(loaded), report_s=1.0)
+    table = frame(run).set_index("cell")
+    assert table.loc["fast", "break_even_against"] == "4-steps"
+    assert table.loc["fast", "break_even_images"] == pytest.approx(21 / (twin.latency_s / 2), rel=0.05)
+    assert table.loc["lone", "break_even_against"] == BASELINE, "the run has no eager cell of 8 steps"
+    assert table.loc["4-steps", "break_even_against"] == BASELINE
+    assert "it never pays" in table.loc["slow", "absent"]
+    notes = {cell.id: made.note for cell in page.cells for made in cell.figures if made.name == "Break-even images"}
+    assert notes["fast"].endswith(" images against eager: cell 4-steps")
+    assert notes["slow"] == "never pays, it is slower than eager: cell 4-steps", "however fast beside the baseline"
+    assert notes["lone"].endswith("against the baseline")
+
+
 def test_pays_in_words(loaded: Loaded) -> None:
-    def words(latency_s: float, low: float, high: float, compile_s: float) -> str:
+    def words(latency_s: float, low: float, high: float, compile_s: float, against: str = BASELINE) -> str:
         cell, speedup = loaded.completed(INDUCTOR), Interval(estimate=1.0, low=low, high=high, method="x")
         assert isinstance(cell, Completed)
+        assert loaded.baseline is not None
         repeats = tuple(repeat.model_copy(update={"latency_s": latency_s}) for repeat in cell.repeats)
         cold = cell.cold_start.model_copy(update={"compile_s": compile_s})
         other = cell.model_copy(update={"repeats": repeats, "cold_start": cold})
-        made = timing_of(replace(loaded, outcomes={**loaded.outcomes, INDUCTOR: other}), INDUCTOR)
-        return payback_words(made.model_copy(update={"speedup": speedup}))
+        made = payback(other, loaded.baseline, against)
+        return payback_words(made.model_copy(update={"speedup": speedup}), BASELINE)
 
-    assert words(0.5, 1.9, 2.1, 0.0) == "pays from the first image"
+    assert words(0.5, 1.9, 2.1, 0.0) == "pays from the first image against the baseline"
     assert words(0.5, 1.9, 2.1, 600.0).startswith("pays after 1,2")
-    assert words(2.0, 0.4, 0.6, 600.0) == "never, it is slower than the baseline"
-    assert words(2.0, 0.4, 1.1, 600.0) == "not faster than the baseline: it never pays"
-    assert words(0.9, 0.9, 1.3, 0.0).endswith("if it is faster at all: its speedup is not sure")
+    assert words(0.5, 1.9, 2.1, 600.0, "its twin").endswith("images against eager")
+    assert words(2.0, 0.4, 0.6, 600.0) == "never pays, it is slower than the baseline"
+    assert words(2.0, 0.4, 1.1, 600.0) == "never pays, it is not faster than the baseline"
+    assert words(0.9, 0.9, 1.3, 0.0).endswith("if it is faster at all: that is not sure")
 
 
 @pytest.mark.parametrize(
