@@ -2,17 +2,24 @@
 
 from collections.abc import Callable
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.axes import all_axes, read_entry, resolve_setting, value_names
+from harness.core.axis import Setup
 from harness.core.errors import NoEffect
+from harness.core.machine import Gpu
+from harness.core.units import Absent
+from harness.execution.build import apply_values, load_model, read_recipe
+from harness.execution.task import Task
 from harness.measure.machine import describe_machine
-from tests.contract.cell_on_model import plan_cell, run_cell
+from tests.contract.cell_on_model import PROMPTS, Planned, plan_cell, run_cell
 from tests.tiny import FAMILIES
 
 OPEN = {
@@ -65,3 +72,47 @@ def test_what_the_plan_calls_ready_runs(tiny: Callable[[str], Path], tmp_path: P
 
     check()
     assert len(set(ran)) >= 8
+
+
+GPU = Gpu(
+    name="NVIDIA H200", capability=(9, 0), memory_bytes=141 * 2**30, driver="570", cuda="12.8",
+    power_limit_w=Absent(absent="not asked"),
+)  # fmt: skip
+SMALL = {
+    "caching": {"latents-nearest": "latents-nearest+calls=1+threshold=-1", "taylorseer": "taylorseer+first=1"},
+    "memory": {"vae-tiling": "vae-tiling+tile=16"},
+    "resolution": {"progressive": "progressive+stages=16-32"},
+}
+"""Spellings that have work to do in small pictures of few steps."""
+PAIRS = (("caching", "resolution"), ("caching", "memory"), ("resolution", "memory"))
+ON_A_GPU_ONLY = {"sequential-offload"}
+"""Cannot even be applied without one; its conflicts stand in test_memory."""
+
+
+def spelled(axis: str) -> list[str]:
+    names = [name for name in value_names(axis) if name not in ON_A_GPU_ONLY | {"none", "pixels"}]
+    return [SMALL.get(axis, {}).get(name, name) for name in names]
+
+
+def draw_once(planned: Planned, cache: Path) -> None:
+    """Make one call of a cell on the CPU, where hooks that move weights have nowhere to move them, but run."""
+    recipe = read_recipe(planned.cell)
+    model = load_model(Task.model_construct(model=planned.model, device="cpu"), recipe)
+    call = recipe.call(PROMPTS, (0,))
+    assert np.isfinite(apply_values(model, recipe, Setup(call, recipe.batch, cache)).model.generate(call)).all()
+
+
+@pytest.mark.parametrize("family", ["sd", "flux"])
+def test_every_cache_cascade_and_offload_that_the_plan_calls_ready_together_runs(
+    family: str, tiny: Callable[[str], Path], tmp_path: Path
+) -> None:
+    machine = describe_machine().model_copy(update={"gpus": (GPU,)})
+    ran = set()
+    for one, other in PAIRS:
+        for chosen in product(spelled(one), spelled(other)):
+            settings = {**dict(zip((one, other), chosen, strict=True)), "precision": "fp32", "steps": "3"}
+            planned = plan_cell(tiny(family), settings, machine=machine)
+            if planned.reason is None:
+                draw_once(planned, tmp_path)
+                ran.add((one, other))
+    assert ran == set(PAIRS)

@@ -11,10 +11,13 @@ from harness.core.model import TextToImage
 
 
 class BlockCache(ApproximateReuse):
-    """A configuration of diffusers' cache; the pipeline forgets what was remembered when an image is done."""
+    """A configuration of diffusers' cache; the pipeline forgets what was remembered when an image is done.
+
+    Not in a cascade: the pipeline of its later stages sets up no such memory, nor is it the one asked for the timestep.
+    """
 
     needs: ClassVar = "a transformer with diffusers' CacheMixin (FLUX)"
-    conflicts: ClassVar = ApproximateReuse.conflicts | {"no-block-cache"}
+    conflicts: ClassVar = ApproximateReuse.conflicts | {"no-block-cache", "cascade"}
     name: ClassVar[str]
     unit: ClassVar[str] = "blocks"
     fix: ClassVar[str]

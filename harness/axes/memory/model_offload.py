@@ -11,6 +11,9 @@ class ModelOffload(Offload):
     """The largest part must fit; each comes once an image, so large batches hardly notice."""
 
     summary: ClassVar[str] = "one part of the pipeline on the GPU at a time"
+    conflicts: ClassVar = Offload.conflicts | {
+        "stored-latents"
+    }  # a store stands where the pipeline looks for its hooks
     resident: ClassVar = "part"
 
     def offload(self, model: TextToImage) -> list[Fetch]:
