@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from harness.core.errors import NoEffect
+from harness.models import resolve_model
+from harness.planning.availability import find_cautions
 from tests.contract.cell_on_model import PROMPTS, distance, plan_cell, run_cell
 from tests.contract.lora_on_the_spot import write_denoiser, write_lora
 
@@ -89,6 +91,38 @@ def test_a_whole_denoiser_takes_the_place_of_the_models_own(tiny: Tiny, tmp_path
         run_cell(plan_cell(tiny("pixart"), {"distillation": f"unet+weights={same}"}), tmp_path)
     reason = plan_cell(tiny("sd"), {"distillation": f"unet+weights={weights}"}).reason
     assert "other.safetensors does not fit the sd: its tensor" in str(reason)
+
+
+@pytest.mark.parametrize(
+    ("entry", "family"),
+    [
+        ("unet+scale=0.01+weights={}", "sdxl"),
+        ("unet+fuse=false+weights={}", "sdxl"),
+        ("dmd2+unet+fuse=false", "sdxl"),
+        ("hyper-sd+steps=1+unet+scale=0.5", "sdxl"),
+        ("sdxl-lightning+steps=1+fuse=false", "sdxl"),
+        ("turbo+scale=0.5", "sd"),
+    ],
+)
+def test_what_only_a_lora_has_is_refused_for_a_whole_denoiser(
+    entry: str, family: str, tiny: Tiny, tmp_path: Path
+) -> None:
+    (tmp_path / "w.safetensors").touch()
+    reason = plan_cell(tiny(family), {"distillation": entry.format(tmp_path / "w.safetensors")}).reason
+    assert "a whole denoiser, not a LoRA: leave out scale and fuse" in str(reason)
+
+
+@pytest.mark.parametrize(
+    ("resolution", "kinds"),
+    [("512x512", set()), ("1024x1024", {"distilled-size"}), ("progressive+stages=512-1024", set())],
+)
+def test_turbo_on_a_larger_model_cautions_about_the_size_it_was_trained_for(
+    resolution: str, kinds: set[str], tiny: Tiny
+) -> None:
+    planned = plan_cell(tiny("sdxl"), {"distillation": "turbo", "resolution": resolution})
+    info = resolve_model(planned.model).describe()
+    cautions = find_cautions(planned.cell, info, planned.machine)
+    assert {caution.kind for caution in cautions if caution.kind == "distilled-size"} == kinds
 
 
 def as_pickle(weights: Path) -> Path:

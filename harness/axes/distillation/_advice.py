@@ -11,7 +11,7 @@ MOST_GUIDANCE = 2.0
 
 
 def cautions_about(student: Student, context: Context) -> tuple[Caution, ...]:
-    """Return warnings where steps, guidance or scheduler are not the student's."""
+    """Return warnings where steps, guidance, scheduler or size are not the student's."""
     return tuple(_cautions(student, context))
 
 
@@ -30,3 +30,14 @@ def _cautions(student: Student, context: Context) -> Iterator[Caution]:
     if student.solver and student.solver not in context.values["scheduler"].tags:
         message = f"these weights were trained for the scheduler {student.brings.get('scheduler')}"
         yield Caution(kind="distilled-scheduler", message=message, advice="Leave the scheduler out: they bring it.")
+    yield from _size_cautions(student, context)
+
+
+def _size_cautions(student: Student, context: Context) -> Iterator[Caution]:
+    resolution = context.values["resolution"]
+    sizes = resolution.call_options()
+    if not student.side or "cascade" in resolution.tags or max(sizes.values(), default=0) <= student.side:
+        return
+    own = f"{student.side}x{student.side}"
+    message = f"{sizes['width']}x{sizes['height']} with weights that were trained for {own}"
+    yield Caution(kind="distilled-size", message=message, advice=f"Use resolution {own}, and a baseline of that size.")

@@ -65,6 +65,8 @@ class Distilled(AxisValue):
         student = self.student(context.model.family)
         if student is None:
             return f"nobody published such weights for the {context.model.title}: name a file with weights"
+        if student.kind == "denoiser" and (self.scale is not None or not self.fuse):
+            return "these weights are a whole denoiser, not a LoRA: leave out scale and fuse"
         try:
             return refuse_weights(student, None if self.wants(context.model) else self.path(student), context)
         except ValueError as error:

@@ -10,7 +10,8 @@ class Student(NamedTuple):
     `kind` is a LoRA or a whole denoiser; `files` are names of the same weights, the first is the one to get;
     `steps` the fewest and most it was trained for; `brings` settings for axes the matrix leaves open; `solver` a tag
     of the schedulers it may be sampled with; `timesteps` those of a call with as many steps; `prediction` what the
-    denoiser predicts where that is not what its teacher does.
+    denoiser predicts where that is not what its teacher does; `side` in pixels of the pictures it was trained on where
+    that is not the model's own.
     """
 
     kind: Literal["lora", "denoiser"]
@@ -22,3 +23,4 @@ class Student(NamedTuple):
     scale: float = 1.0
     timesteps: tuple[int, ...] = ()
     prediction: str = ""
+    side: int = 0

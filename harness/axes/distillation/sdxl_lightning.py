@@ -9,7 +9,6 @@ from typing import ClassVar, Literal
 
 from harness.axes.distillation._distilled import Distilled
 from harness.axes.distillation._student import Student
-from harness.core.axis import Context
 
 
 class SdxlLightning(Distilled):
@@ -23,11 +22,6 @@ class SdxlLightning(Distilled):
 
     def students(self) -> Mapping[str, Student]:
         return {"sdxl": self._lightning()}
-
-    def refuse(self, context: Context) -> str | None:
-        if self.steps == 1 and not self.fuse:
-            return "one step comes as a whole UNet: there is no LoRA to keep apart (fuse=false)"
-        return super().refuse(context)
 
     def _lightning(self) -> Student:
         form = "unet_x0" if self.steps == 1 else "unet" if self.unet else "lora"

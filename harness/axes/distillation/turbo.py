@@ -21,7 +21,7 @@ class Turbo(Distilled):
     needs: ClassVar[str] = "hf download stabilityai/sdxl-turbo"
 
     def students(self) -> Mapping[str, Student]:
-        turbo = Student("denoiser", "", UNET, (1, 4), BRINGS, solver="first-order")
+        turbo = Student("denoiser", "", UNET, (1, 4), BRINGS, solver="first-order", side=512)
         brings = {"guidance": "3.5", "steps": "8"}
         return {
             "sdxl": turbo._replace(repo="stabilityai/sdxl-turbo"),
