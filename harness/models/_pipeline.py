@@ -77,7 +77,12 @@ class PipelineModel:
 
     def generate(self, call: Call) -> Any:
         """Return float32 images in [0, 1] of shape (n, height, width, 3)."""
-        return self.draw(self, call)
+        try:
+            return self.draw(self, call)
+        except Exception:
+            # As diffusers does at the end of a pass: what its hooks remember of this one must not reach the next.
+            self.pipeline.maybe_free_model_hooks()
+            raise
 
     def text_to_image(self, call: Call) -> Any:
         """Return images of shape (n, height, width, 3) from one pass of the pipeline, starting from noise."""

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+from harness.axes import read_entry, resolve_setting
 from harness.axes.caching import _embeddings
 from harness.axes.caching._embeddings import Embeddings, join_rows
 from harness.axes.caching._identity import identify_encoders
 from harness.axes.caching._store import TensorStore
+from harness.core.axis import Setup
 from harness.core.errors import NoEffect
-from harness.core.model import Call
+from harness.core.model import Call, TextToImage
 from harness.models.folder import LocalFolder
 from tests.contract.cell_on_model import distance, plan_cell, run_cell
 
@@ -76,6 +78,28 @@ def test_embeddings_belong_to_the_encoders_that_made_them(tiny: Callable[[str], 
     weight = next(model.text_encoders["text_encoder_2"].parameters())
     weight.data[0] += 1
     assert identify_encoders(model) != identity
+
+
+def test_a_call_that_breaks_leaves_nothing_behind(tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    """What a block remembers is forgotten at the end of a pass, which a call that runs out of memory never reaches."""
+
+    def load() -> TextToImage:
+        model = LocalFolder(path=tiny("flux")).load("cpu", {})
+        value = resolve_setting(read_entry("caching", "taylorseer"))
+        value.apply(model, Setup(TWO, 2, tmp_path))
+        return model
+
+    def run_out(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("while decoding")
+
+    one, broken = TWO.of([0]).model_copy(update={"steps": 6}), load()
+    plain = np.asarray(load().generate(one))
+    decode = broken.vae.decode
+    broken.vae.decode = run_out
+    with pytest.raises(torch.OutOfMemoryError):
+        broken.generate(TWO.model_copy(update={"steps": 6}))
+    broken.vae.decode = decode
+    assert np.array_equal(broken.generate(one), plain)
 
 
 def test_rows_of_a_batch_may_lie_on_several_devices() -> None:
