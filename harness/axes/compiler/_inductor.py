@@ -70,7 +70,7 @@ class Compiled(Effect):
         )
         if late:
             summary += (
-                f"; {late} graphs were made during the timed calls, which are slower for it: raise measure.warmup"
+                f"; {late} of them made during the timed calls, which are slower for it: raise measure.warmup"
             )
         return Shown(summary=summary, figures={**figures, "graphs_while_timed": late, "compile_s": compile_s})
 
