@@ -32,8 +32,7 @@ def footprint(cell: Cell, model: ModelInfo, machine: Machine) -> Footprint:
     values = live_values(cell)
     options = call_options(values.values())
     images = options["batch"] * options["width"] * options["height"] / (model.width * model.height)
-    guided = options["guidance"] > 1 and not model.tags & {"embedded-guidance", "no-guidance"}
-    calls = {"denoiser": images * (2 if guided else 1)}
+    calls = {"denoiser": images * (2 if model.guided(options["guidance"]) else 1)}
     need = Footprint(
         weights={role: count * FULL_BYTES for role, count in model.parameters.items()},
         activations={role: n * calls.get(role, images) * FULL_BYTES for role, n in model.activations.items()},

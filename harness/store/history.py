@@ -16,8 +16,8 @@ def measured_rate(root: Path, model: ModelInfo, machine: Machine) -> Rate | None
         outcome = completed_cell(path, plan.baseline_id)
         if outcome is None or not outcome.images or not outcome.denoiser_calls:
             continue
-        guided = float(plan.find(plan.baseline_id).cell.setting("guidance").name) > 1
-        passes = outcome.denoiser_calls * (2 if guided else 1)
+        scale = float(plan.find(plan.baseline_id).cell.setting("guidance").name)
+        passes = outcome.denoiser_calls * (2 if model.guided(scale) else 1)
         rate = outcome.phases_s["images"] / len(outcome.images) / passes
         return Rate(image_step_s=rate, source=f"measured in {path.name}")
     return None
