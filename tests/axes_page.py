@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from harness import api
 from harness.core.outcome import Completed
 from harness.core.units import format_percent
-from harness.store import read_outcomes, read_plan
+from harness.store import read_judgement, read_outcomes, read_plan
 
 ROOT = Path(__file__).parents[1]
 PROMPTS, SIDE, LABEL = 8, 96, 210
@@ -61,12 +61,12 @@ def draw_grid(run: Path) -> Image.Image:
 
 def page(run: Path) -> str:
     """Return docs/axes.md: what every technique bought, lost and did in this run."""
-    plan, outcomes = read_plan(run), read_outcomes(run)
+    plan, outcomes, judged = read_plan(run), read_outcomes(run), read_judgement(run)
     lines = [
         "# Every technique that runs on a CPU, one at a time",
         "",
         f"`harness bench matrices/axes.toml` on {plan.machine.title}: the bundled model, {len(plan.prompts)} images a"
-        " cell, judged by policy five-percent. [The whole report](../reports/axes/index.html). Written by"
+        f" cell, judged by policy {judged.policy.name if judged else 'none'}. [The whole report](../reports/axes/index.html). Written by"
         " `python -m tests.axes_page`.",
         "",
         f"![{CAPTION}](axes-grid.png)",

@@ -24,7 +24,7 @@ def matrix(folder: Path, head: str = "", tail: str = "", policy: str = "") -> Pa
 
 
 def test_the_shipped_policies_are_these() -> None:
-    assert policy_names() == ("five-percent", "mlperf", "mlperf-sdxl", "same-image", "strict")
+    assert policy_names() == ("five-percent", "mlperf", "mlperf-sdxl", "same-image", "strict", "survey")
 
 
 @pytest.mark.parametrize("name", policy_names())
