@@ -62,11 +62,12 @@ def draw_grid(run: Path) -> Image.Image:
 def page(run: Path) -> str:
     """Return docs/axes.md: what every technique bought, lost and did in this run."""
     plan, outcomes, judged = read_plan(run), read_outcomes(run), read_judgement(run)
+    policy = judged.policy.name if judged else "none"
     lines = [
         "# Every technique that runs on a CPU, one at a time",
         "",
         f"`harness bench matrices/axes.toml` on {plan.machine.title}: the bundled model, {len(plan.prompts)} images a"
-        f" cell, judged by policy {judged.policy.name if judged else 'none'}. [The whole report](../reports/axes/index.html). Written by"
+        f" cell, judged by policy {policy}. [The whole report](../reports/axes/index.html). Written by"
         " `python -m tests.axes_page`.",
         "",
         f"![{CAPTION}](axes-grid.png)",
