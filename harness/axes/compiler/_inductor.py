@@ -69,9 +69,7 @@ class Compiled(Effect):
             f"{breaks} graph breaks"
         )
         if late:
-            summary += (
-                f"; {late} of them made during the timed calls, which are slower for it: raise measure.warmup"
-            )
+            summary += f"; {late} of them made during the timed calls, which are slower for it: raise measure.warmup"
         return Shown(summary=summary, figures={**figures, "graphs_while_timed": late, "compile_s": compile_s})
 
 
