@@ -14,39 +14,18 @@ from harness.reporting.facts import Facts, Timing, all_facts
 from harness.reporting.figures import draw_figures
 from harness.reporting.forest import forest_of
 from harness.reporting.held import WorstLoss
-from harness.reporting.html import embed_json, escape_markdown, render_page, render_text
+from harness.reporting.html import embed_json, escape_markdown, render_text
 from harness.reporting.ledger import ledger_of
 from harness.reporting.loaded import Loaded, load
 from harness.reporting.pareto import not_drawn, points_of
 from harness.reporting.pictures import picture
 from harness.reporting.rows import csv_text, rows
-from harness.reporting.view import Page, anchors_of, view_of
+from harness.reporting.view import anchors_of
 from harness.store.layout import RunFolder
 from tests.reporting_example import BASELINE, CELLS, MATRIX_TEXT, Made, Scene, make_run
+from tests.reporting_page import page_of
 
 HOSTILE = '"><script>alert(1)</script> & 50 %_[x]|`'
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_run(tmp_path_factory.mktemp("report") / "results")
-
-
-@pytest.fixture(scope="module")
-def loaded(run: Path) -> Loaded:
-    return load(run)
-
-
-@pytest.fixture(scope="module")
-def facts(loaded: Loaded) -> dict[str, Facts]:
-    return {cell.id: cell for cell in all_facts(loaded)}
-
-
-def page_of(run: Path) -> tuple[Page, str]:
-    """Return the page of a run and its HTML, without the chart and the print figures."""
-    loaded = load(run)
-    page = view_of(loaded, all_facts(loaded), report_s=1.0)
-    return page, render_page(page, None, "")
 
 
 def test_figures_of_a_cell_follow_from_its_raw_samples(loaded: Loaded, facts: dict[str, Facts]) -> None:

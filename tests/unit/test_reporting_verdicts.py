@@ -15,33 +15,11 @@ from harness.reporting.charts import pareto_spec
 from harness.reporting.facts import Facts, all_facts
 from harness.reporting.forest import forest_of
 from harness.reporting.held import WorstLoss
-from harness.reporting.html import escape_markdown, keep_whole, render_page, render_text
+from harness.reporting.html import escape_markdown, keep_whole, render_text
 from harness.reporting.loaded import Loaded, load
 from harness.reporting.pareto import loss_axis, points_of
-from harness.reporting.view import Page, view_of
 from tests.reporting_example import CELLS, Scene, make_run
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_run(tmp_path_factory.mktemp("report") / "results")
-
-
-@pytest.fixture(scope="module")
-def loaded(run: Path) -> Loaded:
-    return load(run)
-
-
-@pytest.fixture(scope="module")
-def facts(loaded: Loaded) -> dict[str, Facts]:
-    return {cell.id: cell for cell in all_facts(loaded)}
-
-
-def page_of(run: Path) -> tuple[Page, str]:
-    """Return the page of a run and its HTML, without the chart and the print figures."""
-    loaded = load(run)
-    page = view_of(loaded, all_facts(loaded), report_s=1.0)
-    return page, render_page(page, None, "")
+from tests.reporting_page import page_of
 
 
 def test_nothing_may_ship_names_a_speed_rule_that_failed(tmp_path: Path) -> None:
