@@ -88,7 +88,9 @@ def _legend(axes: "Axes", points: tuple[Point, ...]) -> None:
     for standing in (name for name in PATHS if any(point.standing == name for point in points)):
         axes.plot([], [], marker=MARKERS.get(standing, "s"), color=PRINT_COLOURS[standing], linestyle="none",
                   label=WORDS[standing])  # fmt: skip
-    axes.legend(loc="upper right", fontsize=8)
+    columns = min(6, len(axes.get_legend_handles_labels()[0]))
+    # Above the axes: a mark may lie in any corner.
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, fontsize=8)
 
 
 def forest_figure(loaded: Loaded, facts: tuple[Facts, ...]) -> "Figure | None":
