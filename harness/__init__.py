@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     )
     from harness.core.machine import Machine
     from harness.core.matrix import Matrix
-    from harness.core.outcome import Completed, Failed, Outcome, Repeat, Skipped
+    from harness.core.outcome import Completed, Failed, Outcome, Skipped
     from harness.core.plan import Plan
     from harness.core.quality import Delta, Evaluation, Score
+    from harness.core.timing import Repeat
     from harness.core.units import Absent
     from harness.core.verdict import Judgement
 
@@ -46,9 +47,10 @@ _HOMES = {
     ),
     "harness.core.machine": ("Machine",),
     "harness.core.matrix": ("Matrix",),
-    "harness.core.outcome": ("Completed", "Failed", "Outcome", "Repeat", "Skipped"),
+    "harness.core.outcome": ("Completed", "Failed", "Outcome", "Skipped"),
     "harness.core.plan": ("Plan",),
     "harness.core.quality": ("Delta", "Evaluation", "Score"),
+    "harness.core.timing": ("Repeat",),
     "harness.core.units": ("Absent",),
     "harness.core.verdict": ("Judgement",),
 }  # fmt: skip

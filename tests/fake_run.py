@@ -14,7 +14,8 @@ steps = [50, 20, 4]
 [prompts]
 set = "{prompts}"
 [measure]
-repeats = 3
+min_s = 0
+max_s = 0.1
 [quality]
 metrics = ["psnr", "ssim"]
 rerun_prompts = 4

@@ -9,9 +9,9 @@ from typing import NamedTuple
 from harness.core.axis import Setting
 from harness.core.cell import Cell
 from harness.core.machine import Machine
-from harness.core.matrix import Matrix, Measure, Quality
+from harness.core.matrix import Matrix, Quality
 from harness.core.model import ModelInfo
-from harness.core.outcome import Applied, Caution, ColdStart, Completed, Failed, Image, Repeat, Skipped
+from harness.core.outcome import NO_MEMORY, Applied, Caution, ColdStart, Completed, Failed, Image, Skipped
 from harness.core.plan import OTHER_SEED_ID, RERUN_ID, Plan, PlannedCell, Prompt, Role
 from harness.core.policy import Policy
 from harness.core.quality import (
@@ -25,6 +25,7 @@ from harness.core.quality import (
     Uncertainty,
     WorstImage,
 )
+from harness.core.timing import Repeat, alone
 from harness.core.units import Absent
 from harness.gating import judge
 from harness.reporting.pictures import evenly
@@ -161,14 +162,12 @@ def repeats(made: Made, count: int) -> tuple[Repeat, ...]:
         step_times = tuple(share * dice.gauss(1, 0.05) * (1.4 if step == 0 else 1) for step in range(steps))
         stages = {"text_encoder": latency * 0.03, "denoiser": sum(step_times), "vae": latency * 0.07}
         made_repeats.append(Repeat(
-            latency_s=latency, stages_s=stages, steps_s=step_times, peak_allocated_bytes=NO_COUNTER,
-            peak_reserved_bytes=NO_COUNTER, device_used_bytes=NO_COUNTER,
-            energy_j=Absent(absent="no energy counter on this machine"),
-            clock_mhz=2445.0, temperature_c=Absent(absent="no sensor"),
+            latency_s=latency, stages_s=stages, steps_s=step_times,
         ))  # fmt: skip
     return tuple(made_repeats)
 
 
+REPEATS = 9
 FUSED = Applied(axis="distillation", value="lcm-lora", summary="fused LoRA lcm-lora (rank 32)")
 INDUCTOR = Applied(
     axis="compiler", value="inductor", summary="denoiser compiled by inductor",
@@ -199,10 +198,11 @@ def completed(made: Made, images: tuple[Image, ...], count: int) -> Completed:
     phases |= {"warmup": made.latency_s * 1.6, "repeats": made.latency_s * count}
     phases |= {"images": made.latency_s * len(images) * 0.06}
     return Completed(
-        cold_start=cold, warmup_s=(made.latency_s * 1.6, made.latency_s * 1.04), repeats=repeats(made, count),
+        cold_start=cold, warmup_s=(made.latency_s * 1.6, made.latency_s * 1.04), pairing=alone(repeats(made, count)),
         batch=int(made.settings[5]), images=images, denoiser_calls=int(made.settings[0]),
         weights_bytes={"text_encoder": 1_900_000, "denoiser": 13_600_000, "vae": 2_600_000},
-        peak_memory_bytes=int(612e6 if made.size == 64 else 734e6), threads=2, phases_s=phases,
+        memory=NO_MEMORY.model_copy(update={"resident_bytes": int(612e6 if made.size == 64 else 734e6)}),
+        threads=2, phases_s=phases,
         applied=applied(made), warnings=warnings,
     )  # fmt: skip
 
@@ -297,7 +297,7 @@ def outcomes(run: Path, plan: Plan, cells: tuple[Made, ...], scene: Scene) -> It
             planned_cell = plan.find(made.id)
             prompt_set = plan.prompts_of(planned_cell)[: scene.prompts_of(made)]
             images = write_images(run, made, prompt_set, plan.seeds_of(planned_cell), least)
-            write_outcome(run, made.id, completed(made, images, plan.matrix.measure.repeats))
+            write_outcome(run, made.id, completed(made, images, REPEATS))
             yield made, images
 
 
@@ -307,7 +307,7 @@ def make_plan(cells: tuple[Made, ...], scene: Scene, name: str) -> Plan:
     roles: tuple[Role, ...] = ("baseline", *("candidate" for _ in cells[1:]), "rerun", "other-seed")
     return Plan(
         run_id=f"20261122T210000Z_{name}_laptop",
-        matrix=Matrix(name=name, axes={"steps": (50, 20, 8, 4)}, measure=Measure(repeats=9),
+        matrix=Matrix(name=name, axes={"steps": (50, 20, 8, 4)},
                       quality=Quality(rerun_prompts=4, images="auto" if scene.looks else "all")),
         matrix_sha256=hashlib.sha256(MATRIX_TEXT.encode()).hexdigest(),
         model=ModelInfo(title="shapes (bundled)", family="sdxl", width=64, height=64, guidance=4.0, size_multiple=8,

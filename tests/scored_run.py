@@ -13,9 +13,10 @@ from harness.core.cell import Cell
 from harness.core.machine import Machine
 from harness.core.matrix import Matrix, Prompts, Quality
 from harness.core.model import ModelInfo
-from harness.core.outcome import ColdStart, Completed, Image, Repeat
+from harness.core.outcome import ColdStart, Completed, Image
 from harness.core.plan import OTHER_SEED_ID, OTHER_SEED_OFFSET, RERUN_ID, Plan, PlannedCell, Prompt, Role
 from harness.core.policy import Policy
+from harness.core.timing import Repeat, alone
 from harness.core.units import Absent
 from harness.models.shapes import world
 from harness.store import begin_cell, create_run, write_outcome
@@ -129,14 +130,10 @@ def _cell(cell_id: str, role: Role, changed: dict[str, Setting]) -> PlannedCell:
 
 
 def _completed(images: tuple[Image, ...]) -> Completed:
-    repeat = Repeat(
-        latency_s=0.1, stages_s={}, steps_s=(), peak_allocated_bytes=NONE, peak_reserved_bytes=NONE,
-        device_used_bytes=NONE, energy_j=NONE, clock_mhz=NONE, temperature_c=NONE,
-    )  # fmt: skip
     cold = ColdStart(start_s=0, load_s=0, apply_s=0, compile_s=0, first_image_s=0)
     return Completed(
-        cold_start=cold, warmup_s=(), repeats=(repeat,), batch=1, images=images, denoiser_calls=1, weights_bytes={},
-        peak_memory_bytes=NONE, threads=1, phases_s={},
+        cold_start=cold, warmup_s=(), pairing=alone((Repeat(latency_s=0.1),)), batch=1, images=images,
+        denoiser_calls=1, weights_bytes={}, threads=1, phases_s={},
     )  # fmt: skip
 
 

@@ -70,8 +70,8 @@ def _gib(quantity: Quantity, cell: Completed) -> float | Absent:
 
 def _peak(cell: Completed) -> float | Absent:
     """What the timed calls allocated on the GPU, as published figures have it; on a CPU the process at its highest."""
-    timed = [count for count in (repeat.peak_allocated_bytes for repeat in cell.repeats) if isinstance(count, int)]
-    peak = max(timed) if timed else cell.peak_memory_bytes
+    memory = cell.memory
+    peak = memory.peak_bytes if isinstance(memory.allocated_bytes, Absent) else memory.allocated_bytes
     return peak if isinstance(peak, Absent) else peak / GIB
 
 

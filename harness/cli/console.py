@@ -134,7 +134,7 @@ def _outcome_row(cell_id: str, outcome: Outcome | None, baseline: Outcome | None
         latency = outcome.latency_s
         before = baseline.latency_s if isinstance(baseline, Completed) else None
         speedup = f"{before / latency:.2f}×" if before and latency else ""
-        memory = outcome.peak_memory_bytes
+        memory = outcome.memory.peak_bytes
         shown = "" if isinstance(memory, Absent) else format_bytes(memory)
         state = f"no more images: {broken}" if broken else "completed"
         return [cell_id, str(len(outcome.images)), format_seconds(latency or 0.0), speedup, shown, state]

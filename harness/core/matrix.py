@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from harness.core.axis import Scalar
 from harness.core.base import Frozen
@@ -12,6 +12,25 @@ SCHEMA_VERSION = 1
 
 Entry = Scalar | dict[str, Scalar]
 """One value of an axis: its name or number, or a table with `name` and options."""
+
+
+def _read_share(value: Any) -> Any:
+    """Read `"2%"` and `0.02` alike."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return float(value.strip().removesuffix("%")) / 100 if value.strip().endswith("%") else float(value)
+    except ValueError:
+        raise ValueError(f"a share such as '2%' or 0.02, got {value!r}") from None
+
+
+_SHARE_SCHEMA = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^[0-9.]+ ?%$"}]}
+Share = Annotated[
+    float,
+    BeforeValidator(_read_share),
+    Field(gt=0, lt=1, allow_inf_nan=False),
+    WithJsonSchema(_SHARE_SCHEMA),
+]
 
 
 class Model(Frozen):
@@ -40,14 +59,32 @@ class Prompts(Frozen):
 
 
 class Measure(Frozen):
-    """How cells are timed: whole-pipeline calls at the cell's batch size, after discarded warm-up calls."""
+    """How cells are timed: whole-pipeline calls at the cell's batch size, in blocks that alternate with the baseline's.
+
+    Blocks are taken until the 95 % interval of the speedup is `precision` wide to either side, for `min_s` at least and
+    `max_s` at most. `warmup` calls are discarded before; what is still warming up after them is found and left out.
+    """
 
     warmup: Annotated[int, Field(ge=0, le=1000)] = 1
-    repeats: Annotated[int, Field(ge=1, le=100_000)] = 5
+    precision: Annotated[Share, Field(description="half-width of the speedup's 95 % interval, such as '2%'")] = 0.02
+    min_s: Annotated[float, Field(ge=0, allow_inf_nan=False, description="least seconds of timed calls of a cell")] = 2
+    max_s: Annotated[float, Field(gt=0, allow_inf_nan=False, description="most seconds of timed calls")] = 60
     timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 3600.0
     image_batch: Annotated[int, Field(ge=0, description="images generated per call for quality; 0: by size")] = 0
-    trace: bool = False
+    trace: Annotated[bool, Field(description="trace one call of every cell, in a pass of its own")] = False
     threads: Annotated[int, Field(ge=0, description="CPU threads of a cell; 0: all cores")] = 0
+    allow_visitors: Annotated[bool, Field(description="measure though other processes use the GPU")] = False
+
+
+class Prices(Frozen):
+    """What an hour of a machine and a kilowatt-hour cost, for the cost of an image.
+
+    `per_hour` maps globs on the GPU's name (on the processor's, without a GPU) to prices; the first that fits counts.
+    """
+
+    currency: str = "USD"
+    per_hour: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = {}
+    per_kwh: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
 
 class Quality(Frozen):
@@ -82,6 +119,7 @@ class Matrix(Frozen):
     prompts: Prompts = Prompts()
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = (0,)
     measure: Measure = Measure()
+    prices: Prices = Prices()
     quality: Quality = Quality()
     policy: Annotated[
         str, Field(description="what may ship: a shipped policy (harness policies) or a .toml file beside this one")

@@ -6,9 +6,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from harness.core.base import Frozen
+from harness.core.timing import Pairing, Repeat
+from harness.core.trace import Trace
 from harness.core.units import Absent
 
-Phase = Literal["start", "load", "apply", "compile", "warmup", "repeats", "floor", "images", "trace", "save"]
+Phase = Literal[
+    "start", "load", "apply", "compile", "warmup", "repeats", "memory", "floor", "images", "trace", "save",
+]  # fmt: skip
 FailureKind = Literal["error", "out-of-memory", "timeout", "crash", "bad-image", "disk-full", "no-effect"]
 
 
@@ -23,20 +27,6 @@ class Image(Frozen):
     @property
     def key(self) -> tuple[str, int]:
         return (self.prompt_id, self.seed)
-
-
-class Repeat(Frozen):
-    """One timed call of the whole pipeline: `stages_s` sums each part's calls, `steps_s` is each denoiser call."""
-
-    latency_s: float
-    stages_s: dict[str, float]
-    steps_s: tuple[float, ...]
-    peak_allocated_bytes: int | Absent
-    peak_reserved_bytes: int | Absent
-    device_used_bytes: int | Absent
-    energy_j: float | Absent
-    clock_mhz: float | Absent
-    temperature_c: float | Absent
 
 
 class ColdStart(Frozen):
@@ -87,16 +77,42 @@ class Floor(Frozen):
     """The least time that the denoiser's arithmetic in one whole-pipeline call could take on this device.
 
     `flops` are the operations of the network as it was loaded, a multiplication and an addition being two;
-    `flops_per_s` is the rate measured here for large matrix products in `dtype`.
+    `flops_per_s` is the rate measured here for large matrix products in `dtype`, `bytes_per_s` that of a large copy,
+    reading and writing counted.
     """
 
     flops: float
     flops_per_s: float
     dtype: str
+    bytes_per_s: float | Absent = Absent(absent="not measured")
 
     @property
     def seconds(self) -> float:
         return self.flops / self.flops_per_s
+
+
+class Memory(Frozen):
+    """The highest memory during one whole-pipeline call at the cell's batch, in a pass of its own that is not timed.
+
+    `device_used_bytes` is what this process holds of the device, as the driver counts it; `resident_bytes` the highest
+    resident memory of the process (VmHWM), of which `resident_before_bytes` were there before the call.
+    """
+
+    allocated_bytes: int | Absent
+    reserved_bytes: int | Absent
+    device_used_bytes: int | Absent
+    resident_bytes: int | Absent
+    resident_before_bytes: int | Absent
+
+    @property
+    def peak_bytes(self) -> int | Absent:
+        """The figure a card or a machine is chosen by: the device's where there is one, else the process's."""
+        counts = (self.device_used_bytes, self.reserved_bytes, self.allocated_bytes, self.resident_bytes)
+        return next((count for count in counts if not isinstance(count, Absent)), self.resident_bytes)
+
+
+NO_MEMORY = Memory.model_validate(dict.fromkeys(Memory.model_fields, Absent(absent="not measured")))
+UNTIMED = Pairing(kind="alone", blocks=(), stopped="not timed: it is there for its images")
 
 
 class Completed(Frozen):
@@ -108,23 +124,27 @@ class Completed(Frozen):
     status: Literal["completed"] = "completed"
     cold_start: ColdStart
     warmup_s: tuple[float, ...]
-    repeats: tuple[Repeat, ...]
+    pairing: Pairing = UNTIMED
     batch: int
     images: tuple[Image, ...]
     denoiser_calls: int
     """Calls of the denoiser during one whole-pipeline call: counted, not assumed."""
     weights_bytes: dict[str, int]
-    peak_memory_bytes: int | Absent
-    """Highest resident memory of the cell's process while it made images (CPU), or device memory (GPU)."""
+    memory: Memory = NO_MEMORY
     floor: Floor | Absent = Absent(absent="not measured")
     threads: int
     phases_s: dict[str, float]
     applied: tuple[Applied, ...] = ()
     warnings: tuple[Caution, ...] = ()
-    traces: tuple[str, ...] = ()
+    trace: Trace | Absent = Absent(absent="not asked for: measure.trace = false, or harness profile RUN CELL")
     reused_from: str | None = None
     halted: Failed | None = None
     """Why a later round brought no more images, though they were wanted; what was made before stays."""
+
+    @property
+    def repeats(self) -> tuple[Repeat, ...]:
+        """The cell's own timed calls, in order, without those of blocks that were timed once more."""
+        return tuple(repeat for block in self.pairing.of("cell") for repeat in block.repeats)
 
     @property
     def prompts(self) -> int:
@@ -148,7 +168,6 @@ class Extended(Frozen):
 
     status: Literal["extended"] = "extended"
     images: tuple[Image, ...]
-    peak_memory_bytes: int | Absent
     phases_s: dict[str, float]
 
 

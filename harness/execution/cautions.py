@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from statistics import median
 
-from harness.core.outcome import Caution, Repeat
+from harness.core.outcome import Caution
+from harness.core.timing import Repeat
 from harness.core.units import format_seconds
 
 STEADY = 0.2
@@ -25,4 +26,4 @@ def _cautions(latencies: list[float], warmed_up: bool) -> Iterator[Caution]:
     spread = (max(latencies) - min(latencies)) / middle if middle else 0.0
     if spread > STEADY:
         message = f"repeats differ by {spread * 100:.0f} % of their median"
-        yield Caution(kind="unstable", message=message, advice="Close other programs, or raise measure.repeats.")
+        yield Caution(kind="unstable", message=message, advice="Close other programs, or raise measure.max_s.")

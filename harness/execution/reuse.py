@@ -32,7 +32,7 @@ def reuse(run: Path, plan: Plan, planned: PlannedCell, have: int, wanted: int) -
         origin = RunFolder(source).cell(cell_id) / image.path
         if not _link(origin, RunFolder(run).cell(planned.id) / image.path):
             return None
-    bare = outcome.model_copy(update={"phases_s": {}, "traces": (), "halted": None})
+    bare = outcome.model_copy(update={"phases_s": {}, "halted": None})
     return bare.model_copy(update={"images": images, "reused_from": source.name})
 
 

@@ -8,7 +8,6 @@ from typing import Protocol
 from harness.core.errors import MachineError
 from harness.core.outcome import Completed, Extended, Failed, Outcome, Skipped
 from harness.core.plan import Plan, PlannedCell
-from harness.core.units import Absent
 from harness.execution.launchers import Launcher
 from harness.execution.reuse import reuse
 from harness.execution.task import Step, make_task
@@ -110,15 +109,12 @@ class _Work:
 
 
 def _joined(before: Completed, added: Extended) -> Completed:
-    """Return a cell with the images, the peak and the wall time of another round."""
+    """Return a cell with the images and the wall time of another round."""
     phases = {
         phase: before.phases_s.get(phase, 0.0) + added.phases_s.get(phase, 0.0)
         for phase in {**before.phases_s, **added.phases_s}
     }
-    peaks = [peak for peak in (before.peak_memory_bytes, added.peak_memory_bytes) if not isinstance(peak, Absent)]
-    peak = max(peaks) if peaks else before.peak_memory_bytes
-    images = before.images + added.images
-    return before.model_copy(update={"images": images, "phases_s": phases, "peak_memory_bytes": peak})
+    return before.model_copy(update={"images": before.images + added.images, "phases_s": phases})
 
 
 def _with_wall_time(outcome: Outcome, wall_s: float) -> Outcome:

@@ -4,11 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from harness.core.model import Call, TextToImage
-from harness.core.outcome import Repeat
+from harness.core.timing import Repeat
 from harness.execution.task import call_for
 from harness.measure.clock import timed
-from harness.measure.gpu import energy_between, read_gpu
-from harness.measure.memory import read_peaks, reset_peaks
 from harness.measure.stages import PartCall, stage_clock
 
 
@@ -29,23 +27,13 @@ def take_repeats(model: TextToImage, call: Call, count: int, advance: Callable[[
 
 
 def _take_repeat(model: TextToImage, call: Call) -> Repeat:
-    reset_peaks(model.device)
-    before = read_gpu(model.device)
     with stage_clock(model.parts(), model.device) as clock, timed(model.device) as watch:
         model.generate(call)
-    after = read_gpu(model.device)
-    peaks = read_peaks(model.device)
     calls = clock.calls()
     return Repeat(
         latency_s=watch.seconds,
         stages_s=_by_role(calls, watch.seconds),
         steps_s=tuple(part.seconds for part in calls if part.role == "denoiser"),
-        peak_allocated_bytes=peaks.allocated_bytes,
-        peak_reserved_bytes=peaks.reserved_bytes,
-        device_used_bytes=peaks.device_used_bytes,
-        energy_j=energy_between(before, after),
-        clock_mhz=after.clock_mhz,
-        temperature_c=after.temperature_c,
     )
 
 

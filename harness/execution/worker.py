@@ -7,14 +7,16 @@ from typing import NamedTuple
 
 from harness.core.axis import Setup
 from harness.core.model import Call, TextToImage
-from harness.core.outcome import Applied, ColdStart, Completed, Extended, Phase, Repeat
+from harness.core.outcome import Applied, ColdStart, Completed, Extended, Memory, Phase
+from harness.core.timing import Repeat, alone
+from harness.core.trace import Trace
 from harness.core.units import Absent
 from harness.execution.build import Built, Recipe, apply_values, load_model, read_recipe
 from harness.execution.cautions import timing_cautions
 from harness.execution.pictures import Pictures, make_pictures
 from harness.execution.task import Step, Task
 from harness.execution.timing import count_denoiser_calls, stage_call, take_repeats, time_call
-from harness.measure.memory import read_peaks, reset_peaks
+from harness.measure.memory import peaks_of
 from harness.store.layout import TRACE, build_cache_dir
 
 Tell = Callable[[Step], None]
@@ -68,31 +70,32 @@ def measure_cell(task: Task, ledger: Ledger, start_s: float) -> Completed | Exte
         built = apply_values(model, recipe, setup)
     call = recipe.call()
     if not task.timed:
-        made, peak = _images(model, task, call, ledger, _lanes(task, recipe))
-        return Extended(images=made.images, peak_memory_bytes=peak, phases_s=dict(ledger.seconds))
+        made = _images(model, task, call, ledger, _lanes(task, recipe))
+        return Extended(images=made.images, phases_s=dict(ledger.seconds))
     batch = built.batch(recipe.batch)
     timed_call = stage_call(task.prompts, call, batch, task.seeds[0])
     take_time = _compile_and_time if recipe.lazy else _time
     timing = take_time(built, task, timed_call, ledger, begin)
-    made, peak = _images(model, task, call, ledger, _lanes(task, recipe))
-    traces = _trace(model, task, timed_call, ledger)
+    memory = _memory(model, timed_call, ledger)
+    made = _images(model, task, call, ledger, _lanes(task, recipe))
+    trace = _trace(model, task, timed_call, ledger)
     with ledger.phase_of("floor"):  # last: its matrices would count as the cell's memory
         floor = built.arithmetic.floor(model.device, recipe.arithmetic) if timing.repeats else UNTIMED
     return Completed(
         cold_start=timing.cold_start,
         warmup_s=timing.warmup_s,
-        repeats=timing.repeats,
+        pairing=alone(timing.repeats),
         batch=batch,
         images=made.images,
         denoiser_calls=count_denoiser_calls(timing.repeats),
         weights_bytes=model.weights_bytes(),
-        peak_memory_bytes=peak,
+        memory=memory,
         floor=floor,
         threads=task.measure.threads or task.cores,
         phases_s=dict(ledger.seconds),
         applied=timing.applied,
         warnings=(*task.planned.cautions, *timing_cautions(timing.repeats, bool(timing.warmup_s)), *made.cautions),
-        traces=traces,
+        trace=trace,
     )
 
 
@@ -109,7 +112,7 @@ def _time(built: Built, task: Task, call: Call, ledger: Ledger, begin: float) ->
     The extra baseline runs are there for their images only: nothing of them is timed but the first call. Without
     warm-up the first repeat is the first call.
     """
-    count = task.measure.repeats if task.planned.role in ("baseline", "candidate") else 0
+    count = 3 if task.planned.role in ("baseline", "candidate") else 0
     ends: list[float] = []
     warmup_s = []
     with ledger.phase_of("warmup"):
@@ -146,13 +149,16 @@ def _lanes(task: Task, recipe: Recipe) -> int:
     return task.measure.threads or task.cores
 
 
-def _images(model: TextToImage, task: Task, call: Call, ledger: Ledger, lanes: int) -> tuple[Pictures, int | Absent]:
+def _images(model: TextToImage, task: Task, call: Call, ledger: Ledger, lanes: int) -> Pictures:
     total = len(task.pictured) * len(task.seeds)
     with ledger.phase_of("images"):
-        reset_peaks(model.device)
-        made = make_pictures(model, task, call, lanes, lambda done: ledger.advance(done, total))
-        peaks = read_peaks(model.device)
-    return made, peaks.resident_bytes if model.device == "cpu" else peaks.device_used_bytes
+        return make_pictures(model, task, call, lanes, lambda done: ledger.advance(done, total))
+
+
+def _memory(model: TextToImage, call: Call, ledger: Ledger) -> Memory:
+    """Take the peaks of one call in a pass of its own, since asking for them takes time."""
+    with ledger.phase_of("memory"):
+        return peaks_of(lambda: model.generate(call), model.device)
 
 
 def _set_threads(task: Task) -> None:
@@ -163,12 +169,14 @@ def _set_threads(task: Task) -> None:
     torch.set_num_threads(task.measure.threads or task.cores)
 
 
-def _trace(model: TextToImage, task: Task, call: Call, ledger: Ledger) -> tuple[str, ...]:
+def _trace(model: TextToImage, task: Task, call: Call, ledger: Ledger) -> Trace | Absent:
     """Trace in a pass of its own, so that the profiler disturbs no figure."""
     if not task.measure.trace or not task.uses_torch:
-        return ()
+        return Absent(absent="not asked for: measure.trace = false")
     from harness.measure.profiler import write_trace
 
     with ledger.phase_of("trace"):
-        write_trace(lambda: model.generate(call.model_copy(update={"steps": min(call.steps, 2)})), task.folder / TRACE)
-    return (TRACE,)
+        steps = min(call.steps, 2)
+        path = task.folder / TRACE
+        write_trace(lambda: model.generate(call.model_copy(update={"steps": steps})), path)
+    return Trace(path=TRACE, size_bytes=path.stat().st_size, steps=steps)

@@ -112,7 +112,7 @@ class Evidence:
         if rule.quantity == "cold-start-s":
             return Found(Number(sum(cell.cold_start.model_dump().values())))
         if rule.quantity == "peak-memory-gib":
-            peak = cell.peak_memory_bytes
+            peak = cell.memory.peak_bytes
             return Found(peak if isinstance(peak, Absent) else Number(peak / GIB))
         return Found(self._timed(rule, cell) if cell.repeats else Absent(absent="no timed calls"))
 

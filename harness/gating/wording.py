@@ -88,7 +88,7 @@ def _ahead(found: Found, decision: Decision) -> str:
     reading = found.reading
     if isinstance(reading, Median | Ratio):
         counts = len(reading.samples) if isinstance(reading, Median) else len(reading.under)
-        return f"with {counts} {'repeat' if counts == 1 else 'repeats'}; more of them (measure.repeats) would settle it"
+        return f"with {counts} {'repeat' if counts == 1 else 'repeats'}; more of them (measure.max_s) would settle it"
     ahead = f"about {decision.needed:,} would settle it" if decision.needed else "it lies too close to settle"
     return f"with {found.prompts} prompts; {ahead}"
 

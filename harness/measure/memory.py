@@ -1,24 +1,16 @@
 """Peak memory: the process's resident peak on a CPU, the allocator's and the device's figures on a GPU."""
 
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 
-from harness.core.base import Frozen
+from harness.core.outcome import Memory
 from harness.core.units import Absent
 from harness.measure._cards import first_card
 
 NO_GPU = Absent(absent="no GPU")
-
-
-class Peaks(Frozen):
-    """Highest memory since the last reset; what a machine cannot tell is absent with its reason."""
-
-    allocated_bytes: int | Absent
-    reserved_bytes: int | Absent
-    device_used_bytes: int | Absent
-    resident_bytes: int | Absent
 
 
 def free_bytes(device: str) -> int | None:
@@ -33,30 +25,37 @@ def free_bytes(device: str) -> int | None:
         return None
 
 
-def reset_peaks(device: str) -> None:
-    """Forget the peaks so far, so that the next reading covers only what follows."""
+def peaks_of(call: Callable[[], object], device: str) -> Memory:
+    """Return the highest memory while `call` runs; what a machine cannot tell is absent with its reason."""
+    before = _reset(device)
+    call()
+    resident = _resident_peak()
+    if not device.startswith("cuda"):
+        counts: dict[str, int | Absent] = dict.fromkeys(
+            ("allocated_bytes", "reserved_bytes", "device_used_bytes"), NO_GPU
+        )
+        return Memory.model_validate({**counts, "resident_bytes": resident, "resident_before_bytes": before})
+    import torch
+
+    free, total = torch.cuda.mem_get_info()
+    return Memory(
+        allocated_bytes=torch.cuda.max_memory_allocated(),
+        reserved_bytes=torch.cuda.max_memory_reserved(),
+        device_used_bytes=total - free,
+        resident_bytes=resident,
+        resident_before_bytes=before,
+    )
+
+
+def _reset(device: str) -> int | Absent:
+    """Forget the peaks so far and return the resident memory that stays."""
     if device.startswith("cuda"):
         import torch
 
         torch.cuda.reset_peak_memory_stats()
-    with contextlib.suppress(OSError):  # read_peaks says where the peak is absent
+    with contextlib.suppress(OSError):  # _resident_peak says where the peak is absent
         Path("/proc/self/clear_refs").write_text("5")  # 5: reset VmHWM (proc(5))
-
-
-def read_peaks(device: str) -> Peaks:
-    """Return the peaks since `reset_peaks`."""
-    if not device.startswith("cuda"):
-        resident = _resident_peak()
-        return Peaks(allocated_bytes=NO_GPU, reserved_bytes=NO_GPU, device_used_bytes=NO_GPU, resident_bytes=resident)
-    import torch
-
-    free, total = torch.cuda.mem_get_info()
-    return Peaks(
-        allocated_bytes=torch.cuda.max_memory_allocated(),
-        reserved_bytes=torch.cuda.max_memory_reserved(),
-        device_used_bytes=total - free,
-        resident_bytes=_resident_peak(),
-    )
+    return _resident_peak()
 
 
 def _resident_peak() -> int | Absent:

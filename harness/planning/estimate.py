@@ -11,6 +11,8 @@ from harness.planning.settle import live_values
 
 COMPILE_S = 45.0
 START_S = 1.5
+LEAST_CALLS = 12
+"""Of the cell and of the baseline beside it, at a quiet machine."""
 
 
 def estimate_seconds(cell: Cell, matrix: Matrix, images: int, model: ModelInfo, rate: Rate) -> float:
@@ -22,7 +24,7 @@ def estimate_seconds(cell: Cell, matrix: Matrix, images: int, model: ModelInfo, 
     guided = model.guided(options["guidance"])
     passes = steps * prod(value.workload(steps) for value in values) * (2 if guided else 1)
     single_pass_s = 4 * rate.image_step_s  # a batch of one uses the machine badly
-    calls = matrix.measure.warmup + matrix.measure.repeats
-    timing_s = calls * passes * max(single_pass_s, options["batch"] * rate.image_step_s) * area
+    call_s = passes * max(single_pass_s, options["batch"] * rate.image_step_s) * area
+    timing_s = matrix.measure.warmup * call_s + max(matrix.measure.min_s, LEAST_CALLS * call_s)
     compile_s = COMPILE_S if any(value.lazy for value in values) else 0.0
     return START_S + compile_s + timing_s + images * passes * rate.image_step_s * area

@@ -19,7 +19,6 @@ from harness.reporting.pictures import Key, Pair, Picture, Share, images_by_key,
 from harness.reporting.sampling import look_words, prompts_judged
 from harness.reporting.settling import cell_words
 from harness.reporting.strips import Bars, LatencyStrip, PartBar, cold_parts, latency_strip, part_bar, step_bars
-from harness.reporting.timing import peak
 from harness.reporting.wording import (
     DASH,
     WORDS,
@@ -189,15 +188,14 @@ def aligned(loaded: Loaded) -> set[str]:
 
 def memory_of(cell: Completed) -> tuple[Named, ...]:
     """Return memory figures: peaks, weights by part, and what was not measured, with the reason."""
-    rows = [Named(name="Peak of the process", value=size(cell.peak_memory_bytes), note=_why(cell.peak_memory_bytes))]
+    rows = [Named(name="Peak of the process", value=size(cell.memory.peak_bytes), note=_why(cell.memory.peak_bytes))]
     absent: dict[str, list[str]] = {}
-    for field in ("peak_allocated_bytes", "peak_reserved_bytes", "device_used_bytes"):
-        counts = [getattr(repeat, field) for repeat in cell.repeats]
-        name, highest = field.removesuffix("_bytes").replace("_", " "), peak(counts)
-        if highest is not None:
-            rows.append(Named(name=name.capitalize(), value=size(highest)))
-        elif counts:
-            absent.setdefault(_why(counts[0]), []).append(name)
+    for field in ("allocated_bytes", "reserved_bytes", "device_used_bytes"):
+        name, count = field.removesuffix("_bytes").replace("_", " "), getattr(cell.memory, field)
+        if isinstance(count, Absent):
+            absent.setdefault(count.absent, []).append(name)
+        else:
+            rows.append(Named(name=name.capitalize(), value=size(count)))
     rows += [Named(name=f"Weights: {part.replace('_', ' ')}", value=size(n)) for part, n in cell.weights_bytes.items()]
     rows += [Named(name="Not measured", value=", ".join(names), note=why) for why, names in absent.items()]
     return tuple(rows)

@@ -134,7 +134,7 @@ def facts_of(loaded: Loaded, planned: PlannedCell) -> Facts:
         standing=standing,
         reason=reason,
         timing=_timing(loaded, planned, cell) if cell else nothing,
-        peak_memory_bytes=cell.peak_memory_bytes if cell else nothing,
+        peak_memory_bytes=cell.memory.peak_bytes if cell else nothing,
         weights_bytes=sum(cell.weights_bytes.values()) if cell and cell.weights_bytes else nothing,
         denoiser_calls=cell.denoiser_calls if cell else nothing,
         images=len(cell.images) if cell else 0,

@@ -41,7 +41,7 @@ def cell_words(loaded: Loaded, verdict: CellVerdict | None) -> str:
         parts.append(f"about {grouped(most)} prompts{each}; it has {grouped(now)}")
     timed = [named(judged) for judged in undecided if judged.rule.quantity not in OF_IMAGES]
     if timed:
-        parts.append(f"more repeats (measure.repeats, now {loaded.plan.matrix.measure.repeats}) for {', '.join(timed)}")
+        parts.append(f"more repeats (measure.max_s, now {loaded.plan.matrix.measure.max_s:g}) for {', '.join(timed)}")
     hopeless = [named(j) for j in undecided if j.rule.quantity in OF_IMAGES and j.prompts_needed is None]
     if hopeless:
         parts.append(f"nothing that can be named for {', '.join(hopeless)}: too close to its limit, or blind")
@@ -57,7 +57,7 @@ def run_words(loaded: Loaded, cells: list[Facts]) -> list[str]:
     undecided = [judged for verdict in verdicts for judged in open_rules(verdict)]
     known = [need for verdict in verdicts if (need := prompts_needed(verdict)) is not None]
     timed = {named(judged) for judged in undecided if judged.rule.quantity not in OF_IMAGES}
-    more = [f"More repeats (measure.repeats, now {loaded.plan.matrix.measure.repeats}) would settle"
+    more = [f"More repeats (measure.max_s, now {loaded.plan.matrix.measure.max_s:g}) would settle"
             f" {', '.join(sorted(timed))}."] if timed else []  # fmt: skip
     if not known:
         return [f"{lead}; each one’s section says why.", *more]

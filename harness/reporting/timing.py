@@ -1,6 +1,5 @@
 """What the raw repeats of a cell say about its stages, steps and memory."""
 
-from collections.abc import Sequence
 from math import ceil
 from statistics import median
 
@@ -44,12 +43,6 @@ def step_medians(cell: Completed) -> list[float]:
     """Return the median seconds of each denoiser call, in order."""
     count = min((len(repeat.steps_s) for repeat in cell.repeats), default=0)
     return [median(repeat.steps_s[step] for repeat in cell.repeats) for step in range(count)]
-
-
-def peak(counts: Sequence[object]) -> int | None:
-    """Return the highest of the counts that were measured, or None where none was."""
-    measured = [count for count in counts if isinstance(count, int)]
-    return max(measured, default=None)
 
 
 def build_cost_s(cell: Completed) -> float:

@@ -8,7 +8,7 @@ import platformdirs
 SCHEMA_VERSION = 1
 """Version of the results format; a folder with a newer one is refused."""
 
-IMAGES, LOG, TRACE = "images", "worker.log", "trace.json.gz"
+IMAGES, LOG, TRACE, TRACE_FACTS = "images", "worker.log", "trace.json.gz", "trace-facts.json"
 """What a worker writes into its cell's folder."""
 
 

@@ -43,7 +43,7 @@ class Replay:
             os.link(RunFolder(self.source).cell(task.planned.id) / image.path, task.folder / image.path)
         if task.timed:
             return made.model_copy(update={"images": images})
-        return Extended(images=images, peak_memory_bytes=made.peak_memory_bytes, phases_s={})
+        return Extended(images=images, phases_s={})
 
     def close(self) -> None:
         """Nothing is held."""

@@ -20,6 +20,7 @@ from harness.metrics.bundled import attributes, clip
 from harness.models import shapes
 
 BATCH = 32
+REPEATS = 5
 
 
 class Features(torch.nn.Module):
@@ -101,7 +102,7 @@ def perceptual(net: Any, first: torch.Tensor, second: torch.Tensor) -> torch.Ten
 @torch.inference_mode()
 def main() -> None:
     decided = plan(load(Path(__file__).parents[2] / "matrices" / "quickstart.toml"))
-    prompts, repeats = list(decided.prompts), decided.matrix.measure.repeats
+    prompts, repeats = list(decided.prompts), REPEATS
     cells: list[PlannedCell] = [planned for planned in decided.cells if planned.role != "rerun"]
     nets = attributes.load(), clip.load()
     pictures: dict[str, torch.Tensor] = {}

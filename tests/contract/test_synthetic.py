@@ -96,7 +96,8 @@ resolution = "32x32"
 [prompts]
 limit = 2
 [measure]
-repeats = 3
+min_s = 0
+max_s = 0.1
 threads = 1
 """
 

@@ -33,7 +33,8 @@ steps = [50, 40, 9, 8, 4]
 [prompts]
 set = "{prompts}"
 [measure]
-repeats = 2
+min_s = 0
+max_s = 0.1
 [quality]
 metrics = ["psnr"]
 images = "auto"

@@ -30,7 +30,8 @@ steps = 8
 set = "shapes"
 limit = 12
 [measure]
-repeats = 3
+min_s = 0
+max_s = 0.1
 [quality]
 rerun_prompts = 4
 """

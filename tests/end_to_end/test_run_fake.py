@@ -37,7 +37,7 @@ def harness(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("faulty")
-    text = FAULTY.replace("repeats = 3", "repeats = 3\ntimeout_s = 3")
+    text = FAULTY.replace("max_s = 0.1", "max_s = 0.1\ntimeout_s = 3")
     run = api.open_run(api.load(write_matrix(folder, text)), results=folder / "results")
     api.continue_run(run)
     return run
@@ -90,10 +90,10 @@ def test_a_completed_cell_holds_raw_samples_and_counts(faulty: Path) -> None:
 def test_what_a_gpu_would_tell_is_absent_with_a_reason_and_never_zero(faulty: Path) -> None:
     outcome = read_outcomes(faulty)["4-steps_fp32"]
     assert isinstance(outcome, Completed)
-    document = json.loads(outcome.repeats[0].model_dump_json())
+    memory, repeat = (json.loads(record.model_dump_json()) for record in (outcome.memory, outcome.repeats[0]))
     if not read_plan(faulty).machine.gpus:
-        assert document["peak_allocated_bytes"] == {"absent": "no GPU"}
-        assert document["energy_j"] == {"absent": "no GPU"}
+        assert memory["allocated_bytes"] == {"absent": "no GPU"}
+        assert repeat["device_s"] == {"absent": "no GPU"}
 
 
 def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path) -> None:

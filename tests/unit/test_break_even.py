@@ -2,7 +2,8 @@
 
 import pytest
 
-from harness.core.outcome import Applied, ColdStart, Completed, Repeat
+from harness.core.outcome import Applied, ColdStart, Completed
+from harness.core.timing import Repeat, alone
 from harness.core.units import Absent
 from harness.reporting.timing import break_even_images, build_cost_s
 
@@ -10,15 +11,11 @@ NONE = Absent(absent="not measured")
 
 
 def cell(latency_s: float, compile_s: float, batch: int = 1, **figures: float) -> Completed:
-    memory = dict.fromkeys(
-        ("peak_allocated_bytes", "peak_reserved_bytes", "device_used_bytes", "energy_j", "clock_mhz", "temperature_c"),
-        NONE,
-    )
-    repeats = tuple(Repeat(latency_s=latency_s, stages_s={}, steps_s=(), **memory) for _ in range(3))
+    timed = alone((Repeat(latency_s=latency_s),) * 3)
     cold = ColdStart(start_s=9, load_s=9, apply_s=1, compile_s=compile_s, first_image_s=99)
     applied = (Applied(axis="compiler", value="x", summary="x", figures=dict(figures)),) if figures else ()
-    rest = {"images": (), "denoiser_calls": 1, "weights_bytes": {}, "peak_memory_bytes": NONE, "threads": 1}
-    return Completed(cold_start=cold, warmup_s=(), repeats=repeats, batch=batch, phases_s={}, applied=applied, **rest)
+    rest = {"images": (), "denoiser_calls": 1, "weights_bytes": {}, "threads": 1}
+    return Completed(cold_start=cold, warmup_s=(), pairing=timed, batch=batch, phases_s={}, applied=applied, **rest)
 
 
 def test_images_until_the_cost_is_won_back() -> None:

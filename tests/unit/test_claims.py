@@ -11,9 +11,10 @@ from harness.core.cell import Cell
 from harness.core.machine import Gpu, Machine
 from harness.core.matrix import Matrix, Model
 from harness.core.model import ModelInfo
-from harness.core.outcome import Applied, ColdStart, Completed, Failed, Outcome, Repeat
+from harness.core.outcome import NO_MEMORY, Applied, ColdStart, Completed, Failed, Outcome
 from harness.core.plan import Plan, PlannedCell
 from harness.core.quality import Definition, Evaluation, Interval, Score, Uncertainty
+from harness.core.timing import Repeat, alone
 from harness.core.units import Absent
 from harness.stats.latency import speedup
 from harness.store import begin_cell, create_run, write_evaluation, write_outcome
@@ -40,17 +41,11 @@ EAGER, COMPILED = cell("eager"), cell("compiled", FUSED, compiler="inductor")
 
 
 def completed(seconds: tuple[float, ...], peak: int | Absent = NONE, **changed: Any) -> Completed:
-    repeats = tuple(
-        Repeat(
-            latency_s=second, stages_s={}, steps_s=(second / 28,) * 28, peak_allocated_bytes=peak,
-            peak_reserved_bytes=NONE, device_used_bytes=NONE, energy_j=NONE, clock_mhz=NONE, temperature_c=NONE,
-        )
-        for second in seconds
-    )  # fmt: skip
+    repeats = tuple(Repeat(latency_s=second, steps_s=(second / 28,) * 28) for second in seconds)
     fields = {
         "cold_start": ColdStart(start_s=0, load_s=0, apply_s=0, compile_s=0, first_image_s=0), "warmup_s": (),
-        "repeats": repeats, "batch": 1, "images": (), "denoiser_calls": 28, "weights_bytes": {},
-        "peak_memory_bytes": NONE, "threads": 1, "phases_s": {},
+        "pairing": alone(repeats), "batch": 1, "images": (), "denoiser_calls": 28, "weights_bytes": {},
+        "memory": NO_MEMORY.model_copy(update={"allocated_bytes": peak}), "threads": 1, "phases_s": {},
     }  # fmt: skip
     return Completed(**{**fields, **changed})
 
@@ -196,8 +191,8 @@ def test_memory_is_compared_as_it_is_held_and_at_its_peak(tmp_path: Path) -> Non
     whole = {"transformer": 22 * gib, "text_encoder_2": 9 * gib}
     small = {"transformer": 11 * gib, "text_encoder_2": 9 * gib}
     cells = {
-        EAGER: completed((1.0,), weights_bytes=whole, peak_memory_bytes=34 * gib),
-        cell("fp8", precision="fp8-torchao"): completed((1.0,), weights_bytes=small, peak_memory_bytes=32 * gib),
+        EAGER: completed((1.0,), weights_bytes=whole, peak=34 * gib),
+        cell("fp8", precision="fp8-torchao"): completed((1.0,), weights_bytes=small, peak=32 * gib),
     }
     run = made_run(tmp_path, cells)
     seen = {name: find(run, shipped(name)) for name in
@@ -210,7 +205,8 @@ def test_memory_is_compared_as_it_is_held_and_at_its_peak(tmp_path: Path) -> Non
 
 
 def test_the_peak_is_that_of_the_timed_calls_where_the_gpu_counted_it(tmp_path: Path) -> None:
-    made = completed((1.0,), peak=33 * 2**30, peak_memory_bytes=60 * 2**30)
+    made = completed((1.0,), peak=33 * 2**30)
+    made = made.model_copy(update={"memory": made.memory.model_copy(update={"device_used_bytes": 60 * 2**30})})
     finding = find(made_run(tmp_path, {EAGER: made}), shipped("flux-h100-bf16-peak"))
     assert isinstance(finding.here, Interval)
     assert (finding.here.estimate, finding.verdict) == (33, "confirmed")

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from harness.core.outcome import ColdStart, Completed
+from harness.core.outcome import NO_MEMORY, ColdStart, Completed
 from harness.core.policy import Policy
 from harness.core.quality import Tail
 from harness.core.rule import Rule
+from harness.core.timing import alone
 from harness.core.units import Absent
 from harness.core.verdict import RuleVerdict
 from tests.judged_run import COMPLETED, NO_MORE, Known, Loss, judged, verdicts
@@ -25,7 +26,8 @@ def timed(latencies: tuple[float, ...], memory: int | None = None, batch: int = 
     repeats = tuple(COMPLETED.repeats[0].model_copy(update={"latency_s": latency}) for latency in latencies)
     cold = ColdStart(start_s=1, load_s=2, apply_s=0, compile_s=3, first_image_s=4)
     peak = Absent(absent="not measured") if memory is None else memory
-    update = {"repeats": repeats, "peak_memory_bytes": peak, "batch": batch, "cold_start": cold}
+    memory = NO_MEMORY.model_copy(update={"resident_bytes": peak})
+    update = {"pairing": alone(repeats), "memory": memory, "batch": batch, "cold_start": cold}
     return COMPLETED.model_copy(update=update)
 
 
@@ -111,7 +113,7 @@ def test_speedup_is_decided_by_the_raw_repeats() -> None:
     few = Known(outcomes={"baseline": timed(slow[:2]), "a": timed(fast[:2])})
     unsure = one(Rule(quantity="speedup", at_least=1.5), known=few)
     assert unsure.result == "inconclusive"
-    assert "with 2 repeats; more of them (measure.repeats) would settle it" in unsure.sentence
+    assert "with 2 repeats; more of them (measure.max_s) would settle it" in unsure.sentence
 
 
 def test_speedup_compares_seconds_per_image() -> None:

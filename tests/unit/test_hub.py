@@ -33,7 +33,8 @@ steps = 1
 [prompts]
 set = "{words}"
 [measure]
-repeats = 1
+min_s = 0
+max_s = 0.1
 [quality]
 metrics = ["psnr"]
 rerun_prompts = 2

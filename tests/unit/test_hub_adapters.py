@@ -28,7 +28,8 @@ resolution = "32x32"
 [prompts]
 set = "{words}"
 [measure]
-repeats = 1
+min_s = 0
+max_s = 0.1
 [quality]
 metrics = ["psnr"]
 rerun_prompts = 2

@@ -96,7 +96,7 @@ def test_options_at_their_default_do_not_make_another_cell() -> None:
         ('[axes]\nsteps = [4]\n[prompts]\nset = "shape"\n', "prompts.set: unknown prompt set"),
         ('[axes]\nsteps = [4]\n[model]\nsource = "bundeld"\n', 'Did you mean "bundled"?'),
         ('[axes]\nsteps = [4]\n[model]\nsource = "fake"\nstepz = 1\n', "model.stepz"),
-        ("[axes]\nsteps = [4]\n[measure]\nrepeats = 0\n", "measure.repeats"),
+        ("[axes]\nsteps = [4]\n[measure]\nmax_s = 0\n", "measure.max_s"),
         ("[axes]\nsteps = [4]\n[measure]\nwarmups = 1\n", 'measure.warmups: unknown key. Did you mean "warmup"?'),
         ('[axes]\nsteps = [4]\n[[gate]]\nmargin = "5 %"\n', "gate.0.margin"),
         ("[axes]\nsteps = [4]\n[gate]\nmargin = 0.03\n", "write [[gate]], not [gate]"),
@@ -119,7 +119,7 @@ def test_seeds_are_distinct_whole_numbers(seeds: str) -> None:
 
 
 def test_all_mistakes_are_reported_at_once() -> None:
-    text = 'name = "m"\nnmae = 1\n[axes]\nstepz = [50]\nprecision = ["fb16"]\n[measure]\nrepeats = 0\n'
+    text = 'name = "m"\nnmae = 1\n[axes]\nstepz = [50]\nprecision = ["fb16"]\n[measure]\nmax_s = 0\n'
     with pytest.raises(MatrixError) as caught:
         parse_matrix(text)
     assert len(caught.value.problems) == 4

@@ -7,6 +7,7 @@ import pytest
 
 from harness.core.outcome import Applied, Completed, Failed
 from harness.core.quality import Interval
+from harness.core.timing import alone
 from harness.reporting import frame
 from harness.reporting.applied import figures_in_words
 from harness.reporting.facts import Timing, all_facts
@@ -138,7 +139,7 @@ def test_pays_in_words(loaded: Loaded) -> None:
         assert loaded.baseline is not None
         repeats = tuple(repeat.model_copy(update={"latency_s": latency_s}) for repeat in cell.repeats)
         cold = cell.cold_start.model_copy(update={"compile_s": compile_s})
-        other = cell.model_copy(update={"repeats": repeats, "cold_start": cold})
+        other = cell.model_copy(update={"pairing": alone(repeats), "cold_start": cold})
         made = payback(other, loaded.baseline, against)
         return payback_words(made.model_copy(update={"speedup": speedup}), BASELINE)
 

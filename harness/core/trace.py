@@ -1,0 +1,98 @@
+"""What was seen inside one traced call: kernels, gaps and stages; facts only, the advice is made from them."""
+
+from typing import Literal
+
+from harness.core.base import Frozen
+from harness.core.units import Absent
+
+STAGE, STEP, REGION = "harness.stage:", "harness.step:", "harness.region:"
+"""How the ranges that harness puts into a trace begin: a part's call, a denoiser call by number, a named region."""
+
+Family = Literal["gemm", "attention", "convolution", "norm", "elementwise", "copy", "other"]
+
+
+class Trace(Frozen):
+    """A profiler's trace of one call, on disk: `path` is relative to the cell's folder."""
+
+    path: str
+    size_bytes: int
+    steps: int
+    """Steps of the traced call: the first few are enough, and a trace is large."""
+    notes: tuple[str, ...] = ()
+    """What it lacks: events left out to keep it small, counters that were refused."""
+
+
+class Kernel(Frozen):
+    """All launches of one kernel (on a CPU: one operator, without what it calls) in one stage."""
+
+    name: str
+    family: Family
+    stage: str
+    calls: int
+    total_s: float
+
+
+class StageTime(Frozen):
+    """One stage of the traced call: `busy_s` of `wall_s` something was computed, by family of kernels."""
+
+    stage: str
+    calls: int
+    wall_s: float
+    busy_s: float
+    families_s: dict[Family, float]
+    launches: int
+    launch_s: float
+    """Host time spent in launching kernels."""
+
+    @property
+    def gap_s(self) -> float:
+        """Seconds in which the device had nothing to do."""
+        return max(self.wall_s - self.busy_s, 0.0)
+
+
+class Span(Frozen):
+    """A bar of the timeline: a stage, a step, or a region that an axis value named; `depth` is how deep it lies."""
+
+    name: str
+    begin_s: float
+    seconds: float
+    depth: int
+
+
+class Gap(Frozen):
+    """A pause of the device: after which kernel, before which, and what the host did meanwhile."""
+
+    begin_s: float
+    seconds: float
+    stage: str
+    after: str
+    before: str
+    host: str
+
+
+class Tally(Frozen):
+    """How often something happened and how long it took; `size_bytes` where bytes were moved."""
+
+    count: int
+    total_s: float
+    size_bytes: int = 0
+
+
+class TraceFacts(Frozen):
+    """What a trace says, small enough to be stored beside it and given to a person or a language model."""
+
+    device: Literal["cpu", "cuda"]
+    wall_s: float
+    busy_s: float
+    stages: tuple[StageTime, ...]
+    kernels: tuple[Kernel, ...]
+    """The longest, by total time."""
+    gaps: tuple[Gap, ...]
+    """The longest."""
+    synchronisations: Tally
+    host_to_device: Tally
+    device_to_host: Tally
+    casts: Tally
+    recompiles: int | Absent
+    timeline: tuple[Span, ...]
+    notes: tuple[str, ...] = ()
