@@ -31,6 +31,7 @@ Share = Annotated[
     Field(gt=0, lt=1, allow_inf_nan=False),
     WithJsonSchema(_SHARE_SCHEMA),
 ]
+Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Model(Frozen):
@@ -79,12 +80,18 @@ class Measure(Frozen):
 class Prices(Frozen):
     """What an hour of a machine and a kilowatt-hour cost, for the cost of an image.
 
-    `per_hour` maps globs on the GPU's name (on the processor's, without a GPU) to prices; the first that fits counts.
+    `per_hour` maps globs on the GPU's name (on the processor's, without a GPU) to the price of one card's hour, for a
+    cell uses one; letters' case does not count, of several that fit the first does, and one that fits no machine is
+    no error: one list may serve many.
     """
 
     currency: str = "USD"
-    per_hour: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = {}
-    per_kwh: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    per_hour: Annotated[
+        dict[str, Price], Field(description="glob on the GPU's name, or the processor's → price of an hour")
+    ] = {}
+    per_kwh: Annotated[
+        Price | None, Field(description="electricity on top: left out where the hour's price holds it")
+    ] = None
 
 
 class Quality(Frozen):

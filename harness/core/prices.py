@@ -1,0 +1,69 @@
+"""What an image costs: joules, and money by the price list of a matrix."""
+
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from harness.core.base import Frozen
+from harness.core.machine import Machine
+from harness.core.matrix import Prices
+from harness.core.outcome import Completed
+from harness.core.units import Absent
+
+J_PER_KWH = 3.6e6
+UNPRICED = "no prices: give [prices] in the matrix, such as per_hour = { '*H100*' = 2.5 }"
+
+
+class Cost(Frozen):
+    """An amount of money in `currency`, and what it is for; a part that is not priced is not there."""
+
+    currency: str
+    parts: dict[Literal["machine", "electricity"], float]
+
+    @property
+    def amount(self) -> float:
+        return sum(self.parts.values())
+
+
+def image_energies_j(cell: Completed) -> tuple[float, ...] | Absent:
+    """Return the joules of one image in each counted block of a cell; absent with the reason where none is known."""
+    blocks = cell.pairing.of("cell")
+    known = [(block.conditions.energy_j, len(block.repeats) * cell.batch) for block in blocks]
+    joules = tuple(energy / images for energy, images in known if not isinstance(energy, Absent) and images)
+    if joules:
+        return joules
+    return next((energy for energy, _ in known if isinstance(energy, Absent)), Absent(absent="no timed calls"))
+
+
+def image_cost(prices: Prices, machine: Machine, image_s: float, energy_j: float | Absent) -> Cost | Absent:
+    """Return what one image costs that takes `image_s` seconds and `energy_j` joules; absent with the reason.
+
+    An hour's price is taken to hold the electricity, as a rented machine's does, so `per_kwh` comes on top of it only
+    where a matrix gives both: for a machine of one's own, whose hour is its purchase and upkeep. Without a price
+    of the hour it is the electricity alone. Where electricity has a price but was not measured, the cost is
+    absent: without that part it would look too cheap beside machines that measure it.
+    """
+    if not prices.per_hour and prices.per_kwh is None:
+        return Absent(absent=UNPRICED)
+    parts: dict[Literal["machine", "electricity"], float] = {}
+    if prices.per_hour:
+        machine_part = machine_cost(prices, machine, image_s)
+        if isinstance(machine_part, Absent):
+            return machine_part
+        parts.update(machine_part.parts)
+    if prices.per_kwh is not None:
+        if isinstance(energy_j, Absent):
+            return Absent(absent=f"prices.per_kwh is given, but the energy is absent: {energy_j.absent}")
+        parts["electricity"] = energy_j / J_PER_KWH * prices.per_kwh
+    return Cost(currency=prices.currency, parts=parts)
+
+
+def machine_cost(prices: Prices, machine: Machine, seconds: float) -> Cost | Absent:
+    """Return the price of so many seconds of a machine, as building takes them; absent where no price fits it."""
+    if not prices.per_hour:
+        return Absent(absent=UNPRICED)
+    name = machine.gpus[0].name if machine.gpus else machine.cpu
+    fitting = (price for glob, price in prices.per_hour.items() if fnmatchcase(name.lower(), glob.lower()))
+    per_hour = next(fitting, None)
+    if per_hour is None:
+        return Absent(absent=f'no price of prices.per_hour fits "{name}": {", ".join(prices.per_hour)}')
+    return Cost(currency=prices.currency, parts={"machine": per_hour * seconds / 3600})
