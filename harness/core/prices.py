@@ -1,4 +1,4 @@
-"""What an image costs: joules, and money by the price list of a matrix."""
+"""What an image costs in money, by the price list of a matrix."""
 
 from fnmatch import fnmatchcase
 from typing import Literal
@@ -6,7 +6,6 @@ from typing import Literal
 from harness.core.base import Frozen
 from harness.core.machine import Machine
 from harness.core.matrix import Prices
-from harness.core.outcome import Completed
 from harness.core.units import Absent
 
 J_PER_KWH = 3.6e6
@@ -22,16 +21,6 @@ class Cost(Frozen):
     @property
     def amount(self) -> float:
         return sum(self.parts.values())
-
-
-def image_energies_j(cell: Completed) -> tuple[float, ...] | Absent:
-    """Return the joules of one image in each counted block of a cell; absent with the reason where none is known."""
-    blocks = cell.pairing.of("cell")
-    known = [(block.conditions.energy_j, len(block.repeats) * cell.batch) for block in blocks]
-    joules = tuple(energy / images for energy, images in known if not isinstance(energy, Absent) and images)
-    if joules:
-        return joules
-    return next((energy for energy, _ in known if isinstance(energy, Absent)), Absent(absent="no timed calls"))
 
 
 def image_cost(prices: Prices, machine: Machine, image_s: float, energy_j: float | Absent) -> Cost | Absent:

@@ -5,11 +5,9 @@ import pytest
 from harness.core.errors import MatrixError
 from harness.core.machine import Gpu, Machine
 from harness.core.matrix import Prices
-from harness.core.prices import image_cost, image_energies_j, machine_cost
-from harness.core.timing import UNKNOWN, Block, Pairing, Repeat
+from harness.core.prices import image_cost, machine_cost
 from harness.core.units import Absent
 from harness.matrix import parse_matrix
-from tests.judged_run import COMPLETED
 
 ABSENT = Absent(absent="a test")
 H100 = Gpu(name="NVIDIA H100 80GB HBM3", capability=(9, 0), memory_bytes=80, driver="1", cuda="13", power_limit_w=700.0)
@@ -54,18 +52,6 @@ def test_what_cannot_be_said_is_absent_with_its_reason(prices: Prices, reason: s
     cost = image_cost(prices, machine(), 1.0, ABSENT)
     assert isinstance(cost, Absent)
     assert reason in cost.absent
-
-
-def test_energy_of_an_image_is_a_blocks_by_its_images_and_blocks_without_are_left_out() -> None:
-    conditions = (UNKNOWN.model_copy(update={"energy_j": 24.0}), UNKNOWN)
-    repeats = (Repeat(latency_s=1.0), Repeat(latency_s=1.0))
-    blocks = [
-        Block(side="cell", group=n, begun_s=n, repeats=repeats, conditions=had) for n, had in enumerate(conditions)
-    ]
-    update = {"pairing": Pairing(kind="alone", blocks=tuple(blocks)), "batch": 4}
-    assert image_energies_j(COMPLETED.model_copy(update=update)) == (3.0,)
-    none = COMPLETED.model_copy(update={"pairing": Pairing(kind="alone", blocks=tuple(blocks[1:]))})
-    assert image_energies_j(none) == UNKNOWN.energy_j
 
 
 def test_a_matrix_may_price_machines_it_does_not_meet_but_not_below_zero() -> None:
