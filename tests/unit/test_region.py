@@ -1,0 +1,92 @@
+"""Regions: nested ranges for NVTX, and for whoever records."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from harness.core import region as regions
+from harness.core.region import begin, end, recording, region
+from harness.core.trace import STAGE, STEP
+
+
+class Ranges:
+    """Stands for the nvtx package and for torch's record_function: writes down what was opened and closed."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def push_range(self, name: str) -> None:
+        self.heard.append(f"+{name}")
+
+    def pop_range(self) -> None:
+        self.heard.append("-")
+
+    @contextmanager
+    def record(self, name: str) -> Iterator[None]:
+        self.heard.append(f"+{name}")
+        try:
+            yield
+        finally:
+            self.heard.append(f"-{name}")
+
+
+@pytest.fixture
+def ranges(monkeypatch: pytest.MonkeyPatch) -> Ranges:
+    """What NVTX is told."""
+    heard = Ranges()
+    monkeypatch.setattr(regions, "nvtx", heard)
+    return heard
+
+
+def test_nsight_shows_stages_steps_and_regions_by_plain_names(ranges: Ranges) -> None:
+    begin("denoiser", STAGE)
+    begin("7", STEP)
+    with region("cascade stage 32x32"):
+        pass
+    end()
+    end()
+    assert ranges.heard == ["+denoiser", "+step 7", "+cascade stage 32x32", "-", "-", "-"]
+
+
+def test_who_records_hears_names_with_their_prefix_and_only_inside_the_block() -> None:
+    torch = Ranges()
+    with region("before"), recording(torch.record):
+        begin("denoiser", STAGE)
+        begin("0", STEP)
+        end()
+        end()
+    with region("after"):
+        pass
+    names = ["harness.stage:denoiser", "harness.step:0"]
+    assert torch.heard == [f"+{names[0]}", f"+{names[1]}", f"-{names[1]}", f"-{names[0]}"]
+
+
+def test_a_region_that_an_error_left_open_is_closed_with_the_recording() -> None:
+    torch = Ranges()
+    with pytest.raises(ValueError, match="broken"), recording(torch.record):
+        begin("denoiser", STAGE)  # as a hook does: after an error its counterpart is not called
+        raise ValueError("broken")
+    assert torch.heard == ["+harness.stage:denoiser", "-harness.stage:denoiser"]
+    end()  # nothing is open: nothing happens
+
+
+def test_a_region_closes_when_its_block_fails(ranges: Ranges) -> None:
+    with pytest.raises(ValueError), region("look-up"):
+        raise ValueError
+    assert ranges.heard == ["+look-up", "-"]
+
+
+def test_other_threads_are_not_recorded() -> None:
+    torch = Ranges()
+
+    def elsewhere() -> None:
+        with region("elsewhere"):
+            pass
+
+    with recording(torch.record):
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        thread.join()
+    assert torch.heard == []
