@@ -12,6 +12,7 @@ from harness.store.read import (
     read_outcomes,
     read_plan,
     read_times,
+    read_trace_facts,
     resolve_run,
 )
 from harness.store.write import (
@@ -40,6 +41,7 @@ __all__ = [
     "read_outcomes",
     "read_plan",
     "read_times",
+    "read_trace_facts",
     "report_folder",
     "resolve_run",
     "write_evaluation",

@@ -55,6 +55,9 @@ class RunFolder:
     def images(self, cell_id: str) -> Path:
         return self.cell(cell_id) / IMAGES
 
+    def trace_facts(self, cell_id: str) -> Path:
+        return self.cell(cell_id) / TRACE_FACTS
+
     def scores(self, metric: str) -> Path:
         return self.path / "scores" / f"{metric.replace(':', '_')}.jsonl"
 

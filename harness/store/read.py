@@ -11,6 +11,7 @@ from harness.core.errors import ResultsError
 from harness.core.outcome import Completed, Image, Outcome
 from harness.core.plan import Plan
 from harness.core.quality import Definition, Evaluation
+from harness.core.trace import TraceFacts
 from harness.core.verdict import Judgement
 from harness.store.layout import SCHEMA_VERSION, RunFolder
 
@@ -65,6 +66,12 @@ def read_outcomes(run: Path) -> dict[str, Outcome]:
 def image_path(run: Path, cell_id: str, image: Image) -> Path:
     """Return the file of one image."""
     return RunFolder(run).cell(cell_id) / image.path
+
+
+def read_trace_facts(run: Path, cell_id: str) -> TraceFacts | None:
+    """Return what a cell's trace says, or None if it has none."""
+    path = RunFolder(run).trace_facts(cell_id)
+    return _read(path, TraceFacts.model_validate_json) if path.exists() else None
 
 
 def read_evaluation(run: Path) -> Evaluation | None:
