@@ -4,6 +4,19 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+from harness.core.units import Absent
+
+ADVICE = {
+    "NVMLError_LibraryNotFound": "the library that comes with NVIDIA's driver (libnvidia-ml) is not there",
+    "NVMLError_DriverNotLoaded": "NVIDIA's driver is not loaded",
+    "NVMLError_NoPermission": "refused to this user; ask for it as root, or in a container with more rights",
+    "NVMLError_NotSupported": "this card does not tell it",
+    "NVMLError_FunctionNotFound": "this driver is too old to tell it",
+    "NVMLError_GpuIsLost": "the card has fallen off the bus; restart the machine",
+    "NVMLError_LibRmVersionMismatch": "library and driver are of different versions; restart after the update",
+}
+"""What NVML's errors mean to a reader, by the name of their type: their own words are terse."""
+
 
 def visible_cards() -> Iterator[Any]:
     """Yield the handle of each card that CUDA shows to this process, in CUDA's order; raises what NVML raises.
@@ -30,6 +43,21 @@ def first_card() -> Any:
     if handle is None:
         raise LookupError("CUDA_VISIBLE_DEVICES shows no card")
     return handle
+
+
+def whole_card(handle: Any) -> Any:
+    """Return the card that a MIG slice is part of, or the card itself."""
+    import pynvml
+
+    try:
+        return pynvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(handle)
+    except pynvml.NVMLError:
+        return handle
+
+
+def refused(error: Exception) -> Absent:
+    """Return why NVML gave no figure; it raises error types of its own, also when it is imported."""
+    return Absent(absent=f"NVML: {ADVICE.get(type(error).__name__, error)}")
 
 
 def _card(word: str, count: int) -> Any | None:

@@ -12,7 +12,7 @@ import psutil
 
 from harness.core.machine import Gpu, Machine
 from harness.core.units import Absent
-from harness.measure._cards import visible_cards
+from harness.measure._cards import refused, visible_cards, whole_card
 
 PACKAGES = (
     "diffusion-harness", "torch", "torchvision", "diffusers", "transformers", "accelerate", "peft", "numpy", "scipy",
@@ -73,25 +73,15 @@ def _describe_gpu(handle: object) -> Gpu:
     try:
         limit: float | Absent = pynvml.nvmlDeviceGetPowerManagementLimit(handle) / 1e3
     except pynvml.NVMLError as error:
-        limit = Absent(absent=f"NVML: {error}")
+        limit = refused(error)
     return Gpu(
         name=_text(pynvml.nvmlDeviceGetName(handle)),
-        capability=tuple(pynvml.nvmlDeviceGetCudaComputeCapability(_whole(handle))),
+        capability=tuple(pynvml.nvmlDeviceGetCudaComputeCapability(whole_card(handle))),
         memory_bytes=pynvml.nvmlDeviceGetMemoryInfo(handle).total,
         driver=_text(pynvml.nvmlSystemGetDriverVersion()),
         cuda=f"{version // 1000}.{version % 1000 // 10}",
         power_limit_w=limit,
     )
-
-
-def _whole(handle: object) -> object:
-    """Return the card that a MIG slice is part of, or the card itself."""
-    import pynvml
-
-    try:
-        return pynvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(handle)
-    except pynvml.NVMLError:
-        return handle
 
 
 def _text(value: str | bytes) -> str:

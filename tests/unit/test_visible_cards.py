@@ -6,7 +6,9 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from harness.core.units import Absent
-from harness.measure.gpu import read_gpu
+from harness.measure._cards import first_card
+from harness.measure.conditions import watching
+from harness.measure.gpu import energy_j
 from harness.measure.machine import describe_machine
 from harness.measure.memory import free_bytes
 
@@ -69,15 +71,17 @@ def test_the_machine_is_described_by_the_cards_that_torch_sees(
 
 
 def test_readings_are_of_the_first_card_that_torch_sees(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert (free_bytes("cuda"), read_gpu("cuda")) == (0, (0, 0, 0))
+    assert (free_bytes("cuda"), energy_j(first_card())) == (0, 0)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,1")
-    assert (free_bytes("cuda"), read_gpu("cuda")) == (2, (2, 2, 2))
+    assert (free_bytes("cuda"), energy_j(first_card())) == (2, 2)
 
 
 def test_no_visible_card_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert free_bytes("cuda") is None
-    assert read_gpu("cuda").energy_j == Absent(absent="NVML: CUDA_VISIBLE_DEVICES shows no card")
+    with watching("cuda", ()) as watch:
+        pass
+    assert watch.conditions.energy_j == Absent(absent="NVML: CUDA_VISIBLE_DEVICES shows no card")
 
 
 def test_a_slice_of_a_card_has_memory_of_its_own_and_the_cards_capability(monkeypatch: pytest.MonkeyPatch) -> None:
