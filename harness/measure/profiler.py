@@ -1,20 +1,94 @@
 """A torch.profiler trace of one call, in the format that Perfetto opens."""
 
-import gzip
+import os
 import shutil
-import tempfile
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
+
+from harness.core.region import recording
+from harness.measure.clock import synchronize
+from harness.measure.packing import pack
+
+LEAST_STEPS = 2
+"""The fewest steps that tell a first step from the others."""
+PLAIN_BYTES, SECONDS = 64 * 2**20, 30.0
+"""About the size of a trace before it is packed (a tenth, after), and how long a traced call may take: more steps than
+that are not traced."""
+
+DRIVER = Path("/proc/driver/nvidia/params")
 
 
-def write_trace(call: Callable[[], object], path: Path) -> None:
-    """Run `call` under the profiler (no stacks: they make traces huge) and write a gzipped Chrome trace."""
-    from torch.profiler import ProfilerActivity, profile
+class Written(NamedTuple):
+    """A trace on disk: its steps, new graphs that torch.compile made meanwhile, and what it lacks."""
 
-    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiler:
+    steps: int
+    recompiles: int
+    kernels: bool
+    """Whether the GPU's own work was seen."""
+    notes: tuple[str, ...]
+
+
+def write_trace(call: Callable[[int], object], steps: int, path: Path, device: str) -> Written:
+    """Run `call(n)`, a call of n steps, under the profiler and write `path`, which appears whole or not at all.
+
+    All `steps` are traced if that is affordable, else the first few: a first profiled call of two steps, which also
+    pays for the profiler's own start, tells. Stacks and shapes are left out: they make traces huge. Raises OSError
+    as the disk does, ValueError if the profiler wrote nonsense, TooLarge, and what the call raises.
+    """
+    scratch = path.with_name(f".{path.name}.writing")
+    shutil.rmtree(scratch, ignore_errors=True)  # a killed writer left it
+    scratch.mkdir(parents=True)
+    try:
+        plain, packed = scratch / "plain.json", scratch / path.name
+        least = min(LEAST_STEPS, steps)
+        seconds = _profile(lambda: call(least), plain, device)
+        share = min(PLAIN_BYTES / max(plain.stat().st_size, 1), SECONDS / seconds)
+        traced = min(steps, max(least, int(least * share)))
+        before = _graphs()
+        _profile(lambda: call(traced), plain, device)
+        recompiles = _graphs() - before
+        found = pack(plain, packed)
+        os.replace(packed, path)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    kernels = not device.startswith("cuda") or found.categories["kernel"] > 0
+    fewer = f"a call of {traced} steps instead of {steps}: what depends on the number of steps may differ"
+    notes = (fewer if traced < steps else "", found.note, "" if kernels else _no_kernels())
+    return Written(traced, recompiles, kernels, tuple(note for note in notes if note))
+
+
+def _profile(call: Callable[[], object], plain: Path, device: str) -> float:
+    """Write the plain trace of a call and return the seconds it took."""
+    from torch.profiler import ProfilerActivity, profile, record_function, supported_activities
+
+    wanted = {ProfilerActivity.CPU, ProfilerActivity.CUDA} if device.startswith("cuda") else {ProfilerActivity.CPU}
+    with profile(activities=sorted(wanted & supported_activities(), key=str)) as profiler, recording(record_function):
+        begin = time.perf_counter()
         call()
-    with tempfile.TemporaryDirectory() as folder:
-        plain = Path(folder) / "trace.json"
-        profiler.export_chrome_trace(str(plain))
-        with plain.open("rb") as source, gzip.open(path, "wb", compresslevel=6) as target:
-            shutil.copyfileobj(source, target)
+        synchronize(device)
+        seconds = time.perf_counter() - begin
+    profiler.export_chrome_trace(str(plain))
+    return seconds
+
+
+def _graphs() -> int:
+    """How many graphs torch.compile has made in this process."""
+    dynamo = sys.modules.get("torch._dynamo.utils")
+    return int(dynamo.counters["stats"]["unique_graphs"]) if dynamo else 0
+
+
+def _no_kernels() -> str:
+    """Say why a trace of a GPU shows nothing of the GPU, and what to do."""
+    missing = "no kernel of the GPU was seen: "
+    if DRIVER.exists() and "RmProfilingAdminOnly: 1" in DRIVER.read_text() and os.geteuid() != 0:
+        return missing + (
+            "the driver shows its counters to administrators only; set NVreg_RestrictProfilingToAdminUsers=0 for the "
+            "nvidia module, or give the container CAP_SYS_ADMIN, then: harness profile RUN CELL"
+        )
+    return missing + (
+        "CUPTI is missing or was refused (see worker.log; CUPTI_ERROR_INSUFFICIENT_PRIVILEGES: allow counters with "
+        "NVreg_RestrictProfilingToAdminUsers=0; another profiler may be attached), then: harness profile RUN CELL"
+    )

@@ -1,11 +1,15 @@
-"""Time each part of a pipeline from outside: hooks around calls, CUDA events on a GPU, NVTX ranges for profilers."""
+"""Time each part of a pipeline from outside: hooks around calls, CUDA events on a GPU, named regions for profilers."""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-import nvtx
+from harness.core import region
+from harness.core.trace import STAGE, STEP
+
+DENOISER = "denoiser"
+"""The role whose calls are the steps."""
 
 
 class PartCall(NamedTuple):
@@ -22,14 +26,20 @@ class StageClock:
         self._mark = _cuda_mark if device.startswith("cuda") else time.perf_counter
         self._begun: dict[str, Any] = {}
         self._marks: list[tuple[str, Any, Any]] = []
+        self._steps = 0
 
     def begin(self, role: str) -> None:
-        nvtx.push_range(role)
+        region.begin(role, STAGE)
+        if role == DENOISER:
+            region.begin(str(self._steps), STEP)
+            self._steps += 1
         self._begun[role] = self._mark()
 
     def end(self, role: str) -> None:
         self._marks.append((role, self._begun.pop(role), self._mark()))
-        nvtx.pop_range()
+        if role == DENOISER:
+            region.end()
+        region.end()
 
     def calls(self) -> list[PartCall]:
         """Return every call in order; on a GPU the device must have been synchronized."""
