@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from harness.core.axis import Setting
 from harness.core.cell import Cell
-from harness.core.matrix import Matrix
+from harness.core.matrix import Matrix, Prices
 from harness.core.outcome import Outcome
 from harness.core.plan import Plan, PlannedCell
 from harness.core.policy import Policy
@@ -59,6 +59,7 @@ class Known(NamedTuple):
     """Metric → whether its loss may judge; the others are only reported."""
     resolved_from: Mapping[str, int] = {}
     """Metric → the prompts from which on it needs no allowance for few images."""
+    prices: Prices = Prices()
 
 
 NO_MORE = Known()
@@ -84,7 +85,7 @@ def judged(
     names = ["baseline", *cells]
     planned = tuple(_planned(name) for name in names)
     plan = Plan(
-        run_id="r", matrix=Matrix(name="m", axes={}), policy=policy or Policy(), matrix_sha256="",
+        run_id="r", matrix=Matrix(name="m", axes={}, prices=known.prices), policy=policy or Policy(), matrix_sha256="",
         model=_model().model_copy(update={"quality_applies": known.quality_applies}), machine=_machine(), prompts=(),
         baseline_id="baseline", cells=planned, looks=known.looks,
     )  # fmt: skip

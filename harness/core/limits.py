@@ -2,7 +2,7 @@
 
 import math
 
-from harness.core.rule import Rule
+from harness.core.rule import SHARES, Rule
 from harness.core.units import format_percent, format_seconds
 
 
@@ -20,11 +20,11 @@ def margin_words(share: float) -> str:
 
 def quantity_words(rule: Rule, value: float) -> str:
     """Return a value of a rule's quantity with its unit."""
-    if rule.quantity in ("loss", "change", "broken-share"):
+    if rule.quantity in SHARES:
         return format_percent(value)
     if rule.quantity in ("latency-s", "cold-start-s"):
         return "∞" if math.isinf(value) else format_seconds(value)
-    return figure_words(value) + {"speedup": "×", "peak-memory-gib": " GiB"}.get(rule.quantity, "")
+    return figure_words(value) + {"speedup": "×", "peak-memory-gib": " GiB", "energy-j": " J"}.get(rule.quantity, "")
 
 
 def limit_words(rule: Rule) -> str:
@@ -35,8 +35,7 @@ def limit_words(rule: Rule) -> str:
         if rule.target is not None:
             return f"±{margin} of {rule.target:.8g} ({figure_words(low, 6)} to {figure_words(high, 6)})"
         return f"±{margin}" if rule.quantity == "change" else margin
-    ends = [margin_words(end) if rule.quantity in ("change", "broken-share") else quantity_words(rule, end)
-            for end in (low, high)]  # fmt: skip
+    ends = [margin_words(end) if rule.quantity in SHARES else quantity_words(rule, end) for end in (low, high)]
     if math.isfinite(low) and math.isfinite(high):
         return f"{ends[0]} to {ends[1]}"
     return f"at least {ends[0]}" if math.isfinite(low) else f"at most {ends[1]}"

@@ -11,7 +11,7 @@ from harness.core.trace import Trace
 from harness.core.units import Absent
 
 Phase = Literal[
-    "start", "load", "apply", "compile", "warmup", "repeats", "memory", "floor", "images", "trace", "save",
+    "start", "load", "apply", "compile", "warmup", "partner", "repeats", "memory", "floor", "images", "trace", "save",
 ]  # fmt: skip
 FailureKind = Literal["error", "out-of-memory", "timeout", "crash", "bad-image", "disk-full", "no-effect"]
 
@@ -136,7 +136,7 @@ class Completed(Frozen):
     phases_s: dict[str, float]
     applied: tuple[Applied, ...] = ()
     warnings: tuple[Caution, ...] = ()
-    trace: Trace | Absent = Absent(absent="not asked for: measure.trace = false, or harness profile RUN CELL")
+    trace: Trace | Absent = Absent(absent="not asked for (measure.trace = false)")
     reused_from: str | None = None
     halted: Failed | None = None
     """Why a later round brought no more images, though they were wanted; what was made before stays."""

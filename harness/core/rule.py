@@ -12,7 +12,7 @@ from harness.core.cell import Cell
 
 Quantity = Literal[
     "loss", "change", "score", "worst-decile", "broken-share", "speedup", "throughput", "latency-s",
-    "peak-memory-gib", "cold-start-s",
+    "peak-memory-gib", "cold-start-s", "energy-j", "image-cost", "timing-precision", "throttled-share", "traced-steps",
 ]  # fmt: skip
 Severity = Literal["error", "warning"]
 Correction = Literal["holm", "none"]
@@ -25,6 +25,8 @@ ESTIMATED: frozenset[Quantity] = frozenset({"loss", "change", "score"})
 """Quantities whose interval is estimated from prompts; too few prompts pass none of them, however clean they look."""
 RELATIVE: frozenset[Quantity] = frozenset({"loss", "change"})
 """Quantities that compare a metric with the baseline's."""
+SHARES: frozenset[Quantity] = frozenset({"loss", "change", "broken-share", "timing-precision", "throttled-share"})
+"""Quantities that are said in percent."""
 RARE = 0.05
 
 ABOUT: dict[Quantity, str] = {
@@ -33,11 +35,16 @@ ABOUT: dict[Quantity, str] = {
     "score": "the cell's own score, held against fixed values: at_least, at_most, or a target ± margin of it",
     "worst-decile": "mean of the worst tenth of a metric's images; a plain number, without an interval",
     "broken-share": "share of black, constant or off-prompt images, with its exact (Clopper–Pearson) bound",
-    "speedup": "seconds per image of the baseline ÷ of the cell, by rank sums of the raw repeats",
-    "throughput": "images per second at the median latency, by the raw repeats",
-    "latency-s": "seconds of one call of the whole pipeline, median of the raw repeats",
+    "speedup": "seconds per image of the baseline ÷ of the cell, from blocks that were timed by turns",
+    "throughput": "images per second at the median latency",
+    "latency-s": "seconds of one call of the whole pipeline, the median",
     "peak-memory-gib": "peak memory in GiB; one measurement, without an interval",
     "cold-start-s": "seconds from nothing to the first image; one measurement, without an interval",
+    "energy-j": "joules of one image, of the GPU or the processors; one measurement, without an interval",
+    "image-cost": "money for one image by the [prices] of the matrix, at its median latency",
+    "timing-precision": "half-width of the speedup's 95 % interval ÷ the speedup; above at_most is inconclusive",
+    "throttled-share": "share of the counted blocks, the baseline's among them, in which the device was slowed down",
+    "traced-steps": "denoiser calls in the cell's trace; a cell that was never profiled has none and is missing",
 }
 _ENDS: tuple[frozenset[Limit], ...] = (
     frozenset({"at_most"}), frozenset({"at_least"}), frozenset({"at_least", "at_most"}),
@@ -53,6 +60,11 @@ _ALLOWED: dict[Quantity, tuple[frozenset[Limit], ...]] = {
     "latency-s": (frozenset({"at_most"}),),
     "peak-memory-gib": (frozenset({"at_most"}),),
     "cold-start-s": (frozenset({"at_most"}),),
+    "energy-j": (frozenset({"at_most"}),),
+    "image-cost": (frozenset({"at_most"}),),
+    "timing-precision": (frozenset({"at_most"}),),
+    "throttled-share": (frozenset({"at_most"}),),
+    "traced-steps": (frozenset({"at_least"}),),
 }  # fmt: skip
 
 
@@ -106,6 +118,8 @@ class Rule(Frozen):
             problems.append("at_least must be smaller than at_most")
         if self.target == 0:
             problems.append("a target of 0 has no relative margin: give at_least and at_most")
+        if self.quantity in ("timing-precision", "throttled-share") and self.at_most is not None and self.at_most >= 1:
+            problems.append(f"{self.quantity} is a share: 0.02 means 2 %, got {self.at_most:g}")
         if self.quantity == "broken-share" and self.at_most is not None and not 0 < self.at_most < 1:
             problems.append("a share lies between 0 and 1; 0 itself cannot be shown by any number of images")
         if self.metric and self.quantity not in OF_A_METRIC:

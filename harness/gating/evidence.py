@@ -10,9 +10,9 @@ from harness.core.plan import Plan
 from harness.core.quality import Definition, Delta, Evaluation, Score, Tail
 from harness.core.rule import Rule
 from harness.core.units import Absent
+from harness.gating.measured import MEASURED, Measured
 from harness.gating.readings import Median, Number, Ratio, Reading, Share, Spread
 
-GIB = 2**30
 NOT_EVALUATED = "it was not evaluated: add it to quality.metrics and run harness bench (measured cells are taken over)"
 
 
@@ -109,11 +109,8 @@ class Evidence:
         cell = self.completed(cell_id)
         if cell is None:
             return Found(Absent(absent="the cell did not complete"))
-        if rule.quantity == "cold-start-s":
-            return Found(Number(sum(cell.cold_start.model_dump().values())))
-        if rule.quantity == "peak-memory-gib":
-            peak = cell.memory.peak_bytes
-            return Found(peak if isinstance(peak, Absent) else Number(peak / GIB))
+        if rule.quantity in MEASURED:
+            return Found(MEASURED[rule.quantity](Measured(cell_id, cell, self.plan)))
         return Found(self._timed(rule, cell) if cell.repeats else Absent(absent="no timed calls"))
 
     def _timed(self, rule: Rule, cell: Completed) -> Reading | Absent:

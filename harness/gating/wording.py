@@ -15,7 +15,14 @@ _NAMES = {
     "latency-s": "one call takes",
     "peak-memory-gib": "peak memory is",
     "cold-start-s": "the cold start takes",
+    "energy-j": "an image takes",
+    "image-cost": "an image costs",
+    "timing-precision": "its speedup is known to within",
+    "throttled-share": "the device was slowed down in this share of the timed blocks:",
+    "traced-steps": "denoiser calls in its trace:",
 }
+_OF_THE_RECORD = ("timing-precision", "throttled-share", "traced-steps")
+"""Plain numbers that are what they are: nothing would come out differently another time."""
 
 
 def sentence_of(rule: Rule, metric: str, found: Found, decision: Decision) -> str:
@@ -61,6 +68,18 @@ def _conclusion(rule: Rule, found: Found, decision: Decision) -> str:
     reading = found.reading
     assert isinstance(reading, Reading)
     limit = limit_words(rule) if rule.margin is not None else f"the limit of {limit_words(rule)}"
+    if decision.why:
+        return _why_no_pass(rule, found, decision, limit)
+    verb = "passes" if decision.result == "pass" else "fails"
+    if not reading.sure:
+        return f"{verb} {limit}{'' if rule.quantity in _OF_THE_RECORD else ' (one measurement, no interval)'}"
+    if decision.result == "inconclusive":
+        return f"cannot be told from {limit} {_ahead(found, decision)}"
+    level = 1 - decision.alpha if decision.result == "pass" else rule.level
+    return f"{verb} {limit} at {_level(level)} confidence"
+
+
+def _why_no_pass(rule: Rule, found: Found, decision: Decision, limit: str) -> str:
     looks = f"looks {'below' if rule.quantity == 'loss' else 'right for'} {limit}"
     if decision.why == "blind":
         return f"{looks}, but no control could move this metric here, so its pass does not count"
@@ -69,18 +88,12 @@ def _conclusion(rule: Rule, found: Found, decision: Decision) -> str:
             f"{looks}, but {found.prompts:,} prompts cannot exclude that a share of"
             f" {margin_words(rule.least_damage)} is destroyed; {decision.needed:,} can"
         )
-    if decision.why == "unresolved":
-        return (
-            f"cannot be told from {limit} with {found.prompts:,} prompts, too few to show all the variety this metric"
-            f" sees; about {decision.needed:,} would settle it"
-        )
-    verb = "passes" if decision.result == "pass" else "fails"
-    if not reading.sure:
-        return f"{verb} {limit} (one measurement, no interval)"
-    if decision.result == "inconclusive":
-        return f"cannot be told from {limit} {_ahead(found, decision)}"
-    level = 1 - decision.alpha if decision.result == "pass" else rule.level
-    return f"{verb} {limit} at {_level(level)} confidence"
+    if decision.why == "imprecise":
+        return f"misses {limit}, which more time (measure.max_s) would reach"
+    return (
+        f"cannot be told from {limit} with {found.prompts:,} prompts, too few to show all the variety this metric"
+        f" sees; about {decision.needed:,} would settle it"
+    )
 
 
 def _ahead(found: Found, decision: Decision) -> str:

@@ -12,7 +12,7 @@ from harness.core.errors import UsageError
 from harness.core.matrix import Entry, Matrix
 from harness.core.model import ModelSource
 from harness.matrix.expand import expand
-from harness.matrix.policy import rule_problems
+from harness.matrix.policy import rule_problems, unmeasured
 from harness.metrics import check_metric, check_weights_key
 from harness.prompts import check_prompt_set
 
@@ -29,6 +29,7 @@ def find_problems(matrix: Matrix | None) -> list[str]:
     for key in matrix.quality.weights:
         problems += _attempt(f"quality.weights.{key}", lambda key=key: check_weights_key(key))  # type: ignore[misc]
     problems += rule_problems(matrix.gate, "gate", matrix.quality.metrics)
+    problems += unmeasured(matrix.gate, "gate", matrix)
     if matrix.quality.max and matrix.quality.images != "auto":
         problems.append(
             'quality.max: means something only with quality.images = "auto"; prompts.limit sets all cells\''

@@ -10,7 +10,7 @@ from harness.core.matrix import Matrix, Model
 from harness.core.parsing import read_record, read_toml
 from harness.core.policy import Policy
 from harness.matrix.check import find_problems
-from harness.matrix.policy import load_policy, rule_problems
+from harness.matrix.policy import load_policy, rule_problems, unmeasured
 from harness.models import model_defaults, read_model
 
 
@@ -30,7 +30,8 @@ def load_matrix(path: Path, policy: str | None = None, model: str | None = None)
         raise MatrixError([f"not UTF-8 text: {error.reason} at byte {error.start}"], str(path)) from error
     matrix = parse_matrix(text, str(path), model)
     found = load_policy(policy) if policy else load_policy(matrix.policy, path.parent)
-    problems = rule_problems(found.gate, f'policy "{found.name}": gate', matrix.quality.metrics)
+    place = f'policy "{found.name}": gate'
+    problems = rule_problems(found.gate, place, matrix.quality.metrics) + unmeasured(found.gate, place, matrix)
     if problems:
         raise MatrixError(problems, str(path))
     return matrix, text, found if policy else found.extended(matrix.gate)

@@ -8,6 +8,7 @@ from pathlib import Path
 from harness.axes import all_axes
 from harness.core.catalog import did_you_mean
 from harness.core.errors import PolicyError, UsageError
+from harness.core.matrix import Matrix
 from harness.core.parsing import read_record, read_toml
 from harness.core.policy import Policy, PolicyFile
 from harness.core.rule import Rule
@@ -83,6 +84,23 @@ def rule_problems(rules: Sequence[Rule], place: str, measured: Sequence[str] | N
         if what in seen:
             problems.append(f"{key}: on the same thing as {place}.{seen[what]}; of the two only the last would decide")
         seen.setdefault(what, number)
+    return problems
+
+
+def unmeasured(rules: Sequence[Rule], place: str, matrix: Matrix) -> list[str]:
+    """Return a line for each rule that no cell of a matrix could pass, for it does not have measured what it judges."""
+    measure, prices = matrix.measure, matrix.prices
+    problems = []
+    for number, rule in enumerate(rules):
+        if rule.severity == "warning":
+            continue
+        key = f"{place}.{number}: {rule.quantity}"
+        if rule.quantity == "traced-steps" and not measure.trace:
+            problems.append(f"{key} asks for a trace of every cell: set measure.trace = true")
+        if rule.quantity == "image-cost" and not prices.per_hour and prices.per_kwh is None:
+            problems.append(f"{key} asks for prices: set prices.per_hour = {{ '*H100*' = 2.5 }}, for example")
+        if rule.quantity == "timing-precision" and measure.precision > (rule.at_most or 0):
+            problems.append(f"{key} asks for {rule.at_most:.3g}: measure.precision is coarser, {measure.precision:.3g}")
     return problems
 
 

@@ -3,16 +3,19 @@
 import numpy as np
 import pytest
 
+from harness.core.matrix import Prices
 from harness.core.outcome import NO_MEMORY, ColdStart, Completed
 from harness.core.policy import Policy
 from harness.core.quality import Tail
 from harness.core.rule import Rule
-from harness.core.timing import alone
+from harness.core.timing import UNKNOWN, Pairing, alone
+from harness.core.trace import Trace
 from harness.core.units import Absent
 from harness.core.verdict import RuleVerdict
 from tests.judged_run import COMPLETED, NO_MORE, Known, Loss, judged, verdicts
 
 FID, CLIP, LPIPS = "fid:bundled", "clip:bundled", "lpips:bundled"
+TRACE = Trace(path="trace.json.gz", size_bytes=1000, steps=3)
 
 
 def one(rule: Rule, loss: Loss = (0.0, 0.005), known: Known = NO_MORE, metric: str = CLIP) -> RuleVerdict:
@@ -265,3 +268,43 @@ def test_harmless_cells_pass_with_the_power_the_normal_formula_promises() -> Non
         found = judged({f"c{i}": {CLIP: (0.05 / 3.6 * rng.standard_t(255), 0.05 / 3.6)} for i in range(5)})
         passed += sum(cell.result == "pass" for cell in found.cells)
     assert passed / (5 * sweeps) >= 0.9
+
+
+def told(update: dict[str, object]) -> Known:
+    """A run whose cell `a` had this told of it: conditions of its two blocks, or a trace."""
+    conditions = UNKNOWN.model_copy(update=update)
+    blocks = [block.model_copy(update={"conditions": conditions}) for block in timed((2.0, 2.0)).pairing.blocks]
+    pairing = Pairing(kind="alone", blocks=(*blocks[:1], blocks[1].model_copy(update={"conditions": UNKNOWN})))
+    trace = update.get("trace", COMPLETED.trace)
+    return Known(outcomes={"a": timed((2.0,)).model_copy(update={"pairing": pairing, "batch": 2, "trace": trace})})
+
+
+@pytest.mark.parametrize(
+    ("rule", "update", "result", "said"),
+    [
+        (Rule(quantity="energy-j", at_most=40), {"energy_j": 50.0}, "pass", "an image takes 25 J"),
+        (Rule(quantity="energy-j", at_most=20), {"energy_j": 50.0}, "fail", "fails the limit of at most 20 J"),
+        (Rule(quantity="energy-j", at_most=20), {}, "missing", "energy-j is missing: not asked"),
+        (Rule(quantity="image-cost", at_most=1), {"energy_j": 50.0}, "missing", "no prices: give [prices]"),
+        (Rule(quantity="throttled-share", at_most=0), {"throttle": ()}, "pass", "at most 0 %"),
+        (Rule(quantity="throttled-share", at_most=0.5), {"throttle": ("heat",)}, "fail", "timed blocks: 100.0 %"),
+        (Rule(quantity="throttled-share", at_most=0), {"cpu_throttled": 3, "throttle": ()}, "fail", "fails"),
+        (Rule(quantity="throttled-share", at_most=0), {}, "missing", "not asked"),
+        (Rule(quantity="traced-steps", at_least=1), {}, "missing", "take one with harness profile r a"),
+        (Rule(quantity="traced-steps", at_least=1), {"trace": TRACE}, "pass", "denoiser calls in its trace: 3"),
+    ],
+)
+def test_energy_throttling_and_traces_can_gate_and_are_missing_where_not_known(
+    rule: Rule, update: dict[str, object], result: str, said: str
+) -> None:
+    found = one(rule, known=told(update))
+    assert (found.result, found.level) == (result, None)
+    assert said in found.sentence
+
+
+def test_an_images_cost_is_as_sure_as_its_latency() -> None:
+    known = Known(outcomes={"a": timed((0.9, 0.95, 1.0, 1.05, 1.1, 1.02), batch=2)}, prices=Prices(per_hour={"*": 7.2}))
+    found = one(Rule(quantity="image-cost", at_most=0.0012), known=known)
+    assert (found.result, found.observed) == ("pass", pytest.approx(0.00101))
+    assert found.level == 0.95
+    assert "an image costs 0.00101 [" in found.sentence

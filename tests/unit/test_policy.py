@@ -24,7 +24,7 @@ def matrix(folder: Path, head: str = "", tail: str = "", policy: str = "") -> Pa
 
 
 def test_the_shipped_policies_are_these() -> None:
-    assert policy_names() == ("five-percent", "mlperf", "mlperf-sdxl", "same-image", "strict", "survey")
+    assert policy_names() == ("five-percent", "mlperf", "mlperf-sdxl", "same-image", "sign-off", "strict", "survey")
 
 
 @pytest.mark.parametrize("name", policy_names())
@@ -73,6 +73,7 @@ def test_mlperf_is_two_sided_against_the_baseline_and_mlperf_sdxl_against_fixed_
         ('quantity = "score"\nmetric = "psnr"\ntarget = 0\nmargin = 0.1', "a target of 0 has no relative margin"),
         ('quantity = "score"\nmetric = "psnr"\ntarget = 30', "given by target with margin or at_most or at_least"),
         ('quantity = "broken-share"\nat_most = 0', "0 itself cannot be shown by any number of images"),
+        ('quantity = "timing-precision"\nat_most = 2', "timing-precision is a share: 0.02 means 2 %, got 2"),
         ("margin = 0.05\nlevel = 95", "gate.0.level: input should be less than 1"),
         ("margin = 0.05\nwhere = 4", "gate.0.where: a glob on cell ids such as '*bf16*'"),
         ("margin = 0.05\nwhere = {}", "gate.0.where: a glob on cell ids such as '*bf16*'"),
@@ -139,6 +140,19 @@ def test_a_matrix_must_score_what_its_policy_judges(tmp_path: Path) -> None:
     assert [problem.partition(":")[0] for problem in caught.value.problems] == ['policy "mlperf"'] * 2
     assert '"fid:mlperf" is not measured: add it to quality.metrics' in str(caught.value)
     load_matrix(matrix(tmp_path, 'policy = "same-image"'))  # lpips without profile: whichever is scored
+
+
+def test_a_matrix_must_measure_what_its_policy_judges(tmp_path: Path) -> None:
+    with pytest.raises(MatrixError) as caught:
+        load_matrix(matrix(tmp_path, 'policy = "sign-off"', "[measure]\nprecision = '3%'"))
+    assert caught.value.problems == [
+        'policy "sign-off": gate.1: timing-precision asks for 0.02: measure.precision is coarser, 0.03',
+        'policy "sign-off": gate.2: traced-steps asks for a trace of every cell: set measure.trace = true',
+    ]
+    _, _, policy = load_matrix(matrix(tmp_path, 'policy = "sign-off"', "[measure]\ntrace = true"))
+    assert [rule.quantity for rule in policy.gate if rule.severity == "warning"] == ["throttled-share"]
+    with pytest.raises(MatrixError, match=r"gate\.0: image-cost asks for prices"):
+        load_matrix(matrix(tmp_path, tail='[[gate]]\nquantity = "image-cost"\nat_most = 0.01'))
 
 
 def test_mistakes_in_the_policy_of_a_matrix_name_the_policys_file(tmp_path: Path) -> None:

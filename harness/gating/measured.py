@@ -1,0 +1,88 @@
+"""What a run says of a cell besides pictures and latencies: memory, energy, money, and what its timing is worth."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from harness.core.energy import image_energy_j
+from harness.core.outcome import Completed
+from harness.core.plan import Plan
+from harness.core.prices import Cost, image_cost
+from harness.core.rule import Quantity
+from harness.core.units import Absent
+from harness.gating.readings import Median, Number, Reading
+
+GIB = 2**30
+
+
+class Measured(NamedTuple):
+    """A completed cell with the plan it was measured by."""
+
+    cell_id: str
+    cell: Completed
+    plan: Plan
+
+
+def _cold_start(of: Measured) -> Reading | Absent:
+    return Number(sum(of.cell.cold_start.model_dump().values()))
+
+
+def _peak_memory(of: Measured) -> Reading | Absent:
+    peak = of.cell.memory.peak_bytes
+    return peak if isinstance(peak, Absent) else Number(peak / GIB)
+
+
+def _energy(of: Measured) -> Reading | Absent:
+    energy = image_energy_j(of.cell)
+    return energy if isinstance(energy, Absent) else Number(energy)
+
+
+def _cost(of: Measured) -> Reading | Absent:
+    """The cost of each call; its energy is the mean of all, for counters are too coarse for one call."""
+    energy = image_energy_j(of.cell)
+    images_s = [repeat.latency_s / of.cell.batch for repeat in of.cell.repeats]
+    costs = [image_cost(of.plan.matrix.prices, of.plan.machine, seconds, energy) for seconds in images_s]
+    absent = next((cost for cost in costs if isinstance(cost, Absent)), None)
+    if absent is not None or not costs:
+        return absent or Absent(absent="no timed calls")
+    return Median(tuple(cost.amount for cost in costs if isinstance(cost, Cost)))
+
+
+def _timing_precision(of: Measured) -> Reading | Absent:
+    from harness.stats.speedup import precise
+
+    found = precise(of.cell.pairing)
+    if found is None:
+        return Absent(absent="too few blocks were timed to say how precise they are: raise measure.max_s")
+    return Number(found)
+
+
+def _throttled_share(of: Measured) -> Reading | Absent:
+    """The GPU's own reasons, or processors that count slowdowns for heat; blocks that tell of neither are left out."""
+    counted = [block.conditions for side in ("baseline", "cell") for block in of.cell.pairing.of(side)]
+    said = [
+        [bool(sign) for sign in (had.throttle, had.cpu_throttled) if not isinstance(sign, Absent)] for had in counted
+    ]
+    told = [any(signs) for signs in said if signs]
+    if told:
+        return Number(sum(told) / len(told))
+    signs = (sign for had in counted for sign in (had.throttle, had.cpu_throttled))
+    reasons = dict.fromkeys(sign.absent for sign in signs if isinstance(sign, Absent))
+    return Absent(absent="; ".join(reasons) or "no timed calls")
+
+
+def _traced_steps(of: Measured) -> Reading | Absent:
+    trace = of.cell.trace
+    if isinstance(trace, Absent):
+        return Absent(absent=f"{trace.absent}; take one with harness profile {of.plan.run_id} {of.cell_id}")
+    return Number(trace.steps)
+
+
+MEASURED: Mapping[Quantity, Callable[[Measured], Reading | Absent]] = {
+    "cold-start-s": _cold_start,
+    "peak-memory-gib": _peak_memory,
+    "energy-j": _energy,
+    "image-cost": _cost,
+    "timing-precision": _timing_precision,
+    "throttled-share": _throttled_share,
+    "traced-steps": _traced_steps,
+}
