@@ -1,6 +1,5 @@
 """How long the denoiser's arithmetic takes at the very least: operations counted, over the rate of large products."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -8,11 +7,13 @@ from typing import Any
 
 from harness.core.outcome import Floor
 from harness.core.units import Absent
-from harness.measure.clock import synchronize
+from harness.measure.clock import timed
 
 GPU_SIDE, CPU_SIDE = 8192, 1024
 """Of the square matrices whose product is timed: large enough that arithmetic is all that counts."""
-LEAST_PRODUCTS, LEAST_S = 3, 0.1
+GPU_COPY, CPU_COPY = 2**30, 2**28
+"""Bytes that are copied: more than caches hold."""
+LEAST_RUNS, LEAST_S = 3, 0.1
 
 
 class Arithmetic:
@@ -53,9 +54,10 @@ class Arithmetic:
         if not self._calls:
             return Absent(absent="no call was watched: measure.warmup is 0")
         try:
-            return Floor(flops=self._flops(), flops_per_s=product_rate(device, dtype), dtype=dtype)
+            flops, rate = self._flops(), product_rate(device, dtype)
         except Exception as error:  # a network that cannot run without data or is called unlike its own, a full device
             return Absent(absent=f"operations could not be counted: {error}")
+        return Floor(flops=flops, flops_per_s=rate, dtype=dtype, bytes_per_s=_copy_rate_or_why(device))
 
     def _flops(self) -> int:
         assert self._make is not None
@@ -98,17 +100,39 @@ def product_rate(device: str, dtype: str) -> float:
     import torch
 
     side = GPU_SIDE if device.startswith("cuda") else CPU_SIDE
-    multiply = _product(side, device, getattr(torch, dtype))
-    multiply()
+    return 2 * side**3 / _best_s(_product(side, device, getattr(torch, dtype)), device)
+
+
+def copy_rate(device: str) -> float:
+    """Return the bytes a second at which a device copies within its memory, read and written bytes both counted.
+
+    The best of several large copies, as STREAM counts its Copy (McCalpin 1995). Raises what torch raises on a full
+    device.
+    """
+    import torch
+
+    size = GPU_COPY if device.startswith("cuda") else CPU_COPY
+    source = torch.ones(size, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    return 2 * size / _best_s(lambda: target.copy_(source), device)
+
+
+def _copy_rate_or_why(device: str) -> float | Absent:
+    try:
+        return copy_rate(device)
+    except RuntimeError as error:  # torch's out-of-memory errors are of this type
+        return Absent(absent=f"no room for a large copy: {error}")
+
+
+def _best_s(run: Callable[[], object], device: str) -> float:
+    """Return the least seconds of several runs, after one that is not timed."""
+    run()
     best_s, spent_s, done = float("inf"), 0.0, 0
-    while done < LEAST_PRODUCTS or spent_s < LEAST_S:
-        synchronize(device)
-        begin = time.perf_counter()
-        multiply()
-        synchronize(device)
-        took_s = time.perf_counter() - begin
-        best_s, spent_s, done = min(best_s, took_s), spent_s + took_s, done + 1
-    return 2 * side**3 / best_s
+    while done < LEAST_RUNS or spent_s < LEAST_S:
+        with timed(device) as watch:
+            run()
+        best_s, spent_s, done = min(best_s, watch.seconds), spent_s + watch.seconds, done + 1
+    return best_s
 
 
 def _product(side: int, device: str, dtype: Any) -> Callable[[], object]:

@@ -38,8 +38,9 @@ def watching(device: str, ours: Collection[int]) -> Iterator[Watch]:
         processors = cpu.figures()
         if gpu:
             gpu.end()
-    figures: dict[str, object] = dict.fromkeys(Conditions.model_fields, NO_GPU) | processors._asdict()
-    figures |= gpu.figures() if gpu else {}
+    seen = {**dict.fromkeys(Conditions.model_fields, NO_GPU), **processors._asdict()}
+    if gpu:
+        seen |= gpu.figures()
     if rapl:
-        figures["energy_j"] = rapl.drawn()
-    watch.conditions = Conditions.model_validate(figures)
+        seen["energy_j"] = rapl.drawn()
+    watch.conditions = Conditions.model_validate(seen)

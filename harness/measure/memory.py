@@ -1,6 +1,7 @@
 """Peak memory: the process's resident peak on a CPU, the allocator's and the device's figures on a GPU."""
 
-import contextlib
+import gc
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,9 +9,11 @@ import psutil
 
 from harness.core.outcome import Memory
 from harness.core.units import Absent
-from harness.measure._cards import first_card
+from harness.measure._cards import first_card, refused
+from harness.measure.visitors import used_by_process
 
 NO_GPU = Absent(absent="no GPU")
+PROCESS = Path("/proc/self")
 
 
 def free_bytes(device: str) -> int | None:
@@ -25,47 +28,73 @@ def free_bytes(device: str) -> int | None:
         return None
 
 
-def peaks_of(call: Callable[[], object], device: str) -> Memory:
-    """Return the highest memory while `call` runs; what a machine cannot tell is absent with its reason."""
-    before = _reset(device)
-    call()
-    resident = _resident_peak()
-    if not device.startswith("cuda"):
-        counts: dict[str, int | Absent] = dict.fromkeys(
-            ("allocated_bytes", "reserved_bytes", "device_used_bytes"), NO_GPU
-        )
-        return Memory.model_validate({**counts, "resident_bytes": resident, "resident_before_bytes": before})
-    import torch
+def peaks_of(call: Callable[[], object], device: str, free_before: int | None = None) -> Memory:
+    """Return the highest memory while `call` runs; what a machine cannot tell is absent with its reason.
 
-    free, total = torch.cuda.mem_get_info()
+    The allocators' unused memory is given back before, so that all peaks are of this call. `free_before` is what was
+    free on the device before this process used it, with all others in place (`free_bytes`): it tells what this process
+    holds where the driver does not list it.
+    """
+    gpu = device.startswith("cuda")
+    if gpu:
+        import torch
+
+        gc.collect()
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    before = reset_resident_peak()
+    call()
+    peak = before if isinstance(before, Absent) else resident_peak()
+    if not gpu:
+        return _memory(NO_GPU, NO_GPU, NO_GPU, (before, peak))
+    allocated, reserved = torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
+    return _memory(allocated, reserved, _held_bytes(reserved, free_before), (before, peak))
+
+
+def _memory(
+    allocated: int | Absent, reserved: int | Absent, held: int | Absent, resident: tuple[int | Absent, int | Absent]
+) -> Memory:
     return Memory(
-        allocated_bytes=torch.cuda.max_memory_allocated(),
-        reserved_bytes=torch.cuda.max_memory_reserved(),
-        device_used_bytes=total - free,
-        resident_bytes=resident,
-        resident_before_bytes=before,
+        allocated_bytes=allocated,
+        reserved_bytes=reserved,
+        device_used_bytes=held,
+        resident_bytes=resident[1],
+        resident_before_bytes=resident[0],
     )
 
 
-def _reset(device: str) -> int | Absent:
-    """Forget the peaks so far and return the resident memory that stays."""
-    if device.startswith("cuda"):
-        import torch
+def _held_bytes(reserved: int, free_before: int | None) -> int | Absent:
+    """What this process holds of the device: context, libraries and what torch reserved, which it keeps after a call.
 
-        torch.cuda.reset_peak_memory_stats()
-    with contextlib.suppress(OSError):  # _resident_peak says where the peak is absent
-        Path("/proc/self/clear_refs").write_text("5")  # 5: reset VmHWM (proc(5))
-    return _resident_peak()
+    A figure below `reserved` is another's: pids in a container are not those that the driver counts.
+    """
+    try:
+        held = used_by_process(first_card()).get(os.getpid(), Absent(absent="NVML does not list this process"))
+    except Exception as error:
+        held = refused(error)
+    if not isinstance(held, Absent) and held >= reserved:
+        return held
+    free = free_bytes("cuda")
+    if free_before is not None and free is not None and free_before - free >= reserved:
+        return free_before - free
+    reason = held.absent if isinstance(held, Absent) else "NVML lists another process by this pid"
+    return Absent(absent=f"{reason}, and what others hold is not known")
 
 
-def _resident_peak() -> int | Absent:
-    """VmHWM of this process; it can be reset only where /proc/self/clear_refs is writable."""
-    status = Path("/proc/self/status")
-    if not status.exists():
+def reset_resident_peak(process: Path = PROCESS) -> int | Absent:
+    """Forget this process's resident peak so far, and return the resident memory that stays or why it cannot."""
+    if not (process / "status").exists():
         return Absent(absent="no /proc on this system")
-    if not Path("/proc/self/clear_refs").exists():
-        return Absent(absent="the peak cannot be reset here (/proc/self/clear_refs)")
-    for line in status.read_text().splitlines():
+    try:
+        (process / "clear_refs").write_text("5")  # 5: reset VmHWM (proc(5))
+    except OSError as error:
+        return Absent(absent=f"the peak cannot be reset here: {error.strerror} (/proc/self/clear_refs)")
+    return resident_peak(process)
+
+
+def resident_peak(process: Path = PROCESS) -> int | Absent:
+    """Return VmHWM of this process: the highest resident memory since the last reset."""
+    for line in (process / "status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     return Absent(absent="/proc/self/status has no VmHWM")

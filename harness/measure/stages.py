@@ -1,15 +1,15 @@
-"""Time each part of a pipeline from outside: hooks around calls, CUDA events on a GPU, named regions for profilers."""
+"""Time each part of a pipeline from outside: hooks around calls, CUDA events on a GPU, named for profilers."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from harness.core import region
 from harness.core.trace import STAGE, STEP
+from harness.measure.clock import marker, release, seconds_between
 
-DENOISER = "denoiser"
-"""The role whose calls are the steps."""
+STEPPED = "denoiser"
+"""The role whose calls are the steps, numbered from 1."""
 
 
 class PartCall(NamedTuple):
@@ -20,30 +20,38 @@ class PartCall(NamedTuple):
 
 
 class StageClock:
-    """Records the calls of a model's parts; read `calls()` after the pipeline call has ended."""
+    """Records the calls of a model's parts; read `calls()` after the pipeline call has ended.
+
+    On a GPU a mark is an event in the stream: nothing waits for it, so the total is not disturbed.
+    """
 
     def __init__(self, device: str) -> None:
-        self._mark = _cuda_mark if device.startswith("cuda") else time.perf_counter
+        self._mark = marker(device)
         self._begun: dict[str, Any] = {}
         self._marks: list[tuple[str, Any, Any]] = []
+        self._calls: list[PartCall] = []
         self._steps = 0
 
     def begin(self, role: str) -> None:
         region.begin(role, STAGE)
-        if role == DENOISER:
-            region.begin(str(self._steps), STEP)
+        if role == STEPPED:
             self._steps += 1
+            region.begin(str(self._steps), STEP)
         self._begun[role] = self._mark()
 
     def end(self, role: str) -> None:
         self._marks.append((role, self._begun.pop(role), self._mark()))
-        if role == DENOISER:
+        if role == STEPPED:
             region.end()
         region.end()
 
     def calls(self) -> list[PartCall]:
         """Return every call in order; on a GPU the device must have been synchronized."""
-        return [PartCall(role, _between(begin, end)) for role, begin, end in self._marks]
+        for role, begin, end in self._marks:
+            self._calls.append(PartCall(role, seconds_between(begin, end)))
+            release((begin, end))
+        self._marks.clear()
+        return self._calls
 
 
 @contextmanager
@@ -70,17 +78,3 @@ def _watch(part: Any, role: str, clock: StageClock) -> list[Any]:
         clock.end(role)
 
     return [part.register_forward_pre_hook(before), part.register_forward_hook(after)]
-
-
-def _cuda_mark() -> Any:
-    import torch
-
-    event = torch.cuda.Event(enable_timing=True)
-    event.record()
-    return event
-
-
-def _between(begin: Any, end: Any) -> float:
-    if isinstance(begin, float):
-        return float(end - begin)
-    return float(begin.elapsed_time(end)) / 1e3
