@@ -18,6 +18,10 @@ class Repeat(Frozen):
     steps_s: tuple[float, ...] = ()
 
 
+SLOWED = ("hw_slowdown", "sw_thermal_slowdown", "hw_thermal_slowdown", "hw_power_brake")
+"""Those of NVML's clocks event reasons after which a block is timed once more."""
+
+
 class Visitor(Frozen):
     """A process on the GPU that is none of ours."""
 
@@ -44,6 +48,16 @@ class Conditions(Frozen):
     cpu_load: float | Absent
     cpu_throttled: int | Absent
     energy_j: float | Absent
+
+    @property
+    def slowed(self) -> tuple[str, ...]:
+        """Why the device was slowed below what it can do: too hot, or its supply failed it; empty if it was not.
+
+        A power cap is none of it: many cards reach theirs whenever they work, and hold it.
+        """
+        throttle = () if isinstance(self.throttle, Absent) else self.throttle
+        cores = () if isinstance(self.cpu_throttled, Absent) or not self.cpu_throttled else ("cpu_thermal",)
+        return (*(word for word in throttle if word in SLOWED), *cores)
 
 
 UNKNOWN = Conditions.model_validate(dict.fromkeys(Conditions.model_fields, Absent(absent="not asked")))
