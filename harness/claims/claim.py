@@ -16,9 +16,9 @@ OF_A_PAIR: frozenset[Quantity] = frozenset({"speedup", "denoiser-memory-ratio", 
 """Quantities that compare a candidate with a baseline; the others are of the candidate alone."""
 
 ABOUT: dict[Quantity, str] = {
-    "speedup": "seconds per image of the baseline ÷ of the candidate, medians of the raw repeats",
-    "latency-s": "seconds of one call of the whole pipeline, median of the raw repeats",
-    "step-latency-s": "seconds of one denoiser call, median over the raw repeats of each one's median",
+    "speedup": "seconds per image of the baseline ÷ of the candidate",
+    "latency-s": "seconds of one call of the whole pipeline, the median",
+    "step-latency-s": "seconds of one denoiser call: the median of each timed call's median",
     "model-memory-gib": "GiB of all weights as they are held; one measurement, without an interval",
     "denoiser-memory-ratio": "bytes of the denoiser's weights, candidate ÷ baseline; without an interval",
     "peak-memory-gib": "peak memory in GiB; one measurement, without an interval",

@@ -3,9 +3,22 @@
 TERMS: tuple[tuple[str, str], ...] = (
     ("Baseline", "the cell all others are compared with; by default 50 steps, FP16 (FP32 without native FP16), eager."),
     ("Cell", "one combination of axis values, run in a process of its own."),
-    ("Latency", "one call of the whole pipeline, text in and images out, after warm-up; the median of the repeats."),
+    ("Latency", "one call of the whole pipeline, text in and images out, without what was still warming up; the "
+                "median of the repeats."),
+    ("Block", "calls timed one right after the other in one process, with the state of the machine meanwhile. Blocks "
+              "alternate with the baseline’s: baseline, cell, cell, baseline is a group."),
     ("Seconds per image", "latency divided by the images of a call: what the chart and the speedup compare."),
-    ("Speedup", "seconds per image of the baseline ÷ of the cell; its interval is a bootstrap of both medians."),
+    ("Speedup", "seconds per image of the baseline ÷ of the cell, compared group by group, so that what slows both "
+                "cancels; its interval comes from how much the groups differ."),
+    ("Timing precision", "half the width of the speedup’s interval ÷ the speedup; blocks are taken until it is what "
+                         "the matrix asks for (measure.precision), or the time is up."),
+    ("Sandwiched", "cell and baseline do not fit into memory together: the baseline was timed before and after the "
+                   "cell, and the drift between is taken out and shown."),
+    ("Throttled", "the device ran slower than it could, for heat or power; such a block is timed once more, and both "
+                  "are kept."),
+    ("Unprofiled", "a cell without a trace: how fast it is is known, but not why."),
+    ("Cost per image", "the price of the seconds it takes, and of its electricity where that has a price, by [prices] "
+                       "of the matrix."),
     ("Loss", "calibrated: 0 % is a rerun of the baseline, 100 % is destroyed (another prompt’s picture, or another "
              "seed’s). Literal: the relative change of the raw score; positive is worse."),
     ("Worst loss", "the loss that uses most of its margin, among the metrics that gate the cell."),
@@ -13,7 +26,7 @@ TERMS: tuple[tuple[str, str], ...] = (
     ("Margin", "the loss from which on a cell may not ship; each rule has its own."),
     ("Pass", "every rule is surely kept: of a loss, its upper confidence bound is below the margin."),
     ("Fail", "a rule is surely not kept: of a loss, its lower bound is at or above the margin."),
-    ("Inconclusive", "neither is sure: more prompts, or repeats, would settle it. It is not a pass."),
+    ("Inconclusive", "neither is sure: more prompts, or more measuring time, would settle it. It is not a pass."),
     ("Look", "in an adaptive run, a number of prompts at which verdicts may be settled; bounds are wider for it."),
     ("Score missing", "a metric that gates could not be computed. It is not a pass."),
     ("Paired metric", "compares the same prompt and noise image by image (LPIPS, PSNR, SSIM); it gates only cells that "
