@@ -1,0 +1,30 @@
+"""Blocks of timed calls as numbers: the logarithm of each one's median, and when it was timed."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.core.timing import Block
+
+Floats = NDArray[np.float64]
+
+
+def latencies(block: Block) -> list[float]:
+    """Return the seconds of each call of a block."""
+    return [repeat.latency_s for repeat in block.repeats]
+
+
+def log_medians(blocks: Sequence[Block]) -> Floats:
+    """Return the natural logarithm of each block's median seconds of a call (n,)."""
+    return np.log([float(np.median(latencies(block))) for block in blocks])
+
+
+def middles_s(blocks: Sequence[Block]) -> Floats:
+    """Return the seconds (n,) at the middle of each block, counted from the first block of the pairing."""
+    return np.array([block.begun_s + sum(latencies(block)) / 2 for block in blocks])
+
+
+def units(blocks: Sequence[Block]) -> Floats:
+    """Return the values (n,) that stand for independent looks at a side: blocks, or the calls of an only block."""
+    return log_medians(blocks) if len(blocks) > 1 else np.log(latencies(blocks[0]))

@@ -1,0 +1,70 @@
+"""Where a series of times has warmed up: change points near its beginning, found by a permutation test.
+
+Warm-up is often still there after the warm-up calls, or never ends (Barrett, Bolz-Tereick, Killick, Mount & Tratt 2017,
+"Virtual Machine Warmup Blows Hot and Cold"): it has to be looked for, not assumed.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+LEAST = 6
+"""Fewer values cannot tell a leading one that differs from one that does so by chance."""
+_ALPHA = 0.01
+_ORDERS = 499
+_REACH = 5.0
+"""Deviations beyond this many of the usual size count as this many: one outlier is no warm-up."""
+
+
+def steady_from(values: ArrayLike) -> int:
+    """Return the index from which on positive values (n,) are steady: 0 where nothing at the beginning differs.
+
+    Values before a change point are left out, again and again, half of them at most. A change of level is warm-up only
+    where it explains the values better than a straight line does: what drifts all the time never warmed up.
+    """
+    logs = np.log(np.asarray(values, dtype=np.float64))
+    start, most = 0, logs.size // 2
+    while start < most and (cut := _change(logs[start:], most - start)):
+        start += cut
+    return start
+
+
+def _change(logs: Floats, most: int) -> int:
+    """Return after how many of the first `most` values the level changes; 0 where the rest is like them."""
+    if logs.size < LEAST:
+        return 0
+    deviations = _deviations(logs)
+    gaps = _gaps(deviations[None, :], most)[0]
+    cut = int(gaps.argmax()) + 1
+    if _remainder(deviations, cut) >= _remainder_of_line(deviations):
+        return 0
+    orders = np.random.default_rng(0).permuted(np.tile(deviations, (_ORDERS, 1)), axis=1)
+    chance = (1 + int((_gaps(orders, most).max(axis=1) >= gaps.max() - 1e-9).sum())) / (_ORDERS + 1)
+    return cut if chance <= _ALPHA else 0
+
+
+def _deviations(logs: Floats) -> Floats:
+    """Return how far each value is from the median of the later half, in usual deviations, cut off at the reach."""
+    apart = logs - np.median(logs[logs.size // 2 :])
+    usual = float(np.median(np.abs(np.diff(logs)))) or float(np.abs(apart).mean())
+    return np.asarray(np.clip(apart / usual, -_REACH, _REACH)) if usual > 0 else apart
+
+
+def _gaps(rows: Floats, most: int) -> Floats:
+    """Return (rows, most): the standardized difference between the means of the first 1 … most values and the rest."""
+    n = rows.shape[1]
+    first = np.arange(1, most + 1)
+    sums = rows.cumsum(axis=1)
+    apart = sums[:, :most] / first - (sums[:, -1:] - sums[:, :most]) / (n - first)
+    return np.asarray(np.abs(apart) * np.sqrt(first * (n - first) / n))
+
+
+def _remainder(deviations: Floats, cut: int) -> float:
+    return float(sum(((part - part.mean()) ** 2).sum() for part in (deviations[:cut], deviations[cut:])))
+
+
+def _remainder_of_line(deviations: Floats) -> float:
+    places = np.arange(deviations.size) - (deviations.size - 1) / 2
+    slope = places @ deviations / (places @ places)
+    return float(((deviations - deviations.mean() - slope * places) ** 2).sum())
