@@ -8,6 +8,9 @@ from harness.core.units import Absent
 STAGE, STEP, REGION = "harness.stage:", "harness.step:", "harness.region:"
 """How the ranges that harness puts into a trace begin: a part's call, a denoiser call by number, a named region."""
 
+BETWEEN = "between stages"
+"""The stage of what happens outside of every part's call: the scheduler's step, the pipeline's own Python."""
+
 Family = Literal["gemm", "attention", "convolution", "norm", "elementwise", "copy", "other"]
 
 
@@ -33,14 +36,23 @@ class Kernel(Frozen):
 
 
 class StageTime(Frozen):
-    """One stage of the traced call: `busy_s` of `wall_s` something was computed, by family of kernels."""
+    """One stage of the traced call: `busy_s` of `wall_s` something was computed, by family of kernels.
+
+    The walls of all stages, BETWEEN included, add up to the call's: a moment in which the device works is of the stage
+    that launched the work, one in which it waits is of the stage in which the host is.
+    """
 
     stage: str
     calls: int
+    """How often the part was called; 0 of BETWEEN."""
     wall_s: float
     busy_s: float
     families_s: dict[Family, float]
+    kernels: int
+    """Pieces of work for the device; on a CPU calls of operators, those within others included."""
     launches: int
+    graph_launches: int
+    """Of the launches those of a whole CUDA graph."""
     launch_s: float
     """Host time spent in launching kernels."""
 
@@ -53,6 +65,7 @@ class StageTime(Frozen):
 class Span(Frozen):
     """A bar of the timeline: a stage, a step, or a region that an axis value named; `depth` is how deep it lies."""
 
+    kind: Literal["stage", "step", "region"]
     name: str
     begin_s: float
     seconds: float
@@ -78,6 +91,18 @@ class Tally(Frozen):
     size_bytes: int = 0
 
 
+class Waits(Tally):
+    """How often the host waited for the device to finish, and `total_s` how long.
+
+    `in_loop` of them lie between the first and the last denoiser call, where the device then had nothing to do for
+    `idle_s`; `callers` are the operations that asked for it.
+    """
+
+    in_loop: int
+    idle_s: float
+    callers: dict[str, int]
+
+
 class TraceFacts(Frozen):
     """What a trace says, small enough to be stored beside it and given to a person or a language model."""
 
@@ -89,10 +114,11 @@ class TraceFacts(Frozen):
     """The longest, by total time."""
     gaps: tuple[Gap, ...]
     """The longest."""
-    synchronisations: Tally
+    synchronisations: Waits
     host_to_device: Tally
     device_to_host: Tally
     casts: Tally
+    """Conversions from one number format to another by a kernel or an operator of their own."""
     recompiles: int | Absent
     timeline: tuple[Span, ...]
     notes: tuple[str, ...] = ()

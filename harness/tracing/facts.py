@@ -1,0 +1,153 @@
+"""What a trace says: time by stage and by family of kernels, pauses, waits, copies, conversions."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from harness.core.trace import BETWEEN, REGION, STAGE, Family, Gap, Kernel, StageTime, TraceFacts
+from harness.tracing import host
+from harness.tracing.families import family_of
+from harness.tracing.names import short_name
+from harness.tracing.parse import Event, read_events
+from harness.tracing.timeline import timeline
+from harness.tracing.work import Seen, Work, is_launch, sort_events
+
+CALL = f"{REGION}call"
+"""The range around the whole traced call, where there is one."""
+_KERNELS, _GAPS = 200, 10
+
+
+class Busy(NamedTuple):
+    """A stretch in which one piece of work was all that the device did, in the stage that launched it."""
+
+    work: Work
+    stage: str
+    seconds: float
+
+
+def read_trace(path: Path) -> TraceFacts:
+    """Return what a trace of torch.profiler says (.json or .json.gz, of a GPU or of a CPU).
+
+    Raises ResultsError for a file that is damaged, or in which the GPU's work is missing.
+    """
+    seen = sort_events(read_events(path))
+    begin, end = _window(seen)
+    seen = seen.within(begin, end)
+    end = max(end, max((work.end_s for work in seen.work), default=end))
+    stages = host.Stages(seen)
+    busy, idle = _sweep(seen.work, stages, (begin, end))
+    return TraceFacts(
+        device=seen.device,
+        wall_s=end - begin,
+        busy_s=sum(piece.seconds for piece in busy),
+        stages=_stage_times(seen, stages, busy, idle),
+        kernels=_kernels(seen.work, stages),
+        gaps=_gaps(seen, stages, idle, begin),
+        synchronisations=host.waits(seen, idle),
+        host_to_device=host.copies(seen, "HtoD"),
+        device_to_host=host.copies(seen, "DtoH"),
+        casts=host.casts(seen),
+        recompiles=host.recompiles(seen),
+        timeline=timeline(seen, begin),
+        notes=_notes(seen, end - begin),
+    )
+
+
+def _window(seen: Seen) -> tuple[float, float]:
+    """From the begin to the end of the traced call: its range, or else all that the host did."""
+    events = [event for event in seen.ranges if event.name == CALL] or seen.host
+    return min((event.begin_s for event in events), default=0.0), max((event.end_s for event in events), default=0.0)
+
+
+def _sweep(
+    work: Sequence[Work], stages: host.Stages, window: tuple[float, float]
+) -> tuple[list[Busy], list[host.Idle]]:
+    """Lay the device's work in one row: what overlaps belongs to what began first, what is left over is idle."""
+    busy: list[Busy] = []
+    idle: list[host.Idle] = []
+    cursor, after = window[0], ""
+    for piece in work:
+        if piece.begin_s > cursor:
+            idle.append(host.Idle(cursor, piece.begin_s, after, short_name(piece.name)))
+        busy.append(Busy(piece, stages.of(piece), max(piece.end_s - max(piece.begin_s, cursor), 0.0)))
+        if piece.end_s > cursor:
+            cursor, after = piece.end_s, short_name(piece.name)
+    if window[1] > cursor:
+        idle.append(host.Idle(cursor, window[1], after, ""))
+    return busy, idle
+
+
+def _stage_times(
+    seen: Seen, stages: host.Stages, busy: Sequence[Busy], idle: Sequence[host.Idle]
+) -> tuple[StageTime, ...]:
+    """Sum up by stage, in the order in which they began."""
+    families: defaultdict[str, defaultdict[Family, float]] = defaultdict(lambda: defaultdict(float))
+    kernels: Counter[str] = Counter()
+    waiting: defaultdict[str, float] = defaultdict(float)
+    launches: dict[str, list[Event]] = {}
+    for piece in busy:
+        families[piece.stage][family_of(piece.work.name)] += piece.seconds
+        kernels[piece.stage] += piece.work.calls
+    for gap in idle:
+        for stage, seconds in stages.during(gap.begin_s, gap.end_s):
+            waiting[stage] += seconds
+    for event in seen.runtime:
+        if is_launch(event):
+            launches.setdefault(stages.at(event.begin_s), []).append(event)
+    calls = Counter(event.name.removeprefix(STAGE) for event in seen.ranges if event.name.startswith(STAGE))
+    return tuple(
+        StageTime(
+            stage=stage,
+            calls=calls[stage],
+            wall_s=sum(families[stage].values()) + waiting[stage],
+            busy_s=sum(families[stage].values()),
+            families_s=dict(sorted(families[stage].items(), key=lambda pair: -pair[1])),
+            kernels=kernels[stage],
+            launches=len(launches.get(stage, ())),
+            graph_launches=sum("Graph" in event.name for event in launches.get(stage, ())),
+            launch_s=sum(event.end_s - event.begin_s for event in launches.get(stage, ())),
+        )
+        for stage in (*calls, BETWEEN)
+    )
+
+
+def _kernels(work: Sequence[Work], stages: host.Stages) -> tuple[Kernel, ...]:
+    calls: Counter[tuple[str, Family, str]] = Counter()
+    seconds: defaultdict[tuple[str, Family, str], float] = defaultdict(float)
+    for piece in work:
+        key = (short_name(piece.name), family_of(piece.name), stages.of(piece))
+        calls[key] += piece.calls
+        seconds[key] += piece.end_s - piece.begin_s
+    return tuple(
+        Kernel(name=key[0], family=key[1], stage=key[2], calls=calls[key], total_s=total)
+        for key, total in sorted(seconds.items(), key=lambda pair: -pair[1])[:_KERNELS]
+    )
+
+
+def _gaps(seen: Seen, stages: host.Stages, idle: Sequence[host.Idle], begin_s: float) -> tuple[Gap, ...]:
+    doing = host.Doing(seen)
+    return tuple(
+        Gap(
+            begin_s=gap.begin_s - begin_s,
+            seconds=gap.seconds,
+            stage=max(stages.during(gap.begin_s, gap.end_s), key=lambda pair: pair[1])[0],
+            after=gap.after,
+            before=gap.before,
+            host=doing.during(gap.begin_s, gap.end_s),
+        )
+        for gap in sorted(idle, key=lambda gap: -gap.seconds)[:_GAPS]
+    )
+
+
+def _notes(seen: Seen, wall_s: float) -> tuple[str, ...]:
+    """What a reader must know about the trace itself."""
+    notes = []
+    if not any(event.name.startswith(STAGE) for event in seen.ranges):
+        notes.append("no stages are marked in this trace: all of it counts as between stages")
+    lost = sum(work.launched_s is None for work in seen.work)
+    if lost:
+        notes.append(f"the launches of {lost} of {len(seen.work)} kernels are missing: placed by when they ran")
+    if seen.overhead_s > 0.02 * wall_s:
+        notes.append(f"the profiler itself took {seen.overhead_s * 1e3:.1f} ms of it")
+    return tuple(notes)

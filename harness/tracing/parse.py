@@ -1,0 +1,115 @@
+"""Read a Chrome trace of torch.profiler, event by event: memory is bounded by the events that count."""
+
+import gzip
+import json
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, Literal, NamedTuple
+
+from harness.core.errors import ResultsError
+
+Kind = Literal["operator", "device", "runtime", "range", "device-range", "overhead"]
+
+_KINDS: dict[str, Kind] = {
+    "cpu_op": "operator",
+    "kernel": "device",
+    "gpu_memcpy": "device",
+    "gpu_memset": "device",
+    "cuda_runtime": "runtime",
+    "cuda_driver": "runtime",
+    "user_annotation": "range",
+    "gpu_user_annotation": "device-range",
+    "overhead": "overhead",
+}
+"""By the profiler's category; events of others (flows, Python frames, counters) say nothing that is read here."""
+
+_CHUNK = 1 << 20
+_GAP = re.compile(r"[\s,]*")
+_BEGIN = re.compile(r'"traceEvents"\s*:\s*\[|\A\s*\[')
+
+
+class Event(NamedTuple):
+    """One event with a duration; `thread` is a process and thread of the host, or a device and stream.
+
+    `correlation` is the same number at a launch and at what it launched, 0 at what has none.
+    """
+
+    kind: Kind
+    name: str
+    begin_s: float
+    end_s: float
+    thread: tuple[Any, Any]
+    correlation: int = 0
+    size_bytes: int = 0
+
+
+def read_events(path: Path) -> list[Event]:
+    """Return the events of a trace (.json or .json.gz) in order of their begin; times count from the first.
+
+    Raises ResultsError for a file that is missing, damaged, ends early, or holds no trace.
+    """
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") if _is_gzip(path) else path.open(encoding="utf-8") as source:
+            events = [event for raw in _raw_events(source) if (event := _event(raw)) is not None]
+    except (OSError, EOFError, zlib.error, ValueError, TypeError, AttributeError) as error:
+        raise _damaged(path, str(error)) from error
+    if not events:
+        raise _damaged(path, "there is nothing in it that was timed")
+    first = min(event.begin_s for event in events)
+    events.sort(key=lambda event: (event.begin_s, -event.end_s))
+    return [event._replace(begin_s=event.begin_s - first, end_s=event.end_s - first) for event in events]
+
+
+def _damaged(path: Path, reason: str) -> ResultsError:
+    return ResultsError(f"the trace cannot be read: {reason}", str(path), "Take it again: harness profile RUN CELL")
+
+
+def _is_gzip(path: Path) -> bool:
+    with path.open("rb") as source:
+        return source.read(2) == b"\x1f\x8b"
+
+
+def _raw_events(source: IO[str]) -> Iterator[dict[str, Any]]:
+    """Decode the list of events one by one; ValueError where it is damaged or ends early."""
+    decode = json.JSONDecoder().raw_decode
+    text = source.read(_CHUNK)
+    while (begin := _BEGIN.search(text)) is None:
+        if not (more := source.read(_CHUNK)):
+            raise ValueError("it is no trace of torch.profiler")
+        text += more
+    place = begin.end()
+    while True:
+        if gap := _GAP.match(text, place):
+            place = gap.end()
+        if text[place : place + 1] == "]":
+            return
+        try:
+            event, place = decode(text, place)
+        except ValueError:
+            more = source.read(_CHUNK)
+            if not more:
+                raise ValueError("it ends in the middle of an event") from None
+            if len(text) - place > 2 * _CHUNK:
+                raise  # no event is as large: more text will not mend it
+            text, place = text[place:] + more, 0
+        else:
+            yield event
+
+
+def _event(raw: dict[str, Any]) -> Event | None:
+    """Return what counts of one event; microseconds become seconds."""
+    kind = _KINDS.get(raw.get("cat", ""))
+    if kind is None or raw.get("ph") != "X":
+        return None
+    begin_s, args = float(raw["ts"]) / 1e6, raw.get("args") or {}
+    return Event(
+        kind,
+        str(raw["name"]),
+        begin_s,
+        begin_s + max(float(raw.get("dur", 0)), 0.0) / 1e6,
+        (raw.get("pid"), raw.get("tid")),
+        int(args.get("correlation") or 0),
+        int(args.get("bytes") or 0) if kind == "device" else 0,
+    )
