@@ -7,6 +7,7 @@ from harness.core.effect import Effect
 from harness.core.errors import NoEffect
 from harness.core.model import TextToImage
 from harness.core.outcome import Shown
+from harness.core.region import region
 from harness.core.units import format_percent
 
 
@@ -45,7 +46,8 @@ class BlockCounter(Effect):
     def _counting(self, forward: Callable[..., Any], name: str) -> Callable[..., Any]:
         def counted(*args: Any, **kwargs: Any) -> Any:
             setattr(self, name, getattr(self, name) + 1)
-            return forward(*args, **kwargs)
+            with region(f"{self.unit} {name}"):  # one that was asked, with none that was executed inside: skipped
+                return forward(*args, **kwargs)
 
         return counted
 

@@ -8,6 +8,7 @@ import torch
 from harness.axes.caching._identity import digest_facts, identify_encoders
 from harness.axes.caching._store import Tensors, TensorStore
 from harness.core.model import Arguments, Call, TextToImage
+from harness.core.region import region
 
 AT_HAND = 64
 """Prompts used last whose embeddings stay in memory: T5's of one prompt are 4 MiB in FP16."""
@@ -25,7 +26,8 @@ class Embeddings:
         """Replace the prompts of a call: what a hook of the model does."""
         guided = call.guidance > 1
         pairs = zip(call.prompts, call.negatives or [None] * len(call.prompts), strict=True)
-        rows = [self.row(model, prompt, guided, negative) for prompt, negative in pairs]
+        with region("prompt cache look-up"):
+            rows = [self.row(model, prompt, guided, negative) for prompt, negative in pairs]
         return model.embedded(arguments, join_rows(rows, model.device))
 
     def row(self, model: TextToImage, prompt: str, guided: bool, negative: str | None = None) -> Tensors:

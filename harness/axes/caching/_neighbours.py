@@ -12,6 +12,7 @@ from harness.axes.caching._embeddings import encode_row, join_rows
 from harness.axes.caching._in_front import standing
 from harness.axes.caching._store import Tensors
 from harness.core.model import Call, TextToImage
+from harness.core.region import region
 
 SHOWN = 12
 """Donors whose ids are told."""
@@ -67,8 +68,9 @@ class Neighbours:
     def generate(self, model: TextToImage, call: Call) -> Any:
         """Draw the images of a call, those with a donor apart from those without: in place of the model's `draw`."""
         pairs = zip(call.prompts, call.negatives or [None] * len(call.prompts), strict=True)
-        rows = [encode_row(model, prompt, call.guidance > 1, negative) for prompt, negative in pairs]
-        leaders = [self._leader(prompt, row) for prompt, row in zip(call.prompts, rows, strict=True)]
+        with region("neighbour look-up"):
+            rows = [encode_row(model, prompt, call.guidance > 1, negative) for prompt, negative in pairs]
+            leaders = [self._leader(prompt, row) for prompt, row in zip(call.prompts, rows, strict=True)]
         keys = [(near.donor if near else own, seed) for near, (own, seed) in zip(leaders, call.keys, strict=True)]
         pictures: dict[int, Any] = {}
         for led in (True, False):
@@ -123,5 +125,6 @@ class Led(Fed):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         self.number += 1
         if self.known and self.number <= len(self.known[0]):
-            return self.answer([predictions[self.number - 1] for predictions in self.known])
+            with region("step of the neighbour"):
+                return self.answer([predictions[self.number - 1] for predictions in self.known])
         return self.inner(*args, **kwargs)

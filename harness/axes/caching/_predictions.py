@@ -10,6 +10,7 @@ from harness.axes.caching._identity import digest_facts, digest_tensor, identify
 from harness.axes.caching._in_front import InFront, per_image, standing
 from harness.axes.caching._store import Tensors, TensorStore
 from harness.core.model import Arguments, Call, TextToImage
+from harness.core.region import region
 
 PER_IMAGE = ("prompt", "negative_prompt", "generator", "latents", "image")
 """Arguments of a pipeline that differ from image to image; what they mean for an image is in its key."""
@@ -37,7 +38,8 @@ class Predictions:
 
     def begin(self, model: TextToImage, call: Call, arguments: Arguments) -> Arguments:
         """Tell the denoiser which images a pass is about: a hook of the model."""
-        model.denoiser.begin([self._key(model, arguments, row) for row in range(len(call.prompts))])
+        with region("latent cache look-up"):
+            model.denoiser.begin([self._key(model, arguments, row) for row in range(len(call.prompts))])
         return arguments
 
     def _key(self, model: TextToImage, arguments: Arguments, row: int) -> str:
@@ -71,7 +73,8 @@ class Remembering(InFront):
         self.number += 1
         if self.known is not None and self.number <= self.predictions.calls:
             self.predictions.replayed += 1
-            return self.answer([tensors["predictions"][self.number - 1] for tensors in self.known])
+            with region("step from the latent cache"):
+                return self.answer([tensors["predictions"][self.number - 1] for tensors in self.known])
         self.predictions.computed += 1
         output = self.inner(*args, **kwargs)
         if self.known is None and self.number <= self.predictions.calls:

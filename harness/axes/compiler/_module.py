@@ -9,6 +9,7 @@ from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from harness.axes.compiler._inputs import Inputs, join, split
 from harness.axes.compiler._recording import Recording
 from harness.core.errors import HarnessError
+from harness.core.region import region
 
 Run = Callable[[dict[str, torch.Tensor]], torch.Tensor]
 """Computes the denoiser's output from its tensors by name."""
@@ -60,5 +61,6 @@ class Replacement(torch.nn.Module):
             what = f"the denoiser is given {sorted(given.tensors)} but was exported for {sorted(known)}"
             raise HarnessError(what, "compiler", "Leave out what changes the denoiser's arguments, or use eager.")
         self.calls += 1
-        output = self._run(given.tensors)
+        with region("engine"):
+            output = self._run(given.tensors)
         return Transformer2DModelOutput(sample=output) if given.constants.get("return_dict", True) else (output,)

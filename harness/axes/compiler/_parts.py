@@ -7,6 +7,7 @@ import torch
 from harness.axes.compiler._inputs import Tensors
 from harness.axes.compiler._profile import Profile
 from harness.axes.compiler._recording import Place
+from harness.core.region import region
 
 
 def in_parts(
@@ -27,5 +28,6 @@ def in_parts(
         missing = max(0, profile.min_rows - (end - begin))  # an engine of one shape gets its last row again
         chosen = torch.tensor([*range(begin, end), *[end - 1] * missing])
         part = {name: tensors[name].index_select(axis, chosen.to(tensors[name].device)) for name, axis in batch}
-        outputs.append(compute({**tensors, **part})[: end - begin])
+        with region(f"rows {begin} to {end}"):
+            outputs.append(compute({**tensors, **part})[: end - begin])
     return outputs[0] if len(outputs) == 1 else torch.cat(outputs)

@@ -6,6 +6,7 @@ from harness.core.effect import CallCounter
 from harness.core.errors import NoEffect
 from harness.core.model import TextToImage
 from harness.core.outcome import Shown
+from harness.core.region import region
 
 
 class Decoded(CallCounter):
@@ -22,7 +23,8 @@ class Decoded(CallCounter):
 
         def counted(*args: Any, **kwargs: Any) -> Any:
             self.decodes += 1
-            return decode(*args, **kwargs)
+            with region(f"decode in {self.piece}s"):
+                return decode(*args, **kwargs)
 
         model.vae.decode = counted
 

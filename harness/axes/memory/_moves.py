@@ -7,6 +7,7 @@ from harness.core.effect import Effect
 from harness.core.errors import NoEffect
 from harness.core.model import TextToImage
 from harness.core.outcome import Shown
+from harness.core.region import region
 from harness.core.units import format_bytes
 
 
@@ -42,7 +43,8 @@ class Moves(Effect):
 
         def counted(*args: Any, **kwargs: Any) -> Any:
             before = _place(fetch)
-            result = bring(*args, **kwargs)
+            with region("weights to the device"):
+                result = bring(*args, **kwargs)
             if _place(fetch) not in (before, self.waits):
                 self.moves += 1
                 self.moved_bytes += sum(weight.nbytes for weight in fetch.weights())

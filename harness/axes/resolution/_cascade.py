@@ -10,6 +10,7 @@ from harness.core.effect import CallCounter
 from harness.core.errors import NoEffect
 from harness.core.model import Call, TextToImage
 from harness.core.outcome import Shown
+from harness.core.region import region
 
 
 class Cascade(CallCounter):
@@ -30,11 +31,12 @@ class Cascade(CallCounter):
         for stage in self.plan(call.steps):
             begin, before = time.perf_counter(), self.counts.get("denoiser", 0)
             size = {"width": stage.width, "height": stage.height}
-            if images is None:
-                images = model.text_to_image(call.model_copy(update=size))
-            else:  # warm-up asks for one step: at least one call is made of it
-                steps = max(stage.steps, math.ceil(1 / stage.strength))
-                images = model.image_to_image(call.model_copy(update={**size, "steps": steps}), images, stage.strength)
+            with region(f"cascade stage {stage}"):
+                if images is None:
+                    images = model.text_to_image(call.model_copy(update=size))
+                else:  # warm-up asks for one step: at least one call is made of it
+                    of_stage = {**size, "steps": max(stage.steps, math.ceil(1 / stage.strength))}
+                    images = model.image_to_image(call.model_copy(update=of_stage), images, stage.strength)
             self._add(str(stage), time.perf_counter() - begin, self.counts.get("denoiser", 0) - before)
         return images
 

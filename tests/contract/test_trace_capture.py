@@ -1,0 +1,141 @@
+"""A trace of the bundled model: whole or not at all, of bounded size, with stages and steps by name."""
+
+import errno
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.core.model import Call, TextToImage
+from harness.core.trace import Trace
+from harness.core.units import Absent
+from harness.execution.tracing import take_trace
+from harness.measure import packing, profiler
+from harness.measure.packing import TooLarge, pack
+from harness.models import resolve_model
+from harness.store.layout import TRACE
+
+CALL = Call(prompts=("a red circle",), keys=(("a", 0),), steps=4, guidance=2.0, width=32, height=32)
+
+
+@pytest.fixture(scope="module")
+def model() -> TextToImage:
+    from harness.core.matrix import Model
+
+    return resolve_model(Model()).load("cpu", {})
+
+
+def events(path: Path) -> list[dict[str, Any]]:
+    return json.loads(gzip.decompress(path.read_bytes()))["traceEvents"]
+
+
+def test_a_trace_names_stages_and_steps_and_nothing_of_this_machine(model: TextToImage, tmp_path: Path) -> None:
+    trace = take_trace(model, CALL, tmp_path)
+    assert isinstance(trace, Trace)
+    assert (trace.path, trace.steps, trace.notes) == (TRACE, 4, ())
+    names = {event["name"] for event in events(tmp_path / TRACE)}
+    assert {"harness.stage:denoiser", "harness.stage:vae", "harness.step:1", "harness.step:4"} <= names
+    assert trace.size_bytes == (tmp_path / TRACE).stat().st_size < packing.MOST_BYTES
+    document = json.loads(gzip.decompress((tmp_path / TRACE).read_bytes()))
+    assert not {"host_name", "traceName"} & set(document)
+    assert {path.name for path in tmp_path.iterdir()} >= {TRACE}
+
+
+def test_a_call_that_is_too_large_is_traced_in_its_first_steps(
+    model: TextToImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(profiler, "PLAIN_BYTES", 1)
+    trace = take_trace(model, CALL, tmp_path)
+    assert isinstance(trace, Trace)
+    assert trace.steps == 2
+    assert "2 steps instead of 4" in trace.notes[0]
+    names = {event["name"] for event in events(tmp_path / TRACE)}
+    assert "harness.step:2" in names
+    assert "harness.step:3" not in names
+
+
+def test_a_full_disk_leaves_the_old_trace_and_no_half_one(
+    model: TextToImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / TRACE).write_bytes(b"old")
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(packing.gzip, "open", full)
+    trace = take_trace(model, CALL, tmp_path)
+    assert isinstance(trace, Absent)
+    assert "the disk is full" in trace.absent
+    assert "harness profile" in trace.absent
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [(TRACE, b"old")]
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next(model: TextToImage, tmp_path: Path) -> None:
+    left = tmp_path / f".{TRACE}.writing"
+    left.mkdir()
+    (left / "plain.json").write_text('{"traceEvents": [')
+    assert isinstance(take_trace(model, CALL.model_copy(update={"steps": 1}), tmp_path), Trace)
+    assert not left.exists()
+
+
+def test_a_profiler_that_is_missing_is_a_reason_and_no_error(
+    model: TextToImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("torch.profiler.profile")
+    trace = take_trace(model, CALL, tmp_path)
+    assert isinstance(trace, Absent)
+    assert "the profiler failed" in trace.absent
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_gpu_that_shows_no_kernel_is_named_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where CUPTI is refused: the host's side is kept, and no reading is made of half of the truth."""
+    monkeypatch.setattr(profiler, "synchronize", lambda device: None)
+    written = profiler.write_trace(lambda steps: None, 4, tmp_path / TRACE, "cuda")
+    assert not written.kernels
+    assert "NVreg_RestrictProfilingToAdminUsers=0" in written.notes[0]
+    assert (tmp_path / TRACE).exists()
+
+
+def test_a_model_without_torch_has_no_trace(tmp_path: Path) -> None:
+    from harness.core.matrix import Model
+
+    fake = resolve_model(Model(source="fake")).load("cpu", {})
+    assert "does not run in torch" in str(take_trace(fake, CALL, tmp_path))
+
+
+def plain(path: Path, made: list[dict[str, Any]], end: str = "]}") -> Path:
+    path.write_text(
+        '{"schemaVersion": 1,\n"host_name": "vm",\n"traceEvents": [\n' + ",\n".join(map(json.dumps, made)) + end
+    )
+    return path
+
+
+def test_packing_reads_event_by_event_whatever_the_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = [{"cat": "cpu_op", "name": f'a "name" ] {number} é', "dur": number} for number in range(50)]
+    monkeypatch.setattr(packing, "CHUNK", 64)
+    packed = pack(plain(tmp_path / "plain.json", made), tmp_path / "packed.gz")
+    assert (packed.categories["cpu_op"], packed.note) == (50, "")
+    assert events(tmp_path / "packed.gz") == made
+
+
+def test_packing_leaves_out_what_matters_least_until_it_fits(tmp_path: Path) -> None:
+    noise = [{"cat": "ac2g", "name": str(hash((number, "x"))), "ph": "s"} for number in range(3000)]
+    small = [{"cat": "cpu_op", "name": str(hash((number, "y"))), "dur": 1} for number in range(3000)]
+    kept = [{"cat": "kernel", "name": "gemm", "dur": 1}, {"cat": "cpu_op", "name": "long", "dur": 500}]
+    source, target = plain(tmp_path / "plain.json", noise + small + kept), tmp_path / "packed.gz"
+    assert "arrows" in pack(source, target, 60_000).note
+    assert {event["cat"] for event in events(target)} == {"cpu_op", "kernel"}
+    assert "operators of less than 20 µs" in pack(source, target, 2_000).note
+    assert events(target) == kept
+    with pytest.raises(TooLarge, match="even without"):
+        pack(source, target, 10)
+
+
+@pytest.mark.parametrize("end", ["", ', {"cat": "cpu_'])
+def test_a_file_that_is_cut_short_is_no_trace(tmp_path: Path, end: str) -> None:
+    source = plain(tmp_path / "plain.json", [{"cat": "cpu_op", "name": "a"}], end)
+    with pytest.raises(ValueError, match="cut short"):
+        pack(source, tmp_path / "packed.gz")
