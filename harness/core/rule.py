@@ -43,7 +43,7 @@ ABOUT: dict[Quantity, str] = {
     "energy-j": "joules of one image, of the GPU or the processors; one measurement, without an interval",
     "image-cost": "money for one image by the [prices] of the matrix, at its median latency",
     "timing-precision": "half-width of the speedup's 95 % interval ÷ the speedup; above at_most is inconclusive",
-    "throttled-share": "share of the counted blocks, the baseline's among them, in which the device was slowed down",
+    "throttled-share": "share of the counted blocks, the baseline's too, in which heat or its supply slowed the device",
     "traced-steps": "denoiser calls in the cell's trace; a cell that was never profiled has none and is missing",
 }
 _ENDS: tuple[frozenset[Limit], ...] = (

@@ -10,6 +10,7 @@ from harness.core.prices import Cost, image_cost
 from harness.core.rule import Quantity
 from harness.core.units import Absent
 from harness.gating.readings import Median, Number, Reading
+from harness.stats.speedup import precise
 
 GIB = 2**30
 
@@ -48,8 +49,6 @@ def _cost(of: Measured) -> Reading | Absent:
 
 
 def _timing_precision(of: Measured) -> Reading | Absent:
-    from harness.stats.speedup import precise
-
     found = precise(of.cell.pairing)
     if found is None:
         return Absent(absent="too few blocks were timed to say how precise they are: raise measure.max_s")
@@ -57,14 +56,11 @@ def _timing_precision(of: Measured) -> Reading | Absent:
 
 
 def _throttled_share(of: Measured) -> Reading | Absent:
-    """The GPU's own reasons, or processors that count slowdowns for heat; blocks that tell of neither are left out."""
+    """Blocks slowed for heat or by a failing supply; those that tell of neither GPU nor processors are left out."""
     counted = [block.conditions for side in ("baseline", "cell") for block in of.cell.pairing.of(side)]
-    said = [
-        [bool(sign) for sign in (had.throttle, had.cpu_throttled) if not isinstance(sign, Absent)] for had in counted
-    ]
-    told = [any(signs) for signs in said if signs]
+    told = [had for had in counted if not (isinstance(had.throttle, Absent) and isinstance(had.cpu_throttled, Absent))]
     if told:
-        return Number(sum(told) / len(told))
+        return Number(sum(bool(had.slowed) for had in told) / len(told))
     signs = (sign for had in counted for sign in (had.throttle, had.cpu_throttled))
     reasons = dict.fromkeys(sign.absent for sign in signs if isinstance(sign, Absent))
     return Absent(absent="; ".join(reasons) or "no timed calls")

@@ -8,7 +8,7 @@ from harness.core.outcome import NO_MEMORY, ColdStart, Completed
 from harness.core.policy import Policy
 from harness.core.quality import Tail
 from harness.core.rule import Rule
-from harness.core.timing import UNKNOWN, Pairing, alone
+from harness.core.timing import UNKNOWN, Block, Pairing, alone
 from harness.core.trace import Trace
 from harness.core.units import Absent
 from harness.core.verdict import RuleVerdict
@@ -287,7 +287,13 @@ def told(update: dict[str, object]) -> Known:
         (Rule(quantity="energy-j", at_most=20), {}, "missing", "energy-j is missing: not asked"),
         (Rule(quantity="image-cost", at_most=1), {"energy_j": 50.0}, "missing", "no prices: give [prices]"),
         (Rule(quantity="throttled-share", at_most=0), {"throttle": ()}, "pass", "at most 0 %"),
-        (Rule(quantity="throttled-share", at_most=0.5), {"throttle": ("heat",)}, "fail", "timed blocks: 100.0 %"),
+        (Rule(quantity="throttled-share", at_most=0), {"throttle": ("sw_power_cap",)}, "pass", "at most 0 %"),
+        (
+            Rule(quantity="throttled-share", at_most=0.5),
+            {"throttle": ("hw_thermal_slowdown",)},
+            "fail",
+            "timed blocks: 100.0 %",
+        ),
         (Rule(quantity="throttled-share", at_most=0), {"cpu_throttled": 3, "throttle": ()}, "fail", "fails"),
         (Rule(quantity="throttled-share", at_most=0), {}, "missing", "not asked"),
         (Rule(quantity="traced-steps", at_least=1), {}, "missing", "take one with harness profile r a"),
@@ -299,6 +305,31 @@ def test_energy_throttling_and_traces_can_gate_and_are_missing_where_not_known(
 ) -> None:
     found = one(rule, known=told(update))
     assert (found.result, found.level) == (result, None)
+    assert said in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("groups", "most", "result", "said"),
+    [
+        (10, 0.02, "pass", "passes the limit of at most 2 %"),
+        (10, 0.0001, "inconclusive", "misses the limit of at most 0.01 %, which more time (measure.max_s) would reach"),
+        (3, 0.02, "missing", "too few blocks"),
+    ],
+)
+def test_a_speedup_not_known_precisely_enough_is_the_runs_want_and_fails_no_cell(
+    groups: int, most: float, result: str, said: str
+) -> None:
+    sides = ("baseline", "cell", "cell", "baseline")
+    took = {"baseline": lambda group: 1.0, "cell": lambda group: 1 + 0.002 * (group % 3)}
+    blocks = [
+        Block(side=side, group=group, begun_s=4.0 * group + place, repeats=timed((took[side](group),)).repeats)
+        for group in range(groups)
+        for place, side in enumerate(sides)
+    ]
+    pairing = Pairing(kind="interleaved", blocks=tuple(blocks))
+    known = Known(outcomes={"a": COMPLETED.model_copy(update={"pairing": pairing})})
+    found = one(Rule(quantity="timing-precision", at_most=most), known=known)
+    assert found.result == result
     assert said in found.sentence
 
 
