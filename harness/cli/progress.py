@@ -57,7 +57,8 @@ class RunProgress:
 
     def cell_advanced(self, planned: PlannedCell, step: Step) -> None:
         done = {"completed": step.done, "total": step.total} if step.total else {}
-        self.bars.update(self.cell, description=f"{planned.id}: {step.phase}", **done)  # type: ignore[arg-type]
+        doing = f"{step.phase}, {step.note}" if step.note else step.phase
+        self.bars.update(self.cell, description=f"{planned.id}: {doing}", **done)  # type: ignore[arg-type]
 
     def cell_ended(self, planned: PlannedCell, outcome: Outcome, wall_s: float) -> None:
         took = format_seconds(wall_s)

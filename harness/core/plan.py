@@ -55,6 +55,8 @@ class PlannedCell(Frozen):
     """Warnings about a cell that runs but is likely to disappoint, with advice."""
     downloads: tuple[PublishedFile, ...] = ()
     """What is fetched for it before the first cell, besides the model."""
+    needs_bytes: float | None = None
+    """What it surely needs of its device's memory; None where that is not known."""
     estimate_s: float
     content_key: str
     """Hash of all that determines its images and timings: model, settings, prompts, seeds, machine."""
@@ -62,6 +64,11 @@ class PlannedCell(Frozen):
     @property
     def id(self) -> str:
         return self.cell.id
+
+    @property
+    def timed(self) -> bool:
+        """Whether its calls are timed: the baseline's rerun too, which shows what a speedup of 1 looks like here."""
+        return self.role != "other-seed"
 
 
 class Plan(Frozen):

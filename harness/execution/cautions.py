@@ -3,17 +3,19 @@
 from collections.abc import Iterator
 from statistics import median
 
+from harness.core.matrix import Measure
 from harness.core.outcome import Caution
-from harness.core.timing import Repeat
+from harness.core.timing import Pairing
 from harness.core.units import format_seconds
 
 STEADY = 0.2
 """Repeats that differ by more of their median than this are not steady."""
 
 
-def timing_cautions(repeats: tuple[Repeat, ...], warmed_up: bool) -> tuple[Caution, ...]:
+def timing_cautions(pairing: Pairing, warmup_s: tuple[float, ...], measure: Measure) -> tuple[Caution, ...]:
     """Return warnings about repeats that were timed cold, or that differ much."""
-    return tuple(_cautions([repeat.latency_s for repeat in repeats], warmed_up))
+    repeats = (repeat for block in pairing.of("cell") for repeat in block.repeats)
+    return tuple(_cautions([repeat.latency_s for repeat in repeats], bool(warmup_s)))
 
 
 def _cautions(latencies: list[float], warmed_up: bool) -> Iterator[Caution]:

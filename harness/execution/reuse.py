@@ -4,8 +4,9 @@ import os
 import shutil
 from pathlib import Path
 
-from harness.core.outcome import Completed
+from harness.core.outcome import Completed, Failed
 from harness.core.plan import Plan, PlannedCell
+from harness.core.timing import Pairing
 from harness.store import find_completed
 from harness.store.layout import RunFolder
 
@@ -14,7 +15,7 @@ def reuse(run: Path, plan: Plan, planned: PlannedCell, have: int, wanted: int) -
     """Link the images of prompts `have` to `wanted` from an earlier run with exactly the same content.
 
     Returns that run's outcome with these images, or None where no run has all of them. Only the baseline's rerun and
-    other-seed run are taken over; what is timed is measured in its own run.
+    other-seed run are taken over; what is timed is timed in its own run.
     """
     if planned.role not in ("rerun", "other-seed"):
         return None
@@ -34,6 +35,16 @@ def reuse(run: Path, plan: Plan, planned: PlannedCell, have: int, wanted: int) -
             return None
     bare = outcome.model_copy(update={"phases_s": {}, "halted": None})
     return bare.model_copy(update={"images": images, "reused_from": source.name})
+
+
+def with_images_of(reused: Completed | None, made: Completed | Failed) -> Completed | Failed:
+    """Return what was measured with the images that were taken over; they are there also where measuring failed."""
+    if reused is None:
+        return made
+    if isinstance(made, Failed):
+        why = f"{made.kind} in {made.phase}: {made.message}"
+        return reused.model_copy(update={"pairing": Pairing(kind="alone", blocks=(), stopped=f"not timed: {why}")})
+    return made.model_copy(update={"images": reused.images, "reused_from": reused.reused_from})
 
 
 def _link(origin: Path, target: Path) -> bool:

@@ -2,14 +2,17 @@
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from harness.core.errors import MachineError
 from harness.core.outcome import Completed, Extended, Failed, Outcome, Skipped
-from harness.core.plan import Plan, PlannedCell
+from harness.core.plan import Plan, PlannedCell, Prompt
 from harness.execution.launchers import Launcher
-from harness.execution.reuse import reuse
+from harness.execution.measuring import Keep, Measurement, ignore
+from harness.execution.partner import Partner
+from harness.execution.reuse import reuse, with_images_of
 from harness.execution.task import Step, make_task
 from harness.store import begin_cell, read_outcomes, write_outcome
 from harness.store.layout import RunFolder
@@ -50,40 +53,59 @@ def run_plan(
     Raises MachineError when results cannot be written: nothing already measured is lost.
     """
     outcomes = read_outcomes(run)
-    for planned in plan.cells:
-        before, count = outcomes.get(planned.id), wanted[planned.id]
-        if before is not None and not (isinstance(before, Completed) and before.lacks(count)):
-            continue
-        begin = time.perf_counter()
-        progress.cell_began(planned)
-        work = _Work(run, plan, planned, launcher, progress)
-        outcome = work.extend(before, count) if isinstance(before, Completed) else work.begin(count)
-        outcome = _with_wall_time(outcome, time.perf_counter() - begin)
-        write_outcome(run, planned.id, outcome)
-        outcomes[planned.id] = outcome
-        progress.cell_ended(planned, outcome, time.perf_counter() - begin)
+    baseline = plan.find(plan.baseline_id)
+    stage = _Stage(run, plan, launcher, Partner(launcher, make_task(plan, baseline, _folder(run, baseline))), progress)
+    try:
+        for planned in plan.cells:
+            before, count = outcomes.get(planned.id), wanted[planned.id]
+            if before is not None and not (isinstance(before, Completed) and before.lacks(count)):
+                continue
+            begin = time.perf_counter()
+            progress.cell_began(planned)
+            work = _Work(stage, planned, isinstance(outcomes.get(baseline.id), Completed))
+            outcome = work.extend(before, count) if isinstance(before, Completed) else work.begin(count)
+            outcome = _with_wall_time(outcome, time.perf_counter() - begin)
+            write_outcome(run, planned.id, outcome)
+            outcomes[planned.id] = outcome
+            progress.cell_ended(planned, outcome, time.perf_counter() - begin)
+    finally:
+        stage.partner.close()
     return outcomes
+
+
+class _Stage(NamedTuple):
+    """What all cells of a run are measured with."""
+
+    run: Path
+    plan: Plan
+    launcher: Launcher
+    partner: Partner
+    progress: Progress
 
 
 class _Work:
     """One cell at work: its first round, or a later one."""
 
-    def __init__(self, run: Path, plan: Plan, planned: PlannedCell, launcher: Launcher, progress: Progress) -> None:
-        self.run, self.plan, self.planned, self.launcher, self.progress = run, plan, planned, launcher, progress
+    def __init__(self, stage: _Stage, planned: PlannedCell, comparable: bool) -> None:
+        self.run, self.plan, self.launcher, partner, self.progress = stage
+        self.planned = planned
+        self.partner = partner if comparable else None
 
     def begin(self, wanted: int) -> Outcome:
-        """Return the outcome of a cell that has none."""
+        """Return the outcome of a cell that has none; images may be taken over, what is timed is timed now."""
         if self.planned.skip is not None:
             return Skipped(reason=self.planned.skip)
         begin_cell(self.run, self.planned.id)
         reused = reuse(self.run, self.plan, self.planned, 0, wanted)
-        if reused is not None:
+        if reused is None:
+            begin_cell(self.run, self.planned.id)  # links left there are another run's images
+        elif not self.planned.timed:
             return reused
-        begin_cell(self.run, self.planned.id)  # links left there are another run's images
-        outcome = self._launch(0, wanted)
-        if isinstance(outcome, Extended):
+        pictured = self.plan.prompts_of(self.planned)[:wanted] if reused is None else ()
+        made = self._measure(pictured, lambda found: self._keep(with_images_of(reused, found)))
+        if isinstance(made, Extended):
             raise TypeError("a first round is timed")
-        return outcome
+        return with_images_of(reused, made)
 
     def extend(self, before: Completed, wanted: int) -> Outcome:
         """Return a completed cell's outcome with more images; one that breaks keeps what it has and says why."""
@@ -91,21 +113,30 @@ class _Work:
         reused = reuse(self.run, self.plan, self.planned, have, wanted)
         if reused is not None:
             return before.model_copy(update={"images": before.images + reused.images})
-        added = self._launch(have, wanted)
+        added = self._measure(self.plan.prompts_of(self.planned)[have:wanted])
         if isinstance(added, Failed):
             return before.model_copy(update={"halted": added})
         if isinstance(added, Completed):
             raise TypeError("a later round is not timed")
         return _joined(before, added)
 
-    def _launch(self, have: int, wanted: int) -> Completed | Extended | Failed:
-        folder = RunFolder(self.run).cell(self.planned.id)
-        task = make_task(self.plan, self.planned, folder, have, wanted)
-        outcome = self.launcher.launch(task, lambda step: self.progress.cell_advanced(self.planned, step))
+    def _measure(self, pictured: tuple[Prompt, ...], keep: Keep | None = None) -> Completed | Extended | Failed:
+        """Measure it in a first round, where there is something to `keep`; else only make its images."""
+        folder = _folder(self.run, self.planned)
+        task = make_task(self.plan, self.planned, folder, pictured, timed=keep is not None)
+        tell = partial(self.progress.cell_advanced, self.planned)
+        outcome = Measurement(task, self.launcher, tell, keep or ignore).measured(self.partner)
         if isinstance(outcome, Failed) and outcome.kind == "disk-full":
             fix = "Free some space, then run the same command again: cells already measured are kept."
             raise MachineError("the disk is full", str(folder), fix)
         return outcome
+
+    def _keep(self, outcome: Outcome) -> None:
+        write_outcome(self.run, self.planned.id, outcome)
+
+
+def _folder(run: Path, planned: PlannedCell) -> Path:
+    return RunFolder(run).cell(planned.id)
 
 
 def _joined(before: Completed, added: Extended) -> Completed:

@@ -38,23 +38,25 @@ class Task(Frozen):
 
 
 class Step(NamedTuple):
-    """Progress of a worker: the phase it is in, and how much of it is done."""
+    """Progress of a worker: the phase it is in, how much of it is done, and what else there is to say."""
 
     phase: Phase
     done: int = 0
     total: int = 0
+    note: str = ""
 
 
-def make_task(plan: Plan, planned: PlannedCell, folder: Path, have: int, wanted: int) -> Task:
-    """Return the task that brings a planned cell from the images of its first `have` prompts to those of `wanted`."""
-    prompts = plan.prompts_of(planned)
+def make_task(
+    plan: Plan, planned: PlannedCell, folder: Path, pictured: tuple[Prompt, ...] = (), timed: bool = True
+) -> Task:
+    """Return the task of measuring a planned cell and making images of these prompts, or only its images."""
     return Task(
         planned=planned,
         model=plan.matrix.model,
         measure=plan.matrix.measure,
-        prompts=prompts[: plan.prompt_counts(planned)[0]],
-        pictured=prompts[have:wanted],
-        timed=have == 0,
+        prompts=plan.prompts_of(planned)[: plan.prompt_counts(planned)[0]],
+        pictured=pictured,
+        timed=timed,
         seeds=plan.seeds_of(planned),
         latent=plan.latent_of(planned),
         device=plan.machine.device,

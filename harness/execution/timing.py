@@ -1,6 +1,5 @@
-"""Warm up and time whole-pipeline calls; keep every raw sample."""
+"""Time whole-pipeline calls; keep every raw sample."""
 
-from collections.abc import Callable
 from typing import Any
 
 from harness.core.model import Call, TextToImage
@@ -17,13 +16,9 @@ def time_call(model: TextToImage, call: Call) -> float:
     return watch.seconds
 
 
-def take_repeats(model: TextToImage, call: Call, count: int, advance: Callable[[int], None]) -> tuple[Repeat, ...]:
+def take_repeats(model: TextToImage, call: Call, count: int) -> tuple[Repeat, ...]:
     """Return `count` timed calls with the time of each part and each denoiser call."""
-    repeats = []
-    for number in range(count):
-        repeats.append(_take_repeat(model, call))
-        advance(number + 1)
-    return tuple(repeats)
+    return tuple(_take_repeat(model, call) for _ in range(count))
 
 
 def _take_repeat(model: TextToImage, call: Call) -> Repeat:
@@ -32,6 +27,7 @@ def _take_repeat(model: TextToImage, call: Call) -> Repeat:
     calls = clock.calls()
     return Repeat(
         latency_s=watch.seconds,
+        device_s=watch.device_s,
         stages_s=_by_role(calls, watch.seconds),
         steps_s=tuple(part.seconds for part in calls if part.role == "denoiser"),
     )
@@ -43,11 +39,6 @@ def _by_role(calls: list[PartCall], total_s: float) -> dict[str, float]:
     for part in calls:
         sums[part.role] = sums.get(part.role, 0.0) + part.seconds
     return {**sums, "other": max(0.0, total_s - sum(sums.values()))}
-
-
-def count_denoiser_calls(repeats: tuple[Repeat, ...]) -> int:
-    """Return how often one call ran the denoiser: counted, since schedulers may do more or fewer than the steps."""
-    return len(repeats[-1].steps_s) if repeats else 0
 
 
 def stage_call(task_prompts: Any, call: Call, batch: int, seed: int) -> Call:

@@ -1,164 +1,161 @@
-"""Measure one cell: load → apply → compile → warm up → repeats → images, every phase timed."""
+"""What one cell's process does, command by command: prepare → blocks of timed calls → finish → trace."""
 
+import gc
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import NamedTuple
 
 from harness.core.axis import Setup
 from harness.core.model import Call, TextToImage
-from harness.core.outcome import Applied, ColdStart, Completed, Extended, Memory, Phase
-from harness.core.timing import Repeat, alone
+from harness.core.outcome import NO_MEMORY, ColdStart, Completed, Extended, Memory
+from harness.core.timing import Repeat
 from harness.core.trace import Trace
 from harness.core.units import Absent
-from harness.execution.build import Built, Recipe, apply_values, load_model, read_recipe
-from harness.execution.cautions import timing_cautions
+from harness.execution.build import apply_values, load_model, read_recipe
+from harness.execution.ledger import Ledger
 from harness.execution.pictures import Pictures, make_pictures
-from harness.execution.task import Step, Task
-from harness.execution.timing import count_denoiser_calls, stage_call, take_repeats, time_call
+from harness.execution.task import Task
+from harness.execution.timing import stage_call, take_repeats, time_call
+from harness.execution.tracing import take_trace
 from harness.measure.memory import peaks_of
-from harness.store.layout import TRACE, build_cache_dir
-
-Tell = Callable[[Step], None]
+from harness.store.layout import build_cache_dir
 
 UNTIMED = Absent(absent="nothing was timed")
 
 
-class Ledger:
-    """Where a cell's wall time goes, and the phase it is in (for the outcome of a cell that fails)."""
+class CellWork:
+    """One cell at work; every method raises whatever the model raises, with `ledger.phase` set.
 
-    def __init__(self, tell: Tell) -> None:
-        self.tell = tell
-        self.phase: Phase = "start"
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def phase_of(self, phase: Phase) -> Iterator[None]:
-        self.phase = phase
-        self.tell(Step(phase))
-        begin = time.perf_counter()
-        yield
-        self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - begin
-
-    def advance(self, done: int, total: int) -> None:
-        self.tell(Step(self.phase, done, total))
-
-
-class Timing(NamedTuple):
-    """What the timed calls of a cell gave."""
-
-    cold_start: ColdStart
-    warmup_s: tuple[float, ...]
-    repeats: tuple[Repeat, ...]
-    applied: tuple[Applied, ...]
-
-
-def measure_cell(task: Task, ledger: Ledger, start_s: float) -> Completed | Extended:
-    """Return the completed outcome of a task; raises whatever the model raises, with `ledger.phase` set.
-
-    A later round of an adaptive run (`task.timed` false) only makes its images. `start_s` is what it took to start
-    this process.
+    `start_s` is what it took to start this process. Of a later round of an adaptive run (`task.timed` false) there are
+    only `prepare` and `finish`, which makes its images.
     """
-    recipe = read_recipe(task.planned.cell)
-    ledger.seconds["start"] = start_s
-    begin = time.perf_counter() - start_s
-    with ledger.phase_of("load"):
-        _set_threads(task)
-        model = load_model(task, recipe)
-    with ledger.phase_of("apply"):
-        setup = Setup(recipe.call(task.prompts, task.seeds), recipe.batch, build_cache_dir(), task.shapes)
-        built = apply_values(model, recipe, setup)
-    call = recipe.call()
-    if not task.timed:
-        made = _images(model, task, call, ledger, _lanes(task, recipe))
-        return Extended(images=made.images, phases_s=dict(ledger.seconds))
-    batch = built.batch(recipe.batch)
-    timed_call = stage_call(task.prompts, call, batch, task.seeds[0])
-    take_time = _compile_and_time if recipe.lazy else _time
-    timing = take_time(built, task, timed_call, ledger, begin)
-    memory = _memory(model, timed_call, ledger)
-    made = _images(model, task, call, ledger, _lanes(task, recipe))
-    trace = _trace(model, task, timed_call, ledger)
-    with ledger.phase_of("floor"):  # last: its matrices would count as the cell's memory
-        floor = built.arithmetic.floor(model.device, recipe.arithmetic) if timing.repeats else UNTIMED
-    return Completed(
-        cold_start=timing.cold_start,
-        warmup_s=timing.warmup_s,
-        pairing=alone(timing.repeats),
-        batch=batch,
-        images=made.images,
-        denoiser_calls=count_denoiser_calls(timing.repeats),
-        weights_bytes=model.weights_bytes(),
-        memory=memory,
-        floor=floor,
-        threads=task.measure.threads or task.cores,
-        phases_s=dict(ledger.seconds),
-        applied=timing.applied,
-        warnings=(*task.planned.cautions, *timing_cautions(timing.repeats, bool(timing.warmup_s)), *made.cautions),
-        trace=trace,
-    )
 
+    def __init__(self, task: Task, ledger: Ledger, start_s: float) -> None:
+        self.task, self.ledger = task, ledger
+        self.recipe = read_recipe(task.planned.cell)
+        self.warmup_s: tuple[float, ...] = ()
+        self.calls = 0
+        self.denoiser_calls = 0
+        self.first_end = 0.0
+        self.begin = time.perf_counter() - start_s
+        ledger.seconds["start"] = start_s
 
-def _compile_and_time(built: Built, task: Task, call: Call, ledger: Ledger, begin: float) -> Timing:
-    """Make a first call at the timed shape, with one step, that pays for the compilation; then time."""
-    with ledger.phase_of("compile"):
-        time_call(built.model, call.model_copy(update={"steps": 1}))
-    return _time(built, task, call, ledger, begin)
+    def prepare(self) -> tuple[float, ...]:
+        """Load, apply, compile and warm up; return the seconds of each warm-up call.
 
+        A cell that is not timed makes one call all the same, the first one.
+        """
+        with self.ledger.phase_of("load"):
+            _set_threads(self.task)
+            model = load_model(self.task, self.recipe)
+        with self.ledger.phase_of("apply"):
+            call = self.recipe.call(self.task.prompts, self.task.seeds)
+            setup = Setup(call, self.recipe.batch, build_cache_dir(), self.task.shapes)
+            self.built = apply_values(model, self.recipe, setup)
+        if self.task.timed:
+            self._warm_up()
+        return self.warmup_s
 
-def _time(built: Built, task: Task, call: Call, ledger: Ledger, begin: float) -> Timing:
-    """Warm up and take the repeats; `begin` is the clock's reading when the process was asked for.
+    def block(self, calls: int) -> tuple[Repeat, ...]:
+        """Return this many timed calls, one right after the other."""
+        self.ledger.phase = "repeats"
+        if not self.calls:
+            self.built.start()
+        repeats = take_repeats(self.model, self.timed_call, calls)
+        self.first_end = self.first_end or time.perf_counter()
+        self.calls += calls
+        self.denoiser_calls = len(repeats[-1].steps_s)
+        return repeats
 
-    The extra baseline runs are there for their images only: nothing of them is timed but the first call. Without
-    warm-up the first repeat is the first call.
-    """
-    count = 3 if task.planned.role in ("baseline", "candidate") else 0
-    ends: list[float] = []
-    warmup_s = []
-    with ledger.phase_of("warmup"):
-        for _ in range(task.measure.warmup or int(not count)):
-            with built.arithmetic.watching(built.model.parts()["denoiser"]):
-                warmup_s.append(time_call(built.model, call))
-            ends.append(time.perf_counter())
-    repeats: tuple[Repeat, ...] = ()
-    applied: tuple[Applied, ...] = ()
-    if count:
+    def rest(self) -> None:
+        """Give back the memory that is kept for the next call: others need it meanwhile."""
+        if self.model.device.startswith("cuda"):
+            import torch
 
-        def advance(done: int) -> None:
-            ends.append(time.perf_counter())
-            ledger.advance(done, count)
+            gc.collect()
+            torch.cuda.empty_cache()
 
-        with ledger.phase_of("repeats"):
-            built.start()
-            repeats = take_repeats(built.model, call, count, advance)
-            applied = built.report(count)
-    cold_start = ColdStart(
-        start_s=ledger.seconds["start"],
-        load_s=ledger.seconds["load"],
-        apply_s=ledger.seconds["apply"],
-        compile_s=ledger.seconds.get("compile", 0.0),
-        first_image_s=ends[0] - begin,
-    )
-    return Timing(cold_start, tuple(warmup_s), repeats, applied)
+    def finish(self) -> Completed | Extended:
+        """Return what the timed calls do not tell: what each value did, memory, images, the floor."""
+        if not self.task.timed:
+            return Extended(images=self._pictures().images, phases_s=dict(self.ledger.seconds))
+        self.ledger.phase = "repeats"
+        applied = self.built.report(self.calls) if self.calls else ()
+        memory = self._memory() if self.calls else NO_MEMORY
+        made = self._pictures()
+        with self.ledger.phase_of("floor"):
+            arithmetic = self.recipe.arithmetic
+            floor = self.built.arithmetic.floor(self.model.device, arithmetic) if self.calls else UNTIMED
+        return Completed(
+            cold_start=self._cold_start(),
+            warmup_s=self.warmup_s,
+            batch=self.built.batch(self.recipe.batch),
+            images=made.images,
+            denoiser_calls=self.denoiser_calls,
+            weights_bytes=self.model.weights_bytes(),
+            memory=memory,
+            floor=floor,
+            threads=self.task.measure.threads or self.task.cores,
+            phases_s=dict(self.ledger.seconds),
+            applied=applied,
+            warnings=(*self.task.planned.cautions, *made.cautions),
+        )
 
+    def trace(self) -> Trace | Absent:
+        """Trace one call in a pass of its own, so that the profiler disturbs no figure."""
+        self.ledger.phase = "trace"
+        return take_trace(self.model, self.timed_call, self.task.folder)
 
-def _lanes(task: Task, recipe: Recipe) -> int:
-    """Batches to make at a time: one per core on a CPU, but one where the model cannot be shared between threads."""
-    if recipe.one_thread or task.device != "cpu" or not task.uses_torch:
-        return 1
-    return task.measure.threads or task.cores
+    @property
+    def model(self) -> TextToImage:
+        return self.built.model
 
+    @property
+    def timed_call(self) -> Call:
+        """The call of the first prompts and the first seed, at the cell's batch size."""
+        batch = self.built.batch(self.recipe.batch)
+        return stage_call(self.task.prompts, self.recipe.call(), batch, self.task.seeds[0])
 
-def _images(model: TextToImage, task: Task, call: Call, ledger: Ledger, lanes: int) -> Pictures:
-    total = len(task.pictured) * len(task.seeds)
-    with ledger.phase_of("images"):
-        return make_pictures(model, task, call, lanes, lambda done: ledger.advance(done, total))
+    def _warm_up(self) -> None:
+        """Make the calls that are not counted; before them, with one step, one that pays for a compilation."""
+        if self.recipe.lazy:
+            with self.ledger.phase_of("compile"):
+                time_call(self.model, self.timed_call.model_copy(update={"steps": 1}))
+        with self.ledger.phase_of("warmup"):
+            for _ in range(self.task.measure.warmup or int(not self.task.planned.timed)):
+                with self.built.arithmetic.watching(self.model.parts()["denoiser"]):
+                    self.warmup_s += (time_call(self.model, self.timed_call),)
+                self.first_end = self.first_end or time.perf_counter()
 
+    def _cold_start(self) -> ColdStart:
+        """Without warm-up the first timed call is the first call."""
+        seconds = self.ledger.seconds
+        return ColdStart(
+            start_s=seconds["start"],
+            load_s=seconds["load"],
+            apply_s=seconds["apply"],
+            compile_s=seconds.get("compile", 0.0),
+            first_image_s=self.first_end - self.begin,
+        )
 
-def _memory(model: TextToImage, call: Call, ledger: Ledger) -> Memory:
-    """Take the peaks of one call in a pass of its own, since asking for them takes time."""
-    with ledger.phase_of("memory"):
-        return peaks_of(lambda: model.generate(call), model.device)
+    def _memory(self) -> Memory:
+        """Take the peaks of one call in a pass of its own, since asking for them takes time."""
+        with self.ledger.phase_of("memory"):
+            return peaks_of(lambda: self.model.generate(self.timed_call), self.model.device)
+
+    def _pictures(self) -> Pictures:
+        total = len(self.task.pictured) * len(self.task.seeds)
+        if not total:
+            return Pictures((), ())
+        with self.ledger.phase_of("images"):
+            return make_pictures(
+                self.model, self.task, self.recipe.call(), self._lanes(), lambda n: self.ledger.advance(n, total)
+            )
+
+    def _lanes(self) -> int:
+        """Batches to make at a time: one per core on a CPU, one where threads cannot share the model."""
+        task = self.task
+        if self.recipe.one_thread or task.device != "cpu" or not task.uses_torch:
+            return 1
+        return task.measure.threads or task.cores
 
 
 def _set_threads(task: Task) -> None:
@@ -167,16 +164,3 @@ def _set_threads(task: Task) -> None:
     import torch
 
     torch.set_num_threads(task.measure.threads or task.cores)
-
-
-def _trace(model: TextToImage, task: Task, call: Call, ledger: Ledger) -> Trace | Absent:
-    """Trace in a pass of its own, so that the profiler disturbs no figure."""
-    if not task.measure.trace or not task.uses_torch:
-        return Absent(absent="not asked for: measure.trace = false")
-    from harness.measure.profiler import write_trace
-
-    with ledger.phase_of("trace"):
-        steps = min(call.steps, 2)
-        path = task.folder / TRACE
-        write_trace(lambda: model.generate(call.model_copy(update={"steps": steps})), path)
-    return Trace(path=TRACE, size_bytes=path.stat().st_size, steps=steps)

@@ -1,26 +1,65 @@
-"""Run a cell in this process: for debugging and quick tests; a crash takes everything with it."""
+"""Run cells in this process: for debugging and quick tests; a crash takes everything with it."""
 
+import os
 import traceback
 from collections.abc import Callable
+from typing import TypeVar
 
-from harness.core.outcome import Completed, Extended, Failed
+from harness.core.outcome import Completed, Extended
+from harness.core.timing import Repeat
+from harness.core.trace import Trace
+from harness.core.units import Absent
 from harness.execution.failures import describe_exception
-from harness.execution.task import Step, Task
-from harness.execution.worker import Ledger, measure_cell
+from harness.execution.launchers import Broken
+from harness.execution.ledger import Ledger, Tell
+from harness.execution.task import Task
+from harness.execution.worker import CellWork
+
+Answer = TypeVar("Answer")
+
+
+class InlineWorker:
+    """A cell that works in this process."""
+
+    def __init__(self, task: Task, tell: Tell) -> None:
+        self.pid = os.getpid()
+        self._ledger = Ledger(tell)
+        self._work = self._obey(lambda: CellWork(task, self._ledger, start_s=0.0))
+
+    def prepare(self) -> tuple[float, ...]:
+        return self._obey(self._work.prepare)
+
+    def block(self, calls: int) -> tuple[Repeat, ...]:
+        return self._obey(lambda: self._work.block(calls))
+
+    def rest(self) -> None:
+        self._obey(self._work.rest)
+
+    def finish(self) -> Completed | Extended:
+        return self._obey(self._work.finish)
+
+    def trace(self) -> Trace | Absent:
+        return self._obey(self._work.trace)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _obey(self, command: Callable[[], Answer]) -> Answer:
+        try:
+            return command()
+        except Exception as error:
+            log = traceback.format_exc()[-4000:]
+            raise Broken(describe_exception(error, self._ledger.phase, log)) from error
 
 
 class InlineLauncher:
-    """Runs tasks one after the other in this process."""
+    """Lets cells work in this process, one at a time."""
 
     def prepare(self) -> None:
         """Nothing is needed."""
 
-    def launch(self, task: Task, tell: Callable[[Step], None]) -> Completed | Extended | Failed:
-        ledger = Ledger(tell)
-        try:
-            return measure_cell(task, ledger, start_s=0.0)
-        except Exception as error:
-            return describe_exception(error, ledger.phase, traceback.format_exc()[-4000:])
+    def open(self, task: Task, tell: Tell) -> InlineWorker:
+        return InlineWorker(task, tell)
 
     def close(self) -> None:
         """Nothing is held."""

@@ -6,38 +6,33 @@ forked after that cannot use it. The worker imports them then, before its clock 
 imports.
 """
 
-import faulthandler
-import importlib
 import multiprocessing
 import os
-import signal
 import sys
-import threading
 import time
-import traceback
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerProcess
-from pathlib import Path
+from multiprocessing.connection import wait
+from typing import Any
 
-from harness.core.outcome import Completed, Extended, Failed
-from harness.execution.failures import describe_death, describe_exception, describe_timeout
+from harness.core.outcome import Completed, Extended, Failed, Phase
+from harness.core.timing import Repeat
+from harness.core.trace import Trace
+from harness.core.units import Absent
+from harness.execution.failures import describe_death, describe_timeout
+from harness.execution.launchers import Broken
+from harness.execution.launchers.obeying import Done, obey, tail
+from harness.execution.ledger import Tell
 from harness.execution.task import Step, Task
-from harness.execution.worker import Ledger, measure_cell
+from harness.execution.worker import CellWork
 from harness.store.layout import LOG
 
 PRELOAD = "harness.execution.preload"
-ANSWERS: dict[str, type[Completed | Extended | Failed]] = {
-    "completed": Completed,
-    "extended": Extended,
-    "failed": Failed,
-}
 
 
 class ProcessLauncher:
-    """Runs each task in a forked process; survives its crash, its hanging and its memory hunger."""
+    """Starts forked processes, and survives their crash, their hanging and their memory hunger."""
 
     def __init__(self, with_torch: bool = True, gpu: bool = False) -> None:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads starve each other on few cores
@@ -54,48 +49,79 @@ class ProcessLauncher:
             process.start()
         process.join()
 
-    def launch(self, task: Task, tell: Callable[[Step], None]) -> Completed | Extended | Failed:
-        receiver, sender = self._context.Pipe(duplex=False)
-        words = (task.model_dump_json(), sender, time.time(), self._late)
-        process = self._context.Process(target=_work, args=words, daemon=True)
+    def open(self, task: Task, tell: Tell) -> "ProcessWorker":
+        ours, theirs = self._context.Pipe()
+        words = (task.model_dump_json(), theirs, time.time(), self._late)
+        process = self._context.Process(target=obey, args=words, daemon=True)
         with _nameless_main():
             process.start()
-        sender.close()
-        try:
-            return _follow(process, receiver, task, tell)
-        finally:
-            if process.is_alive():
-                process.kill()
-            process.join()
-            receiver.close()
+        theirs.close()
+        return ProcessWorker(process, ours, task, tell)
 
     def close(self) -> None:
         """Nothing is held: the server ends with this process."""
 
 
-def _follow(
-    process: ForkServerProcess, receiver: Connection, task: Task, tell: Callable[[Step], None]
-) -> Completed | Extended | Failed:
-    """Wait for the result, telling progress; a deadline and a silent death become outcomes."""
-    deadline = time.monotonic() + task.measure.timeout_s
-    step = Step("start")
-    log = task.folder / LOG
-    while True:
-        wait([receiver, process.sentinel], timeout=max(0.0, min(1.0, deadline - time.monotonic())))
-        while receiver.poll():
-            try:
-                message = receiver.recv()
-            except (EOFError, OSError):  # OSError: died amid its message
-                process.join()
-                return describe_death(process.exitcode, step.phase, _tail(log))
-            if isinstance(message, Step):
-                step = message
-                tell(step)
-            else:
-                kind, text = message
-                return ANSWERS[kind].model_validate_json(text)
-        if time.monotonic() >= deadline:
-            return describe_timeout(task.measure.timeout_s, step.phase, _tail(log))
+class ProcessWorker:
+    """A cell that works in another process; it may take `measure.timeout_s` for each command."""
+
+    def __init__(self, process: Any, pipe: Any, task: Task, tell: Tell) -> None:
+        self.pid: int = process.pid
+        self._process, self._pipe, self._tell = process, pipe, tell
+        self._limit_s, self._log = task.measure.timeout_s, task.folder / LOG
+        self._phase: Phase = "start"
+
+    def prepare(self) -> tuple[float, ...]:
+        return self._ask("start", CellWork.prepare)
+
+    def block(self, calls: int) -> tuple[Repeat, ...]:
+        return self._ask("repeats", CellWork.block, calls)
+
+    def rest(self) -> None:
+        self._ask("repeats", CellWork.rest)
+
+    def finish(self) -> Completed | Extended:
+        return self._ask("repeats", CellWork.finish)
+
+    def trace(self) -> Trace | Absent:
+        return self._ask("trace", CellWork.trace)
+
+    def close(self) -> None:
+        """Kill it: all that it made is delivered or on disk, and torch's own teardown is slow."""
+        self._process.kill()
+        self._process.join()
+        self._pipe.close()
+
+    def _ask(self, phase: Phase, command: Callable[..., Any], *arguments: object) -> Any:
+        """Give the command and return its answer, telling progress; Broken on an error, a deadline, a silent death."""
+        self._phase = phase
+        deadline = time.monotonic() + self._limit_s
+        try:
+            self._pipe.send((command, arguments))
+        except OSError:
+            raise self._died() from None
+        while True:
+            wait([self._pipe, self._process.sentinel], timeout=max(0.0, min(1.0, deadline - time.monotonic())))
+            while self._pipe.poll():
+                try:
+                    message = self._pipe.recv()
+                except (EOFError, OSError):  # OSError: died amid its message
+                    raise self._died() from None
+                if isinstance(message, Done):
+                    return message.answer
+                if isinstance(message, Failed):
+                    raise Broken(message)
+                self._hear(message)
+            if time.monotonic() >= deadline:
+                raise Broken(describe_timeout(self._limit_s, self._phase, tail(self._log)))
+
+    def _hear(self, step: Step) -> None:
+        self._phase = step.phase
+        self._tell(step)
+
+    def _died(self) -> Broken:
+        self._process.join()
+        return Broken(describe_death(self._process.exitcode, self._phase, tail(self._log)))
 
 
 def libraries(with_torch: bool, gpu: bool) -> list[str]:
@@ -107,41 +133,6 @@ def _nothing() -> None:
     """The work of the process that starts the server."""
 
 
-def _work(task_json: str, sender: Connection, asked_at: float, late: str) -> None:
-    """The worker's whole life: output goes to the cell's log, the result through the pipe."""
-    start_s = time.time() - asked_at
-    task = Task.model_validate_json(task_json)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
-    _die_with(os.getppid())
-    log = (task.folder / LOG).open("a", buffering=1)  # later rounds go on in it
-    os.dup2(log.fileno(), 1)
-    os.dup2(log.fileno(), 2)
-    sys.stdout = sys.stderr = log
-    faulthandler.enable(log)
-    ledger = Ledger(sender.send)
-    try:
-        if late:
-            importlib.import_module(late)
-        outcome: Completed | Extended | Failed = measure_cell(task, ledger, start_s)
-    except BaseException as error:
-        traceback.print_exc()
-        outcome = describe_exception(error, ledger.phase, _tail(task.folder / LOG))
-    sender.send((outcome.status, outcome.model_dump_json()))
-    sender.close()
-    os._exit(0)  # no slow teardown of torch: the result is delivered
-
-
-def _die_with(parent: int) -> None:
-    """End this process when the server is gone, as after kill -9 of the harness: nobody would read the result."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 @contextmanager
 def _nameless_main() -> Iterator[None]:
     """Hide the main module, which multiprocessing would import again in every worker: it may be a user's script."""
@@ -151,12 +142,3 @@ def _nameless_main() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = main
-
-
-def _tail(log: Path, characters: int = 4000) -> str:
-    try:
-        lines = log.read_text(errors="replace").splitlines(keepends=True)
-    except OSError:
-        return ""
-    # faulthandler ends with a list of all extension modules, thousands of characters that explain nothing
-    return "".join(line for line in lines if not line.startswith("Extension modules:"))[-characters:]

@@ -1,0 +1,52 @@
+"""How many calls make a block, and when enough blocks were taken."""
+
+from collections.abc import Callable
+from math import ceil
+
+from harness.core.matrix import Measure
+from harness.core.timing import Pairing
+from harness.core.units import format_percent, format_seconds
+from harness.stats.speedup import LEAST_GROUPS, precise
+
+BLOCK_S = 0.25
+MOST_CALLS = 50
+FEWEST = 2
+"""Groups without which there is no interval at all: as many are taken, however long they take."""
+
+
+def calls_of(call_s: float, measure: Measure) -> int:
+    """Return how many calls make a block: so few that twice the groups a verdict needs fit into the most time."""
+    block_s = min(BLOCK_S, measure.max_s / (8 * LEAST_GROUPS))
+    return max(1, min(MOST_CALLS, ceil(block_s / call_s))) if call_s > 0 else 1
+
+
+class Goal:
+    """The precision asked for, within the time given; `hear` is told how far it has come."""
+
+    def __init__(self, measure: Measure, hear: Callable[[str], None]) -> None:
+        self.measure, self._hear = measure, hear
+
+    def reached(self, pairing: Pairing, taken: int, spent_s: float) -> str:
+        """Return why no more is taken after `taken` groups (or blocks) of `spent_s` seconds, or '' to go on."""
+        width = precise(pairing)
+        asked = format_percent(self.measure.precision)
+        self._hear(f"block {len(pairing.blocks)}, {_around(width)}wants ±{asked}")
+        if self._precise(width) and spent_s >= self.measure.min_s:
+            return self._said(width)
+        return self._said(width) if spent_s >= self.measure.max_s and taken >= FEWEST else ""
+
+    def closing(self, pairing: Pairing) -> str:
+        """Return why a pairing that has all its blocks has no more."""
+        return self._said(precise(pairing))
+
+    def _precise(self, width: float | None) -> bool:
+        return width is not None and width <= self.measure.precision
+
+    def _said(self, width: float | None) -> str:
+        if self._precise(width):
+            return f"{_around(width)}±{format_percent(self.measure.precision)} was asked for"
+        return f"{_around(width)}measure.max_s = {format_seconds(self.measure.max_s)} is over"
+
+
+def _around(width: float | None) -> str:
+    return "" if width is None else f"±{format_percent(width)}, "
