@@ -5,12 +5,14 @@ from pathlib import Path
 
 from harness.core.errors import HarnessError
 from harness.core.model import Call, TextToImage
+from harness.core.region import region
 from harness.core.trace import Trace
 from harness.core.units import Absent
 from harness.measure.profiler import Written, write_trace
 from harness.measure.stages import stage_clock
 from harness.store.layout import TRACE, TRACE_FACTS
 from harness.store.write import write_atomically
+from harness.tracing import read_trace
 
 FULL = "the disk is full: free some space, then harness profile RUN CELL"
 
@@ -24,7 +26,7 @@ def take_trace(model: TextToImage, call: Call, folder: Path) -> Trace | Absent:
         return Absent(absent="the model does not run in torch")
 
     def traced(steps: int) -> None:
-        with stage_clock(model.parts(), model.device):
+        with stage_clock(model.parts(), model.device), region("call"):
             model.generate(call.model_copy(update={"steps": steps}))
 
     path = folder / TRACE
@@ -46,16 +48,11 @@ def _write_facts(written: Written, path: Path, target: Path) -> tuple[str, ...]:
     if not written.kernels:
         return ()  # the host's side alone would be taken for the whole
     try:
-        from harness.tracing import read_trace  # type: ignore[attr-defined]
-
         facts = read_trace(path)
-    except ImportError:
-        return ()
     except HarnessError as error:
         return (f"it could not be read: {error.what}",)
-    facts = facts.model_copy(
-        update={"recompiles": written.recompiles, "notes": tuple(dict.fromkeys(facts.notes + written.notes))}
-    )
+    recompiles = written.recompiles or facts.recompiles  # dynamo's own count, where it counted any
+    facts = facts.model_copy(update={"recompiles": recompiles, "notes": facts.notes + written.notes})
     try:
         write_atomically(target, facts.model_dump_json(indent=1).encode())
     except HarnessError as error:

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from harness.core.model import Call, TextToImage
-from harness.core.trace import Trace
+from harness.core.trace import Trace, TraceFacts
 from harness.core.units import Absent
 from harness.execution.tracing import take_trace
 from harness.measure import packing, profiler
 from harness.measure.packing import TooLarge, pack
 from harness.models import resolve_model
-from harness.store.layout import TRACE
+from harness.store.layout import TRACE, TRACE_FACTS
 
 CALL = Call(prompts=("a red circle",), keys=(("a", 0),), steps=4, guidance=2.0, width=32, height=32)
 
@@ -39,8 +39,11 @@ def test_a_trace_names_stages_and_steps_and_nothing_of_this_machine(model: TextT
     assert {"harness.stage:denoiser", "harness.stage:vae", "harness.step:1", "harness.step:4"} <= names
     assert trace.size_bytes == (tmp_path / TRACE).stat().st_size < packing.MOST_BYTES
     document = json.loads(gzip.decompress((tmp_path / TRACE).read_bytes()))
+    facts = TraceFacts.model_validate_json((tmp_path / TRACE_FACTS).read_bytes())
+    assert {stage.stage: stage.calls for stage in facts.stages}["denoiser"] == 4
+    assert sum(stage.wall_s for stage in facts.stages) == pytest.approx(facts.wall_s, rel=0.02)
     assert not {"host_name", "traceName"} & set(document)
-    assert {path.name for path in tmp_path.iterdir()} >= {TRACE}
+    assert {path.name for path in tmp_path.iterdir()} == {TRACE, TRACE_FACTS}
 
 
 def test_a_call_that_is_too_large_is_traced_in_its_first_steps(
