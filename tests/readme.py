@@ -13,7 +13,9 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 QUALITY = ROOT / "docs" / "quality.md"
 CLAIMS = ROOT / "docs" / "claims.md"
+TIMING = ROOT / "docs" / "timing.md"
 RATES = ROOT / "docs" / "simulated-rates.md"
+AGAINST_ITSELF = "\n## The baseline against itself\n"
 SAMPLE = ROOT / "reports" / "sample"
 
 
@@ -78,7 +80,7 @@ def quality_part() -> str:
 
 def rates_part() -> str:
     """Return the extremes of the simulated rates by kind of interval and number of prompts."""
-    rows = [line.strip("| \n").split(" | ") for line in RATES.read_text().splitlines() if line.startswith("| ")][1:]
+    rows = _rows(RATES.read_text().partition(AGAINST_ITSELF)[0])
     groups: dict[tuple[str, int], list[list[str]]] = {}
     for row in rows:
         groups.setdefault((row[0].partition(",")[0], int(row[1])), []).append(row)
@@ -91,6 +93,23 @@ def rates_part() -> str:
         ends = (column[3][0], column[3][-1], column[4][-1], column[5][-1])
         lines.append(f"| {name} | {prompts} | {len(members)} | {' | '.join(ends)} |")
     return "\n".join(lines)
+
+
+def aa_part() -> str:
+    """Return what simulated runs of the baseline against itself said that stopped once they were precise enough."""
+    lines = [
+        "| machine | calls a block | runs | 95 % interval holds 1.00 | half its width, median | groups, median |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for machine, calls, groups, *found in _rows(RATES.read_text().partition(AGAINST_ITSELF)[2]):
+        if groups.startswith("until"):
+            lines.append(f"| {machine} | {calls} | {' | '.join(found[:4])} |")
+    return "\n".join(lines)
+
+
+def _rows(text: str) -> list[list[str]]:
+    """Return the cells of a table's rows, without its heading."""
+    return [line.strip("| \n").split(" | ") for line in text.splitlines() if line.startswith("| ")][1:]
 
 
 def claims_table() -> str:
@@ -130,8 +149,9 @@ PARTS = {
     "grid": grid_part,
 }
 QUALITY_PARTS = {"quality": quality_part, "rates": rates_part}
+TIMING_PARTS = {"aa": aa_part}
 CLAIMS_PARTS = {"claim-quantities": claim_quantities_table, "claims": claims_table}
-PAGES = {README: PARTS, QUALITY: QUALITY_PARTS, CLAIMS: CLAIMS_PARTS}
+PAGES = {README: PARTS, QUALITY: QUALITY_PARTS, CLAIMS: CLAIMS_PARTS, TIMING: TIMING_PARTS}
 
 
 def filled(text: str, parts: Mapping[str, Callable[[], str]] = PARTS) -> str:

@@ -4,6 +4,7 @@ import re
 
 import harness
 from harness.cli.commands import app
+from harness.core.matrix import Measure
 from harness.matrix import expand, parse_matrix, parse_policy
 from tests.readme import PAGES, README, ROOT, filled
 
@@ -20,9 +21,12 @@ def test_the_generated_parts_are_current() -> None:
 
 
 def test_its_matrix_and_its_policy_are_right() -> None:
-    matrix, adaptive, policy = blocks("toml")
+    matrix, adaptive, measure, policy = blocks("toml")
     assert len(expand(parse_matrix(matrix))) == 6
     assert parse_matrix(f'name = "adaptive"\naxes.steps = [4]\n{adaptive}').quality.max == 256
+    timed = parse_matrix(f'name = "timed"\naxes.steps = [4]\n{measure}')
+    assert timed.measure == Measure()  # what it shows are the defaults
+    assert timed.prices.per_hour["*"] == 0.2
     assert len(parse_policy(policy, "signoff").gate) == 4
 
 
