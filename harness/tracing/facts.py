@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.core.trace import BETWEEN, REGION, STAGE, Family, Gap, Kernel, StageTime, TraceFacts
+from harness.core.trace import BETWEEN, STAGE, Family, Gap, Kernel, StageTime, TraceFacts
 from harness.tracing import host
 from harness.tracing.families import family_of
 from harness.tracing.names import short_name
@@ -13,8 +13,6 @@ from harness.tracing.parse import Event, read_events
 from harness.tracing.timeline import timeline
 from harness.tracing.work import Seen, Work, is_launch, sort_events
 
-CALL = f"{REGION}call"
-"""The range around the whole traced call, where there is one."""
 _KERNELS, _GAPS = 200, 10
 
 
@@ -55,8 +53,8 @@ def read_trace(path: Path) -> TraceFacts:
 
 
 def _window(seen: Seen) -> tuple[float, float]:
-    """From the begin to the end of the traced call: its range, or else all that the host did."""
-    events = [event for event in seen.ranges if event.name == CALL] or seen.host
+    """From the begin to the end of all that the host did."""
+    events = seen.host
     return min((event.begin_s for event in events), default=0.0), max((event.end_s for event in events), default=0.0)
 
 

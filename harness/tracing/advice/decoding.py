@@ -1,0 +1,40 @@
+"""The VAE takes much of the call."""
+
+from harness.core.units import format_percent, format_seconds
+from harness.tracing.bound import Bound
+from harness.tracing.rule import Advice, Rule, Try, name_tries
+from harness.tracing.scene import Scene
+
+
+class Decoding(Rule):
+    """With few steps the decoder, which runs once per picture, is what remains."""
+
+    def look(self, scene: Scene, bound: Bound) -> Advice | None:
+        share = scene.share("vae")
+        if share < 0.15:
+            return None
+        sentence = (
+            f"{format_percent(share, 0)} of the call is the VAE's decoding ({format_seconds(scene.stage_s('vae'))})"
+        )
+        memory = scene.setting("memory")
+        if memory.startswith("vae-"):
+            sentence += f": where memory allows, do without memory {memory}"
+        tries = self._tries(scene)
+        if tries:
+            sentence += f": {name_tries(tries)} compiles it too"
+        return Advice(
+            rule="decoding",
+            sentence=f"{sentence}.",
+            figure=share,
+            unit="share of the call",
+            concerns=share,
+            tries=tries,
+        )
+
+    def _tries(self, scene: Scene) -> tuple[Try, ...]:
+        compiler = scene.setting("compiler")
+        if compiler in ("", "eager"):
+            return (Try(axis="compiler", value="inductor+vae"),)
+        if compiler.startswith("inductor") and "+vae" not in compiler:
+            return (Try(axis="compiler", value=f"{compiler}+vae"),)
+        return ()

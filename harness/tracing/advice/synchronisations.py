@@ -1,0 +1,31 @@
+"""The host waits for the GPU between denoising steps, and the GPU then for the host."""
+
+from harness.core.units import format_percent
+from harness.tracing.bound import Bound
+from harness.tracing.rule import Advice, Rule
+from harness.tracing.scene import Scene
+
+
+class Synchronisations(Rule):
+    """Each `.item()`, `.cpu()` or `nonzero()` in the loop empties the queue that keeps a GPU busy."""
+
+    def look(self, scene: Scene, bound: Bound) -> Advice | None:
+        waits, stage = scene.facts.synchronisations, scene.denoiser
+        if stage is None or waits.in_loop < stage.calls or not scene.facts.wall_s:
+            return None
+        share = waits.idle_s / scene.facts.wall_s
+        if share < 0.02:
+            return None
+        callers = ", ".join(f"{name} {count}×" for name, count in list(waits.callers.items())[:2])
+        sentence = (
+            f"The host waits for the GPU {waits.in_loop / stage.calls:.3g} times per denoising step ({callers}), and "
+            f"{format_percent(share, 0)} of the call the GPU then has nothing to do: keep these values on the GPU, or "
+            "take a scheduler or a cache that does not ask for them."
+        )
+        return Advice(
+            rule="synchronisations",
+            sentence=sentence,
+            figure=waits.in_loop / stage.calls,
+            unit="waits per denoising step",
+            concerns=share,
+        )

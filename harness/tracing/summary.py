@@ -1,0 +1,43 @@
+"""A trace's reading for programs and language models: every key says what it is and in which unit."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from harness.core.trace import TraceFacts
+from harness.tracing.bound import Bound
+from harness.tracing.changes import TraceDiff
+from harness.tracing.rule import Advice
+
+ABOUT = (
+    "Reading of one traced pipeline call of a text-to-image model. Seconds unless a key says otherwise; shares are 0 "
+    "to 1. The walls of all stages add up to the call's wall time under the profiler, which slows down the host. A "
+    "stage is busy while the device computes for it. A figure that could not be measured is {'absent': reason}."
+)
+_KERNELS = 20
+
+
+def summary(facts: TraceFacts, bound: Bound, advice: Sequence[Advice], diff: TraceDiff | None = None) -> dict[str, Any]:
+    """Return what a trace says, the advice and the comparison as one JSON-ready dictionary."""
+    found: dict[str, Any] = {
+        "about": ABOUT,
+        "device": facts.device,
+        "traced_call": {
+            "wall_s": facts.wall_s,
+            "busy_s": facts.busy_s,
+            "idle_s": max(facts.wall_s - facts.busy_s, 0.0),
+        },
+        "denoiser_bound": bound.model_dump(mode="json"),
+        "advice": [found.model_dump(mode="json") for found in advice],
+        "stages": [{**stage.model_dump(mode="json"), "idle_s": stage.gap_s} for stage in facts.stages],
+        "longest_kernels": [kernel.model_dump(mode="json") for kernel in facts.kernels[:_KERNELS]],
+        "longest_pauses_of_the_device": [gap.model_dump(mode="json") for gap in facts.gaps],
+        "host_waits_for_device": facts.synchronisations.model_dump(mode="json"),
+        "copies_host_to_device": facts.host_to_device.model_dump(mode="json"),
+        "copies_device_to_host": facts.device_to_host.model_dump(mode="json"),
+        "number_format_conversions": facts.casts.model_dump(mode="json"),
+        "recompiles": facts.model_dump(mode="json")["recompiles"],
+        "notes": list(facts.notes),
+    }
+    if diff is not None:
+        found["against"] = {"unit": "one call of each stage, under the profiler", **diff.model_dump(mode="json")}
+    return found
