@@ -1,0 +1,109 @@
+"""What our timers cost and whether they agree with torch's: python -m tests.benchmarks.timers [GROUPS]
+
+Ratios of one run, each side by turns as cells are timed (ABBA), with the interval of the speedup. On a machine with
+other work the intervals widen; raise GROUPS.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from harness.core.timing import Block, Pairing, Repeat, Side
+from harness.core.units import Absent
+from harness.measure.clock import timed
+from harness.measure.stages import stage_clock
+from harness.stats.speedup import speedup
+
+TURNS: tuple[Side, ...] = ("baseline", "cell", "cell", "baseline")
+UNCOUNTED = 2
+"""Calls that torch's timer makes before the one it tells of: so do we beside it."""
+
+Take = Callable[[], float]
+"""Seconds of one call."""
+
+
+def bundled_call(device: str) -> tuple[Any, Callable[[], object]]:
+    """Return the bundled model and a call of four steps on it."""
+    from harness.core.matrix import Model
+    from harness.core.model import Call
+    from harness.models import resolve_model
+
+    source = resolve_model(Model(source="bundled"))
+    facts, model = source.describe(), source.load(device, {})
+    size = {"width": facts.width, "height": facts.height}
+    call = Call(prompts=("a red circle",), keys=(("p", 0),), steps=4, guidance=facts.guidance, **size)
+    return model, lambda: model.generate(call)
+
+
+def compare(name: str, groups: int, ways: dict[Side, Take]) -> None:
+    """Print how much longer a call takes in the cell's way than in the baseline's, with its 95 % interval."""
+    blocks = []
+    for group in range(groups):
+        for side in TURNS:
+            repeat = Repeat(latency_s=ways[side]())
+            blocks.append(Block(side=side, group=group, begun_s=float(len(blocks)), repeats=(repeat,)))
+    found = speedup(Pairing(kind="interleaved", blocks=tuple(blocks)))
+    assert not isinstance(found.interval, Absent), found.interval.absent
+    value, low, high = ((1 / ratio - 1) * 100 for ratio in (found.estimate, found.interval.high, found.interval.low))
+    print(f"{name:42s} {value:+.2f} % [{low:+.2f}, {high:+.2f}]", flush=True)
+
+
+def seconds_a_part(device: str) -> float:
+    """Return what timing adds to one call of a part, by a part that does nothing."""
+    import torch
+
+    part, rounds = torch.nn.Identity(), 1000
+
+    def spent() -> float:
+        begin = time.perf_counter()
+        for _ in range(rounds):
+            part(0)
+        return time.perf_counter() - begin
+
+    bare = min(spent() for _ in range(5))
+    with stage_clock({"denoiser": part}, device):
+        watched = min(spent() for _ in range(5))
+    return (watched - bare) / rounds
+
+
+def main() -> None:
+    import torch
+    from torch.utils.benchmark import Timer
+
+    torch.set_num_threads(1)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    groups = int(sys.argv[1]) if len(sys.argv) > 1 else 100
+    model, run = bundled_call(device)
+    part_calls: list[int] = []
+
+    def plain() -> float:
+        with timed(device) as watch:
+            run()
+        return watch.seconds
+
+    def staged() -> float:
+        with stage_clock(model.parts(), device) as clock, timed(device) as watch:
+            run()
+        part_calls.append(len(clock.calls()))
+        return watch.seconds
+
+    timer = Timer("run()", globals={"run": run})
+    least_s = min(staged() for _ in range(10))
+    each_s = seconds_a_part(device)
+    share = each_s * part_calls[0] / least_s
+    print(f"{groups} groups on {device}; load of the machine before: {os.getloadavg()[0]:.2f}")
+    print(f"{part_calls[0]} calls of parts at {each_s * 1e6:.1f} µs in a call of {least_s * 1e3:.0f} ms: {share:.3%}")
+    compare("stages and steps timed, against not", groups, {"baseline": plain, "cell": staged})
+    compare(
+        "our timer, against torch.utils.benchmark", groups,
+        {"baseline": lambda: timer.timeit(1).mean, "cell": lambda: [plain() for _ in range(UNCOUNTED + 1)][-1]},
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
