@@ -1,6 +1,8 @@
 """Blocks of timed calls as numbers: the logarithm of each one's median, and when it was timed."""
 
+import math
 from collections.abc import Sequence
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +19,7 @@ def latencies(block: Block) -> list[float]:
 
 def log_medians(blocks: Sequence[Block]) -> Floats:
     """Return the natural logarithm of each block's median seconds of a call (n,)."""
-    return np.log([float(np.median(latencies(block))) for block in blocks])
+    return np.array([math.log(median(latencies(block))) for block in blocks])
 
 
 def middles_s(blocks: Sequence[Block]) -> Floats:

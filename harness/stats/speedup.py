@@ -85,7 +85,7 @@ def precise(pairing: Pairing) -> float | None:
         made = speedup(pairing) if pairing.of("baseline") and pairing.of("cell") else None
         return None if made is None or made.groups < LEAST_GROUPS else _half_width(made.interval)
     blocks = pairing.of("cell")
-    if pairing.kind == "sandwiched" and drift_share(pairing.of("baseline"), blocks) is not None:
+    if pairing.kind == "sandwiched" and blocks and drift_share(pairing.of("baseline"), blocks) is not None:
         return _half_width(speedup(pairing).interval)
     steady = blocks[steady_from(np.exp(log_medians(blocks))) :] if blocks else ()
     if len(steady) < LEAST_GROUPS:

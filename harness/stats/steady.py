@@ -9,9 +9,11 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
-LEAST = 6
-"""Fewer values cannot tell a leading one that differs from one that does so by chance."""
-_ALPHA = 0.01
+LEAST = 8
+"""Fewer values cannot tell leading ones that differ from ones that do so by chance: of 8, 2 come first in 1 of 28."""
+_ALPHA = 0.04
+_UNSEEN = 1.8
+"""A standardized difference below this is never that rare: no orders need to be tried."""
 _ORDERS = 499
 _REACH = 5.0
 """Deviations beyond this many of the usual size count as this many: one outlier is no warm-up."""
@@ -37,10 +39,13 @@ def _change(logs: Floats, most: int) -> int:
     deviations = _deviations(logs)
     gaps = _gaps(deviations[None, :], most)[0]
     cut = int(gaps.argmax()) + 1
+    gap = gaps.max() * _likeness(deviations, cut)
+    if gap <= _UNSEEN * deviations.std():
+        return 0
     if _remainder(deviations, cut) >= _remainder_of_line(deviations):
         return 0
     orders = np.random.default_rng(0).permuted(np.tile(deviations, (_ORDERS, 1)), axis=1)
-    chance = (1 + int((_gaps(orders, most).max(axis=1) >= gaps.max() - 1e-9).sum())) / (_ORDERS + 1)
+    chance = (1 + int((_gaps(orders, most).max(axis=1) >= gap - 1e-9).sum())) / (_ORDERS + 1)
     return cut if chance <= _ALPHA else 0
 
 
@@ -58,6 +63,14 @@ def _gaps(rows: Floats, most: int) -> Floats:
     sums = rows.cumsum(axis=1)
     apart = sums[:, :most] / first - (sums[:, -1:] - sums[:, :most]) / (n - first)
     return np.asarray(np.abs(apart) * np.sqrt(first * (n - first) / n))
+
+
+def _likeness(deviations: Floats, cut: int) -> float:
+    """Return by how much less a difference tells where neighbours are alike: √((1 − ρ) / (1 + ρ)), ρ beside the step."""
+    rest = np.concatenate([part - part.mean() for part in (deviations[:cut], deviations[cut:])])
+    power = float(rest @ rest)
+    alike = min(max(float(rest[1:] @ rest[:-1]) / power, 0.0), 0.95) if power > 0 else 0.0
+    return float(((1 - alike) / (1 + alike)) ** 0.5)
 
 
 def _remainder(deviations: Floats, cut: int) -> float:

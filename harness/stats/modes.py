@@ -1,0 +1,66 @@
+"""Times that have two levels, such as two clocks, where a median tells neither."""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+LEAST = 10
+_LEAST_SHARE = 0.2
+"""Fewer values than this share are outliers, not a level."""
+_LEVEL = 0.01
+_SAMPLES = 2000
+
+
+class Modes(NamedTuple):
+    """Two levels in the values' unit, and the share of the values at the lower one."""
+
+    low: float
+    high: float
+    low_share: float
+
+
+def modes(values: ArrayLike) -> Modes | None:
+    """Return the two levels of positive values (n,), or None where one level explains them.
+
+    The logarithms are cut in two where most of their variance lies between both groups (Fisher 1958, Otsu 1979). They
+    are two levels where the gap, in standard deviations of a group (Ashman, Bird & Zepf 1994, eq. 5), is wider than in 99
+    of 100 draws of a uniform distribution: of all with one level, its halves are furthest apart.
+    """
+    logs = np.sort(np.log(np.asarray(values, dtype=np.float64)))
+    if logs.size < LEAST:
+        return None
+    cuts, apart = _apart(logs[None, :])
+    if not apart[0] > _limit(logs.size):
+        return None
+    cut = int(cuts[0])
+    low, high = (float(np.exp(np.median(part))) for part in (logs[:cut], logs[cut:]))
+    return Modes(low, high, cut / logs.size)
+
+
+def _apart(rows: Floats) -> tuple[NDArray[np.int64], Floats]:
+    """Return of each sorted row (rows, n) the size of the lower group and the gap between the groups."""
+    n = rows.shape[1]
+    least = max(3, int(np.ceil(_LEAST_SHARE * n)))
+    counts = np.arange(least, n - least + 1)
+    sums, squares = rows.cumsum(axis=1), (rows**2).cumsum(axis=1)
+    low = sums[:, counts - 1] / counts
+    high = (sums[:, -1:] - sums[:, counts - 1]) / (n - counts)
+    best = (counts * (n - counts) * (high - low) ** 2).argmax(axis=1)
+    row, taken = np.arange(len(rows)), counts[best]
+    low, high = low[row, best], high[row, best]
+    within_low = squares[row, taken - 1] / taken - low**2
+    within_high = (squares[:, -1] - squares[row, taken - 1]) / (n - taken) - high**2
+    within = np.maximum((within_low + within_high) / 2, 0.0)
+    gap = high - low
+    return taken, np.divide(gap, np.sqrt(within), out=np.full_like(gap, np.inf), where=within > 0)
+
+
+@lru_cache(maxsize=64)
+def _limit(n: int) -> float:
+    """Return the gap that one level of n values exceeds in 1 of 100 draws."""
+    draws = np.sort(np.random.default_rng(n).random((_SAMPLES, n)), axis=1)
+    return float(np.quantile(_apart(draws)[1], 1 - _LEVEL))
