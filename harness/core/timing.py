@@ -64,6 +64,9 @@ UNKNOWN = Conditions.model_validate(dict.fromkeys(Conditions.model_fields, Absen
 
 Side = Literal["baseline", "cell"]
 
+BLOCK_S = 0.25
+"""How long a block is to last: long enough that what it takes to start one is nothing. A slower call is a block."""
+
 
 class Block(Frozen):
     """Calls timed one right after the other in one process; `begun_s` counts from the first block of the pairing."""

@@ -4,11 +4,10 @@ from collections.abc import Callable
 from math import ceil
 
 from harness.core.matrix import Measure
-from harness.core.timing import Pairing
+from harness.core.timing import BLOCK_S, Pairing
 from harness.core.units import format_percent, format_seconds
 from harness.stats.speedup import LEAST_GROUPS, precise
 
-BLOCK_S = 0.25
 MOST_CALLS = 50
 FEWEST = 2
 """Groups without which there is no interval at all: as many are taken, however long they take."""

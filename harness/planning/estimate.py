@@ -1,30 +1,71 @@
 """How long a cell will take: from rates measured in earlier runs, or a rough guess that is named as one."""
 
 from math import prod
+from typing import NamedTuple
 
 from harness.axes import call_options
 from harness.core.cell import Cell
-from harness.core.matrix import Matrix
+from harness.core.matrix import Matrix, Measure
 from harness.core.model import ModelInfo
-from harness.core.plan import Rate
+from harness.core.plan import PlannedCell, Rate
+from harness.core.timing import BLOCK_S
 from harness.planning.settle import live_values
+from harness.stats.speedup import LEAST_GROUPS
 
 COMPILE_S = 45.0
 START_S = 1.5
-LEAST_CALLS = 12
-"""Of the cell and of the baseline beside it, at a quiet machine."""
+FEWEST_GROUPS = 2
+"""Of both sides, that are timed however long they take."""
 
 
-def estimate_seconds(cell: Cell, matrix: Matrix, images: int, model: ModelInfo, rate: Rate) -> float:
-    """Return the expected wall seconds of a cell: start, compile, warm-up and repeats, images."""
+class Pace(NamedTuple):
+    """What the time of all cells of a plan follows from."""
+
+    matrix: Matrix
+    model: ModelInfo
+    rate: Rate
+    baseline: Cell
+
+
+def estimate_seconds(planned: PlannedCell, images: int, pace: Pace) -> float:
+    """Return the expected wall seconds of a cell: start, compile, timed calls by turns with the baseline, images."""
+    values = tuple(live_values(planned.cell).values())
+    passes, area, _ = _work(planned.cell, pace.model)
+    compile_s = COMPILE_S if any(value.lazy for value in values) else 0.0
+    return START_S + compile_s + _timing_s(planned, pace) + images * passes * pace.rate.image_step_s * area
+
+
+def _timing_s(planned: PlannedCell, pace: Pace) -> float:
+    """Return the seconds of warm-up and blocks on a quiet machine, where the least number of groups is enough."""
+    call_s, baseline_s = (_call_s(cell, pace) for cell in (planned.cell, pace.baseline))
+    if not planned.timed:
+        return call_s
+    measure = pace.matrix.measure
+    warmup_s = measure.warmup * call_s
+    if planned.role == "baseline":
+        return warmup_s + _blocks_s(max(BLOCK_S, call_s), measure)
+    start_s = START_S + measure.warmup * baseline_s if planned.role == "rerun" else 0.0  # of the baseline beside it
+    return start_s + baseline_s + warmup_s + _blocks_s(2 * (max(BLOCK_S, call_s) + max(BLOCK_S, baseline_s)), measure)
+
+
+def _blocks_s(group_s: float, measure: Measure) -> float:
+    enough_s = max(measure.min_s, LEAST_GROUPS * group_s)
+    return max(min(enough_s, measure.max_s), FEWEST_GROUPS * group_s)
+
+
+def _call_s(cell: Cell, pace: Pace) -> float:
+    """Return the seconds of one call at the cell's batch size."""
+    passes, area, batch = _work(cell, pace.model)
+    single_pass_s = 4 * pace.rate.image_step_s  # a batch of one uses the machine badly
+    return passes * max(single_pass_s, batch * pace.rate.image_step_s) * area
+
+
+def _work(cell: Cell, model: ModelInfo) -> tuple[float, float, float]:
+    """Return denoiser passes of an image, its area in the model's own, and images of a call."""
     values = tuple(live_values(cell).values())
     options = call_options(values)
     area = options["width"] * options["height"] / (model.width * model.height)
     steps = int(options["steps"])
     guided = model.guided(options["guidance"])
     passes = steps * prod(value.workload(steps) for value in values) * (2 if guided else 1)
-    single_pass_s = 4 * rate.image_step_s  # a batch of one uses the machine badly
-    call_s = passes * max(single_pass_s, options["batch"] * rate.image_step_s) * area
-    timing_s = matrix.measure.warmup * call_s + max(matrix.measure.min_s, LEAST_CALLS * call_s)
-    compile_s = COMPILE_S if any(value.lazy for value in values) else 0.0
-    return START_S + compile_s + timing_s + images * passes * rate.image_step_s * area
+    return passes, area, options["batch"]

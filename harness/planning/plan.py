@@ -17,8 +17,8 @@ from harness.core.plan import OTHER_SEED_ID, RERUN_ID, Latent, Plan, PlannedCell
 from harness.core.policy import Policy
 from harness.core.published import HubFile, PublishedFile
 from harness.planning.availability import find_cautions, skip_reason
-from harness.planning.estimate import estimate_seconds
-from harness.planning.fit import misfit
+from harness.planning.estimate import Pace, estimate_seconds
+from harness.planning.fit import footprint, misfit
 from harness.planning.lacking import downloads_of, files_of, refuse_lacking
 from harness.planning.order import loading_order
 from harness.planning.origin import model_notes, pinned
@@ -101,16 +101,18 @@ def _assemble(
         notes=notes,
     )
     planned = []
+    pace = Pace(matrix, around.model, around.rate, roles[0][0])
     for order, (cell, role) in enumerate(roles):
         bare = PlannedCell(cell=cell, role=role, order=order, estimate_s=0.0, content_key="")
         images = len(draft.prompts_of(bare)) * len(matrix.seeds)
         reason = _reason(cell, around)
-        estimate = 0.0 if reason else estimate_seconds(cell, matrix, images, around.model, around.rate)
+        estimate = 0.0 if reason else estimate_seconds(bare, images, pace)
         key = _content_key(draft, bare)
         cautions = () if reason else _cautions(cell, around)
         downloads = () if reason else downloads_of(cell, around.model, around.published)
+        needs = None if reason else _needs(cell, around)
         decided = {"skip": reason, "estimate_s": estimate, "content_key": key}
-        update = {**decided, "cautions": cautions, "downloads": downloads}
+        update = {**decided, "cautions": cautions, "downloads": downloads, "needs_bytes": needs}
         planned.append(bare.model_copy(update=update))
     return draft.model_copy(update={"cells": tuple(planned)})
 
@@ -132,6 +134,11 @@ def _misfit(cell: Cell, around: Surroundings) -> str | None:
 def _cautions(cell: Cell, around: Surroundings) -> tuple[Caution, ...]:
     found = find_cautions(cell, around.model, around.machine)
     return (*found, *caution_negatives(around.prompts, cell, around.model))
+
+
+def _needs(cell: Cell, around: Surroundings) -> float | None:
+    """Return the bytes a cell surely needs, None where nothing is known of the model's size."""
+    return footprint(cell, around.model, around.machine).needed if around.model.parameters else None
 
 
 def _pool(matrix: Matrix, around: Surroundings) -> tuple[Prompt, ...]:

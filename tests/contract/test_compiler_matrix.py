@@ -45,7 +45,7 @@ def decide(folder: Path, compiler: str = "tensorrt-rtx", axes: str = SIZES) -> P
 def tasks(plan: Plan) -> dict[str, Task]:
     """Return the tasks of the cells with an engine by id, as a worker gets them: read from JSON, on the CPU here."""
     ready = [planned for planned in plan.cells if planned.skip is None and planned.role == "candidate"]
-    made = [make_task(plan, planned, Path(), have=0, wanted=1) for planned in ready]
+    made = [make_task(plan, planned, Path(), plan.prompts_of(planned)[:1]) for planned in ready]
     tasks = [Task.model_validate_json(task.model_dump_json()) for task in made]
     return {task.planned.id: task.model_copy(update={"device": "cpu"}) for task in tasks}
 

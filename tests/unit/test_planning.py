@@ -12,7 +12,6 @@ from harness.core.plan import OTHER_SEED_ID, OTHER_SEED_OFFSET, RERUN_ID, Plan, 
 from harness.core.units import Absent
 from harness.matrix import expand, parse_matrix
 from harness.planning import Surroundings, make_plan
-from harness.planning.estimate import START_S
 
 GPU = Gpu(name="H200", capability=(9, 0), memory_bytes=1, driver="1", cuda="13.0", power_limit_w=700.0)
 MODEL = ModelInfo(title="toy", family="sdxl", width=64, height=64, guidance=3.0, size_multiple=16, digest="d")
@@ -75,13 +74,27 @@ def test_a_baseline_that_cannot_run_here_is_an_error_that_says_why() -> None:
 def test_the_estimate_counts_the_work_of_solvers_and_cascades() -> None:
     def seconds(**entries: str) -> float:
         lines = "".join(f'{axis} = ["{entry}"]\n' for axis, entry in {"steps": "20", **entries}.items())
-        (cell,) = [planned for planned in plan(f"[axes]\n{lines}").compared if planned.role == "candidate"]
+        wish = (
+            f"[axes]\n{lines}[measure]\nmax_s = 0.1\n"  # as few groups as there may be, so that all is linear in work
+        )
+        (cell,) = [planned for planned in plan(wish).compared if planned.role == "candidate"]
         assert cell.skip is None, cell.skip
-        return cell.estimate_s - START_S
+        return cell.estimate_s
 
-    single = seconds()
-    assert seconds(scheduler="heun") == pytest.approx(single * 39 / 20)
-    assert seconds(resolution="progressive+stages=32-64") == pytest.approx(single * (20 / 4 + 10) / 20)
+    ten_steps_s = seconds() - seconds(steps="10")
+    assert seconds(scheduler="heun") - seconds() == pytest.approx(ten_steps_s * 19 / 10)
+    assert seconds() - seconds(resolution="progressive+stages=32-64") == pytest.approx(ten_steps_s / 2)
+
+
+def test_the_estimate_counts_the_baselines_turns() -> None:
+    body = "[axes]\nsteps = [4]\n[measure]\nmax_s = 0.1\n[baseline]\nsteps = {}\n"
+    slow, quick = (plan(body.format(steps)) for steps in (50, 25))
+    cells = [decided.find("4-steps_fp32").estimate_s for decided in (slow, quick)]
+    calls = [decided.find(decided.baseline_id).estimate_s for decided in (slow, quick)]
+    assert cells[0] > cells[1]
+    assert calls[0] > calls[1]
+    rerun, other = (slow.find(cell_id).estimate_s for cell_id in (RERUN_ID, OTHER_SEED_ID))
+    assert rerun > other  # it is timed, beside a process of the baseline that is started for it
 
 
 def test_the_two_extra_baseline_runs_are_planned() -> None:
