@@ -20,8 +20,8 @@ class Drift(NamedTuple):
 def drift(at_s: ArrayLike, values: ArrayLike) -> Drift | None:
     """Return the drift of positive values (n,) that were taken at the times at_s (n,), or None where there is none.
 
-    The slope of the logarithms is Theil and Sen's, the median of the slopes of all pairs (Sen 1968); that there is one is
-    Mann and Kendall's test, Kendall's τ between value and time. None of fewer than eight values.
+    The slope of the logarithms is Theil and Sen's, the median of the slopes of all pairs (Sen 1968); that there is one
+    is Mann and Kendall's test, Kendall's τ between value and time. None of fewer than eight values.
     """
     from scipy.stats import kendalltau, theilslopes
 

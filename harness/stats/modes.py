@@ -27,8 +27,8 @@ def modes(values: ArrayLike) -> Modes | None:
     """Return the two levels of positive values (n,), or None where one level explains them.
 
     The logarithms are cut in two where most of their variance lies between both groups (Fisher 1958, Otsu 1979). They
-    are two levels where the gap, in standard deviations of a group (Ashman, Bird & Zepf 1994, eq. 5), is wider than in 99
-    of 100 draws of a uniform distribution: of all with one level, its halves are furthest apart.
+    are two levels where the gap, in standard deviations of a group (Ashman, Bird & Zepf 1994, their D), is wider than
+    in 99 of 100 draws of a uniform distribution: of all with one level, its halves are about the furthest apart.
     """
     logs = np.sort(np.log(np.asarray(values, dtype=np.float64)))
     if logs.size < LEAST:

@@ -7,7 +7,7 @@ LEAST = 5
 _FENCE = 3.0
 """Tukey's far fence: this many interquartile ranges beyond a quartile ("Exploratory Data Analysis", 1977, ch. 2)."""
 _REACH = 5.0
-"""Least distance from the median in normal standard deviations by the MAD, since few values have a short quartile range."""
+"""Least distance from the median, in standard deviations by the MAD: few values may have too short a quartile range."""
 
 
 def outliers(values: ArrayLike) -> tuple[int, ...]:

@@ -19,9 +19,9 @@ _STRETCHES = 4
 def log_ratio(baseline: Sequence[Block], cell: Sequence[Block]) -> Location:
     """Return log(baseline ÷ cell) of a call, the baseline's level drawn through to the time of each block of the cell.
 
-    What the machine did meanwhile shows in the cell's own blocks: their scatter around that line, taken in stretches as
-    long as the baseline's (batch means), is how far any stretch strays, the baseline's too unless its own blocks scatter
-    more. With the baseline on one side of the cell only, its level stands as it was.
+    What the machine did meanwhile shows in the cell's own blocks: their scatter around that line, taken in stretches
+    as long as the baseline's (batch means), is how far any stretch strays, the baseline's too unless its own blocks
+    scatter more. With the baseline on one side of the cell only, its level stands as it was.
     """
     sides = [side for side in split(baseline, cell) if side]
     times = [float(middles_s(side).mean()) for side in sides]

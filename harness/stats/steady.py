@@ -66,7 +66,7 @@ def _gaps(rows: Floats, most: int) -> Floats:
 
 
 def _likeness(deviations: Floats, cut: int) -> float:
-    """Return by how much less a difference tells where neighbours are alike: √((1 − ρ) / (1 + ρ)), ρ beside the step."""
+    """Return how much less a difference tells where neighbours are alike: √((1 − ρ) / (1 + ρ)), without the step."""
     rest = np.concatenate([part - part.mean() for part in (deviations[:cut], deviations[cut:])])
     power = float(rest @ rest)
     alike = min(max(float(rest[1:] @ rest[:-1]) / power, 0.0), 0.95) if power > 0 else 0.0
