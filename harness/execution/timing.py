@@ -28,7 +28,6 @@ def _take_repeat(model: TextToImage, call: Call) -> Repeat:
     return Repeat(
         latency_s=watch.seconds,
         device_s=watch.device_s,
-        device_s=watch.device_s,
         stages_s=_by_role(calls, watch.seconds),
         steps_s=tuple(part.seconds for part in calls if part.role == "denoiser"),
     )
