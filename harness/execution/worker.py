@@ -15,7 +15,7 @@ from harness.execution.pictures import Pictures, make_pictures
 from harness.execution.task import Task
 from harness.execution.timing import stage_call, take_repeats, time_call
 from harness.execution.tracing import take_trace
-from harness.measure.memory import peaks_of
+from harness.measure.memory import free_bytes, peaks_of
 from harness.store.layout import build_cache_dir
 
 UNTIMED = Absent(absent="nothing was timed")
@@ -35,6 +35,7 @@ class CellWork:
         self.calls = 0
         self.denoiser_calls = 0
         self.first_end = 0.0
+        self.free_before = free_bytes(task.device)  # what is gone at the end, this process holds
         self.begin = time.perf_counter() - start_s
         ledger.seconds["start"] = start_s
 
@@ -139,7 +140,7 @@ class CellWork:
     def _memory(self) -> Memory:
         """Take the peaks of one call in a pass of its own, since asking for them takes time."""
         with self.ledger.phase_of("memory"):
-            return peaks_of(lambda: self.model.generate(self.timed_call), self.model.device)
+            return peaks_of(lambda: self.model.generate(self.timed_call), self.model.device, self.free_before)
 
     def _pictures(self) -> Pictures:
         total = len(self.task.pictured) * len(self.task.seeds)
