@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from harness.core.axis import Setting
 from harness.core.cell import Cell
-from harness.core.machine import Machine
-from harness.core.matrix import Matrix, Quality
+from harness.core.machine import Gpu, Machine
+from harness.core.matrix import Matrix, Prices, Quality
 from harness.core.model import ModelInfo
-from harness.core.outcome import NO_MEMORY, Applied, Caution, ColdStart, Completed, Failed, Image, Skipped
+from harness.core.outcome import Applied, Caution, ColdStart, Completed, Failed, Image, Skipped
 from harness.core.plan import OTHER_SEED_ID, RERUN_ID, Plan, PlannedCell, Prompt, Role
 from harness.core.policy import Policy
 from harness.core.quality import (
@@ -25,7 +25,7 @@ from harness.core.quality import (
     Uncertainty,
     WorstImage,
 )
-from harness.core.timing import Repeat, alone
+from harness.core.trace import Trace
 from harness.core.units import Absent
 from harness.gating import judge
 from harness.reporting.pictures import evenly
@@ -39,6 +39,8 @@ from harness.store import (
     write_image_scores,
     write_outcome,
 )
+from harness.store.layout import TRACE, TRACE_FACTS, RunFolder
+from tests.reporting_measured import Timed, alone_of, facts_of, memory_of, pairing_of
 from tests.reporting_pictures import draw, prompts
 
 AXES = ("steps", "distillation", "precision", "compiler", "resolution", "batch")
@@ -90,6 +92,7 @@ class Scene(NamedTuple):
     """A metric that finds a loss in identical pictures."""
     notes: tuple[str, ...] = ()
     """Cautions in the definition of the distribution metric."""
+    gpu: bool = False
     evaluated: bool = True
     judged: bool = True
 
@@ -99,6 +102,9 @@ class Scene(NamedTuple):
 
 
 USUAL = Scene()
+H200 = Gpu(
+    name="NVIDIA H200", capability=(9, 0), memory_bytes=141 << 30, driver="570.1", cuda="12.8", power_limit_w=700
+)
 
 
 CELLS: tuple[Made, ...] = (
@@ -151,23 +157,39 @@ def definition(metric: Metric, scene: Scene = USUAL) -> Definition:
     })  # fmt: skip
 
 
-def repeats(made: Made, count: int) -> tuple[Repeat, ...]:
-    """Return timed calls around the cell's latency, one of them an outlier."""
-    dice = random.Random(made.id)
-    steps = int(made.settings[0])
-    made_repeats = []
-    for index in range(count):
-        latency = made.latency_s * (dice.gauss(1, 0.012) + (0.11 if index == count - 2 else 0))
-        share = latency * 0.86 / steps
-        step_times = tuple(share * dice.gauss(1, 0.05) * (1.4 if step == 0 else 1) for step in range(steps))
-        stages = {"text_encoder": latency * 0.03, "denoiser": sum(step_times), "vae": latency * 0.07}
-        made_repeats.append(Repeat(
-            latency_s=latency, stages_s=stages, steps_s=step_times,
-        ))  # fmt: skip
-    return tuple(made_repeats)
+EVENTS = {
+    "50-steps_bf16": "throttled", "50-steps_inductor": "warming", "20-steps_bf16": "two-speeds",
+    "8-steps": "sandwiched", "4-steps": "outliers",
+}  # fmt: skip
+"""What befell the timing of some cells."""
+TRACED = ("50-steps", "50-steps_bf16", "20-steps", "4-steps")
+TWO_SPEEDS = Caution(
+    kind="two-speeds", message="the calls have two speeds: 251 ms (62 %) and 273 ms (38 %)",
+    advice="Lock the clocks (nvidia-smi -lgc), or close what comes and goes on this machine; then run it again.",
+)  # fmt: skip
+THROTTLED = Caution(
+    kind="throttled", message="1 of 33 blocks was slowed: hw thermal slowdown",
+    advice="Cool the card, or lock its clocks."
+)  # fmt: skip
 
 
-REPEATS = 9
+def timed(made: Made, scene: Scene) -> Timed:
+    """Return how a cell's calls went beside the baseline's."""
+    return Timed(made.id, made.latency_s, CELLS[0].latency_s, int(made.settings[0]), scene.gpu,
+                 EVENTS.get(made.id, ""))  # fmt: skip
+
+
+def trace_of(run: Path, made: Made, scene: Scene) -> Trace | Absent:
+    """Write the trace of some cells with what it says."""
+    if made.id not in TRACED:
+        return Absent(absent="not asked for: measure.trace = false")
+    facts = facts_of(made.latency_s, int(made.settings[0]), scene.gpu)
+    folder = RunFolder(run).cell(made.id)
+    (folder / TRACE).write_bytes(b"a trace")
+    (folder / TRACE_FACTS).write_text(facts.model_dump_json())
+    return Trace(path=TRACE, size_bytes=1_843_200, steps=min(int(made.settings[0]), 3))
+
+
 FUSED = Applied(axis="distillation", value="lcm-lora", summary="fused LoRA lcm-lora (rank 32)")
 INDUCTOR = Applied(
     axis="compiler", value="inductor", summary="denoiser compiled by inductor",
@@ -186,22 +208,26 @@ def cautions(made: Made) -> tuple[Caution, ...]:
     return (FEW_STEPS,) if made.settings[:2] == ("4", "none") else ()
 
 
-def completed(made: Made, images: tuple[Image, ...], count: int) -> Completed:
-    """Return the outcome of a synthetic cell that ran."""
+def completed(run: Path, made: Made, images: tuple[Image, ...], scene: Scene) -> Completed:
+    """Return the outcome of a synthetic cell that ran, and write its trace."""
     cold = ColdStart(
         start_s=0.071, load_s=0.42, apply_s=0.012, compile_s=made.compile_s, first_image_s=made.latency_s * 1.6
     )
     warnings = cautions(made)
     if made.compile_s:
         warnings += (Caution(kind="compile", message="2 graph breaks", advice="Set fullgraph = true to find them."),)
+    warnings += {"20-steps_bf16": (TWO_SPEEDS,), "50-steps_bf16": (THROTTLED,)}.get(made.id, ())
+    own = timed(made, scene)
+    pairing = alone_of(own) if made.id in (CELLS[0].id, OTHER_SEED_ID) else pairing_of(own)
+    spent = sum(repeat.latency_s for block in pairing.blocks for repeat in block.repeats)
     phases = {"start": 0.07, "load": 0.42, "apply": 0.012, "compile": made.compile_s, "save": 0.19}
-    phases |= {"warmup": made.latency_s * 1.6, "repeats": made.latency_s * count}
+    phases |= {"warmup": made.latency_s * 1.6, "repeats": spent, "memory": made.latency_s}
     phases |= {"images": made.latency_s * len(images) * 0.06}
     return Completed(
-        cold_start=cold, warmup_s=(made.latency_s * 1.6, made.latency_s * 1.04), pairing=alone(repeats(made, count)),
+        cold_start=cold, warmup_s=(made.latency_s * 1.6, made.latency_s * 1.04), pairing=pairing,
         batch=int(made.settings[5]), images=images, denoiser_calls=int(made.settings[0]),
         weights_bytes={"text_encoder": 1_900_000, "denoiser": 13_600_000, "vae": 2_600_000},
-        memory=NO_MEMORY.model_copy(update={"resident_bytes": int(612e6 if made.size == 64 else 734e6)}),
+        memory=memory_of(made.size, scene.gpu), trace=trace_of(run, made, scene),
         threads=2, phases_s=phases,
         applied=applied(made), warnings=warnings,
     )  # fmt: skip
@@ -297,22 +323,25 @@ def outcomes(run: Path, plan: Plan, cells: tuple[Made, ...], scene: Scene) -> It
             planned_cell = plan.find(made.id)
             prompt_set = plan.prompts_of(planned_cell)[: scene.prompts_of(made)]
             images = write_images(run, made, prompt_set, plan.seeds_of(planned_cell), least)
-            write_outcome(run, made.id, completed(made, images, REPEATS))
+            write_outcome(run, made.id, completed(run, made, images, scene))
             yield made, images
 
 
 def make_plan(cells: tuple[Made, ...], scene: Scene, name: str) -> Plan:
     """Return the plan of the synthetic run with its two extra baseline runs."""
     extra = (cells[0]._replace(id=RERUN_ID), cells[0]._replace(id=OTHER_SEED_ID))
-    roles: tuple[Role, ...] = ("baseline", *("candidate" for _ in cells[1:]), "rerun", "other-seed")
+    candidates: list[Role] = ["candidate"] * (len(cells) - 1)
+    roles: tuple[Role, ...] = ("baseline", *candidates, "rerun", "other-seed")
     return Plan(
         run_id=f"20261122T210000Z_{name}_laptop",
         matrix=Matrix(name=name, axes={"steps": (50, 20, 8, 4)},
+                      prices=Prices(per_hour={"*H200*": 3.5}) if scene.gpu else Prices(),
                       quality=Quality(rerun_prompts=4, images="auto" if scene.looks else "all")),
         matrix_sha256=hashlib.sha256(MATRIX_TEXT.encode()).hexdigest(),
         model=ModelInfo(title="shapes (bundled)", family="sdxl", width=64, height=64, guidance=4.0, size_multiple=8,
                         digest="3f2a9c"),
-        machine=Machine(name="laptop", cpu="AMD EPYC 9B45", cpu_cores=2, memory_bytes=24 * 2**30, os="Linux 6.12",
+        machine=Machine(name="laptop", gpus=(H200,) if scene.gpu else (),
+                        cpu="AMD EPYC 9B45", cpu_cores=2, memory_bytes=24 * 2**30, os="Linux 6.12",
                         python="3.11.7", packages={"torch": "2.14.1", "diffusers": "0.42.0"},
                         git_commit="38a29de", git_dirty=True),
         prompts=prompts(scene.prompts), baseline_id=cells[0].id, looks=scene.looks, policy=scene.policy,

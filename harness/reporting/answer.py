@@ -6,11 +6,14 @@ from typing import Literal
 
 from harness.core.base import Frozen
 from harness.core.limits import rule_words
+from harness.core.outcome import Caution
 from harness.core.units import Absent
 from harness.core.verdict import RuleVerdict
+from harness.reporting.cautions import cautions_at, doubts
 from harness.reporting.facts import Facts, Timing
 from harness.reporting.held import WorstLoss
 from harness.reporting.loaded import Loaded
+from harness.reporting.profiled import is_profiled, profile_command
 from harness.reporting.sampling import images_term
 from harness.reporting.settling import run_words
 from harness.reporting.wording import factor, plural, round_share, seconds, share, share_interval
@@ -36,6 +39,15 @@ class Answer(Frozen):
     best: str = ""
     after: str = ""
     figures: tuple[KeyFigure, ...] = ()
+    unprofiled: str = ""
+    """Where the named cell is recommended without a trace: what that means, and the command that takes one."""
+    cautions: tuple[Caution, ...] = ()
+    """What makes the named cell's time doubtful."""
+
+    @property
+    def recommends(self) -> bool:
+        """Whether the named cell is one to take, not the nearest miss."""
+        return bool(self.best) and self.kind in ("pass", "unjudged")
 
 
 def fastest(cells: list[Facts]) -> Facts | None:
@@ -175,7 +187,18 @@ def answer_of(loaded: Loaded, facts: tuple[Facts, ...]) -> Answer:
     cells = [cell for cell in facts if cell.planned.role == "candidate"]
     judged = any(cell.standing in ("pass", "fail", "inconclusive", "missing") for cell in cells)
     judged = judged and loaded.plan.model.quality_applies
-    return _judged(loaded, cells, baseline) if judged else _unjudged(loaded, cells, baseline)
+    answer = _judged(loaded, cells, baseline) if judged else _unjudged(loaded, cells, baseline)
+    return _qualified(loaded, answer) if answer.recommends else answer
+
+
+def _qualified(loaded: Loaded, answer: Answer) -> Answer:
+    """Return the answer with what a reader must know before taking the cell it names."""
+    cell, words = loaded.completed(answer.best), ""
+    if not is_profiled(loaded, answer.best):
+        words = f"{answer.best} has no trace, so why it is fast is not known. {profile_command(loaded, answer.best)}"
+    cautions = cautions_at("timing", cell.warnings) if cell else ()
+    doubtful = tuple(caution for caution in cautions if doubts((caution,)))
+    return answer.model_copy(update={"unprofiled": words, "cautions": doubtful})
 
 
 def terms_of(loaded: Loaded) -> tuple[str, ...]:

@@ -1,24 +1,32 @@
 """What a page says about one cell."""
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
 
 from harness.core.base import Frozen
 from harness.core.outcome import Caution, Completed, Failed
 from harness.core.quality import Delta, Interval
 from harness.core.units import Absent
 from harness.reporting.applied import Deed, deeds_of
+from harness.reporting.cautions import cautions_at
+from harness.reporting.conditions import conditions_of
+from harness.reporting.energy import energy_figures
 from harness.reporting.facts import Facts, Standing, Timing
 from harness.reporting.floor import floor_figures
 from harness.reporting.forest import metric_result
 from harness.reporting.held import WorstLoss
 from harness.reporting.judged import Sentence, sentences_of
 from harness.reporting.loaded import Loaded
+from harness.reporting.memory import MemoryView, memory_of
 from harness.reporting.named import Named
+from harness.reporting.paired import Paired, paired_of
 from harness.reporting.payback import payback_figures
 from harness.reporting.pictures import Key, Pair, Picture, Share, images_by_key, pairs_of, show, shown_keys
 from harness.reporting.sampling import look_words, prompts_judged
 from harness.reporting.settling import cell_words
 from harness.reporting.strips import Bars, LatencyStrip, PartBar, cold_parts, latency_strip, part_bar, step_bars
+from harness.reporting.traces import TraceView, trace_view
 from harness.reporting.wording import (
     DASH,
     WORDS,
@@ -80,13 +88,21 @@ class CellSection(Frozen):
     stages: PartBar | None = None
     cold: PartBar | None = None
     steps: Bars | None = None
-    memory: tuple[Named, ...] = ()
+    paired: Paired | None = None
+    conditions: tuple[Named, ...] = ()
+    timing_warnings: tuple[Caution, ...] = ()
+    memory: MemoryView | None = None
+    memory_warnings: tuple[Caution, ...] = ()
+    trace: TraceView | None = None
+    trace_warnings: tuple[Caution, ...] = ()
+    unprofiled: bool = False
+    """It is recommended, but has no trace."""
     deeds: tuple[Deed, ...] = ()
     """What each setting really did."""
     around: tuple[str, ...] = ()
     """In what circumstances: threads, and where figures were taken over from."""
     warnings: tuple[Caution, ...] = ()
-    """Of the plan, and of what was seen while measuring."""
+    """Of the plan, and of what was seen while measuring, that are not about one of the figures above."""
     failure: Failure | None = None
 
 
@@ -122,7 +138,7 @@ def figures_of(loaded: Loaded, facts: Facts) -> tuple[Named, ...]:
         *payback_figures(loaded, facts),
         Named(name="Peak memory", value=size(facts.peak_memory_bytes), note=_why(facts.peak_memory_bytes)),
         Named(name="Denoiser calls", value=calls, note="counted"),
-        *(floor_figures(cell) if (cell := loaded.completed(facts.id)) else ()),
+        *((*energy_figures(loaded, facts, cell), *floor_figures(cell)) if (cell := loaded.completed(facts.id)) else ()),
     ]
     if facts.images:
         prompts = prompts_judged(loaded, facts.id)
@@ -186,21 +202,6 @@ def aligned(loaded: Loaded) -> set[str]:
     return {score.definition.metric for score in scores if score.definition.kind == "alignment"}
 
 
-def memory_of(cell: Completed) -> tuple[Named, ...]:
-    """Return memory figures: peaks, weights by part, and what was not measured, with the reason."""
-    rows = [Named(name="Peak of the process", value=size(cell.memory.peak_bytes), note=_why(cell.memory.peak_bytes))]
-    absent: dict[str, list[str]] = {}
-    for field in ("allocated_bytes", "reserved_bytes", "device_used_bytes"):
-        name, count = field.removesuffix("_bytes").replace("_", " "), getattr(cell.memory, field)
-        if isinstance(count, Absent):
-            absent.setdefault(count.absent, []).append(name)
-        else:
-            rows.append(Named(name=name.capitalize(), value=size(count)))
-    rows += [Named(name=f"Weights: {part.replace('_', ' ')}", value=size(n)) for part, n in cell.weights_bytes.items()]
-    rows += [Named(name="Not measured", value=", ".join(names), note=why) for why, names in absent.items()]
-    return tuple(rows)
-
-
 def _worst_pairs(loaded: Loaded, cell_id: str, count: int) -> tuple[Pair, ...]:
     tail = loaded.tail(cell_id)
     worst = tail.worst[:count] if tail else ()
@@ -208,13 +209,26 @@ def _worst_pairs(loaded: Loaded, cell_id: str, count: int) -> tuple[Pair, ...]:
     return pairs_of(loaded, cell_id, list(notes), notes)
 
 
-def section_of(loaded: Loaded, facts: Facts, anchor: str, share_: Share, notes: dict[Key, str]) -> CellSection:
-    """Return the section of one cell; `notes` are scores of single pictures to write beneath them."""
+class Showing(NamedTuple):
+    """How to show one cell: as many pictures as `share`, with the scores of single ones in `notes`.
+
+    `out` is the folder of the page.
+    """
+
+    anchor: str
+    share: Share
+    notes: dict[Key, str]
+    out: Path
+    unprofiled: bool
+
+
+def section_of(loaded: Loaded, facts: Facts, how: Showing) -> CellSection:
+    """Return the section of one cell."""
     settings = tuple(Named(name=axis, value=value) for axis, value in facts.planned.cell.by_axis.items())
     section = CellSection(
-        anchor=anchor, id=facts.id, standing=facts.standing, word=WORDS[facts.standing], reason=facts.reason,
+        anchor=how.anchor, id=facts.id, standing=facts.standing, word=WORDS[facts.standing], reason=facts.reason,
         summary=summary_of(facts), settings=settings, figures=figures_of(loaded, facts),
-        warnings=facts.planned.cautions,
+        warnings=facts.planned.cautions, unprofiled=how.unprofiled,
     )  # fmt: skip
     outcome = loaded.outcomes.get(facts.id)
     if isinstance(outcome, Failed):
@@ -223,37 +237,50 @@ def section_of(loaded: Loaded, facts: Facts, anchor: str, share_: Share, notes: 
         return section.model_copy(update={"failure": failure})
     if not isinstance(outcome, Completed):
         return section
-    return section.model_copy(update=_measured(loaded, facts, outcome) | _pictures(loaded, facts, share_, notes))
+    drawn = _samples(loaded, facts, outcome) | {"trace": trace_view(loaded, facts.id, outcome, how.out)}
+    return section.model_copy(update=_measured(loaded, facts, outcome) | drawn | _pictures(loaded, facts, how))
 
 
 def _measured(loaded: Loaded, facts: Facts, cell: Completed) -> dict[str, object]:
-    timing = facts.timing
     verdict = loaded.verdict(facts.id)
     sentences, cautions = sentences_of(verdict)
     reused = (f"taken over from {cell.reused_from}",) if cell.reused_from else ()
-    drawn: dict[str, object] = {}
-    if isinstance(timing, Timing):
-        drawn = {"strip": latency_strip(cell, timing), "stages": part_bar(timing.stages_s), "cold": cold_parts(timing)}
-    return drawn | {
+    every = tuple(dict.fromkeys((*facts.planned.cautions, *cell.warnings)))  # the worker repeats the plan's
+    return {
         "sentences": sentences,
         "cautions": cautions,
         "settle": cell_words(loaded, verdict),
         "metrics": metric_rows(loaded, facts.id),
         "tail": tail_rows(loaded, facts.id),
-        "steps": step_bars(cell),
-        "memory": memory_of(cell),
         "deeds": deeds_of(cell),
         "around": (*reused, plural(cell.threads, "CPU thread")),
-        "warnings": tuple(dict.fromkeys((*facts.planned.cautions, *cell.warnings))),  # the worker repeats the plan's
+        "warnings": cautions_at("cell", every),
+        "timing_warnings": cautions_at("timing", every),
+        "memory_warnings": cautions_at("memory", every),
+        "trace_warnings": cautions_at("trace", every),
     }
 
 
-def _pictures(loaded: Loaded, facts: Facts, share_: Share, notes: dict[Key, str]) -> dict[str, object]:
-    keys = shown_keys(loaded, share_.pairs)
+def _samples(loaded: Loaded, facts: Facts, cell: Completed) -> dict[str, object]:
+    """Return what was measured call by call: times, the machine meanwhile, memory."""
+    timing = facts.timing
+    drawn: dict[str, object] = {}
+    if isinstance(timing, Timing):
+        drawn = {"strip": latency_strip(cell, timing), "stages": part_bar(timing.stages_s), "cold": cold_parts(timing)}
+    return drawn | {
+        "paired": paired_of(loaded, facts, cell),
+        "conditions": conditions_of(cell),
+        "steps": step_bars(cell),
+        "memory": memory_of(cell),
+    }
+
+
+def _pictures(loaded: Loaded, facts: Facts, how: Showing) -> dict[str, object]:
+    keys = shown_keys(loaded, how.share.pairs)
     if facts.standing == "baseline" or loaded.baseline is None:
         mine = images_by_key(loaded, facts.id)
         return {"own": tuple(show(loaded, facts.id, mine[key]) for key in keys if key in mine)}
     return {
-        "pairs": pairs_of(loaded, facts.id, keys, notes),
-        "worst": _worst_pairs(loaded, facts.id, share_.worst),
+        "pairs": pairs_of(loaded, facts.id, keys, how.notes),
+        "worst": _worst_pairs(loaded, facts.id, how.share.worst),
     }

@@ -7,6 +7,8 @@ from harness.reporting.marks import PATHS
 from harness.reporting.view import Page
 from harness.reporting.wording import round_share, seconds, share
 
+_ASSETS = ("style.css", "drawings.css", "page.js", "drawings.js")
+
 
 def _environment() -> Any:
     import jinja2
@@ -51,12 +53,12 @@ def render_page(page: Page, chart: dict[str, Any] | None, runtime: str) -> str:
     from markupsafe import Markup
 
     environment = _environment()
-    assets = {name: Markup(environment.loader.get_source(environment, name)[0]) for name in ("style.css", "page.js")}
+    assets = {name: Markup(environment.loader.get_source(environment, name)[0]) for name in _ASSETS}
     return str(environment.get_template("page.html.j2").render(
         page=page,
         paths=PATHS,
-        style=assets["style.css"],
-        script=assets["page.js"],
+        style=assets["style.css"] + assets["drawings.css"],
+        script=assets["page.js"] + assets["drawings.js"],
         chart=Markup(embed_json(chart)) if chart else None,
         runtime=Markup(runtime),
     ))  # fmt: skip

@@ -11,9 +11,12 @@ from harness.core.quality import Delta, Interval, Tail
 from harness.core.units import Absent
 from harness.core.verdict import RuleVerdict
 from harness.reporting.applied import applied_columns
+from harness.reporting.energy import energy_columns
 from harness.reporting.facts import Facts, Timing, all_facts
 from harness.reporting.floor import floor_columns
 from harness.reporting.loaded import Loaded, load
+from harness.reporting.measured_columns import measured_columns
+from harness.reporting.memory import memory_columns
 from harness.reporting.pareto import Point, points_of
 from harness.reporting.sampling import look_of, prompts_judged
 
@@ -103,6 +106,9 @@ def _row(loaded: Loaded, facts: Facts, points: dict[str, Point]) -> Row:
         row[name] = None if isinstance(value, Absent) else value
     cell = loaded.completed(facts.id)
     if cell:
+        row |= measured_columns(loaded, facts, cell)
+        row |= memory_columns(cell)
+        row |= energy_columns(loaded, facts, cell)
         row |= floor_columns(cell)
         row |= applied_columns(cell)
     row |= {"images": facts.images, "prompts": prompts_judged(loaded, facts.id), "look": look_of(loaded, facts.id)}

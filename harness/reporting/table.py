@@ -3,7 +3,11 @@
 from collections.abc import Callable
 
 from harness.core.base import Frozen
+from harness.core.energy import image_energy_j
+from harness.core.outcome import Completed
 from harness.core.units import Absent
+from harness.reporting.cautions import doubts
+from harness.reporting.energy import cost_of, priced
 from harness.reporting.facts import Facts, Standing, Timing
 from harness.reporting.held import WorstLoss
 from harness.reporting.loaded import Loaded
@@ -15,6 +19,8 @@ from harness.reporting.wording import (
     WORDS,
     factor_interval,
     grouped,
+    money,
+    number,
     probability,
     rate,
     seconds,
@@ -54,6 +60,8 @@ class TableRow(Frozen):
     rank: int
     fields: tuple[Field, ...]
     note: str = ""
+    unprofiled: bool = False
+    """It is recommended, but has no trace."""
 
 
 class Table(Frozen):
@@ -76,19 +84,21 @@ def _split(text: str) -> tuple[str, str]:
     return head, bracket.strip() + rest
 
 
-def _fields(cell: Facts, point: Point | None, baseline_id: str) -> tuple[Field, ...]:
-    timing, worst = cell.timing, cell.worst
+def _fields(loaded: Loaded, cell: Facts, point: Point | None) -> tuple[Field, ...]:
+    timing, worst, outcome = cell.timing, cell.worst, loaded.completed(cell.id)
     if isinstance(timing, Timing):
         image_s = timing.image_s
         text, note = _split(seconds_interval(image_s))
         latency = Field(text=text, note=note, key=repr(image_s.estimate))
         text, note = _split(factor_interval(timing.speedup))
         key = "" if isinstance(timing.speedup, Absent) else repr(timing.speedup.estimate)
-        speedup = Field(text=text, note="" if cell.standing == "baseline" else note, key=key)
+        doubtful = doubts(outcome.warnings) if outcome else ""
+        note = ", ".join(part for part in ("" if cell.standing == "baseline" else note, doubtful) if part)
+        speedup = Field(text=text, note=note, key=key)
         throughput = Field(text=rate(timing.throughput), key=repr(timing.throughput))
         start = sum(timing.cold.model_dump().values())
         made = timing.payback
-        note = "" if isinstance(made, Absent) or not made.telling else payback_words(made, baseline_id)
+        note = "" if isinstance(made, Absent) or not made.telling else payback_words(made, loaded.plan.baseline_id)
         cold = Field(text=seconds(start), note=note, key=repr(start))
     else:
         latency = speedup = throughput = cold = Field(text=DASH)
@@ -125,31 +135,65 @@ def _broken(loaded: Loaded, cell: Facts) -> Field:
     return Field(text=grouped(tail.broken), note=note, key=repr(tail.broken / tail.n if tail.n else 0.0))
 
 
-def table_of(loaded: Loaded, facts: tuple[Facts, ...], anchors: dict[str, str], points: tuple[Point, ...]) -> Table:
+Maker = Callable[[Loaded, Facts], Field]
+
+
+def _extra(loaded: Loaded) -> dict[str, Maker]:
+    extra: dict[str, Maker] = {"Images": _images} if loaded.plan.looks else {}
+    broken = any(tail.broken for tail in (loaded.evaluation.tails if loaded.evaluation else ()))
+    return extra | ({"Broken images": _broken} if broken else {})
+
+
+def _measured(loaded: Loaded) -> dict[str, Maker]:
+    """Return the columns of what not every machine tells and not every matrix prices."""
+    cells = [cell for cell in loaded.outcomes.values() if isinstance(cell, Completed)]
+    known = any(not isinstance(image_energy_j(cell), Absent) for cell in cells)
+    measured: dict[str, Maker] = {"Energy per image": _energy} if known else {}
+    return measured | ({"Cost per image": _cost} if priced(loaded) else {})
+
+
+def _energy(loaded: Loaded, cell: Facts) -> Field:
+    outcome = loaded.completed(cell.id)
+    energy = image_energy_j(outcome) if outcome else Absent(absent=cell.reason)
+    return Field(text=DASH) if isinstance(energy, Absent) else Field(text=f"{number(energy)} J", key=repr(energy))
+
+
+def _cost(loaded: Loaded, cell: Facts) -> Field:
+    cost = cost_of(loaded, cell)
+    if isinstance(cost, Absent):
+        return Field(text=DASH)
+    return Field(text=money(cost.amount, cost.currency), key=repr(cost.amount))
+
+
+def table_of(
+    loaded: Loaded,
+    facts: tuple[Facts, ...],
+    anchors: dict[str, str],
+    points: tuple[Point, ...],
+    untraced: frozenset[str],
+) -> Table:
     """Return the table: the best standings first, the fastest first within each.
 
-    Images have a column where cells differ in their number, broken ones where there are any.
+    Images have a column where cells differ in their number, broken ones, energy and cost where there are any.
+    `untraced` are the cells that are recommended without a trace.
     """
     axes, by_id = varying_axes(facts), {point.cell_id: point for point in points}
-    extra: dict[str, Callable[[Loaded, Facts], Field]] = {}
-    if loaded.plan.looks:
-        extra["Images"] = _images
-    if any(tail.broken for tail in (loaded.evaluation.tails if loaded.evaluation else ())):
-        extra["Broken images"] = _broken
+    extra, later = _extra(loaded), _measured(loaded)
     titles = (
-        "Speedup", "Seconds per image", "Worst loss", "Pareto front", *extra, "Peak memory", "Cold start", "Images/s",
+        "Speedup", "Seconds per image", "Worst loss", "Pareto front", *extra, "Peak memory", *later, "Cold start",
+        "Images/s",
     )  # fmt: skip
     columns = tuple(Column(title=title, kind="number") for title in titles)
     columns += tuple(Column(title=axis, kind="text") for axis in axes)
     rows = []
     for cell in facts:
         settings = tuple(Field(text=(value := cell.planned.cell.by_axis.get(axis, DASH)), key=value) for axis in axes)
-        fields = _fields(cell, by_id.get(cell.id), loaded.plan.baseline_id)
-        more = tuple(make(loaded, cell) for make in extra.values())
+        fields = _fields(loaded, cell, by_id.get(cell.id))
+        more, most = (tuple(make(loaded, cell) for make in makers.values()) for makers in (extra, later))
         rows.append(TableRow(
             anchor=anchors[cell.id], id=cell.id, standing=cell.standing, word=WORDS[cell.standing],
-            rank=_RANKS.index(cell.standing), fields=(*fields[:4], *more, *fields[4:], *settings),
-            note="" if isinstance(cell.timing, Timing) else cell.reason,
+            rank=_RANKS.index(cell.standing), fields=(*fields[:4], *more, fields[4], *most, *fields[5:], *settings),
+            note="" if isinstance(cell.timing, Timing) else cell.reason, unprofiled=cell.id in untraced,
         ))  # fmt: skip
     rows.sort(key=lambda row: (row.rank, float(row.fields[1].key or "inf")))
     counts = {row.standing: sum(other.standing == row.standing for other in rows) for row in rows}

@@ -1,6 +1,7 @@
 """The whole page as a typed model: templates only loop over it."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 from harness.core.base import Frozen
@@ -8,7 +9,7 @@ from harness.core.errors import ResultsError
 from harness.core.plan import PlannedCell
 from harness.core.quality import Definition
 from harness.reporting.answer import Answer, answer_of, terms_of
-from harness.reporting.cell_view import CellSection, section_of
+from harness.reporting.cell_view import CellSection, Showing, section_of
 from harness.reporting.controls import ControlRow, alarms_of, control_names, control_rows
 from harness.reporting.facts import Facts, Standing
 from harness.reporting.forest import ForestPanel, forest_of
@@ -20,11 +21,13 @@ from harness.reporting.machine import machine_rows
 from harness.reporting.named import Named
 from harness.reporting.pareto import LossAxis, Point, loss_axis, not_drawn, points_of
 from harness.reporting.pictures import Key, Picture, Share, images_by_key, share_of, show, shown_keys
+from harness.reporting.profiled import unprofiled
 from harness.reporting.sampling import Sampling, sampling_of
 from harness.reporting.table import Table, table_of
+from harness.reporting.timing_method import TimingMethod, method_of
 from harness.reporting.wording import WORDS, number, plural
 from harness.store import read_image_scores
-from harness.store.layout import RunFolder
+from harness.store.layout import RunFolder, report_folder
 
 
 class SheetRow(Frozen):
@@ -60,6 +63,7 @@ class Page(Frozen):
     pictures_note: str
     definitions: tuple[Definition, ...]
     missing: tuple[Named, ...]
+    timed: TimingMethod | None
     control_names: tuple[str, ...]
     controls: tuple[ControlRow, ...]
     machine: tuple[Named, ...]
@@ -80,6 +84,15 @@ class Page(Frozen):
         return tuple(
             Named(name=name, value=summary, note=ids[0] if len(ids) == 1 else plural(len(ids), "cell"))
             for (name, summary), ids in cells.items()
+        )
+
+    @property
+    def told(self) -> tuple[Named, ...]:
+        """What traces say in plain words: the first sentence of every cell that has one."""
+        told = ((cell.id, cell.trace.told) for cell in self.cells if cell.trace and cell.trace.told)
+        return tuple(
+            Named(name=cell_id, value=found.advice[0].sentence if found.advice else found.bound)
+            for cell_id, found in told
         )
 
 
@@ -140,26 +153,35 @@ def notes_of(loaded: Loaded) -> tuple[str, ...]:
     return tuple(note.rstrip(".") for note in (*loaded.plan.notes, *judged))
 
 
-def view_of(loaded: Loaded, facts: tuple[Facts, ...], report_s: float) -> Page:
-    """Return the page of a run in whatever state it is; `report_s` is what the report took so far."""
+def view_of(loaded: Loaded, facts: tuple[Facts, ...], report_s: float, out: Path | None = None) -> Page:
+    """Return the page of a run in whatever state it is; `report_s` is what the report took so far.
+
+    `out` is the page's folder, from where traces are linked: where a report goes by default.
+    """
     plan, evaluation = loaded.plan, loaded.evaluation
     anchors = anchors_of(plan.compared)
     share, notes = share_of(len(facts)), image_notes(loaded)
     points = points_of(loaded, facts)
     texts = [loaded.prompt_texts[prompt] for prompt, _ in shown_keys(loaded, share.sheet)]
-    table = table_of(loaded, facts, anchors, points)
+    answer, folder = answer_of(loaded, facts), out or report_folder(loaded.run)
+    untraced = unprofiled(loaded, facts, points, answer.best if answer.recommends else "")
+    table = table_of(loaded, facts, anchors, points, untraced)
     ranked = {row.id: rank for rank, row in enumerate(table.rows)}
-    sections = [section_of(loaded, cell, anchors[cell.id], share, notes.get(cell.id, {})) for cell in facts]
+    sections = [
+        section_of(loaded, cell, Showing(anchors[cell.id], share, notes.get(cell.id, {}), folder, cell.id in untraced))
+        for cell in facts
+    ]
     images = len(plan.prompts) * len(plan.matrix.seeds)
     ordered = tuple(sorted(facts, key=lambda cell: ranked[cell.id]))
     extra: dict[str, Any] = {
+        "timed": method_of(loaded, facts),
         "judged": judged_of(loaded, ordered, anchors),
         "missing": tuple(Named(name=name, value=why) for name, why in evaluation.missing.items()) if evaluation else (),
         "packages": tuple(Named(name=name, value=version) for name, version in sorted(plan.machine.packages.items())),
         "pictures_note": f"{min(share.pairs, images)} of {plural(images, 'image')} shown, spread over the prompts",
     }
     return Page(
-        title=plan.matrix.name, about=plan.matrix.about, run_id=plan.run_id, answer=answer_of(loaded, facts),
+        title=plan.matrix.name, about=plan.matrix.about, run_id=plan.run_id, answer=answer,
         terms=terms_of(loaded), notes=notes_of(loaded),
         alarms=alarms_of(loaded), sampling=sampling_of(loaded), axis=loss_axis(loaded), points=points,
         not_drawn=not_drawn(facts, points), forest=forest_of(loaded, facts),

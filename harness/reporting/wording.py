@@ -1,5 +1,7 @@
 """How figures are written for people."""
 
+import math
+
 from harness.core.outcome import Image
 from harness.core.quality import Interval
 from harness.core.units import Absent, format_bytes, format_percent, format_seconds
@@ -98,3 +100,27 @@ def probability(value: float) -> str:
     if 0 < value < 0.01 or 0.99 < value < 1:
         return "< 1 %" if value < 0.5 else "> 99 %"
     return f"{value * 100:.0f} %"
+
+
+def span(low: float, high: float, unit: str) -> str:
+    """Return a range in whole units: `1,901 to 1,958 MHz`, or one number where both ends read the same."""
+    ends = dict.fromkeys(f"{end:,.0f}".replace("-", "−") for end in (low, high))
+    return f"{' to '.join(ends)} {unit}"
+
+
+def share_span(low: float, high: float) -> str:
+    """Return a range of shares in whole percent: `1 to 7 %`."""
+    return span(100 * low, 100 * high, "%")
+
+
+def plus_minus(half: float) -> str:
+    """Return the half-width of an interval as a share of what it is around: `±1.8 %`."""
+    return f"±{half * 100:.2g} %" if half < 0.1 else f"±{half * 100:.0f} %"
+
+
+def money(amount: float, currency: str) -> str:
+    """Return an amount with three significant digits and its currency: `0.000412 USD`, `12.3 USD`."""
+    if amount >= 999.5:
+        return f"{amount:,.0f} {currency}"
+    digits = max(2, 2 - math.floor(math.log10(amount))) if amount > 0 else 2
+    return f"{amount:.{digits}f} {currency}"

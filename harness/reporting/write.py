@@ -27,7 +27,7 @@ def write_report(run: Path, out: Path) -> Path:
     for name, data in draw_figures(loaded, facts).items():
         write_atomically(out / "figures" / name, data)
     write_atomically(out / "results.csv", csv_text(rows(loaded, facts)).encode())
-    page = view_of(loaded, facts, report_s=0.0)
+    page = view_of(loaded, facts, report_s=0.0, out=out)
     chart = pareto_spec(page.points, page.anchors, page.axis) if page.points else None
     runtime = vega_runtime() if chart else ""
     ledger = ledger_of(loaded, report_s=time.perf_counter() - started)

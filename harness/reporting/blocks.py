@@ -1,0 +1,189 @@
+"""The blocks of a cell in the order in which they were timed, its own and the baseline's, drawn in percent."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+
+from harness.core.base import Frozen
+from harness.core.outcome import Completed
+from harness.core.timing import Block, Side
+from harness.core.units import Absent
+from harness.reporting.conditions import slowed
+from harness.reporting.forest import Tick
+from harness.reporting.strips import round_ticks
+from harness.reporting.wording import plural, seconds, share
+
+SIDES: tuple[Side, ...] = ("baseline", "cell")
+_WHOSE: dict[Side, str] = {"baseline": "theirs", "cell": "mine"}
+_MOST = 240
+"""Blocks that are drawn: a phone has no room for more."""
+_LEAST_REACH = 0.01
+_EDGE = 4.0
+
+
+class Slot(Frozen):
+    """The place of one block: its left end and width in percent, what befell it, and its words."""
+
+    left: float
+    width: float
+    kind: str
+    text: str
+
+
+class BlockStrip(Frozen):
+    """Calls as dots: across in order of time, up by how far they lie from their own side's median."""
+
+    slots: tuple[Slot, ...]
+    dots: dict[str, str]
+    """Kind of a dot → an SVG path of them all within 100 × 100."""
+    ticks: tuple[Tick, ...]
+    trend: str
+    """Where the baseline was timed before and after: an SVG path from the one to the other."""
+    warming: int
+    slowed: bool
+    superseded: bool
+    outliers: bool
+    left_out: str
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """What the drawing is to: the blocks, each side's median call, the calls that are outliers, and the reach.
+
+    Outliers are (number of the block, number of the call); what lies beyond `reach` is drawn at the edge.
+    """
+
+    blocks: tuple[Block, ...]
+    middles: dict[Side, float]
+    odd: frozenset[tuple[int, int]]
+    reach: float
+
+    def off(self, latency_s: float, side: Side) -> float:
+        """Return how far a call lies from its side's median, as a share of it."""
+        middle = self.middles.get(side)
+        return latency_s / middle - 1 if middle else 0.0
+
+    def height(self, off: float) -> float:
+        """Return where a share stands, in percent from the top."""
+        return round(min(max(50 * (1 - off / self.reach), _EDGE), 100 - _EDGE), 2)
+
+
+def block_strip(cell: Completed, warming: int) -> BlockStrip | None:
+    """Return the drawing of a cell's blocks, or None where there are fewer than two.
+
+    `warming` are the groups at the beginning that were still warming up.
+    """
+    frame = _frame(cell)
+    if len(frame.blocks) < 2 or not frame.middles:
+        return None
+    first, whole = min(block.group for block in frame.blocks), len(cell.pairing.blocks)
+    kinds = [_kind(block, warm=block.group - first < warming) for block in frame.blocks]
+    width = 100 / len(frame.blocks)
+    slots = tuple(
+        Slot(left=round(index * width, 3), width=round(width, 3), kind=kind, text=_words(index, frame))
+        for index, kind in enumerate(kinds)
+    )
+    ticks = tuple(
+        Tick(at=frame.height(tick), label=f"{'+' if tick > 0 else ''}{share(tick)}" if tick else "0 %")
+        for tick in round_ticks(-frame.reach, frame.reach, 4)
+    )
+    return BlockStrip(
+        slots=slots, dots=_dots(frame), ticks=ticks, trend=_trend(cell, frame), warming=warming,
+        slowed=any(slowed(block) for block in frame.blocks), outliers=bool(frame.odd),
+        superseded=any(block.superseded for block in frame.blocks),
+        left_out=f"the first {len(frame.blocks)} of {whole} blocks" if whole > len(frame.blocks) else "",
+    )  # fmt: skip
+
+
+def _frame(cell: Completed) -> _Frame:
+    blocks = cell.pairing.blocks[:_MOST]
+    middles: dict[Side, float] = {}
+    for side in SIDES:
+        if calls := _calls(cell.pairing.of(side)):
+            middles[side] = median(calls)
+    odd = frozenset(_outliers(blocks))
+    frame = _Frame(blocks, middles, odd, 1.0)
+    offs = [
+        abs(frame.off(repeat.latency_s, block.side))
+        for index, block in enumerate(blocks)
+        for place, repeat in enumerate(block.repeats)
+        if not block.superseded and (index, place) not in odd
+    ]
+    return replace(frame, reach=max((*offs, _LEAST_REACH)) * 1.1)
+
+
+def _outliers(blocks: Sequence[Block]) -> list[tuple[int, int]]:
+    """Return the calls of both sides that are outliers among their own side's, as (block, call)."""
+    from harness.stats.outliers import outliers
+
+    found = []
+    for side in SIDES:
+        places = [
+            (index, place)
+            for index, block in enumerate(blocks)
+            for place in range(len(block.repeats))
+            if block.side == side and not block.superseded
+        ]
+        calls = [blocks[index].repeats[place].latency_s for index, place in places]
+        found += [places[number] for number in outliers(calls)]
+    return found
+
+
+def _dots(frame: _Frame) -> dict[str, str]:
+    """Return the calls as zero-length strokes, one path for each kind."""
+    dots: dict[str, str] = {}
+    width = 100 / len(frame.blocks)
+    for index, block in enumerate(frame.blocks):
+        for place, repeat in enumerate(block.repeats):
+            x = (index + (place + 1) / (len(block.repeats) + 1)) * width
+            kind = "redone" if block.superseded else "odd" if (index, place) in frame.odd else _WHOSE[block.side]
+            y = frame.height(frame.off(repeat.latency_s, block.side))
+            dots[kind] = dots.get(kind, "") + f"M{x:.2f} {y:.1f}h0"
+    return dots
+
+
+def _calls(blocks: Sequence[Block]) -> list[float]:
+    return [repeat.latency_s for block in blocks for repeat in block.repeats]
+
+
+def _kind(block: Block, warm: bool) -> str:
+    kinds = (
+        _WHOSE[block.side],
+        "warm" if warm else "",
+        "redone" if block.superseded else "",
+        "slow" if slowed(block) else "",
+    )
+    return " ".join(kind for kind in kinds if kind)
+
+
+def _words(index: int, frame: _Frame) -> str:
+    """Return one block in a line: whose, how long, how far off, in what state the machine was."""
+    block = frame.blocks[index]
+    middle = median(_calls([block])) if block.repeats else 0.0
+    off, found = share(frame.off(middle, block.side)), block.conditions
+    words = [f"Block {index + 1}, {block.side}, group {block.group + 1}: {plural(len(block.repeats), 'call')}",
+             f"median {seconds(middle)} ({off if off.startswith('−') else '+' + off})"]  # fmt: skip
+    for value, unit in ((found.clock_mhz, "MHz"), (found.temperature_c, "°C"), (found.power_w, "W")):
+        if not isinstance(value, Absent):
+            words.append(f"{value:,.0f} {unit}")
+    if not isinstance(found.cpu_load, Absent):
+        words.append(f"load of other programs {share(found.cpu_load)}")
+    words += [f"slowed: {', '.join(slowed(block))}"] if slowed(block) else []
+    return ", ".join(
+        [*words, *([f"timed once more: {block.superseded.replace('_', ' ')}"] if block.superseded else [])]
+    )
+
+
+def _trend(cell: Completed, frame: _Frame) -> str:
+    """Return the line from the baseline's median before the cell to that after it."""
+    mine = [index for index, block in enumerate(frame.blocks) if block.side == "cell"]
+    if cell.pairing.kind != "sandwiched" or not mine:
+        return ""
+    ends = []
+    for part in (range(mine[0]), range(mine[-1] + 1, len(frame.blocks))):
+        calls = _calls([frame.blocks[index] for index in part if not frame.blocks[index].superseded])
+        if not calls:
+            return ""
+        x = 100 * (part[0] + part[-1] + 1) / 2 / len(frame.blocks)
+        ends.append(f"{x:.2f} {frame.height(frame.off(median(calls), 'baseline')):.1f}")
+    return f"M{ends[0]}L{ends[1]}"

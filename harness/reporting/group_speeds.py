@@ -1,0 +1,78 @@
+"""The speedup in each ABBA group beside that of them all, drawn in percent under the blocks."""
+
+import math
+from statistics import fmean
+
+from harness.core.base import Frozen
+from harness.core.outcome import Completed
+from harness.core.quality import Interval
+from harness.reporting.forest import Tick
+from harness.reporting.strips import round_ticks
+from harness.reporting.wording import factor
+
+
+class GroupMark(Frozen):
+    """One group's own speedup: its left end and width, its height from the top, whether it counts, and its words."""
+
+    left: float
+    width: float
+    at: float
+    warm: bool
+    text: str
+
+
+class GroupLane(Frozen):
+    """All groups; the estimate, the ends of its interval and 1.00 (where in sight) are heights from the top."""
+
+    marks: tuple[GroupMark, ...]
+    estimate: float
+    high: float
+    low: float
+    ticks: tuple[Tick, ...]
+
+
+def group_lane(cell: Completed, value: Interval, images: tuple[int, int], warming: int) -> GroupLane | None:
+    """Return the speedup of each group of an interleaved cell; `images` are the baseline's and the cell's batches."""
+    speeds = _speeds(cell, images)
+    if cell.pairing.kind != "interleaved" or len(speeds) < 2:
+        return None
+    counted = list(speeds.values())[warming:] or list(speeds.values())
+    low, high = min(*counted, value.low), max(*counted, value.high)
+    pad = (high - low) * 0.15 or high * 0.01
+    low, high = low - pad, high + pad
+
+    def height(speed: float) -> float:
+        return round(100 * min(max((high - speed) / (high - low), 0.03), 0.97), 2)
+
+    groups = [block.group for block in cell.pairing.blocks]
+    marks = []
+    for number, (group, speed) in enumerate(speeds.items()):
+        first, count = groups.index(group), groups.count(group)
+        warm = number < warming
+        text = f"Group {number + 1}: speedup {speed:.3f}×{', still warming up: not counted' if warm else ''}"
+        marks.append(GroupMark(left=round(100 * first / len(groups), 3), width=round(100 * count / len(groups), 3),
+                               at=height(speed), warm=warm, text=text))  # fmt: skip
+    return GroupLane(
+        marks=tuple(marks), estimate=height(value.estimate), high=height(value.high), low=height(value.low),
+        ticks=tuple(Tick(at=height(tick), label=_label(tick, high - low)) for tick in round_ticks(low, high, 2)),
+    )  # fmt: skip
+
+
+def _label(speed: float, span: float) -> str:
+    return factor(speed) if span > 0.03 else f"{speed:.3f}×"
+
+
+def _speeds(cell: Completed, images: tuple[int, int]) -> dict[int, float]:
+    """Return group → speedup per image: the geometric mean of its two ratios, in which a steady drift cancels."""
+    from harness.stats.blocks import log_medians
+
+    pairing = cell.pairing
+    levels: dict[str, dict[int, list[float]]] = {"baseline": {}, "cell": {}}
+    for block in (*pairing.of("baseline"), *pairing.of("cell")):
+        levels[block.side].setdefault(block.group, []).extend(map(float, log_medians((block,))))
+    theirs, mine = levels["baseline"], levels["cell"]
+    ratio = images[1] / images[0]
+    return {
+        group: ratio * math.exp(fmean(theirs[group]) - fmean(mine[group]))
+        for group in sorted(theirs.keys() & mine.keys())
+    }

@@ -1,0 +1,107 @@
+"""How a cell was timed beside the baseline, in words: blocks by turns, the precision reached, the drift corrected."""
+
+from typing import TYPE_CHECKING
+
+from harness.core.base import Frozen
+from harness.core.outcome import Completed
+from harness.core.units import Absent
+from harness.reporting.blocks import BlockStrip, block_strip
+from harness.reporting.facts import Facts, Timing
+from harness.reporting.group_speeds import GroupLane, group_lane
+from harness.reporting.loaded import Loaded
+from harness.reporting.wording import factor_interval, plural, plus_minus, round_share
+
+if TYPE_CHECKING:
+    from harness.stats.speedup import Speedup
+
+
+class Paired(Frozen):
+    """How a cell was timed: a sentence, what else to know, and its blocks in order of time."""
+
+    sentence: str
+    notes: tuple[str, ...]
+    speedup: str
+    blocks: BlockStrip | None
+    groups: GroupLane | None
+
+
+def speedup_of(loaded: Loaded, cell: Completed) -> "Speedup | None":
+    """Return a cell's speedup from its own blocks and the baseline's between them; None where it has none of these."""
+    from harness.stats.speedup import speedup
+
+    baseline = loaded.baseline
+    if cell.pairing.kind == "alone" or baseline is None:
+        return None
+    try:
+        return speedup(cell.pairing, (baseline.batch, cell.batch))
+    except ValueError:
+        return None
+
+
+def _groups(loaded: Loaded, cell: Completed, found: "Speedup | None") -> GroupLane | None:
+    if loaded.baseline is None or found is None or isinstance(found.interval, Absent):
+        return None
+    return group_lane(cell, found.interval, (loaded.baseline.batch, cell.batch), found.warming)
+
+
+def precision_of(timing: Timing, cell: Completed) -> float | None:
+    """Return the relative half-width of the interval that was to be narrow: the speedup's, else the latency's."""
+    shown = timing.latency_s if cell.pairing.kind == "alone" else timing.speedup
+    if isinstance(shown, Absent) or not shown.estimate or shown.high == shown.low:
+        return None
+    return float((shown.high / shown.low) ** 0.5 - 1) if shown.low > 0 else None
+
+
+def paired_of(loaded: Loaded, facts: Facts, cell: Completed) -> Paired | None:
+    """Return how a cell was timed; None where it was not."""
+    timing = facts.timing
+    if not isinstance(timing, Timing) or not cell.pairing.blocks:
+        return None
+    found = speedup_of(loaded, cell)
+    warming = found.warming if found else 0
+    return Paired(
+        sentence=timing_sentence(loaded, cell, timing),
+        notes=tuple(_notes(cell, found)),
+        speedup=""
+        if isinstance(timing.speedup, Absent) or cell.pairing.kind == "alone"
+        else factor_interval(timing.speedup),
+        blocks=block_strip(cell, warming),
+        groups=_groups(loaded, cell, found),
+    )
+
+
+def timing_sentence(loaded: Loaded, cell: Completed, timing: Timing) -> str:
+    """Return how a cell was timed, and how precise that is: `Interleaved with the baseline in 9 ABBA groups, …`."""
+    pairing, mine = cell.pairing, cell.pairing.of("cell")
+    calls = plural(sum(len(block.repeats) for block in mine), "call")
+    if pairing.kind == "interleaved":
+        groups = len({block.group for block in mine})
+        how = f"Interleaved with the baseline in {plural(groups, 'ABBA group')}, {calls} of the cell"
+    elif pairing.kind == "sandwiched":
+        how = f"Timed between two turns of the baseline, {calls} of the cell in {plural(len(mine), 'block')}"
+    else:
+        how = f"Timed alone, {calls} in {plural(len(mine), 'block')}"
+    asked, reached = loaded.plan.matrix.measure.precision, precision_of(timing, cell)
+    wanted = f"{round_share(asked)} asked for"
+    precise = f"{plus_minus(reached)} ({wanted})" if reached is not None else f"precision unknown ({wanted})"
+    return f"{how}: {precise}"
+
+
+def _notes(cell: Completed, found: "Speedup | None") -> list[str]:
+    """Return what else a reader of the speedup must know."""
+    pairing = cell.pairing
+    notes = [f"Not interleaved: {pairing.why}."] if pairing.why else []
+    if found and found.drift_share is not None:
+        drift = f"{'+' if found.drift_share > 0 else '−'}{abs(found.drift_share) * 100:.2g} %"
+        notes.append(f"The baseline’s time changed by {drift} from before to after; the speedup is corrected for it.")
+    if found and found.warming:
+        verb = "was" if found.warming == 1 else "were"
+        notes.append(f"{plural(found.warming, 'group')} at the beginning {verb} still warming up and left out.")
+    again = [block for block in pairing.blocks if block.superseded]
+    if again:
+        reasons = "; ".join(dict.fromkeys(block.superseded for block in again))
+        reasons = reasons.replace("_", " ")
+        notes.append(f"{plural(len(again), 'block')} timed once more, both shown, the first not counted: {reasons}.")
+    if pairing.stopped:
+        notes.append(f"No more blocks: {pairing.stopped.rstrip('.')}.")
+    return notes

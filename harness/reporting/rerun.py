@@ -1,0 +1,39 @@
+"""The run's own A/A check: the baseline timed against itself must come out as 1.00."""
+
+from harness.core.base import Frozen
+from harness.core.plan import RERUN_ID
+from harness.core.quality import Interval
+from harness.reporting.loaded import Loaded
+from harness.reporting.paired import speedup_of
+from harness.reporting.wording import plus_minus
+
+
+class SelfCheck(Frozen):
+    """What timing the baseline against itself gave; `holds` is None where it was not done."""
+
+    holds: bool | None
+    sentence: str
+
+
+def self_check(loaded: Loaded) -> SelfCheck | None:
+    """Return the A/A check of a run, or None where the baseline has no rerun that completed."""
+    rerun = loaded.completed(RERUN_ID)
+    if rerun is None:
+        return None
+    found = speedup_of(loaded, rerun)
+    if found is None:
+        why = rerun.pairing.stopped or rerun.pairing.why or "it was timed alone"
+        return SelfCheck(holds=None, sentence=f"The baseline was not timed against itself: {why}.")
+    if not isinstance(found.interval, Interval):
+        return SelfCheck(holds=None, sentence=f"The baseline against itself: {found.interval.absent}.")
+    value = found.interval
+    words = f"The baseline against itself: {value.estimate:.3f}× [{value.low:.3f}, {value.high:.3f}]"
+    if value.low <= 1.0 <= value.high:
+        return SelfCheck(holds=True, sentence=f"{words} in {found.groups} groups: holds 1.00, as it must.")
+    off = plus_minus(abs(value.estimate - 1)).lstrip("±")
+    return SelfCheck(
+        holds=False,
+        sentence=f"{words} does not hold 1.00: on this machine, then, a speedup is off by {off} or more without any "
+        "cause in the cell. One such run in twenty is chance; run it again, and if it stays so, close other programs "
+        "and lock the clocks before you trust a speedup.",
+    )  # fmt: skip

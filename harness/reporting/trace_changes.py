@@ -1,0 +1,49 @@
+"""What changed inside a call against the baseline's trace, as a page shows it."""
+
+from harness.core.base import Frozen
+from harness.core.trace import TraceFacts
+from harness.reporting.loaded import Loaded
+from harness.reporting.wording import DASH, number, seconds
+
+_ROWS = 6
+_TURNS = {"came": "new", "went": "gone", "slower": "slower", "faster": "faster"}
+
+
+class KernelChangeRow(Frozen):
+    """A kernel that came, went, got slower or faster, in one call of its stage."""
+
+    turn: str
+    name: str
+    stage: str
+    calls: str
+    before: str
+    after: str
+    change: str
+
+
+class TraceChange(Frozen):
+    """Sentences about what changed, and the kernels that changed most."""
+
+    sentences: tuple[str, ...]
+    kernels: tuple[KernelChangeRow, ...]
+
+
+def change_of(loaded: Loaded, cell_id: str, facts: TraceFacts) -> TraceChange | None:
+    """Return how a cell's trace differs from the baseline's; None where either has none."""
+    from harness.tracing import compare
+
+    before = loaded.traces.get(loaded.plan.baseline_id)
+    if cell_id == loaded.plan.baseline_id or not isinstance(before, TraceFacts):
+        return None
+    found = compare(before, facts)
+    rows = tuple(
+        KernelChangeRow(
+            turn=_TURNS[kernel.turn], name=kernel.name, stage=kernel.stage.replace("_", " "),
+            calls=f"{number(kernel.before_calls)} → {number(kernel.after_calls)}",
+            before=seconds(kernel.before_s) if kernel.before_calls else DASH,
+            after=seconds(kernel.after_s) if kernel.after_calls else DASH,
+            change=f"{'+' if kernel.change_s > 0 else '−'}{seconds(abs(kernel.change_s))}",
+        )
+        for kernel in found.kernels[:_ROWS]
+    )  # fmt: skip
+    return TraceChange(sentences=found.sentences, kernels=rows)
