@@ -1,5 +1,7 @@
 """Peak memory: the process's resident peak on a CPU, the allocator's and the device's figures on a GPU."""
 
+import contextlib
+import ctypes
 import gc
 import os
 from collections.abc import Callable
@@ -36,10 +38,11 @@ def peaks_of(call: Callable[[], object], device: str, free_before: int | None = 
     holds where the driver does not list it.
     """
     gpu = device.startswith("cuda")
+    gc.collect()
+    _trim()
     if gpu:
         import torch
 
-        gc.collect()
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     before = reset_resident_peak()
@@ -49,6 +52,12 @@ def peaks_of(call: Callable[[], object], device: str, free_before: int | None = 
         return _memory(NO_GPU, NO_GPU, NO_GPU, (before, peak))
     allocated, reserved = torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
     return _memory(allocated, reserved, _held_bytes(reserved, free_before), (before, peak))
+
+
+def _trim() -> None:
+    """Let glibc give back what it keeps of freed memory; other C libraries offer no such thing."""
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _memory(
