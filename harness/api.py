@@ -31,6 +31,7 @@ from harness.planning import (
     note_downloads,
     prompts_wanted,
 )
+from harness.profiling import explain, profile
 from harness.prompts import load_prompts
 from harness.prompts.latent import describe_latent
 from harness.store import (
@@ -56,8 +57,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Loaded", "RESULTS", "UNWATCHED", "Watch", "baseline_completed", "bench", "claims", "compare", "continue_run",
-    "evaluate", "find", "frame", "gate", "list_axes", "list_policies", "load", "open_run", "pending", "plan", "power",
-    "report", "run", "scoring_weights", "settle", "show_policy", "weights",
+    "evaluate", "explain", "find", "frame", "gate", "list_axes", "list_policies", "load", "open_run", "pending", "plan",
+    "power", "profile", "report", "run", "scoring_weights", "settle", "show_policy", "weights",
 ]  # fmt: skip
 
 RESULTS = Path("results")

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from harness.core.errors import UsageError
+
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: spinning threads starve each other
 
 CTRL_C = 130
@@ -35,6 +37,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Begin a new run instead of going on with an earlier one.")]
 Retry = Annotated[bool, typer.Option("--retry-failed", help="Try failed cells again.")]
 Inline = Annotated[bool, typer.Option("--inline", help="Run cells in this process, for debugging.")]
+Nsys = Annotated[
+    bool, typer.Option("--nsys", help="Run this under Nsight Systems, in a folder apart; without it, print how.")
+]
 AxisNames = Annotated[list[str] | None, typer.Argument(metavar="[AXIS]…", help="Show these with all options.")]
 WeightUsers = Annotated[list[str] | None, typer.Argument(metavar="[MATRIX|METRIC]…", help="A matrix file, or metrics.")]
 Download = Annotated[bool, typer.Option("--download", help="Fetch what is missing first.")]
@@ -42,6 +47,10 @@ PolicyName = Annotated[
     str | None,
     typer.Option("--policy", help="A shipped policy (harness policies) or a .toml file, instead of the run's."),
 ]
+CellName = Annotated[str, typer.Argument(metavar="[CELL]", help="A cell's id, or `baseline`.")]
+AllCells = Annotated[bool, typer.Option("--all", help="Every cell that completed.")]
+Against = Annotated[str, typer.Option("--against", metavar="CELL", help="The cell to compare it with.")]
+OtherRun = Annotated[Path | None, typer.Option("--in", metavar="RUN", help="The run that cell is in, if another.")]
 Ledger = Annotated[Path | None, typer.Option("--ledger", metavar="FILE", help="A file of further claims.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder of the report; default: reports/<run>.")]
 
@@ -84,6 +93,7 @@ def run(
     fresh: Fresh = False,
     retry_failed: Retry = False,
     inline: Inline = False,
+    nsys: Nsys = False,
     json: Json = False,
 ) -> None:
     """Measure every cell; the same command goes on where an interrupted run stopped.
@@ -92,7 +102,10 @@ def run(
     """
     from harness import api
     from harness.cli import console
+    from harness.cli.nsight import run_under_nsys
 
+    if nsys:
+        run_under_nsys(matrix, results)
     folder = api.open_run(api.load(matrix, model=model), select=tuple(select or ()), results=results, fresh=fresh)
     if not api.pending(folder, retry_failed=retry_failed):
         raise console.nothing_pending(folder)
@@ -145,12 +158,16 @@ def bench(
     retry_failed: Retry = False,
     policy: PolicyName = None,
     out: Out = None,
+    nsys: Nsys = False,
     json: Json = False,
 ) -> None:
     """Plan, run, evaluate, gate and report in one go; with quality.images = "auto", in rounds until all is settled."""
     from harness import api
     from harness.cli import console
+    from harness.cli.nsight import run_under_nsys
 
+    if nsys:
+        run_under_nsys(matrix, results)
     loaded = api.load(matrix, policy, model)
     folder = api.open_run(loaded, select=tuple(select or ()), results=results, fresh=fresh)
     api.pending(folder, retry_failed=retry_failed)
@@ -164,6 +181,45 @@ def bench(
         code = code or judged
     console.show_path(api.report(folder, out), progress=True)
     _leave(code)
+
+
+@app.command()
+def profile(
+    run: RunName, cell: CellName = "", whole: AllCells = False, results: Results = Path("results"), json: Json = False
+) -> None:
+    """Trace a completed cell of a run once more, or all of them, and print what the trace says, as explain does.
+
+    What was timed stays. Exit 3 the cell did not complete · 4 it cannot be traced here, and why.
+    """
+    from harness import api
+    from harness.cli import console
+
+    if bool(cell) == whole:
+        raise UsageError("name one cell, or --all", "harness profile", f"Such as: harness profile {run} baseline")
+    folder = api.find(run, results)
+    with console.run_progress() as progress:
+        traced = api.profile(folder, cell, progress=progress)
+    console.show_explained([api.explain(folder, traced_cell) for traced_cell in traced], json)
+
+
+@app.command()
+def explain(
+    run: RunName,
+    cell: CellName = "baseline",
+    against: Against = "",
+    other: OtherRun = None,
+    results: Results = Path("results"),
+    json: Json = False,
+) -> None:
+    """Say what a cell's time goes into, from its trace: by stage and kernel, with advice, and what changed since.
+
+    Exit 3 the cell has no trace: the command that makes one is printed.
+    """
+    from harness import api
+    from harness.cli import console
+
+    before = api.find(other, results) if other else None
+    console.show_explained([api.explain(api.find(run, results), cell, against, before)], json)
 
 
 @app.command()
@@ -229,11 +285,12 @@ def policies(name: Annotated[str, typer.Argument(help="Print this policy's file.
 
 @app.command()
 def doctor(json: Json = False) -> None:
-    """Describe this machine as results will record it."""
+    """Describe this machine as results will record it, and what it can tell while cells are timed."""
     from harness.cli import console
+    from harness.measure.abilities import abilities
     from harness.measure.machine import describe_machine
 
-    console.show_machine(describe_machine(), json)
+    console.show_machine(describe_machine(), abilities(), json)
 
 
 @app.command()

@@ -14,8 +14,10 @@ from rich.table import Table
 from harness.claims import Finding
 from harness.cli.axes_list import axes_lines, value_lines
 from harness.cli.claims_view import absent_table, measured_table, summary
+from harness.cli.machine_view import abilities_table, machine_lines, told
 from harness.cli.power_table import power_note, power_table
 from harness.cli.progress import RunProgress, progress_bar, transfer_bar
+from harness.cli.trace_view import explained_parts, explained_summary
 from harness.core.errors import ExitCode, HarnessError, NothingToDo
 from harness.core.limits import rule_words
 from harness.core.machine import Machine
@@ -25,8 +27,10 @@ from harness.core.policy import Policy
 from harness.core.quality import Evaluation
 from harness.core.units import Absent, format_bytes, format_percent, format_seconds
 from harness.core.verdict import Judgement
+from harness.measure.abilities import Ability
 from harness.metrics import WeightRow
 from harness.planning import Power
+from harness.profiling import Explained
 from harness.reporting.comparing import CellPair
 from harness.store import read_outcomes, read_plan
 
@@ -54,6 +58,15 @@ COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow", "missing": 
 def show_text(text: str) -> None:
     """Print plain text."""
     out.print(text, markup=False, end="")
+
+
+def show_explained(cells: list[Explained], json: bool) -> None:
+    """Print what the traces of cells say; one cell's JSON is an object, several are a list."""
+    if json:
+        found = [explained_summary(cell) for cell in cells]
+        return show_json(found if len(found) > 1 else found[0])
+    for part in chain.from_iterable(map(explained_parts, cells)):
+        out.print(part)
 
 
 def show_json(value: Any) -> None:
@@ -300,14 +313,15 @@ def show_claims(run: Path, findings: tuple[Finding, ...], json: bool) -> int:
     return ExitCode.PASS if comparable else ExitCode.NOTHING_TO_DO
 
 
-def show_machine(machine: Machine, json: bool) -> None:
-    """Print the machine as results record it."""
+def show_machine(machine: Machine, abilities: tuple[Ability, ...], json: bool) -> None:
+    """Print the machine as results record it, and what it tells while cells are timed."""
     if json:
-        return show_json(machine.model_dump(mode="json"))
-    out.print(machine.title, style="bold")
-    fp16 = "in hardware" if machine.native_fp16 else "not in hardware: the baseline is fp32"
-    for line in (f"fp16: {fp16}", f"os: {machine.os}", f"python: {machine.python}"):
+        return show_json({**machine.model_dump(mode="json"), "tells": told(abilities)})
+    for line in machine_lines(machine):
         out.print(line)
+    out.print("\nwhat this machine tells while cells are timed:")
+    out.print(abilities_table(abilities))
+    out.print()
     for name, version in machine.packages.items():
         out.print(f"{name} {version}", style="dim")
 

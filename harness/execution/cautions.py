@@ -1,5 +1,6 @@
 """What the timed calls of a cell themselves warn of."""
 
+import os
 from collections.abc import Iterator
 from statistics import median
 
@@ -13,9 +14,15 @@ STEADY = 0.2
 
 
 def timing_cautions(pairing: Pairing, warmup_s: tuple[float, ...], measure: Measure) -> tuple[Caution, ...]:
-    """Return warnings about repeats that were timed cold, or that differ much."""
+    """Return warnings about repeats that were timed cold, under a profiler, or that differ much."""
     repeats = (repeat for block in pairing.of("cell") for repeat in block.repeats)
-    return tuple(_cautions([repeat.latency_s for repeat in repeats], bool(warmup_s)))
+    return (*_profiled(), *_cautions([repeat.latency_s for repeat in repeats], bool(warmup_s)))
+
+
+def _profiled() -> Iterator[Caution]:
+    if "NSYS_PROFILING_SESSION_ID" in os.environ:  # Nsight Systems sets it for all that it starts
+        message = "timed under Nsight Systems, which slows every launch of a kernel: look at it, do not sign it"
+        yield Caution(kind="profiled", message=message, advice="Measure it without --nsys.")
 
 
 def _cautions(latencies: list[float], warmed_up: bool) -> Iterator[Caution]:

@@ -1,0 +1,47 @@
+"""Trace a cell of a finished run once more: a worker as the run had, one trace, nothing else."""
+
+from pathlib import Path
+
+from harness.core.errors import MachineError
+from harness.core.outcome import Completed
+from harness.core.plan import Plan, PlannedCell
+from harness.core.trace import Trace
+from harness.core.units import Absent
+from harness.execution.launchers import Broken, Launcher
+from harness.execution.ledger import Tell
+from harness.execution.runner import Progress
+from harness.execution.task import Task, make_task
+from harness.store import write_outcome
+from harness.store.layout import RunFolder
+from harness.store.read import read_outcome
+
+
+def retrace(
+    run: Path, plan: Plan, planned: PlannedCell, launcher: Launcher, progress: Progress, notes: tuple[str, ...]
+) -> None:
+    """Give a completed cell a new trace with these notes; MachineError, and the old one stays, if that fails."""
+    before = read_outcome(run, planned.id)
+    if not isinstance(before, Completed):
+        raise TypeError("only a completed cell is traced")
+    progress.cell_began(planned)
+    task = make_task(plan, planned, RunFolder(run).cell(planned.id))
+    found = _trace(task, launcher, lambda step: progress.cell_advanced(planned, step))
+    if isinstance(found, Absent):
+        raise MachineError(f"no trace: {found.absent}", planned.id, "What was timed stays as it is.")
+    outcome = before.model_copy(update={"trace": found.model_copy(update={"notes": found.notes + notes})})
+    write_outcome(run, planned.id, outcome)
+
+
+def _trace(task: Task, launcher: Launcher, tell: Tell) -> Trace | Absent:
+    """Return the trace of a worker that does nothing but this."""
+    worker = None
+    try:
+        worker = launcher.open(task, tell)
+        worker.prepare()
+        return worker.trace()
+    except Broken as broken:
+        failed = broken.failed
+        raise MachineError(f"it broke in {failed.phase}: {failed.message}", task.planned.id, failed.hint) from broken
+    finally:
+        if worker is not None:
+            worker.close()
