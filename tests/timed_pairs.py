@@ -76,9 +76,8 @@ def interleaved(machine: Machine, rng: np.random.Generator, groups: int, calls: 
 def sandwich(machine: Machine, rng: np.random.Generator, blocks: tuple[int, int, int], calls: int,
              speedup: float = 1.0) -> Pairing:  # fmt: skip
     """Return a sandwiched pairing with so many blocks before, of the cell, and after."""
-    sides = tuple(
-        side for side, count in zip(("baseline", "cell", "baseline"), blocks, strict=True) for _ in range(count)
-    )
+    order: tuple[Side, ...] = ("baseline", "cell", "baseline")
+    sides = tuple(side for side, count in zip(order, blocks, strict=True) for _ in range(count))
     groups = tuple(group for group, count in enumerate(blocks) for _ in range(count))
     times = latencies(machine, rng, sum(blocks), calls)
     made = tuple(made_blocks(sides, groups, times, speedup))

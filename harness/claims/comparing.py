@@ -37,17 +37,19 @@ def compare_claims(run: Path, claims: Iterable[Claim]) -> tuple[Finding, ...]:
     plan, outcomes, evaluation = read_plan(run), read_outcomes(run), read_evaluation(run)
     made = {planned.id: outcome for planned in plan.compared
             if isinstance(outcome := outcomes.get(planned.id), Completed)}  # fmt: skip
-    cells = [planned.cell for planned in plan.compared if planned.id in made]
+    known = [planned.cell for planned in plan.compared if planned.id in made]
 
     def find(claim: Claim) -> Finding:
         other = circumstances(claim, plan)
-        pair = find_pair(claim, cells)
+        pair = find_pair(claim, known)
         if claim.quantity not in OF_A_PAIR and not of_the_model(claim, plan):
             return Finding(claim=claim, verdict="not comparable", here=Absent(absent=other[-1]), reasons=other)
         if isinstance(pair, Absent):
             return Finding(claim=claim, verdict="not comparable", here=pair, reasons=(*other, pair.absent))
         baseline = pair.baseline.id if pair.baseline else ""
-        here = measure(claim, Measured(pair.candidate.id, made[pair.candidate.id], made.get(baseline), evaluation))
+        cells = Measured(pair.candidate.id, made[pair.candidate.id], made.get(baseline), evaluation,
+                         made.get(plan.baseline_id))  # fmt: skip
+        here = measure(claim, cells)
         reasons = (*other, *pair.differences, *([here.absent] if isinstance(here, Absent) else []))
         verdict: Verdict = "not comparable" if isinstance(here, Absent) or reasons else _verdict(claim, here)
         return Finding(claim=claim, verdict=verdict, here=here, candidate=pair.candidate.id, baseline=baseline,

@@ -13,12 +13,16 @@ DENOISERS = ("unet", "transformer", "denoiser")
 
 
 class Measured(NamedTuple):
-    """The cells a claim is about, as they were measured; `baseline` only where the quantity is of a pair."""
+    """The cells a claim is about, as they were measured; `baseline` only where the quantity is of a pair.
+
+    `beside` is the run's baseline, which both were timed beside.
+    """
 
     cell_id: str
     candidate: Completed
     baseline: Completed | None
     evaluation: Evaluation | None
+    beside: Completed | None
 
 
 def measure(claim: Claim, cells: Measured) -> Interval | Absent:
@@ -37,26 +41,34 @@ def measure(claim: Claim, cells: Measured) -> Interval | Absent:
 
 
 def _timed(quantity: Quantity, cells: Measured) -> Interval | Absent:
-    from harness.stats.latency import speedup, summarise_latency
-
-    both = [cells.candidate] if cells.baseline is None else [cells.baseline, cells.candidate]
-    if not all(cell.repeats for cell in both):
-        return Absent(absent="no timed calls")
+    if quantity == "speedup":
+        return _speedup(cells)
+    calls = [[repeat.latency_s for repeat in block.repeats] for block in cells.candidate.pairing.of("cell")]
     if quantity == "step-latency-s":
-        return _step(cells.candidate)
-    if len(both) == 1:
-        return summarise_latency([repeat.latency_s for repeat in cells.candidate.repeats]).median_s
-    theirs, mine = ([repeat.latency_s / cell.batch for repeat in cell.repeats] for cell in both)
-    return speedup(theirs, mine)
+        calls = _steps(cells.candidate)
+        if not calls and cells.candidate.repeats:
+            return Absent(absent="its denoiser calls were not timed apart")
+    if not calls:
+        return Absent(absent="no timed calls")
+    from harness.stats.latency import latency_of
+
+    return latency_of(calls).median_s
 
 
-def _step(cell: Completed) -> Interval | Absent:
+def _speedup(cells: Measured) -> Interval | Absent:
+    from harness.stats.comparison import over_other
+
+    assert cells.baseline is not None  # a speedup is of a pair
+    found = over_other(cells.beside, cells.baseline, cells.candidate)
+    return found if isinstance(found, Absent) else found.interval
+
+
+def _steps(cell: Completed) -> list[list[float]]:
+    """Return of each block the median seconds of a denoiser call, one a call of the pipeline."""
     from statistics import median
 
-    from harness.stats.latency import summarise_latency
-
-    steps = [median(repeat.steps_s) for repeat in cell.repeats if repeat.steps_s]
-    return summarise_latency(steps).median_s if steps else Absent(absent="its denoiser calls were not timed apart")
+    blocks = ([median(call.steps_s) for call in block.repeats if call.steps_s] for block in cell.pairing.of("cell"))
+    return [block for block in blocks if block]
 
 
 def _gib(quantity: Quantity, cell: Completed) -> float | Absent:

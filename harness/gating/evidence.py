@@ -11,7 +11,8 @@ from harness.core.quality import Definition, Delta, Evaluation, Score, Tail
 from harness.core.rule import Rule
 from harness.core.units import Absent
 from harness.gating.measured import MEASURED, Measured
-from harness.gating.readings import Median, Number, Ratio, Reading, Share, Spread
+from harness.gating.readings import Number, Reading, Share, Spread
+from harness.gating.timed import of_latency, of_speedup
 
 NOT_EVALUATED = "it was not evaluated: add it to quality.metrics and run harness bench (measured cells are taken over)"
 
@@ -111,19 +112,8 @@ class Evidence:
             return Found(Absent(absent="the cell did not complete"))
         if rule.quantity in MEASURED:
             return Found(MEASURED[rule.quantity](Measured(cell_id, cell, self.plan)))
-        return Found(self._timed(rule, cell) if cell.repeats else Absent(absent="no timed calls"))
-
-    def _timed(self, rule: Rule, cell: Completed) -> Reading | Absent:
-        latencies = tuple(repeat.latency_s for repeat in cell.repeats)
         if rule.quantity == "latency-s":
-            return Median(latencies)
+            return Found(of_latency(cell))
         if rule.quantity == "throughput":
-            return Median(tuple(cell.batch / latency for latency in latencies))
-        return self._speedup(cell)
-
-    def _speedup(self, cell: Completed) -> Reading | Absent:
-        baseline = self.completed(self.plan.baseline_id)
-        if baseline is None or not baseline.repeats:
-            return Absent(absent="the baseline has no timed calls")
-        theirs, mine = (tuple(r.latency_s / made.batch for r in made.repeats) for made in (baseline, cell))
-        return Ratio(theirs, mine)
+            return Found(of_latency(cell, lambda seconds: cell.batch / seconds))
+        return Found(of_speedup(self.completed(self.plan.baseline_id), cell))

@@ -9,7 +9,8 @@ from harness.core.plan import Plan
 from harness.core.prices import Cost, image_cost
 from harness.core.rule import Quantity
 from harness.core.units import Absent
-from harness.gating.readings import Median, Number, Reading
+from harness.gating.readings import Number, Reading
+from harness.gating.timed import of_latency
 from harness.stats.speedup import precise
 
 GIB = 2**30
@@ -38,14 +39,19 @@ def _energy(of: Measured) -> Reading | Absent:
 
 
 def _cost(of: Measured) -> Reading | Absent:
-    """The cost of each call; its energy is the mean of all, for counters are too coarse for one call."""
+    """The cost of the median call; its energy is the mean of all, for counters are too coarse for one call."""
     energy = image_energy_j(of.cell)
-    images_s = [repeat.latency_s / of.cell.batch for repeat in of.cell.repeats]
-    costs = [image_cost(of.plan.matrix.prices, of.plan.machine, seconds, energy) for seconds in images_s]
-    absent = next((cost for cost in costs if isinstance(cost, Absent)), None)
-    if absent is not None or not costs:
-        return absent or Absent(absent="no timed calls")
-    return Median(tuple(cost.amount for cost in costs if isinstance(cost, Cost)))
+
+    def cost(call_s: float) -> Cost | Absent:
+        return image_cost(of.plan.matrix.prices, of.plan.machine, call_s / of.cell.batch, energy)
+
+    absent = cost(1.0)
+    return absent if isinstance(absent, Absent) else of_latency(of.cell, lambda call_s: _amount(cost(call_s)))
+
+
+def _amount(cost: Cost | Absent) -> float:
+    assert isinstance(cost, Cost)  # whether there is a price does not depend on the seconds
+    return cost.amount
 
 
 def _timing_precision(of: Measured) -> Reading | Absent:

@@ -1,12 +1,12 @@
 """What was measured of a quantity, and how sure it is: bounds at any level, and p-values at any limit."""
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from harness.core.quality import Uncertainty
 from harness.stats.clopper_pearson import share_lower, share_upper
 from harness.stats.confidence import lower_bound, p_value, standard_error, upper_bound
-from harness.stats.ranks import median_lower, median_p, median_upper, ratio_lower, ratio_p, ratio_upper
 
 
 class Reading(ABC):
@@ -34,7 +34,7 @@ class Reading(ABC):
 
 @dataclass(frozen=True)
 class Spread(Reading):
-    """An estimate with its confidence distribution: losses, changes and scores."""
+    """An estimate with its confidence distribution: losses, changes and scores, times and speedups."""
 
     observed: float
     distribution: Uncertainty
@@ -105,54 +105,30 @@ class Share(Reading):
 
 
 @dataclass(frozen=True)
-class Median(Reading):
-    """Raw positive samples whose median is meant: the sign test."""
+class Timed(Spread):
+    """A time, or what is made of one: `looks` tells how often it was looked at, such as `12 blocks`."""
 
-    samples: tuple[float, ...]
-
-    @property
-    def observed(self) -> float:  # type: ignore[override]
-        from statistics import median
-
-        return median(self.samples)
-
-    def lower(self, level: float) -> float:
-        return max(median_lower(self.samples, level), 0.0)
-
-    def upper(self, level: float) -> float:
-        return median_upper(self.samples, level)
-
-    def p_below(self, limit: float) -> float:
-        return median_p(self.samples, limit)
-
-    def p_above(self, limit: float) -> float:
-        return median_p([-sample for sample in self.samples], -limit)
+    looks: str
 
 
 @dataclass(frozen=True)
-class Ratio(Reading):
-    """Two lists of raw samples whose ratio of medians is meant: rank sums."""
+class Once(Reading):
+    """What was timed once: it keeps a limit or does not, and any value is as likely."""
 
-    over: tuple[float, ...]
-    under: tuple[float, ...]
-
-    @property
-    def observed(self) -> float:  # type: ignore[override]
-        from statistics import median
-
-        return median(self.over) / median(self.under)
+    observed: float
+    looks: str
 
     def lower(self, level: float) -> float:
-        return min(ratio_lower(self.over, self.under, level), self.observed)
+        return 0.0
 
     def upper(self, level: float) -> float:
-        return max(ratio_upper(self.over, self.under, level), self.observed)
+        return math.inf
 
     def p_below(self, limit: float) -> float:
-        return ratio_p(self.under, self.over, 1 / limit)
+        return 1.0
 
     def p_above(self, limit: float) -> float:
-        return ratio_p(self.over, self.under, limit)
+        return 1.0
 
 
 @dataclass(frozen=True)

@@ -6,20 +6,20 @@ from harness.core.rule import Rule
 from harness.core.units import format_percent
 from harness.gating.deciding import Decision
 from harness.gating.evidence import Found
-from harness.gating.readings import Median, Ratio, Reading, Share
+from harness.gating.readings import Once, Reading, Share, Timed
 
 BASELINE_AT_OTHER_SEEDS = "the baseline at other seeds"
-_NAMES = {
-    "speedup": "the speedup is",
-    "throughput": "images per second:",
-    "latency-s": "one call takes",
-    "peak-memory-gib": "peak memory is",
-    "cold-start-s": "the cold start takes",
-    "energy-j": "an image takes",
-    "image-cost": "an image costs",
-    "timing-precision": "its speedup is known to within",
-    "throttled-share": "the device was slowed down in this share of the timed blocks:",
-    "traced-steps": "denoiser calls in its trace:",
+_FOUND = {
+    "speedup": "the speedup is {}",
+    "throughput": "images per second: {}",
+    "latency-s": "one call takes {}",
+    "peak-memory-gib": "peak memory is {}",
+    "cold-start-s": "the cold start takes {}",
+    "energy-j": "an image takes {}",
+    "image-cost": "an image costs {}",
+    "timing-precision": "its speedup is known to within {}",
+    "throttled-share": "{} of the timed blocks were slowed",
+    "traced-steps": "its trace has {} denoiser calls",
 }
 _OF_THE_RECORD = ("timing-precision", "throttled-share", "traced-steps")
 """Plain numbers that are what they are: nothing would come out differently another time."""
@@ -50,7 +50,7 @@ def _observed(rule: Rule, metric: str, found: Found, decision: Decision) -> str:
     bounds = f" [{figure_words(decision.lower)}, {figure_words(decision.upper)}]" if reading.sure else ""
     if rule.quantity == "score":
         return f"{metric} scored {figure_words(reading.observed)}{bounds}"
-    return f"{_NAMES[rule.quantity]} {quantity_words(rule, reading.observed)}{bounds}"
+    return _FOUND[rule.quantity].format(quantity_words(rule, reading.observed) + bounds)
 
 
 def _of_what(definition: Definition | None) -> str:
@@ -99,9 +99,8 @@ def _why_no_pass(rule: Rule, found: Found, decision: Decision, limit: str) -> st
 def _ahead(found: Found, decision: Decision) -> str:
     """Say what would settle it."""
     reading = found.reading
-    if isinstance(reading, Median | Ratio):
-        counts = len(reading.samples) if isinstance(reading, Median) else len(reading.under)
-        return f"with {counts} {'repeat' if counts == 1 else 'repeats'}; more of them (measure.max_s) would settle it"
+    if isinstance(reading, Timed | Once):
+        return f"with {reading.looks}; more of them (measure.max_s) would settle it"
     ahead = f"about {decision.needed:,} would settle it" if decision.needed else "it lies too close to settle"
     return f"with {found.prompts} prompts; {ahead}"
 

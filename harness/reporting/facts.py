@@ -12,9 +12,8 @@ from harness.reporting.loaded import Loaded
 from harness.reporting.timing import (
     Payback,
     build_cost_s,
-    latencies,
     payback,
-    speedup_over,
+    speedup_shown,
     stage_medians,
 )
 
@@ -85,14 +84,6 @@ def standing_of(loaded: Loaded, planned: PlannedCell) -> tuple[Standing, str]:
     return verdict.result, verdict.reason
 
 
-def _speedup(cell: Completed, baseline: Completed | None) -> Interval | Absent:
-    if baseline is None or not baseline.repeats:
-        return Absent(absent="the baseline did not complete")
-    if cell is baseline:
-        return Interval(estimate=1.0, low=1.0, high=1.0, method="the baseline itself")
-    return speedup_over(baseline, cell)
-
-
 def _payback(loaded: Loaded, planned: PlannedCell, cell: Completed) -> Payback | Absent:
     if planned.id == loaded.plan.baseline_id:
         return Absent(absent="it is the baseline")
@@ -101,22 +92,22 @@ def _payback(loaded: Loaded, planned: PlannedCell, cell: Completed) -> Payback |
     for against in (*twins, loaded.plan.baseline_id):
         other = loaded.completed(against)
         if other is not None and other.repeats:
-            return payback(cell, other, against)
+            return payback(cell, other, against, loaded.baseline)
     return Absent(absent="the baseline did not complete")
 
 
 def _timing(loaded: Loaded, planned: PlannedCell, cell: Completed) -> Timing | Absent:
-    from harness.stats.latency import summarise_latency
+    from harness.stats.latency import latency_of
 
     if not cell.repeats:
         return Absent(absent="no timed calls")
-    summary = summarise_latency(latencies(cell))
+    summary = latency_of([[repeat.latency_s for repeat in block.repeats] for block in cell.pairing.of("cell")])
     return Timing(
         latency_s=summary.median_s,
         p95_s=summary.p95_s,
         batch=cell.batch,
         throughput=cell.batch / summary.median_s.estimate,
-        speedup=_speedup(cell, loaded.baseline),
+        speedup=speedup_shown(loaded.baseline, cell),
         stages_s=stage_medians(cell),
         cold=cell.cold_start,
         build_cost_s=build_cost_s(cell),

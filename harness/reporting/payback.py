@@ -1,6 +1,9 @@
 """What building and compiling a cell's settings cost, and whether it pays, in words."""
 
+import math
+
 from harness.core.outcome import Completed
+from harness.core.quality import Interval
 from harness.core.units import Absent
 from harness.reporting.facts import Facts, Timing
 from harness.reporting.loaded import Loaded
@@ -31,11 +34,12 @@ def payback_words(made: Payback, baseline_id: str) -> str:
     """Say whether and when a cell has won back what it costs more, before its first image, than another."""
     other = "the baseline" if made.against == baseline_id else "eager"
     images, speedup = made.images, made.speedup
+    low, high = (speedup.low, speedup.high) if isinstance(speedup, Interval) else (0.0, math.inf)
     if isinstance(images, Absent):
-        return f"never pays, it is {'slower' if speedup.high < 1 else 'not faster'} than {other}"
+        return f"never pays, it is {'slower' if high < 1 else 'not faster'} than {other}"
     when = f"pays after {plural(images, 'image')}" if images else "pays from the first image"
     words = f"{when} against {other}"
-    return words if speedup.low > 1 else f"{words}, if it is faster at all: that is not sure"
+    return words if low > 1 else f"{words}, if it is faster at all: that is not sure"
 
 
 def _cost_note(cell: Completed) -> str:

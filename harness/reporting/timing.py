@@ -14,7 +14,7 @@ class Payback(Frozen):
 
     against: str
     images: int | Absent
-    speedup: Interval
+    speedup: Interval | Absent
     """Seconds per image of cell `against` ÷ of this."""
     telling: bool
     """Whether that cost is worth a word: more than the time of one image of cell `against`."""
@@ -57,32 +57,35 @@ def build_cost_s(cell: Completed) -> float:
     return cell.cold_start.apply_s + cell.cold_start.compile_s + kept
 
 
-def speedup_over(other: Completed, cell: Completed) -> Interval:
-    """Return the seconds per image of the other cell ÷ of this, with its interval; both have timed calls."""
-    from harness.stats.latency import speedup
+def speedup_shown(baseline: Completed | None, cell: Completed) -> Interval | Absent:
+    """Return the seconds per image of the baseline ÷ of this cell, as they were timed beside each other."""
+    from harness.stats.comparison import over_baseline
 
-    return speedup(image_seconds(other), image_seconds(cell))
+    if cell is baseline:
+        return Interval(estimate=1.0, low=1.0, high=1.0, method="the baseline itself")
+    found = over_baseline(baseline, cell)
+    return found if isinstance(found, Absent) else found.interval
 
 
-def payback(cell: Completed, other: Completed, against: str) -> Payback:
+def payback(cell: Completed, other: Completed, against: str, baseline: Completed | None) -> Payback:
     """Return when a cell has won back what it costs more than the other, whose id is `against`; both are timed."""
+    from harness.stats.comparison import over_other
+
+    found = over_other(baseline, other, cell)
     more_s = build_cost_s(cell) - build_cost_s(other)
     return Payback(
         against=against,
-        images=break_even_images(cell, other),
-        speedup=speedup_over(other, cell),
+        images=found if isinstance(found, Absent) else break_even_images(more_s, cell, found.estimate),
+        speedup=found if isinstance(found, Absent) else found.interval,
         telling=more_s > median(image_seconds(other)),
     )
 
 
-def break_even_images(cell: Completed, other: Completed) -> int | Absent:
-    """Return from how many images on a cell has won back what it costs more than another before the first one.
+def break_even_images(more_s: float, cell: Completed, speedup: float) -> int | Absent:
+    """Return from how many images on a cell has won back `more_s` seconds before the first one.
 
-    The least n with cost + n · seconds per image no more than the other's; absent where it is not faster.
+    The least n with more_s ≤ n · (speedup − 1) · seconds per image of the cell; absent where it is not faster.
     """
-    if cell.latency_s is None or other.latency_s is None:
-        return Absent(absent="no timed calls")
-    gain_s = other.latency_s - cell.latency_s
-    if gain_s <= 0:
+    if speedup <= 1:
         return Absent(absent="it is not faster: it never pays")
-    return max(0, ceil((build_cost_s(cell) - build_cost_s(other)) / gain_s - 1e-9))
+    return max(0, ceil(more_s / ((speedup - 1) * median(image_seconds(cell))) - 1e-9))

@@ -4,6 +4,8 @@
 q is the upper bound at 1 − q. See Schweder & Hjort, "Confidence, Likelihood, Probability" (2016), chapter 3.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -26,6 +28,15 @@ def uncertainty(quantiles: ArrayLike) -> Uncertainty:
     """Return the stored form of a confidence distribution given at LEVELS, made monotone against rounding."""
     values = np.maximum.accumulate(np.asarray(quantiles, dtype=np.float64))
     return Uncertainty(levels=tuple(LEVELS.tolist()), quantiles=tuple(values.tolist()))
+
+
+def transform(distribution: Uncertainty, function: Callable[[float], float]) -> Uncertainty:
+    """Return the confidence distribution of a function of the quantity that only rises, or only falls.
+
+    Levels must be symmetric about 0.5.
+    """
+    values = [function(value) for value in distribution.quantiles]
+    return uncertainty(values if values[0] <= values[-1] else values[::-1])
 
 
 def normal_quantiles(levels: ArrayLike) -> Floats:

@@ -1,59 +1,56 @@
-"""Summaries of raw latency samples: robust, with the uncertainty of the median."""
+"""What the calls of a cell's blocks say of its latency: the median of all calls, with a bootstrap over blocks."""
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 
-from harness.core.quality import Interval
+from harness.core.quality import Interval, Uncertainty
+from harness.core.units import Absent
+from harness.stats.confidence import interval
+from harness.stats.location import Location, bootstrap
 
-METHOD = "bootstrap of the median"
+METHOD = "bootstrap of the median over blocks"
+ONE_CALL = Absent(absent="one call was timed: nothing says how sure its time is")
 
 
-class LatencySummary(NamedTuple):
-    """What a list of latencies says; seconds throughout. `mad_s` is the median absolute deviation."""
+class Latency(NamedTuple):
+    """Seconds of a call: the median of `calls` in so many `blocks`, its confidence distribution, 95th percentile."""
 
-    n: int
+    calls: int
+    blocks: int
     median_s: Interval
-    mad_s: float
+    spread: Uncertainty | Absent
     p95_s: float
-    low_s: float
-    high_s: float
 
 
-def summarise_latency(samples_s: ArrayLike, level: float = 0.95, resamples: int = 2000) -> LatencySummary:
-    """Return median with its bootstrap interval, MAD, 95th percentile, least and greatest of latencies (n,) in s.
+def latency_of(blocks: Sequence[Sequence[float]]) -> Latency:
+    """Return the median of all calls, given as the seconds of each block's.
 
-    Raises ValueError for an empty list. With one sample the interval is that sample.
+    Calls of a block are alike, so that blocks are the unit (of an only block: its calls). Of one call the interval is
+    that call, its method says so, and there is no spread. Raises ValueError where there is no call.
     """
-    samples = np.asarray(samples_s, dtype=np.float64)
-    if samples.size == 0:
+    calls = np.array([seconds for block in blocks for seconds in block])
+    if not calls.size:
         raise ValueError("no latency samples")
-    median = float(np.median(samples))
-    medians = _medians(samples, resamples)
-    low, high = np.quantile(medians, [(1 - level) / 2, (1 + level) / 2])
-    interval = Interval(estimate=median, low=min(float(low), median), high=max(float(high), median), level=level,
-                        method=METHOD)  # fmt: skip
-    return LatencySummary(
-        n=samples.size,
-        median_s=interval,
-        mad_s=float(np.median(np.abs(samples - median))),
-        p95_s=float(np.quantile(samples, 0.95)),
-        low_s=float(samples.min()),
-        high_s=float(samples.max()),
-    )
+    estimate, p95_s = float(np.median(calls)), float(np.quantile(calls, 0.95))
+    units = _padded(blocks) if len(blocks) > 1 else calls[:, None]
+    located = Location(math.log(estimate), *bootstrap(len(units), lambda drawn: _log_medians(units, drawn)))
+    if not located.known():
+        one = Interval(estimate=estimate, low=estimate, high=estimate, method="one call: no interval")
+        return Latency(calls.size, len(blocks), one, ONE_CALL, p95_s)
+    spread = located.spread()
+    return Latency(calls.size, len(blocks), interval(spread, estimate, METHOD), spread, p95_s)
 
 
-def speedup(baseline_s: ArrayLike, candidate_s: ArrayLike, level: float = 0.95, resamples: int = 2000) -> Interval:
-    """Return baseline ÷ candidate of the median latencies with its bootstrap interval; both lists non-empty."""
-    baseline, candidate = (np.asarray(x, dtype=np.float64) for x in (baseline_s, candidate_s))
-    estimate = float(np.median(baseline) / np.median(candidate))
-    ratios = _medians(baseline, resamples, seed=1) / _medians(candidate, resamples, seed=2)
-    low, high = np.quantile(ratios, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(estimate=estimate, low=min(float(low), estimate), high=max(float(high), estimate), level=level,
-                    method="bootstrap of the ratio of medians")  # fmt: skip
+def _padded(blocks: Sequence[Sequence[float]]) -> NDArray[np.float64]:
+    """Return the seconds of each block's calls (blocks, calls), with NaN where one has fewer."""
+    longest = max(map(len, blocks))
+    return np.array([[*block, *[math.nan] * (longest - len(block))] for block in blocks])
 
 
-def _medians(samples: np.ndarray, resamples: int, seed: int = 0) -> np.ndarray:
-    draws = np.random.default_rng(seed).integers(0, samples.size, (resamples, samples.size))
-    return np.asarray(np.median(samples[draws], axis=1))
+def _log_medians(units: NDArray[np.float64], drawn: NDArray[np.int64]) -> NDArray[np.float64]:
+    taken = np.log(units)[drawn].reshape(len(drawn), -1)
+    return np.asarray(np.nanmedian(taken, axis=1) if np.isnan(units).any() else np.median(taken, axis=1))

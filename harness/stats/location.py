@@ -1,22 +1,28 @@
-"""Where the middle of few values of unknown shape lies, and how sure that is: Hodges–Lehmann with a bootstrap."""
+"""Where the middle of few values of unknown shape lies, and how sure that is: a bootstrap's error, Student's t."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from harness.core.quality import Uncertainty
+from harness.stats.confidence import LEVELS, uncertainty
+
 Floats = NDArray[np.float64]
+Places = NDArray[np.int64]
 
 _MOST = 64
 """More values than this are joined to means of neighbours, which also takes up what neighbours have in common."""
 _RESAMPLES = 500
+_FURTHEST = math.log(1e6)
+"""No bound is further away than a million-fold: of two values, bounds at high levels would not fit into a number."""
 
 
 class Location(NamedTuple):
-    """An estimate, its standard error, and the degrees of freedom the error was found with: 0 where there is none."""
+    """The middle of logarithms, its standard error, and the degrees of freedom that was found with: 0 without one."""
 
     estimate: float
     error: float
@@ -26,29 +32,42 @@ class Location(NamedTuple):
         """Return whether there is an error to tell."""
         return self.freedom > 0
 
+    def spread(self) -> Uncertainty:
+        """Return the confidence distribution of the exponential: Student's t on logarithms."""
+        from scipy.special import stdtrit
+
+        reach = np.clip(self.error * stdtrit(self.freedom, LEVELS), -_FURTHEST, _FURTHEST)
+        return uncertainty(np.exp(self.estimate + reach))
+
 
 def locate(values: ArrayLike) -> Location:
     """Return the Hodges–Lehmann location of values (n,), n ≥ 1: the median of the means of all pairs.
 
-    It hardly heeds an outlier and needs few more values than a mean. The error is a bootstrap's, times √(n / (n − 1))
-    for the resamples' narrowness; with Student's t it gives bounds at any level (Hesterberg 2015, "What Teachers Should
-    Know About the Bootstrap": the t interval with bootstrap standard error). One value has no error: it is infinite.
+    It hardly heeds an outlier and needs few more values than a mean. The error is a bootstrap's, which with Student's t
+    gives bounds at any level. One value has no error: it is infinite.
     """
     taken = _joined(np.asarray(values, dtype=np.float64))
-    n = taken.size
+    return Location(float(middle(taken)), *bootstrap(taken.size, lambda drawn: middle(taken[drawn])))
+
+
+def bootstrap(n: int, middles: Callable[[Places], Floats]) -> tuple[float, float]:
+    """Return the standard error of a middle of n units, and its degrees of freedom.
+
+    `middles` returns the middle (r,) of each resample, given as places (r, n). Times √(n / (n − 1)) for the resamples'
+    narrowness (Hesterberg 2015, "What Teachers Should Know About the Bootstrap": the t interval with bootstrap error).
+    """
     if n < 2:
-        return Location(float(taken[0]), math.inf, 0)
-    error = float(middle(taken[_draws(n)]).std()) * (n / (n - 1)) ** 0.5
-    return Location(float(middle(taken)), error, n - 1)
+        return math.inf, 0
+    return float(middles(_draws(n)).std()) * (n / (n - 1)) ** 0.5, n - 1
 
 
-def combine(estimate: float, parts: Sequence[tuple[float, float]]) -> Location:
-    """Return an estimate with independent errors, each with its degrees of freedom (Welch–Satterthwaite)."""
-    if any(freedom <= 0 for _, freedom in parts):
+def combine(estimate: float, parts: Sequence[Location]) -> Location:
+    """Return an estimate that has the independent errors of its parts (degrees of freedom: Welch–Satterthwaite)."""
+    if not all(part.known() for part in parts):
         return Location(estimate, math.inf, 0)
-    total = sum(error**2 for error, _ in parts)
-    spread = sum(error**4 / freedom for error, freedom in parts)
-    return Location(estimate, math.sqrt(total), total**2 / spread if spread else min(freedom for _, freedom in parts))
+    total = sum(part.error**2 for part in parts)
+    spread = sum(part.error**4 / part.freedom for part in parts)
+    return Location(estimate, math.sqrt(total), total**2 / spread if spread else min(part.freedom for part in parts))
 
 
 def middle(values: Floats) -> Floats:
@@ -65,5 +84,5 @@ def _joined(values: Floats) -> Floats:
 
 
 @lru_cache(maxsize=_MOST)
-def _draws(n: int) -> NDArray[np.int64]:
+def _draws(n: int) -> Places:
     return np.random.default_rng(n).integers(0, n, (_RESAMPLES, n))

@@ -10,7 +10,7 @@ from harness.core.quality import Interval, Uncertainty
 from harness.core.timing import Block, Pairing
 from harness.core.units import Absent
 from harness.stats.blocks import log_medians, units
-from harness.stats.confidence import LEVELS, interval, uncertainty
+from harness.stats.confidence import interval
 from harness.stats.location import Location, combine, locate
 from harness.stats.sandwich import drift_share, log_ratio
 from harness.stats.steady import steady_from
@@ -20,20 +20,19 @@ LEAST_GROUPS = 8
 
 An interval that is narrow by chance would stop too early. By simulation (tests/unit/test_stats_speedup.py): where the
 clock wanders, intervals that were stopped for being narrow hold the true speedup in 92 % with 6 and in 94 % with 8."""
-_FURTHEST = math.log(1e6)
-"""No bound is further away: of two groups, bounds at high levels would not fit into a number."""
 
 
 class Speedup(NamedTuple):
     """Seconds per image of the baseline ÷ of the cell, with its interval and its whole confidence distribution.
 
-    `groups` are the ABBA groups behind it (0: not interleaved), `warming` those left out at the beginning;
-    `drift_share` is how much slower a sandwiched cell's baseline was after than before.
+    `log` is the logarithm of the ratio, `groups` are the ABBA groups behind it (0: not interleaved), `warming` those
+    left out at the beginning; `drift_share` is how much slower a sandwiched cell's baseline was after than before.
     """
 
     estimate: float
     interval: Interval | Absent
     spread: Uncertainty | Absent
+    log: Location
     groups: int = 0
     warming: int = 0
     drift_share: float | None = None
@@ -72,8 +71,14 @@ def unpaired(baseline: Pairing, cell: Pairing, images: tuple[int, int] = (1, 1))
     if not baseline.of("cell") or not cell.of("cell"):
         raise ValueError("a speedup needs blocks of the baseline and of the cell")
     theirs, mine = (locate(units(side.of("cell"))) for side in (baseline, cell))
-    parts = [(side.error, side.freedom) for side in (theirs, mine)]
-    return _made(combine(theirs.estimate - mine.estimate, parts), images, "bootstrap over blocks, unpaired")
+    located = combine(theirs.estimate - mine.estimate, (theirs, mine))
+    return _made(located, images, "bootstrap over blocks, unpaired")
+
+
+def between(other: Speedup, cell: Speedup) -> Speedup:
+    """Return the speedup of a cell over another one, both of which were timed beside the same baseline."""
+    located = combine(cell.log.estimate - other.log.estimate, (cell.log, other.log))
+    return _made(located, (1, 1), "ratio of both cells' speedups over the baseline")
 
 
 def precise(pairing: Pairing) -> float | None:
@@ -108,16 +113,13 @@ def _halves(baseline: tuple[Block, ...], cell: tuple[Block, ...]) -> list[float]
 
 def _made(located: Location, images: tuple[int, int], method: str) -> Speedup:
     """Return the speedup per image of a log ratio of calls."""
-    from scipy.special import stdtrit
-
-    log = located.estimate + math.log(images[1] / images[0])
-    estimate = math.exp(log)
-    if not located.known():
+    log = located._replace(estimate=located.estimate + math.log(images[1] / images[0]))
+    estimate = math.exp(log.estimate)
+    if not log.known():
         why = Absent(absent=f"one look says {estimate:.3g}×, and nothing how sure that is: raise measure.max_s")
-        return Speedup(estimate, why, why)
-    reach = np.clip(located.error * stdtrit(located.freedom, LEVELS), -_FURTHEST, _FURTHEST)
-    spread = uncertainty(np.exp(log + reach))
-    return Speedup(estimate, interval(spread, estimate, method), spread)
+        return Speedup(estimate, why, why, log)
+    spread = log.spread()
+    return Speedup(estimate, interval(spread, estimate, method), spread, log)
 
 
 def _half_width(shown: Interval | Absent) -> float | None:

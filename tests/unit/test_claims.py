@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from harness.claims import Claim, Finding, claimed_words, compare_claims, here_words, parse_ledger, shipped_claims
@@ -16,8 +17,9 @@ from harness.core.plan import Plan, PlannedCell
 from harness.core.quality import Definition, Evaluation, Interval, Score, Uncertainty
 from harness.core.timing import Repeat, alone
 from harness.core.units import Absent
-from harness.stats.latency import speedup
+from harness.stats.speedup import between, speedup, unpaired
 from harness.store import begin_cell, create_run, write_evaluation, write_outcome
+from tests.timed_pairs import interleaved
 
 NONE = Absent(absent="not measured in a test")
 SETTINGS = {
@@ -90,6 +92,11 @@ def own(body: str) -> Claim:
     return claim
 
 
+def side_by_side(theirs: tuple[float, ...], mine: tuple[float, ...]) -> Interval | Absent:
+    """The speedup of two cells that were timed each by itself."""
+    return unpaired(completed(theirs).pairing, completed(mine).pairing).interval
+
+
 def find(run: Path, claim: Claim) -> Finding:
     (finding,) = compare_claims(run, (claim,))
     return finding
@@ -100,7 +107,7 @@ def test_a_claim_is_confirmed_where_the_interval_reaches_it_and_refuted_where_it
     agreed = find(made_run(tmp_path / "a", both(completed(EAGER_S), completed(COMPILED_S))), claim)
     assert agreed.verdict == "confirmed"
     assert (agreed.candidate, agreed.baseline, agreed.reasons) == ("compiled", "eager", ())
-    assert agreed.here == speedup(EAGER_S, COMPILED_S)  # the figure and interval of every other page
+    assert agreed.here == side_by_side(EAGER_S, COMPILED_S)  # the figure and interval of every other page
     apart = find(made_run(tmp_path / "b", both(completed(EAGER_S), completed((5.9, 5.8, 5.85)))), claim)
     assert apart.verdict == "refuted"
     wide = find(made_run(tmp_path / "c", both(completed(EAGER_S), completed((5.9, 4.6, 5.85)))), claim)
@@ -112,7 +119,26 @@ def test_a_claim_is_confirmed_where_the_interval_reaches_it_and_refuted_where_it
 def test_speedups_are_per_image(tmp_path: Path) -> None:
     claim = own('quantity = "speedup"\nvalue = 4\ncandidate = { batch = 4 }\nbaseline = { batch = 1 }')
     cells = {EAGER: completed((2.0, 2.0)), cell("four", batch="4"): completed((2.0, 2.0), batch=4)}
-    assert find(made_run(tmp_path, cells), claim).here == speedup((2.0, 2.0), (0.5, 0.5))
+    assert find(made_run(tmp_path, cells), claim).here == side_by_side((2.0, 2.0), (0.5, 0.5))
+
+
+def test_cells_that_were_timed_beside_the_baseline_are_compared_by_way_of_it(tmp_path: Path) -> None:
+    """The claim's baseline is not the run's: the ratio of both paired speedups, free of what drifted in between."""
+    dice = np.random.default_rng(2)
+    twice, thrice = (interleaved("quiet", dice, 10, 2, speedup=by) for by in (2.0, 3.0))
+    other = cell("other", caching="deepcache")
+    cells: dict[Cell, Outcome] = {
+        EAGER: completed((9.0, 9.1)),
+        other: completed((), pairing=twice),
+        cell("fast", compiler="inductor", caching="deepcache"): completed((), pairing=thrice),
+    }
+    claim = own('quantity = "speedup"\nvalue = 1.5\ncandidate = { compiler = "inductor" }\n'
+                'baseline = { compiler = "eager", caching = "deepcache" }')  # fmt: skip
+    found = find(made_run(tmp_path, cells), claim)
+    assert (found.baseline, found.candidate) == ("other", "fast")
+    assert found.here == between(speedup(twice), speedup(thrice)).interval
+    assert isinstance(found.here, Interval)
+    assert found.here.low < 1.5 < found.here.high
 
 
 @pytest.mark.parametrize(
@@ -129,7 +155,7 @@ def test_another_machine_or_model_is_not_comparable_but_its_ratio_is_shown(
     run = made_run(tmp_path, both(completed(EAGER_S), completed(COMPILED_S)), gpu, model)
     finding = find(run, shipped("flux-h100-compile"))
     assert (finding.verdict, finding.reasons) == ("not comparable", reasons)
-    assert finding.here == speedup(EAGER_S, COMPILED_S)
+    assert finding.here == side_by_side(EAGER_S, COMPILED_S)
 
 
 def test_any_gpu_is_not_no_gpu(tmp_path: Path) -> None:

@@ -1,18 +1,22 @@
 """Every quantity a rule can name: what passes, fails, cannot be told or is missing, and which rule decides a cell."""
 
+import math
+
 import numpy as np
 import pytest
 
 from harness.core.matrix import Prices
 from harness.core.outcome import NO_MEMORY, ColdStart, Completed
 from harness.core.policy import Policy
-from harness.core.quality import Tail
+from harness.core.quality import Interval, Tail
 from harness.core.rule import Rule
 from harness.core.timing import UNKNOWN, Block, Pairing, alone
 from harness.core.trace import Trace
 from harness.core.units import Absent
 from harness.core.verdict import RuleVerdict
+from harness.stats.speedup import speedup
 from tests.judged_run import COMPLETED, NO_MORE, Known, Loss, judged, verdicts
+from tests.timed_pairs import interleaved
 
 FID, CLIP, LPIPS = "fid:bundled", "clip:bundled", "lpips:bundled"
 TRACE = Trace(path="trace.json.gz", size_bytes=1000, steps=3)
@@ -103,7 +107,7 @@ def test_broken_images_have_their_exact_bound(broken: int, n: int, result: str) 
         assert found.prompts_needed == 149  # 0.98¹⁴⁹ < 5 %
 
 
-def test_speedup_is_decided_by_the_raw_repeats() -> None:
+def test_speedup_is_decided_by_the_raw_repeats_where_there_are_no_pairs() -> None:
     slow = tuple(2.0 + 0.01 * i for i in range(5))
     fast = tuple(1.0 + 0.01 * i for i in range(5))
     known = Known(outcomes={"baseline": timed(slow), "a": timed(fast)})
@@ -113,10 +117,27 @@ def test_speedup_is_decided_by_the_raw_repeats() -> None:
     assert found.lower is not None and 1.9 < found.lower <= 1.98
     assert one(Rule(quantity="speedup", at_least=1.98), known=known).result == "inconclusive"
     assert one(Rule(quantity="speedup", at_least=3.0), known=known).result == "fail"
-    few = Known(outcomes={"baseline": timed(slow[:2]), "a": timed(fast[:2])})
-    unsure = one(Rule(quantity="speedup", at_least=1.5), known=few)
-    assert unsure.result == "inconclusive"
-    assert "with 2 repeats; more of them (measure.max_s) would settle it" in unsure.sentence
+
+
+def test_one_look_settles_nothing() -> None:
+    once = Known(outcomes={"baseline": timed((2.0,)), "a": timed((1.0,))})
+    for rule in (Rule(quantity="speedup", at_least=1.5), Rule(quantity="latency-s", at_most=9)):
+        unsure = one(rule, known=once)
+        assert (unsure.result, unsure.lower, unsure.upper) == ("inconclusive", 0.0, math.inf)
+        assert "with 1 " in unsure.sentence
+        assert "more of them (measure.max_s) would settle it" in unsure.sentence
+
+
+def test_a_paired_speedup_is_judged_by_the_interval_the_report_shows() -> None:
+    pairing = interleaved("quiet", np.random.default_rng(1), 10, 2, speedup=1.2)
+    outcomes = {name: timed((1.0,)).model_copy(update={"pairing": pairing}) for name in ("baseline", "a")}
+    shown = speedup(pairing).interval
+    assert isinstance(shown, Interval)
+    rules = [Rule(quantity="speedup", at_least=low, level=0.975) for low in (shown.low - 1e-9, shown.low + 1e-9)]
+    found = [one(rule, known=Known(outcomes=outcomes)) for rule in rules]
+    assert [judged.result for judged in found] == ["pass", "inconclusive"]
+    assert found[0].lower == pytest.approx(shown.low)
+    assert "with 10 ABBA groups" in found[1].sentence
 
 
 def test_speedup_compares_seconds_per_image() -> None:
@@ -292,12 +313,17 @@ def told(update: dict[str, object]) -> Known:
             Rule(quantity="throttled-share", at_most=0.5),
             {"throttle": ("hw_thermal_slowdown",)},
             "fail",
-            "timed blocks: 100.0 %",
+            "100.0 % of the timed blocks were slowed: fails",
         ),
         (Rule(quantity="throttled-share", at_most=0), {"cpu_throttled": 3, "throttle": ()}, "fail", "fails"),
         (Rule(quantity="throttled-share", at_most=0), {}, "missing", "not asked"),
         (Rule(quantity="traced-steps", at_least=1), {}, "missing", "take one with harness profile r a"),
-        (Rule(quantity="traced-steps", at_least=1), {"trace": TRACE}, "pass", "denoiser calls in its trace: 3"),
+        (
+            Rule(quantity="traced-steps", at_least=1),
+            {"trace": TRACE},
+            "pass",
+            "its trace has 3 denoiser calls: passes the limit of at least 1",
+        ),
     ],
 )
 def test_energy_throttling_and_traces_can_gate_and_are_missing_where_not_known(

@@ -140,7 +140,7 @@ def test_pays_in_words(loaded: Loaded) -> None:
         repeats = tuple(repeat.model_copy(update={"latency_s": latency_s}) for repeat in cell.repeats)
         cold = cell.cold_start.model_copy(update={"compile_s": compile_s})
         other = cell.model_copy(update={"pairing": alone(repeats), "cold_start": cold})
-        made = payback(other, loaded.baseline, against)
+        made = payback(other, loaded.baseline, against, loaded.baseline)
         return payback_words(made.model_copy(update={"speedup": speedup}), BASELINE)
 
     assert words(0.5, 1.9, 2.1, 0.0) == "pays from the first image against the baseline"

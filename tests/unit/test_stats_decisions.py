@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.core.units import Absent
 from harness.stats.clopper_pearson import share_lower, share_upper
 from harness.stats.confidence import normal_quantiles
-from harness.stats.latency import speedup, summarise_latency
+from harness.stats.latency import latency_of
 from harness.stats.noninferiority import holm_shares, least_prompts
 from harness.stats.pareto import pareto_front
 from harness.stats.power import prompts_needed
@@ -98,24 +99,26 @@ def test_the_front_is_what_nothing_beats(pairs: list[tuple[int, int]]) -> None:
     assert all(points[a] <= points[b] for a, b in itertools.pairwise(front))
 
 
-def test_a_latency_summary_is_robust_and_holds_its_samples() -> None:
-    found = summarise_latency([0.1, 0.11, 0.12, 0.1, 5.0])
-    assert found.median_s.estimate == pytest.approx(0.11)
-    assert found.mad_s == pytest.approx(0.01)
-    assert found.median_s.low >= 0.1
+def test_a_latency_is_robust_and_blocks_are_its_unit() -> None:
+    found = latency_of([[0.1, 0.11], [0.12], [0.1, 5.0]])
+    assert (found.calls, found.blocks, found.median_s.estimate) == (5, 3, pytest.approx(0.11))
+    assert found.median_s.low < 0.1 < 0.11 < found.median_s.high
     assert found.p95_s > 1
-    assert summarise_latency([0.5]).median_s.high == 0.5
+    alike = latency_of([[0.1] * 9, [0.12] * 9]).median_s
+    assert alike.high / alike.low > latency_of([[0.1, 0.12] * 9]).median_s.high / 0.1, "two blocks, not eighteen calls"
     with pytest.raises(ValueError, match="no latency"):
-        summarise_latency([])
+        latency_of([])
 
 
-def test_the_interval_of_a_median_covers() -> None:
+def test_one_call_has_no_interval_and_says_so() -> None:
+    found = latency_of([[0.5]])
+    assert (found.median_s.low, found.median_s.high) == (0.5, 0.5)
+    assert "no interval" in found.median_s.method
+    assert isinstance(found.spread, Absent)
+
+
+@pytest.mark.parametrize(("blocks", "calls"), [(40, 1), (12, 5), (8, 3)])
+def test_the_interval_of_a_median_covers(blocks: int, calls: int) -> None:
     rng = np.random.default_rng(0)
-    covered = [summarise_latency(rng.exponential(1, 60), resamples=500).median_s for _ in range(300)]
-    assert np.mean([found.low <= np.log(2) <= found.high for found in covered]) == pytest.approx(0.95, abs=0.03)
-
-
-def test_a_speedup_is_baseline_over_candidate() -> None:
-    found = speedup([2.0, 2.1, 1.9], [1.0, 1.05, 0.95])
-    assert found.estimate == pytest.approx(2)
-    assert found.low < 2 < found.high
+    drawn = (latency_of(rng.lognormal(0, 0.3, (blocks, calls)).tolist()).median_s for _ in range(300))
+    assert np.mean([found.low <= 1 <= found.high for found in drawn]) >= 0.93

@@ -1,0 +1,38 @@
+"""What the timed blocks of a cell are to the gate: latency, throughput, speedup, as sure as the report shows them."""
+
+from collections.abc import Callable
+
+from harness.core.outcome import Completed
+from harness.core.units import Absent
+from harness.gating.readings import Once, Reading, Timed
+from harness.stats.comparison import NO_CALLS, over_baseline
+from harness.stats.confidence import transform
+from harness.stats.latency import latency_of
+
+
+def of_latency(cell: Completed, figure: Callable[[float], float] = float) -> Reading | Absent:
+    """Return a figure that rises or falls with the median seconds of a call: the call itself, images per second …"""
+    blocks = cell.pairing.of("cell")
+    if not blocks:
+        return NO_CALLS
+    found = latency_of([[repeat.latency_s for repeat in block.repeats] for block in blocks])
+    observed = figure(found.median_s.estimate)
+    looks = _counted(found.blocks, "block") if found.blocks > 1 else _counted(found.calls, "call")
+    if isinstance(found.spread, Absent):
+        return Once(observed, looks)
+    return Timed(observed, transform(found.spread, figure), looks)
+
+
+def of_speedup(baseline: Completed | None, cell: Completed) -> Reading | Absent:
+    """Return the speedup, from the same confidence distribution that the report's interval is read from."""
+    found = over_baseline(baseline, cell)
+    if isinstance(found, Absent):
+        return found
+    looks = _counted(found.groups, "ABBA group") if found.groups else _counted(len(cell.pairing.of("cell")), "block")
+    if isinstance(found.spread, Absent):
+        return Once(found.estimate, looks)
+    return Timed(found.estimate, found.spread, looks)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
