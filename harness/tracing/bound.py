@@ -5,7 +5,7 @@ from typing import Literal
 from harness.core.base import Frozen
 from harness.core.outcome import Floor
 from harness.core.units import Absent, format_percent, format_seconds
-from harness.tracing.scene import DENOISER, Scene
+from harness.tracing.scene import Scene
 
 IDLE, HELD = 0.25, 0.5
 """Share of the denoiser's time from which pauses, or arithmetic or memory, are said to hold it back."""
@@ -87,7 +87,7 @@ def _compute_share(scene: Scene) -> float | Absent:
 
 
 def _weights_share(scene: Scene) -> float | Absent:
-    floor, size = _floor(scene), scene.outcome.weights_bytes.get(DENOISER)
+    floor, size = _floor(scene), scene.denoiser_bytes
     if isinstance(floor, Absent):
         return floor
     if isinstance(floor.bytes_per_s, Absent):

@@ -3,7 +3,7 @@
 import re
 from typing import Literal, NamedTuple
 
-from harness.core.trace import Family, StageTime, TraceFacts
+from harness.core.trace import BETWEEN, Family, StageTime, TraceFacts
 from harness.tracing.changes import FamilyChange, KernelChange, StageChange, TraceDiff
 from harness.tracing.scene import DENOISER
 from harness.tracing.told import tell
@@ -77,12 +77,15 @@ def _per_family(facts: TraceFacts) -> dict[Family, float]:
 def _kernels(before: TraceFacts, after: TraceFacts) -> list[KernelChange]:
     old, new = _sums(before), _sums(after)
     walls = {stage.stage: _each(stage, "wall_s") for facts in (after, before) for stage in facts.stages}
+    steps = {stage.calls for facts in (after, before) for stage in facts.stages if stage.stage == DENOISER}
     found = []
     for key in dict.fromkeys((*old, *new)):
         first, second = old.get(key), new.get(key)
         change = (second.seconds if second else 0.0) - (first.seconds if first else 0.0)
         known = first or second
         if known is None or abs(change) < _LEAST * walls[key[1]]:
+            continue
+        if key[1] == BETWEEN and len(steps) > 1:  # what lies there grows with the steps
             continue
         found.append(
             KernelChange(

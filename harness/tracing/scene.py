@@ -36,6 +36,12 @@ class Scene(NamedTuple):
     def device(self) -> str:
         return "the GPU" if self.gpu else "the processor"
 
+    @property
+    def denoiser_bytes(self) -> int | None:
+        """Return the size of the denoiser's weights, which lie under its name in the pipeline; None if unknown."""
+        sizes = self.outcome.weights_bytes
+        return next((sizes[name] for name in ("unet", "transformer", DENOISER) if sizes.get(name)), None)
+
     def setting(self, axis: str) -> str:
         """Return what the cell is set to, options included; empty for an axis it does not name."""
         return self.cell.by_axis.get(axis, "")

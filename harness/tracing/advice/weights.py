@@ -13,7 +13,7 @@ class Weights(Rule):
         share = bound.weights_share
         if isinstance(share, Absent) or share < 0.35:
             return None
-        size = format_bytes(scene.outcome.weights_bytes[DENOISER])
+        size = format_bytes(scene.denoiser_bytes or 0)
         tries = [Try(axis="precision", value="int8-torchao")] if self._plain(scene) else []
         tries += [Try(axis="batch", value="4")] if scene.outcome.batch == 1 else []
         sentence = f"Reading the denoiser's weights ({size} a call) takes {format_percent(share, 0)} of its time"
