@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     import pandas
 
     from harness.claims import Finding
-    from harness.reporting.comparing import CellPair
+    from harness.reporting.comparing import Comparison
 
 __all__ = [
     "Loaded", "RESULTS", "UNWATCHED", "Watch", "baseline_completed", "bench", "claims", "compare", "continue_run",
@@ -304,7 +304,7 @@ def find(name: Path, results: Path = RESULTS) -> Path:
     return resolve_run(name, results)
 
 
-def compare(first: Path, second: Path) -> "tuple[CellPair, ...]":
+def compare(first: Path, second: Path) -> "Comparison":
     """Return one row per cell that either run has: latencies, verdicts, and scores that mean the same in both.
 
     A metric whose definition, prompts or number of images differ is refused, with the reason in `refused`.

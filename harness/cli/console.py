@@ -14,6 +14,7 @@ from rich.table import Table
 from harness.claims import Finding
 from harness.cli.axes_list import axes_lines, value_lines
 from harness.cli.claims_view import absent_table, measured_table, summary
+from harness.cli.comparison_view import comparison_parts
 from harness.cli.machine_view import abilities_table, machine_lines, told
 from harness.cli.power_table import power_note, power_table
 from harness.cli.progress import RunProgress, progress_bar, transfer_bar
@@ -31,7 +32,7 @@ from harness.measure.abilities import Ability
 from harness.metrics import WeightRow
 from harness.planning import Power
 from harness.profiling import Explained
-from harness.reporting.comparing import CellPair
+from harness.reporting.comparing import Comparison
 from harness.store import read_outcomes, read_plan
 
 PIPE_WIDTH = 120
@@ -260,41 +261,20 @@ def _show_weight_file(row: WeightRow) -> None:
             out.print(f"{word:>16}  {text}", markup=False)
 
 
-def show_comparison(pairs: tuple[CellPair, ...], json: bool) -> int:
+def show_comparison(found: Comparison, json: bool) -> int:
     """Print two runs side by side; return exit code 7 if a score of both may not be compared, and say why."""
     if json:
-        show_json([pair.model_dump() for pair in pairs])
+        show_json(found.model_dump())
     else:
-        _show_pairs(pairs)
-    refused = dict.fromkeys((score.metric, score.refused) for p in pairs for score in p.quality if score.refused)
+        for part in comparison_parts(found):
+            out.print(part)
+    refused = dict.fromkeys((score.metric, score.refused) for p in found.cells for score in p.quality if score.refused)
     for metric, reason in refused:
         err.print("[bold red]error[/] ", end="")
         err.print(f"{metric}: not comparable: {reason}", markup=False)
     if refused:
         err.print("Score both runs alike, here: harness evaluate RUN", style="cyan")
     return ExitCode.RESULTS if refused else ExitCode.PASS
-
-
-def _show_pairs(pairs: tuple[CellPair, ...]) -> None:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("cell", "latency A", "latency B", "B is", "verdict A", "verdict B"):
-        table.add_column(column, justify="right" if column[:7] in ("latency", "B is") else "left")
-    scores = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("cell", "metric", "score A", "score B", "loss A", "loss B"):
-        scores.add_column(column, justify="left" if column in ("cell", "metric") else "right")
-    for pair in pairs:
-        ratio = f"{pair.speedup:.2f}× as fast" if pair.speedup else ""
-        shown = [format_seconds(seconds) if seconds else "" for seconds in (pair.latency_a_s, pair.latency_b_s)]
-        table.add_row(pair.cell, *shown, ratio, pair.verdict_a, pair.verdict_b)
-        for score in pair.quality:
-            values = [f"{value:.4g}" if value is not None else "" for value in (score.score_a, score.score_b)]
-            losses = [format_percent(loss) if loss is not None else "" for loss in (score.loss_a, score.loss_b)]
-            row = ["[red]not comparable[/]", "", "", ""] if score.refused else [*values, *losses]
-            scores.add_row(pair.cell, score.metric, *row)
-    out.print(table)
-    if scores.row_count:
-        out.print()
-        out.print(scores)
 
 
 def show_claims(run: Path, findings: tuple[Finding, ...], json: bool) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas
 
-    from harness.reporting.comparing import CellPair
+    from harness.reporting.comparing import Comparison
 
 __all__ = ["compare_runs", "frame", "write_report"]
 
@@ -31,8 +31,8 @@ def frame(run: Path) -> "pandas.DataFrame":
     return read_frame(run)
 
 
-def compare_runs(first: Path, second: Path) -> "tuple[CellPair, ...]":
-    """Return one row per cell that either run has; scores that do not mean the same in both are refused one by one."""
+def compare_runs(first: Path, second: Path) -> "Comparison":
+    """Line two runs up: what differs around the cells, and each cell; scores that mean other things are refused."""
     from harness.reporting.comparing import compare_runs as compare
 
     return compare(first, second)

@@ -1,12 +1,13 @@
-"""Line two runs up, cell by cell: latencies always, scores only where they mean the same thing in both."""
+"""Line two runs up: machines, then cell by cell times and, where they mean the same thing in both, scores."""
 
 from pathlib import Path
 
 from harness.core.base import Frozen
 from harness.core.outcome import Completed
 from harness.core.plan import Plan
-from harness.core.quality import Delta, Score
+from harness.core.quality import Delta, Interval, Score
 from harness.core.units import Absent
+from harness.reporting.comparing_machines import condition_differences, machine_differences
 from harness.reporting.loaded import Loaded, load
 
 
@@ -25,18 +26,33 @@ class ScorePair(Frozen):
 
 
 class CellPair(Frozen):
-    """A cell in both runs: seconds per image, how many times faster the second is, verdicts, and scores."""
+    """A cell in both runs: seconds per image, how many times faster the second is, verdicts, and scores.
+
+    `interval` is that of `speedup`; whatever differs between the runs' machines and minutes is part of it.
+    `beside_baselines` is the same with each run's own baseline as the measure: what slows both alike cancels.
+    """
 
     cell: str
     latency_a_s: float | None
     latency_b_s: float | None
     speedup: float | None
+    interval: Interval | Absent
+    beside_baselines: Interval | Absent
+    conditions: tuple[str, ...]
+    """How the machine's state differed while the cell was timed."""
     verdict_a: str
     verdict_b: str
     quality: tuple[ScorePair, ...]
 
 
-def compare_runs(first: Path, second: Path) -> tuple[CellPair, ...]:
+class Comparison(Frozen):
+    """Two runs lined up: what differs around the cells, and the cells."""
+
+    differences: tuple[str, ...]
+    cells: tuple[CellPair, ...]
+
+
+def compare_runs(first: Path, second: Path) -> Comparison:
     """Return one row per cell that either run has.
 
     Metrics that both runs scored are refused, one by one, where their definitions, prompts or (for distances between
@@ -44,23 +60,56 @@ def compare_runs(first: Path, second: Path) -> tuple[CellPair, ...]:
     """
     runs = load(first), load(second)
     cells = dict.fromkeys(planned.id for run in runs for planned in run.plan.compared)
-    return tuple(_cell(cell_id, *runs) for cell_id in cells)
+    return Comparison(
+        differences=machine_differences(runs[0].plan, runs[1].plan),
+        cells=tuple(_cell(cell_id, *runs) for cell_id in cells),
+    )
 
 
 def _cell(cell_id: str, first: Loaded, second: Loaded) -> CellPair:
-    latencies = [_latency(run, cell_id) for run in (first, second)]
-    theirs = _scores(second, cell_id)
-    quality = [_pair((mine, first), (theirs[name], second)) for name, mine in _scores(first, cell_id).items()
-               if name in theirs]  # fmt: skip
+    mine, theirs = first.completed(cell_id), second.completed(cell_id)
+    latencies = [cell.latency_s if cell else None for cell in (mine, theirs)]
+    scores = _scores(second, cell_id)
+    quality = [_pair((score, first), (scores[name], second)) for name, score in _scores(first, cell_id).items()
+               if name in scores]  # fmt: skip
     return CellPair(
         cell=cell_id,
         latency_a_s=latencies[0],
         latency_b_s=latencies[1],
         speedup=latencies[0] / latencies[1] if latencies[0] and latencies[1] else None,
+        interval=_interval(mine, theirs),
+        beside_baselines=_beside_baselines(cell_id, first, second),
+        conditions=condition_differences(mine, theirs) if mine and theirs else (),
         verdict_a=_standing(first, cell_id),
         verdict_b=_standing(second, cell_id),
         quality=tuple(quality),
     )
+
+
+def _interval(mine: Completed | None, theirs: Completed | None) -> Interval | Absent:
+    """Return how many times faster the second run's cell is, from the blocks of both."""
+    from harness.stats.speedup import unpaired
+
+    if mine is None or theirs is None or not mine.repeats or not theirs.repeats:
+        return Absent(absent="not timed in both runs")
+    return unpaired(mine.pairing, theirs.pairing, (mine.batch, theirs.batch)).interval
+
+
+def _beside_baselines(cell_id: str, first: Loaded, second: Loaded) -> Interval | Absent:
+    """Return the second run's speedup over its own baseline ÷ the first run's over its own."""
+    from harness.stats.comparison import over_baseline
+    from harness.stats.speedup import between
+
+    found = []
+    for run in (first, second):
+        cell = run.completed(cell_id)
+        if cell is None or cell_id == run.plan.baseline_id or not cell.pairing.of("baseline"):
+            return Absent(absent="not timed beside a baseline in both runs")
+        found.append(over_baseline(run.baseline, cell))
+    mine, theirs = found
+    if isinstance(mine, Absent) or isinstance(theirs, Absent):
+        return mine if isinstance(mine, Absent) else theirs  # type: ignore[return-value]
+    return between(mine, theirs).interval
 
 
 def _pair(first: tuple[Score, Loaded], second: tuple[Score, Loaded]) -> ScorePair:
@@ -97,11 +146,6 @@ def _scores(run: Loaded, cell_id: str) -> dict[str, Score]:
 def _loss(run: Loaded, score: Score) -> float | None:
     found: Delta | None = next((d for d in run.deltas(score.cell_id) if d.metric == score.definition.metric), None)
     return None if found is None or isinstance(found.loss, Absent) else found.loss.estimate
-
-
-def _latency(run: Loaded, cell_id: str) -> float | None:
-    outcome = run.outcomes.get(cell_id)
-    return outcome.latency_s if isinstance(outcome, Completed) else None
 
 
 def _standing(run: Loaded, cell_id: str) -> str:

@@ -138,7 +138,12 @@ def test_a_settled_run_can_be_evaluated_judged_reported_and_compared_again(settl
     assert api.gate(settled) == verdicts
     assert api.report(settled).exists()
     assert len(api.frame(settled)) == 5
-    assert {pair.verdict_a for pair in api.compare(settled, settled)} == {"baseline", "pass", "inconclusive", "fail"}
+    assert {pair.verdict_a for pair in api.compare(settled, settled).cells} == {
+        "baseline",
+        "pass",
+        "inconclusive",
+        "fail",
+    }
 
 
 def test_a_killed_run_goes_on_in_the_middle_of_a_round(settled: Path, tmp_path: Path) -> None:

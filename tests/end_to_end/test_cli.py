@@ -136,8 +136,9 @@ def test_policies_are_listed_and_mistakes_in_one_named(tmp_path: Path) -> None:
 
 
 def test_two_runs_are_lined_up(finished: Path) -> None:
-    rows = json.loads(harness("compare", "latest", "latest", "--json", cwd=finished).stdout)
-    assert all(row["speedup"] == pytest.approx(1.0) for row in rows)
+    found = json.loads(harness("compare", "latest", "latest", "--json", cwd=finished).stdout)
+    assert found["differences"] == []
+    assert found["cells"] and all(row["speedup"] == pytest.approx(1.0) for row in found["cells"])
 
 
 def test_bench_without_a_completed_baseline_says_so_and_still_reports(tmp_path: Path) -> None:

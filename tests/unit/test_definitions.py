@@ -51,7 +51,8 @@ def redefine(run: Path, **changes: str) -> None:
 
 
 def test_scores_of_one_definition_are_lined_up(runs: tuple[Path, Path]) -> None:
-    pairs = compare_runs(*runs)
+    found = compare_runs(*runs)
+    pairs = found.cells
     assert [pair.cell for pair in pairs] == ["baseline", "same", "faint"]
     for pair in pairs:
         assert pair.speedup == pytest.approx(1)
@@ -59,29 +60,29 @@ def test_scores_of_one_definition_are_lined_up(runs: tuple[Path, Path]) -> None:
         assert pair.quality[0].score_a == pair.quality[0].score_b is not None
         assert not pair.quality[0].refused
     assert pairs[2].quality[0].loss_a == pytest.approx(pairs[2].quality[0].loss_b)
-    assert console.show_comparison(pairs, json=False) == 0
+    assert console.show_comparison(found, json=False) == 0
 
 
 def test_scores_of_two_definitions_are_refused_and_latencies_still_compared(
     runs: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     redefine(runs[1], weights_sha256="b" * 64, resize="another")
-    pairs = api.compare(*runs)
-    for pair in pairs:
+    found = api.compare(*runs)
+    for pair in found.cells:
         score = pair.quality[0]
         assert (score.score_a, score.score_b, score.loss_a, score.loss_b) == (None, None, None, None)
         assert score.refused == f"weights_sha256: '' ≠ '{'b' * 64}'; resize: 'none' ≠ 'another'"
         assert pair.speedup == pytest.approx(1)
     answer = CliRunner().invoke(app, ["compare", *map(str, runs), "--json"])
     assert answer.exit_code == 7
-    assert console.show_comparison(pairs, json=True) == 7
+    assert console.show_comparison(found, json=True) == 7
     assert "psnr: not comparable: weights_sha256: '' ≠ 'bbb" in capsys.readouterr().err
 
 
 def test_scores_of_other_prompts_are_refused(runs: tuple[Path, Path], tmp_path: Path) -> None:
     more = make_scored_run(tmp_path / "more", prompts=14, metrics=("psnr",), candidates=FEW)
     evaluate(more)
-    refused = {score.refused for pair in compare_runs(runs[0], more) for score in pair.quality}
+    refused = {score.refused for pair in compare_runs(runs[0], more).cells for score in pair.quality}
     assert refused == {"prompts: the runs have other prompts"}
 
 
@@ -89,7 +90,7 @@ def test_a_metric_that_one_run_did_not_score_is_left_out(runs: tuple[Path, Path]
     found = read_evaluation(runs[1])
     assert found is not None
     write_evaluation(runs[1], found.model_copy(update={"scores": (), "deltas": ()}))
-    assert all(pair.quality == () for pair in compare_runs(*runs))
+    assert all(pair.quality == () for pair in compare_runs(*runs).cells)
 
 
 def test_a_change_has_one_definition_for_baseline_and_candidate(runs: tuple[Path, Path]) -> None:
@@ -127,7 +128,7 @@ def test_no_stage_takes_an_evaluation_that_mixes_definitions(runs: tuple[Path, P
 def test_scoring_again_replaces_scores_of_another_definition(runs: tuple[Path, Path]) -> None:
     redefine(runs[0], library="another 1.0")
     evaluate(runs[0])
-    assert not {score.refused for pair in compare_runs(*runs) for score in pair.quality} - {""}
+    assert not {score.refused for pair in compare_runs(*runs).cells for score in pair.quality} - {""}
 
 
 def test_a_report_does_not_draw_picture_scores_of_another_definition(runs: tuple[Path, Path], tmp_path: Path) -> None:

@@ -1,0 +1,56 @@
+"""Two runs side by side on a terminal."""
+
+from collections.abc import Iterator
+
+from rich.table import Table
+from rich.text import Text
+
+from harness.core.quality import Interval
+from harness.core.units import format_percent, format_seconds
+from harness.reporting.comparing import CellPair, Comparison
+
+
+def comparison_parts(found: Comparison) -> Iterator[Text | Table]:
+    """Yield what differs around the cells, a row a cell, and the scores that both runs have."""
+    for difference in found.differences:
+        yield Text(f"differs: {difference}", style="yellow")
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("cell", "latency A", "latency B", "B is", "over its baseline", "verdict A", "verdict B"):
+        table.add_column(column, justify="left" if column.startswith(("cell", "verdict")) else "right")
+    for pair in found.cells:
+        shown = [format_seconds(seconds) if seconds else "" for seconds in (pair.latency_a_s, pair.latency_b_s)]
+        beside = pair.beside_baselines
+        over = f"{beside.estimate:.2f}× {_ends(beside)}" if isinstance(beside, Interval) else ""
+        table.add_row(Text(pair.cell), *shown, _ratio(pair), over, pair.verdict_a, pair.verdict_b)
+    yield table
+    for pair in found.cells:
+        for difference in pair.conditions:
+            yield Text(f"{pair.cell} differs: {difference}", style="yellow")
+    scores = _scores(found)
+    if scores.row_count:
+        yield Text()
+        yield scores
+
+
+def _ratio(pair: CellPair) -> str:
+    if not pair.speedup:
+        return ""
+    ends = f" {_ends(pair.interval)}" if isinstance(pair.interval, Interval) else ""
+    return f"{pair.speedup:.2f}× as fast{ends}"
+
+
+def _ends(value: Interval) -> str:
+    return f"({value.low:.2f} to {value.high:.2f})"
+
+
+def _scores(found: Comparison) -> Table:
+    scores = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("cell", "metric", "score A", "score B", "loss A", "loss B"):
+        scores.add_column(column, justify="left" if column in ("cell", "metric") else "right")
+    for pair in found.cells:
+        for score in pair.quality:
+            values = [f"{value:.4g}" if value is not None else "" for value in (score.score_a, score.score_b)]
+            losses = [format_percent(loss) if loss is not None else "" for loss in (score.loss_a, score.loss_b)]
+            row = ["[red]not comparable[/]", "", "", ""] if score.refused else [*values, *losses]
+            scores.add_row(pair.cell, score.metric, *row)
+    return scores
