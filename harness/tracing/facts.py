@@ -53,8 +53,8 @@ def read_trace(path: Path) -> TraceFacts:
 
 
 def _window(seen: Seen) -> tuple[float, float]:
-    """From the begin to the end of all that the host did."""
-    events = seen.host
+    """From the begin to the end of the traced call: its range, or else all that the host did."""
+    events = [event for event in seen.ranges if event.name == host.CALL] or seen.host
     return min((event.begin_s for event in events), default=0.0), max((event.end_s for event in events), default=0.0)
 
 

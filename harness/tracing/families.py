@@ -10,6 +10,7 @@ _FAMILIES: tuple[tuple[Family, str], ...] = (
     # what inductor fused is named after the operations whose results it takes, pointwise work after no more than that
     ("copy", r"^triton_poi_fused_(_?(to_copy|clone|cat|copy|stack|transpose|permute|view|slice))+_\d+"),
     ("elementwise", r"^triton_poi_"),
+    ("norm", r"^triton_(red|per)_.*(rsqrt|var_mean)"),
     ("norm", r"(layer|group|rms|batch|instance)_?norm|rowwise_?moments|compute_?fused_?params|normalization|bn_fw"),
     ("attention", r"flash|fmha|mha_|sdpa|scaled_dot_product|attention|attn|sage|xformers|mem_?eff|softmax"),
     # an implicit GEMM is how a convolution is computed, so these come before GEMM
@@ -17,7 +18,7 @@ _FAMILIES: tuple[tuple[Family, str], ...] = (
     ("gemm", r"gemm|gemv|nvjet|cutlass|cublas|matmul|marlin|xmma|split_?k|(?<![a-z])q?linear|__myl_\w*fc"),
     ("gemm", r"(?<![a-z])(mm|bmm|addmm|addbmm|baddbmm|addmv|mv|dot|einsum)(?![a-z])"),
     ("copy", r"copy|cat_?array|::cat$|concat|clone|contiguous|::stack$|(?<!aten::)(transpose|permute)"),
-    ("elementwise", r"elementwise|pointwise|silu|gelu|relu|sigmoid|tanh|rotary|rope|upsample|quantize|cpp_fused"),
+    ("elementwise", r"elementwise|pointwise|silu|gelu|relu|sigmoid|tanh|rotary|rope|upsample|quant|cpp_fused|^triton_"),
     (
         "elementwise",
         r"^aten::_?(add|sub|rsub|mul|div|pow|exp|log|sqrt|rsqrt|sin|cos|neg|abs|clamp|fill|zero|where|lerp)",

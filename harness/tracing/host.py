@@ -13,9 +13,11 @@ from harness.tracing.pieces import Track, innermost
 from harness.tracing.work import Seen, Work
 
 DENOISER = "denoiser"
+CALL = f"{REGION}call"
+"""The range around the whole traced call, where there is one."""
 _COMPILATION = "_compile.compile_inner (dynamo_timed)"
 _COMPILED = re.compile(r"dynamo|Torch-Compiled Region|CompiledFxGraph", re.IGNORECASE)
-_CAST = re.compile(r"LoadWithCast|StoreWithCast|float\w*_copy_kernel|bfloat16tofloat32")
+_CAST = re.compile(r"direct_copy_kernel.*WithCast|float\w*_copy_kernel")
 
 
 class Idle(NamedTuple):

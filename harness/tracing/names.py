@@ -3,15 +3,13 @@
 import re
 from functools import lru_cache
 
-_HEAD = re.compile(
-    r"^(?:void\s+|std::enable_if<.*?>::type\s+)?((?:[\w~]+::|\(anonymous namespace\)::|<unnamed>::)*)([\w:]+)"
-)
+_HEAD = re.compile(r"^(?:void\s+)?(?:(?:\w+|\(anonymous namespace\)|<unnamed>)::)*(\w+)(?=[<(])")
 _PLAIN = {"kernel", "kernel2", "device_kernel", "elementwise_kernel", "vectorized_elementwise_kernel",
-          "unrolled_elementwise_kernel", "index_elementwise_kernel", "reduce_kernel", "gemmk1_kernel"}  # fmt: skip
+          "unrolled_elementwise_kernel", "index_elementwise_kernel", "reduce_kernel"}  # fmt: skip
 """Kernels that do whatever their template says."""
 _TELLING = re.compile(
-    r"\b(cutlass_?\w*\d\w*|flash\w*::\w*Flash\w+|FlashAttn\w+|\w+_kernel_cuda|\w+_kernel_impl|CUDAFunctor\w*_\w+|\w+Functor\w*"
-    r"|\w+KernelImpl\w*|\w+Ops?\b)"
+    r"\b(?!gpu_kernel|AUnary|BUnary|Binary|Reduce)"
+    r"(cutlass\w*\d\w*|Flash[A-Z]\w+|\w+_kernel(?:_cuda|_impl)?|CUDAFunctor_\w+|\w+Functor|\w+KernelImpl|\w+Ops)\b"
 )
 _LONGEST = 100
 
@@ -24,15 +22,13 @@ def short_name(name: str) -> str:
     `vectorized_elementwise_kernel<CUDAFunctor_add>`; a name that is no C++ stays as it is, up to 100 characters.
     """
     head = _HEAD.match(name)
-    if head is None or not re.match(r"[<(]", name[head.end() :]):
+    if head is None:
         return _cut(name)
-    base, rest = head.group(2), name[head.end() :]
-    if base.lower() not in _PLAIN:
-        return _cut(base)
-    telling = _TELLING.search(rest)
+    base = head.group(1)
+    telling = _TELLING.search(name, head.end()) if base.lower() in _PLAIN else None
     if telling is None:
         return _cut(base)
-    what = telling.group(1).rsplit("::", 1)[-1]
+    what = telling.group(1)
     return _cut(what if what.startswith(("cutlass", "Flash")) else f"{base}<{what}>")
 
 

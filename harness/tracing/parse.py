@@ -53,7 +53,7 @@ def read_events(path: Path) -> list[Event]:
     try:
         with gzip.open(path, "rt", encoding="utf-8") if _is_gzip(path) else path.open(encoding="utf-8") as source:
             events = [event for raw in _raw_events(source) if (event := _event(raw)) is not None]
-    except (OSError, EOFError, zlib.error, ValueError, TypeError, AttributeError) as error:
+    except (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError, AttributeError) as error:
         raise _damaged(path, str(error)) from error
     if not events:
         raise _damaged(path, "there is nothing in it that was timed")

@@ -40,4 +40,14 @@ def summary(facts: TraceFacts, bound: Bound, advice: Sequence[Advice], diff: Tra
     }
     if diff is not None:
         found["against"] = {"unit": "one call of each stage, under the profiler", **diff.model_dump(mode="json")}
-    return found
+    rounded: dict[str, Any] = _rounded(found)
+    return rounded
+
+
+def _rounded(value: Any) -> Any:
+    """Six significant digits: a trace knows no more."""
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, dict):
+        return {key: _rounded(part) for key, part in value.items()}
+    return [_rounded(part) for part in value] if isinstance(value, list | tuple) else value

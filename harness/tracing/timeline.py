@@ -4,6 +4,7 @@ from bisect import bisect_left
 from typing import Literal
 
 from harness.core.trace import REGION, STAGE, STEP, Span
+from harness.tracing.host import CALL
 from harness.tracing.parse import Event
 from harness.tracing.work import Seen
 
@@ -21,7 +22,12 @@ def timeline(seen: Seen, begin_s: float) -> tuple[Span, ...]:
     On a GPU a bar goes from the first to the last moment at which the device worked for what was launched in it: the
     host runs ahead. A range that launched nothing lies where the host was. Of very many the deepest are left out.
     """
-    ours = [(event, kind) for event in seen.ranges for prefix, kind in _KINDS if event.name.startswith(prefix)]
+    ours = [
+        (event, kind)
+        for event in seen.ranges
+        for prefix, kind in _KINDS
+        if event.name.startswith(prefix) and event.name != CALL
+    ]
     placed = _Placed(seen)
     spans: list[Span] = []
     around: list[tuple[Event, Span]] = []
@@ -44,8 +50,8 @@ def timeline(seen: Seen, begin_s: float) -> tuple[Span, ...]:
         )
         spans.append(span)
         around.append((event, span))
-    deepest = sorted(span.depth for span in spans)[:_MOST][-1:]
-    return tuple(span for span in spans if len(spans) <= _MOST or span.depth < deepest[0])
+    shallow = sorted(spans, key=lambda span: span.depth)[:_MOST]
+    return tuple(sorted(shallow, key=lambda span: (span.begin_s, span.depth)))
 
 
 class _Placed:
