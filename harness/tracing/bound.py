@@ -108,9 +108,9 @@ def _sentence(scene: Scene, verdict: Verdict, compute: float | Absent, weights: 
     if verdict in ("launch-bound", "host-bound"):
         why = "to launch the next kernel" if verdict == "launch-bound" else "Python and the host"
         return f"{call}; {idle} of it {scene.device} waits for {'the host ' * (verdict == 'launch-bound')}{why}."
-    facts = [f"{scene.device} waits {idle} of it"]
+    facts = [f"{scene.device} waits {idle} of that time"]
     if not isinstance(compute, Absent):
-        facts.append(f"its arithmetic would need {format_percent(compute, 0)} of it at the measured rate")
+        facts.append(f"the arithmetic alone would need {format_percent(compute, 0)} at the rate measured here")
     if not isinstance(weights, Absent):
-        facts.append(f"reading its weights {format_percent(weights, 0)}")
+        facts.append(f"reading the weights once {format_percent(weights, 0)}")
     return f"{call}; {', '.join(facts)}."

@@ -6,6 +6,9 @@ from harness.tracing.bound import Bound
 from harness.tracing.rule import Advice, Rule, Try, name_tries
 from harness.tracing.scene import Scene
 
+_LONG = 0.01
+"""Of the call that a pause must reach to be named."""
+
 
 class Between(Rule):
     """The scheduler's step, tokenizing, turning tensors into pictures: Python that no compiler of the denoiser sees."""
@@ -18,7 +21,7 @@ class Between(Rule):
             f"{format_percent(share, 0)} of the call lies between the stages: the scheduler's steps, Python, copies"
         )
         gap = next((gap for gap in scene.facts.gaps if gap.stage == BETWEEN and gap.host), None)
-        if gap:
+        if gap and gap.seconds >= _LONG * scene.facts.wall_s:
             sentence += f" (the longest pause, {format_seconds(gap.seconds)}: {gap.host})"
         tries = (Try(axis="batch", value="4"),) if scene.outcome.batch == 1 else ()
         if tries:

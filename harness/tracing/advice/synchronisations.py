@@ -17,15 +17,17 @@ class Synchronisations(Rule):
         if share < 0.02:
             return None
         callers = ", ".join(f"{name} {count}×" for name, count in list(waits.callers.items())[:2])
+        each = waits.in_loop / stage.calls
+        often = "once" if round(each, 2) == 1 else f"{each:.3g} times"
         sentence = (
-            f"The host waits for the GPU {waits.in_loop / stage.calls:.3g} times per denoising step ({callers}), and "
+            f"The host waits for the GPU {often} per denoising step ({callers}), and "
             f"{format_percent(share, 0)} of the call the GPU then has nothing to do: keep these values on the GPU, or "
             "take a scheduler or a cache that does not ask for them."
         )
         return Advice(
             rule="synchronisations",
             sentence=sentence,
-            figure=waits.in_loop / stage.calls,
+            figure=each,
             unit="waits per denoising step",
             concerns=share,
         )

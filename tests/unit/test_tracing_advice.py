@@ -1,0 +1,281 @@
+"""Each rule speaks of the cell it is for and is silent about the others; no rule names what is on already."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from harness.axes import read_entry
+from harness.core.axis import Setting
+from harness.core.catalog import list_names
+from harness.core.cell import Cell
+from harness.core.model import ModelInfo
+from harness.core.outcome import ColdStart, Completed, Floor
+from harness.core.timing import Repeat, alone
+from harness.core.units import Absent
+from harness.tracing import Advice, Scene, advise, bound_of, read_trace, summary
+from tests.trace_maker import ADD, CAST, FLASH, GEMM, NORM, TO_DEVICE, TraceMaker, pipeline
+
+RECORDED = Path(__file__).parent / "traces" / "bundled_cpu.json.gz"
+MODEL = ModelInfo(title="tiny", family="sdxl", width=64, height=64, guidance=5, size_multiple=8, digest="")
+PLAIN = {"steps": "30", "guidance": "1", "precision": "fp16", "compiler": "eager", "attention": "sdpa",
+         "caching": "none", "memory": "none", "distillation": "none", "batch": "1"}  # fmt: skip
+STEPS = 30
+
+
+class Case(NamedTuple):
+    """A traced cell: its trace, its settings, and what was timed without the profiler."""
+
+    trace: Path
+    settings: dict[str, str]
+    outcome: Completed
+
+
+def completed(denoiser_s: float, call_s: float, floor: Floor | None = None, **stages: float) -> Completed:
+    """A cell whose call of 30 steps takes `call_s`, of it each call of the denoiser `denoiser_s`."""
+    times = {"denoiser": denoiser_s * STEPS, "text_encoder": 0.002, "vae": 0.02, **stages}
+    repeat = Repeat(latency_s=call_s, stages_s=times, steps_s=(denoiser_s,) * STEPS)
+    return Completed(
+        cold_start=ColdStart(start_s=0, load_s=0, apply_s=0, compile_s=0, first_image_s=1),
+        warmup_s=(),
+        pairing=alone((repeat,) * 3),
+        batch=1,
+        images=(),
+        denoiser_calls=STEPS,
+        weights_bytes={"unet": 5 * 2**30},
+        floor=floor or Absent(absent="not measured"),
+        threads=1,
+        phases_s={},
+    )
+
+
+def floor(arithmetic_s: float, bytes_per_s: float = 4e12) -> Floor:
+    """A floor of so many seconds for one call of the denoiser."""
+    return Floor(flops=arithmetic_s * STEPS * 8e14, flops_per_s=8e14, dtype="float16", bytes_per_s=bytes_per_s)
+
+
+def eager(maker: TraceMaker) -> None:
+    """Like SDXL at a small size on a fast card: 1,200 kernels of 4 µs, 10 µs to launch each."""
+    maker.kernel(GEMM, 6, 500)
+    maker.kernel(ADD, 2, 500)
+    maker.kernel(NORM, 3, 200)
+
+
+def large(maker: TraceMaker) -> None:
+    """Like FLUX: few large matrix products and attention."""
+    maker.kernel(GEMM, 700, 100)
+    maker.kernel(FLASH, 900, 20)
+    maker.kernel(ADD, 20, 100)
+
+
+def waiting(maker: TraceMaker) -> None:
+    """Values taken to the host in each step, tensors made there, and casts."""
+    maker.copy(TO_DEVICE, 600, 1 << 20)
+    maker.kernel(GEMM, 200, 20)
+    maker.kernel(CAST, 50, 20)
+    maker.synchronize("aten::item")
+    maker.python(400)
+    maker.kernel(GEMM, 200, 2)
+
+
+def attending(maker: TraceMaker) -> None:
+    maker.kernel(GEMM, 200, 60)
+    maker.kernel(FLASH, 900, 20)
+
+
+def unfused(maker: TraceMaker) -> None:
+    maker.kernel(GEMM, 100, 60)
+    maker.kernel(ADD, 60, 100)
+
+
+def replayed(maker: TraceMaker) -> None:
+    """CUDA graphs, with a pause before each."""
+    with maker.range("aten::nonzero", "cpu_op"):
+        maker.python(9000)
+    maker.graph(GEMM, 20, 300)
+
+
+def case(name: str, folder: Path) -> Case:
+    """Make the cell of this name."""
+    made = {
+        "launch-bound": (eager, {}, completed(0.0125, 0.41)),
+        "compute-bound": (large, {"compiler": "inductor", "guidance": "3.5"}, completed(0.09, 2.75, floor(0.06))),
+        "waits": (waiting, {"compiler": "inductor"}, completed(0.0062, 0.22)),
+        "attention": (attending, {"compiler": "inductor"}, completed(0.03, 0.93)),
+        "unfused": (unfused, {}, completed(0.012, 0.4)),
+        "graphs": (replayed, {"compiler": "inductor+mode=reduce-overhead"}, completed(0.009, 0.3)),
+        "weights": (unfused, {"compiler": "inductor"}, completed(0.012, 0.4, floor(0.001, bytes_per_s=1e12))),
+        "few steps": (unfused, {"compiler": "inductor"}, completed(0.012, 0.56, vae=0.12, text_encoder=0.06)),
+        "slow scheduler": (unfused, {"compiler": "inductor"}, completed(0.012, 0.6)),
+    }[name]
+    denoise, settings, outcome = made
+    maker = pipeline(TraceMaker(launch_us=10), denoise)
+    return Case(maker.write(folder / "trace.json"), settings, outcome)
+
+
+FIRE = {
+    "launch-bound": {"launches"},
+    "compute-bound": {"arithmetic", "guidance"},
+    "waits": {"synchronisations", "casts", "transfers"},
+    "attention": {"attention"},
+    "unfused": {"fusion"},
+    "graphs": {"pauses"},
+    "weights": {"weights"},
+    "few steps": {"decoding", "encoding"},
+    "slow scheduler": {"between"},
+}
+"""Which rules speak of which cell."""
+
+
+def scene(made: Case) -> Scene:
+    settings = tuple(Setting(axis=axis, name=name) for axis, name in {**PLAIN, **made.settings}.items())
+    cell = Cell(id="cell", settings=settings, build_key="", call_key="")
+    return Scene(read_trace(made.trace), made.outcome, cell, MODEL)
+
+
+def said(seen: Scene, monkeypatch: pytest.MonkeyPatch) -> dict[str, Advice]:
+    """Everything that any rule says, not only the first three."""
+    monkeypatch.setattr("harness.tracing.advice.SENTENCES", 99)
+    return {advice.rule: advice for advice in advise(*seen)}
+
+
+@pytest.mark.parametrize("name", FIRE)
+def test_each_rule_speaks_where_it_should_and_nowhere_else(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = said(scene(case(name, tmp_path)), monkeypatch)
+    assert set(found) == FIRE[name]
+
+
+@pytest.mark.parametrize("name", FIRE)
+def test_what_is_tried_is_a_value_that_is_there_and_not_on(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = scene(case(name, tmp_path))
+    for advice in said(seen, monkeypatch).values():
+        for found in advice.tries:
+            assert str(read_entry(found.axis, found.value)) == found.value
+            assert seen.setting(found.axis) != found.value
+            assert str(found) in advice.sentence
+
+
+@pytest.mark.parametrize("name", FIRE)
+def test_what_was_tried_is_not_named_again(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = case(name, tmp_path)
+    for advice in said(scene(made), monkeypatch).values():
+        for found in advice.tries:
+            outcome = made.outcome.model_copy(update={"batch": 4})
+            tried = made._replace(settings={**made.settings, found.axis: found.value}, outcome=outcome)
+            later = said(scene(tried), monkeypatch).values()
+            assert found not in [again for found_again in later for again in found_again.tries]
+
+
+def test_three_sentences_at_most_and_what_concerns_most_first(tmp_path: Path) -> None:
+    found = advise(*scene(case("waits", tmp_path)))
+    assert len(found) == 3
+    assert [advice.concerns for advice in found] == sorted((advice.concerns for advice in found), reverse=True)
+    launches = advise(*scene(case("launch-bound", tmp_path)))[0]
+    assert launches.sentence == (
+        "62 % of the denoiser's time is gaps between kernels: the host launches 1,200 of them a call, of 4 µs each; "
+        "try compiler inductor+mode=reduce-overhead or batch 4."
+    )
+    assert launches.figure == pytest.approx(0.616, abs=0.001)
+    assert launches.concerns == pytest.approx(0.616 * 30 * 0.0125 / 0.41, abs=0.001)
+
+
+def test_gaps_that_only_the_profiler_makes_are_none(tmp_path: Path) -> None:
+    """The traced call has gaps of 60 %, but the kernels fill the time that the call takes without the profiler."""
+    made = case("launch-bound", tmp_path)
+    seen = scene(made._replace(outcome=completed(0.00475, 0.18)))
+    assert seen.denoiser
+    assert seen.denoiser.gap_s / seen.denoiser.wall_s > 0.55
+    assert seen.idle_share < 0.05
+    assert "launches" not in {advice.rule for advice in advise(*seen)}
+
+
+def test_where_nothing_is_wrong_the_bound_is_said(tmp_path: Path) -> None:
+    made = Case(case("compute-bound", tmp_path).trace, {"compiler": "inductor"}, completed(0.09, 2.75, floor(0.04)))
+    (only,) = advise(*scene(made))
+    assert only.rule == "bound"
+    assert only.sentence == (
+        "One denoiser call takes 90 ms; the GPU waits 0 % of that time, the arithmetic alone would need 44 % at the "
+        "rate measured here, reading the weights once 1 %."
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "verdict"),
+    [
+        ("launch-bound", "launch-bound"),
+        ("graphs", "host-bound"),
+        ("compute-bound", "compute-bound"),
+        ("attention", "unknown"),
+        ("weights", "mixed"),
+    ],
+)
+def test_the_verdict_of_what_holds_a_cell_back(name: str, verdict: str, tmp_path: Path) -> None:
+    assert bound_of(scene(case(name, tmp_path))).verdict == verdict
+
+
+def test_a_cell_held_back_by_memory(tmp_path: Path) -> None:
+    weights = case("weights", tmp_path)
+    slow = weights._replace(outcome=completed(0.012, 0.4, floor(0.001, bytes_per_s=6e11)))
+    assert bound_of(scene(slow)).verdict == "memory-bound"
+
+
+def test_a_cache_that_skips_arithmetic_is_not_held_against_all_of_it(tmp_path: Path) -> None:
+    made = case("compute-bound", tmp_path)
+    bound = bound_of(scene(made._replace(settings={**made.settings, "caching": "first-block"})))
+    assert isinstance(bound.compute_share, Absent)
+    assert "caching" in bound.compute_share.absent
+
+
+def test_weights_that_come_and_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = case("waits", tmp_path)
+    advice = said(scene(made._replace(settings={"memory": "model-offload"})), monkeypatch)["transfers"]
+    assert "memory model-offload moves the weights; where they fit into the GPU, take memory none" in advice.sentence
+
+
+def test_compiling_during_the_call_comes_first(tmp_path: Path) -> None:
+    seen = scene(case("unfused", tmp_path))
+    again = seen._replace(facts=seen.facts.model_copy(update={"recompiles": 3}))
+    first = advise(*again)[0]
+    assert (first.rule, first.figure) == ("recompiles", 3)
+    assert "3 times" in first.sentence
+
+
+def test_on_a_cpu_python_between_operators_is_what_a_compiler_takes_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Case(RECORDED, {"precision": "fp32"}, completed(0.0173, 0.53))
+    found = said(scene(made), monkeypatch)
+    assert set(found) == {"pauses"}
+    assert found["pauses"].sentence == (
+        "34 % of the denoiser's time is Python between 2,608 operators a call; try compiler inductor or compiler "
+        "onnxruntime or compiler openvino."
+    )
+
+
+def test_an_engine_outside_of_torch_says_so_on_a_cpu(tmp_path: Path) -> None:
+    maker = TraceMaker()
+    with maker.range("harness.stage:denoiser"):
+        with maker.range("aten::to", "cpu_op"):
+            maker.python(3)
+        maker.python(9000)
+    trace = maker.write(tmp_path / "trace.json")
+    seen = scene(Case(trace, {"compiler": "onnxruntime"}, completed(0.009, 0.292)))
+    assert bound_of(seen).verdict == "unknown"
+    assert "outside of torch" in advise(*seen)[0].sentence
+
+
+def test_there_is_a_case_for_every_rule() -> None:
+    spoken = set().union(*FIRE.values()) | {"recompiles"}
+    assert spoken == {name.replace("-", "_") for name in list_names("harness.tracing.advice")}
+
+
+def test_the_summary_explains_itself(tmp_path: Path) -> None:
+    seen = scene(case("launch-bound", tmp_path))
+    told = summary(seen.facts, bound_of(seen), advise(*seen))
+    assert told["denoiser_bound"]["verdict"] == "launch-bound"
+    assert told["advice"][0]["tries"][0] == {"axis": "compiler", "value": "inductor+mode=reduce-overhead"}
+    assert told["recompiles"] == {"absent": "nothing that torch.compile made ran in this call"}
+    assert {stage["stage"] for stage in told["stages"]} == {"text_encoder", "denoiser", "vae", "between stages"}
+    assert "Seconds" in told["about"]
