@@ -34,7 +34,7 @@ def modes(values: ArrayLike) -> Modes | None:
     if logs.size < LEAST:
         return None
     cuts, apart = _apart(logs[None, :])
-    if not apart[0] > _limit(logs.size):
+    if logs[0] == logs[-1] or apart[0] <= _limit(logs.size):
         return None
     cut = int(cuts[0])
     low, high = (float(np.exp(np.median(part))) for part in (logs[:cut], logs[cut:]))

@@ -15,7 +15,7 @@ _ALPHA = 0.04
 _UNSEEN = 1.8
 """A standardized difference below this is never that rare: no orders need to be tried."""
 _ORDERS = 499
-_REACH = 5.0
+_REACH = 10.0
 """Deviations beyond this many of the usual size count as this many: one outlier is no warm-up."""
 
 
@@ -42,7 +42,8 @@ def _change(logs: Floats, most: int) -> int:
     gap = gaps.max() * _likeness(deviations, cut)
     if gap <= _UNSEEN * deviations.std():
         return 0
-    if _remainder(deviations, cut) >= _remainder_of_line(deviations):
+    dearer = logs.size ** (1 / logs.size)  # BIC: where the step lies is a number more than a line has
+    if _remainder(deviations, cut) * dearer >= _remainder_of_line(deviations):
         return 0
     orders = np.random.default_rng(0).permuted(np.tile(deviations, (_ORDERS, 1)), axis=1)
     chance = (1 + int((_gaps(orders, most).max(axis=1) >= gap - 1e-9).sum())) / (_ORDERS + 1)
