@@ -34,12 +34,14 @@ class Explained(NamedTuple):
     diff: TraceDiff | None = None
 
 
-def profile(run: Path, cell: str = "", progress: Progress | None = None) -> tuple[str, ...]:
+def profile(run: Path, cell: str = "", *, progress: Progress | None = None, inline: bool = False) -> tuple[str, ...]:
     """Trace one completed cell of a run, or all of them, in a worker as the run had; return their ids.
 
-    Only traces are written: what was timed stays. Raises UsageError for a cell that is not in the run, NothingToDo
-    where nothing completed, MachineError where a cell cannot be traced, here or at all; those before it keep theirs.
+    `inline` does it in this process. Only traces are written: what was timed stays. Raises UsageError for a cell that
+    is not in the run, NothingToDo where nothing completed, MachineError where a cell cannot be traced, here or at all;
+    those before it keep theirs.
     """
+    from harness.execution.launchers.inline import InlineLauncher
     from harness.execution.launchers.process import ProcessLauncher
     from harness.execution.retracing import retrace
 
@@ -48,7 +50,7 @@ def profile(run: Path, cell: str = "", progress: Progress | None = None) -> tupl
     here = describe_machine()
     notes = _differences(decided, here)
     with lock_run(run):
-        launcher = ProcessLauncher(decided.model.uses_torch, bool(here.gpus))
+        launcher = InlineLauncher() if inline else ProcessLauncher(decided.model.uses_torch, bool(here.gpus))
         try:
             launcher.prepare()
             for planned in chosen:

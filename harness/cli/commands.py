@@ -185,7 +185,12 @@ def bench(
 
 @app.command()
 def profile(
-    run: RunName, cell: CellName = "", whole: AllCells = False, results: Results = Path("results"), json: Json = False
+    run: RunName,
+    cell: CellName = "",
+    whole: AllCells = False,
+    results: Results = Path("results"),
+    inline: Inline = False,
+    json: Json = False,
 ) -> None:
     """Trace a completed cell of a run once more, or all of them, and print what the trace says, as explain does.
 
@@ -198,7 +203,7 @@ def profile(
         raise UsageError("name one cell, or --all", "harness profile", f"Such as: harness profile {run} baseline")
     folder = api.find(run, results)
     with console.run_progress() as progress:
-        traced = api.profile(folder, cell, progress=progress)
+        traced = api.profile(folder, cell, progress=progress, inline=inline)
     console.show_explained([api.explain(folder, traced_cell) for traced_cell in traced], json)
 
 
