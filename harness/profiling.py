@@ -43,7 +43,7 @@ def profile(run: Path, cell: str = "", *, progress: Progress | None = None, inli
     """
     from harness.execution.launchers.inline import InlineLauncher
     from harness.execution.launchers.process import ProcessLauncher
-    from harness.execution.retracing import retrace
+    from harness.execution.retracing import Retracing
 
     decided = read_plan(run)
     chosen = [_completed(run, decided, cell)] if cell else _all_completed(run, decided)
@@ -53,8 +53,9 @@ def profile(run: Path, cell: str = "", *, progress: Progress | None = None, inli
         launcher = InlineLauncher() if inline else ProcessLauncher(decided.model.uses_torch, bool(here.gpus))
         try:
             launcher.prepare()
+            tracing = Retracing(run, decided, launcher, progress or SilentProgress(), notes)
             for planned in chosen:
-                retrace(run, decided, planned, launcher, progress or SilentProgress(), notes)
+                tracing.retrace(planned)
         finally:
             launcher.close()
     return tuple(planned.id for planned in chosen)

@@ -1,6 +1,7 @@
 """Trace a cell of a finished run once more: a worker as the run had, one trace, nothing else."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 from harness.core.errors import MachineError
 from harness.core.outcome import Completed
@@ -16,20 +17,27 @@ from harness.store.layout import RunFolder
 from harness.store.read import read_outcome
 
 
-def retrace(
-    run: Path, plan: Plan, planned: PlannedCell, launcher: Launcher, progress: Progress, notes: tuple[str, ...]
-) -> None:
-    """Give a completed cell a new trace with these notes; MachineError, and the old one stays, if that fails."""
-    before = read_outcome(run, planned.id)
-    if not isinstance(before, Completed):
-        raise TypeError("only a completed cell is traced")
-    progress.cell_began(planned)
-    task = make_task(plan, planned, RunFolder(run).cell(planned.id))
-    found = _trace(task, launcher, lambda step: progress.cell_advanced(planned, step))
-    if isinstance(found, Absent):
-        raise MachineError(f"no trace: {found.absent}", planned.id, "What was timed stays as it is.")
-    outcome = before.model_copy(update={"trace": found.model_copy(update={"notes": found.notes + notes})})
-    write_outcome(run, planned.id, outcome)
+class Retracing(NamedTuple):
+    """Whose cells are traced and by which workers; `notes` are put to every trace."""
+
+    run: Path
+    plan: Plan
+    launcher: Launcher
+    progress: Progress
+    notes: tuple[str, ...]
+
+    def retrace(self, planned: PlannedCell) -> None:
+        """Give a completed cell a new trace; MachineError, and the old one stays, if that fails."""
+        before = read_outcome(self.run, planned.id)
+        if not isinstance(before, Completed):
+            raise TypeError("only a completed cell is traced")
+        self.progress.cell_began(planned)
+        task = make_task(self.plan, planned, RunFolder(self.run).cell(planned.id))
+        found = _trace(task, self.launcher, lambda step: self.progress.cell_advanced(planned, step))
+        if isinstance(found, Absent):
+            raise MachineError(f"no trace: {found.absent}", planned.id, "What was timed stays as it is.")
+        trace = found.model_copy(update={"notes": found.notes + self.notes})
+        write_outcome(self.run, planned.id, before.model_copy(update={"trace": trace}))
 
 
 def _trace(task: Task, launcher: Launcher, tell: Tell) -> Trace | Absent:
