@@ -1,0 +1,323 @@
+"""Cells timed by turns with the baseline: who is asked when, when it ends, and what is done where it cannot be."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.core.errors import MachineError
+from harness.core.outcome import Completed, Failed
+from harness.core.plan import Plan
+from harness.core.timing import UNKNOWN, Conditions, Visitor
+from harness.core.trace import Trace
+from harness.core.units import Absent
+from harness.execution import recording
+from harness.execution.goal import calls_of
+from harness.execution.measuring import TRACING, Measurement, ignore
+from harness.execution.partner import Partner
+from harness.execution.task import Step, Task
+from harness.stats.speedup import LEAST_GROUPS, speedup
+from tests.unit.scripted_workers import BASELINE, CELL, Script, ScriptedLauncher, failed, plan_of, task_of
+
+HOT = UNKNOWN.model_copy(update={"throttle": ("hw_thermal_slowdown",)})
+OTHER = Visitor(pid=77, name="game", used_bytes=2**30)
+VISITED = UNKNOWN.model_copy(update={"visitors": (OTHER,)})
+
+
+class Watch:
+    def __init__(self, conditions: Conditions) -> None:
+        self.conditions = conditions
+
+
+@pytest.fixture
+def states(monkeypatch: pytest.MonkeyPatch) -> dict[int, Conditions]:
+    """Return what can be told of the machine's state: block number → conditions, else none are known."""
+    told: dict[int, Conditions] = {}
+    seen = iter(range(10_000))
+
+    @contextmanager
+    def watching(device: str, ours: tuple[int, ...]) -> Iterator[Watch]:
+        yield Watch(told.get(next(seen), UNKNOWN))
+
+    monkeypatch.setattr(recording, "watching", watching)
+    return told
+
+
+@pytest.fixture
+def plan(tmp_path: Path, states: object) -> Plan:
+    return plan_of(tmp_path)
+
+
+def measured(script: Script, task: Task, plan: Plan, told: list[Step] | None = None) -> Completed | Failed:
+    launcher = ScriptedLauncher(script)
+    partner = Partner(launcher, task_of(plan, plan.baseline_id))
+    tell = told.append if told is not None else lambda step: None
+    outcome = Measurement(task, launcher, tell, ignore).measured(partner)
+    partner.close()
+    assert script.alive == []
+    assert isinstance(outcome, Completed | Failed)
+    return outcome
+
+
+def completed(outcome: Completed | Failed) -> Completed:
+    assert isinstance(outcome, Completed), outcome
+    return outcome
+
+
+def test_both_take_turns_in_groups_that_favour_neither(plan: Plan) -> None:
+    script = Script()
+    pairing = completed(measured(script, task_of(plan, CELL), plan)).pairing
+    assert script.blocks() == "b" + "bccb" * LEAST_GROUPS  # the first wakes the baseline up
+    assert pairing.kind == "interleaved"
+    assert pairing.why == ""
+    assert [block.group for block in pairing.blocks] == [group for group in range(LEAST_GROUPS) for _ in range(4)]
+    assert speedup(pairing).estimate == pytest.approx(4)
+    assert pairing.stopped == "±0.0 %, ±2.0 % was asked for"
+    begun = [block.begun_s for block in pairing.blocks]
+    assert begun == sorted(begun)
+    assert begun[0] == 0
+
+
+def test_the_baseline_is_there_before_the_cell_starts_and_rests_before_the_cell_makes_images(plan: Plan) -> None:
+    script = Script()
+    measured(script, task_of(plan, CELL), plan)
+    steps = [f"{'b' if who == BASELINE else 'c'} {command}" for who, command in script.asked if command != "block"]
+    assert steps == ["b open", "b prepare", "c open", "c prepare", "b rest", "c finish", "c close", "b close"]
+
+
+def test_a_block_lasts_a_quarter_of_a_second(plan: Plan) -> None:
+    pairing = completed(measured(Script(), task_of(plan, CELL), plan)).pairing
+    assert {len(block.repeats) for block in pairing.of("baseline")} == {1}
+    assert {len(block.repeats) for block in pairing.of("cell")} == {3}
+    measure = plan.matrix.measure
+    assert calls_of(1e-5, measure) == 50
+    assert calls_of(0.0, measure) == 1  # not known: nothing was warmed up
+    assert calls_of(0.001, measure.model_copy(update={"max_s": 0.8})) < 15  # else eight groups take too long
+
+
+def test_blocks_are_taken_until_the_speedup_is_as_precise_as_asked_for(tmp_path: Path, states: object) -> None:
+    def taken(measure: str) -> int:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        plan, script = plan_of(folder, measure), Script()
+        script.factors = iter(np.random.default_rng(1).lognormal(0, 0.1, 100_000).tolist())
+        pairing = completed(measured(script, task_of(plan, CELL), plan)).pairing
+        assert "was asked for" in pairing.stopped
+        return len(pairing.blocks) // 4
+
+    coarse, fine = (taken(f"max_s = 10000\nprecision = '{share}%'") for share in (5, 2))
+    assert LEAST_GROUPS <= coarse < fine
+    assert taken("max_s = 10000\nprecision = '5%'\nmin_s = 200") > 100
+
+
+def test_time_that_is_up_ends_it_after_the_group(tmp_path: Path, states: object) -> None:
+    plan, script, told = plan_of(tmp_path, "min_s = 0\nmax_s = 10\nprecision = '0.1%'"), Script(), []
+    script.factors = iter(np.random.default_rng(1).lognormal(0, 0.3, 100_000).tolist())
+    pairing = completed(measured(script, task_of(plan, CELL), plan, told)).pairing
+    assert len(pairing.blocks) % 4 == 0
+    spent = sum(repeat.latency_s for block in pairing.blocks for repeat in block.repeats)
+    assert 10 <= spent < 13
+    assert pairing.stopped.endswith("measure.max_s = 10 s is over")
+    notes = [step.note for step in told if step.note.startswith("block")]
+    assert notes[0] == "block 4, wants ±0.1 %"
+    assert notes[-1].startswith(f"block {len(pairing.blocks)}, ±")
+
+
+def test_a_baseline_is_timed_by_itself(plan: Plan) -> None:
+    script = Script()
+    pairing = completed(measured(script, task_of(plan, BASELINE), plan)).pairing
+    assert (pairing.kind, pairing.why) == ("alone", "")
+    assert len(pairing.blocks) >= LEAST_GROUPS
+    assert script.most_alive == 1
+
+
+def test_the_baselines_rerun_is_timed_beside_it_and_the_other_seed_is_not(plan: Plan) -> None:
+    again = completed(measured(Script(), task_of(plan, "baseline-rerun"), plan)).pairing
+    assert again.kind == "interleaved"
+    assert speedup(again).estimate == pytest.approx(1)
+    script = Script()
+    other = completed(measured(script, task_of(plan, "baseline-other-seed"), plan))
+    assert other.pairing.blocks == ()
+    assert [command for _, command in script.asked] == ["open", "prepare", "finish", "close"]
+
+
+@pytest.mark.parametrize("state", [HOT, UNKNOWN.model_copy(update={"cpu_throttled": 3}), VISITED])
+def test_a_block_in_a_bad_moment_is_taken_once_more_and_both_are_kept(
+    plan: Plan, states: dict[int, Conditions], state: Conditions
+) -> None:
+    states[2] = states[9] = states[10] = state  # the tenth is no better the second time
+    pairing = completed(measured(Script(), task_of(plan, CELL), plan)).pairing
+    superseded = [place for place, block in enumerate(pairing.blocks) if block.superseded]
+    assert superseded == [2, 9]
+    assert [pairing.blocks[place].side for place in (2, 3)] == ["cell", "cell"]
+    assert pairing.blocks[2].group == pairing.blocks[3].group
+    assert pairing.blocks[10].conditions == state
+    assert len(pairing.of("cell")) == 2 * LEAST_GROUPS
+
+
+def test_visitors_that_are_allowed_cost_no_second_block(tmp_path: Path, states: dict[int, Conditions]) -> None:
+    states[2] = VISITED
+    plan = plan_of(tmp_path, "allow_visitors = true")
+    assert not any(b.superseded for b in completed(measured(Script(), task_of(plan, CELL), plan)).pairing.blocks)
+
+
+def test_visitors_before_a_cell_are_an_error_that_says_who_and_what_to_do(
+    tmp_path: Path, states: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording, "visitors", lambda device, ours: (OTHER,))
+    plan = plan_of(tmp_path)
+    with pytest.raises(MachineError, match=r"game \(pid 77, 1 GiB\)") as caught:
+        measured(Script(), task_of(plan, CELL), plan)
+    assert "measure.allow_visitors" in caught.value.fix
+    (tmp_path / "allowed").mkdir()
+    allowed = plan_of(tmp_path / "allowed", "allow_visitors = true")
+    completed(measured(Script(), task_of(allowed, CELL), allowed))
+
+
+def beside(monkeypatch: pytest.MonkeyPatch, free: float, needs: float) -> Any:
+    """Let a device have so much free memory, and both cells need so much; return the change of a task."""
+    monkeypatch.setattr("harness.execution.beside.free_bytes", lambda device: free)
+    return lambda task: task.model_copy(update={"planned": task.planned.model_copy(update={"needs_bytes": needs})})
+
+
+def test_where_both_do_not_fit_the_baseline_is_timed_before_and_after(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change = beside(monkeypatch, free=30e9, needs=20e9)
+    script = Script()
+    launcher = ScriptedLauncher(script)
+    partner = Partner(launcher, task_of(plan, BASELINE, change))
+    outcome = Measurement(task_of(plan, CELL, change), launcher, lambda step: None, ignore).measured(partner)
+    assert isinstance(outcome, Completed)
+    pairing = outcome.pairing
+    assert pairing.kind == "sandwiched"
+    assert pairing.why == "it and the baseline need about 37.3 GiB at once, 27.9 GiB is free"
+    assert script.most_alive == 1
+    sides = "".join(block.side[0] for block in pairing.blocks)
+    assert sides == "b" * LEAST_GROUPS + "c" * LEAST_GROUPS + "b" * LEAST_GROUPS
+    groups = [block.group for block in pairing.blocks]
+    assert groups[0] == 0
+    assert {block.group for block in pairing.of("baseline")} == {0, groups[-1]}
+    assert groups[-1] == max(groups) == LEAST_GROUPS + 1
+    assert speedup(pairing).estimate == pytest.approx(4)
+    assert outcome.phases_s["partner"] > 0
+    assert partner.alive  # the next cell begins with it
+
+
+def test_a_cell_that_looks_for_the_largest_batch_has_the_memory_to_itself(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harness.axes.batch.images import Images
+
+    monkeypatch.setattr(Images, "tags", frozenset({"tries-batches"}))
+    pairing = completed(measured(Script(), task_of(plan, CELL), plan)).pairing
+    assert (pairing.kind, pairing.why) == ("sandwiched", "it looks for the most images that fit into memory")
+
+
+@pytest.mark.parametrize("command", ["prepare", "block", "finish"])
+def test_a_cell_that_runs_out_of_memory_beside_the_baseline_may_do_alone(plan: Plan, command: str) -> None:
+    script = Script()
+    script.breaks[CELL, command] = [failed("out-of-memory", "no room")]
+    outcome = completed(measured(script, task_of(plan, CELL), plan))
+    assert outcome.pairing.kind == "sandwiched"
+    assert outcome.pairing.why == "beside the baseline: no room"
+    assert script.blocks()[-LEAST_GROUPS:] == "b" * LEAST_GROUPS
+
+
+def test_a_cell_that_does_not_fit_at_all_has_failed(plan: Plan) -> None:
+    script = Script()
+    script.breaks[CELL, "prepare"] = [failed("out-of-memory"), failed("out-of-memory")]
+    outcome = measured(script, task_of(plan, CELL), plan)
+    assert isinstance(outcome, Failed)
+    assert outcome.kind == "out-of-memory"
+
+
+def test_another_error_of_a_cell_is_no_reason_to_try_again(plan: Plan) -> None:
+    script = Script()
+    script.breaks[CELL, "block"] = [None, failed("crash")]
+    outcome = measured(script, task_of(plan, CELL), plan)
+    assert isinstance(outcome, Failed)
+    assert outcome.kind == "crash"
+    assert script.asked.count((CELL, "open")) == 1
+
+
+def test_a_baseline_that_dies_is_started_once_more(plan: Plan) -> None:
+    script = Script()
+    script.breaks[BASELINE, "block"] = [None, None, None, failed("crash")]
+    pairing = completed(measured(script, task_of(plan, CELL), plan)).pairing
+    assert pairing.kind == "interleaved"
+    assert len(pairing.blocks) == 4 * LEAST_GROUPS
+    assert script.asked.count((BASELINE, "open")) == 2
+
+
+def test_a_baseline_that_dies_again_leaves_the_cell_alone(plan: Plan) -> None:
+    script = Script()
+    script.breaks[BASELINE, "block"] = [None, None, failed("crash"), failed("crash", "died of SIGSEGV")]
+    pairing = completed(measured(script, task_of(plan, CELL), plan)).pairing
+    assert pairing.kind == "alone"
+    assert pairing.of("baseline") == ()
+    assert "the baseline's process broke" in pairing.why
+    assert "died of SIGSEGV" in pairing.why
+
+
+def test_a_baseline_that_dies_late_leaves_the_groups_that_are_there(plan: Plan) -> None:
+    script = Script()
+    script.factors = iter(np.random.default_rng(2).lognormal(0, 0.5, 100_000).tolist())
+    enough = 1 + 2 * LEAST_GROUPS + 2
+    script.breaks[BASELINE, "block"] = [None] * enough + [failed("crash"), failed("crash")]
+    pairing = completed(measured(script, task_of(plan, CELL), plan)).pairing
+    assert pairing.kind == "interleaved"
+    assert "the baseline's process broke" in pairing.stopped
+
+
+def test_a_baseline_out_of_memory_beside_a_cell_is_timed_before_and_after(plan: Plan) -> None:
+    script = Script()
+    script.breaks[BASELINE, "block"] = [failed("out-of-memory", "no room")]
+    pairing = completed(measured(script, task_of(plan, CELL), plan)).pairing
+    assert pairing.kind == "sandwiched"
+    assert "no room" in pairing.why
+
+
+def test_without_a_baseline_a_cell_is_timed_by_itself(plan: Plan) -> None:
+    script = Script()
+    outcome = Measurement(task_of(plan, CELL), ScriptedLauncher(script), lambda step: None, ignore).measured(None)
+    assert isinstance(outcome, Completed)
+    assert (outcome.pairing.kind, outcome.pairing.why) == ("alone", "the baseline did not complete")
+
+
+@pytest.fixture
+def traced(tmp_path: Path, states: object) -> Plan:
+    return plan_of(tmp_path, "trace = true")
+
+
+def test_what_was_measured_is_delivered_before_the_trace(traced: Plan) -> None:
+    script, kept = Script(), []
+    launcher = ScriptedLauncher(script)
+
+    def keep(outcome: Completed) -> None:
+        assert (CELL, "trace") not in script.asked
+        kept.append(outcome)
+
+    partner = Partner(launcher, task_of(traced, BASELINE))
+    outcome = Measurement(task_of(traced, CELL), launcher, lambda step: None, keep).measured(partner)
+    assert isinstance(outcome, Completed)
+    (before,) = kept
+    assert before.trace == TRACING
+    assert before.pairing == outcome.pairing
+    assert isinstance(outcome.trace, Trace)
+    assert outcome.phases_s["trace"] > 0
+    assert "not-traced" not in {caution.kind for caution in outcome.warnings}
+
+
+@pytest.mark.parametrize("kind", ["crash", "timeout", "disk-full", "out-of-memory"])
+def test_a_worker_that_breaks_while_it_traces_keeps_its_figures(traced: Plan, kind: Any) -> None:
+    script = Script()
+    script.breaks[CELL, "trace"] = [failed(kind, "the end")]
+    outcome = completed(measured(script, task_of(traced, CELL), traced))
+    assert outcome.pairing.kind == "interleaved"
+    assert outcome.trace == Absent(absent=f"{kind} while it was traced: the end")
+    (caution,) = [caution for caution in outcome.warnings if caution.kind == "not-traced"]
+    assert "harness profile" in caution.advice
