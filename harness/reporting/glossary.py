@@ -14,15 +14,16 @@ TERMS: tuple[tuple[str, str], ...] = (
                          "the matrix asks for (measure.precision), or the time is up."),
     ("Sandwiched", "cell and baseline do not fit into memory together: the baseline was timed before and after the "
                    "cell, and the drift between is taken out and shown."),
-    ("Throttled", "the device ran slower than it could, for heat or power; such a block is timed once more, and both "
-                  "are kept."),
+    ("Throttled", "heat or its supply slowed the device down (a power cap it always works at is none of it); such a "
+                  "block is timed once more, and both are kept."),
     ("Unprofiled", "a cell without a trace: how fast it is is known, but not why."),
     ("Cost per image", "the price of the seconds it takes, and of its electricity where that has a price, by [prices] "
                        "of the matrix."),
     ("Loss", "calibrated: 0 % is a rerun of the baseline, 100 % is destroyed (another prompt’s picture, or another "
              "seed’s). Literal: the relative change of the raw score; positive is worse."),
     ("Worst loss", "the loss that uses most of its margin, among the metrics that gate the cell."),
-    ("Policy", "the rules a cell must keep to ship: limits on losses, changes, scores, tails, speed and memory."),
+    ("Policy", "the rules a cell must keep to ship: limits on losses, changes, scores, tails, speed, memory, energy, "
+               "cost, and on how well it was measured."),
     ("Margin", "the loss from which on a cell may not ship; each rule has its own."),
     ("Pass", "every rule is surely kept: of a loss, its upper confidence bound is below the margin."),
     ("Fail", "a rule is surely not kept: of a loss, its lower bound is at or above the margin."),
