@@ -11,6 +11,8 @@ Floats = NDArray[np.float64]
 LEAST = 10
 _LEAST_SHARE = 0.2
 """Fewer values than this share are outliers, not a level."""
+_MOST = 200
+"""Quantiles that stand for more values than this."""
 _LEVEL = 0.01
 _SAMPLES = 2000
 
@@ -33,6 +35,8 @@ def modes(values: ArrayLike) -> Modes | None:
     logs = np.sort(np.log(np.asarray(values, dtype=np.float64)))
     if logs.size < LEAST:
         return None
+    if logs.size > _MOST:
+        logs = np.quantile(logs, (np.arange(_MOST) + 0.5) / _MOST)
     cuts, apart = _apart(logs[None, :])
     if logs[0] == logs[-1] or apart[0] <= _limit(logs.size):
         return None

@@ -81,21 +81,35 @@ def between(other: Speedup, cell: Speedup) -> Speedup:
     return _made(located, (1, 1), "ratio of both cells' speedups over the baseline")
 
 
-def precise(pairing: Pairing) -> float | None:
-    """Return half the relative width of the 95 % interval of the speedup; None while too few groups tell it.
+class Reached(NamedTuple):
+    """Half the relative width of a 95 % interval (None: there is none), and the groups or blocks it rests on."""
 
-    Where a cell is timed alone, or while the baseline after a sandwiched one is still to come, of its median latency.
+    half_width: float | None
+    looks: int
+
+
+def precise(pairing: Pairing) -> float | None:
+    """Return how precise a pairing's figure is, or None while there are fewer looks at it than LEAST_GROUPS."""
+    half_width, looks = precision_of(pairing)
+    return half_width if looks >= LEAST_GROUPS else None
+
+
+def precision_of(pairing: Pairing) -> Reached:
+    """Return the precision of the speedup; of the median latency where a cell is timed alone.
+
+    Of the latency too while the baseline after a sandwiched cell is still to come.
     """
+    baseline, cell = pairing.of("baseline"), pairing.of("cell")
     if pairing.kind == "interleaved":
-        made = speedup(pairing) if pairing.of("baseline") and pairing.of("cell") else None
-        return None if made is None or made.groups < LEAST_GROUPS else _half_width(made.interval)
-    blocks = pairing.of("cell")
-    if pairing.kind == "sandwiched" and blocks and drift_share(pairing.of("baseline"), blocks) is not None:
-        return _half_width(speedup(pairing).interval)
-    steady = blocks[steady_from(np.exp(log_medians(blocks))) :] if blocks else ()
-    if len(steady) < LEAST_GROUPS:
-        return None
-    return _half_width(_made(locate(log_medians(steady)), (1, 1), "").interval)
+        if not baseline or not cell:
+            return Reached(None, 0)
+        made = speedup(pairing)
+        return Reached(_half_width(made.interval), made.groups)
+    if pairing.kind == "sandwiched" and cell and drift_share(baseline, cell) is not None:
+        return Reached(_half_width(speedup(pairing).interval), len(cell))
+    steady = cell[steady_from(np.exp(log_medians(cell))) :] if cell else ()
+    located = _made(locate(log_medians(steady)), (1, 1), "").interval if steady else None
+    return Reached(_half_width(located), len(steady))
 
 
 def _levels(blocks: tuple[Block, ...]) -> dict[int, float]:
@@ -122,5 +136,5 @@ def _made(located: Location, images: tuple[int, int], method: str) -> Speedup:
     return Speedup(estimate, interval(spread, estimate, method), spread, log)
 
 
-def _half_width(shown: Interval | Absent) -> float | None:
-    return None if isinstance(shown, Absent) else (shown.high / shown.low) ** 0.5 - 1
+def _half_width(shown: Interval | Absent | None) -> float | None:
+    return (shown.high / shown.low) ** 0.5 - 1 if isinstance(shown, Interval) else None
