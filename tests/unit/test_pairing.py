@@ -110,7 +110,7 @@ def test_blocks_are_taken_until_the_speedup_is_as_precise_as_asked_for(tmp_path:
 
     coarse, fine = (taken(f"max_s = 10000\nprecision = '{share}%'") for share in (5, 2))
     assert LEAST_GROUPS <= coarse < fine
-    assert taken("max_s = 10000\nprecision = '5%'\nmin_s = 200") > 100
+    assert taken("max_s = 10000\nprecision = '5%'\nmin_s = 60") > 30
 
 
 def test_time_that_is_up_ends_it_after_the_group(tmp_path: Path, states: object) -> None:
