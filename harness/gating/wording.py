@@ -1,5 +1,7 @@
 """The sentence of a verdict: what was found, how sure, against which limit."""
 
+import math
+
 from harness.core.limits import figure_words, limit_words, margin_words, quantity_words
 from harness.core.quality import Definition
 from harness.core.rule import Rule
@@ -7,6 +9,7 @@ from harness.core.units import format_percent
 from harness.gating.deciding import Decision
 from harness.gating.evidence import Found
 from harness.gating.readings import Once, Reading, Share, Timed
+from harness.stats.power import precision_needed
 
 BASELINE_AT_OTHER_SEEDS = "the baseline at other seeds"
 _FOUND = {
@@ -74,7 +77,7 @@ def _conclusion(rule: Rule, found: Found, decision: Decision) -> str:
     if not reading.sure:
         return f"{verb} {limit}{'' if rule.quantity in _OF_THE_RECORD else ' (one measurement, no interval)'}"
     if decision.result == "inconclusive":
-        return f"cannot be told from {limit} {_ahead(found, decision)}"
+        return f"cannot be told from {limit} {_ahead(rule, found, decision)}"
     level = 1 - decision.alpha if decision.result == "pass" else rule.level
     return f"{verb} {limit} at {_level(level)} confidence"
 
@@ -96,11 +99,16 @@ def _why_no_pass(rule: Rule, found: Found, decision: Decision, limit: str) -> st
     )
 
 
-def _ahead(found: Found, decision: Decision) -> str:
+def _ahead(rule: Rule, found: Found, decision: Decision) -> str:
     """Say what would settle it."""
     reading = found.reading
-    if isinstance(reading, Timed | Once):
+    if isinstance(reading, Once):
         return f"with {reading.looks}; more of them (measure.max_s) would settle it"
+    if isinstance(reading, Timed):
+        (end,) = (end for end in rule.window if math.isfinite(end))
+        needed = precision_needed(reading.observed, end, 1 - decision.alpha)
+        asked = f"measure.precision = {margin_words(needed)}, and measure.max_s enough for it," if needed else ""
+        return f"with {reading.looks}; {asked + ' would settle it' if asked else 'it lies too close to settle'}"
     ahead = f"about {decision.needed:,} would settle it" if decision.needed else "it lies too close to settle"
     return f"with {found.prompts} prompts; {ahead}"
 

@@ -1,12 +1,13 @@
-"""What would settle the verdicts that are open: prompts for each metric, repeats for times."""
+"""What would settle the verdicts that are open: prompts for each metric, a finer measurement for times."""
 
+import math
 from collections.abc import Iterable
 
 from harness.core.rule import OF_IMAGES
 from harness.core.verdict import CellVerdict, RuleVerdict
 from harness.reporting.facts import Facts
 from harness.reporting.loaded import Loaded
-from harness.reporting.wording import grouped, plural
+from harness.reporting.wording import grouped, plural, round_share
 
 
 def named(judged: RuleVerdict) -> str:
@@ -39,9 +40,9 @@ def cell_words(loaded: Loaded, verdict: CellVerdict | None) -> str:
         most, now = max(needs.values()), max(judged.prompts or 0 for judged in undecided)
         each = f" ({_listed(needs)})" if len(needs) > 1 else f" for {next(iter(needs))}"
         parts.append(f"about {grouped(most)} prompts{each}; it has {grouped(now)}")
-    timed = [named(judged) for judged in undecided if judged.rule.quantity not in OF_IMAGES]
+    timed = [judged for judged in undecided if judged.rule.quantity not in OF_IMAGES]
     if timed:
-        parts.append(f"more repeats (measure.max_s, now {loaded.plan.matrix.measure.max_s:g}) for {', '.join(timed)}")
+        parts.append(f"{_finer(loaded, timed)} for {', '.join(map(named, timed))}")
     hopeless = [named(j) for j in undecided if j.rule.quantity in OF_IMAGES and j.prompts_needed is None]
     if hopeless:
         parts.append(f"nothing that can be named for {', '.join(hopeless)}: too close to its limit, or blind")
@@ -56,9 +57,9 @@ def run_words(loaded: Loaded, cells: list[Facts]) -> list[str]:
     lead = f"{plural(len(verdicts), 'cell is', 'cells are')} inconclusive"
     undecided = [judged for verdict in verdicts for judged in open_rules(verdict)]
     known = [need for verdict in verdicts if (need := prompts_needed(verdict)) is not None]
-    timed = {named(judged) for judged in undecided if judged.rule.quantity not in OF_IMAGES}
-    more = [f"More repeats (measure.max_s, now {loaded.plan.matrix.measure.max_s:g}) would settle"
-            f" {', '.join(sorted(timed))}."] if timed else []  # fmt: skip
+    timed = [judged for judged in undecided if judged.rule.quantity not in OF_IMAGES]
+    whose = ", ".join(sorted(set(map(named, timed))))
+    more = [f"For {whose}: {_finer(loaded, timed)}."] if timed else []
     if not known:
         return [f"{lead}; each one’s section says why.", *more]
     whom = "settle it" if len(verdicts) == 1 else "settle all of them"
@@ -69,6 +70,29 @@ def run_words(loaded: Loaded, cells: list[Facts]) -> list[str]:
     key = "quality.max" if loaded.plan.looks else "prompts.limit"
     asked = f"{lead}: about {grouped(max(known))} prompts would {whom}{each}; now {grouped(now)}. Set {key}."
     return [asked, *more]
+
+
+def _finer(loaded: Loaded, timed: Iterable[RuleVerdict]) -> str:
+    """Return what to ask of the timing so that times are told from their limits, with what is asked now."""
+    measure = loaded.plan.matrix.measure
+    known = [need for judged in timed if (need := _precision(judged)) is not None]
+    longer = f"measure.max_s over {measure.max_s:g}"
+    if not known or min(known) >= measure.precision:
+        return longer
+    return f"measure.precision = {round_share(min(known))} (now {round_share(measure.precision)}) and {longer}"
+
+
+def _precision(judged: RuleVerdict) -> float | None:
+    """Return the half-width with which one time is told from its limit; None where none helps."""
+    from harness.stats.power import precision_needed
+
+    if judged.rule.quantity == "timing-precision":
+        return judged.rule.at_most
+    if judged.observed is None:
+        return None
+    ends = [end for end in judged.rule.window if math.isfinite(end)]
+    level = judged.level or judged.rule.level
+    return max((precision_needed(judged.observed, end, level) or 0.0 for end in ends), default=0.0) or None
 
 
 def _needs(undecided: Iterable[RuleVerdict]) -> dict[str, int]:

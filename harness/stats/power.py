@@ -15,6 +15,7 @@ from harness.stats.confidence import normal_quantiles
 from harness.stats.sequential import Looks, bounds, stopping
 
 POWER = 0.9
+FINEST = 0.001
 MOST = 10_000_000
 """No verdict is worth more prompts than this; beyond it the answer is None."""
 
@@ -65,6 +66,21 @@ def forecast(distance: float, pilot: Pilot, alpha: float, looks: Looks) -> Forec
     stops = stopping(bounds(alpha, looks), looks, drift)
     used = float(stops @ np.asarray(looks, dtype=np.float64)) + (1 - float(stops.sum())) * looks[-1]
     return Forecast(float(stops.sum()), used)
+
+
+def precision_needed(observed: float, limit: float, level: float, power: float = POWER) -> float | None:
+    """Return half the relative width that a time's or a speedup's 95 % interval needs, to tell it from a limit.
+
+    With it a one-sided test at `level` decides with probability `power`, on logarithms, if the quantity is as observed:
+    a half-width is z₀.₉₇₅ standard errors, the test needs the limit z_level + z_power of them away. Rounded down to one
+    digit; None where it is finer than 0.1 %, since no machine is that steady.
+    """
+    away = abs(math.log(observed / limit)) if observed > 0 and limit > 0 else math.inf
+    width = away * float(normal_quantiles(0.975)) / _reach(level, power)
+    if not FINEST <= width < 1:
+        return None
+    digit = 10.0 ** math.floor(math.log10(width))
+    return float(f"{math.floor(width / digit + 1e-9) * digit:.1g}")
 
 
 @lru_cache(maxsize=1024)

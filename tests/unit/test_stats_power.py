@@ -9,6 +9,7 @@ from harness.stats.power import (
     Pilot,
     drift_needed,
     forecast,
+    precision_needed,
     prompts_needed,
     sequential_needed,
 )
@@ -71,3 +72,12 @@ def test_one_look_is_the_fixed_plan() -> None:
 
 def test_without_spread_the_first_look_decides() -> None:
     assert forecast(0.03, Pilot(0.0, 100), 0.05, SHARES) == (1.0, 64)
+
+
+def test_the_precision_that_tells_a_time_from_its_limit() -> None:
+    """A limit of 1.9 is 5.1 % below 2.0: 1.96 / (1.645 + 1.282) of that is 3.4 %."""
+    assert precision_needed(2.0, 1.9, 0.95) == 0.03
+    assert precision_needed(1.9, 2.0, 0.95) == 0.03
+    assert precision_needed(2.0, 1.9, 0.999) == 0.02
+    assert precision_needed(2.0, 1.9999, 0.95) is None, "no machine is that steady"
+    assert precision_needed(2.0, 0.1, 0.95) is None, "no width is that wide"
