@@ -84,7 +84,7 @@ def _traced(run: Path, cell: str) -> tuple[PlannedCell, Completed, Trace, TraceF
     if isinstance(outcome.trace, Absent):
         reason = outcome.trace.absent
     elif facts is None:
-        reason = "; ".join(outcome.trace.notes) or "what it says was not stored"
+        reason = "what it says is not there"
     else:
         return planned, outcome, outcome.trace, facts
     raise NothingToDo(f"no trace to read: {reason}", planned.id, f"Run: harness profile {run} {planned.id}")

@@ -30,31 +30,25 @@ def take_trace(model: TextToImage, call: Call, folder: Path) -> Trace | Absent:
             model.generate(call.model_copy(update={"steps": steps}))
 
     path = folder / TRACE
-    (folder / TRACE_FACTS).unlink(missing_ok=True)  # facts of an earlier trace are none of this one
     try:
         written = write_trace(traced, call.steps, path, model.device)
-        notes = written.notes + _write_facts(written, path, folder / TRACE_FACTS)
-        return Trace(path=TRACE, size_bytes=path.stat().st_size, steps=written.steps, notes=notes)
+        (folder / TRACE_FACTS).unlink(missing_ok=True)  # facts of an earlier trace are none of this one
+        if written.blind:
+            return Absent(absent=written.blind)  # the host's side alone would be taken for the whole
+        _write_facts(written, path, folder / TRACE_FACTS)
+        return Trace(path=TRACE, size_bytes=path.stat().st_size, steps=written.steps, notes=written.notes)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return Absent(absent=FULL)
-        return Absent(absent=f"the trace could not be written: {error.strerror or error}")
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return Absent(absent=FULL if full else f"the trace could not be written: {error.strerror or error}")
+    except HarnessError as error:
+        return Absent(absent=f"what the trace says could not be stored: {error.what}")
     except Exception as error:
         return Absent(absent=f"the profiler failed: {type(error).__name__}: {error}"[:500])
 
 
-def _write_facts(written: Written, path: Path, target: Path) -> tuple[str, ...]:
-    """Store what the trace says beside it; return notes on what it does not."""
-    if not written.kernels:
-        return ()  # the host's side alone would be taken for the whole
-    try:
-        facts = read_trace(path)
-    except HarnessError as error:
-        return (f"it could not be read: {error.what}",)
+def _write_facts(written: Written, path: Path, target: Path) -> None:
+    """Store what the trace says beside it."""
+    facts = read_trace(path)
     recompiles = written.recompiles or facts.recompiles  # dynamo's own count, where it counted any
     facts = facts.model_copy(update={"recompiles": recompiles, "notes": facts.notes + written.notes})
-    try:
-        write_atomically(target, facts.model_dump_json(indent=1).encode())
-    except HarnessError as error:
-        return (f"what it says could not be stored: {error.what}",)
-    return ()
+    write_atomically(target, facts.model_dump_json(indent=1).encode())

@@ -1,5 +1,6 @@
 """A torch.profiler trace of one call, in the format that Perfetto opens."""
 
+import errno
 import os
 import shutil
 import sys
@@ -18,6 +19,9 @@ PLAIN_BYTES, SECONDS = 64 * 2**20, 30.0
 """About the size of a trace before it is packed (a tenth, after), and how long a traced call may take: more steps than
 that are not traced."""
 
+LEAST_FREE = 64 * 1024
+"""Bytes free on the disk below which what the profiler wrote is taken to be cut short."""
+
 DRIVER = Path("/proc/driver/nvidia/params")
 
 
@@ -26,9 +30,9 @@ class Written(NamedTuple):
 
     steps: int
     recompiles: int
-    kernels: bool
-    """Whether the GPU's own work was seen."""
     notes: tuple[str, ...]
+    blind: str = ""
+    """Why nothing was seen of the GPU's own work, if so."""
 
 
 def write_trace(call: Callable[[int], object], steps: int, path: Path, device: str) -> Written:
@@ -54,10 +58,10 @@ def write_trace(call: Callable[[int], object], steps: int, path: Path, device: s
         os.replace(packed, path)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    kernels = not device.startswith("cuda") or found.categories["kernel"] > 0
+    blind = device.startswith("cuda") and not found.categories["kernel"]
     fewer = f"a call of {traced} steps instead of {steps}: what depends on the number of steps may differ"
-    notes = (fewer if traced < steps else "", found.note, "" if kernels else _no_kernels())
-    return Written(traced, recompiles, kernels, tuple(note for note in notes if note))
+    notes = (fewer if traced < steps else "", found.note)
+    return Written(traced, recompiles, tuple(note for note in notes if note), _no_kernels() if blind else "")
 
 
 def _profile(call: Callable[[], object], plain: Path, device: str) -> float:
@@ -71,6 +75,8 @@ def _profile(call: Callable[[], object], plain: Path, device: str) -> float:
         synchronize(device)
         seconds = time.perf_counter() - begin
     profiler.export_chrome_trace(str(plain))
+    if shutil.disk_usage(plain.parent).free < LEAST_FREE:  # kineto says nothing of what it could not write
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(plain))
     return seconds
 
 

@@ -63,6 +63,7 @@ def test_a_full_disk_leaves_the_old_trace_and_no_half_one(
     model: TextToImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / TRACE).write_bytes(b"old")
+    (tmp_path / TRACE_FACTS).write_bytes(b"old")
 
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -72,7 +73,7 @@ def test_a_full_disk_leaves_the_old_trace_and_no_half_one(
     assert isinstance(trace, Absent)
     assert "the disk is full" in trace.absent
     assert "harness profile" in trace.absent
-    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [(TRACE, b"old")]
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {TRACE: b"old", TRACE_FACTS: b"old"}
 
 
 def test_what_a_killed_writer_left_is_removed_by_the_next(model: TextToImage, tmp_path: Path) -> None:
@@ -93,13 +94,18 @@ def test_a_profiler_that_is_missing_is_a_reason_and_no_error(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_gpu_that_shows_no_kernel_is_named_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where CUPTI is refused: the host's side is kept, and no reading is made of half of the truth."""
+def test_a_gpu_that_shows_no_kernel_is_named_with_what_to_do(
+    model: TextToImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where CUPTI is refused: the host's side is kept on disk, and no reading is made of half of the truth."""
     monkeypatch.setattr(profiler, "synchronize", lambda device: None)
     written = profiler.write_trace(lambda steps: None, 4, tmp_path / TRACE, "cuda")
-    assert not written.kernels
-    assert "NVreg_RestrictProfilingToAdminUsers=0" in written.notes[0]
-    assert (tmp_path / TRACE).exists()
+    assert "NVreg_RestrictProfilingToAdminUsers=0" in written.blind
+    monkeypatch.setattr("harness.execution.tracing.write_trace", lambda *_: written)
+    trace = take_trace(model, CALL, tmp_path)
+    assert isinstance(trace, Absent)
+    assert "no kernel of the GPU was seen" in trace.absent
+    assert [path.name for path in tmp_path.iterdir()] == [TRACE]
 
 
 def test_a_model_without_torch_has_no_trace(tmp_path: Path) -> None:

@@ -118,13 +118,12 @@ def test_a_cell_without_a_trace_names_the_command_that_makes_one(run: Path) -> N
     assert error.value.fix == f"Run: harness profile {run} {cell}"
 
 
-def test_a_trace_of_the_host_alone_is_not_read(run: Path) -> None:
-    """As where the driver refused its counters: the note says what to do."""
+def test_facts_that_are_gone_or_damaged_are_named(run: Path) -> None:
     cell = cell_id(run, CELL)
     path = RunFolder(run).trace_facts(cell)
     kept = path.read_text()
     path.unlink()
-    with pytest.raises(NothingToDo, match="the first steps only"):
+    with pytest.raises(NothingToDo, match="what it says is not there"):
         api.explain(run, cell)
     path.write_text(kept[: len(kept) // 2])
     with pytest.raises(ResultsError, match="damaged or truncated"):
