@@ -51,10 +51,10 @@ def conditions_of(gpu: bool, dice: random.Random, throttled: bool = False) -> Co
 def calls_of(timed: Timed, side: Side, group: int, dice: random.Random) -> tuple[Repeat, ...]:
     """Return the calls of one block."""
     latency = timed.latency_s if side == "cell" else timed.baseline_s
-    clock = 1 + 0.001 * group  # both sides drift together
+    clock = 1 + 0.02 * group if timed.event == "sandwiched" else 1.0  # it gets slower and slower
     if timed.event == "two-speeds" and side == "cell" and dice.random() < 0.4:
         clock *= 1.09
-    if timed.event == "warming" and group == 0:
+    if timed.event == "warming" and group < 3:
         clock *= 1.3
     calls = []
     for call in range(CALLS):
@@ -68,12 +68,13 @@ def sides_of(event: str) -> list[tuple[Side, int]]:
     if event == "sandwiched":
         parts: tuple[tuple[Side, int, int], ...] = (("baseline", 0, 4), ("cell", 1, 8), ("baseline", 2, 4))
         return [(side, group) for side, group, count in parts for _ in range(count)]
-    return [(side, group) for group in range(GROUPS) for side in ("baseline", "cell", "cell", "baseline")]
+    groups = 2 * GROUPS if event == "warming" else GROUPS
+    return [(side, group) for group in range(groups) for side in ("baseline", "cell", "cell", "baseline")]
 
 
 def pairing_of(timed: Timed) -> Pairing:
     """Return a cell's blocks between the baseline's."""
-    dice, clock_s = random.Random(timed.id), 0.0
+    dice, clock_s = random.Random(f"{timed.id} timed"), 0.0
     blocks = []
     for index, (side, group) in enumerate(sides_of(timed.event)):
         throttled = timed.event == "throttled" and index == 9

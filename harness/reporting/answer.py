@@ -40,7 +40,9 @@ class Answer(Frozen):
     after: str = ""
     figures: tuple[KeyFigure, ...] = ()
     unprofiled: str = ""
-    """Where the named cell is recommended without a trace: what that means, and the command that takes one."""
+    """Where the named cell is recommended without a trace: what that means."""
+    command: str = ""
+    """What takes that trace."""
     cautions: tuple[Caution, ...] = ()
     """What makes the named cell's time doubtful."""
 
@@ -193,12 +195,12 @@ def answer_of(loaded: Loaded, facts: tuple[Facts, ...]) -> Answer:
 
 def _qualified(loaded: Loaded, answer: Answer) -> Answer:
     """Return the answer with what a reader must know before taking the cell it names."""
-    cell, words = loaded.completed(answer.best), ""
-    if not is_profiled(loaded, answer.best):
-        words = f"{answer.best} has no trace, so why it is fast is not known. {profile_command(loaded, answer.best)}"
+    cell, known = loaded.completed(answer.best), is_profiled(loaded, answer.best)
+    words = "" if known else f"{answer.best} has no trace, so why it is fast is not known."
+    command = "" if known else profile_command(loaded, answer.best)
     cautions = cautions_at("timing", cell.warnings) if cell else ()
     doubtful = tuple(caution for caution in cautions if doubts((caution,)))
-    return answer.model_copy(update={"unprofiled": words, "cautions": doubtful})
+    return answer.model_copy(update={"unprofiled": words, "command": command, "cautions": doubtful})
 
 
 def terms_of(loaded: Loaded) -> tuple[str, ...]:

@@ -44,6 +44,7 @@ class BlockStrip(Frozen):
     superseded: bool
     outliers: bool
     left_out: str
+    fine: bool
 
 
 @dataclass(frozen=True)
@@ -68,21 +69,22 @@ class _Frame:
         return round(min(max(50 * (1 - off / self.reach), _EDGE), 100 - _EDGE), 2)
 
 
-def block_strip(cell: Completed, warming: int) -> BlockStrip | None:
+def block_strip(cell: Completed, warming: int, fine: bool) -> BlockStrip | None:
     """Return the drawing of a cell's blocks, or None where there are fewer than two.
 
-    `warming` are the groups at the beginning that were still warming up.
+    `warming` are the groups at the beginning that were still warming up; if `fine`, each block is said in words.
     """
-    frame = _frame(cell)
+    frame = _frame(cell, warming)
     if len(frame.blocks) < 2 or not frame.middles:
         return None
     first, whole = min(block.group for block in frame.blocks), len(cell.pairing.blocks)
     kinds = [_kind(block, warm=block.group - first < warming) for block in frame.blocks]
     width = 100 / len(frame.blocks)
     slots = tuple(
-        Slot(left=round(index * width, 3), width=round(width, 3), kind=kind, text=_words(index, frame))
-        for index, kind in enumerate(kinds)
-    )
+        Slot(left=round(first * width, 2), width=round((last + 1 - first) * width, 2), kind=kinds[first],
+             text=_words(first, frame) if fine else "")
+        for first, last in ([(index, index) for index in range(len(kinds))] if fine else _runs(kinds))
+    )  # fmt: skip
     ticks = tuple(
         Tick(at=frame.height(tick), label=f"{'+' if tick > 0 else ''}{share(tick)}" if tick else "0 %")
         for tick in round_ticks(-frame.reach, frame.reach, 4)
@@ -91,17 +93,24 @@ def block_strip(cell: Completed, warming: int) -> BlockStrip | None:
         slots=slots, dots=_dots(frame), ticks=ticks, trend=_trend(cell, frame), warming=warming,
         slowed=any(slowed(block) for block in frame.blocks), outliers=bool(frame.odd),
         superseded=any(block.superseded for block in frame.blocks),
-        left_out=f"the first {len(frame.blocks)} of {whole} blocks" if whole > len(frame.blocks) else "",
+        left_out=f"the first {len(frame.blocks)} of {whole} blocks" if whole > len(frame.blocks) else "", fine=fine,
     )  # fmt: skip
 
 
-def _frame(cell: Completed) -> _Frame:
+def _runs(kinds: Sequence[str]) -> list[tuple[int, int]]:
+    """Return first and last of each run of blocks that look alike."""
+    starts = [index for index, kind in enumerate(kinds) if not index or kind != kinds[index - 1]]
+    return list(zip(starts, [start - 1 for start in (*starts[1:], len(kinds))], strict=True))
+
+
+def _frame(cell: Completed, warming: int) -> _Frame:
     blocks = cell.pairing.blocks[:_MOST]
     middles: dict[Side, float] = {}
     for side in SIDES:
         if calls := _calls(cell.pairing.of(side)):
             middles[side] = median(calls)
-    odd = frozenset(_outliers(blocks))
+    steady = min((block.group for block in blocks), default=0) + warming
+    odd = frozenset(_outliers(blocks, steady))
     frame = _Frame(blocks, middles, odd, 1.0)
     offs = [
         abs(frame.off(repeat.latency_s, block.side))
@@ -112,8 +121,8 @@ def _frame(cell: Completed) -> _Frame:
     return replace(frame, reach=max((*offs, _LEAST_REACH)) * 1.1)
 
 
-def _outliers(blocks: Sequence[Block]) -> list[tuple[int, int]]:
-    """Return the calls of both sides that are outliers among their own side's, as (block, call)."""
+def _outliers(blocks: Sequence[Block], steady: int) -> list[tuple[int, int]]:
+    """Return the calls that are outliers among their own side's from group `steady` on, as (block, call)."""
     from harness.stats.outliers import outliers
 
     found = []
@@ -122,7 +131,7 @@ def _outliers(blocks: Sequence[Block]) -> list[tuple[int, int]]:
             (index, place)
             for index, block in enumerate(blocks)
             for place in range(len(block.repeats))
-            if block.side == side and not block.superseded
+            if block.side == side and not block.superseded and block.group >= steady
         ]
         calls = [blocks[index].repeats[place].latency_s for index, place in places]
         found += [places[number] for number in outliers(calls)]

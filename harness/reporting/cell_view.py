@@ -237,7 +237,8 @@ def section_of(loaded: Loaded, facts: Facts, how: Showing) -> CellSection:
         return section.model_copy(update={"failure": failure})
     if not isinstance(outcome, Completed):
         return section
-    drawn = _samples(loaded, facts, outcome) | {"trace": trace_view(loaded, facts.id, outcome, how.out)}
+    drawn = _samples(loaded, facts, outcome, how.share.fine)
+    drawn["trace"] = trace_view(loaded, facts.id, outcome, how.out, how.share.fine)
     return section.model_copy(update=_measured(loaded, facts, outcome) | drawn | _pictures(loaded, facts, how))
 
 
@@ -261,18 +262,17 @@ def _measured(loaded: Loaded, facts: Facts, cell: Completed) -> dict[str, object
     }
 
 
-def _samples(loaded: Loaded, facts: Facts, cell: Completed) -> dict[str, object]:
+def _samples(loaded: Loaded, facts: Facts, cell: Completed, fine: bool) -> dict[str, object]:
     """Return what was measured call by call: times, the machine meanwhile, memory."""
-    timing = facts.timing
-    drawn: dict[str, object] = {}
-    if isinstance(timing, Timing):
-        drawn = {"strip": latency_strip(cell, timing), "stages": part_bar(timing.stages_s), "cold": cold_parts(timing)}
-    return drawn | {
-        "paired": paired_of(loaded, facts, cell),
+    drawn: dict[str, object] = {
+        "paired": paired_of(loaded, facts, cell, fine),
         "conditions": conditions_of(cell),
-        "steps": step_bars(cell),
         "memory": memory_of(cell),
     }
+    if isinstance(facts.timing, Timing):
+        drawn |= {"stages": part_bar(facts.timing.stages_s), "cold": cold_parts(facts.timing)}
+        drawn |= {"strip": latency_strip(cell, facts.timing), "steps": step_bars(cell)} if fine else {}
+    return drawn
 
 
 def _pictures(loaded: Loaded, facts: Facts, how: Showing) -> dict[str, object]:

@@ -6,7 +6,6 @@ from harness.reporting.forest import Tick
 from harness.reporting.strips import round_ticks
 from harness.reporting.wording import seconds, share
 
-_MOST = 300
 _ROOM = 0.75
 """Percent of the width that a letter of a label takes on a desktop; a bar too narrow for its name has none."""
 
@@ -31,15 +30,15 @@ class Flame(Frozen):
     left_out: int
 
 
-def flame_of(facts: TraceFacts) -> Flame | None:
-    """Return the timeline of a trace, or None where it has no ranges; the shortest are left out beyond 300."""
+def flame_of(facts: TraceFacts, most: int) -> Flame | None:
+    """Return the timeline of a trace, or None where it has no ranges; beyond `most` the shortest are left out."""
     spans = facts.timeline
     if not spans:
         return None
     start = min(span.begin_s for span in spans)
     end = max(span.begin_s + span.seconds for span in spans)
     whole = (end - start) or 1.0
-    longest = sorted(spans, key=lambda span: -span.seconds)[:_MOST]
+    longest = sorted(spans, key=lambda span: -span.seconds)[:most]
     colours = {name: index for index, name in enumerate(dict.fromkeys(s.name for s in spans if not s.depth))}
     bars, stage = [], 0
     for span in sorted(longest, key=lambda span: (span.begin_s, span.depth)):

@@ -54,7 +54,7 @@ def group_lane(cell: Completed, value: Interval, images: tuple[int, int], warmin
                                at=height(speed), warm=warm, text=text))  # fmt: skip
     return GroupLane(
         marks=tuple(marks), estimate=height(value.estimate), high=height(value.high), low=height(value.low),
-        ticks=tuple(Tick(at=height(tick), label=_label(tick, high - low)) for tick in round_ticks(low, high, 2)),
+        ticks=tuple(Tick(at=height(tick), label=_label(tick, high - low)) for tick in round_ticks(low, high, 3)),
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from harness.reporting.blocks import BlockStrip, block_strip
 from harness.reporting.facts import Facts, Timing
 from harness.reporting.group_speeds import GroupLane, group_lane
 from harness.reporting.loaded import Loaded
-from harness.reporting.wording import factor_interval, plural, plus_minus, round_share
+from harness.reporting.wording import factor_interval, plural, plus_minus, round_share, share
 
 if TYPE_CHECKING:
     from harness.stats.speedup import Speedup
@@ -52,8 +52,8 @@ def precision_of(timing: Timing, cell: Completed) -> float | None:
     return float((shown.high / shown.low) ** 0.5 - 1) if shown.low > 0 else None
 
 
-def paired_of(loaded: Loaded, facts: Facts, cell: Completed) -> Paired | None:
-    """Return how a cell was timed; None where it was not."""
+def paired_of(loaded: Loaded, facts: Facts, cell: Completed, fine: bool) -> Paired | None:
+    """Return how a cell was timed, its blocks in words if fine; None where it was not."""
     timing = facts.timing
     if not isinstance(timing, Timing) or not cell.pairing.blocks:
         return None
@@ -65,7 +65,7 @@ def paired_of(loaded: Loaded, facts: Facts, cell: Completed) -> Paired | None:
         speedup=""
         if isinstance(timing.speedup, Absent) or cell.pairing.kind == "alone"
         else factor_interval(timing.speedup),
-        blocks=block_strip(cell, warming),
+        blocks=block_strip(cell, warming, fine),
         groups=_groups(loaded, cell, found),
     )
 
@@ -92,7 +92,7 @@ def _notes(cell: Completed, found: "Speedup | None") -> list[str]:
     pairing = cell.pairing
     notes = [f"Not interleaved: {pairing.why}."] if pairing.why else []
     if found and found.drift_share is not None:
-        drift = f"{'+' if found.drift_share > 0 else '−'}{abs(found.drift_share) * 100:.2g} %"
+        drift = f"{'+' if found.drift_share > 0 else ''}{share(found.drift_share)}"
         notes.append(f"The baseline’s time changed by {drift} from before to after; the speedup is corrected for it.")
     if found and found.warming:
         verb = "was" if found.warming == 1 else "were"

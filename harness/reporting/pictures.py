@@ -15,6 +15,7 @@ from harness.store import image_path
 THUMBNAIL_PX = 256
 _AS_IS_PX, _AS_IS_BYTES = 160, 20_000
 _PICTURES_PER_PAGE = 512
+_FINE = 60
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 Key = tuple[str, int]
@@ -39,19 +40,22 @@ class Pair(Frozen):
 
 
 class Share(Frozen):
-    """How many pictures each cell may show so that the whole page stays small."""
+    """How much each cell may show so that the whole page stays small: pictures, and how fine its drawings are."""
 
     pairs: int
     worst: int
     sheet: int
+    fine: bool
+    """Drawings say every piece in words, traces are drawn whole; otherwise there are too many cells for that."""
 
 
 def share_of(cells: int) -> Share:
     """Return the pictures a cell may show on a page of this many cells: up to 8 pairs, the worst 5, a strip of 6."""
     each = _PICTURES_PER_PAGE // max(cells, 1)
     return Share(
-        pairs=min(8, max(1, each // 4)), worst=min(5, max(1, each // 6)), sheet=min(6, each // 5) if each >= 15 else 0
-    )
+        pairs=min(8, max(1, each // 4)), worst=min(5, max(1, each // 6)),
+        sheet=min(6, each // 5) if each >= 15 else 0, fine=cells <= _FINE,
+    )  # fmt: skip
 
 
 def picture(path: Path, alt: str) -> Picture:

@@ -33,7 +33,7 @@ def self_check(loaded: Loaded) -> SelfCheck | None:
     off = plus_minus(abs(value.estimate - 1)).lstrip("±")
     return SelfCheck(
         holds=False,
-        sentence=f"{words} does not hold 1.00: on this machine, then, a speedup is off by {off} or more without any "
-        "cause in the cell. One such run in twenty is chance; run it again, and if it stays so, close other programs "
-        "and lock the clocks before you trust a speedup.",
+        sentence=f"{words} does not hold 1.00: two processes that do the same differ here by {off}, so take no speedup "
+        "of that size for one. One run in twenty says so by chance; if the next one does too, close other programs and "
+        "lock the clocks.",
     )  # fmt: skip

@@ -41,10 +41,10 @@ class FamilyKey(Frozen):
     text: str
 
 
-def stage_rows(facts: TraceFacts) -> tuple[StageFamilies, ...]:
-    """Return one bar a stage, in the order of the call."""
+def stage_rows(facts: TraceFacts, fine: bool) -> tuple[StageFamilies, ...]:
+    """Return one bar a stage, in the order of the call, its pieces in words if fine."""
     longest = max((stage.wall_s for stage in facts.stages), default=0.0)
-    return tuple(_row(facts, stage, longest) for stage in facts.stages if stage.wall_s > 0)
+    return tuple(_row(facts, stage, longest, fine) for stage in facts.stages if stage.wall_s > 0)
 
 
 def family_keys(facts: TraceFacts) -> tuple[FamilyKey, ...]:
@@ -62,15 +62,14 @@ def family_keys(facts: TraceFacts) -> tuple[FamilyKey, ...]:
     return tuple(keys)
 
 
-def _row(facts: TraceFacts, stage: StageTime, longest: float) -> StageFamilies:
+def _row(facts: TraceFacts, stage: StageTime, longest: float, fine: bool) -> StageFamilies:
     known = {family: value for family in FAMILIES if (value := stage.families_s.get(family, 0.0)) > 0}
     # Kernels on two streams run at once: their sum may be more than the time in which there was any.
     shrink = min(1.0, stage.busy_s / sum(known.values())) if known else 1.0
     parts = [(str(family), FAMILIES[family], value, value * shrink) for family, value in known.items()]
     parts.append((IDLE, IDLE, stage.gap_s, stage.gap_s))
     pieces = tuple(
-        FamilyPiece(kind=kind, width=round(100 * drawn / longest, 2),
-                    text=f"{_title(stage.stage)}, {name}: {seconds(value)}, {share(value / stage.wall_s)}")
+        FamilyPiece(kind=kind, width=round(100 * drawn / longest, 2), text=_piece(stage, name, value) if fine else "")
         for kind, name, value, drawn in parts
         if drawn > 0
     )  # fmt: skip
@@ -81,6 +80,10 @@ def _row(facts: TraceFacts, stage: StageTime, longest: float) -> StageFamilies:
         name=_title(stage.stage), value=seconds(stage.wall_s), note=", ".join(note for note in notes if note),
         pieces=pieces,
     )  # fmt: skip
+
+
+def _piece(stage: StageTime, name: str, value_s: float) -> str:
+    return f"{_title(stage.stage)}, {name}: {seconds(value_s)}, {share(value_s / stage.wall_s)}"
 
 
 def _title(stage: str) -> str:

@@ -78,7 +78,11 @@ def latency_strip(cell: Completed, timing: Timing) -> LatencyStrip:
 
     every = math.ceil(len(samples) / _DOTS)
     dots = tuple(
-        Dot(at=at(value), height=20 + (index * 0.618 % 1) * 60, text=f"call {index + 1}: {seconds(value)}")
+        Dot(
+            at=at(value),
+            height=20 + (index * 0.618 % 1) * 60,
+            text=f"call {index + 1}: {seconds(value)}",
+        )
         for index, value in enumerate(samples)
         if index % every == 0
     )

@@ -5,7 +5,6 @@ from harness.core.trace import TraceFacts
 from harness.reporting.loaded import Loaded
 from harness.reporting.wording import DASH, number, seconds
 
-_ROWS = 6
 _TURNS = {"came": "new", "went": "gone", "slower": "slower", "faster": "faster"}
 
 
@@ -28,8 +27,10 @@ class TraceChange(Frozen):
     kernels: tuple[KernelChangeRow, ...]
 
 
-def change_of(loaded: Loaded, cell_id: str, facts: TraceFacts) -> TraceChange | None:
-    """Return how a cell's trace differs from the baseline's; None where either has none."""
+def change_of(loaded: Loaded, cell_id: str, facts: TraceFacts, most: int) -> TraceChange | None:
+    """Return how a cell's trace differs from the baseline's, in sentences and in at most so many kernels; None where
+    either has none.
+    """
     from harness.tracing import compare
 
     before = loaded.traces.get(loaded.plan.baseline_id)
@@ -44,6 +45,6 @@ def change_of(loaded: Loaded, cell_id: str, facts: TraceFacts) -> TraceChange | 
             after=seconds(kernel.after_s) if kernel.after_calls else DASH,
             change=f"{'+' if kernel.change_s > 0 else '−'}{seconds(abs(kernel.change_s))}",
         )
-        for kernel in found.kernels[:_ROWS]
+        for kernel in found.kernels[:most]
     )  # fmt: skip
     return TraceChange(sentences=found.sentences, kernels=rows)

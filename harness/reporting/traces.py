@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 from harness.core.base import Frozen
 from harness.core.outcome import Completed
@@ -16,7 +17,17 @@ from harness.reporting.trace_changes import TraceChange, change_of
 from harness.reporting.wording import DASH, grouped, plural, seconds, share, size
 from harness.store import RunFolder
 
-_KERNELS, _GAPS = 8, 5
+
+class _Room(NamedTuple):
+    """How many ranges, kernels, gaps and changed kernels are shown at most."""
+
+    ranges: int
+    kernels: int
+    gaps: int
+    changes: int
+
+
+_FINE, _COARSE = _Room(300, 8, 5, 6), _Room(24, 3, 1, 0)
 
 
 class Advised(Frozen):
@@ -75,12 +86,16 @@ class TraceView(Frozen):
     change: TraceChange | None = None
 
 
-def trace_view(loaded: Loaded, cell_id: str, cell: Completed, out: Path) -> TraceView:
-    """Return what a cell's trace says; `out` is the folder of the page, from where the trace is linked."""
+def trace_view(loaded: Loaded, cell_id: str, cell: Completed, out: Path, fine: bool) -> TraceView:
+    """Return what a cell's trace says, in all its parts if fine.
+
+    `out` is the folder of the page, from where the trace is linked.
+    """
     facts = loaded.traces.get(cell_id, Absent(absent=_elsewhere(cell)))
     if isinstance(cell.trace, Absent) or isinstance(facts, Absent):
         why = cell.trace.absent if isinstance(cell.trace, Absent) else facts.absent  # type: ignore[union-attr]
         return TraceView(absent=why, command=profile_command(loaded, cell_id))
+    room = _FINE if fine else _COARSE
     named = f"{facts.device.upper()}, {steps_words(cell, cell.trace)} of one call"
     busy = f"{share(facts.busy_s / facts.wall_s)} of it busy" if facts.wall_s else ""
     link, file = _link(loaded, cell_id, cell.trace, out)
@@ -88,10 +103,12 @@ def trace_view(loaded: Loaded, cell_id: str, cell: Completed, out: Path) -> Trac
     return TraceView(
         caption=f"{named}: {seconds(facts.wall_s)} under the profiler, {busy}",
         gpu=facts.device == "cuda",
-        flame=flame_of(facts), stages=stage_rows(facts), keys=family_keys(facts), counts=_counts(facts),
-        kernels=tuple(_kernel(kernel, whole) for kernel in facts.kernels[:_KERNELS]),
-        gaps=tuple(_gap(gap) for gap in facts.gaps[:_GAPS]), link=link, file=file,
-        notes=tuple(dict.fromkeys((*cell.trace.notes, *facts.notes))), change=change_of(loaded, cell_id, facts),
+        flame=flame_of(facts, room.ranges), stages=stage_rows(facts, fine), keys=family_keys(facts),
+        counts=_counts(facts),
+        kernels=tuple(_kernel(kernel, whole) for kernel in facts.kernels[: room.kernels]),
+        gaps=tuple(_gap(gap) for gap in facts.gaps[: room.gaps]), link=link, file=file,
+        notes=tuple(dict.fromkeys((*cell.trace.notes, *facts.notes))),
+        change=change_of(loaded, cell_id, facts, room.changes),
         told=_told(loaded, cell_id, cell, facts),
     )  # fmt: skip
 

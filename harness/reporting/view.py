@@ -22,6 +22,7 @@ from harness.reporting.named import Named
 from harness.reporting.pareto import LossAxis, Point, loss_axis, not_drawn, points_of
 from harness.reporting.pictures import Key, Picture, Share, images_by_key, share_of, show, shown_keys
 from harness.reporting.profiled import unprofiled
+from harness.reporting.rerun import self_check
 from harness.reporting.sampling import Sampling, sampling_of
 from harness.reporting.table import Table, table_of
 from harness.reporting.timing_method import TimingMethod, method_of
@@ -148,9 +149,11 @@ def _definitions(loaded: Loaded) -> tuple[Definition, ...]:
 
 
 def notes_of(loaded: Loaded) -> tuple[str, ...]:
-    """Return what the plan and the gate want a reader to know."""
+    """Return what the plan, the gate and the A/A check want a reader to know."""
     judged = loaded.judgement.notes if loaded.judgement else ()
-    return tuple(note.rstrip(".") for note in (*loaded.plan.notes, *judged))
+    check = self_check(loaded)
+    doubt = (check.sentence,) if check and check.holds is False else ()
+    return tuple(note.rstrip(".") for note in (*loaded.plan.notes, *judged, *doubt))
 
 
 def view_of(loaded: Loaded, facts: tuple[Facts, ...], report_s: float, out: Path | None = None) -> Page:

@@ -141,3 +141,68 @@ def test_page_is_readable_without_scripts(browser: Any, index: Path) -> None:
     assert page.locator("#table tbody tr").count() == 12
     assert page.locator("img").first.is_visible()
     context.close()
+
+
+def opened(page: Any, cell_id: str, drawing: str) -> Any:
+    """Open a cell's section and return one of its drawings."""
+    page.evaluate("(id) => { document.getElementById(id).open = true; }", f"cell-{cell_id}")
+    found = page.locator(f"[id='cell-{cell_id}'] {drawing}.explore")
+    found.scroll_into_view_if_needed()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("drawing", "first", "second"),
+    [
+        (".blocks", "Block 1, baseline, group 1: 2 calls", "Block 2, cell, group 1: 2 calls"),
+        (".flame", "text encoder: ", "denoiser: "),
+    ],
+)
+def test_drawings_are_read_out_piece_by_piece_by_keyboard(page: Any, drawing: str, first: str, second: str) -> None:
+    found = opened(page, "20-steps", drawing)
+    readout = found.locator("xpath=..").locator(".readout")
+    resting = readout.inner_text()
+    found.focus()
+    page.keyboard.press("ArrowRight")
+    assert readout.inner_text().startswith(first)
+    page.keyboard.press("ArrowRight")
+    assert readout.inner_text().startswith(second) and found.locator("i.on").count() == 1
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowRight")
+    last = readout.inner_text()
+    page.keyboard.press("Home")
+    assert readout.inner_text().startswith(first) != last.startswith(first)
+    page.keyboard.press("Tab")
+    assert readout.inner_text() == resting and found.locator("i.on").count() == 0
+
+
+def test_drawings_are_read_out_by_pointer_and_finger(page: Any) -> None:
+    found = opened(page, "50-steps_bf16", ".blocks")
+    readout = found.locator("xpath=..").locator(".readout")
+    found.locator("i.redone").hover()
+    assert "timed once more: the GPU was slowed: hw thermal slowdown" in readout.inner_text()
+    page.mouse.move(2, 2)
+    assert readout.inner_text().startswith("Each call against the median of its own side")
+    found.locator("i.theirs").first.dispatch_event("pointerdown", {"pointerType": "touch", "bubbles": True})
+    assert readout.inner_text().startswith("Block 1, baseline")
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_timeline_and_blocks_stay_in_their_frames(browser: Any, index: Path, width: int) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.goto(index.as_uri())
+    for drawing in (".blocks", ".flame"):
+        box = opened(page, "20-steps", drawing).bounding_box()
+        pieces = page.locator(f"[id='cell-20-steps'] {drawing}.explore i").all()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= width
+        for piece in pieces:
+            inside = piece.bounding_box()
+            assert inside["x"] >= box["x"] - 1 and inside["x"] + inside["width"] <= box["x"] + box["width"] + 1
+    page.close()
+
+
+def test_a_trace_can_be_reached_from_its_cell(page: Any, index: Path) -> None:
+    opened(page, "20-steps", ".flame")
+    link = page.locator("[id='cell-20-steps'] a[download]")
+    target = page.evaluate("(link) => link.href", link.element_handle())
+    assert Path(target.removeprefix("file://")).read_bytes() == b"a trace"

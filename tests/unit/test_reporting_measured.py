@@ -1,0 +1,346 @@
+"""The report shows how figures were taken: blocks, the machine meanwhile, memory, energy, traces, what has none."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from markupsafe import escape
+
+from harness.core.matrix import Prices
+from harness.core.outcome import Caution, Completed
+from harness.core.plan import RERUN_ID
+from harness.core.timing import Pairing
+from harness.core.units import Absent
+from harness.reporting import frame
+from harness.reporting.cell_view import CellSection
+from harness.reporting.comparing import compare_runs
+from harness.reporting.comparing_machines import condition_differences
+from harness.reporting.facts import all_facts
+from harness.reporting.html import keep_whole, render_page, render_text
+from harness.reporting.ledger import ledger_of
+from harness.reporting.loaded import Loaded, load
+from harness.reporting.named import not_measured
+from harness.reporting.rerun import self_check
+from harness.reporting.view import Page, view_of
+from harness.reporting.wording import money, plus_minus, span
+from harness.store.layout import RunFolder
+from tests.reporting_example import CELLS, TWO_SPEEDS, Scene, make_run
+from tests.reporting_measured import CALLS, GROUPS
+from tests.reporting_page import page_of
+
+NAMES = ("50-steps", "50-steps_bf16", "50-steps_inductor", "20-steps", "20-steps_bf16", "8-steps", "4-steps",
+         "4-steps_lcm-lora")  # fmt: skip
+BEST = "4-steps_lcm-lora"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    cells = tuple(made for made in CELLS if made.id in NAMES)
+    return make_run(tmp_path_factory.mktemp("measured") / "results", cells, Scene(gpu=True))
+
+
+@pytest.fixture(scope="module")
+def loaded(run: Path) -> Loaded:
+    return load(run)
+
+
+@pytest.fixture(scope="module")
+def page(loaded: Loaded) -> Page:
+    return view_of(loaded, all_facts(loaded), report_s=1.0)
+
+
+@pytest.fixture(scope="module")
+def html(page: Page) -> str:
+    return render_page(page, None, "")
+
+
+def section(page: Page, cell_id: str) -> CellSection:
+    return next(cell for cell in page.cells if cell.id == cell_id)
+
+
+def changed(loaded: Loaded, cell_id: str, change: Callable[[Completed], dict[str, object]]) -> Loaded:
+    cell = loaded.completed(cell_id)
+    assert cell is not None
+    return replace(loaded, outcomes={**loaded.outcomes, cell_id: cell.model_copy(update=change(cell))})
+
+
+def test_blocks_are_drawn_in_order_of_time_every_call_a_dot(page: Page) -> None:
+    paired = section(page, "20-steps").paired
+    assert paired is not None and paired.blocks is not None and paired.groups is not None
+    assert [slot.kind for slot in paired.blocks.slots[:4]] == ["theirs", "mine", "mine", "theirs"]
+    assert {kind: path.count("M") for kind, path in paired.blocks.dots.items()} == dict.fromkeys(
+        ("theirs", "mine"), 2 * GROUPS * CALLS
+    )
+    assert re.match(r"Block 2, cell, group 1: 2 calls, median 40\d ms \([+−][\d.]+ %\), 1,9\d\d MHz, 6\d °C",
+                    paired.blocks.slots[1].text)  # fmt: skip
+    assert len(paired.groups.marks) == GROUPS
+    assert paired.groups.high <= paired.groups.estimate <= paired.groups.low  # from the top
+
+
+def test_how_a_cell_was_timed_is_said_with_the_precision_asked_for(page: Page) -> None:
+    paired = section(page, "20-steps").paired
+    assert paired is not None
+    said = r"Interleaved with the baseline in 8 ABBA groups, 32 calls of the cell: ±0\.\d+ % \(2 % asked for\)"
+    assert re.fullmatch(said, paired.sentence)
+    assert paired.notes == ("No more blocks: the precision asked for was reached.",)
+    alone = section(page, "50-steps").paired
+    assert alone is not None and alone.sentence.startswith("Timed alone, 32 calls in 16 blocks: ±0.")
+    assert alone.groups is None
+
+
+def test_what_befell_blocks_is_marked(page: Page) -> None:
+    throttled, warming = section(page, "50-steps_bf16").paired, section(page, "50-steps_inductor").paired
+    odd = section(page, "4-steps").paired
+    assert throttled is not None and throttled.blocks is not None
+    assert [slot.kind for slot in throttled.blocks.slots if "redone" in slot.kind] == ["mine redone slow"]
+    assert throttled.blocks.dots["redone"].count("M") == CALLS
+    assert any("1 block timed once more, both shown, the first not counted" in note for note in throttled.notes)
+    assert warming is not None and warming.blocks is not None
+    assert sum("warm" in slot.kind for slot in warming.blocks.slots) == 3 * 4 and "odd" not in warming.blocks.dots
+    assert warming.notes[0] == "3 groups at the beginning were still warming up and left out."
+    assert odd is not None and odd.blocks is not None
+    assert odd.blocks.outliers and odd.blocks.dots["odd"].count("M") == 2
+
+
+def test_a_sandwiched_cell_shows_the_drift_it_is_corrected_for(page: Page, html: str) -> None:
+    paired = section(page, "8-steps").paired
+    assert paired is not None and paired.blocks is not None
+    assert paired.sentence.startswith("Timed between two turns of the baseline, 16 calls of the cell in 8 blocks: ±")
+    assert paired.notes[0].startswith("Not interleaved: both do not fit into memory")
+    assert re.match(r"The baseline’s time changed by \+[34]\.\d % from before to after", paired.notes[1])
+    assert paired.blocks.trend.startswith("M") and paired.groups is None
+    assert "drift of the baseline" in html
+
+
+def test_the_machine_meanwhile_is_a_range_and_what_it_does_not_tell_is_said_once(page: Page, tmp_path: Path) -> None:
+    told = {row.name: row for row in section(page, "50-steps_bf16").conditions}
+    assert re.fullmatch(r"1,4\d\d to 1,9\d\d MHz", told["GPU clock"].value)
+    assert (told["GPU slowed"].value, told["GPU slowed"].note) == ("1 of 33 blocks", "hw thermal slowdown in 1")
+    assert told["Other GPU processes"].value == "Xorg (4242, 31 MiB)"
+    silent, _ = page_of(make_run(tmp_path / "results", CELLS[:2], Scene(prompts=6)))
+    absent = [row for row in silent.cells[1].conditions if row.name == "Not measured"]
+    assert [row.note for row in absent] == ["no GPU", "RAPL is readable by root only (CVE-2020-8694)"]
+    assert absent[0].value.startswith("GPU clock, GPU memory clock, GPU temperature")
+
+
+def test_the_baseline_against_itself_is_checked(loaded: Loaded, page: Page) -> None:
+    assert page.timed is not None and page.timed.check is not None
+    assert page.timed.check.holds is True and "holds 1.00, as it must" in page.timed.check.sentence
+
+    def slower(cell: Completed) -> dict[str, object]:
+        blocks = tuple(
+            block.model_copy(update={"repeats": tuple(
+                repeat.model_copy(update={"latency_s": repeat.latency_s * 1.05}) for repeat in block.repeats
+            )}) if block.side == "cell" else block
+            for block in cell.pairing.blocks
+        )  # fmt: skip
+        return {"pairing": cell.pairing.model_copy(update={"blocks": blocks})}
+
+    off = changed(loaded, RERUN_ID, slower)
+    check = self_check(off)
+    assert check is not None and check.holds is False and "does not hold 1.00" in check.sentence
+    shown = view_of(off, all_facts(off), report_s=1.0)
+    assert any("does not hold 1.00" in note for note in shown.notes)
+    untimed = Pairing(kind="alone", blocks=(), stopped="its timing was not made")
+    none = self_check(changed(loaded, RERUN_ID, lambda _: {"pairing": untimed}))
+    assert none is not None and none.holds is None and "its timing was not made" in none.sentence
+
+
+def test_the_method_says_how_many_cells_were_timed_in_which_way(page: Page) -> None:
+    assert page.timed is not None
+    words = " ".join(page.timed.sentences)
+    assert "6 cells timed interleaved with the baseline" in words
+    assert "1 cell timed between two turns of the baseline: both do not fit" in words
+    assert "1 of them timed once more" in words
+    assert re.search(r"Asked for: ±2 % within 60 s a cell; \d of 8 cells reached it\.", words)
+
+
+def test_memory_is_drawn_to_one_scale_and_absences_have_a_reason(page: Page, run: Path, tmp_path: Path) -> None:
+    memory = section(page, "20-steps").memory
+    assert memory is not None
+    bars = {bar.name: bar for bar in memory.bars}
+    assert list(bars) == ["Weights", "Peak allocated", "Peak reserved", "Device used", "Peak resident"]
+    assert sum(piece.share for piece in bars["Device used"].pieces) == 100
+    assert [piece.text for piece in bars["Weights"].pieces][1] == "denoiser: 13 MiB"
+    assert bars["Peak resident"].note.endswith("before the call") and len(bars["Peak resident"].pieces) == 2
+    silent, _ = page_of(make_run(tmp_path / "results", CELLS[:1], Scene(prompts=6)))
+    assert silent.cells[0].memory is not None
+    (absent,) = silent.cells[0].memory.absent
+    assert (absent.value, absent.note) == ("Peak allocated, peak reserved, device used", "no GPU")
+    table = frame(run).set_index("cell")
+    assert table.loc["20-steps", "peak_allocated_bytes"] == int(7.1e9)
+    assert table.loc["20-steps", "device_used_bytes"] == table.loc["20-steps", "peak_memory_bytes"]
+
+
+def test_energy_and_cost_of_an_image(loaded: Loaded, page: Page, run: Path, tmp_path: Path) -> None:
+    cell = loaded.completed("20-steps")
+    assert cell is not None
+    drawn = [block.conditions.energy_j for block in cell.pairing.of("cell")]
+    joules = sum(energy for energy in drawn if not isinstance(energy, Absent)) / len(cell.repeats)
+    figures = {made.name: made for made in section(page, "20-steps").figures}
+    assert figures["Energy per image"].value == f"{joules:.4g} J"
+    table = frame(run).set_index("cell")
+    assert table.loc["20-steps", "energy_j"] == pytest.approx(joules)
+    assert table.loc["20-steps", "image_cost"] == pytest.approx(3.5 * 0.402 / 3600, rel=0.02)
+    assert table.loc["20-steps", "currency"] == "USD"
+    titles = [column.title for column in page.table.columns]
+    assert "Energy per image" in titles and "Cost per image" in titles
+    built = {made.name: made for made in section(page, "50-steps_inductor").figures}["Cost to build"]
+    assert re.fullmatch(r"won back after \d+ images", built.note) and built.value == "0.0204 USD"
+    silent, _ = page_of(make_run(tmp_path / "results", CELLS[:1], Scene(prompts=6)))
+    absent = {made.name: made for made in silent.cells[0].figures}["Energy per image"]
+    assert absent.value == "–" and "CVE-2020-8694" in absent.note
+    assert not {"Energy per image", "Cost per image"} & {column.title for column in silent.table.columns}
+
+
+def test_a_price_that_fits_no_machine_is_an_absence_not_a_zero(loaded: Loaded) -> None:
+    matrix = loaded.plan.matrix.model_copy(update={"prices": Prices(per_hour={"*A100*": 1.0})})
+    other = replace(loaded, plan=loaded.plan.model_copy(update={"matrix": matrix}))
+    figures = {made.name: made for made in section(view_of(other, all_facts(other), 1.0), "20-steps").figures}
+    assert figures["Cost per image"].value == "–" and "NVIDIA H200" in figures["Cost per image"].note
+
+
+def test_a_trace_is_read_out_and_linked(page: Page, html: str, run: Path) -> None:
+    trace = section(page, "20-steps").trace
+    assert trace is not None and trace.flame is not None and trace.told is not None and trace.change is not None
+    assert trace.caption.startswith("CUDA, 3 of 20 steps of one call: ")
+    assert [bar.text.split(":")[0] for bar in trace.flame.bars][:3] == ["text encoder", "denoiser", "step 1"]
+    assert trace.flame.rows == 3 and all(bar.left + bar.width <= 100.01 for bar in trace.flame.bars)
+    assert 1 <= len(trace.told.advice) <= 3 and all(
+        str(escape(keep_whole(told.sentence))) in html for told in trace.told.advice
+    )
+    for stage in trace.stages:
+        assert sum(piece.width for piece in stage.pieces) <= 100.05
+    assert {key.kind for key in trace.keys} >= {"gemm", "convolution", "idle"}
+    assert (run.parents[1] / "reports" / run.name / trace.link).resolve() == RunFolder(run).cell("20-steps") / (
+        "trace.json.gz"
+    )
+    assert f'href="{trace.link}" download' in html and "ui.perfetto.dev" in html
+    assert trace.change.sentences and section(page, "50-steps").trace.change is None  # type: ignore[union-attr]
+
+
+def test_traces_stay_small_on_a_page_of_many_cells(tmp_path: Path) -> None:
+    many = tuple(CELLS[1]._replace(id=f"50-steps_traced-{index}") for index in range(70))
+    page, html = page_of(make_run(tmp_path / "results", (CELLS[0], *many), Scene(prompts=6)))
+    trace = section(page, many[0].id).trace
+    assert trace is not None and trace.told is not None and trace.flame is not None
+    assert len(trace.kernels) <= 3 and not any(piece.text for stage in trace.stages for piece in stage.pieces)
+    assert len(html) < 70 * 48_000
+
+
+def test_a_cell_without_a_trace_says_why_and_how_to_get_one(page: Page, run: Path, loaded: Loaded) -> None:
+    trace = section(page, BEST).trace
+    assert trace is not None and trace.absent == "not asked for: measure.trace = false"
+    assert trace.command == f"harness profile {run.name} {BEST}"
+    damaged = replace(loaded, traces={**loaded.traces, "20-steps": Absent(absent="damaged or truncated file")})
+    shown = section(view_of(damaged, all_facts(damaged), 1.0), "20-steps").trace
+    assert shown is not None and shown.absent == "damaged or truncated file"
+
+
+def test_damaged_facts_of_a_trace_do_not_take_the_report_with_them(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "results", CELLS[:2], Scene(prompts=6))
+    RunFolder(run).trace_facts("50-steps_bf16").write_text('{"device": "cp')
+    page, _ = page_of(run)
+    trace = section(page, "50-steps_bf16").trace
+    assert trace is not None and "damaged or truncated" in trace.absent
+
+
+def test_recommendations_without_a_trace_are_marked_unprofiled(page: Page, html: str, run: Path) -> None:
+    assert page.answer.best == BEST
+    assert page.answer.command == f"harness profile {run.name} {BEST}"
+    marked = {row.id for row in page.table.rows if row.unprofiled}
+    front = {point.cell_id for point in page.points if point.front}
+    passing = {cell.id for cell in page.cells if cell.standing == "pass"}
+    assert BEST in marked and marked == (front & passing) - {"50-steps_bf16", "20-steps"}
+    assert html.count('class="unprofiled">unprofiled</small>') == len(marked)
+    markdown = render_text("report.md.j2", page)
+    assert "**Unprofiled:** " in markdown and r"| 4-steps\_lcm-lora (unprofiled) |" in markdown
+    assert f"`{page.answer.command}`" in markdown
+    assert not frame(run).set_index("cell").loc[BEST, "traced"]
+
+
+def test_a_profiled_recommendation_is_not_marked(loaded: Loaded) -> None:
+    traced = loaded.completed("20-steps")
+    assert traced is not None
+    state = changed(loaded, BEST, lambda _: {"trace": traced.trace})
+    page = view_of(state, all_facts(state), 1.0)
+    assert page.answer.unprofiled == "" and not section(page, BEST).unprofiled
+    assert BEST not in {row.id for row in page.table.rows if row.unprofiled}
+
+
+def test_cautions_stand_by_the_figures_they_qualify(loaded: Loaded, page: Page) -> None:
+    doubtful = section(page, "20-steps_bf16")
+    assert doubtful.timing_warnings == (TWO_SPEEDS,) and doubtful.warnings == ()
+    row = next(row for row in page.table.rows if row.id == "20-steps_bf16")
+    assert row.fields[0].note.endswith(", two speeds")
+    tracing = Caution(kind="trace", message="the disk is full", advice="Make room.")
+    state = changed(loaded, BEST, lambda cell: {"warnings": (TWO_SPEEDS, tracing)})
+    shown = view_of(state, all_facts(state), 1.0)
+    assert section(shown, BEST).trace_warnings == (tracing,)
+    assert shown.answer.cautions == (TWO_SPEEDS,)
+    text = render_text("report.md.j2", shown)
+    assert "**Its time, two speeds:** the calls have two speeds" in text
+
+
+def test_columns_say_how_a_cell_was_timed(run: Path) -> None:
+    table = frame(run).set_index("cell")
+    assert table.loc["8-steps", "pairing"] == "sandwiched" and table.loc["20-steps", "pairing"] == "interleaved"
+    assert table.loc["50-steps_bf16", ["blocks", "calls", "blocks_timed_again", "blocks_slowed"]].tolist() == [
+        16, 32, 1, 1,
+    ]  # fmt: skip
+    assert table.loc["20-steps", "timing_precision"] < 0.01
+    assert 1900 < table.loc["20-steps", "gpu_clock_mhz"] < 1960
+    assert table.loc["20-steps_bf16", "cautions"] == "two-speeds"
+
+
+def test_the_ledger_has_the_pass_for_memory(loaded: Loaded) -> None:
+    walls = {row.name: row.wall_s for row in ledger_of(loaded, report_s=1.0).rows}
+    assert walls["Memory"] > 0 and walls["Measuring"] > walls["Memory"]
+
+
+def test_two_runs_are_compared_with_intervals_and_what_differs_is_named(run: Path, tmp_path: Path) -> None:
+    cells = tuple(made._replace(latency_s=made.latency_s / 1.25) if made.id == "20-steps" else made
+                  for made in CELLS if made.id in ("50-steps", "20-steps"))  # fmt: skip
+    other = make_run(tmp_path / "results", cells, Scene(gpu=True, prompts=6))
+    path = RunFolder(other).run_json
+    document = json.loads(path.read_text())
+    document["plan"]["machine"]["gpus"][0]["driver"] = "999"
+    path.write_text(json.dumps(document))
+    found = compare_runs(run, other)
+    assert "driver: 570.1 ≠ 999" in found.differences
+    pairs = {pair.cell: pair for pair in found.cells}
+    faster = pairs["20-steps"]
+    assert not isinstance(faster.interval, Absent) and not isinstance(faster.beside_baselines, Absent)
+    assert faster.interval.low < 1.25 < faster.interval.high and faster.interval.low > 1.2
+    assert faster.beside_baselines.estimate == pytest.approx(1.25, rel=0.02)
+    assert isinstance(pairs["50-steps"].beside_baselines, Absent)
+    assert isinstance(pairs["8-steps"].interval, Absent) and pairs["8-steps"].verdict_b == "absent"
+
+
+def test_clocks_that_differ_between_runs_are_named(loaded: Loaded) -> None:
+    cell = loaded.completed("20-steps")
+    assert cell is not None
+    blocks = tuple(
+        block.model_copy(update={"conditions": block.conditions.model_copy(update={"clock_mhz": 1500.0})})
+        for block in cell.pairing.blocks
+    )
+    slow = cell.model_copy(update={"pairing": cell.pairing.model_copy(update={"blocks": blocks}), "threads": 8})
+    differences = condition_differences(cell, slow)
+    assert re.fullmatch(r"GPU clock: 1,9\d\d MHz ≠ 1,500 MHz", differences[0])
+    assert differences[1] == "CPU threads: 2 ≠ 8"
+    assert condition_differences(cell, cell) == ()
+
+
+def test_words_for_ranges_money_and_precision() -> None:
+    assert span(1901.2, 1958.4, "MHz") == "1,901 to 1,958 MHz" and span(64.2, 64.4, "°C") == "64 °C"
+    assert [money(x, "USD") for x in (0.000412345, 0.0204, 12.345, 4321.0, 0.0)] == [
+        "0.000412 USD", "0.0204 USD", "12.35 USD", "4,321 USD", "0.00 USD",
+    ]  # fmt: skip
+    assert [plus_minus(x) for x in (0.018, 0.0044, 0.25)] == ["±1.8 %", "±0.44 %", "±25 %"]
+    absent = Absent(absent="no GPU")
+    assert [row.value for row in not_measured((("A", absent), ("GPU x", absent), ("Clock", absent), ("B", 1)))] == [
+        "A, GPU x, clock"
+    ]
