@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from harness.core.matrix import Model
 from harness.core.model import Call, TextToImage
 from harness.core.trace import Trace, TraceFacts
 from harness.core.units import Absent
@@ -20,18 +22,32 @@ from harness.store.layout import TRACE, TRACE_FACTS
 CALL = Call(prompts=("a red circle",), keys=(("a", 0),), steps=4, guidance=2.0, width=32, height=32)
 
 
-@pytest.fixture(scope="module")
-def model() -> TextToImage:
-    from harness.core.matrix import Model
+class Small:
+    """A denoiser of one layer, called once a step: all that a trace asks of a model."""
 
-    return resolve_model(Model()).load("cpu", {})
+    pipeline, device = object(), "cpu"
+
+    def __init__(self) -> None:
+        self.denoiser = torch.nn.Linear(4, 4)
+
+    def parts(self) -> dict[str, Any]:
+        return {"denoiser": self.denoiser}
+
+    def generate(self, call: Call) -> Any:
+        return [self.denoiser(torch.ones(1, 4)) for _ in range(call.steps)]
+
+
+@pytest.fixture
+def model() -> TextToImage:
+    return Small()  # type: ignore[return-value]
 
 
 def events(path: Path) -> list[dict[str, Any]]:
     return json.loads(gzip.decompress(path.read_bytes()))["traceEvents"]
 
 
-def test_a_trace_names_stages_and_steps_and_nothing_of_this_machine(model: TextToImage, tmp_path: Path) -> None:
+def test_a_trace_names_stages_and_steps_and_nothing_of_this_machine(tmp_path: Path) -> None:
+    model = resolve_model(Model()).load("cpu", {})
     trace = take_trace(model, CALL, tmp_path)
     assert isinstance(trace, Trace)
     assert (trace.path, trace.steps, trace.notes) == (TRACE, 4, ())
@@ -109,8 +125,6 @@ def test_a_gpu_that_shows_no_kernel_is_named_with_what_to_do(
 
 
 def test_a_model_without_torch_has_no_trace(tmp_path: Path) -> None:
-    from harness.core.matrix import Model
-
     fake = resolve_model(Model(source="fake")).load("cpu", {})
     assert "does not run in torch" in str(take_trace(fake, CALL, tmp_path))
 
