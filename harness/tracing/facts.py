@@ -40,7 +40,7 @@ def read_trace(path: Path) -> TraceFacts:
         wall_s=end - begin,
         busy_s=sum(piece.seconds for piece in busy),
         stages=_stage_times(seen, stages, busy, idle),
-        kernels=_kernels(seen.work, stages),
+        kernels=_kernels(busy),
         gaps=_gaps(seen, stages, idle, begin),
         synchronisations=host.waits(seen, idle),
         host_to_device=host.copies(seen, "HtoD"),
@@ -110,13 +110,13 @@ def _stage_times(
     )
 
 
-def _kernels(work: Sequence[Work], stages: host.Stages) -> tuple[Kernel, ...]:
+def _kernels(busy: Sequence[Busy]) -> tuple[Kernel, ...]:
     calls: Counter[tuple[str, Family, str]] = Counter()
     seconds: defaultdict[tuple[str, Family, str], float] = defaultdict(float)
-    for piece in work:
-        key = (short_name(piece.name), family_of(piece.name), stages.of(piece))
-        calls[key] += piece.calls
-        seconds[key] += piece.end_s - piece.begin_s
+    for work, stage, _ in busy:
+        key = (short_name(work.name), family_of(work.name), stage)
+        calls[key] += work.calls
+        seconds[key] += work.end_s - work.begin_s
     return tuple(
         Kernel(name=key[0], family=key[1], stage=key[2], calls=calls[key], total_s=total)
         for key, total in sorted(seconds.items(), key=lambda pair: -pair[1])[:_KERNELS]
@@ -124,7 +124,8 @@ def _kernels(work: Sequence[Work], stages: host.Stages) -> tuple[Kernel, ...]:
 
 
 def _gaps(seen: Seen, stages: host.Stages, idle: Sequence[host.Idle], begin_s: float) -> tuple[Gap, ...]:
-    doing = host.Doing(seen)
+    longest = sorted(idle, key=lambda gap: -gap.seconds)[:_GAPS]
+    doing = host.Doing(seen, longest)
     return tuple(
         Gap(
             begin_s=gap.begin_s - begin_s,
@@ -134,7 +135,7 @@ def _gaps(seen: Seen, stages: host.Stages, idle: Sequence[host.Idle], begin_s: f
             before=gap.before,
             host=doing.during(gap.begin_s, gap.end_s),
         )
-        for gap in sorted(idle, key=lambda gap: -gap.seconds)[:_GAPS]
+        for gap in longest
     )
 
 

@@ -18,7 +18,11 @@ _FAMILIES: tuple[tuple[Family, str], ...] = (
     ("gemm", r"gemm|gemv|nvjet|cutlass|cublas|matmul|marlin|xmma|split_?k|(?<![a-z])q?linear|__myl_\w*fc"),
     ("gemm", r"(?<![a-z])(mm|bmm|addmm|addbmm|baddbmm|addmv|mv|dot|einsum)(?![a-z])"),
     ("copy", r"copy|cat_?array|::cat$|concat|clone|contiguous|::stack$|(?<!aten::)(transpose|permute)"),
-    ("elementwise", r"elementwise|pointwise|silu|gelu|relu|sigmoid|tanh|rotary|rope|upsample|quant|cpp_fused|^triton_"),
+    ("elementwise", r"^triton_|cpp_fused|^compiled graph"),
+    (
+        "elementwise",
+        r"elementwise|pointwise|silu|gelu|relu|sigmoid|tanh|rotary|rope|upsample|quant",
+    ),
     (
         "elementwise",
         r"^aten::_?(add|sub|rsub|mul|div|pow|exp|log|sqrt|rsqrt|sin|cos|neg|abs|clamp|fill|zero|where|lerp)",

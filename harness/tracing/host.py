@@ -64,11 +64,18 @@ def _stage(event: Event | None) -> str:
 
 
 class Doing:
-    """What the host did in a stretch of time, in words."""
+    """What the host did in some stretches of time, in words."""
 
-    def __init__(self, seen: Seen) -> None:
+    def __init__(self, seen: Seen, stretches: Sequence[Idle]) -> None:
         foreign = (event for event in seen.ranges if not is_ours(event))
-        self._track = Track(innermost([*seen.operators, *seen.runtime, *foreign]))
+        meant = [(stretch.begin_s, stretch.end_s) for stretch in stretches]
+        self._track = Track(
+            innermost(
+                event
+                for event in (*seen.operators, *seen.runtime, *foreign)
+                if any(event.begin_s < end and event.end_s > begin for begin, end in meant)
+            )
+        )
 
     def during(self, begin_s: float, end_s: float) -> str:
         """Return the two things that took longest: `Python 62 %, aten::copy_ 31 %`."""

@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,7 +107,7 @@ def _event(raw: dict[str, Any]) -> Event | None:
     begin_s, args = float(raw["ts"]) / 1e6, raw.get("args") or {}
     return Event(
         kind,
-        str(raw["name"]),
+        sys.intern(str(raw["name"])),
         begin_s,
         begin_s + max(float(raw.get("dur", 0)), 0.0) / 1e6,
         (raw.get("pid"), raw.get("tid")),

@@ -25,33 +25,44 @@ def innermost(events: Iterable[Event]) -> list[Piece]:
     for event in events:
         threads.setdefault(event.thread, []).append(event)
     found = [piece for own in threads.values() for piece in _of_one_thread(own)]
-    return sorted(found, key=lambda piece: piece.begin_s)
+    found.sort(key=lambda piece: piece.begin_s)
+    return found
 
 
-def _of_one_thread(events: list[Event]) -> Iterator[Piece]:
-    stack: list[tuple[Event, float]] = []  # with its end, at most that of the event around it
-    seen: set[int] = set()
+class _Open:
+    """An event around the moment that is looked at; it ends with the one around it at the latest."""
+
+    __slots__ = ("end_s", "event", "first")
+
+    def __init__(self, event: Event, end_s: float) -> None:
+        self.event, self.end_s, self.first = event, end_s, True
+
+
+def _of_one_thread(events: list[Event]) -> list[Piece]:
+    pieces: list[Piece] = []
+    stack: list[_Open] = []
     cursor = 0.0
-
-    def cut(end_s: float) -> Iterator[Piece]:
-        nonlocal cursor
-        event, _ = stack[-1]
-        if end_s > cursor:
-            yield Piece(event, cursor, end_s, id(event) not in seen)
-            seen.add(id(event))
-        cursor = max(cursor, end_s)
-
-    for event in sorted(events, key=lambda event: (event.begin_s, -event.end_s)):
-        while stack and stack[-1][1] <= event.begin_s:
-            yield from cut(stack[-1][1])
-            stack.pop()
+    events.sort(key=lambda event: (event.begin_s, -event.end_s))
+    for event in events:
+        while stack and stack[-1].end_s <= event.begin_s:
+            cursor = _cut(pieces, stack.pop(), cursor, None)
         if stack:
-            yield from cut(event.begin_s)
+            cursor = _cut(pieces, stack[-1], cursor, event.begin_s)
         cursor = max(cursor, event.begin_s)
-        stack.append((event, min(event.end_s, stack[-1][1]) if stack else event.end_s))
+        stack.append(_Open(event, min(event.end_s, stack[-1].end_s) if stack else event.end_s))
     while stack:
-        yield from cut(stack[-1][1])
-        stack.pop()
+        cursor = _cut(pieces, stack.pop(), cursor, None)
+    return pieces
+
+
+def _cut(pieces: list[Piece], top: _Open, cursor: float, until: float | None) -> float:
+    """Note the innermost event's piece from the cursor until a moment, or its end; return where the next one begins."""
+    end_s = top.end_s if until is None else until
+    if end_s <= cursor:
+        return cursor
+    pieces.append(Piece(top.event, cursor, end_s, top.first))
+    top.first = False
+    return end_s
 
 
 class Track:

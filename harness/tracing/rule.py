@@ -41,5 +41,8 @@ class Rule(ABC):
 
 
 def name_tries(tries: Sequence[Try]) -> str:
-    """Return `compiler inductor or attention cudnn`, for a sentence."""
-    return " or ".join(str(found) for found in tries)
+    """Return `compiler inductor or openvino`, or `compiler inductor, or batch 4`, for a sentence."""
+    values: dict[str, list[str]] = {}
+    for found in tries:
+        values.setdefault(found.axis, []).append(found.value)
+    return ", or ".join(f"{axis} {' or '.join(own)}" for axis, own in values.items())

@@ -40,7 +40,7 @@ def _denoiser(change: StageChange, families: Sequence[FamilyChange]) -> str:
     why = ", ".join(
         f"{'+' if seconds > 0 else '−'}{format_seconds(abs(seconds))} {name}" for seconds, name in parts[:3]
     )
-    return f"One denoiser call: {_from_to(change)}{f': {why}' if why else ''}."
+    return f"One denoiser call under the profiler: {_from_to(change)}{f': {why}' if why else ''}."
 
 
 def _stage(change: StageChange) -> str:

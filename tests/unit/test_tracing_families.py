@@ -85,6 +85,7 @@ FAMILIES = {
         "aten::gelu",
         "aten::add_",
         "graph_0_cpp_fused_add_mul_3",
+        "compiled graph (inductor)",
     ),
     "copy": (
         TO_DEVICE,
@@ -108,7 +109,6 @@ FAMILIES = {
         "aten::empty",
         "aten::normal_",
         "void at::native::reduce_kernel<512, 1, at::native::ReduceOp<float, at::native::MeanOps<float, float>>>(…)",
-        "compiled graph (inductor)",
     ),
 }
 

@@ -7,12 +7,14 @@ from harness.tracing.scene import DENOISER, Scene
 
 
 class Guidance(Rule):
-    """Where the device waits anyway, the second pass, which rides in the same batch, costs next to nothing."""
+    """Where a GPU waits anyway, the second pass, which rides in the same batch, costs next to nothing."""
 
     def look(self, scene: Scene, bound: Bound) -> Advice | None:
-        if scene.denoiser is None or bound.idle_share >= 0.15 or not scene.model.guided(_scale(scene)):
+        if scene.denoiser is None or not scene.model.guided(_scale(scene)):
             return None
-        share = scene.share(DENOISER) / 2
+        if scene.gpu and bound.idle_share >= 0.15:
+            return None
+        share = (1 - bound.idle_share) * scene.share(DENOISER) / 2
         sentence = (
             f"Guidance {scene.setting('guidance')} computes every picture twice, about {format_percent(share, 0)} of "
             "the call: models distilled to need none, with guidance 1, save it."
