@@ -7,10 +7,11 @@ from harness.core.trace import Family
 
 _FAMILIES: tuple[tuple[Family, str], ...] = (
     ("copy", r"^mem(cpy|set)|nchw_?to_?nhwc|nhwc_?to_?nchw|convert_?tensor|bulk_?transpose"),
-    # what inductor fused is named after the operations whose results it takes, pointwise work after no more than that
+    # what inductor fused is named after all that it had a part in, a matrix product too whose result it only takes
     ("copy", r"^triton_poi_fused_(_?(to_copy|clone|cat|copy|stack|transpose|permute|view|slice))+_\d+"),
-    ("elementwise", r"^triton_poi_"),
-    ("norm", r"^triton_(red|per)_.*(rsqrt|var_mean)"),
+    ("norm", r"^triton_(red|per)_.*(_norm|rsqrt|var_mean)"),
+    ("attention", r"^triton_(red|per)_.*softmax"),
+    ("elementwise", r"^triton_(poi|red|per)_|cpp_fused|^compiled graph"),
     ("norm", r"(layer|group|rms|batch|instance)_?norm|rowwise_?moments|compute_?fused_?params|normalization|bn_fw"),
     ("attention", r"flash|fmha|mha_|sdpa|scaled_dot_product|attention|attn|sage|xformers|mem_?eff|softmax"),
     # an implicit GEMM is how a convolution is computed, so these come before GEMM
@@ -18,15 +19,8 @@ _FAMILIES: tuple[tuple[Family, str], ...] = (
     ("gemm", r"gemm|gemv|nvjet|cutlass|cublas|matmul|marlin|xmma|split_?k|(?<![a-z])q?linear|__myl_\w*fc"),
     ("gemm", r"(?<![a-z])(mm|bmm|addmm|addbmm|baddbmm|addmv|mv|dot|einsum)(?![a-z])"),
     ("copy", r"copy|cat_?array|::cat$|concat|clone|contiguous|::stack$|(?<!aten::)(transpose|permute)"),
-    ("elementwise", r"^triton_|cpp_fused|^compiled graph"),
-    (
-        "elementwise",
-        r"elementwise|pointwise|silu|gelu|relu|sigmoid|tanh|rotary|rope|upsample|quant",
-    ),
-    (
-        "elementwise",
-        r"^aten::_?(add|sub|rsub|mul|div|pow|exp|log|sqrt|rsqrt|sin|cos|neg|abs|clamp|fill|zero|where|lerp)",
-    ),
+    ("elementwise", r"elementwise|pointwise|silu|gelu|relu|sigmoid|tanh|rotary|rope|upsample|quant"),
+    ("elementwise", r"^aten::_?(add|r?sub|mul|div|pow|exp|log|r?sqrt|sin|cos|neg|abs|clamp|fill|zero|where|lerp)"),
 )
 """The first that fits holds. Softmax is there because diffusion models take it nowhere but in attention."""
 
