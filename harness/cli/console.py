@@ -145,9 +145,11 @@ def _outcome_row(cell_id: str, outcome: Outcome | None, baseline: Outcome | None
         broken = f"[red]failed[/] in {failure.phase}: {escape(failure.message.splitlines()[0])}"
         broken += f"\n[dim]{escape(failure.hint)}[/]"
     if isinstance(outcome, Completed):
+        from harness.stats.comparison import over_baseline  # numpy only once there is something to show
+
         latency = outcome.latency_s
-        before = baseline.latency_s if isinstance(baseline, Completed) else None
-        speedup = f"{before / latency:.2f}×" if before and latency else ""
+        found = over_baseline(baseline if isinstance(baseline, Completed) else None, outcome)
+        speedup = "" if isinstance(found, Absent) else f"{found.estimate:.2f}×"
         memory = outcome.memory.peak_bytes
         shown = "" if isinstance(memory, Absent) else format_bytes(memory)
         state = f"no more images: {broken}" if broken else "completed"

@@ -88,7 +88,7 @@ def _outliers(timed: Timed) -> Iterator[Caution]:
     if len(far) > RARE * len(calls):
         worst, usual = max(far, key=lambda seconds: abs(seconds - median(calls))), median(calls)
         message = (
-            f"{len(far)} of {_counted(len(calls), 'call')} lie far from the rest: up to {format_seconds(worst)}, where"
+            f"{len(far)} of {_counted(len(calls), 'call')} far from the rest: up to {format_seconds(worst)}, where"
             f" {format_seconds(usual)} is usual"
         )
         advice = "None is dropped and medians hardly heed them; for the 95th percentile's sake close other programs."
@@ -141,7 +141,10 @@ def _imprecise(timed: Timed) -> Iterator[Caution]:
         asked = format_percent(measure.precision)
         message = f"{what} is known to ±{format_percent(half_width)}, ±{asked} was asked for"
         longer = _round_up(measure.max_s * (half_width / measure.precision) ** 2)
-        advice = f"Close other programs and lock the clocks, or set measure.max_s to about {longer}."
+        advice = (
+            f"Close other programs and lock the clocks, set measure.max_s to about {longer}, or ask for less"
+            " (measure.precision)."
+        )
         yield Caution(kind="not-precise", message=message, advice=advice)
 
 

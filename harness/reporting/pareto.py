@@ -9,7 +9,7 @@ from harness.core.units import Absent
 from harness.reporting.facts import Facts, Standing
 from harness.reporting.held import Held, WorstLoss, deciding_losses, reaches
 from harness.reporting.loaded import Loaded
-from harness.reporting.timing import image_seconds
+from harness.reporting.pace import pace_of
 from harness.reporting.wording import factor_interval, probability, seconds_interval, share_interval
 
 _MOST_COMPARISONS = 40_000_000
@@ -31,7 +31,7 @@ class LossAxis(Frozen):
 
 
 class Point(Frozen):
-    """One cell in the chart: seconds per image and worst loss, each with the ends of its interval."""
+    """One cell in the chart: seconds per image (on the baseline's clock) and worst loss, with their intervals' ends."""
 
     cell_id: str
     standing: Standing
@@ -71,10 +71,10 @@ def points_of(loaded: Loaded, facts: tuple[Facts, ...]) -> tuple[Point, ...]:
     drawn = {cell.id: found for cell in facts if (found := _drawn(loaded, cell, axis))}
     if all(cell_id == baseline for cell_id in drawn):
         return ()
-    made = [_point(cell, drawn[cell.id]) for cell in facts if cell.id in drawn]
+    paces = {cell_id: pace_of(loaded.baseline, cell) for cell_id in drawn if (cell := loaded.completed(cell_id))}
+    made = [_point(cell, drawn[cell.id], paces[cell.id].image_s) for cell in facts if cell.id in drawn]
     front = set(pareto_front({point.cell_id: (point.latency_s, point.loss) for point in made}))
-    times = {cell_id: image_seconds(cell) for cell_id in drawn if (cell := loaded.completed(cell_id))}
-    uncertain = {cell_id: Uncertain(times[cell_id], found.spread) for cell_id, found in drawn.items()}
+    uncertain = {cell_id: Uncertain(paces[cell_id].spread, found.spread) for cell_id, found in drawn.items()}
     chances = front_probability(uncertain, draws=max(500, min(DRAWS, _MOST_COMPARISONS // len(made) ** 2)))
     return tuple(_placed(point, point.cell_id in front, chances[point.cell_id]) for point in made)
 
@@ -120,9 +120,9 @@ def _on_axis(held: Held, axis: LossAxis) -> tuple[Interval, Uncertainty] | None:
     return value, spread.model_copy(update={"quantiles": tuple(bound / unit for bound in spread.quantiles)})
 
 
-def _point(cell: Facts, drawn: _Drawn) -> Point:
+def _point(cell: Facts, drawn: _Drawn, image_s: Interval) -> Point:
     assert not isinstance(cell.timing, Absent)
-    image_s, loss = cell.timing.image_s, drawn.value
+    loss = drawn.value
     lines = [f"{seconds_interval(image_s)} per image", f"speedup {factor_interval(cell.timing.speedup)}"]
     if isinstance(cell.worst, WorstLoss):
         lines.append(f"worst loss {share_interval(cell.worst.loss)} ({cell.worst.metric})")

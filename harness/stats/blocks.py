@@ -25,8 +25,3 @@ def log_medians(blocks: Sequence[Block]) -> Floats:
 def middles_s(blocks: Sequence[Block]) -> Floats:
     """Return the seconds (n,) at the middle of each block, counted from the first block of the pairing."""
     return np.array([block.begun_s + sum(latencies(block)) / 2 for block in blocks])
-
-
-def units(blocks: Sequence[Block]) -> Floats:
-    """Return the values (n,) that stand for independent looks at a side: blocks, or the calls of an only block."""
-    return log_medians(blocks) if len(blocks) > 1 else np.log(latencies(blocks[0]))

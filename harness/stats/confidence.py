@@ -30,6 +30,11 @@ def uncertainty(quantiles: ArrayLike) -> Uncertainty:
     return Uncertainty(levels=tuple(LEVELS.tolist()), quantiles=tuple(values.tolist()))
 
 
+def exactly(value: float) -> Uncertainty:
+    """Return the confidence distribution of what is known for certain, or is to be taken so."""
+    return uncertainty(np.full(LEVELS.size, value))
+
+
 def transform(distribution: Uncertainty, function: Callable[[float], float]) -> Uncertainty:
     """Return the confidence distribution of a function of the quantity that only rises, or only falls.
 

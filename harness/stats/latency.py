@@ -36,13 +36,19 @@ def latency_of(blocks: Sequence[Sequence[float]]) -> Latency:
     if not calls.size:
         raise ValueError("no latency samples")
     estimate, p95_s = float(np.median(calls)), float(np.quantile(calls, 0.95))
-    units = _padded(blocks) if len(blocks) > 1 else calls[:, None]
-    located = Location(math.log(estimate), *bootstrap(len(units), lambda drawn: _log_medians(units, drawn)))
+    located = log_median(blocks)
     if not located.known():
         one = Interval(estimate=estimate, low=estimate, high=estimate, method="one call: no interval")
         return Latency(calls.size, len(blocks), one, ONE_CALL, p95_s)
     spread = located.spread()
     return Latency(calls.size, len(blocks), interval(spread, estimate, METHOD), spread, p95_s)
+
+
+def log_median(blocks: Sequence[Sequence[float]]) -> Location:
+    """Return the logarithm of the median of all calls, given as the seconds of each block's, one at least."""
+    units = _padded(blocks) if len(blocks) > 1 else np.array(blocks[0])[:, None]
+    estimate = math.log(float(np.nanmedian(units)))
+    return Location(estimate, *bootstrap(len(units), lambda drawn: _log_medians(units, drawn)))
 
 
 def _padded(blocks: Sequence[Sequence[float]]) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
 """The Pareto front: what no other point beats in every respect, and how surely a point is on it."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -15,9 +15,9 @@ DRAWS = 4000
 
 
 class Uncertain(NamedTuple):
-    """A point with repeated measurements of its cost, and what is known of its loss: None where it is exactly 0."""
+    """What is known of a point's cost and of its loss: None where it is exactly 0."""
 
-    costs: Sequence[float]
+    cost: Uncertainty
     loss: Uncertainty | None
 
 
@@ -40,28 +40,20 @@ def pareto_front(points: Mapping[Key, tuple[float, float]]) -> tuple[Key, ...]:
 def front_probability(points: Mapping[Key, Uncertain], draws: int = DRAWS, seed: int = 0) -> dict[Key, float]:
     """Return the probability of each key to be on the front, by drawing every cost and loss many times.
 
-    Costs are medians of bootstrap samples of the repeats, losses come from their confidence distributions, all
-    independent. Losses measured on the same prompts err together, so an order among cells is if anything more certain
-    than this says. Raises ValueError for a point without costs.
+    All come from their confidence distributions, independent of each other. Losses measured on the same prompts err
+    together, so an order among cells is if anything more certain than this says.
     """
     rng = np.random.default_rng(seed)
-    costs = np.stack([_draw_costs(rng, point.costs, draws) for point in points.values()], axis=1)
-    losses = np.stack([_draw_losses(rng, point.loss, draws) for point in points.values()], axis=1)
+    costs = np.stack([_draw(rng, point.cost, draws) for point in points.values()], axis=1)
+    losses = np.stack([_draw(rng, point.loss, draws) for point in points.values()], axis=1)
     shares = [float(_unbeaten(costs, losses, index).mean()) for index in range(len(points))]
     return dict(zip(points, shares, strict=True))
 
 
-def _draw_costs(rng: np.random.Generator, costs: Sequence[float], draws: int) -> Floats:
-    samples = np.asarray(costs, dtype=np.float64)
-    if samples.size == 0:
-        raise ValueError("a point on the front needs at least one measured cost")
-    return np.asarray(np.median(samples[rng.integers(0, samples.size, (draws, samples.size))], axis=1))
-
-
-def _draw_losses(rng: np.random.Generator, loss: Uncertainty | None, draws: int) -> Floats:
-    if loss is None:
+def _draw(rng: np.random.Generator, spread: Uncertainty | None, draws: int) -> Floats:
+    if spread is None:
         return np.zeros(draws)
-    return np.asarray(np.interp(rng.uniform(size=draws), loss.levels, loss.quantiles))
+    return np.asarray(np.interp(rng.uniform(size=draws), spread.levels, spread.quantiles))
 
 
 def _unbeaten(costs: Floats, losses: Floats, index: int) -> NDArray[np.bool_]:

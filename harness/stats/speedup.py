@@ -9,8 +9,9 @@ import numpy as np
 from harness.core.quality import Interval, Uncertainty
 from harness.core.timing import Block, Pairing
 from harness.core.units import Absent
-from harness.stats.blocks import log_medians, units
+from harness.stats.blocks import latencies, log_medians
 from harness.stats.confidence import interval
+from harness.stats.latency import log_median
 from harness.stats.location import Location, combine, locate
 from harness.stats.sandwich import drift_share, log_ratio
 from harness.stats.steady import steady_from
@@ -63,14 +64,14 @@ def speedup(pairing: Pairing, images: tuple[int, int] = (1, 1)) -> Speedup:
 
 
 def unpaired(baseline: Pairing, cell: Pairing, images: tuple[int, int] = (1, 1)) -> Speedup:
-    """Return the speedup of two cells that were timed each by itself: what drifted in between is part of it.
+    """Return the ratio of medians of two cells that were timed each by itself: what drifted in between is part of it.
 
     Of the second one's own blocks only, also of a baseline that was timed beside others. Raises ValueError where one
     has none.
     """
     if not baseline.of("cell") or not cell.of("cell"):
         raise ValueError("a speedup needs blocks of the baseline and of the cell")
-    theirs, mine = (locate(units(side.of("cell"))) for side in (baseline, cell))
+    theirs, mine = (log_median([latencies(block) for block in side.of("cell")]) for side in (baseline, cell))
     located = combine(theirs.estimate - mine.estimate, (theirs, mine))
     return _made(located, images, "bootstrap over blocks, unpaired")
 

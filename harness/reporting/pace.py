@@ -1,0 +1,39 @@
+"""Seconds per image of all cells on one clock, so that what drifted between their minutes puts none of them ahead."""
+
+from typing import NamedTuple
+
+from harness.core.outcome import Completed
+from harness.core.quality import Interval, Uncertainty
+from harness.core.units import Absent
+
+
+class Pace(NamedTuple):
+    """Seconds per image with their interval, and their confidence distribution."""
+
+    image_s: Interval
+    spread: Uncertainty
+
+
+def pace_of(baseline: Completed | None, cell: Completed) -> Pace:
+    """Return the baseline's median seconds per image ÷ a timed cell's speedup beside it; of no pair, its own median.
+
+    The baseline's own is taken as certain: all cells are measured in it, so that its error moves all of them alike.
+    """
+    from harness.stats.comparison import over_baseline
+    from harness.stats.confidence import exactly, interval, transform
+    from harness.stats.latency import latency_of
+
+    found = None if cell is baseline else over_baseline(baseline, cell)
+    if found is None or isinstance(found, Absent) or not cell.pairing.of("baseline"):
+        own = latency_of([[repeat.latency_s for repeat in block.repeats] for block in cell.pairing.of("cell")])
+        image_s, spread = own.median_s.estimate / cell.batch, own.spread
+        if cell is baseline or isinstance(spread, Absent):
+            shares = {name: getattr(own.median_s, name) / cell.batch for name in ("estimate", "low", "high")}
+            return Pace(own.median_s.model_copy(update=shares), exactly(image_s))
+        spread = transform(spread, lambda call_s: call_s / cell.batch)
+        return Pace(interval(spread, image_s, own.median_s.method), spread)
+    assert baseline is not None and baseline.latency_s is not None
+    base_s = baseline.latency_s
+    image_s = base_s / found.estimate
+    spread = exactly(image_s) if isinstance(found.spread, Absent) else transform(found.spread, lambda by: base_s / by)
+    return Pace(interval(spread, image_s, "the baseline's median ÷ the speedup"), spread)
