@@ -70,7 +70,9 @@ class Measure(Frozen):
     precision: Annotated[Share, Field(description="half-width of the speedup's 95 % interval, such as '2%'")] = 0.02
     min_s: Annotated[float, Field(ge=0, allow_inf_nan=False, description="least seconds of timed calls of a cell")] = 2
     max_s: Annotated[float, Field(gt=0, allow_inf_nan=False, description="most seconds of timed calls")] = 60
-    timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 3600.0
+    timeout_s: Annotated[
+        float, Field(gt=0, allow_inf_nan=False, description="most seconds of one step: getting ready, a block, images")
+    ] = 3600.0
     image_batch: Annotated[int, Field(ge=0, description="images generated per call for quality; 0: by size")] = 0
     trace: Annotated[bool, Field(description="trace one call of every cell, in a pass of its own")] = False
     threads: Annotated[int, Field(ge=0, description="CPU threads of a cell; 0: all cores")] = 0

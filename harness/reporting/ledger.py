@@ -64,7 +64,7 @@ def ledger_of(loaded: Loaded, report_s: float) -> Ledger:
         ("Scoring", "metrics and their intervals", scoring),
         ("This report", "until the page was drawn", report_s),
     ]
-    notes = [f"{reused} cells were taken over from earlier runs and cost nothing here."] if reused else []
+    notes = [f"The images of {reused} cells were taken over from earlier runs."] if reused else []
     spent = sum(sums.values()) + failed
     rest = times.get("run", 0.0) - spent
     if "run" not in times:
