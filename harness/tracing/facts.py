@@ -3,25 +3,17 @@
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from harness.core.trace import BETWEEN, STAGE, Family, Gap, Kernel, StageTime, TraceFacts
 from harness.tracing import host
 from harness.tracing.families import family_of
 from harness.tracing.names import short_name
 from harness.tracing.parse import Event, read_events
+from harness.tracing.sweep import Busy, busy_times, idle_times
 from harness.tracing.timeline import timeline
-from harness.tracing.work import Seen, Work, is_launch, sort_events
+from harness.tracing.work import Seen, is_launch, sort_events
 
 _KERNELS, _GAPS = 200, 10
-
-
-class Busy(NamedTuple):
-    """A stretch in which one piece of work was all that the device did, in the stage that launched it."""
-
-    work: Work
-    stage: str
-    seconds: float
 
 
 def read_trace(path: Path) -> TraceFacts:
@@ -34,7 +26,7 @@ def read_trace(path: Path) -> TraceFacts:
     seen = seen.within(begin, end)
     end = max(end, max((work.end_s for work in seen.work), default=end))
     stages = host.Stages(seen)
-    busy, idle = _sweep(seen.work, stages, (begin, end))
+    busy, idle = busy_times(seen.work, stages), idle_times(seen.work, (begin, end))
     return TraceFacts(
         device=seen.device,
         wall_s=end - begin,
@@ -56,24 +48,6 @@ def _window(seen: Seen) -> tuple[float, float]:
     """From the begin to the end of the traced call: its range, or else all that the host did."""
     events = [event for event in seen.ranges if event.name == host.CALL] or seen.host
     return min((event.begin_s for event in events), default=0.0), max((event.end_s for event in events), default=0.0)
-
-
-def _sweep(
-    work: Sequence[Work], stages: host.Stages, window: tuple[float, float]
-) -> tuple[list[Busy], list[host.Idle]]:
-    """Lay the device's work in one row: what overlaps belongs to what began first, what is left over is idle."""
-    busy: list[Busy] = []
-    idle: list[host.Idle] = []
-    cursor, after = window[0], ""
-    for piece in work:
-        if piece.begin_s > cursor:
-            idle.append(host.Idle(cursor, piece.begin_s, after, short_name(piece.name)))
-        busy.append(Busy(piece, stages.of(piece), max(piece.end_s - max(piece.begin_s, cursor), 0.0)))
-        if piece.end_s > cursor:
-            cursor, after = piece.end_s, short_name(piece.name)
-    if window[1] > cursor:
-        idle.append(host.Idle(cursor, window[1], after, ""))
-    return busy, idle
 
 
 def _stage_times(

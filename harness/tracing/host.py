@@ -128,7 +128,7 @@ def casts(seen: Seen) -> Tally:
     cast = [
         work
         for work in seen.work
-        if not work.name.startswith("Mem")
+        if not work.is_copy
         and (_CAST.search(work.name) or (work.launched_s is not None and inside.at(work.launched_s)))
     ]
     return Tally(count=len(cast), total_s=sum(work.end_s - work.begin_s for work in cast))
@@ -144,7 +144,7 @@ def recompiles(seen: Seen) -> int | Absent:
 
 def _outermost(events: Iterable[Event]) -> list[Event]:
     """Return the events that lie in no other of the same thread."""
-    ends: dict[object, float] = {}
+    ends: dict[str, float] = {}
     kept = []
     for event in sorted(events, key=lambda event: (event.begin_s, -event.end_s)):
         if event.begin_s >= ends.get(event.thread, 0.0):

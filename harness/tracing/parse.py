@@ -6,6 +6,7 @@ import re
 import sys
 import zlib
 from collections.abc import Iterator
+from math import isfinite
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple
 
@@ -41,7 +42,7 @@ class Event(NamedTuple):
     name: str
     begin_s: float
     end_s: float
-    thread: tuple[Any, Any]
+    thread: str
     correlation: int = 0
     size_bytes: int = 0
 
@@ -54,7 +55,9 @@ def read_events(path: Path) -> list[Event]:
     try:
         with gzip.open(path, "rt", encoding="utf-8") if _is_gzip(path) else path.open(encoding="utf-8") as source:
             events = [event for raw in _raw_events(source) if (event := _event(raw)) is not None]
-    except (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError, AttributeError) as error:
+    except KeyError as error:
+        raise _damaged(path, f"an event has no {error}") from error
+    except (OSError, EOFError, zlib.error, ValueError, TypeError, AttributeError) as error:
         raise _damaged(path, str(error)) from error
     if not events:
         raise _damaged(path, "there is nothing in it that was timed")
@@ -104,13 +107,15 @@ def _event(raw: dict[str, Any]) -> Event | None:
     kind = _KINDS.get(raw.get("cat", ""))
     if kind is None or raw.get("ph") != "X":
         return None
-    begin_s, args = float(raw["ts"]) / 1e6, raw.get("args") or {}
+    begin_s, seconds, args = float(raw["ts"]) / 1e6, float(raw.get("dur", 0)) / 1e6, raw.get("args") or {}
+    if not isfinite(begin_s + seconds):
+        raise ValueError("an event's time is no number")
     return Event(
         kind,
         sys.intern(str(raw["name"])),
         begin_s,
-        begin_s + max(float(raw.get("dur", 0)), 0.0) / 1e6,
-        (raw.get("pid"), raw.get("tid")),
+        begin_s + max(seconds, 0.0),
+        sys.intern(f"{raw.get('pid')} {raw.get('tid')}"),
         int(args.get("correlation") or 0),
         int(args.get("bytes") or 0) if kind == "device" else 0,
     )

@@ -21,7 +21,7 @@ def innermost(events: Iterable[Event]) -> list[Piece]:
 
     Returns the pieces of all threads in order of their begin.
     """
-    threads: dict[object, list[Event]] = {}
+    threads: dict[str, list[Event]] = {}
     for event in events:
         threads.setdefault(event.thread, []).append(event)
     found = [piece for own in threads.values() for piece in _of_one_thread(own)]

@@ -28,6 +28,11 @@ class Work(NamedTuple):
     size_bytes: int = 0
 
     @property
+    def is_copy(self) -> bool:
+        """Whether it only moves or sets memory, which the GPU's copy engines do beside kernels."""
+        return self.name.startswith(("Memcpy", "Memset"))
+
+    @property
     def asked_s(self) -> float:
         """When the host asked for it, or when it ran where that is not known."""
         return self.begin_s if self.launched_s is None else self.launched_s

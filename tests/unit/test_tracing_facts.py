@@ -2,8 +2,10 @@
 
 import gzip
 import json
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -186,8 +188,9 @@ def test_a_file_that_ends_early_is_an_error_that_says_so(tmp_path: Path, end: in
         b'{"traceEvents": [{"ph": "X", "cat": "cpu_op"}]}',
         b'{"traceEvents": [{"ph": "X", "cat": "cpu_op", "name": "aten::mm", "ts": "soon"}]}',
         b'{"traceEvents": [7]}',
+        b'{"traceEvents": [{"ph": "X", "cat": "cpu_op", "name": "aten::mm", "ts": NaN}]}',
     ],
-    ids=["half a gzip", "no text", "empty", "no time", "no number", "no event"],
+    ids=["half a gzip", "no text", "empty", "no time", "no number", "no event", "nan"],
 )
 def test_a_damaged_file_is_an_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "trace.json"
@@ -228,3 +231,33 @@ def test_reading_is_bounded_by_events_not_by_the_file(tmp_path: Path) -> None:
     head = {"padding": "x" * (3 << 20), **document}
     (tmp_path / "padded.json").write_text(json.dumps(head))
     assert read_trace(tmp_path / "padded.json") == facts
+
+
+def test_whatever_byte_is_wrong_it_is_read_or_refused(tmp_path: Path) -> None:
+    path = tmp_path / "trace.json"
+    pipeline(TraceMaker(), lambda maker: maker.kernel(GEMM, 100, 3), steps=1).write(path)
+    whole, draw = path.read_bytes(), Random(0)
+    for _ in range(200):
+        broken = bytearray(whole)
+        for _ in range(draw.randint(1, 4)):
+            broken[draw.randrange(len(broken))] = draw.randrange(256)
+        path.write_bytes(bytes(broken))
+        with suppress(ResultsError):
+            read_trace(path)
+
+
+def test_copies_beside_the_arithmetic_cost_nothing(tmp_path: Path) -> None:
+    def denoise(maker: TraceMaker) -> None:
+        maker.kernel(GEMM, 1000, 3)
+        maker.add("gpu_memcpy", TO_DEVICE, maker.device_us - 2500, 2000, correlation=1, bytes=1 << 30)
+        maker.add("gpu_memcpy", TO_DEVICE, maker.device_us - 200, 500, correlation=1, bytes=1 << 20)
+
+    facts = read_trace(pipeline(TraceMaker(), denoise, steps=1, decode_us=4).write(tmp_path / "trace.json"))
+    times: dict[str, float] = {}
+    for found in facts.stages:
+        for family, seconds in found.families_s.items():
+            times[family] = times.get(family, 0.0) + seconds
+    assert times["gemm"] == pytest.approx(3.1e-3)
+    assert times["copy"] == pytest.approx(300e-6 - 8e-6)  # what the kernels after it do not cover
+    assert facts.host_to_device.total_s == pytest.approx(2.5e-3)
+    assert sum(found.wall_s for found in facts.stages) == pytest.approx(facts.wall_s)
