@@ -71,9 +71,24 @@ def seconds_a_part(device: str) -> float:
     return (watched - bare) / rounds
 
 
+def against_torch(name: str, groups: int, run: Callable[[], object], device: str) -> None:
+    """Compare both timers on the same callable."""
+    from torch.utils.benchmark import Timer
+
+    timer = Timer("run()", globals={"run": run})
+
+    def ours() -> float:
+        for _ in range(UNCOUNTED):
+            run()
+        with timed(device) as watch:
+            run()
+        return watch.seconds
+
+    compare(name, groups, {"baseline": lambda: timer.timeit(1).mean, "cell": ours})
+
+
 def main() -> None:
     import torch
-    from torch.utils.benchmark import Timer
 
     torch.set_num_threads(1)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -92,17 +107,16 @@ def main() -> None:
         part_calls.append(len(clock.calls()))
         return watch.seconds
 
-    timer = Timer("run()", globals={"run": run})
     least_s = min(staged() for _ in range(10))
     each_s = seconds_a_part(device)
     share = each_s * part_calls[0] / least_s
     print(f"{groups} groups on {device}; load of the machine before: {os.getloadavg()[0]:.2f}")
     print(f"{part_calls[0]} calls of parts at {each_s * 1e6:.1f} µs in a call of {least_s * 1e3:.0f} ms: {share:.3%}")
     compare("stages and steps timed, against not", groups, {"baseline": plain, "cell": staged})
-    compare(
-        "our timer, against torch.utils.benchmark", groups,
-        {"baseline": lambda: timer.timeit(1).mean, "cell": lambda: [plain() for _ in range(UNCOUNTED + 1)][-1]},
-    )  # fmt: skip
+    against_torch("our timer, against torch's, same call", groups, run, device)
+    side = 4096 if device == "cuda" else 384  # about a millisecond: over before another program gets its turn
+    matrix = torch.ones(side, side, device=device)
+    against_torch("our timer, against torch's, one product", 10 * groups, lambda: matrix @ matrix, device)
 
 
 if __name__ == "__main__":
