@@ -106,9 +106,9 @@ def _ahead(rule: Rule, found: Found, decision: Decision) -> str:
         return f"with {reading.looks}; more of them (measure.max_s) would settle it"
     if isinstance(reading, Timed):
         (end,) = (end for end in rule.window if math.isfinite(end))
-        needed = precision_needed(reading.observed, end, 1 - decision.alpha)
-        asked = f"measure.precision = {margin_words(needed)}, and measure.max_s enough for it," if needed else ""
-        return f"with {reading.looks}; {asked + ' would settle it' if asked else 'it lies too close to settle'}"
+        needed = precision_needed(reading.observed, end, 1 - decision.alpha) or 0.0
+        ahead = f"to know it to ±{margin_words(needed)} (measure.precision, measure.max_s) would settle it"
+        return f"with {reading.looks}; {ahead if needed else 'it lies too close to settle'}"
     ahead = f"about {decision.needed:,} would settle it" if decision.needed else "it lies too close to settle"
     return f"with {found.prompts} prompts; {ahead}"
 

@@ -137,7 +137,7 @@ def test_a_paired_speedup_is_judged_by_the_interval_the_report_shows() -> None:
     found = [one(rule, known=Known(outcomes=outcomes)) for rule in rules]
     assert [judged.result for judged in found] == ["pass", "inconclusive"]
     assert found[0].lower == pytest.approx(shown.low)
-    wanted = "with 10 ABBA groups; measure.precision = 0.6 %, and measure.max_s enough for it, would settle it"
+    wanted = "with 10 ABBA groups; to know it to ±0.6 % (measure.precision, measure.max_s) would settle it"
     assert wanted in found[1].sentence
     near = one(Rule(quantity="speedup", at_least=shown.estimate * 0.9999), known=Known(outcomes=outcomes))
     assert "with 10 ABBA groups; it lies too close to settle" in near.sentence

@@ -10,7 +10,7 @@ from harness.stats.confidence import lower_bound, upper_bound
 from harness.stats.speedup import LEAST_GROUPS, Speedup, between, precise, speedup, unpaired
 from tests.timed_pairs import ABBA, MACHINES, Machine, growing, interleaved, latencies, made_blocks, sandwich
 
-RUNS, CALLS, MOST_GROUPS = 200, 3, 20
+RUNS, CALLS, MOST_GROUPS = 200, 3, 14
 WANTED = 0.02
 
 
@@ -45,8 +45,7 @@ def test_a_true_speedup_of_5_percent_is_found(machine: Machine) -> None:
     rng = np.random.default_rng(4)
     found = [speedup(taken(machine, rng, 1.05)) for _ in range(40)]
     assert np.mean([holds(made, 1.05) for made in found]) >= 0.9
-    seen = np.mean([shown(made).low > 1 for made in found])
-    assert seen >= (0.4 if machine == "two-clocks" else 0.95), "two clocks 15 % apart hide it in 20 groups"
+    assert np.mean([shown(made).low > 1 for made in found]) >= (0.75 if machine == "two-clocks" else 0.9)
 
 
 @pytest.mark.parametrize("machine", MACHINES)
