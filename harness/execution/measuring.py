@@ -130,7 +130,7 @@ class Measurement:
             return self.alone(str(lost))
         finally:
             partner.close()
-        made = self._make(lambda cell: by_itself(self._recorder, cell, self._goal, why))
+        made = self._make(lambda cell: by_itself(self._recorder, cell, self._goal, why), whole=False)
         try:
             self._bracket(partner)
         except PartnerLost as lost:
@@ -143,8 +143,8 @@ class Measurement:
             partner.begin(self._tell)
             bracket(self._recorder, partner.turn(), self.task.measure)
 
-    def _make(self, pair: Pair) -> Made:
-        """Let a worker do all there is to do, its blocks as `pair` asks for them."""
+    def _make(self, pair: Pair, whole: bool = True) -> Made:
+        """Let a worker do all there is to do, its blocks as `pair` asks for them; `whole`: no more blocks follow."""
         self._refuse_visitors()
         with closing(self._launcher.open(self.task, self._tell)) as worker:
             warmup_s = worker.prepare()
@@ -155,7 +155,7 @@ class Measurement:
             assert isinstance(bare, Completed)
             if not self.task.measure.trace:
                 return Made(bare, pairing, bare.trace)
-            if pairing.kind == "interleaved" or self.task.planned.role == "baseline":
+            if whole:
                 self._keep(self._outcome(Made(bare, pairing, TRACING)))
             return Made(bare, pairing, self._trace(worker))
 
