@@ -12,21 +12,14 @@ from harness.core.verdict import RuleVerdict
 from harness.reporting.cautions import cautions_at, doubts
 from harness.reporting.facts import Facts, Timing
 from harness.reporting.held import WorstLoss
+from harness.reporting.key_figures import KeyFigure, key_figures
 from harness.reporting.loaded import Loaded
 from harness.reporting.profiled import is_profiled, profile_command
 from harness.reporting.sampling import images_term
 from harness.reporting.settling import run_words
-from harness.reporting.wording import factor, plural, round_share, seconds, share, share_interval
+from harness.reporting.wording import factor, plural, round_share, seconds, share_interval
 
 Kind = Literal["pass", "fail", "inconclusive", "unjudged"]
-
-
-class KeyFigure(Frozen):
-    """One large figure under the headline: what it is, its value, and a line that explains it."""
-
-    name: str
-    value: str
-    note: str
 
 
 class Answer(Frozen):
@@ -64,27 +57,6 @@ def speed_words(timing: Timing) -> str:
         return f"{seconds(timing.image_s.estimate)} per image"
     ratio = timing.speedup.estimate
     return f"{factor(ratio)} faster" if ratio >= 1.005 else f"{factor(ratio)} the baseline's speed"
-
-
-def key_figures(loaded: Loaded, best: Facts, baseline: Facts) -> tuple[KeyFigure, ...]:
-    """Return the figures of the best cell next to the baseline's."""
-    figures = []
-    if isinstance(best.timing, Timing):
-        speedup = best.timing.speedup
-        if not isinstance(speedup, Absent):
-            note = f"95 % interval {factor(speedup.low)} to {factor(speedup.high)}"
-            figures.append(KeyFigure(name="Speedup", value=factor(speedup.estimate), note=note))
-        was = seconds(baseline.timing.image_s.estimate) if isinstance(baseline.timing, Timing) else "unknown"
-        now = seconds(best.timing.image_s.estimate)
-        figures.append(KeyFigure(name="Seconds per image", value=now, note=f"baseline {was}"))
-    if isinstance(best.worst, WorstLoss):
-        low, high = share(best.worst.loss.low), share(best.worst.loss.high)
-        note, name = f"95 % interval {low} to {high}", f"Worst loss, {best.worst.metric}"
-        figures.append(KeyFigure(name=name, value=share(best.worst.loss.estimate), note=note))
-    if isinstance(best.timing, Timing) and isinstance(baseline.timing, Timing):
-        cold, was_cold = (sum(cell.timing.cold.model_dump().values()) for cell in (best, baseline))  # type: ignore[union-attr]
-        figures.append(KeyFigure(name="Cold start", value=seconds(cold), note=f"baseline {seconds(was_cold)}"))
-    return tuple(figures)
 
 
 def _left_out(cells: list[Facts]) -> list[str]:

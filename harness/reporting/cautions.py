@@ -7,27 +7,30 @@ from harness.core.outcome import Caution
 
 Place = Literal["timing", "memory", "trace", "cell"]
 
-_PLACES: dict[Place, tuple[str, ...]] = {
+_PLACES: dict[str, tuple[str, ...]] = {
     "timing": (
-        "warming-up", "outliers", "two-speeds", "drift", "not-precise", "few-groups", "throttled", "power-capped",
-        "clock-drift", "hot", "busy", "visitors", "cpu-drift", "profiled", "sandwiched", "alone", "partner",
+        "first-call", "warming-up", "outliers", "two-speeds", "drift", "few-groups", "not-precise", "throttled",
+        "power-capped", "clock-drift", "cpu-clock-drift", "hot", "busy", "visitors", "profiled",
     ),
     "memory": ("memory",),
     "trace": ("trace",),
+    "nowhere": ("not-traced",),
 }  # fmt: skip
+"""`nowhere`: the section of the trace says itself that there is none, with the command for this cell."""
+
 UNSTABLE = {"two-speeds": "two speeds", "drift": "drifts", "not-precise": "not precise", "few-groups": "few blocks",
             "throttled": "throttled", "profiled": "timed under a profiler"}  # fmt: skip
 """What makes a time doubtful, in two words beside it; its section says what to do."""
 
 
-def place_of(caution: Caution) -> Place:
+def _place_of(caution: Caution) -> str:
     """Return which figures a caution is about; `cell` where it is about all of them."""
     return next((place for place, kinds in _PLACES.items() if caution.kind in kinds), "cell")
 
 
 def cautions_at(place: Place, cautions: Iterable[Caution]) -> tuple[Caution, ...]:
     """Return the cautions that belong to one place."""
-    return tuple(caution for caution in cautions if place_of(caution) == place)
+    return tuple(caution for caution in cautions if _place_of(caution) == place)
 
 
 def doubts(cautions: Iterable[Caution]) -> str:

@@ -10,7 +10,7 @@ from harness.core.quality import Delta, Interval
 from harness.core.units import Absent
 from harness.reporting.applied import Deed, deeds_of
 from harness.reporting.cautions import cautions_at
-from harness.reporting.conditions import conditions_of
+from harness.reporting.conditions import Meanwhile, conditions_of
 from harness.reporting.energy import energy_figures
 from harness.reporting.facts import Facts, Standing, Timing
 from harness.reporting.floor import floor_figures
@@ -89,7 +89,7 @@ class CellSection(Frozen):
     cold: PartBar | None = None
     steps: Bars | None = None
     paired: Paired | None = None
-    conditions: tuple[Named, ...] = ()
+    conditions: Meanwhile | None = None
     timing_warnings: tuple[Caution, ...] = ()
     memory: MemoryView | None = None
     memory_warnings: tuple[Caution, ...] = ()

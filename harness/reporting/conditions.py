@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from harness.core.base import Frozen
 from harness.core.outcome import Completed
 from harness.core.timing import UNKNOWN, Block
 from harness.core.units import Absent
@@ -20,13 +21,20 @@ FIGURES: tuple[tuple[str, str, Callable[[float, float], str]], ...] = (
 """Figures that a block has one of: field, name, and how a range of them is written."""
 
 
-def conditions_of(cell: Completed) -> tuple[Named, ...]:
-    """Return what is known of the machine over all of a cell's blocks, the baseline's between them counted."""
+class Meanwhile(Frozen):
+    """What is known of the machine, and what it does not tell, with the reason."""
+
+    rows: tuple[Named, ...]
+    absent: tuple[Named, ...]
+
+
+def conditions_of(cell: Completed) -> Meanwhile | None:
+    """Return the machine's state over all of a cell's blocks and the baseline's between them; None if not noted."""
     blocks = tuple(block for block in cell.pairing.blocks if block.conditions != UNKNOWN)
     if not blocks:
-        return ()
+        return None
     rows = [row for field, name, words in FIGURES if (row := _range(blocks, field, name, words))]
-    rows += [row for row in (_slowed(blocks), _cores_slowed(blocks), _visitors(blocks)) if row]
+    rows += [row for row in (_throttled(blocks), _cores_slowed(blocks), _visitors(blocks)) if row]
     first = blocks[0].conditions
     absent = [(name, getattr(first, field)) for field, name, _ in FIGURES]
     absent += [
@@ -35,15 +43,12 @@ def conditions_of(cell: Completed) -> tuple[Named, ...]:
         ("CPU throttling", first.cpu_throttled),
         ("energy", first.energy_j),
     ]
-    return (*rows, *not_measured(absent))
+    return Meanwhile(rows=tuple(rows), absent=not_measured(absent))
 
 
 def slowed(block: Block) -> tuple[str, ...]:
-    """Return why the GPU or the processor ran slower than it could during a block, in words."""
-    throttle, cores = block.conditions.throttle, block.conditions.cpu_throttled
-    reasons = () if isinstance(throttle, Absent) else tuple(reason.replace("_", " ") for reason in throttle)
-    heat = not isinstance(cores, Absent) and cores > 0
-    return (*reasons, "cores slowed for heat") if heat else reasons
+    """Return why the device was slowed during a block, in words: `hw thermal slowdown`."""
+    return tuple(reason.replace("_", " ") for reason in block.conditions.slowed)
 
 
 def _range(blocks: Sequence[Block], field: str, name: str, words: Callable[[float, float], str]) -> Named | None:
@@ -51,14 +56,15 @@ def _range(blocks: Sequence[Block], field: str, name: str, words: Callable[[floa
     return Named(name=name, value=words(min(values), max(values))) if values else None
 
 
-def _slowed(blocks: Sequence[Block]) -> Named | None:
+def _throttled(blocks: Sequence[Block]) -> Named | None:
+    """Return in how many blocks the GPU did not run as fast as it could, a power limit counted, and why."""
     known = [block.conditions.throttle for block in blocks if not isinstance(block.conditions.throttle, Absent)]
     if not known:
         return None
     reasons = Counter(reason for throttle in known for reason in throttle)
     note = ", ".join(f"{reason.replace('_', ' ')} in {count}" for reason, count in reasons.most_common())
     hit = sum(bool(throttle) for throttle in known)
-    return Named(name="GPU slowed", value=f"{hit} of {plural(len(known), 'block')}" if hit else "never", note=note)
+    return Named(name="GPU held back", value=f"{hit} of {plural(len(known), 'block')}" if hit else "never", note=note)
 
 
 def _cores_slowed(blocks: Sequence[Block]) -> Named | None:

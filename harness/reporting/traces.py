@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from harness.core.base import Frozen
 from harness.core.outcome import Completed
-from harness.core.trace import Gap, Kernel, Tally, Trace, TraceFacts
+from harness.core.trace import BETWEEN, Gap, Kernel, Tally, Trace, TraceFacts
 from harness.core.units import Absent
 from harness.reporting.flame import Flame, flame_of
 from harness.reporting.loaded import Loaded
@@ -160,7 +160,7 @@ def _kernel(kernel: Kernel, whole: float) -> KernelRow:
 def _gap(gap: Gap) -> GapRow:
     return GapRow(
         seconds=seconds(gap.seconds),
-        stage=gap.stage.replace("_", " "),
+        stage=gap.stage if gap.stage == BETWEEN else f"in {gap.stage.replace('_', ' ')}",
         between=f"{gap.after or 'the beginning'} → {gap.before or 'the end'}",
         host=gap.host or DASH,
     )
