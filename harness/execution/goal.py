@@ -1,11 +1,12 @@
 """How many calls make a block, and when enough blocks were taken."""
 
-from collections.abc import Callable
 from math import ceil
 
 from harness.core.matrix import Measure
 from harness.core.timing import BLOCK_S, Pairing
 from harness.core.units import format_percent, format_seconds
+from harness.execution.ledger import Tell
+from harness.execution.task import Step
 from harness.stats.speedup import LEAST_GROUPS, precise
 
 MOST_CALLS = 50
@@ -20,16 +21,18 @@ def calls_of(call_s: float, measure: Measure) -> int:
 
 
 class Goal:
-    """The precision asked for, within the time given; `hear` is told how far it has come."""
+    """The precision asked for, within the time given; `tell` hears how much of it is over and what was reached."""
 
-    def __init__(self, measure: Measure, hear: Callable[[str], None]) -> None:
-        self.measure, self._hear = measure, hear
+    def __init__(self, measure: Measure, tell: Tell) -> None:
+        self.measure, self._tell = measure, tell
 
     def reached(self, pairing: Pairing, taken: int, spent_s: float) -> str:
         """Return why no more is taken after `taken` groups (or blocks) of `spent_s` seconds, or '' to go on."""
         width = precise(pairing)
         asked = format_percent(self.measure.precision)
-        self._hear(f"block {len(pairing.blocks)}, {_around(width)}wants ±{asked}")
+        note = f"block {len(pairing.blocks)}, {_around(width)}wants ±{asked}"
+        over = min(100, int(100 * spent_s / self.measure.max_s))
+        self._tell(Step("repeats", over, 100, note))
         if self._precise(width) and spent_s >= self.measure.min_s:
             return self._said(width)
         return self._said(width) if spent_s >= self.measure.max_s and taken >= FEWEST else ""

@@ -20,7 +20,7 @@ from harness.execution.ledger import Ledger, Tell
 from harness.execution.pairing import bracket, by_itself, interleave, sandwiched
 from harness.execution.partner import Partner, PartnerLost, is_crowded
 from harness.execution.recording import Recorder, Turn, refuse_visitors
-from harness.execution.task import Step, Task
+from harness.execution.task import Task
 
 Keep = Callable[[Completed], None]
 Pair = Callable[[Turn], Pairing]
@@ -51,7 +51,7 @@ class Measurement:
 
     def __init__(self, task: Task, launcher: Launcher, tell: Tell, keep: Keep) -> None:
         self.task, self._launcher, self._tell, self._keep = task, launcher, tell, keep
-        self._goal = Goal(task.measure, lambda note: tell(Step("repeats", note=note)))
+        self._goal = Goal(task.measure, tell)
         self._begin()
 
     def measured(self, partner: Partner | None) -> Completed | Extended | Failed:
