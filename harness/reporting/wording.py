@@ -21,6 +21,11 @@ WORDS: dict[Standing, str] = {
 DASH = "–"
 
 
+def why(value: object) -> str:
+    """Return why a figure is absent; an empty string where it is not."""
+    return value.absent if isinstance(value, Absent) else ""
+
+
 def seconds(value: float | Absent) -> str:
     """Return seconds with a unit that suits them, or a dash where absent."""
     return DASH if isinstance(value, Absent) else format_seconds(value)
