@@ -7,6 +7,7 @@ from harness.reporting.floor import floor_figures
 from harness.reporting.held import WorstLoss
 from harness.reporting.loaded import Loaded
 from harness.reporting.named import Named
+from harness.reporting.paired import baseline_beside_s
 from harness.reporting.payback import payback_figures
 from harness.reporting.sampling import look_words, prompts_judged
 from harness.reporting.wording import (
@@ -35,6 +36,13 @@ def summary_of(facts: Facts) -> str:
     return " · ".join(parts)
 
 
+def _call(loaded: Loaded, cell_id: str, batch: int) -> str:
+    """Return what the latency is of, and what the baseline took in the same minutes."""
+    beside = baseline_beside_s(loaded, cell_id)
+    words = f"one call, {plural(batch, 'image')}"
+    return words if beside is None else f"{words}; the baseline beside it {seconds(beside)} an image"
+
+
 def figures_of(loaded: Loaded, facts: Facts) -> tuple[Named, ...]:
     """Return a cell's main figures, each with its interval or reason."""
     timing = facts.timing
@@ -42,9 +50,7 @@ def figures_of(loaded: Loaded, facts: Facts) -> tuple[Named, ...]:
         return ()
     calls = str(facts.denoiser_calls) if not isinstance(facts.denoiser_calls, Absent) else DASH
     made = [
-        Named(
-            name="Latency", value=seconds_interval(timing.latency_s), note=f"one call, {plural(timing.batch, 'image')}"
-        ),
+        Named(name="Latency", value=seconds_interval(timing.latency_s), note=_call(loaded, facts.id, timing.batch)),
         Named(name="Throughput", value=f"{rate(timing.throughput)} images/s"),
         Named(name="Speedup", value=factor_interval(timing.speedup), note=why(timing.speedup)),
         Named(name="Cold start", value=seconds(sum(timing.cold.model_dump().values())), note="until the first image"),

@@ -6,6 +6,7 @@ from harness.reporting.energy import cost_of, priced
 from harness.reporting.facts import Facts, Timing
 from harness.reporting.held import WorstLoss
 from harness.reporting.loaded import Loaded
+from harness.reporting.paired import baseline_beside_s
 from harness.reporting.wording import factor, money, seconds, share
 
 
@@ -19,7 +20,13 @@ class KeyFigure(Frozen):
 
 def key_figures(loaded: Loaded, best: Facts, baseline: Facts) -> tuple[KeyFigure, ...]:
     """Return the figures of the best cell next to the baseline's."""
-    figures = [_speedup(best), _pace(best, baseline), _loss(best), _cost(loaded, best, baseline), _cold(best, baseline)]
+    figures = [
+        _speedup(best),
+        _pace(loaded, best, baseline),
+        _loss(best),
+        _cost(loaded, best, baseline),
+        _cold(best, baseline),
+    ]
     return tuple(figure for figure in figures if figure is not None)
 
 
@@ -31,11 +38,13 @@ def _speedup(best: Facts) -> KeyFigure | None:
     return KeyFigure(name="Speedup", value=factor(found.estimate), note=note)
 
 
-def _pace(best: Facts, baseline: Facts) -> KeyFigure | None:
+def _pace(loaded: Loaded, best: Facts, baseline: Facts) -> KeyFigure | None:
     if isinstance(best.timing, Absent):
         return None
+    beside = baseline_beside_s(loaded, best.id)
     was = seconds(baseline.timing.image_s.estimate) if isinstance(baseline.timing, Timing) else "unknown"
-    return KeyFigure(name="Seconds per image", value=seconds(best.timing.image_s.estimate), note=f"baseline {was}")
+    note = f"baseline {was}" if beside is None else f"baseline beside it {seconds(beside)}"
+    return KeyFigure(name="Seconds per image", value=seconds(best.timing.image_s.estimate), note=note)
 
 
 def _loss(best: Facts) -> KeyFigure | None:

@@ -1,5 +1,6 @@
 """How a cell was timed beside the baseline, in words: blocks by turns, the precision reached, the drift corrected."""
 
+from statistics import median
 from typing import TYPE_CHECKING
 
 from harness.core.base import Frozen
@@ -42,6 +43,15 @@ def _groups(loaded: Loaded, cell: Completed, found: "Speedup | None") -> GroupLa
     if loaded.baseline is None or found is None or isinstance(found.interval, Absent):
         return None
     return group_lane(cell, found.interval, (loaded.baseline.batch, cell.batch), found.warming)
+
+
+def baseline_beside_s(loaded: Loaded, cell_id: str) -> float | None:
+    """Return the baseline's median seconds per image in the blocks between a cell's own; None where there are none."""
+    cell, baseline = loaded.completed(cell_id), loaded.baseline
+    if cell is None or baseline is None:
+        return None
+    calls = [repeat.latency_s for block in cell.pairing.of("baseline") for repeat in block.repeats]
+    return median(calls) / baseline.batch if calls else None
 
 
 def precision_of(timing: Timing, cell: Completed) -> float | None:
