@@ -59,8 +59,8 @@ def _cost(loaded: Loaded, best: Facts, baseline: Facts) -> KeyFigure | None:
     cost, was = cost_of(loaded, best), cost_of(loaded, baseline)
     if not priced(loaded) or isinstance(cost, Absent):
         return None
-    note = "baseline unknown" if isinstance(was, Absent) else f"baseline {money(was.amount, was.currency)}"
-    return KeyFigure(name="Cost per image", value=money(cost.amount, cost.currency), note=note)
+    note = "baseline unknown" if isinstance(was, Absent) else f"baseline {money(1000 * was.amount, was.currency)}"
+    return KeyFigure(name="Cost of 1,000 images", value=money(1000 * cost.amount, cost.currency), note=note)
 
 
 def _cold(best: Facts, baseline: Facts) -> KeyFigure | None:

@@ -149,7 +149,7 @@ def _measured(loaded: Loaded) -> dict[str, Maker]:
     cells = [cell for cell in loaded.outcomes.values() if isinstance(cell, Completed)]
     known = any(not isinstance(image_energy_j(cell), Absent) for cell in cells)
     measured: dict[str, Maker] = {"Energy per image": _energy} if known else {}
-    return measured | ({"Cost per image": _cost} if priced(loaded) else {})
+    return measured | ({"Cost of 1,000 images": _cost} if priced(loaded) else {})
 
 
 def _energy(loaded: Loaded, cell: Facts) -> Field:
@@ -162,7 +162,7 @@ def _cost(loaded: Loaded, cell: Facts) -> Field:
     cost = cost_of(loaded, cell)
     if isinstance(cost, Absent):
         return Field(text=DASH)
-    return Field(text=money(cost.amount, cost.currency), key=repr(cost.amount))
+    return Field(text=money(1000 * cost.amount, cost.currency), key=repr(cost.amount))
 
 
 def table_of(

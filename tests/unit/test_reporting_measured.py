@@ -190,13 +190,16 @@ def test_energy_and_cost_of_an_image(loaded: Loaded, page: Page, run: Path, tmp_
     assert table.loc["20-steps", "image_cost"] == pytest.approx(3.5 * 0.402 / 3600, rel=0.02)
     assert table.loc["20-steps", "currency"] == "USD"
     titles = [column.title for column in page.table.columns]
-    assert "Energy per image" in titles and "Cost per image" in titles
+    assert "Energy per image" in titles and "Cost of 1,000 images" in titles
+    named = {figure.name: figure for figure in page.answer.figures}
+    assert named["Cost of 1,000 images"].value == "0.0974 USD"
+    assert named["Seconds per image"].note.startswith("baseline beside it 98")
     built = {made.name: made for made in section(page, "50-steps_inductor").figures}["Cost to build"]
     assert re.fullmatch(r"won back after \d+ images", built.note) and built.value == "0.0204 USD"
     silent, _ = page_of(make_run(tmp_path / "results", CELLS[:1], Scene(prompts=6)))
     absent = {made.name: made for made in silent.cells[0].figures}["Energy per image"]
     assert absent.value == "–" and "CVE-2020-8694" in absent.note
-    assert not {"Energy per image", "Cost per image"} & {column.title for column in silent.table.columns}
+    assert not {"Energy per image", "Cost of 1,000 images"} & {column.title for column in silent.table.columns}
 
 
 def test_a_price_that_fits_no_machine_is_an_absence_not_a_zero(loaded: Loaded) -> None:
