@@ -1,24 +1,20 @@
 """The blocks of a cell in the order in which they were timed, its own and the baseline's, drawn in percent."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from statistics import median
 
 from harness.core.base import Frozen
 from harness.core.outcome import Completed
-from harness.core.timing import Block, Side
+from harness.core.timing import Block
 from harness.core.units import Absent
+from harness.reporting.block_frame import WHOSE, Frame, calls_of, dots_of, frame_of
 from harness.reporting.conditions import slowed
 from harness.reporting.forest import Tick
 from harness.reporting.strips import round_ticks
 from harness.reporting.wording import plural, seconds, share
 
-SIDES: tuple[Side, ...] = ("baseline", "cell")
-_WHOSE: dict[Side, str] = {"baseline": "theirs", "cell": "mine"}
-_MOST = 240
-"""Blocks that are drawn: a phone has no room for more."""
-_LEAST_REACH = 0.01
-_EDGE = 4.0
+_DOTS = {True: 900, False: 200}
+"""Calls that are drawn, on a page with few cells or with many."""
 
 
 class Slot(Frozen):
@@ -47,34 +43,12 @@ class BlockStrip(Frozen):
     fine: bool
 
 
-@dataclass(frozen=True)
-class _Frame:
-    """What the drawing is to: the blocks, each side's median call, the calls that are outliers, and the reach.
-
-    Outliers are (number of the block, number of the call); what lies beyond `reach` is drawn at the edge.
-    """
-
-    blocks: tuple[Block, ...]
-    middles: dict[Side, float]
-    odd: frozenset[tuple[int, int]]
-    reach: float
-
-    def off(self, latency_s: float, side: Side) -> float:
-        """Return how far a call lies from its side's median, as a share of it."""
-        middle = self.middles.get(side)
-        return latency_s / middle - 1 if middle else 0.0
-
-    def height(self, off: float) -> float:
-        """Return where a share stands, in percent from the top."""
-        return round(min(max(50 * (1 - off / self.reach), _EDGE), 100 - _EDGE), 2)
-
-
 def block_strip(cell: Completed, warming: int, fine: bool) -> BlockStrip | None:
     """Return the drawing of a cell's blocks, or None where there are fewer than two.
 
     `warming` are the groups at the beginning that were still warming up; if `fine`, each block is said in words.
     """
-    frame = _frame(cell, warming)
+    frame = frame_of(cell, warming)
     if len(frame.blocks) < 2 or not frame.middles:
         return None
     first, whole = min(block.group for block in frame.blocks), len(cell.pairing.blocks)
@@ -90,7 +64,7 @@ def block_strip(cell: Completed, warming: int, fine: bool) -> BlockStrip | None:
         for tick in round_ticks(-frame.reach, frame.reach, 4)
     )
     return BlockStrip(
-        slots=slots, dots=_dots(frame), ticks=ticks, trend=_trend(cell, frame), warming=warming,
+        slots=slots, dots=dots_of(frame, _DOTS[fine]), ticks=ticks, trend=_trend(cell, frame), warming=warming,
         slowed=any(slowed(block) for block in frame.blocks), outliers=bool(frame.odd),
         superseded=any(block.superseded for block in frame.blocks),
         left_out=f"the first {len(frame.blocks)} of {whole} blocks" if whole > len(frame.blocks) else "", fine=fine,
@@ -103,61 +77,9 @@ def _runs(kinds: Sequence[str]) -> list[tuple[int, int]]:
     return list(zip(starts, [start - 1 for start in (*starts[1:], len(kinds))], strict=True))
 
 
-def _frame(cell: Completed, warming: int) -> _Frame:
-    blocks = cell.pairing.blocks[:_MOST]
-    middles: dict[Side, float] = {}
-    for side in SIDES:
-        if calls := _calls(cell.pairing.of(side)):
-            middles[side] = median(calls)
-    steady = min((block.group for block in blocks), default=0) + warming
-    odd = frozenset(_outliers(blocks, steady))
-    frame = _Frame(blocks, middles, odd, 1.0)
-    offs = [
-        abs(frame.off(repeat.latency_s, block.side))
-        for index, block in enumerate(blocks)
-        for place, repeat in enumerate(block.repeats)
-        if not block.superseded and (index, place) not in odd
-    ]
-    return replace(frame, reach=max((*offs, _LEAST_REACH)) * 1.1)
-
-
-def _outliers(blocks: Sequence[Block], steady: int) -> list[tuple[int, int]]:
-    """Return the calls that are outliers among their own side's from group `steady` on, as (block, call)."""
-    from harness.stats.outliers import outliers
-
-    found = []
-    for side in SIDES:
-        places = [
-            (index, place)
-            for index, block in enumerate(blocks)
-            for place in range(len(block.repeats))
-            if block.side == side and not block.superseded and block.group >= steady
-        ]
-        calls = [blocks[index].repeats[place].latency_s for index, place in places]
-        found += [places[number] for number in outliers(calls)]
-    return found
-
-
-def _dots(frame: _Frame) -> dict[str, str]:
-    """Return the calls as zero-length strokes, one path for each kind."""
-    dots: dict[str, str] = {}
-    width = 100 / len(frame.blocks)
-    for index, block in enumerate(frame.blocks):
-        for place, repeat in enumerate(block.repeats):
-            x = (index + (place + 1) / (len(block.repeats) + 1)) * width
-            kind = "redone" if block.superseded else "odd" if (index, place) in frame.odd else _WHOSE[block.side]
-            y = frame.height(frame.off(repeat.latency_s, block.side))
-            dots[kind] = dots.get(kind, "") + f"M{x:.2f} {y:.1f}h0"
-    return dots
-
-
-def _calls(blocks: Sequence[Block]) -> list[float]:
-    return [repeat.latency_s for block in blocks for repeat in block.repeats]
-
-
 def _kind(block: Block, warm: bool) -> str:
     kinds = (
-        _WHOSE[block.side],
+        WHOSE[block.side],
         "warm" if warm else "",
         "redone" if block.superseded else "",
         "slow" if slowed(block) else "",
@@ -165,10 +87,10 @@ def _kind(block: Block, warm: bool) -> str:
     return " ".join(kind for kind in kinds if kind)
 
 
-def _words(index: int, frame: _Frame) -> str:
+def _words(index: int, frame: Frame) -> str:
     """Return one block in a line: whose, how long, how far off, in what state the machine was."""
     block = frame.blocks[index]
-    middle = median(_calls([block])) if block.repeats else 0.0
+    middle = median(calls_of([block])) if block.repeats else 0.0
     off, found = share(frame.off(middle, block.side)), block.conditions
     words = [f"Block {index + 1}, {block.side}, group {block.group + 1}: {plural(len(block.repeats), 'call')}",
              f"median {seconds(middle)} ({off if off.startswith('−') else '+' + off})"]  # fmt: skip
@@ -183,14 +105,14 @@ def _words(index: int, frame: _Frame) -> str:
     )
 
 
-def _trend(cell: Completed, frame: _Frame) -> str:
+def _trend(cell: Completed, frame: Frame) -> str:
     """Return the line from the baseline's median before the cell to that after it."""
     mine = [index for index, block in enumerate(frame.blocks) if block.side == "cell"]
     if cell.pairing.kind != "sandwiched" or not mine:
         return ""
     ends = []
     for part in (range(mine[0]), range(mine[-1] + 1, len(frame.blocks))):
-        calls = _calls([frame.blocks[index] for index in part if not frame.blocks[index].superseded])
+        calls = calls_of([frame.blocks[index] for index in part if not frame.blocks[index].superseded])
         if not calls:
             return ""
         x = 100 * (part[0] + part[-1] + 1) / 2 / len(frame.blocks)

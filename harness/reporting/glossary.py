@@ -16,6 +16,9 @@ TERMS: tuple[tuple[str, str], ...] = (
                    "cell, and the drift between is taken out and shown."),
     ("Throttled", "heat or its supply slowed the device down (a power cap it always works at is none of it); such a "
                   "block is timed once more, and both are kept."),
+    ("A/A check", "the baseline timed against itself, a process of its own, like any cell: the interval of its speedup "
+                  "must hold 1.00×."),
+    ("Idle", "time of a traced call in which the device had nothing to do."),
     ("Unprofiled", "a cell without a trace: how fast it is is known, but not why."),
     ("Cost per image", "the price of the seconds it takes, and of its electricity where that has a price, by [prices] "
                        "of the matrix."),

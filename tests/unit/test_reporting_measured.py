@@ -15,6 +15,7 @@ from harness.core.plan import RERUN_ID
 from harness.core.timing import Pairing
 from harness.core.units import Absent
 from harness.reporting import frame
+from harness.reporting.blocks import block_strip
 from harness.reporting.cell_view import CellSection
 from harness.reporting.comparing import compare_runs
 from harness.reporting.comparing_machines import condition_differences
@@ -350,3 +351,16 @@ def test_words_for_ranges_money_and_precision() -> None:
     assert [row.value for row in not_measured((("A", absent), ("GPU x", absent), ("Clock", absent), ("B", 1)))] == [
         "A, GPU x, clock"
     ]
+
+
+def test_thousands_of_calls_are_thinned_but_outliers_stay(loaded: Loaded) -> None:
+    cell = loaded.completed("4-steps")
+    assert cell is not None
+    blocks = tuple(block.model_copy(update={"repeats": block.repeats * 60}) for block in cell.pairing.blocks)
+    long = cell.model_copy(update={"pairing": cell.pairing.model_copy(update={"blocks": blocks})})
+    odd = sum(len(block.repeats) // 2 for block in blocks if block.group == 3 and block.side == "cell")
+    for fine, most in ((True, 900), (False, 200)):
+        strip = block_strip(long, 0, fine)
+        assert strip is not None
+        drawn = {kind: path.count("M") for kind, path in strip.dots.items()}
+        assert drawn["mine"] + drawn["theirs"] <= most and drawn["odd"] == odd

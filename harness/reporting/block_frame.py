@@ -1,0 +1,96 @@
+"""The scale that a cell's blocks are drawn to, and their calls as dots."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+
+from harness.core.outcome import Completed
+from harness.core.timing import Block, Side
+
+SIDES: tuple[Side, ...] = ("baseline", "cell")
+WHOSE: dict[Side, str] = {"baseline": "theirs", "cell": "mine"}
+_MOST = 240
+"""Blocks that are drawn: a phone has no room for more."""
+_LEAST_REACH = 0.01
+_EDGE = 4.0
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What a drawing is scaled by: the blocks, each side's median call, the calls that are outliers, and the reach.
+
+    Outliers are (number of the block, number of the call); what lies beyond `reach` is drawn at the edge.
+    """
+
+    blocks: tuple[Block, ...]
+    middles: dict[Side, float]
+    odd: frozenset[tuple[int, int]]
+    reach: float
+
+    def off(self, latency_s: float, side: Side) -> float:
+        """Return how far a call lies from its side's median, as a share of it."""
+        middle = self.middles.get(side)
+        return latency_s / middle - 1 if middle else 0.0
+
+    def height(self, off: float) -> float:
+        """Return where a share stands, in percent from the top."""
+        return round(min(max(50 * (1 - off / self.reach), _EDGE), 100 - _EDGE), 2)
+
+
+def frame_of(cell: Completed, warming: int) -> Frame:
+    """Return the scale of a cell's blocks; groups that were still warming up have no outliers."""
+    blocks = cell.pairing.blocks[:_MOST]
+    middles: dict[Side, float] = {}
+    for side in SIDES:
+        if calls := calls_of(cell.pairing.of(side)):
+            middles[side] = median(calls)
+    steady = min((block.group for block in blocks), default=0) + warming
+    odd = frozenset(_outliers(blocks, steady))
+    frame = Frame(blocks, middles, odd, 1.0)
+    offs = [
+        abs(frame.off(repeat.latency_s, block.side))
+        for index, block in enumerate(blocks)
+        for place, repeat in enumerate(block.repeats)
+        if not block.superseded and (index, place) not in odd
+    ]
+    return replace(frame, reach=max((*offs, _LEAST_REACH)) * 1.1)
+
+
+def calls_of(blocks: Sequence[Block]) -> list[float]:
+    """Return the seconds of all calls of some blocks."""
+    return [repeat.latency_s for block in blocks for repeat in block.repeats]
+
+
+def _outliers(blocks: Sequence[Block], steady: int) -> list[tuple[int, int]]:
+    """Return the calls that are outliers among their own side's from group `steady` on, as (block, call)."""
+    from harness.stats.outliers import outliers
+
+    found = []
+    for side in SIDES:
+        places = [
+            (index, place)
+            for index, block in enumerate(blocks)
+            for place in range(len(block.repeats))
+            if block.side == side and not block.superseded and block.group >= steady
+        ]
+        calls = [blocks[index].repeats[place].latency_s for index, place in places]
+        found += [places[number] for number in outliers(calls)]
+    return found
+
+
+def dots_of(frame: Frame, most: int) -> dict[str, str]:
+    """Return the calls as zero-length strokes, one SVG path for each kind: about `most`, and every outlier."""
+    dots: dict[str, str] = {}
+    width, room = 100 / len(frame.blocks), max(1, most // len(frame.blocks))
+    for index, block in enumerate(frame.blocks):
+        every = math.ceil(len(block.repeats) / room)
+        for place, repeat in enumerate(block.repeats):
+            odd = (index, place) in frame.odd
+            if place % every and not odd:
+                continue
+            x = (index + (place + 1) / (len(block.repeats) + 1)) * width
+            kind = "redone" if block.superseded else "odd" if odd else WHOSE[block.side]
+            y = frame.height(frame.off(repeat.latency_s, block.side))
+            dots[kind] = dots.get(kind, "") + f"M{x:.2f} {y:.1f}h0"
+    return dots
