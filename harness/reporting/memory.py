@@ -65,10 +65,13 @@ def _peak(cell: Completed, field: str, count: int, most: float) -> MemoryBar:
 
 def memory_columns(cell: Completed) -> dict[str, float | None]:
     """Return the peaks of a call in bytes, for a table; None where one was not measured."""
-    columns = {f"peak_{field}" if field != "device_used_bytes" else field: getattr(cell.memory, field)
-               for field in type(cell.memory).model_fields if field != "resident_before_bytes"}  # fmt: skip
-    columns["resident_before_bytes"] = cell.memory.resident_before_bytes
-    return {name: None if isinstance(count, Absent) else count for name, count in columns.items()}
+    counts = {field: getattr(cell.memory, field) for field in type(cell.memory).model_fields}
+    return {column_of(field): None if isinstance(count, Absent) else count for field, count in counts.items()}
+
+
+def column_of(field: str) -> str:
+    """Return the column of a memory figure: what the driver counts, and what was there before, are no peaks."""
+    return field if field in ("device_used_bytes", "resident_before_bytes") else f"peak_{field}"
 
 
 def _weights(cell: Completed, most: float) -> MemoryBar:

@@ -15,7 +15,7 @@ from harness.reporting.energy import energy_columns
 from harness.reporting.facts import Facts, Timing, all_facts
 from harness.reporting.floor import floor_columns
 from harness.reporting.loaded import Loaded, load
-from harness.reporting.measured_columns import measured_columns
+from harness.reporting.measured_columns import measured_absences, measured_columns
 from harness.reporting.memory import memory_columns
 from harness.reporting.pareto import Point, points_of
 from harness.reporting.sampling import look_of, prompts_judged
@@ -53,7 +53,7 @@ def _metric_columns(delta: Delta) -> Row:
     return row | {f"{delta.metric}/gates": delta.gates}
 
 
-def _absences(facts: Facts, deltas: list[Delta]) -> str:
+def _absences(loaded: Loaded, facts: Facts, deltas: list[Delta]) -> str:
     """Return every absent figure of a row with its reason, so that an empty field is never a riddle."""
     named: list[tuple[str, object]] = [
         ("timing", facts.timing),
@@ -64,6 +64,9 @@ def _absences(facts: Facts, deltas: list[Delta]) -> str:
     if isinstance(facts.timing, Timing):
         made = facts.timing.payback
         named.append(("break_even_images", made if isinstance(made, Absent) else made.images))
+        named.append(("speedup", facts.timing.speedup))
+    if cell := loaded.completed(facts.id):
+        named += measured_absences(loaded, facts, cell)
     named += [(f"{delta.metric}/literal", delta.literal) for delta in deltas]
     named += [(f"{delta.metric}/loss", delta.loss) for delta in deltas]
     return "; ".join(f"{name}: {value.absent}" for name, value in named if isinstance(value, Absent))
@@ -126,7 +129,7 @@ def _row(loaded: Loaded, facts: Facts, points: dict[str, Point]) -> Row:
     for judged in verdict.rules if verdict else ():
         row |= _verdict_columns(judged)
     row |= _tail_columns(loaded.tail(facts.id))
-    return row | {"verdict": verdict.result if verdict else None, "absent": _absences(facts, deltas)}
+    return row | {"verdict": verdict.result if verdict else None, "absent": _absences(loaded, facts, deltas)}
 
 
 def rows(loaded: Loaded, facts: tuple[Facts, ...]) -> list[Row]:

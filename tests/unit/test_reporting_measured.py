@@ -174,6 +174,9 @@ def test_memory_is_drawn_to_one_scale_and_absences_have_a_reason(page: Page, run
     assert silent.cells[0].memory is not None
     (absent,) = silent.cells[0].memory.absent
     assert (absent.value, absent.note) == ("Peak allocated, peak reserved, device used", "no GPU")
+    said = frame(tmp_path / "results" / silent.run_id).set_index("cell").loc["50-steps", "absent"]
+    for words in ("peak_allocated_bytes: no GPU", "gpu_clock_mhz: no GPU", "energy_j: RAPL is readable"):
+        assert words in said
     table = frame(run).set_index("cell")
     assert table.loc["20-steps", "peak_allocated_bytes"] == int(7.1e9)
     assert table.loc["20-steps", "device_used_bytes"] == table.loc["20-steps", "peak_memory_bytes"]
