@@ -114,7 +114,7 @@ def main() -> None:
     print(f"{part_calls[0]} calls of parts at {each_s * 1e6:.1f} µs in a call of {least_s * 1e3:.0f} ms: {share:.3%}")
     compare("stages and steps timed, against not", groups, {"baseline": plain, "cell": staged})
     against_torch("our timer, against torch's, same call", groups, run, device)
-    side = 4096 if device == "cuda" else 384  # about a millisecond: over before another program gets its turn
+    side = 8192 if device == "cuda" else 768  # some milliseconds: mostly over before another program gets its turn
     matrix = torch.ones(side, side, device=device)
     against_torch("our timer, against torch's, one product", 10 * groups, lambda: matrix @ matrix, device)
 
