@@ -211,7 +211,7 @@ def cautions(made: Made) -> tuple[Caution, ...]:
 def completed(run: Path, made: Made, images: tuple[Image, ...], scene: Scene) -> Completed:
     """Return the outcome of a synthetic cell that ran, and write its trace."""
     cold = ColdStart(
-        start_s=0.071, load_s=0.42, apply_s=0.012, compile_s=made.compile_s, first_image_s=made.latency_s * 1.6
+        start_s=0.071, load_s=0.42, apply_s=0.012, compile_s=made.compile_s, first_call_s=made.latency_s * 1.6
     )
     warnings = cautions(made)
     if made.compile_s:

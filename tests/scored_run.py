@@ -130,7 +130,7 @@ def _cell(cell_id: str, role: Role, changed: dict[str, Setting]) -> PlannedCell:
 
 
 def _completed(images: tuple[Image, ...]) -> Completed:
-    cold = ColdStart(start_s=0, load_s=0, apply_s=0, compile_s=0, first_image_s=0)
+    cold = ColdStart(start_s=0, load_s=0, apply_s=0, compile_s=0, first_call_s=0)
     return Completed(
         cold_start=cold, warmup_s=(), pairing=alone((Repeat(latency_s=0.1),)), batch=1, images=images,
         denoiser_calls=1, weights_bytes={}, threads=1, phases_s={},

@@ -1,6 +1,5 @@
 """What became of a planned cell: completed with raw samples, failed, or skipped; exactly one of them."""
 
-from statistics import median
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -30,13 +29,21 @@ class Image(Frozen):
 
 
 class ColdStart(Frozen):
-    """From nothing to the first image: start the process, load, apply the settings, compile, first call."""
+    """From nothing to the first image, in seconds of each part: one follows on the other and none holds another.
+
+    Start the process, load, apply the settings, compile, and make the first whole call (the first warm-up call, or
+    the first timed one where measure.warmup = 0).
+    """
 
     start_s: float
     load_s: float
     apply_s: float
     compile_s: float
-    first_image_s: float
+    first_call_s: float
+
+    @property
+    def total_s(self) -> float:
+        return self.start_s + self.load_s + self.apply_s + self.compile_s + self.first_call_s
 
 
 class Caution(Frozen):
@@ -122,7 +129,8 @@ class Completed(Frozen):
     """
 
     status: Literal["completed"] = "completed"
-    cold_start: ColdStart
+    cold_start: ColdStart | Absent
+    """Absent where the images were taken over from another run: nothing was started here."""
     warmup_s: tuple[float, ...]
     pairing: Pairing = UNTIMED
     batch: int
@@ -154,13 +162,6 @@ class Completed(Frozen):
     def lacks(self, prompts: int) -> bool:
         """Whether images of this many prompts are still to be made; no more are, once a round was halted."""
         return self.halted is None and self.prompts < prompts
-
-    @property
-    def latency_s(self) -> float | None:
-        """Median seconds of one image, or None where nothing was timed."""
-        if not self.repeats:
-            return None
-        return median(repeat.latency_s for repeat in self.repeats) / self.batch
 
 
 class Extended(Frozen):

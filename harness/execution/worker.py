@@ -1,7 +1,6 @@
 """What one cell's process does, command by command: prepare → blocks of timed calls → finish → trace."""
 
 import gc
-import time
 
 from harness.core.axis import Setup
 from harness.core.model import Call, TextToImage
@@ -34,9 +33,8 @@ class CellWork:
         self.warmup_s: tuple[float, ...] = ()
         self.calls = 0
         self.denoiser_calls = 0
-        self.first_end = 0.0
+        self.first_s = 0.0  # of the first call that was timed
         self.free_before = free_bytes(task.device)  # what is gone at the end, this process holds
-        self.begin = time.perf_counter() - start_s
         ledger.seconds["start"] = start_s
 
     def prepare(self) -> tuple[float, ...]:
@@ -61,7 +59,7 @@ class CellWork:
         if not self.calls:
             self.built.start()
         repeats = take_repeats(self.model, self.timed_call, calls)
-        self.first_end = self.first_end or time.perf_counter()
+        self.first_s = self.first_s or repeats[0].latency_s
         self.calls += calls
         self.denoiser_calls = len(repeats[-1].steps_s)
         return repeats
@@ -124,7 +122,6 @@ class CellWork:
             for _ in range(self.task.measure.warmup or int(not self.task.planned.timed)):
                 with self.built.arithmetic.watching(self.model.parts()["denoiser"]):
                     self.warmup_s += (time_call(self.model, self.timed_call),)
-                self.first_end = self.first_end or time.perf_counter()
 
     def _cold_start(self) -> ColdStart:
         """Without warm-up the first timed call is the first call."""
@@ -134,7 +131,7 @@ class CellWork:
             load_s=seconds["load"],
             apply_s=seconds["apply"],
             compile_s=seconds.get("compile", 0.0),
-            first_image_s=self.first_end - self.begin,
+            first_call_s=(*self.warmup_s, self.first_s)[0],
         )
 
     def _memory(self) -> Memory:

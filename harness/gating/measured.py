@@ -25,7 +25,8 @@ class Measured(NamedTuple):
 
 
 def _cold_start(of: Measured) -> Reading | Absent:
-    return Number(sum(of.cell.cold_start.model_dump().values()))
+    cold = of.cell.cold_start
+    return cold if isinstance(cold, Absent) else Number(cold.total_s)
 
 
 def _peak_memory(of: Measured) -> Reading | Absent:

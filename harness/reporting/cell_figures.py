@@ -53,7 +53,7 @@ def figures_of(loaded: Loaded, facts: Facts) -> tuple[Named, ...]:
         Named(name="Latency", value=seconds_interval(timing.latency_s), note=_call(loaded, facts.id, timing.batch)),
         Named(name="Throughput", value=f"{rate(timing.throughput)} images/s"),
         Named(name="Speedup", value=factor_interval(timing.speedup), note=why(timing.speedup)),
-        Named(name="Cold start", value=seconds(sum(timing.cold.model_dump().values())), note="until the first image"),
+        Named(name="Cold start", value=seconds(timing.cold.total_s), note="until the first image"),
         *payback_figures(loaded, facts),
         Named(name="Peak memory", value=size(facts.peak_memory_bytes), note=why(facts.peak_memory_bytes)),
         Named(name="Denoiser calls", value=calls, note="counted"),

@@ -99,7 +99,7 @@ def _payback(loaded: Loaded, planned: PlannedCell, cell: Completed) -> Payback |
 def _timing(loaded: Loaded, planned: PlannedCell, cell: Completed) -> Timing | Absent:
     from harness.stats.latency import latency_of
 
-    if not cell.repeats:
+    if not cell.repeats or isinstance(cell.cold_start, Absent):
         return Absent(absent="no timed calls")
     summary = latency_of([[repeat.latency_s for repeat in block.repeats] for block in cell.pairing.of("cell")])
     return Timing(

@@ -66,5 +66,5 @@ def _cost(loaded: Loaded, best: Facts, baseline: Facts) -> KeyFigure | None:
 def _cold(best: Facts, baseline: Facts) -> KeyFigure | None:
     if isinstance(best.timing, Absent) or isinstance(baseline.timing, Absent):
         return None
-    cold, was = (sum(timing.cold.model_dump().values()) for timing in (best.timing, baseline.timing))
+    cold, was = (timing.cold.total_s for timing in (best.timing, baseline.timing))
     return KeyFigure(name="Cold start", value=seconds(cold), note=f"baseline {seconds(was)}")

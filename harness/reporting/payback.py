@@ -2,7 +2,7 @@
 
 import math
 
-from harness.core.outcome import Completed
+from harness.core.outcome import ColdStart, Completed
 from harness.core.quality import Interval
 from harness.core.units import Absent
 from harness.reporting.facts import Facts, Timing
@@ -45,6 +45,7 @@ def payback_words(made: Payback, baseline_id: str) -> str:
 def _cost_note(cell: Completed) -> str:
     """Return the parts of the cost and the state of the caches it was measured with, where that is known."""
     cold = cell.cold_start
+    assert isinstance(cold, ColdStart)  # only of cells that were timed in this run
     parts = [f"settings {seconds(cold.apply_s)}"]
     if cold.compile_s:
         parts.append(f"compiling {seconds(cold.compile_s)}")

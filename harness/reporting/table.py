@@ -96,7 +96,7 @@ def _fields(loaded: Loaded, cell: Facts, point: Point | None) -> tuple[Field, ..
         note = ", ".join(part for part in ("" if cell.standing == "baseline" else note, doubtful) if part)
         speedup = Field(text=text, note=note, key=key)
         throughput = Field(text=rate(timing.throughput), key=repr(timing.throughput))
-        start = sum(timing.cold.model_dump().values())
+        start = timing.cold.total_s
         made = timing.payback
         note = "" if isinstance(made, Absent) or not made.telling else payback_words(made, loaded.plan.baseline_id)
         cold = Field(text=seconds(start), note=note, key=repr(start))

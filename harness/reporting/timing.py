@@ -4,7 +4,7 @@ from math import ceil
 from statistics import median
 
 from harness.core.base import Frozen
-from harness.core.outcome import Completed
+from harness.core.outcome import ColdStart, Completed
 from harness.core.quality import Interval
 from harness.core.units import Absent
 
@@ -54,7 +54,9 @@ def build_cost_s(cell: Completed) -> float:
     """
     built = [done.figures for done in cell.applied if done.figures.get("cache_hits")]
     kept = sum(float(figures.get(name, 0)) for figures in built for name in ("build_s", "onnx_export_s"))
-    return cell.cold_start.apply_s + cell.cold_start.compile_s + kept
+    cold = cell.cold_start
+    assert isinstance(cold, ColdStart)  # only of cells that were timed in this run
+    return cold.apply_s + cold.compile_s + kept
 
 
 def speedup_shown(baseline: Completed | None, cell: Completed) -> Interval | Absent:

@@ -71,7 +71,7 @@ class ScriptedWorker:
     def finish(self) -> Completed:
         self.script.hear(self.id, "finish")
         return Completed(
-            cold_start=ColdStart(start_s=0, load_s=0, apply_s=0, compile_s=0, first_image_s=0),
+            cold_start=ColdStart(start_s=0, load_s=0, apply_s=0, compile_s=0, first_call_s=0),
             warmup_s=(0.1,),
             batch=1,
             images=(),

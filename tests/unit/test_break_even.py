@@ -12,7 +12,7 @@ NONE = Absent(absent="not measured")
 
 def cell(latency_s: float, compile_s: float, batch: int = 1, **figures: float) -> Completed:
     timed = alone((Repeat(latency_s=latency_s),) * 3)
-    cold = ColdStart(start_s=9, load_s=9, apply_s=1, compile_s=compile_s, first_image_s=99)
+    cold = ColdStart(start_s=9, load_s=9, apply_s=1, compile_s=compile_s, first_call_s=99)
     applied = (Applied(axis="compiler", value="x", summary="x", figures=dict(figures)),) if figures else ()
     rest = {"images": (), "denoiser_calls": 1, "weights_bytes": {}, "threads": 1}
     return Completed(cold_start=cold, warmup_s=(), pairing=timed, batch=batch, phases_s={}, applied=applied, **rest)

@@ -45,7 +45,7 @@ EAGER, COMPILED = cell("eager"), cell("compiled", FUSED, compiler="inductor")
 def completed(seconds: tuple[float, ...], peak: int | Absent = NONE, **changed: Any) -> Completed:
     repeats = tuple(Repeat(latency_s=second, steps_s=(second / 28,) * 28) for second in seconds)
     fields = {
-        "cold_start": ColdStart(start_s=0, load_s=0, apply_s=0, compile_s=0, first_image_s=0), "warmup_s": (),
+        "cold_start": ColdStart(start_s=0, load_s=0, apply_s=0, compile_s=0, first_call_s=0), "warmup_s": (),
         "pairing": alone(repeats), "batch": 1, "images": (), "denoiser_calls": 28, "weights_bytes": {},
         "memory": NO_MEMORY.model_copy(update={"allocated_bytes": peak}), "threads": 1, "phases_s": {},
     }  # fmt: skip

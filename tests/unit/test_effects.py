@@ -12,7 +12,7 @@ from harness.axes.guidance.scale import Scale
 from harness.core.axis import Context, Setup
 from harness.core.effect import CallCounter, Done, Effect
 from harness.core.errors import NoEffect
-from harness.core.outcome import Caution, Completed, Failed, Shown
+from harness.core.outcome import Caution, ColdStart, Completed, Failed, Shown
 from harness.store import read_outcomes, read_plan
 from tests.fake_run import MATRIX, finished_run, write_matrix
 
@@ -82,7 +82,8 @@ def test_a_first_call_is_timed_only_with_a_warning(tmp_path: Path) -> None:
         assert isinstance(cell, Completed)
         assert not cell.warmup_s
         assert len(cell.repeats) >= 2
-        assert cell.cold_start.first_image_s >= cell.repeats[0].latency_s
+        assert isinstance(cell.cold_start, ColdStart)
+        assert cell.cold_start.first_call_s == cell.repeats[0].latency_s
         (warning,) = [caution for caution in cell.warnings if caution.kind == "first-call"]
         assert "measure.warmup = 0" in warning.message
         assert "1 or more" in warning.advice
@@ -91,7 +92,8 @@ def test_a_first_call_is_timed_only_with_a_warning(tmp_path: Path) -> None:
 def test_a_warmed_up_cell_carries_no_such_warning(tmp_path: Path) -> None:
     cell = read_outcomes(finished_run(tmp_path))["4-steps_fp32"]
     assert isinstance(cell, Completed)
-    assert len(cell.warmup_s) == 1
+    assert isinstance(cell.cold_start, ColdStart)
+    assert (cell.cold_start.first_call_s,) == cell.warmup_s
     assert "first-call" not in {caution.kind for caution in cell.warnings}
 
 

@@ -31,7 +31,7 @@ def one(rule: Rule, loss: Loss = (0.0, 0.005), known: Known = NO_MORE, metric: s
 
 def timed(latencies: tuple[float, ...], memory: int | None = None, batch: int = 1) -> Completed:
     repeats = tuple(COMPLETED.repeats[0].model_copy(update={"latency_s": latency}) for latency in latencies)
-    cold = ColdStart(start_s=1, load_s=2, apply_s=0, compile_s=3, first_image_s=4)
+    cold = ColdStart(start_s=1, load_s=2, apply_s=0, compile_s=3, first_call_s=4)
     peak = Absent(absent="not measured") if memory is None else memory
     memory = NO_MEMORY.model_copy(update={"resident_bytes": peak})
     update = {"pairing": alone(repeats), "memory": memory, "batch": batch, "cold_start": cold}

@@ -10,7 +10,7 @@ from harness.stats.confidence import upper_bound
 from harness.stats.speedup import speedup
 from tests.timed_pairs import interleaved
 
-COLD = ColdStart(start_s=0, load_s=0, apply_s=0, compile_s=0, first_image_s=0)
+COLD = ColdStart(start_s=0, load_s=0, apply_s=0, compile_s=0, first_call_s=0)
 
 
 def cell(pairing: Pairing, batch: int = 1) -> Completed:

@@ -36,7 +36,7 @@ def completed(denoiser_s: float, call_s: float, floor: Floor | None = None, **st
     times = {"denoiser": denoiser_s * STEPS, "text_encoder": 0.002, "vae": 0.02, **stages}
     repeat = Repeat(latency_s=call_s, stages_s=times, steps_s=(denoiser_s,) * STEPS)
     return Completed(
-        cold_start=ColdStart(start_s=0, load_s=0, apply_s=0, compile_s=0, first_image_s=1),
+        cold_start=ColdStart(start_s=0, load_s=0, apply_s=0, compile_s=0, first_call_s=1),
         warmup_s=(),
         pairing=alone((repeat,) * 3),
         batch=1,
@@ -136,7 +136,7 @@ def scene(made: Case) -> Scene:
 def said(seen: Scene, monkeypatch: pytest.MonkeyPatch) -> dict[str, Advice]:
     """Everything that any rule says, not only the first three."""
     monkeypatch.setattr("harness.tracing.advice.SENTENCES", 99)
-    return {advice.rule: advice for advice in advise(*seen)}
+    return {advice.rule: advice for advice in advise(seen)}
 
 
 @pytest.mark.parametrize("name", FIRE)
@@ -171,10 +171,10 @@ def test_what_was_tried_is_not_named_again(name: str, tmp_path: Path, monkeypatc
 
 
 def test_three_sentences_at_most_and_what_concerns_most_first(tmp_path: Path) -> None:
-    found = advise(*scene(case("waits", tmp_path)))
+    found = advise(scene(case("waits", tmp_path)))
     assert len(found) == 3
     assert [advice.concerns for advice in found] == sorted((advice.concerns for advice in found), reverse=True)
-    launches = advise(*scene(case("launch-bound", tmp_path)))[0]
+    launches = advise(scene(case("launch-bound", tmp_path)))[0]
     assert launches.sentence == (
         "62 % of the denoiser's time is gaps between kernels: the host launches 1,200 of them a call, of 4 µs each; "
         "try compiler inductor+mode=reduce-overhead, or batch 4."
@@ -190,12 +190,12 @@ def test_gaps_that_only_the_profiler_makes_are_none(tmp_path: Path) -> None:
     assert seen.denoiser
     assert seen.denoiser.gap_s / seen.denoiser.wall_s > 0.55
     assert seen.idle_share < 0.05
-    assert "launches" not in {advice.rule for advice in advise(*seen)}
+    assert "launches" not in {advice.rule for advice in advise(seen)}
 
 
 def test_where_nothing_is_wrong_the_bound_is_said(tmp_path: Path) -> None:
     made = Case(case("compute-bound", tmp_path).trace, {"compiler": "inductor"}, completed(0.09, 2.75, floor(0.04)))
-    (only,) = advise(*scene(made))
+    (only,) = advise(scene(made))
     assert only.rule == "bound"
     assert only.sentence == (
         "One denoiser call takes 90 ms; the GPU waits 0 % of that time, the arithmetic alone would need 44 % at the "
@@ -239,7 +239,7 @@ def test_weights_that_come_and_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_compiling_during_the_call_comes_first(tmp_path: Path) -> None:
     seen = scene(case("unfused", tmp_path))
     again = seen._replace(facts=seen.facts.model_copy(update={"recompiles": 3}))
-    first = advise(*again)[0]
+    first = advise(again)[0]
     assert (first.rule, first.figure) == ("recompiles", 3)
     assert "3 times" in first.sentence
 
@@ -263,7 +263,7 @@ def test_an_engine_outside_of_torch_says_so_on_a_cpu(tmp_path: Path) -> None:
     trace = maker.write(tmp_path / "trace.json")
     seen = scene(Case(trace, {"compiler": "onnxruntime"}, completed(0.009, 0.292)))
     assert bound_of(seen).verdict == "unknown"
-    assert "outside of torch" in advise(*seen)[0].sentence
+    assert "outside of torch" in advise(seen)[0].sentence
 
 
 def test_there_is_a_case_for_every_rule() -> None:
@@ -273,7 +273,7 @@ def test_there_is_a_case_for_every_rule() -> None:
 
 def test_the_summary_explains_itself(tmp_path: Path) -> None:
     seen = scene(case("launch-bound", tmp_path))
-    told = summary(seen.facts, bound_of(seen), advise(*seen))
+    told = summary(seen.facts, bound_of(seen), advise(seen))
     assert told["denoiser_bound"]["verdict"] == "launch-bound"
     assert told["advice"][0]["tries"][0] == {"axis": "compiler", "value": "inductor+mode=reduce-overhead"}
     assert told["recompiles"] == {"absent": "nothing that torch.compile made ran in this call"}
