@@ -1,5 +1,6 @@
 """What the timed calls of a cell themselves warn of, each with its figures and what to do about it."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from math import ceil, floor, log, log10
 from statistics import median
@@ -35,15 +36,26 @@ class Timed(NamedTuple):
         """The seconds of each call once it was warm."""
         return _calls(self.steady)
 
+    @property
+    def spent_s(self) -> float:
+        """The seconds there were for calls of both sides: more than measure.max_s where two groups last longer."""
+        return max(self.measure.max_s, sum(_calls(self.pairing.blocks)))
+
 
 def timing_cautions(pairing: Pairing, warmup_s: tuple[float, ...], measure: Measure) -> tuple[Caution, ...]:
-    """Return what to know about a cell's times: cold calls, outliers, two speeds, drift, less precision than asked."""
+    """Return what to know about a cell's times: profiled or cold calls, outliers, two speeds, drift, imprecision."""
     blocks = pairing.of("cell")
     if not blocks:
         return ()
     cold = _warming(pairing, blocks)
     timed = Timed(pairing, warmup_s, measure, blocks[:cold], blocks[cold:])
-    return tuple(caution for rule in _RULES for caution in rule(timed))
+    return (*_profiled(), *(caution for rule in _RULES for caution in rule(timed)))
+
+
+def _profiled() -> Iterator[Caution]:
+    if "NSYS_PROFILING_SESSION_ID" in os.environ:  # Nsight Systems sets it for all that it starts
+        message = "timed under Nsight Systems, which slows every launch of a kernel: look at it, do not sign it"
+        yield Caution(kind="profiled", message=message, advice="Measure it without --nsys.")
 
 
 def _warming(pairing: Pairing, blocks: tuple[Block, ...]) -> int:
@@ -134,13 +146,13 @@ def _imprecise(timed: Timed) -> Iterator[Caution]:
         unit = "ABBA group" if timed.pairing.kind == "interleaved" else "block"
         known = "" if half_width is None else f", known to ±{format_percent(half_width)}"
         message = f"{what} rests on {_counted(looks, unit)}{known}: too few to rely on that"
-        longer = _round_up(measure.max_s * LEAST_GROUPS / max(looks, 1))
+        longer = _round_up(timed.spent_s * LEAST_GROUPS / max(looks, 1))
         advice = f"Raise measure.max_s to about {longer}, or make fewer steps or smaller pictures."
         yield Caution(kind="few-groups", message=message, advice=advice)
     elif half_width is not None and half_width > measure.precision:
         asked = format_percent(measure.precision)
         message = f"{what} is known to ±{format_percent(half_width)}, ±{asked} was asked for"
-        longer = _round_up(measure.max_s * (half_width / measure.precision) ** 2)
+        longer = _round_up(timed.spent_s * (half_width / measure.precision) ** 2)
         advice = (
             f"Close other programs and lock the clocks, set measure.max_s to about {longer}, or ask for less"
             " (measure.precision)."

@@ -13,6 +13,7 @@ from harness.core.axis import Context, Setup
 from harness.core.effect import CallCounter, Done, Effect
 from harness.core.errors import NoEffect
 from harness.core.outcome import Caution, ColdStart, Completed, Failed, Shown
+from harness.core.units import Absent
 from harness.store import read_outcomes, read_plan
 from tests.fake_run import MATRIX, finished_run, write_matrix
 
@@ -124,3 +125,9 @@ def test_a_value_may_refuse_a_cell_in_the_plan(monkeypatch: pytest.MonkeyPatch, 
         "20-steps_fp32": None,
         "4-steps_fp32": "guidance 1: does not go with 4 steps",
     }
+
+
+def test_what_a_cell_held_is_not_known_in_the_harness_s_own_process(tmp_path: Path) -> None:
+    cell = read_outcomes(finished_run(tmp_path))["4-steps_fp32"]
+    assert isinstance(cell, Completed)
+    assert cell.memory.peak_bytes == Absent(absent="ran in the harness's own process")

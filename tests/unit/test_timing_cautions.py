@@ -32,6 +32,11 @@ def test_a_quiet_machine_is_not_warned_of() -> None:
     assert said(Pairing(kind="alone", blocks=())) == {}
 
 
+def test_under_nsight_systems_every_time_is_doubtful(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NSYS_PROFILING_SESSION_ID", "1")
+    assert "without --nsys" in said(pairing_of(times(), 12))["profiled"].advice
+
+
 def test_a_first_call_that_was_timed() -> None:
     found = said(alone(tuple(Repeat(latency_s=s) for s in (3.0, *[1.0] * 9))), warmup_s=())["first-call"]
     assert found.message == "measure.warmup = 0: a first call was timed, which took 3 s, 1 s the others"
@@ -96,6 +101,8 @@ def test_too_few_groups_say_so_whatever_their_interval() -> None:
     found = said(interleaved("quiet", np.random.default_rng(5), 2, 3))["few-groups"]
     assert found.message.startswith("the speedup rests on 2 ABBA groups, known to ±")
     assert "measure.max_s to about 240" in found.advice
+    slow = said(interleaved("quiet", np.random.default_rng(5), 2, 600))["few-groups"]  # 30 s a block, four a group
+    assert "measure.max_s to about 970" in slow.advice
     one = said(alone((Repeat(latency_s=1.0),)))["few-groups"]
     assert one.message == "the median time of a call rests on 1 block: too few to rely on that"
     brief = said(sandwich("quiet", np.random.default_rng(5), (2, 4, 2), 3))["few-groups"]

@@ -5,7 +5,7 @@ import traceback
 from collections.abc import Callable
 from typing import TypeVar
 
-from harness.core.outcome import Completed, Extended
+from harness.core.outcome import Completed, Extended, Memory
 from harness.core.timing import Repeat
 from harness.core.trace import Trace
 from harness.core.units import Absent
@@ -16,6 +16,8 @@ from harness.execution.task import Task
 from harness.execution.worker import CellWork
 
 Answer = TypeVar("Answer")
+SHARED = Memory.model_validate(dict.fromkeys(Memory.model_fields, Absent(absent="ran in the harness's own process")))
+"""The baseline, the profiler and all cells before are in what this process holds."""
 
 
 class InlineWorker:
@@ -36,7 +38,8 @@ class InlineWorker:
         self._obey(self._work.rest)
 
     def finish(self) -> Completed | Extended:
-        return self._obey(self._work.finish)
+        made = self._obey(self._work.finish)
+        return made.model_copy(update={"memory": SHARED}) if isinstance(made, Completed) else made
 
     def trace(self) -> Trace | Absent:
         return self._obey(self._work.trace)

@@ -101,7 +101,8 @@ class ProcessWorker:
         except OSError:
             raise self._died() from None
         while True:
-            wait([self._pipe, self._process.sentinel], timeout=max(0.0, min(1.0, deadline - time.monotonic())))
+            left_s = max(0.0, min(1.0, deadline - time.monotonic()))
+            dead = self._process.sentinel in wait([self._pipe, self._process.sentinel], timeout=left_s)
             while self._pipe.poll():
                 try:
                     message = self._pipe.recv()
@@ -112,6 +113,8 @@ class ProcessWorker:
                 if isinstance(message, Failed):
                     raise Broken(message)
                 self._hear(message)
+            if dead:  # and all it said was read: what it started may hold the pipe open
+                raise self._died()
             if time.monotonic() >= deadline:
                 raise Broken(describe_timeout(self._limit_s, self._phase, tail(self._log)))
 
