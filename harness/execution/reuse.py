@@ -4,9 +4,9 @@ import os
 import shutil
 from pathlib import Path
 
-from harness.core.outcome import Completed, Failed
+from harness.core.outcome import UNTIMED, Completed, Failed, Memory
 from harness.core.plan import Plan, PlannedCell
-from harness.core.timing import Pairing
+from harness.core.units import Absent
 from harness.store import find_completed
 from harness.store.layout import RunFolder
 
@@ -14,8 +14,8 @@ from harness.store.layout import RunFolder
 def reuse(run: Path, plan: Plan, planned: PlannedCell, have: int, wanted: int) -> Completed | None:
     """Link the images of prompts `have` to `wanted` from an earlier run with exactly the same content.
 
-    Returns that run's outcome with these images, or None where no run has all of them. Only the baseline's rerun and
-    other-seed run are taken over; what is timed is timed in its own run.
+    Returns an outcome with these images and nothing of what was measured there, or None where no run has all of them.
+    Only the baseline's rerun and other-seed run are taken over; what is timed is timed in its own run.
     """
     if planned.role not in ("rerun", "other-seed"):
         return None
@@ -33,8 +33,26 @@ def reuse(run: Path, plan: Plan, planned: PlannedCell, have: int, wanted: int) -
         origin = RunFolder(source).cell(cell_id) / image.path
         if not _link(origin, RunFolder(run).cell(planned.id) / image.path):
             return None
-    bare = outcome.model_copy(update={"phases_s": {}, "halted": None})
-    return bare.model_copy(update={"images": images, "reused_from": source.name})
+    return _bare(outcome, source.name).model_copy(update={"images": images})
+
+
+def _bare(outcome: Completed, source: str) -> Completed:
+    """Return what is true of a cell in whatever run: not what it cost or did in that one, nor files left there."""
+    elsewhere = Absent(absent=f"its images were taken over from {source}")
+    return Completed(
+        cold_start=elsewhere,
+        warmup_s=(),
+        batch=outcome.batch,
+        images=(),
+        denoiser_calls=outcome.denoiser_calls,
+        weights_bytes=outcome.weights_bytes,
+        memory=Memory.model_validate(dict.fromkeys(Memory.model_fields, elsewhere)),
+        floor=elsewhere,
+        threads=outcome.threads,
+        phases_s={},
+        trace=elsewhere,
+        reused_from=source,
+    )
 
 
 def with_images_of(reused: Completed | None, made: Completed | Failed) -> Completed | Failed:
@@ -43,7 +61,7 @@ def with_images_of(reused: Completed | None, made: Completed | Failed) -> Comple
         return made
     if isinstance(made, Failed):
         why = f"{made.kind} in {made.phase}: {made.message}"
-        return reused.model_copy(update={"pairing": Pairing(kind="alone", blocks=(), stopped=f"not timed: {why}")})
+        return reused.model_copy(update={"pairing": UNTIMED.model_copy(update={"stopped": f"not timed: {why}"})})
     return made.model_copy(update={"images": reused.images, "reused_from": reused.reused_from})
 
 

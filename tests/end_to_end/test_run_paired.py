@@ -18,6 +18,7 @@ from harness.core.units import Absent
 from harness.execution import run_plan
 from harness.execution.launchers.process import ProcessLauncher, ProcessWorker
 from harness.execution.ledger import Tell
+from harness.execution.reuse import with_images_of
 from harness.execution.task import Step, Task
 from harness.reporting.ledger import ledger_of
 from harness.reporting.loaded import load
@@ -220,3 +221,10 @@ def test_images_of_the_rerun_are_taken_over_and_it_is_timed_all_the_same(tmp_pat
     other = completed(read_outcomes(second)["baseline-other-seed"])
     assert other.reused_from == first.name
     assert other.pairing.blocks == ()
+    elsewhere = Absent(absent=f"its images were taken over from {first.name}")
+    assert (other.cold_start, other.trace, other.memory.peak_bytes) == (elsewhere,) * 3
+    assert (other.warmup_s, other.warnings) == ((), ())
+    assert completed(read_outcomes(first)["baseline-other-seed"]).warmup_s
+    untimed = with_images_of(other, Failed(kind="crash", phase="repeats", message="gone"))
+    assert completed(untimed).cold_start == elsewhere
+    assert completed(untimed).pairing.stopped == "not timed: crash in repeats: gone"
