@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from harness.axes.fitting import fitting
 from harness.core.catalog import did_you_mean
 from harness.core.errors import MachineError, NothingToDo, UsageError
 from harness.core.machine import Machine
@@ -67,8 +68,10 @@ def explain(run: Path, cell: str, against: str = "", other: Path | None = None) 
     Raises UsageError for a cell that is not in the run, NothingToDo with the command to run where it has no trace.
     """
     planned, outcome, trace, facts = _traced(run, cell)
-    scene = Scene(facts, outcome, planned.cell, read_plan(run).model)
-    explained = Explained(run, planned.id, trace, facts, bound_of(scene), advise(*scene))
+    decided = read_plan(run)
+    fits = fitting(planned.cell, decided.model, decided.machine)
+    scene = Scene(facts, outcome, planned.cell, decided.model, fits)
+    explained = Explained(run, planned.id, trace, facts, bound_of(scene), advise(scene))
     if not against and other is None:
         return explained
     before, *_, facts_before = _traced(other or run, against or planned.id)

@@ -89,6 +89,8 @@ class Tally(Frozen):
     count: int
     total_s: float
     size_bytes: int = 0
+    lost_s: dict[str, float] = {}
+    """By stage, what it cost: seconds in which the device did nothing else, or after a wait nothing at all."""
 
 
 class Waits(Tally):
@@ -120,5 +122,9 @@ class TraceFacts(Frozen):
     casts: Tally
     """Conversions from one number format to another by a kernel or an operator of their own."""
     recompiles: int | Absent
+    compiling_s: dict[str, float] = {}
+    """By stage, the seconds in which torch.compile compiled."""
     timeline: tuple[Span, ...]
+    ranges_left_out: int = 0
+    """Ranges that the timeline lacks because there were very many: the shortest."""
     notes: tuple[str, ...] = ()

@@ -38,7 +38,7 @@ def flame_of(facts: TraceFacts, most: int) -> Flame | None:
     start = min(span.begin_s for span in spans)
     end = max(span.begin_s + span.seconds for span in spans)
     whole = (end - start) or 1.0
-    longest = sorted(spans, key=lambda span: -span.seconds)[:most]
+    longest = sorted(spans, key=lambda span: (-span.seconds, span.depth))[:most]
     colours = {name: index for index, name in enumerate(dict.fromkeys(s.name for s in spans if not s.depth))}
     bars, stage = [], 0
     for span in sorted(longest, key=lambda span: (span.begin_s, span.depth)):
@@ -53,4 +53,4 @@ def flame_of(facts: TraceFacts, most: int) -> Flame | None:
     ticks = tuple(Tick(at=round(100 * tick / whole, 2), label=seconds(tick) if tick else "0")
                   for tick in round_ticks(0.0, whole, 6))  # fmt: skip
     rows = 1 + max(bar.row for bar in bars)
-    return Flame(bars=tuple(bars), rows=rows, ticks=ticks, left_out=len(spans) - len(longest))
+    return Flame(bars=tuple(bars), rows=rows, ticks=ticks, left_out=facts.ranges_left_out + len(spans) - len(longest))

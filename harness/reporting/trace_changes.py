@@ -5,11 +5,11 @@ from harness.core.trace import TraceFacts
 from harness.reporting.loaded import Loaded
 from harness.reporting.wording import DASH, number, seconds
 
-_TURNS = {"came": "new", "went": "gone", "slower": "slower", "faster": "faster"}
+_TURNS = {"came": "new", "went": "gone"}
 
 
 class KernelChangeRow(Frozen):
-    """A kernel that came, went, got slower or faster, in one call of its stage."""
+    """A kernel that came, went, got slower or ran more often, in one call of its stage."""
 
     turn: str
     name: str
@@ -39,7 +39,7 @@ def change_of(loaded: Loaded, cell_id: str, facts: TraceFacts, most: int) -> Tra
     found = compare(before, facts)
     rows = tuple(
         KernelChangeRow(
-            turn=_TURNS[kernel.turn], name=kernel.name, stage=kernel.stage.replace("_", " "),
+            turn=_TURNS.get(kernel.turn, kernel.turn), name=kernel.name, stage=kernel.stage.replace("_", " "),
             calls=f"{number(kernel.before_calls)} → {number(kernel.after_calls)}",
             before=seconds(kernel.before_s) if kernel.before_calls else DASH,
             after=seconds(kernel.after_s) if kernel.after_calls else DASH,

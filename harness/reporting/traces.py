@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from harness.axes.fitting import fitting
 from harness.core.base import Frozen
 from harness.core.outcome import Completed
 from harness.core.trace import BETWEEN, Gap, Kernel, Tally, Trace, TraceFacts
@@ -128,11 +129,12 @@ def _told(loaded: Loaded, cell_id: str, cell: Completed, facts: TraceFacts) -> T
     """Return what holds the denoiser back and the advice."""
     from harness.tracing import Scene, advise, bound_of
 
-    scene = Scene(facts, cell, loaded.plan.find(cell_id).cell, loaded.plan.model)
+    plan, settings = loaded.plan, loaded.plan.find(cell_id).cell
+    scene = Scene(facts, cell, settings, plan.model, fitting(settings, plan.model, plan.machine))
     bound = bound_of(scene)
     advice = tuple(
         Advised(sentence=found.sentence, figure=f"about {share(found.concerns)} of a call" if found.concerns else "")
-        for found in advise(*scene)
+        for found in advise(scene)
     )
     return Told(verdict=bound.verdict, bound=bound.sentence, advice=advice)
 

@@ -9,8 +9,8 @@ from harness.tracing.scene import Scene
 
 IDLE, HELD = 0.25, 0.5
 """Share of the denoiser's time from which pauses, or arithmetic or memory, are said to hold it back."""
-_MANY = 50
-"""Launches in a call of the denoiser from which pauses between kernels are put down to launching them."""
+_WHOLE = 1.05
+"""Share up to which the rates measured here may be a little low."""
 
 Verdict = Literal["launch-bound", "host-bound", "compute-bound", "memory-bound", "mixed", "unknown"]
 
@@ -49,21 +49,15 @@ def bound_of(scene: Scene) -> Bound:
 
 
 def _verdict(scene: Scene, compute: float | Absent, weights: float | Absent, traffic: float) -> Verdict:
-    stage = scene.denoiser
-    if stage is None or scene.opaque:
+    if scene.denoiser is None or scene.opaque:
         return "unknown"
     if scene.idle_share >= IDLE:
-        launching = scene.gpu and not scene.graphs and stage.launches >= _MANY * stage.calls
-        return "launch-bound" if launching else "host-bound"
+        return "launch-bound" if scene.launching else "host-bound"
     known = compute if isinstance(compute, float) else 0.0
     memory = max(weights if isinstance(weights, float) else 0.0, traffic)
     if max(known, memory) >= HELD:
         return "compute-bound" if known >= memory else "memory-bound"
     return "unknown" if isinstance(compute, Absent) else "mixed"
-
-
-def _per_call(scene: Scene, seconds: float) -> float:
-    return seconds / scene.denoiser_call_s
 
 
 def _floor(scene: Scene) -> Floor | Absent:
@@ -78,12 +72,7 @@ def _compute_share(scene: Scene) -> float | Absent:
     floor = _floor(scene)
     if isinstance(floor, Absent):
         return floor
-    if scene.setting("caching") not in ("", "none"):
-        return Absent(absent="caching leaves out some of the arithmetic that was counted")
-    share = _per_call(scene, floor.seconds / scene.outcome.denoiser_calls)
-    return (
-        share if share <= 1.05 else Absent(absent="it is faster than the arithmetic that was counted: some is left out")
-    )
+    return _held_against(scene, floor.seconds / scene.outcome.denoiser_calls, "the arithmetic that was counted")
 
 
 def _weights_share(scene: Scene) -> float | Absent:
@@ -94,7 +83,15 @@ def _weights_share(scene: Scene) -> float | Absent:
         return floor.bytes_per_s
     if not size:
         return Absent(absent="the size of the denoiser's weights is not known")
-    return _per_call(scene, size / floor.bytes_per_s)
+    return _held_against(scene, size / floor.bytes_per_s, "the reading of all its weights")
+
+
+def _held_against(scene: Scene, least_s: float, what: str) -> float | Absent:
+    """Return the share of a denoiser call that `what` takes at the least; Absent where not all of it is done."""
+    if scene.setting("caching") not in ("", "none"):
+        return Absent(absent=f"caching leaves out some of {what}")
+    share = least_s / scene.denoiser_call_s
+    return share if share <= _WHOLE else Absent(absent=f"it is faster than {what}: some is left out")
 
 
 def _sentence(scene: Scene, verdict: Verdict, compute: float | Absent, weights: float | Absent) -> str:

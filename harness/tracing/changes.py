@@ -5,7 +5,8 @@ from typing import Literal
 from harness.core.base import Frozen
 from harness.core.trace import Family
 
-Turn = Literal["came", "went", "slower", "faster"]
+Turn = Literal["came", "went", "slower", "faster", "more often", "less often"]
+"""Slower or faster: one run of the kernel takes another time; more or less often: that is not most of the change."""
 
 
 class StageChange(Frozen):

@@ -1,10 +1,10 @@
-"""Compare two traces: which kernels came, went, got slower or faster; each figure per call of its stage."""
+"""Compare two traces: which kernels came, went, got slower or ran more often; each figure per call of its stage."""
 
 import re
 from typing import Literal, NamedTuple
 
 from harness.core.trace import BETWEEN, Family, StageTime, TraceFacts
-from harness.tracing.changes import FamilyChange, KernelChange, StageChange, TraceDiff
+from harness.tracing.changes import FamilyChange, KernelChange, StageChange, TraceDiff, Turn
 from harness.tracing.scene import DENOISER
 from harness.tracing.told import tell
 
@@ -89,7 +89,7 @@ def _kernels(before: TraceFacts, after: TraceFacts) -> list[KernelChange]:
             continue
         found.append(
             KernelChange(
-                turn="came" if not first else "went" if not second else "slower" if change > 0 else "faster",
+                turn=_turn(first, second),
                 name=key[0],
                 family=known.family,
                 stage=key[1],
@@ -100,6 +100,18 @@ def _kernels(before: TraceFacts, after: TraceFacts) -> list[KernelChange]:
             )
         )
     return found
+
+
+def _turn(first: _Sum | None, second: _Sum | None) -> Turn:
+    """Say what most of a change comes from: how often the kernel runs, or how long one run takes."""
+    if first is None or second is None:
+        return "went" if first else "came"
+    one_before, one_after = (side.seconds / (side.calls or 1) for side in (first, second))
+    oftener = (second.calls - first.calls) * (one_before + one_after)  # the two add up to twice the change
+    slower = (one_after - one_before) * (first.calls + second.calls)
+    if abs(oftener) > abs(slower):
+        return "more often" if oftener > 0 else "less often"
+    return "slower" if slower > 0 else "faster"
 
 
 def _sums(facts: TraceFacts) -> dict[tuple[str, str], _Sum]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.core.trace import BETWEEN, STAGE, Family, Gap, Kernel, StageTime, TraceFacts
-from harness.tracing import host
+from harness.tracing import host, tallies
 from harness.tracing.families import family_of
 from harness.tracing.names import short_name
 from harness.tracing.parse import Event, read_events
@@ -27,6 +27,7 @@ def read_trace(path: Path) -> TraceFacts:
     end = max(end, max((work.end_s for work in seen.work), default=end))
     stages = host.Stages(seen)
     busy, idle = busy_times(seen.work, stages), idle_times(seen.work, (begin, end))
+    spans, left_out = timeline(seen, begin)
     return TraceFacts(
         device=seen.device,
         wall_s=end - begin,
@@ -34,12 +35,14 @@ def read_trace(path: Path) -> TraceFacts:
         stages=_stage_times(seen, stages, busy, idle),
         kernels=_kernels(busy),
         gaps=_gaps(seen, stages, idle, begin),
-        synchronisations=host.waits(seen, idle),
-        host_to_device=host.copies(seen, "HtoD"),
-        device_to_host=host.copies(seen, "DtoH"),
-        casts=host.casts(seen),
-        recompiles=host.recompiles(seen),
-        timeline=timeline(seen, begin),
+        synchronisations=tallies.waits(seen, stages, idle),
+        host_to_device=tallies.copies(busy, "HtoD"),
+        device_to_host=tallies.copies(busy, "DtoH"),
+        casts=tallies.casts(seen, stages, busy),
+        recompiles=tallies.recompiles(seen),
+        compiling_s=tallies.compiling_s(seen, stages),
+        timeline=spans,
+        ranges_left_out=left_out,
         notes=_notes(seen, end - begin),
     )
 

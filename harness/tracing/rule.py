@@ -18,6 +18,11 @@ class Try(Frozen):
         return f"{self.axis} {self.value}"
 
 
+def possible(scene: Scene, axis: str, *values: str) -> tuple[Try, ...]:
+    """Return those values of an axis that go together with the cell's other settings."""
+    return tuple(Try(axis=axis, value=value) for value in values if scene.fits(axis, value))
+
+
 class Advice(Frozen):
     """One sentence and the figure behind it.
 

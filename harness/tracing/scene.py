@@ -1,6 +1,6 @@
 """A traced cell as the rules of advice see it: the trace's facts, what was timed without a profiler, the settings."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from statistics import median
 from typing import NamedTuple
 
@@ -16,13 +16,25 @@ _GRAPH = 5
 """Kernels a launch above which they are replayed as CUDA graphs."""
 
 
+_MANY = 50
+"""Launches in a call of the denoiser from which pauses between kernels are put down to launching them."""
+
+
+def _anything(axis: str, value: str) -> bool:
+    return True
+
+
 class Scene(NamedTuple):
-    """What is known of a traced cell. Seconds are those timed without the profiler where there are any."""
+    """What is known of a traced cell. Seconds are those timed without the profiler where there are any.
+
+    `fits` says of an axis and a value whether the cell could have it, its other settings as they are.
+    """
 
     facts: TraceFacts
     outcome: Completed
     cell: Cell
     model: ModelInfo
+    fits: Callable[[str, str], bool] = _anything
 
     @property
     def denoiser(self) -> StageTime | None:
@@ -57,10 +69,11 @@ class Scene(NamedTuple):
         if timed:
             return median(timed)
         traced = next((found for found in self.facts.stages if found.stage == stage), None)
-        if traced is None:
-            return 0.0
-        more = self.outcome.denoiser_calls / traced.calls if stage == DENOISER and traced.calls else 1.0
-        return traced.wall_s * more
+        return traced.wall_s * self._times(traced) if traced else 0.0
+
+    def _times(self, stage: StageTime) -> float:
+        """How many times as often a whole call has the stage as the traced one, which may be of the first steps."""
+        return self.outcome.denoiser_calls / stage.calls if stage.stage == DENOISER and stage.calls else 1.0
 
     @property
     def call_s(self) -> float:
@@ -82,17 +95,35 @@ class Scene(NamedTuple):
 
     @property
     def idle_share(self) -> float:
-        """Return the share of the denoiser's time in which the device had nothing to do, 0 to 1.
+        """Return the share of the denoiser's time in which the device had nothing to do, 0 to 1."""
+        return self._idle(self.denoiser) if self.denoiser else 0.0
 
-        A profiler slows down the host but not a GPU's kernels. So on a GPU their time is held against the call timed
+    def _idle(self, stage: StageTime) -> float:
+        """Return the share of a stage's time in which the device had nothing to do.
+
+        A profiler slows down the host but not a GPU's kernels. So on a GPU their time is held against the stage timed
         without it; on a CPU both are slowed, and the trace's own share is taken.
         """
-        stage = self.denoiser
-        if stage is None or not stage.wall_s:
-            return 0.0
-        if not self.gpu or not self.denoiser_call_s:
-            return stage.gap_s / stage.wall_s
-        return min(max(1 - stage.busy_s / stage.calls / self.denoiser_call_s, 0.0), stage.gap_s / stage.wall_s)
+        traced, whole_s = stage.gap_s / stage.wall_s if stage.wall_s else 0.0, self.stage_s(stage.stage)
+        if not self.gpu or stage.stage == BETWEEN or not whole_s:
+            return traced
+        return min(max(1 - stage.busy_s * self._times(stage) / whole_s, 0.0), traced)
+
+    def working(self, lost_s: Mapping[str, float]) -> float:
+        """Return the share of a whole call that work takes, given its seconds by stage in the trace."""
+        return sum(
+            self.share(stage.stage) * (1 - self._idle(stage)) * min(lost_s.get(stage.stage, 0.0) / stage.busy_s, 1.0)
+            for stage in self.facts.stages
+            if stage.busy_s
+        )
+
+    def waiting(self, lost_s: Mapping[str, float]) -> float:
+        """Return the share of a whole call that pauses take, given their seconds by stage in the trace."""
+        return sum(
+            self.share(stage.stage) * self._idle(stage) * min(lost_s.get(stage.stage, 0.0) / stage.gap_s, 1.0)
+            for stage in self.facts.stages
+            if stage.gap_s
+        )
 
     def family_share(self, *families: Family) -> float:
         """Return the share of the denoiser's time that kernels of these families take, 0 to 1."""
@@ -106,6 +137,12 @@ class Scene(NamedTuple):
         """Whether the denoiser's kernels are replayed as CUDA graphs, or launched by an engine in few calls."""
         stage = self.denoiser
         return stage is not None and stage.kernels > _GRAPH * max(stage.launches, 1)
+
+    @property
+    def launching(self) -> bool:
+        """Whether the denoiser's kernels are so many, launched one by one, that launching explains pauses."""
+        stage = self.denoiser
+        return stage is not None and self.gpu and not self.graphs and stage.launches >= _MANY * stage.calls
 
     @property
     def opaque(self) -> bool:

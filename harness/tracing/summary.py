@@ -36,6 +36,7 @@ def summary(facts: TraceFacts, bound: Bound, advice: Sequence[Advice], diff: Tra
         "copies_device_to_host": facts.device_to_host.model_dump(mode="json"),
         "number_format_conversions": facts.casts.model_dump(mode="json"),
         "recompiles": facts.model_dump(mode="json")["recompiles"],
+        "compiling_s_by_stage": facts.compiling_s,
         "notes": list(facts.notes),
     }
     if diff is not None:

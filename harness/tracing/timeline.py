@@ -16,11 +16,12 @@ _KINDS: tuple[tuple[str, Literal["stage", "step", "region"]], ...] = (
 )
 
 
-def timeline(seen: Seen, begin_s: float) -> tuple[Span, ...]:
-    """Return the ranges that harness put into the trace, outer before inner; times count from `begin_s`.
+def timeline(seen: Seen, begin_s: float) -> tuple[tuple[Span, ...], int]:
+    """Return the ranges that harness put into the trace, outer before inner, and how many are left out.
 
     On a GPU a bar goes from the first to the last moment at which the device worked for what was launched in it: the
-    host runs ahead. A range that launched nothing lies where the host was. Of very many the deepest are left out.
+    host runs ahead. A range that launched nothing lies where the host was. Times count from `begin_s`. Of very many
+    the shortest are left out, which are never those around others.
     """
     ours = [
         (event, kind)
@@ -50,8 +51,8 @@ def timeline(seen: Seen, begin_s: float) -> tuple[Span, ...]:
         )
         spans.append(span)
         around.append((event, span))
-    shallow = sorted(spans, key=lambda span: span.depth)[:_MOST]
-    return tuple(sorted(shallow, key=lambda span: (span.begin_s, span.depth)))
+    longest = sorted(spans, key=lambda span: (-span.seconds, span.depth))[:_MOST]
+    return tuple(sorted(longest, key=lambda span: (span.begin_s, span.depth))), len(spans) - len(longest)
 
 
 class _Placed:

@@ -10,7 +10,14 @@ from harness.tracing.scene import DENOISER
 _NAMED = 3
 _TELLING = 0.05
 """Of a stage's own time that its change must reach to be told."""
-_WORDS: tuple[tuple[Turn, str], ...] = (("went", "Gone"), ("came", "New"), ("slower", "Slower"), ("faster", "Faster"))
+_WORDS: tuple[tuple[Turn, str], ...] = (
+    ("went", "Gone from"),
+    ("came", "New in"),
+    ("slower", "Slower in"),
+    ("faster", "Faster in"),
+    ("more often", "More often in"),
+    ("less often", "Less often in"),
+)
 
 
 def tell(
@@ -24,9 +31,9 @@ def tell(
     if before.device != after.device:
         return (f"The traces cannot be compared kernel by kernel: one is of a {before.device}, one of {after.device}.",)
     told = [_denoiser(change, families) for change in stages if change.stage == DENOISER]
-    told += [f"{word}: {_named(found)}." for turn, word in _WORDS if (found := _of(kernels, turn))]
+    told += [f"{word} one denoiser call: {_named(found)}." for turn, word in _WORDS if (found := _of(kernels, turn))]
     told += [_stage(change) for change in stages if change.stage != DENOISER and _matters(change, before, after)]
-    return tuple(told) or ("Nothing changed by as much as 1 % of a stage.",)
+    return tuple(told) or (f"No stage changed by more than {format_percent(_TELLING, 0)}.",)
 
 
 def _of(kernels: Sequence[KernelChange], turn: Turn) -> list[KernelChange]:
@@ -83,5 +90,7 @@ def _named(kernels: Sequence[KernelChange]) -> str:
 def _one(kernel: KernelChange) -> str:
     if kernel.turn in ("came", "went"):
         calls, seconds = kernel.before_calls + kernel.after_calls, kernel.before_s + kernel.after_s
-        return f"{kernel.name} ({calls:.3g} a call, {format_seconds(seconds)})"
-    return f"{kernel.name} ({format_seconds(kernel.before_s)} → {format_seconds(kernel.after_s)} a call)"
+        return f"{kernel.name} ({calls:.3g} times, {format_seconds(seconds)})"
+    counts = f"{kernel.before_calls:.3g} → {kernel.after_calls:.3g} times, "
+    often = counts if kernel.before_calls != kernel.after_calls else ""
+    return f"{kernel.name} ({often}{format_seconds(kernel.before_s)} → {format_seconds(kernel.after_s)})"

@@ -6,9 +6,11 @@ from typing import NamedTuple
 import pytest
 
 from harness.axes import read_entry
+from harness.axes.fitting import fitting
 from harness.core.axis import Setting
 from harness.core.catalog import list_names
 from harness.core.cell import Cell
+from harness.core.machine import Machine
 from harness.core.model import ModelInfo
 from harness.core.outcome import ColdStart, Completed, Floor
 from harness.core.timing import Repeat, alone
@@ -236,12 +238,104 @@ def test_weights_that_come_and_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "memory model-offload moves the weights; where they fit into the GPU, take memory none" in advice.sentence
 
 
-def test_compiling_during_the_call_comes_first(tmp_path: Path) -> None:
-    seen = scene(case("unfused", tmp_path))
-    again = seen._replace(facts=seen.facts.model_copy(update={"recompiles": 3}))
-    first = advise(again)[0]
-    assert (first.rule, first.figure) == ("recompiles", 3)
-    assert "3 times" in first.sentence
+def test_compiling_during_the_call_concerns_the_time_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Warmed up as it was, it would compile anew after more warm-up too; code for all shapes is what can help."""
+
+    def compiling(maker: TraceMaker) -> None:
+        with maker.range("Torch-Compiled Region: 0/0", "cpu_op"):
+            with maker.range("_compile.compile_inner (dynamo_timed)", "cpu_op"):
+                maker.python(30_000)
+            maker.kernel(GEMM, 100, 100)
+        maker.synchronize()
+
+    trace = pipeline(TraceMaker(), compiling).write(tmp_path / "trace.json")
+    found = said(scene(Case(trace, {"compiler": "inductor"}, completed(0.04, 1.222))), monkeypatch)["recompiles"]
+    assert found.figure == 2
+    assert found.concerns == pytest.approx(30 * 0.03 / 1.222, rel=0.02)
+    assert found.sentence == (
+        "torch.compile compiled 2 times during the traced call; try compiler inductor+dynamic, whose code serves all "
+        "shapes."
+    )
+
+
+def test_shares_are_of_the_whole_call_and_not_of_its_first_steps(tmp_path: Path) -> None:
+    """30 ms of copies before the first of 30 steps are 1.4 % of 2.2 s, not 17 % of the two steps that were traced."""
+    maker = TraceMaker()
+    with maker.range("harness.stage:text_encoder"):
+        maker.copy(TO_DEVICE, 30_000, 1 << 30)
+    for _ in range(2):
+        with maker.range("harness.stage:denoiser"):
+            maker.kernel(GEMM, 700, 100)
+            maker.kernel(CAST, 7, 100)
+    outcome = completed(0.0707, 2.2, text_encoder=0.03)
+    seen = scene(Case(maker.write(tmp_path / "trace.json"), {}, outcome))
+    assert seen.facts.host_to_device.total_s > 0.15 * seen.facts.wall_s
+    assert seen.working(seen.facts.host_to_device.lost_s) == pytest.approx(0.03 / 2.2, rel=0.01)
+    assert seen.working(seen.facts.casts.lost_s) == pytest.approx(30 * 0.0007 / 2.2, rel=0.01)
+    assert not {"transfers", "casts"} & {advice.rule for advice in advise(seen)}
+
+
+def test_copies_beside_kernels_are_no_lost_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def offloaded(maker: TraceMaker) -> None:
+        maker.kernel(GEMM, 700, 100)
+        maker.add("gpu_memcpy", TO_DEVICE, maker.device_us - 60_000, 50_000, correlation=1, bytes=1 << 30)
+
+    trace = pipeline(TraceMaker(), offloaded).write(tmp_path / "trace.json")
+    seen = scene(Case(trace, {"memory": "group-offload"}, completed(0.0705, 2.2)))
+    assert seen.facts.host_to_device.total_s == pytest.approx(0.1)
+    assert "transfers" not in said(seen, monkeypatch)
+
+
+@pytest.mark.parametrize(("arithmetic_s", "rest"), [(0.06, "at most 33 % of its time"), (0.088, "next to nothing")])
+def test_what_faster_kernels_can_save_beside_arithmetic(
+    arithmetic_s: float, rest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = case("compute-bound", tmp_path)._replace(outcome=completed(0.09, 2.75, floor(arithmetic_s)))
+    words = said(scene(made), monkeypatch)["arithmetic"].sentence
+    assert f"faster kernels can save {rest}, less or cheaper work more (fewer steps, a smaller" in words
+    one = made.outcome.model_copy(update={"denoiser_calls": 1, "pairing": alone(())})
+    few = scene(made._replace(outcome=one.model_copy(update={"floor": floor(arithmetic_s / STEPS)})))
+    assert "fewer steps" not in said(few, monkeypatch)["arithmetic"].sentence
+
+
+def test_weights_that_are_not_all_read_are_held_against_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = case("weights", tmp_path)
+    seen = scene(made._replace(outcome=completed(0.012, 0.4, floor(0.001, bytes_per_s=3e11))))
+    assert isinstance(share := bound_of(seen).weights_share, Absent)
+    assert share.absent == "it is faster than the reading of all its weights: some is left out"
+    assert "weights" not in said(seen, monkeypatch)
+
+
+def test_launches_are_many_in_one_call_of_the_denoiser_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def few(maker: TraceMaker) -> None:
+        maker.python(6000)
+        maker.kernel(GEMM, 100, 30)
+
+    trace = pipeline(TraceMaker(), few, steps=10).write(tmp_path / "trace.json")
+    seen = scene(Case(trace, {"compiler": "inductor"}, completed(0.006, 0.202)))
+    assert bound_of(seen).verdict == "host-bound"
+    assert set(said(seen, monkeypatch)) == {"pauses"}
+
+
+def test_what_the_cells_other_settings_exclude_is_not_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache inside the denoiser refuses compilers, offloading conflicts with them; the rest may be tried."""
+    machine = Machine(
+        name="m", cpu="c", cpu_cores=2, memory_bytes=2**34, os="Linux", python="3.12", packages={},
+        git_commit=Absent(absent="none"), git_dirty=Absent(absent="none"),
+    )  # fmt: skip
+    for settings in ({"caching": "deepcache"}, {"memory": "model-offload"}):
+        made = case("launch-bound", tmp_path)
+        seen = scene(made._replace(settings=settings))
+        found = said(seen._replace(fits=fitting(seen.cell, MODEL, machine)), monkeypatch)
+        assert [str(one) for one in found["launches"].tries] == ["batch 4"]
+        assert not any("inductor" in advice.sentence for advice in found.values())
+    plain = scene(case("launch-bound", tmp_path))
+    found = said(plain._replace(fits=fitting(plain.cell, MODEL, machine)), monkeypatch)
+    assert len(found["launches"].tries) == 2
 
 
 def test_on_a_cpu_python_between_operators_is_what_a_compiler_takes_away(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,9 +46,9 @@ def test_kernels_came_went_and_changed(tmp_path: Path) -> None:
     assert (came.after_calls, came.after_s) == (20, pytest.approx(0.5e-3))  # two fused kernels that are alike
     told = " ".join(diff.sentences)
     assert told.startswith("One denoiser call under the profiler: 3.3 ms → 2.75 ms (−17 %): −500 µs elementwise, ")
-    assert "Gone: vectorized_elementwise_kernel<CUDAFunctor_add> (50 a call, 1000 µs)." in told
-    assert "New: triton_poi_fused_add_silu (20 a call, 500 µs)." in told
-    assert "Slower: RowwiseMomentsCUDAKernel (300 µs → 450 µs a call)." in told
+    assert "Gone from one denoiser call: vectorized_elementwise_kernel<CUDAFunctor_add> (50 times, 1000 µs)." in told
+    assert "New in one denoiser call: triton_poi_fused_add_silu (20 times, 500 µs)." in told
+    assert "Slower in one denoiser call: RowwiseMomentsCUDAKernel (300 µs → 450 µs)." in told
     assert "Vae: 500 µs → 900 µs (+80 %)." in told
 
 
@@ -72,6 +72,35 @@ def test_fewer_pauses_are_named_as_such(tmp_path: Path) -> None:
     after = facts(tmp_path, lambda maker: maker.graph(GEMM, 2, 400))
     (first, *_) = compare(before, after).sentences
     assert first == "One denoiser call under the profiler: 1.96 ms → 800 µs (−59 %): −1.16 ms pauses."
+
+
+@pytest.mark.parametrize(
+    ("count", "us", "turn", "words"),
+    [
+        (20, 30, "more often", "(10 → 20 times, 300 µs → 600 µs)"),
+        (5, 30, "less often", "(10 → 5 times, 300 µs → 150 µs)"),
+        (11, 60, "slower", "(10 → 11 times, 300 µs → 660 µs)"),
+        (20, 10, "faster", "(10 → 20 times, 300 µs → 200 µs)"),
+        (30, 15, "more often", "(10 → 30 times, 300 µs → 450 µs)"),
+    ],
+)
+def test_a_kernel_that_runs_more_often_is_not_slower(
+    count: int, us: float, turn: str, words: str, tmp_path: Path
+) -> None:
+    before = facts(tmp_path, lambda maker: maker.kernel(NORM, 30, 10))
+    diff = compare(before, facts(tmp_path, lambda maker: maker.kernel(NORM, us, count)))
+    assert [kernel.turn for kernel in diff.kernels] == [turn]
+    assert f"{turn.capitalize()} in one denoiser call: RowwiseMomentsCUDAKernel {words}." in diff.sentences
+
+
+def test_small_changes_without_a_denoiser(tmp_path: Path) -> None:
+    def decoding(us: float) -> TraceFacts:
+        maker = TraceMaker()
+        with maker.range("harness.stage:vae"):
+            maker.kernel(CONVOLUTION, us)
+        return read_trace(maker.write(tmp_path / "trace.json"))
+
+    assert compare(decoding(500), decoding(515)).sentences == ("No stage changed by more than 5 %.",)
 
 
 def test_a_stage_that_went(tmp_path: Path) -> None:

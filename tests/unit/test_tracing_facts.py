@@ -12,6 +12,7 @@ import pytest
 from harness.core.errors import ResultsError
 from harness.core.trace import BETWEEN, StageTime, TraceFacts
 from harness.core.units import Absent
+from harness.reporting.flame import flame_of
 from harness.tracing import read_trace
 from tests.trace_maker import ADD, CAST, CONVOLUTION, FLASH, GEMM, TO_DEVICE, TO_HOST, TraceMaker, pipeline
 
@@ -96,11 +97,13 @@ def test_waits_copies_and_casts_are_counted(tmp_path: Path) -> None:
     waits = facts.synchronisations
     assert (waits.count, waits.in_loop, waits.callers) == (4, 3, {"aten::item": 3})
     assert 2 * 50e-6 < waits.idle_s < 3 * 70e-6
+    assert sum(waits.lost_s.values()) == pytest.approx(waits.idle_s)
     assert (facts.host_to_device.count, facts.host_to_device.size_bytes) == (3, 3 * 4096)
     assert facts.host_to_device.total_s == pytest.approx(30e-6)
     assert (facts.device_to_host.count, facts.device_to_host.size_bytes) == (1, 1 << 20)
     assert facts.casts.count == 6
     assert facts.casts.total_s == pytest.approx(36e-6)
+    assert facts.casts.lost_s == {"denoiser": pytest.approx(36e-6)}
 
 
 def test_recompiles_are_counted_where_something_was_compiled(tmp_path: Path) -> None:
@@ -110,9 +113,11 @@ def test_recompiles_are_counted_where_something_was_compiled(tmp_path: Path) -> 
 
     maker = pipeline(TraceMaker(), denoise)
     assert read_trace(maker.write(tmp_path / "steady.json")).recompiles == 0
-    with maker.range("_compile.compile_inner (dynamo_timed)", "cpu_op"):
+    with maker.range("harness.stage:denoiser"), maker.range("_compile.compile_inner (dynamo_timed)", "cpu_op"):
         maker.python(1000)
-    assert read_trace(maker.write(tmp_path / "again.json")).recompiles == 1
+    again = read_trace(maker.write(tmp_path / "again.json"))
+    assert again.recompiles == 1
+    assert again.compiling_s == {"denoiser": pytest.approx(1001e-6)}
     eager = pipeline(TraceMaker(), lambda maker: maker.kernel(GEMM, 50))
     assert isinstance(read_trace(eager.write(tmp_path / "eager.json")).recompiles, Absent)
 
@@ -130,6 +135,20 @@ def test_the_timeline_lies_on_the_devices_time(tmp_path: Path) -> None:
     assert all(span.seconds == pytest.approx(1e-3) for span in spans if span.name == "cascade 32x32")
     stages = [span for span in spans if span.depth == 0]
     assert all(one.begin_s + one.seconds <= two.begin_s + 1e-9 for one, two in pairwise(stages))
+
+
+def test_of_very_many_ranges_the_shortest_are_left_out_and_counted(tmp_path: Path) -> None:
+    def denoise(maker: TraceMaker) -> None:
+        for block in range(200):
+            with maker.range(f"harness.region:block {block}"):
+                maker.kernel(GEMM, 10 + block)
+
+    facts = read_trace(pipeline(TraceMaker(), denoise, steps=3).write(tmp_path / "trace.json"))
+    assert (len(facts.timeline), facts.ranges_left_out) == (400, 608 - 400)
+    assert {span.name for span in facts.timeline} >= {"vae", "step 1", "step 3", "block 199"}
+    assert [sum(span.name == f"block {n}" for span in facts.timeline) for n in (0, 199)] == [0, 3]
+    drawn = flame_of(facts, 300)
+    assert drawn and len(drawn.bars) + drawn.left_out == 608
 
 
 def test_kernels_without_a_launch_are_placed_by_the_devices_own_ranges(tmp_path: Path) -> None:
@@ -260,4 +279,5 @@ def test_copies_beside_the_arithmetic_cost_nothing(tmp_path: Path) -> None:
     assert times["gemm"] == pytest.approx(3.1e-3)
     assert times["copy"] == pytest.approx(300e-6 - 8e-6)  # what the kernels after it do not cover
     assert facts.host_to_device.total_s == pytest.approx(2.5e-3)
+    assert facts.host_to_device.lost_s == {"text_encoder": pytest.approx(300e-6 - 8e-6)}
     assert sum(found.wall_s for found in facts.stages) == pytest.approx(facts.wall_s)

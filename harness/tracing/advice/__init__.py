@@ -1,10 +1,6 @@
 """Plain advice from a trace: one file per rule, the three sentences that concern most of the call."""
 
 from harness.core.catalog import list_names, resolve
-from harness.core.cell import Cell
-from harness.core.model import ModelInfo
-from harness.core.outcome import Completed
-from harness.core.trace import TraceFacts
 from harness.tracing.bound import bound_of
 from harness.tracing.rule import Advice, Rule
 from harness.tracing.scene import Scene
@@ -12,12 +8,12 @@ from harness.tracing.scene import Scene
 SENTENCES = 3
 
 
-def advise(facts: TraceFacts, outcome: Completed, cell: Cell, model: ModelInfo) -> tuple[Advice, ...]:
+def advise(scene: Scene) -> tuple[Advice, ...]:
     """Return at most three sentences, those that concern most of the call first.
 
-    Where nothing is wrong, one that says what the denoiser's time goes into. No sentence names a value that is on.
+    Where nothing is wrong, one that says what the denoiser's time goes into. No sentence names a value that is on or
+    that the cell's other settings exclude.
     """
-    scene = Scene(facts, outcome, cell, model)
     bound = bound_of(scene)
     rules = (resolve(__name__, name, Rule)() for name in list_names(__name__))  # type: ignore[type-abstract]
     found = [advice for rule in rules if (advice := rule.look(scene, bound)) is not None]

@@ -4,7 +4,7 @@ import re
 
 from harness.core.units import format_percent
 from harness.tracing.bound import Bound
-from harness.tracing.rule import Advice, Rule, Try, name_tries
+from harness.tracing.rule import Advice, Rule, name_tries, possible
 from harness.tracing.scene import DENOISER, Scene
 
 _KERNELS = {"flash": r"flash_fwd|flash_?attn|flash_attention", "cudnn": "cudnn", "sage": "sage|qk_int8"}
@@ -22,7 +22,7 @@ class Attention(Rule):
         unseen = (
             value for value, mark in _KERNELS.items() if not any(re.search(mark, name, re.IGNORECASE) for name in names)
         )
-        tries = tuple(Try(axis="attention", value=value) for value in scene.others("attention", unseen))
+        tries = possible(scene, "attention", *scene.others("attention", unseen))
         if not tries:
             return None
         sentence = f"{format_percent(share, 0)} of the denoiser's time is attention: try {name_tries(tries)}."

@@ -3,7 +3,7 @@
 from harness.core.trace import BETWEEN
 from harness.core.units import format_percent, format_seconds
 from harness.tracing.bound import Bound
-from harness.tracing.rule import Advice, Rule, Try, name_tries
+from harness.tracing.rule import Advice, Rule, name_tries, possible
 from harness.tracing.scene import Scene
 
 _LONG = 0.01
@@ -23,7 +23,7 @@ class Between(Rule):
         gap = next((gap for gap in scene.facts.gaps if gap.stage == BETWEEN and gap.host), None)
         if gap and gap.seconds >= _LONG * scene.facts.wall_s:
             sentence += f" (the longest pause, {format_seconds(gap.seconds)}: {gap.host})"
-        tries = (Try(axis="batch", value="4"),) if scene.outcome.batch == 1 else ()
+        tries = possible(scene, "batch", "4") if scene.outcome.batch == 1 else ()
         if tries:
             sentence += f"; images of one call share it: try {name_tries(tries)}"
         return Advice(

@@ -2,7 +2,7 @@
 
 from harness.core.units import format_percent, format_seconds
 from harness.tracing.bound import Bound
-from harness.tracing.rule import Advice, Rule, Try, name_tries
+from harness.tracing.rule import Advice, Rule, Try, name_tries, possible
 from harness.tracing.scene import Scene
 
 
@@ -16,12 +16,10 @@ class Decoding(Rule):
         sentence = (
             f"{format_percent(share, 0)} of the call is the VAE's decoding ({format_seconds(scene.stage_s('vae'))})"
         )
-        memory = scene.setting("memory")
-        if memory.startswith("vae-"):
-            sentence += f": where memory allows, do without memory {memory}"
-        tries = self._tries(scene)
-        if tries:
-            sentence += f": {name_tries(tries)} compiles it too"
+        memory, tries = scene.setting("memory"), self._tries(scene)
+        ways = [f"where it fits whole, memory {memory} is not needed"] if memory.startswith("vae-") else []
+        ways += [f"{name_tries(tries)} compiles the decoder too"] if tries else []
+        sentence = ": ".join((sentence, "; ".join(ways))) if ways else sentence
         return Advice(
             rule="decoding",
             sentence=f"{sentence}.",
@@ -34,7 +32,7 @@ class Decoding(Rule):
     def _tries(self, scene: Scene) -> tuple[Try, ...]:
         compiler = scene.setting("compiler")
         if compiler in ("", "eager"):
-            return (Try(axis="compiler", value="inductor+vae"),)
+            return possible(scene, "compiler", "inductor+vae")
         if compiler.startswith("inductor") and "+vae" not in compiler:
-            return (Try(axis="compiler", value=f"{compiler}+vae"),)
+            return possible(scene, "compiler", f"{compiler}+vae")
         return ()

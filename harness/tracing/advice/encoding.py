@@ -2,7 +2,7 @@
 
 from harness.core.units import format_percent
 from harness.tracing.bound import Bound
-from harness.tracing.rule import Advice, Rule, Try
+from harness.tracing.rule import Advice, Rule, possible
 from harness.tracing.scene import Scene
 
 
@@ -14,7 +14,9 @@ class Encoding(Rule):
         share = sum(scene.share(stage) for stage in encoders)
         if share < 0.08 or scene.setting("caching").startswith("prompt-embeddings"):
             return None
-        tries = (Try(axis="caching", value="prompt-embeddings"),)
+        tries = possible(scene, "caching", "prompt-embeddings")
+        if not tries:
+            return None
         sentence = (
             f"{format_percent(share, 0)} of the call encodes the prompt: where prompts come again, try {tries[0]}."
         )

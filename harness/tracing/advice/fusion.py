@@ -2,7 +2,7 @@
 
 from harness.core.units import format_percent
 from harness.tracing.bound import Bound
-from harness.tracing.rule import Advice, Rule, Try
+from harness.tracing.rule import Advice, Rule, possible
 from harness.tracing.scene import DENOISER, Scene
 
 
@@ -13,7 +13,9 @@ class Fusion(Rule):
         share = bound.traffic_share
         if scene.setting("compiler") not in ("", "eager") or share < 0.2:
             return None
-        tries = (Try(axis="compiler", value="inductor"),)
+        tries = possible(scene, "compiler", "inductor")
+        if not tries:
+            return None
         sentence = (
             f"{format_percent(share, 0)} of the denoiser's time is norms, element by element work and copies, which "
             f"wait for memory: {tries[0]} fuses them."

@@ -2,7 +2,7 @@
 
 from harness.core.units import format_percent, format_seconds
 from harness.tracing.bound import Bound
-from harness.tracing.rule import Advice, Rule, Try, name_tries
+from harness.tracing.rule import Advice, Rule, Try, name_tries, possible
 from harness.tracing.scene import DENOISER, Scene
 
 
@@ -11,7 +11,7 @@ class Launches(Rule):
 
     def look(self, scene: Scene, bound: Bound) -> Advice | None:
         stage = scene.denoiser
-        if stage is None or not scene.gpu or scene.graphs or bound.idle_share < 0.15 or stage.launches < 50:
+        if stage is None or not scene.launching or bound.idle_share < 0.15:
             return None
         each = format_seconds(stage.busy_s / max(stage.kernels, 1))
         sentence = (
@@ -32,9 +32,6 @@ class Launches(Rule):
 
     def _tries(self, scene: Scene) -> tuple[Try, ...]:
         """CUDA graphs unless they are asked for already; several images share the launches of one."""
-        compiler, found = scene.setting("compiler"), []
-        if compiler in ("", "eager") or compiler == "inductor":
-            found.append(Try(axis="compiler", value="inductor+mode=reduce-overhead"))
-        if scene.outcome.batch == 1:
-            found.append(Try(axis="batch", value="4"))
-        return tuple(found)
+        graphs = ("inductor+mode=reduce-overhead",) if scene.setting("compiler") in ("", "eager", "inductor") else ()
+        more = ("4",) if scene.outcome.batch == 1 else ()
+        return (*possible(scene, "compiler", *graphs), *possible(scene, "batch", *more))

@@ -2,7 +2,7 @@
 
 from harness.core.units import format_percent, format_seconds
 from harness.tracing.bound import Bound
-from harness.tracing.rule import Advice, Rule, Try, name_tries
+from harness.tracing.rule import Advice, Rule, name_tries, possible
 from harness.tracing.scene import DENOISER, Scene
 
 
@@ -13,8 +13,8 @@ class Pauses(Rule):
         stage = scene.denoiser
         if stage is None or scene.opaque or bound.idle_share < 0.15:
             return None
-        if scene.gpu and not scene.graphs and stage.launches >= 50:
-            return None  # launches: a rule of its own
+        if scene.launching:
+            return None  # a rule of its own
         percent = format_percent(bound.idle_share, 0)
         if scene.gpu:
             longest = max(
@@ -29,7 +29,7 @@ class Pauses(Rule):
             sentence = f"{percent} of the denoiser's time is Python between {each:,.0f} operators a call"
         values = ("inductor",) if scene.gpu else ("inductor", "onnxruntime", "openvino")
         eager = scene.setting("compiler") in ("", "eager")
-        tries = tuple(Try(axis="compiler", value=value) for value in values) if eager else ()
+        tries = possible(scene, "compiler", *values) if eager else ()
         return Advice(
             rule="pauses",
             sentence=f"{sentence}; try {name_tries(tries)}." if tries else f"{sentence}.",

@@ -2,23 +2,29 @@
 
 from harness.core.units import Absent
 from harness.tracing.bound import Bound
-from harness.tracing.rule import Advice, Rule, Try
+from harness.tracing.rule import Advice, Rule, Try, possible
 from harness.tracing.scene import Scene
 
 
 class Recompiles(Rule):
-    """What was timed is then no steady state, so it concerns the whole call."""
+    """A call that was warmed up and compiles nevertheless has a shape or a value that the code was not made for."""
 
     def look(self, scene: Scene, bound: Bound) -> Advice | None:
         count, compiler = scene.facts.recompiles, scene.setting("compiler")
         if isinstance(count, Absent) or not count:
             return None
         times = "once" if count == 1 else f"{count} times"
-        sentence = f"torch.compile compiled {times} during the traced call: raise measure.warmup"
+        sentence = f"torch.compile compiled {times} during the traced call"
         tries: tuple[Try, ...] = ()
         if compiler.startswith("inductor") and "dynamic" not in compiler:
-            tries = (Try(axis="compiler", value=f"{compiler}+dynamic"),)
-            sentence += f", or try compiler {tries[0].value}, whose code serves all shapes"
+            tries = possible(scene, "compiler", f"{compiler}+dynamic")
+        if tries:
+            sentence += f"; try {tries[0]}, whose code serves all shapes"
         return Advice(
-            rule="recompiles", sentence=f"{sentence}.", figure=count, unit="compilations", concerns=1.0, tries=tries
+            rule="recompiles",
+            sentence=f"{sentence}.",
+            figure=count,
+            unit="compilations",
+            concerns=scene.waiting(scene.facts.compiling_s),
+            tries=tries,
         )

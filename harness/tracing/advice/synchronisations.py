@@ -11,9 +11,9 @@ class Synchronisations(Rule):
 
     def look(self, scene: Scene, bound: Bound) -> Advice | None:
         waits, stage = scene.facts.synchronisations, scene.denoiser
-        if stage is None or waits.in_loop < stage.calls or not scene.facts.wall_s:
+        if stage is None or waits.in_loop < stage.calls:
             return None
-        share = waits.idle_s / scene.facts.wall_s
+        share = scene.waiting(waits.lost_s)
         if share < 0.02:
             return None
         callers = ", ".join(f"{name} {count}×" for name, count in list(waits.callers.items())[:2])

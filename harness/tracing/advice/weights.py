@@ -2,7 +2,7 @@
 
 from harness.core.units import Absent, format_bytes, format_percent
 from harness.tracing.bound import Bound
-from harness.tracing.rule import Advice, Rule, Try, name_tries
+from harness.tracing.rule import Advice, Rule, name_tries, possible
 from harness.tracing.scene import DENOISER, Scene
 
 
@@ -14,8 +14,9 @@ class Weights(Rule):
         if isinstance(share, Absent) or share < 0.35:
             return None
         size = format_bytes(scene.denoiser_bytes or 0)
-        tries = [Try(axis="precision", value="int8-torchao")] if self._plain(scene) else []
-        tries += [Try(axis="batch", value="4")] if scene.outcome.batch == 1 else []
+        smaller = ("int8-torchao",) if self._plain(scene) else ()
+        more = ("4",) if scene.outcome.batch == 1 else ()
+        tries = (*possible(scene, "precision", *smaller), *possible(scene, "batch", *more))
         sentence = f"Reading the denoiser's weights ({size} a call) takes {format_percent(share, 0)} of its time"
         return Advice(
             rule="weights",
@@ -23,7 +24,7 @@ class Weights(Rule):
             figure=share,
             unit="share of the denoiser's time",
             concerns=min(share, 1.0) * scene.share(DENOISER),
-            tries=tuple(tries),
+            tries=tries,
         )
 
     def _plain(self, scene: Scene) -> bool:
