@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from harness.core.axis import Scalar
 from harness.core.base import Frozen
@@ -63,13 +63,18 @@ class Measure(Frozen):
     """How cells are timed: whole-pipeline calls at the cell's batch size, in blocks that alternate with the baseline's.
 
     Blocks are taken until the 95 % interval of the speedup is `precision` wide to either side, for `min_s` at least and
-    `max_s` at most. `warmup` calls are discarded before; what is still warming up after them is found and left out.
+    `max_s` at most, the baseline's calls counted too: it takes turns with every cell. `warmup` calls are discarded
+    before; what is still warming up after them is found and left out.
     """
 
     warmup: Annotated[int, Field(ge=0, le=1000)] = 1
     precision: Annotated[Share, Field(description="half-width of the speedup's 95 % interval, such as '2%'")] = 0.02
-    min_s: Annotated[float, Field(ge=0, allow_inf_nan=False, description="least seconds of timed calls of a cell")] = 2
-    max_s: Annotated[float, Field(gt=0, allow_inf_nan=False, description="most seconds of timed calls")] = 60
+    min_s: Annotated[
+        float, Field(ge=0, allow_inf_nan=False, description="least seconds of timed calls, the baseline's too")
+    ] = 2
+    max_s: Annotated[
+        float, Field(gt=0, allow_inf_nan=False, description="most seconds of timed calls, the baseline's too")
+    ] = 60
     timeout_s: Annotated[
         float, Field(gt=0, allow_inf_nan=False, description="most seconds of one step: getting ready, a block, images")
     ] = 3600.0
@@ -77,6 +82,12 @@ class Measure(Frozen):
     trace: Annotated[bool, Field(description="trace one call of every cell, in a pass of its own")] = False
     threads: Annotated[int, Field(ge=0, description="CPU threads of a cell; 0: all cores")] = 0
     allow_visitors: Annotated[bool, Field(description="measure though other processes use the GPU")] = False
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Measure":
+        if self.min_s > self.max_s:
+            raise ValueError(f"min_s = {self.min_s:g} is more than max_s = {self.max_s:g}: raise max_s or lower min_s")
+        return self
 
 
 class Prices(Frozen):

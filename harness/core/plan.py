@@ -4,6 +4,7 @@ from typing import Literal
 
 from harness.core.base import Frozen
 from harness.core.cell import Cell
+from harness.core.footprint import Footprint
 from harness.core.machine import Machine
 from harness.core.matrix import Matrix
 from harness.core.model import ModelInfo
@@ -55,7 +56,7 @@ class PlannedCell(Frozen):
     """Warnings about a cell that runs but is likely to disappoint, with advice."""
     downloads: tuple[PublishedFile, ...] = ()
     """What is fetched for it before the first cell, besides the model."""
-    needs_bytes: float | None = None
+    needs: Footprint | None = None
     """What it surely needs of its device's memory; None where that is not known."""
     estimate_s: float
     content_key: str

@@ -9,6 +9,7 @@ from harness.core.axis import Setting
 from harness.core.base import Frozen
 from harness.core.cell import Cell
 from harness.core.errors import MachineError, MatrixError
+from harness.core.footprint import Footprint
 from harness.core.machine import Machine
 from harness.core.matrix import Entry, Matrix
 from harness.core.model import ModelInfo
@@ -112,7 +113,7 @@ def _assemble(
         downloads = () if reason else downloads_of(cell, around.model, around.published)
         needs = None if reason else _needs(cell, around)
         decided = {"skip": reason, "estimate_s": estimate, "content_key": key}
-        update = {**decided, "cautions": cautions, "downloads": downloads, "needs_bytes": needs}
+        update = {**decided, "cautions": cautions, "downloads": downloads, "needs": needs}
         planned.append(bare.model_copy(update=update))
     return draft.model_copy(update={"cells": tuple(planned)})
 
@@ -136,9 +137,9 @@ def _cautions(cell: Cell, around: Surroundings) -> tuple[Caution, ...]:
     return (*found, *caution_negatives(around.prompts, cell, around.model))
 
 
-def _needs(cell: Cell, around: Surroundings) -> float | None:
-    """Return the bytes a cell surely needs, None where nothing is known of the model's size."""
-    return footprint(cell, around.model, around.machine).needed if around.model.parameters else None
+def _needs(cell: Cell, around: Surroundings) -> Footprint | None:
+    """Return what memory a cell surely needs, None where nothing is known of the model's size."""
+    return footprint(cell, around.model, around.machine) if around.model.parameters else None
 
 
 def _pool(matrix: Matrix, around: Surroundings) -> tuple[Prompt, ...]:

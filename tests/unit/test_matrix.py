@@ -97,6 +97,7 @@ def test_options_at_their_default_do_not_make_another_cell() -> None:
         ('[axes]\nsteps = [4]\n[model]\nsource = "bundeld"\n', 'Did you mean "bundled"?'),
         ('[axes]\nsteps = [4]\n[model]\nsource = "fake"\nstepz = 1\n', "model.stepz"),
         ("[axes]\nsteps = [4]\n[measure]\nmax_s = 0\n", "measure.max_s"),
+        ("[axes]\nsteps = [4]\n[measure]\nmin_s = 9\nmax_s = 5\n", "measure: min_s = 9 is more than max_s = 5"),
         ("[axes]\nsteps = [4]\n[measure]\nwarmups = 1\n", 'measure.warmups: unknown key. Did you mean "warmup"?'),
         ('[axes]\nsteps = [4]\n[[gate]]\nmargin = "5 %"\n', "gate.0.margin"),
         ("[axes]\nsteps = [4]\n[gate]\nmargin = 0.03\n", "write [[gate]], not [gate]"),

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from harness.core.errors import MachineError
+from harness.core.footprint import Footprint
 from harness.core.outcome import Completed, Failed
 from harness.core.plan import Plan
 from harness.core.timing import UNKNOWN, Conditions, Visitor
 from harness.core.trace import Trace
 from harness.core.units import Absent
 from harness.execution import recording
+from harness.execution.beside import lack_of_room
 from harness.execution.goal import calls_of
 from harness.execution.measuring import TRACING, Measurement, ignore
 from harness.execution.partner import Partner
@@ -178,9 +180,14 @@ def test_visitors_before_a_cell_are_an_error_that_says_who_and_what_to_do(
 
 
 def beside(monkeypatch: pytest.MonkeyPatch, free: float, needs: float) -> Any:
-    """Let a device have so much free memory, and both cells need so much; return the change of a task."""
+    """Let a device have so much free memory, and both cells need so much, half of it for their weights.
+
+    Return the change of a task.
+    """
     monkeypatch.setattr("harness.execution.beside.free_bytes", lambda device: free)
-    return lambda task: task.model_copy(update={"planned": task.planned.model_copy(update={"needs_bytes": needs})})
+    half = {"denoiser": needs / 2}
+    update = {"needs": Footprint(weights=half, activations=half)}
+    return lambda task: task.model_copy(update={"planned": task.planned.model_copy(update=update)})
 
 
 def test_where_both_do_not_fit_the_baseline_is_timed_before_and_after(
@@ -205,6 +212,14 @@ def test_where_both_do_not_fit_the_baseline_is_timed_before_and_after(
     assert speedup(pairing).estimate == pytest.approx(4)
     assert outcome.phases_s["partner"] > 0
     assert partner.alive  # the next cell begins with it
+
+
+def test_a_baseline_that_waits_needs_room_to_work_in_at_its_turns(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    change = beside(monkeypatch, free=30e9, needs=20e9)
+    cell, baseline = task_of(plan, CELL, change), task_of(plan, BASELINE, change)
+    assert lack_of_room(cell, baseline, waiting=True) == ""
+    beside(monkeypatch, free=29e9, needs=20e9)
+    assert "at once" in lack_of_room(cell, baseline, waiting=True)
 
 
 def test_a_cell_that_looks_for_the_largest_batch_has_the_memory_to_itself(
