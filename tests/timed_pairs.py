@@ -82,3 +82,13 @@ def sandwich(machine: Machine, rng: np.random.Generator, blocks: tuple[int, int,
     times = latencies(machine, rng, sum(blocks), calls)
     made = tuple(made_blocks(sides, groups, times, speedup))
     return Pairing.model_construct(kind="sandwiched", why="both do not fit", stopped="", blocks=made)
+
+
+def alone(repeats: tuple[Repeat, ...]) -> Pairing:
+    """Return the pairing of a cell that was timed by itself, each call a block."""
+    begun = [sum(repeat.latency_s for repeat in repeats[:place]) for place in range(len(repeats))]
+    blocks = (
+        Block(side="cell", group=group, begun_s=at, repeats=(repeat,))
+        for group, (repeat, at) in enumerate(zip(repeats, begun, strict=True))
+    )
+    return Pairing(kind="alone", blocks=tuple(blocks))

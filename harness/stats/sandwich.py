@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.core.timing import Block
-from harness.stats.blocks import log_medians, middles_s
+from harness.stats.blocks import brackets, log_medians, middles_s
 from harness.stats.location import Location, locate, middle
+from harness.stats.warming import steady
 
 Floats = NDArray[np.float64]
 
@@ -19,19 +20,24 @@ _STRETCHES = 4
 def log_ratio(baseline: Sequence[Block], cell: Sequence[Block]) -> Location:
     """Return log(baseline ÷ cell) of a call, the baseline's level drawn through to the time of each block of the cell.
 
-    What the machine did meanwhile shows in the cell's own blocks: their scatter around that line, taken in stretches
-    as long as the baseline's (batch means), is how far any stretch strays, the baseline's too unless its own blocks
-    scatter more. With the baseline on one side of the cell only, its level stands as it was.
+    What still warmed up at the beginning of each of the three does not count. What the machine did meanwhile shows in
+    how blocks scatter, taken in stretches (batch means): whichever of the three scatters most says how far any stretch
+    strays, for a clock that jumps may have kept still during the others. With the baseline on one side of the cell
+    only, its level stands as it was.
     """
-    sides = [side for side in split(baseline, cell) if side]
+    sides = [steady(side) for side in brackets(baseline, cell) if side]
+    cell = steady(cell)
     times = [float(middles_s(side).mean()) for side in sides]
     levels = [float(middle(log_medians(side))) for side in sides]
     at_s = middles_s(cell)
     ratios = np.interp(at_s, times, levels) - log_medians(cell)
-    stretches = _stretches(ratios, min(len(side) for side in sides))
+    least = min(len(side) for side in sides)
+    stretches = _stretches(ratios, min(ratios.size, max(_STRETCHES, ratios.size // least)))
     if stretches.size < 2:
         return Location(float(middle(ratios)), math.inf, 0)
-    strays = float(stretches.std(ddof=1))
+    length = max(1, min(ratios.size // stretches.size, least // 2))
+    theirs = [_stretches(log_medians(side), len(side) // length) for side in sides if len(side) > 1]
+    strays = max(float(levels.std(ddof=1)) for levels in (stretches, *theirs))
     errors = [max(strays, _error(side)) for side in sides]
     later = float(np.interp(at_s, times, np.linspace(0, 1, len(times))).mean()) if len(times) > 1 else 0.0
     weights = (1 - later, later)[: len(sides)]
@@ -41,22 +47,15 @@ def log_ratio(baseline: Sequence[Block], cell: Sequence[Block]) -> Location:
 
 def drift_share(baseline: Sequence[Block], cell: Sequence[Block]) -> float | None:
     """Return how much slower the baseline was after the cell than before, relatively; None without one of them."""
-    before, after = split(baseline, cell)
+    before, after = (steady(side) for side in brackets(baseline, cell))
     if not before or not after:
         return None
     return math.exp(float(middle(log_medians(after)) - middle(log_medians(before)))) - 1
 
 
-def split(baseline: Sequence[Block], cell: Sequence[Block]) -> tuple[list[Block], list[Block]]:
-    """Return the baseline's blocks before the cell's first one, and after it."""
-    turn = cell[0].begun_s
-    return [block for block in baseline if block.begun_s < turn], [block for block in baseline if block.begun_s >= turn]
-
-
-def _stretches(ratios: Floats, wanted: int) -> Floats:
-    """Return the level of each stretch of about so many blocks."""
-    count = min(ratios.size, max(_STRETCHES, ratios.size // wanted))
-    return np.array([float(middle(part)) for part in np.array_split(ratios, count)])
+def _stretches(values: Floats, count: int) -> Floats:
+    """Return the level of each of so many stretches of about the same length."""
+    return np.array([float(middle(part)) for part in np.array_split(values, count)])
 
 
 def _error(side: Sequence[Block]) -> float:

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from harness.core.quality import Interval
-from harness.core.timing import Block, Pairing, Repeat, alone
+from harness.core.timing import Block, Pairing, Repeat
 from harness.core.units import Absent
 from harness.stats.confidence import lower_bound, upper_bound
 from harness.stats.speedup import LEAST_GROUPS, Speedup, between, precise, speedup, unpaired
-from tests.timed_pairs import ABBA, MACHINES, Machine, growing, interleaved, latencies, made_blocks, sandwich
+from harness.stats.warming import steady_blocks
+from tests.timed_pairs import ABBA, MACHINES, Machine, alone, growing, interleaved, latencies, made_blocks, sandwich
 
 RUNS, CALLS, MOST_GROUPS = 200, 3, 14
 WANTED = 0.02
@@ -49,10 +50,30 @@ def test_a_true_speedup_of_5_percent_is_found(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_a_baseline_before_and_after_is_1_too(machine: Machine) -> None:
+@pytest.mark.parametrize("blocks", [(LEAST_GROUPS,) * 3, (LEAST_GROUPS, 24, LEAST_GROUPS), (2, 2, 2)])
+def test_a_baseline_before_and_after_is_1_too(machine: Machine, blocks: tuple[int, int, int]) -> None:
+    """As many blocks as are made where the cell is precise at once, where it is not, and where a call takes long."""
     rng = np.random.default_rng(3)
-    pairings = [sandwich(machine, rng, (4, 24, 4), CALLS) for _ in range(RUNS)]
+    pairings = [sandwich(machine, rng, blocks, CALLS) for _ in range(RUNS)]
     assert np.mean([holds(speedup(pairing), 1.0) for pairing in pairings]) >= 0.93
+
+
+def test_what_warms_up_on_any_side_of_a_sandwich_is_left_out() -> None:
+    rng, shape = np.random.default_rng(1), (LEAST_GROUPS, 16, LEAST_GROUPS)
+    cold = sandwich("quiet", rng, shape, 5)
+    slow = [np.isin(place, (0, 1, 8, 9, 10, 24, 25)) for place in range(sum(shape))]
+    blocks = tuple(
+        block.model_copy(update={"repeats": tuple(Repeat(latency_s=r.latency_s * 1.6) for r in block.repeats)})
+        if late else block
+        for block, late in zip(cold.blocks, slow, strict=True)
+    )  # fmt: skip
+    pairing = cold.model_copy(update={"blocks": blocks})
+    assert [blocks.index(block) for block in steady_blocks(pairing, "baseline")] == [*range(2, 8), *range(26, 32)]
+    assert [blocks.index(block) for block in steady_blocks(pairing)] == list(range(11, 24))
+    found = speedup(pairing)
+    assert found.estimate == pytest.approx(1.0, abs=0.02)
+    assert shown(found).high < 1.1
+    assert found.drift_share == pytest.approx(0, abs=0.05)
 
 
 def test_a_drift_is_corrected_and_told() -> None:
