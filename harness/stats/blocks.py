@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from statistics import median
+from statistics import fmean, median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,21 @@ def latencies(block: Block) -> list[float]:
 def log_medians(blocks: Sequence[Block]) -> Floats:
     """Return the natural logarithm of each block's median seconds of a call (n,)."""
     return np.array([math.log(median(latencies(block))) for block in blocks])
+
+
+def group_levels(blocks: Sequence[Block]) -> dict[int, float]:
+    """Return group → the mean of the log medians of its blocks."""
+    grouped: dict[int, list[float]] = {}
+    for block, level in zip(blocks, log_medians(blocks), strict=True):
+        grouped.setdefault(block.group, []).append(float(level))
+    return {group: fmean(levels) for group, levels in grouped.items()}
+
+
+def brackets(baseline: Sequence[Block], cell: Sequence[Block]) -> tuple[tuple[Block, ...], tuple[Block, ...]]:
+    """Return the baseline's blocks before the first one (there is one) of a sandwiched cell, and after it."""
+    turn = cell[0].begun_s
+    before = tuple(block for block in baseline if block.begun_s < turn)
+    return before, tuple(block for block in baseline if block.begun_s >= turn)
 
 
 def middles_s(blocks: Sequence[Block]) -> Floats:

@@ -1,4 +1,4 @@
-"""What the calls of a cell's blocks say of its latency: the median of all calls, with a bootstrap over blocks."""
+"""What the calls of a cell's blocks say of its latency: the median of all warm calls, with a bootstrap over blocks."""
 
 import math
 from collections.abc import Sequence
@@ -8,9 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.core.quality import Interval, Uncertainty
+from harness.core.timing import Pairing
 from harness.core.units import Absent
+from harness.stats.blocks import latencies
 from harness.stats.confidence import interval
-from harness.stats.location import Location, bootstrap
+from harness.stats.location import Location, bootstrap, joined
+from harness.stats.warming import steady_blocks
 
 METHOD = "bootstrap of the median over blocks"
 ONE_CALL = Absent(absent="one call was timed: nothing says how sure its time is")
@@ -24,6 +27,17 @@ class Latency(NamedTuple):
     median_s: Interval
     spread: Uncertainty | Absent
     p95_s: float
+
+
+def cell_latency(pairing: Pairing) -> Latency:
+    """Return the median of a cell's own calls that were not still warming up; ValueError where there are none."""
+    return latency_of([latencies(block) for block in steady_blocks(pairing)])
+
+
+def image_s(pairing: Pairing, batch: int) -> float | None:
+    """Return the median seconds of one image, of calls that made `batch` each and were not still warming up."""
+    calls = [seconds for block in steady_blocks(pairing) for seconds in latencies(block)]
+    return float(np.median(calls)) / batch if calls else None
 
 
 def latency_of(blocks: Sequence[Sequence[float]]) -> Latency:
@@ -46,17 +60,20 @@ def latency_of(blocks: Sequence[Sequence[float]]) -> Latency:
 
 def log_median(blocks: Sequence[Sequence[float]]) -> Location:
     """Return the logarithm of the median of all calls, given as the seconds of each block's, one at least."""
-    units = _padded(blocks) if len(blocks) > 1 else np.array(blocks[0])[:, None]
-    estimate = math.log(float(np.nanmedian(units)))
-    return Location(estimate, *bootstrap(len(units), lambda drawn: _log_medians(units, drawn)))
+    units = blocks if len(blocks) > 1 else [[seconds] for seconds in blocks[0]]
+    owner = np.repeat(joined(len(units)), [len(unit) for unit in units])
+    calls = np.array([seconds for unit in units for seconds in unit])
+    order = calls.argsort()
+    logs, owner, count = np.log(calls[order]), owner[order], int(owner.max()) + 1
+
+    def medians(drawn: NDArray[np.int64]) -> NDArray[np.float64]:
+        return np.array([_median(logs, np.bincount(places, minlength=count)[owner]) for places in drawn])
+
+    return Location(math.log(float(np.median(calls))), *bootstrap(count, medians))
 
 
-def _padded(blocks: Sequence[Sequence[float]]) -> NDArray[np.float64]:
-    """Return the seconds of each block's calls (blocks, calls), with NaN where one has fewer."""
-    longest = max(map(len, blocks))
-    return np.array([[*block, *[math.nan] * (longest - len(block))] for block in blocks])
-
-
-def _log_medians(units: NDArray[np.float64], drawn: NDArray[np.int64]) -> NDArray[np.float64]:
-    taken = np.log(units)[drawn].reshape(len(drawn), -1)
-    return np.asarray(np.nanmedian(taken, axis=1) if np.isnan(units).any() else np.median(taken, axis=1))
+def _median(values: NDArray[np.float64], times: NDArray[np.int64]) -> float:
+    """Return the median of sorted values, each of which is there so many times: one resample's, never written out."""
+    ranks = times.cumsum()
+    total = int(ranks[-1])
+    return float(values[ranks.searchsorted([(total + 1) // 2, total // 2 + 1])].mean())

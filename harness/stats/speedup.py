@@ -1,20 +1,17 @@
 """The speedup of a cell over the baseline that was timed beside it, as sure as their blocks make it."""
 
 import math
-from statistics import fmean
 from typing import NamedTuple
-
-import numpy as np
 
 from harness.core.quality import Interval, Uncertainty
 from harness.core.timing import Block, Pairing
 from harness.core.units import Absent
-from harness.stats.blocks import latencies, log_medians
+from harness.stats.blocks import group_levels, latencies, log_medians
 from harness.stats.confidence import interval
 from harness.stats.latency import log_median
 from harness.stats.location import Location, combine, locate
 from harness.stats.sandwich import drift_share, log_ratio
-from harness.stats.steady import steady_from
+from harness.stats.warming import steady, steady_blocks, warming
 
 LEAST_GROUPS = 8
 """Groups (of a cell timed alone: blocks) without which no precision counts as reached.
@@ -53,25 +50,25 @@ def speedup(pairing: Pairing, images: tuple[int, int] = (1, 1)) -> Speedup:
     if pairing.kind == "sandwiched":
         made = _made(log_ratio(baseline, cell), images, "bootstrap over blocks, baseline before and after")
         return made._replace(drift_share=drift_share(baseline, cell))
-    theirs, mine = _levels(baseline), _levels(cell)
+    theirs, mine = group_levels(baseline), group_levels(cell)
     groups = sorted(theirs.keys() & mine.keys())
     if not groups:
         raise ValueError("a speedup needs a group with blocks of both sides")
-    warming = max(steady_from(np.exp([side[group] for group in groups])) for side in (theirs, mine))
-    ratios = [theirs[group] - mine[group] for group in groups[warming:]]
+    left_out = warming(pairing)
+    ratios = [theirs[group] - mine[group] for group in groups[left_out:]]
     made = _made(locate(ratios if len(ratios) > 1 else _halves(baseline, cell)), images, "bootstrap over ABBA groups")
-    return made._replace(groups=len(ratios), warming=warming)
+    return made._replace(groups=len(ratios), warming=left_out)
 
 
 def unpaired(baseline: Pairing, cell: Pairing, images: tuple[int, int] = (1, 1)) -> Speedup:
     """Return the ratio of medians of two cells that were timed each by itself: what drifted in between is part of it.
 
-    Of the second one's own blocks only, also of a baseline that was timed beside others. Raises ValueError where one
-    has none.
+    Of each one's own blocks that had warmed up, also of a baseline that was timed beside others. Raises ValueError
+    where one has none.
     """
     if not baseline.of("cell") or not cell.of("cell"):
         raise ValueError("a speedup needs blocks of the baseline and of the cell")
-    theirs, mine = (log_median([latencies(block) for block in side.of("cell")]) for side in (baseline, cell))
+    theirs, mine = (log_median([latencies(block) for block in steady_blocks(side)]) for side in (baseline, cell))
     located = combine(theirs.estimate - mine.estimate, (theirs, mine))
     return _made(located, images, "bootstrap over blocks, unpaired")
 
@@ -107,18 +104,10 @@ def precision_of(pairing: Pairing) -> Reached:
         made = speedup(pairing)
         return Reached(_half_width(made.interval), made.groups)
     if pairing.kind == "sandwiched" and cell and drift_share(baseline, cell) is not None:
-        return Reached(_half_width(speedup(pairing).interval), len(cell))
-    steady = cell[steady_from(np.exp(log_medians(cell))) :] if cell else ()
-    located = _made(locate(log_medians(steady)), (1, 1), "").interval if steady else None
-    return Reached(_half_width(located), len(steady))
-
-
-def _levels(blocks: tuple[Block, ...]) -> dict[int, float]:
-    """Return group → the mean of the log medians of its blocks."""
-    grouped: dict[int, list[float]] = {}
-    for block, level in zip(blocks, log_medians(blocks), strict=True):
-        grouped.setdefault(block.group, []).append(float(level))
-    return {group: fmean(levels) for group, levels in grouped.items()}
+        return Reached(_half_width(speedup(pairing).interval), len(steady(cell)))
+    warm = steady(cell)
+    located = _made(locate(log_medians(warm)), (1, 1), "").interval if warm else None
+    return Reached(_half_width(located), len(warm))
 
 
 def _halves(baseline: tuple[Block, ...], cell: tuple[Block, ...]) -> list[float]:
