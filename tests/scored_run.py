@@ -16,10 +16,11 @@ from harness.core.model import ModelInfo
 from harness.core.outcome import ColdStart, Completed, Image
 from harness.core.plan import OTHER_SEED_ID, OTHER_SEED_OFFSET, RERUN_ID, Plan, PlannedCell, Prompt, Role
 from harness.core.policy import Policy
-from harness.core.timing import Repeat, alone
+from harness.core.timing import Repeat
 from harness.core.units import Absent
 from harness.models.shapes import world
 from harness.store import begin_cell, create_run, write_outcome
+from tests.timed_pairs import alone
 
 NONE = Absent(absent="not measured in a test")
 PAIRED = ("psnr", "ssim")

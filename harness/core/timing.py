@@ -67,6 +67,9 @@ Side = Literal["baseline", "cell"]
 BLOCK_S = 0.25
 """How long a block is to last: long enough that what it takes to start one is nothing. A slower call is a block."""
 
+FEWEST_GROUPS = 2
+"""Groups without which there is no interval at all: as many are taken, however long they take."""
+
 
 class Block(Frozen):
     """Calls timed one right after the other in one process; `begun_s` counts from the first block of the pairing."""
@@ -98,13 +101,3 @@ class Pairing(Frozen):
     def of(self, side: Side) -> tuple[Block, ...]:
         """Return the blocks of one side that count, in the order in which they were timed."""
         return tuple(block for block in self.blocks if block.side == side and not block.superseded)
-
-
-def alone(repeats: tuple[Repeat, ...]) -> Pairing:
-    """Return the pairing of a cell that was timed by itself, each call a block."""
-    begun = [sum(repeat.latency_s for repeat in repeats[:place]) for place in range(len(repeats))]
-    blocks = (
-        Block(side="cell", group=group, begun_s=at, repeats=(repeat,))
-        for group, (repeat, at) in enumerate(zip(repeats, begun, strict=True))
-    )
-    return Pairing(kind="alone", blocks=tuple(blocks))

@@ -3,15 +3,13 @@
 from math import ceil
 
 from harness.core.matrix import Measure
-from harness.core.timing import BLOCK_S, Pairing
+from harness.core.timing import BLOCK_S, FEWEST_GROUPS, Pairing
 from harness.core.units import format_percent, format_seconds
 from harness.execution.ledger import Tell
 from harness.execution.task import Step
 from harness.stats.speedup import LEAST_GROUPS, precise
 
 MOST_CALLS = 50
-FEWEST = 2
-"""Groups without which there is no interval at all: as many are taken, however long they take."""
 
 
 def calls_of(call_s: float, measure: Measure) -> int:
@@ -35,7 +33,7 @@ class Goal:
         self._tell(Step("repeats", over, 100, note))
         if self._precise(width) and spent_s >= self.measure.min_s:
             return self._said(width)
-        return self._said(width) if spent_s >= self.measure.max_s and taken >= FEWEST else ""
+        return self._said(width) if spent_s >= self.measure.max_s and taken >= FEWEST_GROUPS else ""
 
     def closing(self, pairing: Pairing) -> str:
         """Return why a pairing that has all its blocks has no more."""

@@ -4,8 +4,8 @@ from itertools import count
 from typing import Literal
 
 from harness.core.matrix import Measure
-from harness.core.timing import Pairing
-from harness.execution.goal import FEWEST, Goal
+from harness.core.timing import FEWEST_GROUPS, Pairing
+from harness.execution.goal import Goal
 from harness.execution.partner import PartnerLost
 from harness.execution.recording import Recorder, Turn
 from harness.stats.speedup import LEAST_GROUPS, precise
@@ -46,7 +46,7 @@ def bracket(recorder: Recorder, baseline: Turn, measure: Measure) -> None:
     begin_s, group = recorder.spent_s, recorder.next_group
     for taken in range(1, LEAST_GROUPS + 1):
         recorder.take(baseline, group)
-        if taken >= FEWEST and recorder.spent_s - begin_s >= measure.max_s / 4:
+        if taken >= FEWEST_GROUPS and recorder.spent_s - begin_s >= measure.max_s / 4:
             return
 
 

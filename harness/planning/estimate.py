@@ -8,14 +8,12 @@ from harness.core.cell import Cell
 from harness.core.matrix import Matrix, Measure
 from harness.core.model import ModelInfo
 from harness.core.plan import PlannedCell, Rate
-from harness.core.timing import BLOCK_S
+from harness.core.timing import BLOCK_S, FEWEST_GROUPS
 from harness.planning.settle import live_values
 from harness.stats.speedup import LEAST_GROUPS
 
 COMPILE_S = 45.0
 START_S = 1.5
-FEWEST_GROUPS = 2
-"""Of both sides, that are timed however long they take."""
 
 
 class Pace(NamedTuple):

@@ -3,9 +3,10 @@
 import pytest
 
 from harness.core.outcome import Applied, ColdStart, Completed
-from harness.core.timing import Block, Pairing, Repeat, alone
+from harness.core.timing import Block, Pairing, Repeat
 from harness.core.units import Absent
 from harness.reporting.timing import build_cost_s, payback
+from tests.timed_pairs import alone
 
 NONE = Absent(absent="not measured")
 

@@ -15,11 +15,11 @@ from harness.core.model import ModelInfo
 from harness.core.outcome import NO_MEMORY, Applied, ColdStart, Completed, Failed, Outcome
 from harness.core.plan import Plan, PlannedCell
 from harness.core.quality import Definition, Evaluation, Interval, Score, Uncertainty
-from harness.core.timing import Repeat, alone
+from harness.core.timing import Repeat
 from harness.core.units import Absent
 from harness.stats.speedup import between, speedup, unpaired
 from harness.store import begin_cell, create_run, write_evaluation, write_outcome
-from tests.timed_pairs import interleaved
+from tests.timed_pairs import alone, interleaved
 
 NONE = Absent(absent="not measured in a test")
 SETTINGS = {

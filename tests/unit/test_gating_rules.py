@@ -10,13 +10,13 @@ from harness.core.outcome import NO_MEMORY, ColdStart, Completed
 from harness.core.policy import Policy
 from harness.core.quality import Interval, Tail
 from harness.core.rule import Rule
-from harness.core.timing import UNKNOWN, Block, Pairing, alone
+from harness.core.timing import UNKNOWN, Block, Pairing
 from harness.core.trace import Trace
 from harness.core.units import Absent
 from harness.core.verdict import RuleVerdict
 from harness.stats.speedup import speedup
 from tests.judged_run import COMPLETED, NO_MORE, Known, Loss, judged, verdicts
-from tests.timed_pairs import interleaved
+from tests.timed_pairs import alone, interleaved
 
 FID, CLIP, LPIPS = "fid:bundled", "clip:bundled", "lpips:bundled"
 TRACE = Trace(path="trace.json.gz", size_bytes=1000, steps=3)
@@ -325,7 +325,7 @@ def told(update: dict[str, object]) -> Known:
             Rule(quantity="traced-steps", at_least=1),
             {"trace": TRACE},
             "pass",
-            "its trace has 3 denoiser calls: passes the limit of at least 1",
+            "steps in its trace: 3: passes the limit of at least 1",
         ),
     ],
 )

@@ -7,7 +7,6 @@ import pytest
 
 from harness.core.outcome import Applied, Completed, Failed
 from harness.core.quality import Interval
-from harness.core.timing import alone
 from harness.reporting import frame
 from harness.reporting.applied import figures_in_words
 from harness.reporting.facts import Timing, all_facts
@@ -17,6 +16,7 @@ from harness.reporting.payback import cache_words, payback_words
 from harness.reporting.timing import Payback, payback
 from harness.reporting.view import Page, view_of
 from tests.reporting_example import BASELINE, CELLS, FEW_STEPS, make_run
+from tests.timed_pairs import alone
 
 INDUCTOR, FUSED = "50-steps_inductor", "4-steps_lcm-lora"
 NAMES = (BASELINE, INDUCTOR, "4-steps", FUSED)
@@ -125,7 +125,7 @@ def test_a_compiled_cell_pays_against_its_eager_twin(tmp_path: Path) -> None:
     assert table.loc["fast", "break_even_images"] == pytest.approx(21 / (twin.latency_s / 2), rel=0.05)
     assert table.loc["lone", "break_even_against"] == BASELINE, "the run has no eager cell of 8 steps"
     assert table.loc["4-steps", "break_even_against"] == BASELINE
-    assert "it never pays" in table.loc["slow", "absent"]
+    assert "never won back: it is not faster" in table.loc["slow", "absent"]
     notes = {cell.id: made.note for cell in page.cells for made in cell.figures if made.name == "Break-even images"}
     assert notes["fast"].endswith(" images against eager: cell 4-steps")
     assert notes["slow"] == "never pays, it is slower than eager: cell 4-steps", "however fast beside the baseline"

@@ -5,9 +5,9 @@ import pytest
 
 from harness.core.matrix import Measure
 from harness.core.outcome import Caution
-from harness.core.timing import Pairing, Repeat, alone
+from harness.core.timing import Pairing, Repeat
 from harness.execution.cautions import timing_cautions
-from tests.timed_pairs import ABBA, Machine, interleaved, latencies, made_blocks, sandwich
+from tests.timed_pairs import ABBA, Machine, alone, interleaved, latencies, made_blocks, sandwich
 
 MEASURE = Measure(precision=0.02, max_s=60)
 WARM = (0.05,)

@@ -13,9 +13,10 @@ from harness.core.cell import Cell
 from harness.core.machine import Machine
 from harness.core.model import ModelInfo
 from harness.core.outcome import ColdStart, Completed, Floor
-from harness.core.timing import Repeat, alone
+from harness.core.timing import Repeat
 from harness.core.units import Absent
 from harness.tracing import Advice, Scene, advise, bound_of, read_trace, summary
+from tests.timed_pairs import alone
 from tests.trace_maker import ADD, CAST, FLASH, GEMM, NORM, TO_DEVICE, TraceMaker, pipeline
 
 RECORDED = Path(__file__).parent / "traces" / "bundled_cpu.json.gz"
