@@ -58,7 +58,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Loaded", "RESULTS", "UNWATCHED", "Watch", "baseline_completed", "bench", "claims", "compare", "continue_run",
     "evaluate", "explain", "find", "frame", "gate", "list_axes", "list_policies", "load", "open_run", "pending", "plan",
-    "power", "profile", "report", "run", "scoring_weights", "settle", "show_policy", "weights",
+    "power", "profile", "report", "run", "scoring_weights", "settle", "show_policy", "unprofiled",
+    "weights",
 ]  # fmt: skip
 
 RESULTS = Path("results")
@@ -244,6 +245,13 @@ def gate(run: Path, policy: Policy | str | None = None) -> Judgement:
         judgement = judge(run, chosen)
         append_time(run, "gate", time.perf_counter() - begin)
     return judgement
+
+
+def unprofiled(run: Path) -> frozenset[str]:
+    """Return the cells that a judged run recommends without a trace: how fast they are is known, but not why."""
+    from harness.reporting.recommended import unprofiled_cells
+
+    return unprofiled_cells(run)
 
 
 class Watch(NamedTuple):

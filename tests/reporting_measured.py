@@ -33,17 +33,18 @@ def repeat_of(latency_s: float, steps: int, dice: random.Random) -> Repeat:
     return Repeat(latency_s=latency_s, stages_s=stages, steps_s=step_times)
 
 
-def conditions_of(gpu: bool, dice: random.Random, throttled: bool = False) -> Conditions:
-    """Return the state of a machine while a block was timed."""
+def conditions_of(gpu: bool, dice: random.Random, repeats: tuple[Repeat, ...], throttled: bool = False) -> Conditions:
+    """Return the state of a machine while a block was timed; its energy is the power over the time of its calls."""
     cpu = {"cpu_mhz": dice.gauss(3240, 20), "cpu_load": abs(dice.gauss(0.03, 0.02)), "cpu_throttled": 0}
     if not gpu:
         absent = dict.fromkeys(("clock_mhz", "memory_clock_mhz", "temperature_c", "power_w", "throttle", "visitors"),
                                NO_GPU)  # fmt: skip
         return Conditions.model_validate(absent | cpu | {"energy_j": NO_RAPL})
+    power_w, spent_s = dice.gauss(540, 15), sum(repeat.latency_s for repeat in repeats)
     return Conditions(
         clock_mhz=dice.gauss(1410 if throttled else 1930, 12), memory_clock_mhz=3201,
-        temperature_c=dice.gauss(84 if throttled else 63, 1.5), power_w=dice.gauss(540, 15),
-        throttle=("hw_thermal_slowdown",) if throttled else (), energy_j=dice.gauss(140, 4),
+        temperature_c=dice.gauss(84 if throttled else 63, 1.5), power_w=power_w,
+        throttle=("hw_thermal_slowdown",) if throttled else (), energy_j=power_w * spent_s,
         visitors=(Visitor(pid=4242, name="Xorg", used_bytes=31 << 20),) if throttled else (), **cpu,  # type: ignore[arg-type]
     )  # fmt: skip
 
@@ -82,10 +83,10 @@ def pairing_of(timed: Timed) -> Pairing:
         if throttled:
             slow = tuple(repeat_of(repeat.latency_s * 1.34, timed.steps, dice) for repeat in repeats)
             blocks.append(Block(side=side, group=group, begun_s=clock_s, repeats=slow,
-                                conditions=conditions_of(timed.gpu, dice, throttled=True),
+                                conditions=conditions_of(timed.gpu, dice, slow, throttled=True),
                                 superseded="the GPU was slowed: hw_thermal_slowdown"))  # fmt: skip
             clock_s += sum(repeat.latency_s for repeat in slow) + 0.02
-        conditions = conditions_of(timed.gpu, dice)
+        conditions = conditions_of(timed.gpu, dice, repeats)
         blocks.append(Block(side=side, group=group, begun_s=clock_s, repeats=repeats, conditions=conditions))
         clock_s += sum(repeat.latency_s for repeat in repeats) + 0.02
     if timed.event == "sandwiched":

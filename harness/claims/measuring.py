@@ -43,16 +43,14 @@ def measure(claim: Claim, cells: Measured) -> Interval | Absent:
 def _timed(quantity: Quantity, cells: Measured) -> Interval | Absent:
     if quantity == "speedup":
         return _speedup(cells)
-    calls = [[repeat.latency_s for repeat in block.repeats] for block in cells.candidate.pairing.of("cell")]
-    if quantity == "step-latency-s":
-        calls = _steps(cells.candidate)
-        if not calls and cells.candidate.repeats:
-            return Absent(absent="its denoiser calls were not timed apart")
-    if not calls:
+    if not cells.candidate.repeats:
         return Absent(absent="no timed calls")
-    from harness.stats.latency import latency_of
+    from harness.stats.latency import cell_latency, latency_of
 
-    return latency_of(calls).median_s
+    if quantity == "latency-s":
+        return cell_latency(cells.candidate.pairing).median_s
+    steps = _steps(cells.candidate)
+    return latency_of(steps).median_s if steps else Absent(absent="its denoiser calls were not timed apart")
 
 
 def _speedup(cells: Measured) -> Interval | Absent:
@@ -64,10 +62,12 @@ def _speedup(cells: Measured) -> Interval | Absent:
 
 
 def _steps(cell: Completed) -> list[list[float]]:
-    """Return of each block the median seconds of a denoiser call, one a call of the pipeline."""
+    """Return of each warm block the median seconds of a denoiser call, one a call of the pipeline."""
     from statistics import median
 
-    blocks = ([median(call.steps_s) for call in block.repeats if call.steps_s] for block in cell.pairing.of("cell"))
+    from harness.stats.warming import steady_blocks
+
+    blocks = ([median(call.steps_s) for call in block.repeats if call.steps_s] for block in steady_blocks(cell.pairing))
     return [block for block in blocks if block]
 
 

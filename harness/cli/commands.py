@@ -134,7 +134,8 @@ def gate(run: RunName, policy: PolicyName = None, results: Results = Path("resul
     from harness.cli import console
 
     folder = api.find(run, results)
-    code = console.show_judgement(api.gate(folder, policy), json)
+    judgement = api.gate(folder, policy)
+    code = console.show_judgement(judgement, api.unprofiled(folder), json)
     console.show_owed(folder, api.pending(folder))
     _leave(code)
 
@@ -177,7 +178,7 @@ def bench(
     )
     code = console.show_outcomes(folder, False, quiet=json)
     if judgement is not None:
-        judged = console.show_judgement(judgement, json)
+        judged = console.show_judgement(judgement, api.unprofiled(folder), json)
         code = code or judged
     console.show_path(api.report(folder, out), progress=True)
     _leave(code)

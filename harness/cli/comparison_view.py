@@ -6,8 +6,12 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.core.quality import Interval
-from harness.core.units import format_percent, format_seconds
-from harness.reporting.comparing import CellPair, Comparison
+from harness.core.units import Absent, format_percent, format_seconds
+from harness.reporting.comparing import Comparison
+
+PAIRED = "B is, each beside its baseline"
+UNPAIRED = "B is, unpaired"
+"""Two runs are of different minutes: only beside their baselines does what slowed both sides of one cancel."""
 
 
 def comparison_parts(found: Comparison) -> Iterator[Text | Table]:
@@ -15,13 +19,14 @@ def comparison_parts(found: Comparison) -> Iterator[Text | Table]:
     for difference in found.differences:
         yield Text(f"differs: {difference}", style="yellow")
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("cell", "latency A", "latency B", "B is", "over its baseline", "verdict A", "verdict B"):
+    for column in ("cell", "latency A", "latency B", PAIRED, UNPAIRED, "verdict A", "verdict B"):
         table.add_column(column, justify="left" if column.startswith(("cell", "verdict")) else "right")
     for pair in found.cells:
         shown = [format_seconds(seconds) if seconds else "" for seconds in (pair.latency_a_s, pair.latency_b_s)]
         beside = pair.beside_baselines
-        over = f"{beside.estimate:.2f}× {_ends(beside)}" if isinstance(beside, Interval) else ""
-        table.add_row(Text(pair.cell), *shown, _ratio(pair), over, pair.verdict_a, pair.verdict_b)
+        paired = _ratio(beside.estimate, beside) if isinstance(beside, Interval) else ""
+        unpaired = _ratio(pair.speedup, pair.interval) if pair.speedup else ""
+        table.add_row(Text(pair.cell), *shown, paired, unpaired, pair.verdict_a, pair.verdict_b)
     yield table
     for pair in found.cells:
         for difference in pair.conditions:
@@ -32,15 +37,9 @@ def comparison_parts(found: Comparison) -> Iterator[Text | Table]:
         yield scores
 
 
-def _ratio(pair: CellPair) -> str:
-    if not pair.speedup:
-        return ""
-    ends = f" {_ends(pair.interval)}" if isinstance(pair.interval, Interval) else ""
-    return f"{pair.speedup:.2f}× as fast{ends}"
-
-
-def _ends(value: Interval) -> str:
-    return f"({value.low:.2f} to {value.high:.2f})"
+def _ratio(speedup: float, interval: Interval | Absent) -> str:
+    ends = f" ({interval.low:.2f} to {interval.high:.2f})" if isinstance(interval, Interval) else ""
+    return f"{speedup:.2f}× as fast{ends}"
 
 
 def _scores(found: Comparison) -> Table:

@@ -1,7 +1,7 @@
 """All that is printed: data to stdout, progress and errors to stderr."""
 
 import json as jsonlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -146,8 +146,9 @@ def _outcome_row(cell_id: str, outcome: Outcome | None, baseline: Outcome | None
         broken += f"\n[dim]{escape(failure.hint)}[/]"
     if isinstance(outcome, Completed):
         from harness.stats.comparison import over_baseline  # numpy only once there is something to show
+        from harness.stats.latency import image_s
 
-        latency = outcome.latency_s
+        latency = image_s(outcome.pairing, outcome.batch)
         found = over_baseline(baseline if isinstance(baseline, Completed) else None, outcome)
         speedup = "" if isinstance(found, Absent) else f"{found.estimate:.2f}×"
         memory = outcome.memory.peak_bytes
@@ -184,18 +185,24 @@ def show_evaluation(evaluation: Evaluation, json: bool) -> None:
         out.print(f"{metric}: blind here: no control could be told from the baseline", style="yellow")
 
 
-def show_judgement(judgement: Judgement, json: bool) -> int:
-    """Print the verdict of every cell and return the exit code."""
+def show_judgement(judgement: Judgement, unprofiled: Collection[str], json: bool) -> int:
+    """Print the verdict of every cell, marked where it is recommended without a trace, and return the exit code."""
     if json:
-        show_json(judgement.model_dump(mode="json"))
+        found = judgement.model_dump(mode="json")
+        for cell in found["cells"]:
+            cell["unprofiled"] = cell["cell_id"] in unprofiled
+        show_json(found)
     else:
         if not judgement.cells:
             out.print("no cell to judge: none but the baseline completed, or quality does not apply", style="yellow")
         for cell in judgement.cells:
-            out.print(f"[{COLOURS[cell.result]}]{cell.result:>12}[/]  {cell.cell_id}", style="bold")
+            mark = "  [yellow]unprofiled[/]" if cell.cell_id in unprofiled else ""
+            out.print(f"[{COLOURS[cell.result]}]{cell.result:>12}[/]  {cell.cell_id}{mark}", style="bold")
             out.print(f"              {cell.reason}", style="dim", markup=False)
             for warned in cell.warnings:
                 out.print(f"     warning  {warned.sentence}", style="yellow", markup=False)
+        if any(cell.cell_id in unprofiled for cell in judgement.cells):
+            out.print("unprofiled: no trace says why it is fast (harness profile RUN CELL)", style="dim")
         for note in judgement.notes:
             out.print(f"note: {note}", style="yellow", markup=False)
         across = "Holm's correction across cells" if judgement.policy.correction == "holm" else "no correction"

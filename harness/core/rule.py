@@ -44,7 +44,7 @@ ABOUT: dict[Quantity, str] = {
     "image-cost": "money for one image by the [prices] of the matrix, at its median latency",
     "timing-precision": "half-width of the speedup's 95 % interval ÷ the speedup; above at_most is inconclusive",
     "throttled-share": "share of the counted blocks, the baseline's too, in which heat or its supply slowed the device",
-    "traced-steps": "denoiser calls in the cell's trace; a cell that was never profiled has none and is missing",
+    "traced-steps": "steps in the cell's trace; a cell that was never profiled has none and is missing",
 }
 _ENDS: tuple[frozenset[Limit], ...] = (
     frozenset({"at_most"}), frozenset({"at_least"}), frozenset({"at_least", "at_most"}),

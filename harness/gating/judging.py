@@ -16,7 +16,7 @@ from harness.gating.deciding import Test, pass_alpha, pass_p
 from harness.gating.evidence import Evidence, Found
 from harness.gating.readings import Reading
 from harness.stats.noninferiority import holm_shares
-from harness.store import read_evaluation, read_outcomes, read_plan, write_judgement
+from harness.store import read_evaluation, read_outcomes, read_plan, read_traced, write_judgement
 
 
 def judge(run: Path, policy: Policy | None = None) -> Judgement:
@@ -28,7 +28,8 @@ def judge(run: Path, policy: Policy | None = None) -> Judgement:
     evaluation = read_evaluation(run)
     if evaluation is None:
         raise ResultsError("the run was not evaluated yet", str(run), "Run: harness evaluate " + run.name)
-    judgement = judge_evaluation(plan, evaluation, read_outcomes(run), policy)
+    outcomes = read_traced(run, read_outcomes(run)).outcomes
+    judgement = judge_evaluation(plan, evaluation, outcomes, policy)
     write_judgement(run, judgement)
     return judgement
 

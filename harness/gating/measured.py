@@ -12,6 +12,7 @@ from harness.core.units import Absent
 from harness.gating.readings import Number, Reading
 from harness.gating.timed import of_latency
 from harness.stats.speedup import precise
+from harness.stats.warming import steady_blocks
 
 GIB = 2**30
 
@@ -34,14 +35,18 @@ def _peak_memory(of: Measured) -> Reading | Absent:
     return peak if isinstance(peak, Absent) else Number(peak / GIB)
 
 
+def _energy_j(cell: Completed) -> float | Absent:
+    return image_energy_j(steady_blocks(cell.pairing), cell.batch)
+
+
 def _energy(of: Measured) -> Reading | Absent:
-    energy = image_energy_j(of.cell)
+    energy = _energy_j(of.cell)
     return energy if isinstance(energy, Absent) else Number(energy)
 
 
 def _cost(of: Measured) -> Reading | Absent:
     """The cost of the median call; its energy is the mean of all, for counters are too coarse for one call."""
-    energy = image_energy_j(of.cell)
+    energy = _energy_j(of.cell)
 
     def cost(call_s: float) -> Cost | Absent:
         return image_cost(of.plan.matrix.prices, of.plan.machine, call_s / of.cell.batch, energy)

@@ -7,15 +7,14 @@ from harness.core.units import Absent
 from harness.gating.readings import Once, Reading, Timed
 from harness.stats.comparison import NO_CALLS, over_baseline
 from harness.stats.confidence import transform
-from harness.stats.latency import latency_of
+from harness.stats.latency import cell_latency
 
 
 def of_latency(cell: Completed, figure: Callable[[float], float] = float) -> Reading | Absent:
     """Return a figure that rises or falls with the median seconds of a call: the call itself, images per second …"""
-    blocks = cell.pairing.of("cell")
-    if not blocks:
+    if not cell.repeats:
         return NO_CALLS
-    found = latency_of([[repeat.latency_s for repeat in block.repeats] for block in blocks])
+    found = cell_latency(cell.pairing)
     observed = figure(found.median_s.estimate)
     looks = _counted(found.blocks, "block") if found.blocks > 1 else _counted(found.calls, "call")
     if isinstance(found.spread, Absent):

@@ -22,7 +22,7 @@ _FOUND = {
     "image-cost": "an image costs {}",
     "timing-precision": "its speedup is known to within {}",
     "throttled-share": "{} of the timed blocks were slowed",
-    "traced-steps": "its trace has {} denoiser calls",
+    "traced-steps": "steps in its trace: {}",
 }
 _OF_THE_RECORD = ("timing-precision", "throttled-share", "traced-steps")
 """Plain numbers that are what they are: nothing would come out differently another time."""

@@ -7,7 +7,6 @@ from typing import Literal
 from harness.core.base import Frozen
 from harness.core.limits import rule_words
 from harness.core.outcome import Caution
-from harness.core.quality import Interval
 from harness.core.units import Absent
 from harness.core.verdict import RuleVerdict
 from harness.reporting.cautions import cautions_at, doubts
@@ -47,15 +46,9 @@ class Answer(Frozen):
 
 
 def fastest(cells: list[Facts]) -> Facts | None:
-    """Return the cell with the largest speedup, or with the fewest seconds per image where not all have one.
-
-    None where none was timed.
-    """
-    timed = [(cell.timing, cell) for cell in cells if isinstance(cell.timing, Timing)]
-    speeds = [timing.speedup.estimate for timing, _ in timed if isinstance(timing.speedup, Interval)]
-    if len(speeds) < len(timed):
-        speeds = [1 / timing.image_s.estimate for timing, _ in timed]
-    return max(zip(speeds, timed, strict=True), key=lambda pair: pair[0])[1][1] if timed else None
+    """Return the cell with the fewest seconds per image on the baseline's clock; None where none was timed."""
+    timed = [(cell.timing.pace_s, cell) for cell in cells if isinstance(cell.timing, Timing)]
+    return min(timed, key=lambda pair: pair[0])[1] if timed else None
 
 
 def speed_words(timing: Timing) -> str:
@@ -78,7 +71,7 @@ def _left_out(cells: list[Facts]) -> list[str]:
 
 
 def _missing(cells: list[Facts]) -> list[str]:
-    """Return why cells have no verdict for want of a score."""
+    """Return why cells have no verdict for want of something that the policy judges."""
     missing = [cell for cell in cells if cell.standing == "missing"]
     if not missing:
         return []

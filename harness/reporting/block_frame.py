@@ -18,7 +18,7 @@ _EDGE = 4.0
 
 @dataclass(frozen=True)
 class Frame:
-    """What a drawing is scaled by: the blocks, each side's median call, the calls that are outliers, and the reach.
+    """What a drawing is scaled by: the blocks, each side's median warm call, which calls are outliers, the reach.
 
     Outliers are (number of the block, number of the call); what lies beyond `reach` is drawn at the edge.
     """
@@ -40,10 +40,12 @@ class Frame:
 
 def frame_of(cell: Completed, warming: int) -> Frame:
     """Return the scale of a cell's blocks; groups that were still warming up have no outliers."""
+    from harness.stats.warming import steady_blocks
+
     blocks = cell.pairing.blocks[:_MOST]
     middles: dict[Side, float] = {}
     for side in SIDES:
-        if calls := calls_of(cell.pairing.of(side)):
+        if calls := calls_of(steady_blocks(cell.pairing, side)):
             middles[side] = median(calls)
     steady = min((block.group for block in blocks), default=0) + warming
     odd = frozenset(_outliers(blocks, steady))

@@ -67,8 +67,10 @@ def compare_runs(first: Path, second: Path) -> Comparison:
 
 
 def _cell(cell_id: str, first: Loaded, second: Loaded) -> CellPair:
+    from harness.stats.latency import image_s
+
     mine, theirs = first.completed(cell_id), second.completed(cell_id)
-    latencies = [cell.latency_s if cell else None for cell in (mine, theirs)]
+    latencies = [image_s(cell.pairing, cell.batch) if cell else None for cell in (mine, theirs)]
     scores = _scores(second, cell_id)
     quality = [_pair((score, first), (scores[name], second)) for name, score in _scores(first, cell_id).items()
                if name in scores]  # fmt: skip

@@ -7,7 +7,15 @@ from harness.core.units import Absent
 from harness.reporting.facts import Facts, Timing
 from harness.reporting.loaded import Loaded
 from harness.reporting.named import Named
+from harness.reporting.paired import baseline_beside_s
 from harness.reporting.wording import DASH, grouped, money, number
+
+
+def energy_of(cell: Completed) -> float | Absent:
+    """Return the joules of one image of a cell, in its own blocks that had warmed up."""
+    from harness.stats.warming import steady_blocks
+
+    return image_energy_j(steady_blocks(cell.pairing), cell.batch)
 
 
 def cost_of(loaded: Loaded, facts: Facts) -> Cost | Absent:
@@ -16,7 +24,19 @@ def cost_of(loaded: Loaded, facts: Facts) -> Cost | Absent:
     if cell is None or not isinstance(timing, Timing):
         return timing if isinstance(timing, Absent) else Absent(absent="no timed calls")
     plan = loaded.plan
-    return image_cost(plan.matrix.prices, plan.machine, timing.image_s.estimate, image_energy_j(cell))
+    return image_cost(plan.matrix.prices, plan.machine, timing.image_s.estimate, energy_of(cell))
+
+
+def baseline_cost_beside(loaded: Loaded, cell_id: str) -> Cost | Absent:
+    """Return what one image of the baseline cost in the blocks beside a cell's own, as the speedup compares them."""
+    from harness.stats.warming import steady_blocks
+
+    cell, baseline, plan = loaded.completed(cell_id), loaded.baseline, loaded.plan
+    beside_s = baseline_beside_s(loaded, cell_id)
+    if cell is None or baseline is None or beside_s is None:
+        return Absent(absent="it was not timed beside the baseline")
+    energy = image_energy_j(steady_blocks(cell.pairing, "baseline"), baseline.batch)
+    return image_cost(plan.matrix.prices, plan.machine, beside_s, energy)
 
 
 def priced(loaded: Loaded) -> bool:
@@ -27,7 +47,7 @@ def priced(loaded: Loaded) -> bool:
 
 def energy_figures(loaded: Loaded, facts: Facts, cell: Completed) -> tuple[Named, ...]:
     """Return energy and cost of an image, and what building cost in money; money only where the matrix has prices."""
-    energy = image_energy_j(cell)
+    energy = energy_of(cell)
     known = not isinstance(energy, Absent)
     note = "drawn by the device in the timed blocks" if known else energy.absent  # type: ignore[union-attr]
     value = f"{number(energy)} J" if known else DASH  # type: ignore[arg-type]
@@ -39,7 +59,7 @@ def energy_figures(loaded: Loaded, facts: Facts, cell: Completed) -> tuple[Named
 
 def energy_columns(loaded: Loaded, facts: Facts, cell: Completed) -> dict[str, float | str | None]:
     """Return joules and cost of an image with its currency, for a table."""
-    energy, cost = image_energy_j(cell), cost_of(loaded, facts)
+    energy, cost = energy_of(cell), cost_of(loaded, facts)
     known = not isinstance(cost, Absent)
     return {
         "energy_j": None if isinstance(energy, Absent) else energy,
@@ -65,7 +85,5 @@ def _build_figure(loaded: Loaded, facts: Facts) -> tuple[Named, ...]:
     if isinstance(cost, Absent):
         return ()
     images = timing.payback.images
-    note = (
-        f"never won back: {images.absent}" if isinstance(images, Absent) else f"won back after {grouped(images)} images"
-    )
+    note = images.absent if isinstance(images, Absent) else f"won back after {grouped(images)} images"
     return (Named(name="Cost to build", value=money(cost.amount, cost.currency), note=note),)

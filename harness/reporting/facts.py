@@ -9,6 +9,7 @@ from harness.core.quality import Interval
 from harness.core.units import Absent
 from harness.reporting.held import WorstLoss, worst_loss
 from harness.reporting.loaded import Loaded
+from harness.reporting.pace import pace_of
 from harness.reporting.timing import (
     Payback,
     build_cost_s,
@@ -34,6 +35,8 @@ class Timing(Frozen):
     """Images per second at the median latency."""
     speedup: Interval | Absent
     """Seconds per image of the baseline ÷ of this cell."""
+    pace_s: float
+    """Seconds per image on the baseline's clock: what cells are ranked by, known also where one look is no interval."""
     stages_s: dict[str, float]
     cold: ColdStart
     build_cost_s: float
@@ -97,17 +100,18 @@ def _payback(loaded: Loaded, planned: PlannedCell, cell: Completed) -> Payback |
 
 
 def _timing(loaded: Loaded, planned: PlannedCell, cell: Completed) -> Timing | Absent:
-    from harness.stats.latency import latency_of
+    from harness.stats.latency import cell_latency
 
     if not cell.repeats or isinstance(cell.cold_start, Absent):
         return Absent(absent="no timed calls")
-    summary = latency_of([[repeat.latency_s for repeat in block.repeats] for block in cell.pairing.of("cell")])
+    summary = cell_latency(cell.pairing)
     return Timing(
         latency_s=summary.median_s,
         p95_s=summary.p95_s,
         batch=cell.batch,
         throughput=cell.batch / summary.median_s.estimate,
         speedup=speedup_shown(loaded.baseline, cell),
+        pace_s=pace_of(loaded.baseline, cell).image_s.estimate,
         stages_s=stage_medians(cell),
         cold=cell.cold_start,
         build_cost_s=build_cost_s(cell),

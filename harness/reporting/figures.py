@@ -10,8 +10,9 @@ from harness.reporting.forest import ordered_losses, reach_of, scale_of
 from harness.reporting.held import Held
 from harness.reporting.loaded import Loaded
 from harness.reporting.marks import PATHS, PRINT_COLOURS
-from harness.reporting.pareto import LossAxis, Point, loss_axis, points_of
+from harness.reporting.pareto import LossAxis, Point, loss_axis
 from harness.reporting.placement import Label, pareto_frame
+from harness.reporting.recommended import recommended
 from harness.reporting.scale import LossScale
 from harness.reporting.wording import WORDS, round_share, seconds
 
@@ -77,8 +78,9 @@ def _draw_point(axes: "Axes", point: Point, scale: LossScale, label: Label) -> N
     axes.plot([point.latency_low_s, point.latency_high_s], [y, y], color=colour, linewidth=1.1, alpha=0.6)
     ends = [scale.position(point.loss_low), scale.position(point.loss_high)]
     axes.plot([point.latency_s, point.latency_s], ends, color=colour, linewidth=1.1, alpha=0.6)
-    axes.plot(point.latency_s, y, marker=MARKERS.get(point.standing, "s"), color=colour, markersize=6.5,
-              markeredgecolor="white", markeredgewidth=0.6, linestyle="none", zorder=3)  # fmt: skip
+    fill, edge, wide = ("white", colour, 1.2) if point.unprofiled else (colour, "white", 0.6)
+    axes.plot(point.latency_s, y, marker=MARKERS.get(point.standing, "s"), markerfacecolor=fill, markersize=6.5,
+              markeredgecolor=edge, markeredgewidth=wide, linestyle="none", zorder=3)  # fmt: skip
     if label.shown:
         axes.annotate(point.cell_id, (point.latency_s, y), xytext=(label.dx * _POINTS, -label.dy * _POINTS),
                       textcoords="offset points", fontsize=7, color=INK, ha=label.align, va="center")  # fmt: skip
@@ -88,6 +90,9 @@ def _legend(axes: "Axes", points: tuple[Point, ...]) -> None:
     for standing in (name for name in PATHS if any(point.standing == name for point in points)):
         axes.plot([], [], marker=MARKERS.get(standing, "s"), color=PRINT_COLOURS[standing], linestyle="none",
                   label=WORDS[standing])  # fmt: skip
+    if any(point.unprofiled for point in points):
+        axes.plot([], [], marker="o", markerfacecolor="white", markeredgecolor=MUTED, linestyle="none",
+                  label="hollow: unprofiled")  # fmt: skip
     columns = min(6, len(axes.get_legend_handles_labels()[0]))
     # Above the axes: a mark may lie in any corner.
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, fontsize=8)
@@ -165,7 +170,7 @@ def draw_figures(loaded: Loaded, facts: tuple[Facts, ...]) -> dict[str, bytes]:
 
     import matplotlib as mpl
 
-    points = points_of(loaded, facts)
+    points = recommended(loaded, facts).points
     makers: dict[str, Callable[[], Any]] = {
         "pareto": lambda: pareto_figure(points, loss_axis(loaded)) if points else None,
         "forest": lambda: forest_figure(loaded, facts),

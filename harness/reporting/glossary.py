@@ -3,8 +3,8 @@
 TERMS: tuple[tuple[str, str], ...] = (
     ("Baseline", "the cell all others are compared with; by default 50 steps, FP16 (FP32 without native FP16), eager."),
     ("Cell", "one combination of axis values, run in a process of its own."),
-    ("Latency", "one call of the whole pipeline, text in and images out, without what was still warming up; the "
-                "median of the repeats."),
+    ("Latency", "one call of the whole pipeline, text in and images out: the median of the timed calls, without the "
+                "groups (of a cell timed alone: blocks) that were still warming up. These are shown all the same."),
     ("Block", "calls timed one right after the other in one process, with the state of the machine meanwhile. Blocks "
               "alternate with the baseline’s: baseline, cell, cell, baseline is a group."),
     ("Seconds per image", "latency divided by the images of a call: what the chart and the speedup compare."),
@@ -32,7 +32,7 @@ TERMS: tuple[tuple[str, str], ...] = (
     ("Fail", "a rule is surely not kept: of a loss, its lower bound is at or above the margin."),
     ("Inconclusive", "neither is sure: more prompts, or more measuring time, would settle it. It is not a pass."),
     ("Look", "in an adaptive run, a number of prompts at which verdicts may be settled; bounds are wider for it."),
-    ("Score missing", "a metric that gates could not be computed. It is not a pass."),
+    ("Figure missing", "something that the policy judges was not measured: a score, a trace … It is not a pass."),
     ("Paired metric", "compares the same prompt and noise image by image (LPIPS, PSNR, SSIM); it gates only cells that "
                       "keep the baseline’s denoising trajectory."),
     ("Alignment metric", "how well pictures fit their prompts (CLIP score)."),

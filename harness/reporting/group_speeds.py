@@ -1,7 +1,6 @@
 """The speedup in each ABBA group beside that of them all, drawn in percent under the blocks."""
 
 import math
-from statistics import fmean
 
 from harness.core.base import Frozen
 from harness.core.outcome import Completed
@@ -22,7 +21,7 @@ class GroupMark(Frozen):
 
 
 class GroupLane(Frozen):
-    """All groups; the estimate, the ends of its interval and 1.00 (where in sight) are heights from the top."""
+    """All groups; the estimate, the ends of its interval and the ticks are heights from the top."""
 
     marks: tuple[GroupMark, ...]
     estimate: float
@@ -64,15 +63,8 @@ def _label(speed: float, span: float) -> str:
 
 def _speeds(cell: Completed, images: tuple[int, int]) -> dict[int, float]:
     """Return group → speedup per image: the geometric mean of its two ratios, in which a steady drift cancels."""
-    from harness.stats.blocks import log_medians
+    from harness.stats.blocks import group_levels
 
-    pairing = cell.pairing
-    levels: dict[str, dict[int, list[float]]] = {"baseline": {}, "cell": {}}
-    for block in (*pairing.of("baseline"), *pairing.of("cell")):
-        levels[block.side].setdefault(block.group, []).extend(map(float, log_medians((block,))))
-    theirs, mine = levels["baseline"], levels["cell"]
+    theirs, mine = (group_levels(cell.pairing.of(side)) for side in ("baseline", "cell"))
     ratio = images[1] / images[0]
-    return {
-        group: ratio * math.exp(fmean(theirs[group]) - fmean(mine[group]))
-        for group in sorted(theirs.keys() & mine.keys())
-    }
+    return {group: ratio * math.exp(theirs[group] - mine[group]) for group in sorted(theirs.keys() & mine.keys())}

@@ -37,6 +37,8 @@ class VerdictRow(Frozen):
     sentences: tuple[Sentence, ...]
     warnings: tuple[Sentence, ...]
     settle: str
+    unprofiled: bool
+    """It is recommended, but has no trace."""
 
 
 class Judged(Frozen):
@@ -104,8 +106,8 @@ def _counts(loaded: Loaded, rule: Rule) -> tuple[tuple[Standing, str, int], ...]
     return tuple((result, WORDS[result], ends.count(result)) for result in _RESULTS if result in ends)
 
 
-def judged_of(loaded: Loaded, facts: tuple[Facts, ...], anchors: dict[str, str]) -> Judged:
-    """Return the judgement of a run, cells in the order given."""
+def judged_of(loaded: Loaded, facts: tuple[Facts, ...], anchors: dict[str, str], untraced: frozenset[str]) -> Judged:
+    """Return the judgement of a run, cells in the order given; `untraced` are recommended without a trace."""
     policy = loaded.policy
     rules = tuple(
         RuleRow(
@@ -122,6 +124,6 @@ def judged_of(loaded: Loaded, facts: tuple[Facts, ...], anchors: dict[str, str])
             rows.append(VerdictRow(
                 anchor=anchors[cell.id], id=cell.id, standing=verdict.result, word=WORDS[verdict.result],
                 sentences=_deciding(verdict), warnings=tuple(sentence_of(judged) for judged in verdict.warnings),
-                settle=cell_words(loaded, verdict),
+                settle=cell_words(loaded, verdict), unprofiled=cell.id in untraced,
             ))  # fmt: skip
     return Judged(policy=policy.name, about=policy.about, rates=_rates(loaded), rules=rules, cells=tuple(rows))

@@ -2,7 +2,7 @@
 
 from harness.core.base import Frozen
 from harness.core.units import Absent
-from harness.reporting.energy import cost_of, priced
+from harness.reporting.energy import baseline_cost_beside, cost_of, priced
 from harness.reporting.facts import Facts, Timing
 from harness.reporting.held import WorstLoss
 from harness.reporting.loaded import Loaded
@@ -56,10 +56,13 @@ def _loss(best: Facts) -> KeyFigure | None:
 
 
 def _cost(loaded: Loaded, best: Facts, baseline: Facts) -> KeyFigure | None:
-    cost, was = cost_of(loaded, best), cost_of(loaded, baseline)
+    cost, beside = cost_of(loaded, best), baseline_cost_beside(loaded, best.id)
     if not priced(loaded) or isinstance(cost, Absent):
         return None
-    note = "baseline unknown" if isinstance(was, Absent) else f"baseline {money(1000 * was.amount, was.currency)}"
+    paired = not isinstance(beside, Absent)
+    was = beside if paired else cost_of(loaded, baseline)
+    note = "unknown" if isinstance(was, Absent) else money(1000 * was.amount, was.currency)
+    note = f"baseline {'beside it ' if paired else ''}{note}"
     return KeyFigure(name="Cost of 1,000 images", value=money(1000 * cost.amount, cost.currency), note=note)
 
 

@@ -4,13 +4,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from harness.core.errors import ResultsError
 from harness.core.outcome import Completed, Outcome
 from harness.core.plan import Plan, PlannedCell
 from harness.core.policy import Policy
 from harness.core.quality import Delta, Evaluation, Tail
 from harness.core.trace import TraceFacts
-from harness.core.units import Absent
 from harness.core.verdict import CellVerdict, Judgement
 from harness.store import (
     read_evaluation,
@@ -18,7 +16,7 @@ from harness.store import (
     read_outcomes,
     read_plan,
     read_times,
-    read_trace_facts,
+    read_traced,
 )
 from harness.store.layout import RunFolder
 
@@ -34,8 +32,8 @@ class Loaded:
     judgement: Judgement | None
     times: tuple[tuple[str, float], ...]
     matrix_text: str
-    traces: dict[str, TraceFacts | Absent] = field(default_factory=dict)
-    """What the cells' traces say; absent where it cannot be read."""
+    traces: dict[str, TraceFacts] = field(default_factory=dict)
+    """What the cells' traces say; a trace that cannot be read is absent from its outcome, with the reason."""
 
     @property
     def baseline(self) -> Completed | None:
@@ -89,22 +87,14 @@ class Loaded:
 
 def load(run: Path) -> Loaded:
     """Return all records of a run; ResultsError where they cannot be read, but for traces: the rest stands without."""
-    matrix_file, outcomes = RunFolder(run).matrix_toml, read_outcomes(run)
-    traces = {cell_id: found for cell_id in outcomes if (found := _trace_facts(run, cell_id))}
+    matrix_file, traced = RunFolder(run).matrix_toml, read_traced(run, read_outcomes(run))
     return Loaded(
         run=run,
         plan=read_plan(run),
-        outcomes=outcomes,
+        outcomes=traced.outcomes,
         evaluation=read_evaluation(run),
         judgement=read_judgement(run),
         times=tuple(read_times(run)),
         matrix_text=matrix_file.read_text(errors="replace") if matrix_file.exists() else "",
-        traces=traces,
+        traces=traced.facts,
     )
-
-
-def _trace_facts(run: Path, cell_id: str) -> TraceFacts | Absent | None:
-    try:
-        return read_trace_facts(run, cell_id)
-    except ResultsError as error:
-        return Absent(absent=str(error))

@@ -3,17 +3,16 @@
 from collections.abc import Callable
 from statistics import fmean
 
-from harness.core.energy import image_energy_j
 from harness.core.outcome import Completed
 from harness.core.timing import UNKNOWN, Block
-from harness.core.trace import Trace
 from harness.core.units import Absent
 from harness.reporting.conditions import slowed
-from harness.reporting.energy import cost_of, priced
+from harness.reporting.energy import cost_of, energy_of, priced
 from harness.reporting.facts import Facts, Timing
 from harness.reporting.loaded import Loaded
 from harness.reporting.memory import column_of
 from harness.reporting.paired import precision_of
+from harness.reporting.profiled import is_profiled
 
 _STATE = {
     "gpu_clock_mhz": "clock_mhz", "gpu_temperature_c": "temperature_c", "gpu_power_w": "power_w", "cpu_mhz": "cpu_mhz",
@@ -38,7 +37,7 @@ def measured_columns(loaded: Loaded, facts: Facts, cell: Completed) -> dict[str,
         "cpu_mhz": _over(pairing.blocks, "cpu_mhz", fmean),
         "cpu_load": _over(pairing.blocks, "cpu_load", max),
         "cautions": ", ".join(dict.fromkeys(caution.kind for caution in cell.warnings)) or None,
-        "traced": isinstance(cell.trace, Trace),
+        "traced": is_profiled(loaded, facts.id),
     }
 
 
@@ -47,7 +46,7 @@ def measured_absences(loaded: Loaded, facts: Facts, cell: Completed) -> list[tup
     memory = [(column_of(field), getattr(cell.memory, field)) for field in type(cell.memory).model_fields]
     first = cell.pairing.blocks[0].conditions if cell.pairing.blocks else UNKNOWN
     state = [(column, getattr(first, field)) for column, field in _STATE.items()]
-    more: list[tuple[str, object]] = [("energy_j", image_energy_j(cell)), ("traced", cell.trace)]
+    more: list[tuple[str, object]] = [("energy_j", energy_of(cell)), ("traced", cell.trace)]
     more += [("image_cost", cost_of(loaded, facts))] if priced(loaded) else []
     return [*memory, *state, *more]
 

@@ -21,19 +21,20 @@ def pace_of(baseline: Completed | None, cell: Completed) -> Pace:
     """
     from harness.stats.comparison import over_baseline
     from harness.stats.confidence import exactly, interval, transform
-    from harness.stats.latency import latency_of
+    from harness.stats.latency import cell_latency, image_s
 
     found = None if cell is baseline else over_baseline(baseline, cell)
     if found is None or isinstance(found, Absent) or not cell.pairing.of("baseline"):
-        own = latency_of([[repeat.latency_s for repeat in block.repeats] for block in cell.pairing.of("cell")])
-        image_s, spread = own.median_s.estimate / cell.batch, own.spread
+        own = cell_latency(cell.pairing)
+        mine, spread = own.median_s.estimate / cell.batch, own.spread
         if cell is baseline or isinstance(spread, Absent):
             shares = {name: getattr(own.median_s, name) / cell.batch for name in ("estimate", "low", "high")}
-            return Pace(own.median_s.model_copy(update=shares), exactly(image_s))
+            return Pace(own.median_s.model_copy(update=shares), exactly(mine))
         spread = transform(spread, lambda call_s: call_s / cell.batch)
-        return Pace(interval(spread, image_s, own.median_s.method), spread)
-    assert baseline is not None and baseline.latency_s is not None
-    base_s = baseline.latency_s
-    image_s = base_s / found.estimate
-    spread = exactly(image_s) if isinstance(found.spread, Absent) else transform(found.spread, lambda by: base_s / by)
-    return Pace(interval(spread, image_s, "the baseline's median ÷ the speedup"), spread)
+        return Pace(interval(spread, mine, own.median_s.method), spread)
+    assert baseline is not None
+    base_s = image_s(baseline.pairing, baseline.batch)
+    assert base_s is not None
+    mine = base_s / found.estimate
+    spread = exactly(mine) if isinstance(found.spread, Absent) else transform(found.spread, lambda by: base_s / by)
+    return Pace(interval(spread, mine, "the baseline's median ÷ the speedup"), spread)

@@ -47,10 +47,12 @@ def _groups(loaded: Loaded, cell: Completed, found: "Speedup | None") -> GroupLa
 
 def baseline_beside_s(loaded: Loaded, cell_id: str) -> float | None:
     """Return the baseline's median seconds per image in the blocks between a cell's own; None where there are none."""
+    from harness.stats.warming import steady_blocks
+
     cell, baseline = loaded.completed(cell_id), loaded.baseline
     if cell is None or baseline is None:
         return None
-    calls = [repeat.latency_s for block in cell.pairing.of("baseline") for repeat in block.repeats]
+    calls = [repeat.latency_s for block in steady_blocks(cell.pairing, "baseline") for repeat in block.repeats]
     return median(calls) / baseline.batch if calls else None
 
 
@@ -64,18 +66,19 @@ def precision_of(timing: Timing, cell: Completed) -> float | None:
 
 def paired_of(loaded: Loaded, facts: Facts, cell: Completed, fine: bool) -> Paired | None:
     """Return how a cell was timed, its blocks in words if fine; None where it was not."""
+    from harness.stats.warming import warming
+
     timing = facts.timing
     if not isinstance(timing, Timing) or not cell.pairing.blocks:
         return None
-    found = speedup_of(loaded, cell)
-    warming = found.warming if found else 0
+    found, left_out = speedup_of(loaded, cell), warming(cell.pairing)
     return Paired(
         sentence=timing_sentence(loaded, cell, timing),
-        notes=tuple(_notes(cell, found)),
+        notes=tuple(_notes(cell, found, left_out)),
         speedup=""
         if isinstance(timing.speedup, Absent) or cell.pairing.kind == "alone"
         else factor_interval(timing.speedup),
-        blocks=block_strip(cell, warming, fine),
+        blocks=block_strip(cell, left_out, fine),
         groups=_groups(loaded, cell, found),
     )
 
@@ -97,16 +100,17 @@ def timing_sentence(loaded: Loaded, cell: Completed, timing: Timing) -> str:
     return f"{how}: {precise}"
 
 
-def _notes(cell: Completed, found: "Speedup | None") -> list[str]:
+def _notes(cell: Completed, found: "Speedup | None", left_out: int) -> list[str]:
     """Return what else a reader of the speedup must know."""
     pairing = cell.pairing
     notes = [f"Not interleaved: {pairing.why}."] if pairing.why else []
     if found and found.drift_share is not None:
         drift = f"{'+' if found.drift_share > 0 else ''}{share(found.drift_share)}"
         notes.append(f"The baseline’s time changed by {drift} from before to after; the speedup is corrected for it.")
-    if found and found.warming:
-        verb = "was" if found.warming == 1 else "were"
-        notes.append(f"{plural(found.warming, 'group')} at the beginning {verb} still warming up and left out.")
+    if left_out:
+        verb = "was" if left_out == 1 else "were"
+        unit = "block" if pairing.kind == "alone" else "group"
+        notes.append(f"{plural(left_out, unit)} at the beginning {verb} still warming up and left out.")
     again = [block for block in pairing.blocks if block.superseded]
     if again:
         reasons = "; ".join(dict.fromkeys(block.superseded for block in again))

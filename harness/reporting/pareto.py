@@ -44,6 +44,8 @@ class Point(Frozen):
     front: bool
     chance: float | None = None
     """The probability to be on the front."""
+    unprofiled: bool = False
+    """It is recommended, but has no trace."""
     facts: tuple[str, ...]
 
 

@@ -7,7 +7,7 @@ from harness.core.base import Frozen
 from harness.core.outcome import Completed
 from harness.reporting.facts import Timing
 from harness.reporting.forest import Tick
-from harness.reporting.timing import latencies, step_medians
+from harness.reporting.timing import step_medians, warm_calls
 from harness.reporting.wording import seconds, seconds_interval
 
 _DOTS = 400
@@ -68,7 +68,7 @@ def round_ticks(low: float, high: float, count: int = 4) -> list[float]:
 
 def latency_strip(cell: Completed, timing: Timing) -> LatencyStrip:
     """Return the distribution of a cell's raw latencies; beyond 400 every k-th dot is drawn."""
-    samples = latencies(cell)
+    samples = [repeat.latency_s for repeat in cell.repeats]
     least, most = min(samples), max(samples)
     pad = (most - least) * 0.06 or most * 0.05
     low, high = least - pad, most + pad
@@ -87,7 +87,10 @@ def latency_strip(cell: Completed, timing: Timing) -> LatencyStrip:
         if index % every == 0
     )
     latency = timing.latency_s
-    caption = f"{len(samples)} calls, median {seconds_interval(latency)}, 95th percentile {seconds(timing.p95_s)}"
+    cold = len(samples) - len(warm_calls(cell))
+    without = f" without the {cold} that were still warming up" if cold else ""
+    caption = f"{len(samples)} calls, median{without} {seconds_interval(latency)}, "
+    caption += f"95th percentile {seconds(timing.p95_s)}"
     if timing.batch > 1:
         caption += f", {timing.batch} images a call"
     ticks = tuple(Tick(at=at(tick), label=seconds(tick)) for tick in round_ticks(low, high))

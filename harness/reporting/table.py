@@ -1,13 +1,13 @@
 """The table of cells: what is written, and what it is sorted by."""
 
+import math
 from collections.abc import Callable
 
 from harness.core.base import Frozen
-from harness.core.energy import image_energy_j
 from harness.core.outcome import Completed
 from harness.core.units import Absent
 from harness.reporting.cautions import doubts
-from harness.reporting.energy import cost_of, priced
+from harness.reporting.energy import baseline_cost_beside, cost_of, energy_of, priced
 from harness.reporting.facts import Facts, Standing, Timing
 from harness.reporting.held import WorstLoss
 from harness.reporting.loaded import Loaded
@@ -147,14 +147,14 @@ def _extra(loaded: Loaded) -> dict[str, Maker]:
 def _measured(loaded: Loaded) -> dict[str, Maker]:
     """Return the columns of what not every machine tells and not every matrix prices."""
     cells = [cell for cell in loaded.outcomes.values() if isinstance(cell, Completed)]
-    known = any(not isinstance(image_energy_j(cell), Absent) for cell in cells)
+    known = any(not isinstance(energy_of(cell), Absent) for cell in cells)
     measured: dict[str, Maker] = {"Energy per image": _energy} if known else {}
     return measured | ({"Cost of 1,000 images": _cost} if priced(loaded) else {})
 
 
 def _energy(loaded: Loaded, cell: Facts) -> Field:
     outcome = loaded.completed(cell.id)
-    energy = image_energy_j(outcome) if outcome else Absent(absent=cell.reason)
+    energy = energy_of(outcome) if outcome else Absent(absent=cell.reason)
     return Field(text=DASH) if isinstance(energy, Absent) else Field(text=f"{number(energy)} J", key=repr(energy))
 
 
@@ -162,7 +162,9 @@ def _cost(loaded: Loaded, cell: Facts) -> Field:
     cost = cost_of(loaded, cell)
     if isinstance(cost, Absent):
         return Field(text=DASH)
-    return Field(text=money(1000 * cost.amount, cost.currency), key=repr(cost.amount))
+    beside = baseline_cost_beside(loaded, cell.id)
+    note = "" if isinstance(beside, Absent) else f"baseline beside it {money(1000 * beside.amount, beside.currency)}"
+    return Field(text=money(1000 * cost.amount, cost.currency), note=note, key=repr(cost.amount))
 
 
 def table_of(
@@ -172,7 +174,7 @@ def table_of(
     points: tuple[Point, ...],
     untraced: frozenset[str],
 ) -> Table:
-    """Return the table: the best standings first, the fastest first within each.
+    """Return the table: the best standings first, within each the fastest first, on the baseline's clock.
 
     Images have a column where cells differ in their number, broken ones, energy and cost where there are any.
     `untraced` are the cells that are recommended without a trace.
@@ -195,7 +197,8 @@ def table_of(
             rank=_RANKS.index(cell.standing), fields=(*fields[:4], *more, fields[4], *most, *fields[5:], *settings),
             note="" if isinstance(cell.timing, Timing) else cell.reason, unprofiled=cell.id in untraced,
         ))  # fmt: skip
-    rows.sort(key=lambda row: (row.rank, float(row.fields[1].key or "inf")))
+    paces = {cell.id: cell.timing.pace_s for cell in facts if isinstance(cell.timing, Timing)}
+    rows.sort(key=lambda row: (row.rank, paces.get(row.id, math.inf)))
     counts = {row.standing: sum(other.standing == row.standing for other in rows) for row in rows}
     return Table(
         columns=columns, rows=tuple(rows), standings=tuple((name, WORDS[name], n) for name, n in counts.items())

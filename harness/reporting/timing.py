@@ -6,6 +6,7 @@ from statistics import median
 from harness.core.base import Frozen
 from harness.core.outcome import ColdStart, Completed
 from harness.core.quality import Interval
+from harness.core.timing import Repeat
 from harness.core.units import Absent
 
 
@@ -20,29 +21,33 @@ class Payback(Frozen):
     """Whether that cost is worth a word: more than the time of one image of cell `against`."""
 
 
-def latencies(cell: Completed) -> list[float]:
-    """Return the seconds of each timed call of the whole pipeline."""
-    return [repeat.latency_s for repeat in cell.repeats]
+def warm_calls(cell: Completed) -> list[Repeat]:
+    """Return the timed calls of a cell, in order, without those that were still warming up."""
+    from harness.stats.warming import steady_blocks
+
+    return [repeat for block in steady_blocks(cell.pairing) for repeat in block.repeats]
 
 
-def image_seconds(cell: Completed) -> list[float]:
-    """Return the seconds per image of each timed call."""
-    return [seconds / cell.batch for seconds in latencies(cell)]
+def image_median_s(cell: Completed) -> float:
+    """Return the median seconds per image of a timed cell."""
+    return median(repeat.latency_s for repeat in warm_calls(cell)) / cell.batch
 
 
 def stage_medians(cell: Completed) -> dict[str, float]:
     """Return stage → median seconds of a call; `other` is what the stages leave of the median latency."""
-    names = list(dict.fromkeys(name for repeat in cell.repeats for name in repeat.stages_s))
-    stages = {name: median(repeat.stages_s.get(name, 0.0) for repeat in cell.repeats) for name in names}
+    calls = warm_calls(cell)
+    names = list(dict.fromkeys(name for repeat in calls for name in repeat.stages_s))
+    stages = {name: median(repeat.stages_s.get(name, 0.0) for repeat in calls) for name in names}
     if stages:
-        stages["other"] = max(median(latencies(cell)) - sum(stages.values()), 0.0)
+        stages["other"] = max(median(repeat.latency_s for repeat in calls) - sum(stages.values()), 0.0)
     return stages
 
 
 def step_medians(cell: Completed) -> list[float]:
     """Return the median seconds of each denoiser call, in order."""
-    count = min((len(repeat.steps_s) for repeat in cell.repeats), default=0)
-    return [median(repeat.steps_s[step] for repeat in cell.repeats) for step in range(count)]
+    calls = warm_calls(cell)
+    count = min((len(repeat.steps_s) for repeat in calls), default=0)
+    return [median(repeat.steps_s[step] for repeat in calls) for step in range(count)]
 
 
 def build_cost_s(cell: Completed) -> float:
@@ -79,7 +84,7 @@ def payback(cell: Completed, other: Completed, against: str, baseline: Completed
         against=against,
         images=found if isinstance(found, Absent) else break_even_images(more_s, cell, found.estimate),
         speedup=found if isinstance(found, Absent) else found.interval,
-        telling=more_s > median(image_seconds(other)),
+        telling=more_s > image_median_s(other),
     )
 
 
@@ -89,5 +94,5 @@ def break_even_images(more_s: float, cell: Completed, speedup: float) -> int | A
     The least n with more_s ≤ n · (speedup − 1) · seconds per image of the cell; absent where it is not faster.
     """
     if speedup <= 1:
-        return Absent(absent="it is not faster: it never pays")
-    return max(0, ceil(more_s / ((speedup - 1) * median(image_seconds(cell))) - 1e-9))
+        return Absent(absent="never won back: it is not faster")
+    return max(0, ceil(more_s / ((speedup - 1) * image_median_s(cell)) - 1e-9))

@@ -34,7 +34,7 @@ def change_of(loaded: Loaded, cell_id: str, facts: TraceFacts, most: int) -> Tra
     from harness.tracing import compare
 
     before = loaded.traces.get(loaded.plan.baseline_id)
-    if cell_id == loaded.plan.baseline_id or not isinstance(before, TraceFacts):
+    if cell_id == loaded.plan.baseline_id or before is None:
         return None
     found = compare(before, facts)
     rows = tuple(

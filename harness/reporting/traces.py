@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from harness.axes.fitting import fitting
 from harness.core.base import Frozen
+from harness.core.cell import Cell
 from harness.core.outcome import Completed
 from harness.core.trace import BETWEEN, Gap, Kernel, Tally, Trace, TraceFacts
 from harness.core.units import Absent
@@ -15,7 +16,7 @@ from harness.reporting.named import Named
 from harness.reporting.profiled import profile_command
 from harness.reporting.stage_families import FAMILIES, FamilyKey, StageFamilies, family_keys, stage_rows
 from harness.reporting.trace_changes import TraceChange, change_of
-from harness.reporting.wording import DASH, grouped, plural, seconds, share, size
+from harness.reporting.wording import DASH, grouped, plural, seconds, share, size, why
 from harness.store import RunFolder
 
 
@@ -92,12 +93,11 @@ def trace_view(loaded: Loaded, cell_id: str, cell: Completed, out: Path, fine: b
 
     `out` is the folder of the page, from where the trace is linked.
     """
-    facts = loaded.traces.get(cell_id, Absent(absent=_elsewhere(cell)))
-    if isinstance(cell.trace, Absent) or isinstance(facts, Absent):
-        why = cell.trace.absent if isinstance(cell.trace, Absent) else facts.absent  # type: ignore[union-attr]
-        return TraceView(absent=why, command=profile_command(loaded, cell_id))
+    facts = loaded.traces.get(cell_id)
+    if isinstance(cell.trace, Absent) or facts is None:
+        return TraceView(absent=why(cell.trace), command=profile_command(loaded, cell_id))
     room = _FINE if fine else _COARSE
-    named = f"{facts.device.upper()}, {steps_words(cell, cell.trace)} of one call"
+    named = f"{facts.device.upper()}, {steps_words(loaded.plan.find(cell_id).cell, cell.trace)} of one call"
     busy = f"{share(facts.busy_s / facts.wall_s)} of it busy" if facts.wall_s else ""
     link, file = _link(loaded, cell_id, cell.trace, out)
     whole = sum(stage.busy_s for stage in facts.stages) or facts.busy_s
@@ -114,15 +114,14 @@ def trace_view(loaded: Loaded, cell_id: str, cell: Completed, out: Path, fine: b
     )  # fmt: skip
 
 
-def steps_words(cell: Completed, trace: Trace) -> str:
-    """Return how many of a call's steps were traced: a whole is as good as a part, but its shares are others."""
-    whole = cell.denoiser_calls
-    return plural(whole, "step") if trace.steps >= whole else f"{trace.steps} of {plural(whole, 'step')}"
+def steps_words(cell: Cell, trace: Trace) -> str:
+    """Return how many of the steps that a cell asks for were traced; denoiser calls may be more: Heun makes two a step.
 
-
-def _elsewhere(cell: Completed) -> str:
-    where = f" of {cell.reused_from}, from where the cell was taken over" if cell.reused_from else ""
-    return f"what its trace says is not in this run’s folder{where}"
+    Where it asks for no number of steps, those traced alone: the trace's notes say if they were fewer.
+    """
+    asked = cell.by_axis.get("steps", "")
+    whole = int(asked) if asked.isdecimal() else 0
+    return f"{trace.steps} of {plural(whole, 'step')}" if trace.steps < whole else plural(trace.steps, "step")
 
 
 def _told(loaded: Loaded, cell_id: str, cell: Completed, facts: TraceFacts) -> Told:

@@ -8,7 +8,7 @@ from harness.core.base import Frozen
 from harness.core.errors import ResultsError
 from harness.core.plan import PlannedCell
 from harness.core.quality import Definition
-from harness.reporting.answer import Answer, answer_of, terms_of
+from harness.reporting.answer import Answer, terms_of
 from harness.reporting.cell_view import CellSection, Showing, section_of
 from harness.reporting.controls import ControlRow, alarms_of, control_names, control_rows
 from harness.reporting.facts import Facts, Standing
@@ -19,9 +19,9 @@ from harness.reporting.ledger import Ledger, ledger_of
 from harness.reporting.loaded import Loaded
 from harness.reporting.machine import machine_rows
 from harness.reporting.named import Named
-from harness.reporting.pareto import LossAxis, Point, loss_axis, not_drawn, points_of
+from harness.reporting.pareto import LossAxis, Point, loss_axis, not_drawn
 from harness.reporting.pictures import Key, Picture, Share, images_by_key, share_of, show, shown_keys
-from harness.reporting.profiled import unprofiled
+from harness.reporting.recommended import recommended
 from harness.reporting.rerun import self_check
 from harness.reporting.sampling import Sampling, sampling_of
 from harness.reporting.table import Table, table_of
@@ -164,10 +164,9 @@ def view_of(loaded: Loaded, facts: tuple[Facts, ...], report_s: float, out: Path
     plan, evaluation = loaded.plan, loaded.evaluation
     anchors = anchors_of(plan.compared)
     share, notes = share_of(len(facts)), image_notes(loaded)
-    points = points_of(loaded, facts)
+    answer, points, untraced = recommended(loaded, facts)
     texts = [loaded.prompt_texts[prompt] for prompt, _ in shown_keys(loaded, share.sheet)]
-    answer, folder = answer_of(loaded, facts), out or report_folder(loaded.run)
-    untraced = unprofiled(loaded, facts, points, answer.best if answer.recommends else "")
+    folder = out or report_folder(loaded.run)
     table = table_of(loaded, facts, anchors, points, untraced)
     ranked = {row.id: rank for rank, row in enumerate(table.rows)}
     sections = [
@@ -178,7 +177,7 @@ def view_of(loaded: Loaded, facts: tuple[Facts, ...], report_s: float, out: Path
     ordered = tuple(sorted(facts, key=lambda cell: ranked[cell.id]))
     extra: dict[str, Any] = {
         "timed": method_of(loaded, facts),
-        "judged": judged_of(loaded, ordered, anchors),
+        "judged": judged_of(loaded, ordered, anchors, untraced),
         "missing": tuple(Named(name=name, value=why) for name, why in evaluation.missing.items()) if evaluation else (),
         "packages": tuple(Named(name=name, value=version) for name, version in sorted(plan.machine.packages.items())),
         "pictures_note": f"{min(share.pairs, images)} of {plural(images, 'image')} shown, spread over the prompts",

@@ -12,7 +12,7 @@ WORDS: dict[Standing, str] = {
     "pass": "pass",
     "fail": "fail",
     "inconclusive": "inconclusive",
-    "missing": "score missing",
+    "missing": "figure missing",
     "unjudged": "not judged",
     "skipped": "skipped",
     "failed": "did not run",

@@ -15,6 +15,7 @@ from harness.store.read import (
     read_trace_facts,
     resolve_run,
 )
+from harness.store.traced import read_traced
 from harness.store.write import (
     append_time,
     begin_cell,
@@ -42,6 +43,7 @@ __all__ = [
     "read_plan",
     "read_times",
     "read_trace_facts",
+    "read_traced",
     "report_folder",
     "resolve_run",
     "write_evaluation",

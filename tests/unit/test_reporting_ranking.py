@@ -1,0 +1,87 @@
+"""Which cell is the fastest, what it costs and how long it takes: what the machine did meanwhile decides none of it."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from harness.core.outcome import Completed
+from harness.core.quality import Interval
+from harness.core.units import Absent
+from harness.reporting.answer import fastest
+from harness.reporting.facts import Timing, all_facts
+from harness.reporting.loaded import Loaded, load
+from harness.reporting.paired import baseline_beside_s
+from harness.reporting.view import Page, view_of
+from tests.reporting_example import CELLS, Scene, make_run
+
+BEST = "4-steps_lcm-lora"
+NAMES = ("50-steps", "50-steps_bf16", "50-steps_inductor", "20-steps", BEST)
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    cells = tuple(made for made in CELLS if made.id in NAMES)
+    return load(make_run(tmp_path_factory.mktemp("ranking") / "results", cells, Scene(gpu=True)))
+
+
+@pytest.fixture(scope="module")
+def page(loaded: Loaded) -> Page:
+    return view_of(loaded, all_facts(loaded), report_s=1.0)
+
+
+def changed(loaded: Loaded, cell_id: str, change: Callable[[Completed], dict[str, object]]) -> Loaded:
+    cell = loaded.completed(cell_id)
+    assert cell is not None
+    return replace(loaded, outcomes={**loaded.outcomes, cell_id: cell.model_copy(update=change(cell))})
+
+
+def in_slow_minutes(factor: float) -> Callable[[Completed], dict[str, object]]:
+    """All that was timed in a cell's minutes, the baseline too, took longer: nothing about the cell itself is worse."""
+
+    def slower(cell: Completed) -> dict[str, object]:
+        blocks = tuple(
+            block.model_copy(update={"repeats": tuple(
+                repeat.model_copy(update={"latency_s": repeat.latency_s * factor}) for repeat in block.repeats
+            )}) for block in cell.pairing.blocks
+        )  # fmt: skip
+        return {"pairing": cell.pairing.model_copy(update={"blocks": blocks})}
+
+    return slower
+
+
+def test_cost_and_order_are_as_the_speedup_compares_not_by_seconds_of_other_minutes(loaded: Loaded, page: Page) -> None:
+    later = changed(loaded, BEST, in_slow_minutes(5))
+    shown = view_of(later, all_facts(later), 1.0)
+    assert shown.answer.best == BEST
+    assert [row.id for row in shown.table.rows] == [row.id for row in page.table.rows]
+    figures = {figure.name: figure for figure in shown.answer.figures}
+    cost = figures["Cost of 1,000 images"]
+    paid, was = (float(re.findall(r"[\d.]+", text)[0]) for text in (cost.value, cost.note))
+    assert was / paid == pytest.approx(float(figures["Speedup"].value.rstrip("×")), rel=0.02)
+    place = [column.title for column in shown.table.columns].index("Cost of 1,000 images")
+    assert next(row for row in shown.table.rows if row.id == BEST).fields[place].note == cost.note
+
+
+def test_a_cell_without_an_interval_does_not_change_who_is_the_fastest(loaded: Loaded) -> None:
+    state = changed(loaded, BEST, in_slow_minutes(5))
+    state = changed(state, "50-steps_bf16", lambda cell: {
+        "pairing": cell.pairing.model_copy(update={"blocks": cell.pairing.blocks[:2]})
+    })  # fmt: skip
+    facts = {cell.id: cell for cell in all_facts(state)}
+    assert isinstance(facts["50-steps_bf16"].timing.speedup, Absent)  # type: ignore[union-attr]
+    assert fastest([facts[name] for name in ("20-steps", BEST, "50-steps_bf16")]) == facts[BEST]
+
+
+def test_what_was_still_warming_up_is_shown_but_in_no_figure(loaded: Loaded, page: Page) -> None:
+    facts = {cell.id: cell for cell in all_facts(loaded)}
+    timing = facts["50-steps_inductor"].timing
+    assert isinstance(timing, Timing) and isinstance(timing.speedup, Interval)
+    assert timing.latency_s.estimate == pytest.approx(0.874, rel=0.005) and timing.latency_s.high < 0.89
+    assert sum(timing.stages_s.values()) == pytest.approx(timing.latency_s.estimate, rel=0.01)
+    beside = baseline_beside_s(loaded, "50-steps_inductor")
+    assert beside is not None and beside / timing.image_s.estimate == pytest.approx(timing.speedup.estimate, rel=0.01)
+    strip = next(cell for cell in page.cells if cell.id == "50-steps_inductor").strip
+    said = "64 calls, median without the 12 that were still warming up 87"
+    assert strip is not None and strip.caption.startswith(said) and len(strip.dots) == 64
