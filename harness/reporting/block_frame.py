@@ -20,11 +20,13 @@ _EDGE = 4.0
 class Frame:
     """What a drawing is scaled by: the blocks, each side's median warm call, which calls are outliers, the reach.
 
-    Outliers are (number of the block, number of the call); what lies beyond `reach` is drawn at the edge.
+    `warm` are the numbers of the blocks that were still warming up. Outliers are (number of the block, number of the
+    call); what lies beyond `reach` is drawn at the edge.
     """
 
     blocks: tuple[Block, ...]
     middles: dict[Side, float]
+    warm: frozenset[int]
     odd: frozenset[tuple[int, int]]
     reach: float
 
@@ -38,18 +40,17 @@ class Frame:
         return round(min(max(50 * (1 - off / self.reach), _EDGE), 100 - _EDGE), 2)
 
 
-def frame_of(cell: Completed, warming: int) -> Frame:
-    """Return the scale of a cell's blocks; groups that were still warming up have no outliers."""
+def frame_of(cell: Completed) -> Frame:
+    """Return the scale of a cell's blocks; those that were still warming up have no outliers."""
     from harness.stats.warming import steady_blocks
 
     blocks = cell.pairing.blocks[:_MOST]
-    middles: dict[Side, float] = {}
-    for side in SIDES:
-        if calls := calls_of(steady_blocks(cell.pairing, side)):
-            middles[side] = median(calls)
-    steady = min((block.group for block in blocks), default=0) + warming
-    odd = frozenset(_outliers(blocks, steady))
-    frame = Frame(blocks, middles, odd, 1.0)
+    steady = {side: steady_blocks(cell.pairing, side) for side in SIDES}
+    middles = {side: median(calls_of(counted)) for side, counted in steady.items() if counted}
+    counts = {id(block) for counted in steady.values() for block in counted}
+    warm = frozenset(index for index, block in enumerate(blocks) if not block.superseded and id(block) not in counts)
+    odd = frozenset(_outliers(blocks, warm))
+    frame = Frame(blocks, middles, warm, odd, 1.0)
     offs = [
         abs(frame.off(repeat.latency_s, block.side))
         for index, block in enumerate(blocks)
@@ -64,8 +65,8 @@ def calls_of(blocks: Sequence[Block]) -> list[float]:
     return [repeat.latency_s for block in blocks for repeat in block.repeats]
 
 
-def _outliers(blocks: Sequence[Block], steady: int) -> list[tuple[int, int]]:
-    """Return the calls that are outliers among their own side's from group `steady` on, as (block, call)."""
+def _outliers(blocks: Sequence[Block], warm: frozenset[int]) -> list[tuple[int, int]]:
+    """Return the calls that are outliers among their own side's in the blocks that count, as (block, call)."""
     from harness.stats.outliers import outliers
 
     found = []
@@ -74,7 +75,7 @@ def _outliers(blocks: Sequence[Block], steady: int) -> list[tuple[int, int]]:
             (index, place)
             for index, block in enumerate(blocks)
             for place in range(len(block.repeats))
-            if block.side == side and not block.superseded and block.group >= steady
+            if block.side == side and not block.superseded and index not in warm
         ]
         calls = [blocks[index].repeats[place].latency_s for index, place in places]
         found += [places[number] for number in outliers(calls)]

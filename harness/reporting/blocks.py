@@ -35,7 +35,7 @@ class BlockStrip(Frozen):
     ticks: tuple[Tick, ...]
     trend: str
     """Where the baseline was timed before and after: an SVG path from the one to the other."""
-    warming: int
+    warming: bool
     slowed: bool
     superseded: bool
     outliers: bool
@@ -43,16 +43,13 @@ class BlockStrip(Frozen):
     fine: bool
 
 
-def block_strip(cell: Completed, warming: int, fine: bool) -> BlockStrip | None:
-    """Return the drawing of a cell's blocks, or None where there are fewer than two.
-
-    `warming` are the groups at the beginning that were still warming up; if `fine`, each block is said in words.
-    """
-    frame = frame_of(cell, warming)
+def block_strip(cell: Completed, fine: bool) -> BlockStrip | None:
+    """Return the drawing of a cell's blocks, each said in words if `fine`; None where there are fewer than two."""
+    frame = frame_of(cell)
     if len(frame.blocks) < 2 or not frame.middles:
         return None
-    first, whole = min(block.group for block in frame.blocks), len(cell.pairing.blocks)
-    kinds = [_kind(block, warm=block.group - first < warming) for block in frame.blocks]
+    whole = len(cell.pairing.blocks)
+    kinds = [_kind(block, warm=index in frame.warm) for index, block in enumerate(frame.blocks)]
     width = 100 / len(frame.blocks)
     slots = tuple(
         Slot(left=round(first * width, 2), width=round((last + 1 - first) * width, 2), kind=kinds[first],
@@ -64,7 +61,7 @@ def block_strip(cell: Completed, warming: int, fine: bool) -> BlockStrip | None:
         for tick in round_ticks(-frame.reach, frame.reach, 4)
     )
     return BlockStrip(
-        slots=slots, dots=dots_of(frame, _DOTS[fine]), ticks=ticks, trend=_trend(cell, frame), warming=warming,
+        slots=slots, dots=dots_of(frame, _DOTS[fine]), ticks=ticks, trend=_trend(cell, frame), warming=bool(frame.warm),
         slowed=any(slowed(block) for block in frame.blocks), outliers=bool(frame.odd),
         superseded=any(block.superseded for block in frame.blocks),
         left_out=f"the first {len(frame.blocks)} of {whole} blocks" if whole > len(frame.blocks) else "", fine=fine,

@@ -4,7 +4,7 @@ TERMS: tuple[tuple[str, str], ...] = (
     ("Baseline", "the cell all others are compared with; by default 50 steps, FP16 (FP32 without native FP16), eager."),
     ("Cell", "one combination of axis values, run in a process of its own."),
     ("Latency", "one call of the whole pipeline, text in and images out: the median of the timed calls, without the "
-                "groups (of a cell timed alone: blocks) that were still warming up. These are shown all the same."),
+                "blocks that were still warming up, which are shown all the same."),
     ("Block", "calls timed one right after the other in one process, with the state of the machine meanwhile. Blocks "
               "alternate with the baseline’s: baseline, cell, cell, baseline is a group."),
     ("Seconds per image", "latency divided by the images of a call: what the chart and the speedup compare."),

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 
 from harness.core.base import Frozen
 from harness.core.outcome import Completed
+from harness.core.timing import Pairing
 from harness.core.units import Absent
+from harness.reporting.block_frame import SIDES
 from harness.reporting.blocks import BlockStrip, block_strip
 from harness.reporting.facts import Facts, Timing
 from harness.reporting.group_speeds import GroupLane, group_lane
@@ -66,19 +68,17 @@ def precision_of(timing: Timing, cell: Completed) -> float | None:
 
 def paired_of(loaded: Loaded, facts: Facts, cell: Completed, fine: bool) -> Paired | None:
     """Return how a cell was timed, its blocks in words if fine; None where it was not."""
-    from harness.stats.warming import warming
-
     timing = facts.timing
     if not isinstance(timing, Timing) or not cell.pairing.blocks:
         return None
-    found, left_out = speedup_of(loaded, cell), warming(cell.pairing)
+    found = speedup_of(loaded, cell)
     return Paired(
         sentence=timing_sentence(loaded, cell, timing),
-        notes=tuple(_notes(cell, found, left_out)),
+        notes=tuple(_notes(cell, found)),
         speedup=""
         if isinstance(timing.speedup, Absent) or cell.pairing.kind == "alone"
         else factor_interval(timing.speedup),
-        blocks=block_strip(cell, left_out, fine),
+        blocks=block_strip(cell, fine),
         groups=_groups(loaded, cell, found),
     )
 
@@ -100,17 +100,27 @@ def timing_sentence(loaded: Loaded, cell: Completed, timing: Timing) -> str:
     return f"{how}: {precise}"
 
 
-def _notes(cell: Completed, found: "Speedup | None", left_out: int) -> list[str]:
+def _left_out(pairing: Pairing) -> str:
+    """Return what was still warming up: `the first 3 groups`, where sides warm up by themselves their blocks."""
+    from harness.stats.warming import steady_blocks, warming
+
+    if pairing.kind == "interleaved":
+        groups = warming(pairing)
+        return f"the first {plural(groups, 'group')}" if groups else ""
+    whose = {"cell": "the cell", "baseline": "the baseline"}
+    counts = {side: len(pairing.of(side)) - len(steady_blocks(pairing, side)) for side in SIDES}
+    return " and ".join(f"{plural(count, 'block')} of {whose[side]}" for side, count in counts.items() if count)
+
+
+def _notes(cell: Completed, found: "Speedup | None") -> list[str]:
     """Return what else a reader of the speedup must know."""
     pairing = cell.pairing
     notes = [f"Not interleaved: {pairing.why}."] if pairing.why else []
     if found and found.drift_share is not None:
         drift = f"{'+' if found.drift_share > 0 else ''}{share(found.drift_share)}"
         notes.append(f"The baseline’s time changed by {drift} from before to after; the speedup is corrected for it.")
-    if left_out:
-        verb = "was" if left_out == 1 else "were"
-        unit = "block" if pairing.kind == "alone" else "group"
-        notes.append(f"{plural(left_out, unit)} at the beginning {verb} still warming up and left out.")
+    if left_out := _left_out(pairing):
+        notes.append(f"Still warming up and left out: {left_out}.")
     again = [block for block in pairing.blocks if block.superseded]
     if again:
         reasons = "; ".join(dict.fromkeys(block.superseded for block in again))

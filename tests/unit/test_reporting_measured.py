@@ -107,7 +107,7 @@ def test_what_befell_blocks_is_marked(page: Page) -> None:
     assert any("1 block timed once more, both shown, the first not counted" in note for note in throttled.notes)
     assert warming is not None and warming.blocks is not None
     assert sum("warm" in slot.kind for slot in warming.blocks.slots) == 3 * 4 and "odd" not in warming.blocks.dots
-    assert warming.notes[0] == "3 groups at the beginning were still warming up and left out."
+    assert warming.notes[0] == "Still warming up and left out: the first 3 groups."
     assert odd is not None and odd.blocks is not None
     assert odd.blocks.outliers and odd.blocks.dots["odd"].count("M") == 2
 
@@ -389,7 +389,7 @@ def test_thousands_of_calls_are_thinned_but_outliers_stay(loaded: Loaded) -> Non
     long = cell.model_copy(update={"pairing": cell.pairing.model_copy(update={"blocks": blocks})})
     odd = sum(len(block.repeats) // 2 for block in blocks if block.group == 3 and block.side == "cell")
     for fine, most in ((True, 900), (False, 200)):
-        strip = block_strip(long, 0, fine)
+        strip = block_strip(long, fine)
         assert strip is not None
         drawn = {kind: path.count("M") for kind, path in strip.dots.items()}
         assert drawn["mine"] + drawn["theirs"] <= most and drawn["odd"] == odd
