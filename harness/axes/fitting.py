@@ -6,6 +6,7 @@ from itertools import combinations
 from harness.axes import read_entry, resolve_setting
 from harness.core.axis import Context
 from harness.core.cell import Cell
+from harness.core.errors import UsageError
 from harness.core.machine import Machine
 from harness.core.model import ModelInfo
 
@@ -19,14 +20,18 @@ def misfit(cell: Cell, context: Context) -> str | None:
 def fitting(cell: Cell, model: ModelInfo, machine: Machine) -> Callable[[str, str], bool]:
     """Return what says of an axis and a value whether the cell could have it, its other settings as they are.
 
-    What the cell itself lacks by now, such as a file that was moved, is not held against the value.
+    What the cell itself lacks by now, such as a file that was moved, is not held against the value; of a cell with a
+    value that is not there any more, nothing is known to exclude another.
     """
 
     def why_not(tried: Cell) -> str | None:
         values = {setting.axis: resolve_setting(setting) for setting in tried.settings}
         return misfit(tried, Context(model, machine, values))
 
-    own = why_not(cell)
+    try:
+        own = why_not(cell)
+    except UsageError:
+        return lambda *_: True  # results outlive the values they were made with
 
     def fits(axis: str, value: str) -> bool:
         others = tuple(setting for setting in cell.settings if setting.axis != axis)
