@@ -1,18 +1,22 @@
 """Which cell is the fastest, what it costs and how long it takes: what the machine did meanwhile decides none of it."""
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from rich.table import Table
 
 from harness.core.outcome import Completed
 from harness.core.quality import Interval
 from harness.core.units import Absent
 from harness.reporting.answer import fastest
+from harness.reporting.comparing import compare_runs
 from harness.reporting.facts import Timing, all_facts
 from harness.reporting.loaded import Loaded, load
 from harness.reporting.paired import baseline_beside_s
+from harness.reporting.recommended import unprofiled_cells
 from harness.reporting.view import Page, view_of
 from tests.reporting_example import CELLS, Scene, make_run
 
@@ -85,3 +89,24 @@ def test_what_was_still_warming_up_is_shown_but_in_no_figure(loaded: Loaded, pag
     strip = next(cell for cell in page.cells if cell.id == "50-steps_inductor").strip
     said = "64 calls, median without the 12 that were still warming up 87"
     assert strip is not None and strip.caption.startswith(said) and len(strip.dots) == 64
+
+
+def test_the_gate_marks_what_it_lets_ship_without_a_trace(loaded: Loaded, capsys: pytest.CaptureFixture[str]) -> None:
+    from harness.cli.console import show_judgement
+
+    assert loaded.judgement is not None
+    untraced = unprofiled_cells(loaded.run)
+    show_judgement(loaded.judgement, untraced, json=False)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["pass", BEST, "unprofiled"] in lines and ["pass", "20-steps"] in lines
+    show_judgement(loaded.judgement, untraced, json=True)
+    found = {cell["cell_id"]: cell["unprofiled"] for cell in json.loads(capsys.readouterr().out)["cells"]}
+    assert found[BEST] is True and found["20-steps"] is False
+
+
+def test_two_runs_are_shown_paired_first_and_what_is_not_says_so(loaded: Loaded) -> None:
+    from harness.cli.comparison_view import PAIRED, UNPAIRED, comparison_parts
+
+    table = next(part for part in comparison_parts(compare_runs(loaded.run, loaded.run)) if isinstance(part, Table))
+    headers = [str(column.header) for column in table.columns]
+    assert "unpaired" in UNPAIRED and headers.index(PAIRED) + 1 == headers.index(UNPAIRED)
