@@ -83,8 +83,10 @@ def _gib(quantity: Quantity, cell: Completed) -> float | Absent:
 def _peak(cell: Completed) -> float | Absent:
     """What the timed calls allocated on the GPU, as published figures have it; on a CPU the process at its highest."""
     memory = cell.memory
-    peak = memory.peak_bytes if isinstance(memory.allocated_bytes, Absent) else memory.allocated_bytes
-    return peak if isinstance(peak, Absent) else peak / GIB
+    if not isinstance(memory.allocated_bytes, Absent):
+        return memory.allocated_bytes / GIB
+    peak = memory.peak()
+    return peak if isinstance(peak, Absent) else peak.count / GIB
 
 
 def _plain(value: float | Absent) -> Interval | Absent:

@@ -151,8 +151,8 @@ def _outcome_row(cell_id: str, outcome: Outcome | None, baseline: Outcome | None
         latency = image_s(outcome.pairing, outcome.batch)
         found = over_baseline(baseline if isinstance(baseline, Completed) else None, outcome)
         speedup = "" if isinstance(found, Absent) else f"{found.estimate:.2f}×"
-        memory = outcome.memory.peak_bytes
-        shown = "" if isinstance(memory, Absent) else format_bytes(memory)
+        memory = outcome.memory.peak()
+        shown = "" if isinstance(memory, Absent) else f"{format_bytes(memory.count)} {memory.counter}"
         state = f"no more images: {broken}" if broken else "completed"
         return [cell_id, str(len(outcome.images)), format_seconds(latency or 0.0), speedup, shown, state]
     if broken:

@@ -1,5 +1,6 @@
 """What became of a planned cell: completed with raw samples, failed, or skipped; exactly one of them."""
 
+from collections import Counter
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -98,6 +99,20 @@ class Floor(Frozen):
         return self.flops / self.flops_per_s
 
 
+COUNTERS = {
+    "device_used_bytes": "held of the device", "reserved_bytes": "reserved by torch",
+    "allocated_bytes": "allocated by torch", "resident_bytes": "resident",
+}  # fmt: skip
+"""What may count memory, each in words; the first that is known tells the peak."""
+
+
+class Peak(Frozen):
+    """The highest memory, and what counted it: one counter's figure is no limit to another's."""
+
+    count: int
+    counter: str
+
+
 class Memory(Frozen):
     """The highest memory during one whole-pipeline call at the cell's batch, in a pass of its own that is not timed.
 
@@ -111,11 +126,14 @@ class Memory(Frozen):
     resident_bytes: int | Absent
     resident_before_bytes: int | Absent
 
-    @property
-    def peak_bytes(self) -> int | Absent:
-        """The figure a card or a machine is chosen by: the device's where there is one, else the process's."""
-        counts = (self.device_used_bytes, self.reserved_bytes, self.allocated_bytes, self.resident_bytes)
-        return next((count for count in counts if not isinstance(count, Absent)), self.resident_bytes)
+    def peak(self) -> Peak | Absent:
+        """Return the figure a card or a machine is chosen by: the device's where there is one, else the process's."""
+        for name, counter in COUNTERS.items():
+            count = getattr(self, name)
+            if not isinstance(count, Absent):
+                return Peak(count=count, counter=counter)
+        assert isinstance(self.resident_bytes, Absent)
+        return self.resident_bytes
 
 
 NO_MEMORY = Memory.model_validate(dict.fromkeys(Memory.model_fields, Absent(absent="not measured")))
@@ -163,13 +181,25 @@ class Completed(Frozen):
         """Whether images of this many prompts are still to be made; no more are, once a round was halted."""
         return self.halted is None and self.prompts < prompts
 
+    def extended(self, added: "Extended") -> "Completed":
+        """Return it with the images of another round, what is to be known of them, and the time they took."""
+        phases = Counter(self.phases_s)
+        phases.update(added.phases_s)
+        warnings = tuple(dict.fromkeys(self.warnings + added.warnings))
+        update = {"images": self.images + added.images, "phases_s": dict(phases), "warnings": warnings}
+        return self.model_copy(update=update)
+
 
 class Extended(Frozen):
-    """What a later round of an adaptive run adds to a completed cell: pictures, and the time they took."""
+    """What another round adds to a completed cell: pictures, and the time they took.
+
+    Of an adaptive run, or of a cell that was timed between two times of the baseline.
+    """
 
     status: Literal["extended"] = "extended"
     images: tuple[Image, ...]
     phases_s: dict[str, float]
+    warnings: tuple[Caution, ...] = ()
 
 
 class Skipped(Frozen):

@@ -111,7 +111,9 @@ class Evidence:
         if cell is None:
             return Found(Absent(absent="the cell did not complete"))
         if rule.quantity in MEASURED:
-            return Found(MEASURED[rule.quantity](Measured(cell_id, cell, self.plan)))
+            return Found(
+                MEASURED[rule.quantity](Measured(cell_id, cell, self.plan, self.completed(self.plan.baseline_id)))
+            )
         if rule.quantity == "latency-s":
             return Found(of_latency(cell))
         if rule.quantity == "throughput":

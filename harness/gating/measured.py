@@ -9,20 +9,21 @@ from harness.core.plan import Plan
 from harness.core.prices import Cost, image_cost
 from harness.core.rule import Quantity
 from harness.core.units import Absent
-from harness.gating.readings import Number, Reading
-from harness.gating.timed import of_latency
-from harness.stats.speedup import precise
+from harness.gating.readings import Number, Once, Reading
+from harness.gating.timed import counted, of_latency
+from harness.stats.speedup import LEAST_GROUPS, precision_of
 from harness.stats.warming import steady_blocks
 
 GIB = 2**30
 
 
 class Measured(NamedTuple):
-    """A completed cell with the plan it was measured by."""
+    """A completed cell with the plan it was measured by, and the baseline where that completed."""
 
     cell_id: str
     cell: Completed
     plan: Plan
+    baseline: Completed | None
 
 
 def _cold_start(of: Measured) -> Reading | Absent:
@@ -31,8 +32,14 @@ def _cold_start(of: Measured) -> Reading | Absent:
 
 
 def _peak_memory(of: Measured) -> Reading | Absent:
-    peak = of.cell.memory.peak_bytes
-    return peak if isinstance(peak, Absent) else Number(peak / GIB)
+    """By the counter that told the baseline's too: what only torch counted would keep a limit more easily."""
+    peak = of.cell.memory.peak()
+    if isinstance(peak, Absent):
+        return peak
+    beside = of.baseline.memory.peak() if of.baseline else peak
+    if not isinstance(beside, Absent) and beside.counter != peak.counter:
+        return Absent(absent=f"what is known is {peak.counter}, of the baseline {beside.counter}")
+    return Number(peak.count / GIB, what=peak.counter)
 
 
 def _energy_j(cell: Completed) -> float | Absent:
@@ -61,10 +68,13 @@ def _amount(cost: Cost | Absent) -> float:
 
 
 def _timing_precision(of: Measured) -> Reading | Absent:
-    found = precise(of.cell.pairing)
-    if found is None:
+    """Few groups are narrow by chance: their width is told, and settles nothing."""
+    half_width, looks = precision_of(of.cell.pairing)
+    if half_width is None:
         return Absent(absent="too few blocks were timed to say how precise they are: raise measure.max_s")
-    return Number(found)
+    if looks < LEAST_GROUPS:
+        return Once(half_width, counted(looks, "ABBA group" if of.cell.pairing.kind == "interleaved" else "block"))
+    return Number(half_width)
 
 
 def _throttled_share(of: Measured) -> Reading | Absent:

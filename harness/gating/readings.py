@@ -113,7 +113,7 @@ class Timed(Spread):
 
 @dataclass(frozen=True)
 class Once(Reading):
-    """What was timed once: it keeps a limit or does not, and any value is as likely."""
+    """What was timed once, or too few times to rely on: any value is as likely."""
 
     observed: float
     looks: str
@@ -133,10 +133,11 @@ class Once(Reading):
 
 @dataclass(frozen=True)
 class Number(Reading):
-    """A plain number: it keeps a limit or does not, and nothing says how sure that is."""
+    """A plain number: it keeps a limit or does not, and nothing says how sure that is; `what` was counted, in words."""
 
     observed: float
     sure: bool = False
+    what: str = ""
 
     def lower(self, level: float) -> float:
         return self.observed

@@ -16,7 +16,7 @@ def of_latency(cell: Completed, figure: Callable[[float], float] = float) -> Rea
         return NO_CALLS
     found = cell_latency(cell.pairing)
     observed = figure(found.median_s.estimate)
-    looks = _counted(found.blocks, "block") if found.blocks > 1 else _counted(found.calls, "call")
+    looks = counted(found.blocks, "block") if found.blocks > 1 else counted(found.calls, "call")
     if isinstance(found.spread, Absent):
         return Once(observed, looks)
     return Timed(observed, transform(found.spread, figure), looks)
@@ -27,11 +27,12 @@ def of_speedup(baseline: Completed | None, cell: Completed) -> Reading | Absent:
     found = over_baseline(baseline, cell)
     if isinstance(found, Absent):
         return found
-    looks = _counted(found.groups, "ABBA group") if found.groups else _counted(len(cell.pairing.of("cell")), "block")
+    looks = counted(found.groups, "ABBA group") if found.groups else counted(len(cell.pairing.of("cell")), "block")
     if isinstance(found.spread, Absent):
         return Once(found.estimate, looks)
     return Timed(found.estimate, found.spread, looks)
 
 
-def _counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str) -> str:
+    """Return so many of something, in words."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

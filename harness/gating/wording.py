@@ -8,7 +8,7 @@ from harness.core.rule import Rule
 from harness.core.units import format_percent
 from harness.gating.deciding import Decision
 from harness.gating.evidence import Found
-from harness.gating.readings import Once, Reading, Share, Timed
+from harness.gating.readings import Number, Once, Reading, Share, Timed
 from harness.stats.power import precision_needed
 
 BASELINE_AT_OTHER_SEEDS = "the baseline at other seeds"
@@ -53,7 +53,8 @@ def _observed(rule: Rule, metric: str, found: Found, decision: Decision) -> str:
     bounds = f" [{figure_words(decision.lower)}, {figure_words(decision.upper)}]" if reading.sure else ""
     if rule.quantity == "score":
         return f"{metric} scored {figure_words(reading.observed)}{bounds}"
-    return _FOUND[rule.quantity].format(quantity_words(rule, reading.observed) + bounds)
+    what = f" {reading.what}" if isinstance(reading, Number) and reading.what else ""
+    return _FOUND[rule.quantity].format(quantity_words(rule, reading.observed) + what + bounds)
 
 
 def _of_what(definition: Definition | None) -> str:

@@ -1,5 +1,6 @@
 """A cell in a line, and its main figures."""
 
+from harness.core.outcome import Peak
 from harness.core.units import Absent
 from harness.reporting.energy import energy_figures
 from harness.reporting.facts import Facts
@@ -43,6 +44,13 @@ def _call(loaded: Loaded, cell_id: str, batch: int) -> str:
     return words if beside is None else f"{words}; the baseline beside it {seconds(beside)} an image"
 
 
+def _memory(peak: Peak | Absent) -> Named:
+    """Return the peak with what counted it."""
+    if isinstance(peak, Absent):
+        return Named(name="Peak memory", value=size(peak), note=why(peak))
+    return Named(name="Peak memory", value=size(peak.count), note=peak.counter)
+
+
 def figures_of(loaded: Loaded, facts: Facts) -> tuple[Named, ...]:
     """Return a cell's main figures, each with its interval or reason."""
     timing = facts.timing
@@ -55,7 +63,7 @@ def figures_of(loaded: Loaded, facts: Facts) -> tuple[Named, ...]:
         Named(name="Speedup", value=factor_interval(timing.speedup), note=why(timing.speedup)),
         Named(name="Cold start", value=seconds(timing.cold.total_s), note="until the first image"),
         *payback_figures(loaded, facts),
-        Named(name="Peak memory", value=size(facts.peak_memory_bytes), note=why(facts.peak_memory_bytes)),
+        _memory(facts.peak_memory),
         Named(name="Denoiser calls", value=calls, note="counted"),
         *((*energy_figures(loaded, facts, cell), *floor_figures(cell)) if (cell := loaded.completed(facts.id)) else ()),
     ]

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from harness.core.base import Frozen
-from harness.core.outcome import ColdStart, Completed, Failed, Skipped
+from harness.core.outcome import ColdStart, Completed, Failed, Peak, Skipped
 from harness.core.plan import PlannedCell
 from harness.core.quality import Interval
 from harness.core.units import Absent
@@ -59,7 +59,7 @@ class Facts(Frozen):
     standing: Standing
     reason: str
     timing: Timing | Absent
-    peak_memory_bytes: int | Absent
+    peak_memory: Peak | Absent
     weights_bytes: int | Absent
     denoiser_calls: int | Absent
     images: int
@@ -129,7 +129,7 @@ def facts_of(loaded: Loaded, planned: PlannedCell) -> Facts:
         standing=standing,
         reason=reason,
         timing=_timing(loaded, planned, cell) if cell else nothing,
-        peak_memory_bytes=cell.memory.peak_bytes if cell else nothing,
+        peak_memory=cell.memory.peak() if cell else nothing,
         weights_bytes=sum(cell.weights_bytes.values()) if cell and cell.weights_bytes else nothing,
         denoiser_calls=cell.denoiser_calls if cell else nothing,
         images=len(cell.images) if cell else 0,

@@ -57,7 +57,7 @@ def _absences(loaded: Loaded, facts: Facts, deltas: list[Delta]) -> str:
     """Return every absent figure of a row with its reason, so that an empty field is never a riddle."""
     named: list[tuple[str, object]] = [
         ("timing", facts.timing),
-        ("peak_memory_bytes", facts.peak_memory_bytes),
+        ("peak_memory_bytes", facts.peak_memory),
         ("weights_bytes", facts.weights_bytes),
         ("worst_loss", facts.worst),
     ]
@@ -104,7 +104,9 @@ def _row(loaded: Loaded, facts: Facts, points: dict[str, Point]) -> Row:
     row |= facts.planned.cell.by_axis
     if isinstance(facts.timing, Timing):
         row |= _timing_columns(facts.timing)
-    for name in ("peak_memory_bytes", "weights_bytes", "denoiser_calls"):
+    peak = None if isinstance(facts.peak_memory, Absent) else facts.peak_memory
+    row |= {"peak_memory_bytes": peak.count if peak else None, "peak_memory_counter": peak.counter if peak else None}
+    for name in ("weights_bytes", "denoiser_calls"):
         value = getattr(facts, name)
         row[name] = None if isinstance(value, Absent) else value
     cell = loaded.completed(facts.id)

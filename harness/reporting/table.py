@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 from harness.core.base import Frozen
-from harness.core.outcome import Completed
+from harness.core.outcome import Completed, Peak
 from harness.core.units import Absent
 from harness.reporting.cautions import doubts
 from harness.reporting.energy import baseline_cost_beside, cost_of, energy_of, priced
@@ -109,9 +109,17 @@ def _fields(loaded: Loaded, cell: Facts, point: Point | None) -> tuple[Field, ..
         loss = Field(
             text="0 %" if cell.standing == "baseline" else DASH, key="0" if cell.standing == "baseline" else ""
         )
-    memory = cell.peak_memory_bytes
-    peak = Field(text=size(memory), key="" if isinstance(memory, Absent) else repr(memory))
+    peak = _memory(loaded, cell.peak_memory)
     return speedup, latency, loss, _front(point), peak, cold, throughput
+
+
+def _memory(loaded: Loaded, peak: Peak | Absent) -> Field:
+    """Return the peak, noted where another counter told the baseline's: the two do not compare."""
+    if isinstance(peak, Absent):
+        return Field(text=DASH)
+    beside = loaded.baseline.memory.peak() if loaded.baseline else peak
+    alike = isinstance(beside, Absent) or beside.counter == peak.counter
+    return Field(text=size(peak.count), note="" if alike else peak.counter, key=repr(peak.count))
 
 
 def _front(point: Point | None) -> Field:

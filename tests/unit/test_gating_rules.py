@@ -342,7 +342,7 @@ def test_energy_throttling_and_traces_can_gate_and_are_missing_where_not_known(
     [
         (10, 0.02, "pass", "passes the limit of at most 2 %"),
         (10, 0.0001, "inconclusive", "misses the limit of at most 0.01 %, which more time (measure.max_s) would reach"),
-        (3, 0.02, "missing", "too few blocks"),
+        (3, 0.02, "inconclusive", "at most 2 % with 3 ABBA groups; more of them (measure.max_s) would settle it"),
     ],
 )
 def test_a_speedup_not_known_precisely_enough_is_the_runs_want_and_fails_no_cell(
@@ -360,6 +360,20 @@ def test_a_speedup_not_known_precisely_enough_is_the_runs_want_and_fails_no_cell
     found = one(Rule(quantity="timing-precision", at_most=most), known=known)
     assert found.result == result
     assert said in found.sentence
+
+
+@pytest.mark.parametrize("counter", ["reserved_bytes", "device_used_bytes"])
+def test_peak_memory_is_judged_by_the_counter_that_told_the_baselines_too(counter: str) -> None:
+    memory = NO_MEMORY.model_copy(update={counter: 6 * 2**30})
+    held = NO_MEMORY.model_copy(update={"device_used_bytes": 7 * 2**30})
+    outcomes = {name: COMPLETED.model_copy(update={"memory": had}) for name, had in (("baseline", held), ("a", memory))}
+    found = one(Rule(quantity="peak-memory-gib", at_most=8), known=Known(outcomes=outcomes))
+    if counter == "device_used_bytes":
+        assert found.result == "pass"
+        assert found.sentence.startswith("peak memory is 6 GiB held of the device: passes")
+    else:
+        assert found.result == "missing"
+        assert "what is known is reserved by torch, of the baseline held of the device" in found.sentence
 
 
 def test_an_images_cost_is_as_sure_as_its_latency() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.core.outcome import Memory
+from harness.core.outcome import NO_MEMORY, Memory, Peak
 from harness.core.units import Absent
 from harness.measure import clock, memory
 from harness.measure.clock import timed
@@ -43,7 +43,7 @@ print(found.model_dump_json())
         pytest.skip(found.resident_bytes.absent)
     assert isinstance(found.resident_before_bytes, int)
     assert found.resident_bytes - found.resident_before_bytes == pytest.approx(SIZE, rel=0.02)
-    assert found.peak_bytes == found.resident_bytes
+    assert found.peak() == Peak(count=found.resident_bytes, counter="resident")
     assert found.allocated_bytes == found.reserved_bytes == found.device_used_bytes == Absent(absent="no GPU")
 
 
@@ -121,7 +121,8 @@ def test_a_cards_peaks_are_of_the_call_and_of_this_process(cuda: PlayedCuda, mon
     install(monkeypatch, FakeCard(compute={4242: SIZE + 2**29, 4300: 40 * 2**30}))
     found = peaks(cuda)
     assert (found.allocated_bytes, found.reserved_bytes) == (SIZE, SIZE + 2**20)
-    assert found.device_used_bytes == found.peak_bytes == SIZE + 2**29
+    assert found.device_used_bytes == SIZE + 2**29
+    assert found.peak() == Peak(count=SIZE + 2**29, counter="held of the device")
     assert "empty_cache" in cuda.done
 
 
@@ -188,3 +189,11 @@ def test_steps_are_numbered_for_profilers_and_parts_named() -> None:
     step = ["harness.stage:denoiser", "harness.step:{}", "/", "/"]
     assert heard == ["harness.stage:text_encoder", "/", *(word.format(number) for number in (1, 2) for word in step)]
     assert [call.role for call in stages.calls()] == ["text_encoder", "denoiser", "denoiser"]
+
+
+def test_a_peak_names_its_counter() -> None:
+    by_torch = NO_MEMORY.model_copy(update={"reserved_bytes": 3, "allocated_bytes": 2, "resident_bytes": 9})
+    by_driver = by_torch.model_copy(update={"device_used_bytes": 4})
+    assert by_driver.peak() == Peak(count=4, counter="held of the device")
+    assert by_torch.peak() == Peak(count=3, counter="reserved by torch")
+    assert NO_MEMORY.peak() == Absent(absent="not measured")
