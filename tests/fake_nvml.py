@@ -57,6 +57,7 @@ def install(monkeypatch: pytest.MonkeyPatch, card: FakeCard, sliced: bool = Fals
         nvmlDeviceGetCount=lambda: 1,
         nvmlDeviceGetHandleByIndex=lambda index: "slice" if sliced else card,
         nvmlDeviceGetDeviceHandleFromMigDeviceHandle=whole,
+        nvmlDeviceGetMigMode=lambda handle: _raise(nvml_error("NotSupported")),
         nvmlDeviceGetClockInfo=lambda handle, kind: card.read("clock" if kind == 1 else "memory_clock"),
         nvmlDeviceGetTemperature=lambda handle, kind: card.read("temperature"),
         nvmlDeviceGetPowerUsage=lambda handle: card.read("power"),

@@ -45,12 +45,16 @@ class Partner:
         return self._open().block(calls)
 
     def begin(self, tell: Tell) -> None:
-        """Be there for another cell, whose progress this is; raises PartnerLost."""
+        """Be there for another cell, whose progress this is; raises PartnerLost.
+
+        It rests: what the cell's process finds free is to be the same with it as after its next rest.
+        """
         self._tell, self._revived = tell, False
         try:
             self._open()
         except Broken as broken:
             self._revive(broken)
+        self.rest()
 
     def turn(self) -> Turn:
         """Return the baseline's side of a pairing, after a call that wakes it up; raises PartnerLost.

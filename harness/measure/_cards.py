@@ -22,7 +22,7 @@ def visible_cards() -> Iterator[Any]:
     """Yield the handle of each card that CUDA shows to this process, in CUDA's order; raises what NVML raises.
 
     As CUDA does, it reads CUDA_VISIBLE_DEVICES up to the first entry that is no card (CUDA C++ Programming Guide,
-    "CUDA Environment Variables"); an index counts cards in the order of the bus (CUDA_DEVICE_ORDER=PCI_BUS_ID).
+    "CUDA Environment Variables"); an index counts cards in the order of the bus (see machine.count_by_bus).
     """
     import pynvml
 
@@ -65,11 +65,25 @@ def _card(word: str, count: int) -> Any | None:
     import pynvml
 
     if word.isdecimal():
-        return pynvml.nvmlDeviceGetHandleByIndex(int(word)) if int(word) < count else None
+        return _or_first_slice(pynvml.nvmlDeviceGetHandleByIndex(int(word))) if int(word) < count else None
     if word.startswith("MIG-"):
         return pynvml.nvmlDeviceGetHandleByUUID(word)
     cards = (pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(count if word.startswith("GPU-") else 0))
-    return next((card for card in cards if _text(pynvml.nvmlDeviceGetUUID(card)).startswith(word)), None)
+    found = next((card for card in cards if _text(pynvml.nvmlDeviceGetUUID(card)).startswith(word)), None)
+    return None if found is None else _or_first_slice(found)
+
+
+def _or_first_slice(card: Any) -> Any:
+    """Return the card, or of one that is cut into slices (MIG) the first, which is all that CUDA takes of it."""
+    import pynvml
+
+    try:
+        current, _ = pynvml.nvmlDeviceGetMigMode(card)
+    except pynvml.NVMLError:  # a card that cannot be cut
+        return card
+    if current != pynvml.NVML_DEVICE_MIG_ENABLE:
+        return card
+    return pynvml.nvmlDeviceGetMigDeviceHandleByIndex(card, 0)
 
 
 def _text(value: str | bytes) -> str:

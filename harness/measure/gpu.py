@@ -17,6 +17,8 @@ REASONS = {
 """NVML's clocks event reasons (nvml.h), without idle and the clocks that the user set: neither is a surprise."""
 SLICE = Absent(absent="NVML: the GPU is a MIG slice, and the card's counter is of all its slices")
 
+UNREAD = Absent(absent="not read")
+
 Value = TypeVar("Value")
 
 
@@ -47,7 +49,8 @@ class GpuWatch:
             self._card: Any = first_card()
         except Exception as error:
             self._card = refused(error)
-        self._before = self._after = self._energy()
+        self._before: float | Absent = UNREAD
+        self._after: float | Absent = UNREAD
 
     def begin(self) -> None:
         """Start to sample."""

@@ -27,7 +27,7 @@ def watch_block(seconds: float = 0.0) -> Conditions:
 
 
 def test_a_block_that_is_over_at_once_has_one_sample(monkeypatch: pytest.MonkeyPatch) -> None:
-    card = install(monkeypatch, FakeCard(energy=[1_000_000, 1_000_000, 1_140_500]))
+    card = install(monkeypatch, FakeCard(energy=[1_000_000, 1_140_500]))
     seen = watch_block()
     assert card.asked["clock"] == 1
     assert (seen.clock_mhz, seen.memory_clock_mhz, seen.temperature_c, seen.power_w) == (1980, 3201, 41, 512.34)
@@ -262,6 +262,16 @@ def test_energy_that_only_root_may_read_is_absent(powercap: Path, monkeypatch: p
 
     monkeypatch.setattr(Path, "read_text", refuse)
     assert Rapl(powercap).drawn() == Absent(absent="RAPL: only root may read /sys/class/powercap/*/energy_uj")
+
+
+def test_a_counter_that_is_gone_or_does_not_say_how_far_it_counts_is_absent(powercap: Path) -> None:
+    rapl = Rapl(powercap)
+    (powercap / "intel-rapl:1" / "name").unlink()
+    assert rapl.drawn() == Absent(absent="RAPL: other packages than before")
+    (powercap / "intel-rapl:0" / "max_energy_range_uj").unlink()
+    gone = Rapl(powercap).drawn()
+    assert isinstance(gone, Absent)
+    assert gone.absent.startswith("RAPL: ")
 
 
 def test_no_counter_is_said(tmp_path: Path) -> None:

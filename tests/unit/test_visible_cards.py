@@ -1,11 +1,14 @@
 """NVML counts all cards of a machine, torch those of CUDA_VISIBLE_DEVICES: both must mean the same one."""
 
+import os
 import sys
 from types import ModuleType, SimpleNamespace
 
 import pytest
 
 from harness.core.units import Absent
+from harness.execution.launchers.inline import InlineLauncher
+from harness.execution.launchers.process import ProcessLauncher
 from harness.measure._cards import first_card
 from harness.measure.conditions import watching
 from harness.measure.gpu import energy_j
@@ -26,6 +29,10 @@ def whole(handle: int) -> int:
     return 1
 
 
+def uncut(handle: int) -> list[int]:
+    raise NVMLError("this card cannot be cut")
+
+
 @pytest.fixture(autouse=True)
 def nvml(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three cards and a slice of the second; a handle is a number, and so is all that is read from it."""
@@ -38,6 +45,8 @@ def nvml(monkeypatch: pytest.MonkeyPatch) -> None:
         "nvmlDeviceGetCount": lambda: len(UUIDS),
         "nvmlDeviceGetHandleByIndex": lambda index: index,
         "nvmlDeviceGetHandleByUUID": {SLICE: len(UUIDS)}.__getitem__,
+        "NVML_DEVICE_MIG_ENABLE": 1,
+        "nvmlDeviceGetMigMode": uncut,
         "nvmlDeviceGetUUID": UUIDS.__getitem__,
         "nvmlDeviceGetDeviceHandleFromMigDeviceHandle": whole,
         "nvmlDeviceGetTotalEnergyConsumption": lambda handle: handle * 1e3,
@@ -76,6 +85,18 @@ def test_readings_are_of_the_first_card_that_torch_sees(monkeypatch: pytest.Monk
     assert (free_bytes("cuda"), energy_j(first_card())) == (2, 2)
 
 
+@pytest.mark.parametrize("launcher", [InlineLauncher, ProcessLauncher])
+def test_cuda_counts_cards_as_nvml_does_unless_the_user_says_otherwise(
+    launcher: type[InlineLauncher | ProcessLauncher], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "FASTEST_FIRST")
+    launcher()
+    assert os.environ["CUDA_DEVICE_ORDER"] == "FASTEST_FIRST"
+    monkeypatch.delenv("CUDA_DEVICE_ORDER")
+    launcher()
+    assert os.environ["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+
+
 def test_no_visible_card_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert free_bytes("cuda") is None
@@ -88,3 +109,12 @@ def test_a_slice_of_a_card_has_memory_of_its_own_and_the_cards_capability(monkey
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", SLICE)
     (gpu,) = describe_machine().gpus
     assert (gpu.memory_bytes, gpu.capability) == (len(UUIDS), (9, 1))
+
+
+def test_of_a_card_that_is_cut_into_slices_cuda_takes_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    nvml = sys.modules["pynvml"]
+    monkeypatch.setattr(nvml, "nvmlDeviceGetMigMode", lambda card: [int(card == 1), 1])
+    monkeypatch.setattr(nvml, "nvmlDeviceGetMigDeviceHandleByIndex", lambda card, slot: len(UUIDS), raising=False)
+    assert free_bytes("cuda") == 0, "switched on with the next start only"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert free_bytes("cuda") == len(UUIDS)

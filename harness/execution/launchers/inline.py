@@ -14,6 +14,7 @@ from harness.execution.launchers import Broken
 from harness.execution.ledger import Ledger, Tell
 from harness.execution.task import Task
 from harness.execution.worker import CellWork
+from harness.measure.machine import count_by_bus
 
 Answer = TypeVar("Answer")
 SHARED = Memory.model_validate(dict.fromkeys(Memory.model_fields, Absent(absent="ran in the harness's own process")))
@@ -57,6 +58,9 @@ class InlineWorker:
 
 class InlineLauncher:
     """Lets cells work in this process, one at a time."""
+
+    def __init__(self) -> None:
+        count_by_bus()
 
     def prepare(self) -> None:
         """Nothing is needed."""

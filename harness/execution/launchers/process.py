@@ -26,6 +26,7 @@ from harness.execution.launchers.obeying import Done, obey, tail
 from harness.execution.ledger import Tell
 from harness.execution.task import Step, Task
 from harness.execution.worker import CellWork
+from harness.measure.machine import count_by_bus
 from harness.store.layout import LOG
 
 PRELOAD = "harness.execution.preload"
@@ -35,6 +36,7 @@ class ProcessLauncher:
     """Starts forked processes, and survives their crash, their hanging and their memory hunger."""
 
     def __init__(self, with_torch: bool = True, gpu: bool = False) -> None:
+        count_by_bus()
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads starve each other on few cores
         # Workers end without teardown; Python's tracker would tell users of semaphores it cleans up after them.
         os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker:UserWarning")
