@@ -47,12 +47,24 @@ class ColdStart(Frozen):
         return self.start_s + self.load_s + self.apply_s + self.compile_s + self.first_call_s
 
 
+MeasuredKind = Literal[
+    "first-call", "warming-up", "outliers", "two-speeds", "drift", "few-groups", "not-precise", "profiled", "throttled",
+    "power-capped", "clock-drift", "cpu-clock-drift", "hot", "busy", "visitors", "not-traced",
+]  # fmt: skip
+"""What measuring warns of; reports have a place for each. Axis values have kinds of their own."""
+
+
 class Caution(Frozen):
     """Something a reader must know about a measurement, with advice."""
 
     kind: str
     message: str
     advice: str = ""
+
+
+def measured_caution(kind: MeasuredKind, message: str, advice: str = "") -> Caution:
+    """Return a caution of measuring, whose kinds are all known."""
+    return Caution(kind=kind, message=message, advice=advice)
 
 
 class Shown(Frozen):

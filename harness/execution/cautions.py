@@ -7,7 +7,7 @@ from statistics import median
 from typing import NamedTuple
 
 from harness.core.matrix import Measure
-from harness.core.outcome import Caution
+from harness.core.outcome import Caution, measured_caution
 from harness.core.timing import Block, Pairing
 from harness.core.units import format_percent, format_seconds
 from harness.stats.blocks import latencies, middles_s
@@ -55,7 +55,7 @@ def timing_cautions(pairing: Pairing, warmup_s: tuple[float, ...], measure: Meas
 def _profiled() -> Iterator[Caution]:
     if "NSYS_PROFILING_SESSION_ID" in os.environ:  # Nsight Systems sets it for all that it starts
         message = "timed under Nsight Systems, which slows every launch of a kernel: look at it, do not sign it"
-        yield Caution(kind="profiled", message=message, advice="Measure it without --nsys.")
+        yield measured_caution("profiled", message=message, advice="Measure it without --nsys.")
 
 
 def _warming(pairing: Pairing, blocks: tuple[Block, ...]) -> int:
@@ -72,7 +72,7 @@ def _first_call(timed: Timed) -> Iterator[Caution]:
         first, *rest = _calls((*timed.cold, *timed.steady))
         against = f", {format_seconds(median(rest))} the others" if rest else ""
         message = f"measure.warmup = 0: a first call was timed, which took {format_seconds(first)}{against}"
-        yield Caution(kind="first-call", message=message, advice="Set measure.warmup to 1 or more.")
+        yield measured_caution("first-call", message=message, advice="Set measure.warmup to 1 or more.")
 
 
 def _warming_up(timed: Timed) -> Iterator[Caution]:
@@ -91,7 +91,7 @@ def _warming_up(timed: Timed) -> Iterator[Caution]:
     cold_s, steady_s = format_seconds(median(before)), format_seconds(median(after))
     message = f"{whose or 'the '}first {blocks} not steady yet: {cold_s} a call, {steady_s} after that"
     enough = len(timed.warmup_s) + len(before)
-    yield Caution(kind="warming-up", message=message, advice=f"Set measure.warmup to {enough} or more.")
+    yield measured_caution("warming-up", message=message, advice=f"Set measure.warmup to {enough} or more.")
 
 
 def _outliers(timed: Timed) -> Iterator[Caution]:
@@ -104,7 +104,7 @@ def _outliers(timed: Timed) -> Iterator[Caution]:
             f" {format_seconds(usual)} is usual"
         )
         advice = "None is dropped and medians hardly heed them; for the 95th percentile's sake close other programs."
-        yield Caution(kind="outliers", message=message, advice=advice)
+        yield measured_caution("outliers", message=message, advice=advice)
 
 
 def _two_speeds(timed: Timed) -> Iterator[Caution]:
@@ -114,7 +114,7 @@ def _two_speeds(timed: Timed) -> Iterator[Caution]:
             f"calls have two speeds: {format_seconds(found.low)} ({format_percent(found.low_share, 0)} of them) and"
             f" {format_seconds(found.high)}; their median is one of both by chance"
         )
-        yield Caution(kind="two-speeds", message=message, advice=f"{LOCK}, or find out what changes in between.")
+        yield measured_caution("two-speeds", message=message, advice=f"{LOCK}, or find out what changes in between.")
 
 
 def _drifted(timed: Timed) -> Iterator[Caution]:
@@ -131,7 +131,7 @@ def _drifted(timed: Timed) -> Iterator[Caution]:
             advice = "Look for what grows from call to call: memory, a cache, heat; and measure longer (measure.max_s)."
         else:
             message += f", the baseline's beside them {_change(beside)}: the speedup is free of it, seconds are not"
-    yield Caution(kind="drift", message=message, advice=advice)
+    yield measured_caution("drift", message=message, advice=advice)
 
 
 def _drift_of(blocks: tuple[Block, ...], measure: Measure) -> Drift | None:
@@ -148,7 +148,7 @@ def _imprecise(timed: Timed) -> Iterator[Caution]:
         message = f"{what} rests on {_counted(looks, unit)}{known}: too few to rely on that"
         longer = _round_up(timed.spent_s * LEAST_GROUPS / max(looks, 1))
         advice = f"Raise measure.max_s to about {longer}, or make fewer steps or smaller pictures."
-        yield Caution(kind="few-groups", message=message, advice=advice)
+        yield measured_caution("few-groups", message=message, advice=advice)
     elif half_width is not None and half_width > measure.precision:
         asked = format_percent(measure.precision)
         message = f"{what} is known to ±{format_percent(half_width)}, ±{asked} was asked for"
@@ -157,7 +157,7 @@ def _imprecise(timed: Timed) -> Iterator[Caution]:
             f"Close other programs and lock the clocks, set measure.max_s to about {longer}, or ask for less"
             " (measure.precision)."
         )
-        yield Caution(kind="not-precise", message=message, advice=advice)
+        yield measured_caution("not-precise", message=message, advice=advice)
 
 
 def _calls(blocks: Iterable[Block]) -> list[float]:

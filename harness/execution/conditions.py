@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from statistics import median
 
-from harness.core.outcome import Caution
+from harness.core.outcome import Caution, MeasuredKind, measured_caution
 from harness.core.timing import Block, Conditions, Visitor
 from harness.core.units import Absent, format_bytes, format_percent
 
@@ -31,7 +31,7 @@ def _slowed(states: list[Conditions]) -> Caution | None:
     advice = "Improve the cooling, or let the machine cool and run again"
     clock = min(_known(states, lambda state: state.clock_mhz), default=None)
     lock = f"; or lock a clock that it can hold: sudo nvidia-smi -lgc {clock:.0f} (undo: -rgc)" if clock else ""
-    return Caution(kind="throttled", message=message, advice=f"{advice}{lock}.")
+    return measured_caution("throttled", message=message, advice=f"{advice}{lock}.")
 
 
 def _capped(states: list[Conditions]) -> Caution | None:
@@ -43,7 +43,7 @@ def _capped(states: list[Conditions]) -> Caution | None:
     drawn = "" if most is None else f", at up to {most:.0f} W"
     message = f"the GPU's clock was held down by its power limit in {len(capped)} of {len(known)} blocks{drawn}"
     advice = "Raise it if the card allows (sudo nvidia-smi -pl WATTS), or compare only with runs at the same limit."
-    return Caution(kind="power-capped", message=message, advice=advice)
+    return measured_caution("power-capped", message=message, advice=advice)
 
 
 def _clock_drift(states: list[Conditions]) -> Caution | None:
@@ -60,7 +60,7 @@ def _processor_drift(states: list[Conditions]) -> Caution | None:
     )  # fmt: skip
 
 
-def _drift(kind: str, what: str, clocks: list[float], advice: str) -> Caution | None:
+def _drift(kind: MeasuredKind, what: str, clocks: list[float], advice: str) -> Caution | None:
     if len(clocks) < 2:
         return None
     low, high = min(clocks), max(clocks)
@@ -68,7 +68,7 @@ def _drift(kind: str, what: str, clocks: list[float], advice: str) -> Caution | 
     if share <= DRIFT:
         return None
     message = f"{what} moved between {low:.0f} and {high:.0f} MHz from block to block ({format_percent(share, 0)})"
-    return Caution(kind=kind, message=message, advice=advice.format(low=low))
+    return measured_caution(kind, message=message, advice=advice.format(low=low))
 
 
 def _hot(states: list[Conditions]) -> Caution | None:
@@ -77,7 +77,7 @@ def _hot(states: list[Conditions]) -> Caution | None:
     if highest < HOT_C or any(state.slowed for state in states):
         return None
     message = f"the GPU was at {highest:.0f} °C: a little more and it slows down"
-    return Caution(kind="hot", message=message, advice="Improve the cooling, or leave pauses between runs.")
+    return measured_caution("hot", message=message, advice="Improve the cooling, or leave pauses between runs.")
 
 
 def _busy(blocks: Sequence[Block]) -> Caution | None:
@@ -90,7 +90,7 @@ def _busy(blocks: Sequence[Block]) -> Caution | None:
     message = f"other programs kept {format_percent(share, 0)} of the processors busy"
     most = max(load for load, _ in loads)
     advice = "Close them (top shows which), or run when the machine is quiet."
-    return Caution(kind="busy", message=f"{message}, {format_percent(most, 0)} in the worst block", advice=advice)
+    return measured_caution("busy", message=f"{message}, {format_percent(most, 0)} in the worst block", advice=advice)
 
 
 def _visited(states: list[Conditions]) -> Caution | None:
@@ -100,7 +100,7 @@ def _visited(states: list[Conditions]) -> Caution | None:
     hit = sum(bool(state.visitors) and not isinstance(state.visitors, Absent) for state in states)
     names = ", ".join(_words(visitor) for visitor in seen.values())
     message = f"other processes used the GPU in {hit} of {len(states)} blocks: {names}"
-    return Caution(kind="visitors", message=message, advice="End them (nvidia-smi shows them) and run again.")
+    return measured_caution("visitors", message=message, advice="End them (nvidia-smi shows them) and run again.")
 
 
 def _all_visitors(states: list[Conditions]) -> Iterator[Visitor]:

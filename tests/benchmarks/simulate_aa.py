@@ -21,8 +21,8 @@ UNTIL = f"until ± {100 * PRECISION:g} %, at most {MOST_GROUPS}"
 FIXED = (3, 8, 16)
 CALLS = (1, 5)
 """Calls of a block: one of a large model, five of a small one."""
-BESIDE = (8, 8, 8)
-"""Blocks before, of the cell and after, where both do not fit into memory."""
+BESIDE = ((8, 16, 8), (8, 80, 32))
+"""Blocks before, of the cell and after, where both do not fit into memory: the fewest that are precise, and many."""
 
 
 class Trial(NamedTuple):
@@ -72,9 +72,10 @@ def rows(trials: int) -> Iterator[str]:
                 yield _row((machine, calls, groups), [fixed(machine, rng, groups, calls) for _ in range(trials)])
             rng = np.random.default_rng(7)
             yield _row((machine, calls, UNTIL), [stopped(machine, rng, calls) for _ in range(trials)])
-            rng = np.random.default_rng(7)
-            beside = [_said(sandwich(machine, rng, BESIDE, calls)) for _ in range(trials)]
-            yield _row((machine, calls, "sandwiched: 8, 8, 8 blocks"), beside)
+            for blocks in BESIDE:
+                rng = np.random.default_rng(7)
+                beside = [_said(sandwich(machine, rng, blocks, calls)) for _ in range(trials)]
+                yield _row((machine, calls, f"sandwiched: {', '.join(map(str, blocks))} blocks"), beside)
 
 
 def _row(case: tuple[str, int, int | str], found: list[Trial]) -> str:

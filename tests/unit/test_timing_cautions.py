@@ -1,12 +1,15 @@
 """Every doubtful time says what is doubtful, with figures, and what to do."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 
 from harness.core.matrix import Measure
-from harness.core.outcome import Caution
+from harness.core.outcome import Caution, MeasuredKind
 from harness.core.timing import Pairing, Repeat
 from harness.execution.cautions import timing_cautions
+from harness.reporting import cautions
 from tests.timed_pairs import ABBA, Machine, alone, interleaved, latencies, made_blocks, sandwich
 
 MEASURE = Measure(precision=0.02, max_s=60)
@@ -107,3 +110,9 @@ def test_too_few_groups_say_so_whatever_their_interval() -> None:
     assert one.message == "the median time of a call rests on 1 block: too few to rely on that"
     brief = said(sandwich("quiet", np.random.default_rng(5), (2, 4, 2), 3))["few-groups"]
     assert brief.message.startswith("the speedup rests on 4 blocks")
+
+
+def test_a_report_has_a_place_for_every_kind_of_caution() -> None:
+    kinds = set(get_args(MeasuredKind))
+    assert {*cautions._PLACES["timing"], *cautions._PLACES["nowhere"]} == kinds
+    assert set(cautions.UNSTABLE) <= kinds
