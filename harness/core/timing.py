@@ -81,7 +81,7 @@ class Block(Frozen):
     repeats: tuple[Repeat, ...]
     conditions: Conditions = UNKNOWN
     superseded: str = ""
-    """Why it was timed once more right after: kept and shown, but not counted."""
+    """Why it is kept and shown, but not counted: it was timed once more right after, or there is nothing beside it."""
 
 
 class Pairing(Frozen):

@@ -24,20 +24,22 @@ class Goal:
     def __init__(self, measure: Measure, tell: Tell) -> None:
         self.measure, self._tell = measure, tell
 
+    def part(self, time: float, precision: float) -> "Goal":
+        """Return the goal of a part: reached after this share of the time at most, or in this share of the width."""
+        whole = self.measure
+        update = {"precision": precision * whole.precision, "min_s": time * whole.min_s, "max_s": time * whole.max_s}
+        return Goal(whole.model_copy(update=update), self._tell)
+
     def reached(self, pairing: Pairing, taken: int, spent_s: float) -> str:
-        """Return why no more is taken after `taken` groups (or blocks) of `spent_s` seconds, or '' to go on."""
+        """Return why no more is taken after `taken` groups (or blocks) and `spent_s` seconds, or '' to go on."""
         width = precise(pairing)
         asked = format_percent(self.measure.precision)
         note = f"block {len(pairing.blocks)}, {_around(width)}wants ±{asked}"
         over = min(100, int(100 * spent_s / self.measure.max_s))
         self._tell(Step("repeats", over, 100, note))
-        if self._precise(width) and spent_s >= self.measure.min_s:
+        if self._precise(width) and spent_s >= self.measure.min_s and taken >= LEAST_GROUPS:
             return self._said(width)
         return self._said(width) if spent_s >= self.measure.max_s and taken >= FEWEST_GROUPS else ""
-
-    def closing(self, pairing: Pairing) -> str:
-        """Return why a pairing that has all its blocks has no more."""
-        return self._said(precise(pairing))
 
     def _precise(self, width: float | None) -> bool:
         return width is not None and width <= self.measure.precision

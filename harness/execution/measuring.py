@@ -4,10 +4,9 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
-from typing import NamedTuple
 
 from harness.core.matrix import Measure
-from harness.core.outcome import Caution, Completed, Extended, Failed
+from harness.core.outcome import Caution, Completed, Extended, Failed, measured_caution
 from harness.core.timing import Pairing
 from harness.core.trace import Trace
 from harness.core.units import Absent
@@ -17,10 +16,11 @@ from harness.execution.conditions import condition_cautions
 from harness.execution.goal import Goal, calls_of
 from harness.execution.launchers import Broken, Launcher, Worker
 from harness.execution.ledger import Ledger, Tell
-from harness.execution.pairing import bracket, by_itself, interleave, sandwiched
+from harness.execution.pairing import after, amid, before, by_itself, interleave, one_sided
 from harness.execution.partner import Partner, PartnerLost, is_crowded
 from harness.execution.recording import Recorder, Turn, refuse_visitors
 from harness.execution.task import Task
+from harness.execution.tracing import remove_scratch
 
 Keep = Callable[[Completed], None]
 Pair = Callable[[Turn], Pairing]
@@ -33,14 +33,6 @@ def ignore(outcome: Completed) -> None:
 
 class Crowded(Exception):
     """A cell that ran out of memory while the baseline waited beside it: it may do by itself."""
-
-
-class Made(NamedTuple):
-    """What came of a worker that did all it was asked for; `bare` lacks the rest."""
-
-    bare: Completed
-    pairing: Pairing
-    trace: Trace | Absent
 
 
 class Measurement:
@@ -64,6 +56,8 @@ class Measurement:
             return self.beside(partner) if partner else self.alone("the baseline did not complete")
         except Broken as broken:
             return broken.failed
+        finally:
+            remove_scratch(self.task.folder)  # of a trace that broke, now that nobody writes any more
 
     def untimed(self) -> Completed | Extended:
         """Only make its images."""
@@ -73,7 +67,7 @@ class Measurement:
 
     def alone(self, why: str = "") -> Completed:
         """Time it by itself: the baseline, or for a reason another cell."""
-        return self._outcome(self._make(lambda cell: by_itself(self._recorder, cell, self._goal, why)))
+        return self._make(lambda cell: by_itself(self._recorder, cell, self._goal, why))
 
     def beside(self, partner: Partner) -> Completed:
         """Time it by turns with the baseline; where both do not fit, by itself between two times of the baseline."""
@@ -84,7 +78,7 @@ class Measurement:
         try:
             with self._ledger.phase_of("partner"):
                 partner.begin(self._tell)
-            return self._outcome(self._by_turns(partner))
+            return self._by_turns(partner)
         except Crowded as crowded:
             why = str(crowded)
         except PartnerLost as lost:
@@ -102,7 +96,7 @@ class Measurement:
         if lost_s:
             self._ledger.seconds["partner"] = lost_s
 
-    def _by_turns(self, partner: Partner) -> Made:
+    def _by_turns(self, partner: Partner) -> Completed:
         """Raise PartnerLost or Crowded where the two cannot be there at once."""
 
         def pair(cell: Turn) -> Pairing:
@@ -123,64 +117,96 @@ class Measurement:
             raise
 
     def _between(self, partner: Partner, why: str) -> Completed:
-        """Time the baseline, the cell, and the baseline again, one process at a time."""
+        """Time the baseline, the cell, and the baseline again, one process at a time; all else comes after that."""
         try:
-            self._bracket(partner)
+            with self._ledger.phase_of("partner"):
+                partner.begin(self._tell)
+                before(self._recorder, partner.turn(), self._goal)
         except PartnerLost as lost:
             return self.alone(str(lost))
         finally:
             partner.close()
-        made = self._make(lambda cell: by_itself(self._recorder, cell, self._goal, why), whole=False)
+        self._refuse_visitors()
+        with closing(self._launcher.open(self.task.model_copy(update={"pictured": ()}), self._tell)) as worker:
+            cell = self._prepared(worker)
+            with self._ledger.phase_of("repeats"):
+                amid(self._recorder, cell, self._goal)
+            bare = self._finished(worker)
+        pairing = self._after(partner, why)
+        return self._pictured(bare, pairing, partner)
+
+    def _after(self, partner: Partner, why: str) -> Pairing:
         try:
-            self._bracket(partner)
+            with self._ledger.phase_of("partner"):
+                partner.begin(self._tell)
+                return after(self._recorder, partner.turn(), self._goal, why)
         except PartnerLost as lost:
-            return self._outcome(made._replace(pairing=made.pairing.model_copy(update={"why": str(lost)})))
-        partner.rest()
-        return self._outcome(made._replace(pairing=sandwiched(self._recorder, self._goal, why)))
+            return one_sided(self._recorder, why, str(lost))
 
-    def _bracket(self, partner: Partner) -> None:
-        with self._ledger.phase_of("partner"):
-            partner.begin(self._tell)
-            bracket(self._recorder, partner.turn(), self.task.measure)
+    def _pictured(self, bare: Completed, pairing: Pairing, partner: Partner) -> Completed:
+        """Let another worker make the images and the trace of a cell that is timed already."""
+        if not (self.task.pictured or self.task.measure.trace):
+            partner.rest()
+            return self._outcome(bare, pairing, bare.trace)
+        partner.close()
+        with closing(self._launcher.open(self.task.model_copy(update={"timed": False}), self._tell)) as worker:
+            worker.prepare()
+            more = worker.finish()
+            assert isinstance(more, Extended)
+            return self._traced(worker, bare.extended(more), pairing, awake=False)
 
-    def _make(self, pair: Pair, whole: bool = True) -> Made:
-        """Let a worker do all there is to do, its blocks as `pair` asks for them; `whole`: no more blocks follow."""
+    def _make(self, pair: Pair) -> Completed:
+        """Let a worker do all there is to do, its blocks as `pair` asks for them."""
         self._refuse_visitors()
         with closing(self._launcher.open(self.task, self._tell)) as worker:
-            warmup_s = worker.prepare()
-            self._refuse_visitors()  # in a container, which is told of others only where it is on the GPU itself
+            cell = self._prepared(worker)
             with self._ledger.phase_of("repeats"):
-                pairing = pair(Turn("cell", worker, calls_of(warmup_s[-1] if warmup_s else 0.0, self.task.measure)))
-            bare = worker.finish()
-            assert isinstance(bare, Completed)
-            if not self.task.measure.trace:
-                return Made(bare, pairing, bare.trace)
-            if whole:
-                self._keep(self._outcome(Made(bare, pairing, TRACING)))
-            return Made(bare, pairing, self._trace(worker))
+                pairing = pair(cell)
+            return self._traced(worker, self._finished(worker), pairing)
 
-    def _trace(self, worker: Worker) -> Trace | Absent:
+    def _prepared(self, worker: Worker) -> Turn:
+        """Return the cell's side of a pairing."""
+        warmup_s = worker.prepare()
+        self._refuse_visitors()  # in a container, which is told of others only where it is on the GPU itself
+        return Turn("cell", worker, calls_of(warmup_s[-1] if warmup_s else 0.0, self.task.measure))
+
+    def _finished(self, worker: Worker) -> Completed:
+        bare = worker.finish()
+        assert isinstance(bare, Completed)
+        return bare
+
+    def _traced(self, worker: Worker, bare: Completed, pairing: Pairing, awake: bool = True) -> Completed:
+        """Return the outcome with a trace, if one is asked for; before it is taken, keep what there is."""
+        if not self.task.measure.trace:
+            return self._outcome(bare, pairing, bare.trace)
+        self._keep(self._outcome(bare, pairing, TRACING))
         with self._ledger.phase_of("trace"):
-            try:
-                return worker.trace()
-            except Broken as broken:
-                return Absent(absent=f"{broken.failed.kind} while it was traced: {broken.failed.message}")
+            trace = self._trace(worker, awake)
+        return self._outcome(bare, pairing, trace)
+
+    def _trace(self, worker: Worker, awake: bool) -> Trace | Absent:
+        """Return the trace of a worker, which is `awake` once it has made calls at the batch that is timed."""
+        try:
+            if not awake:
+                worker.block(1)
+            return worker.trace()
+        except Broken as broken:
+            return Absent(absent=f"{broken.failed.kind} while it was traced: {broken.failed.message}")
 
     def _refuse_visitors(self) -> None:
         if not self.task.measure.allow_visitors:
             refuse_visitors(self.task.device)
 
-    def _outcome(self, made: Made) -> Completed:
+    def _outcome(self, bare: Completed, pairing: Pairing, trace: Trace | Absent) -> Completed:
         """Join what the worker told and what was timed."""
-        bare, measure = made.bare, self.task.measure
-        phases = Counter(bare.phases_s)
+        measure, phases = self.task.measure, Counter(bare.phases_s)
         phases.update(self._ledger.seconds)
         found = (
-            *timing_cautions(made.pairing, bare.warmup_s, measure),
-            *condition_cautions(made.pairing.blocks),
-            *_untraced(made.trace, measure),
+            *timing_cautions(pairing, bare.warmup_s, measure),
+            *condition_cautions(pairing.blocks),
+            *_untraced(trace, measure),
         )
-        more = {"pairing": made.pairing, "trace": made.trace, "phases_s": dict(phases)}
+        more = {"pairing": pairing, "trace": trace, "phases_s": dict(phases)}
         return bare.model_copy(update={**more, "warnings": bare.warnings + found})
 
 
@@ -189,4 +215,4 @@ def _untraced(trace: Trace | Absent, measure: Measure) -> tuple[Caution, ...]:
     if not measure.trace or isinstance(trace, Trace):
         return ()
     advice = "harness profile RUN CELL traces it without measuring it again."
-    return (Caution(kind="not-traced", message=f"no trace: {trace.absent}", advice=advice),)
+    return (measured_caution("not-traced", message=f"no trace: {trace.absent}", advice=advice),)

@@ -66,6 +66,12 @@ class Recorder:
             block = self._take(turn, group)
         self.blocks.append(block)
 
+    def discard(self, why: str, side: Side | None = None, group: int | None = None) -> None:
+        """Let the blocks of a side or a group count no more; they are still shown."""
+        for place, block in enumerate(self.blocks):
+            if side in (None, block.side) and group in (None, block.group) and not block.superseded:
+                self.blocks[place] = block.model_copy(update={"superseded": why})
+
     def _take(self, turn: Turn, group: int) -> Block:
         while True:
             try:

@@ -12,6 +12,7 @@ from harness.execution.launchers import Broken, Launcher
 from harness.execution.ledger import Tell
 from harness.execution.runner import Progress
 from harness.execution.task import Task, make_task
+from harness.execution.tracing import remove_scratch
 from harness.store import write_outcome
 from harness.store.layout import RunFolder
 from harness.store.read import read_outcome
@@ -53,3 +54,4 @@ def _trace(task: Task, launcher: Launcher, tell: Tell) -> Trace | Absent:
     finally:
         if worker is not None:
             worker.close()
+        remove_scratch(task.folder)

@@ -118,7 +118,7 @@ class _Work:
             return before.model_copy(update={"halted": added})
         if isinstance(added, Completed):
             raise TypeError("a later round is not timed")
-        return _joined(before, added)
+        return before.extended(added)
 
     def _measure(self, pictured: tuple[Prompt, ...], keep: Keep | None = None) -> Completed | Extended | Failed:
         """Measure it in a first round, where there is something to `keep`; else only make its images."""
@@ -137,15 +137,6 @@ class _Work:
 
 def _folder(run: Path, planned: PlannedCell) -> Path:
     return RunFolder(run).cell(planned.id)
-
-
-def _joined(before: Completed, added: Extended) -> Completed:
-    """Return a cell with the images and the wall time of another round."""
-    phases = {
-        phase: before.phases_s.get(phase, 0.0) + added.phases_s.get(phase, 0.0)
-        for phase in {**before.phases_s, **added.phases_s}
-    }
-    return before.model_copy(update={"images": before.images + added.images, "phases_s": phases})
 
 
 def _with_wall_time(outcome: Outcome, wall_s: float) -> Outcome:

@@ -75,7 +75,8 @@ class CellWork:
     def finish(self) -> Completed | Extended:
         """Return what the timed calls do not tell: what each value did, memory, images, the floor."""
         if not self.task.timed:
-            return Extended(images=self._pictures().images, phases_s=dict(self.ledger.seconds))
+            made = self._pictures()
+            return Extended(images=made.images, phases_s=dict(self.ledger.seconds), warnings=made.cautions)
         self.ledger.phase = "repeats"
         applied = self.built.report(self.calls) if self.calls else ()
         memory = self._memory() if self.calls else NO_MEMORY

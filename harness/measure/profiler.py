@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from harness.core.region import recording
 from harness.measure.clock import synchronize
-from harness.measure.packing import pack
 
 LEAST_STEPS = 2
 """The fewest steps that tell a first step from the others."""
@@ -25,43 +24,29 @@ LEAST_FREE = 64 * 1024
 DRIVER = Path("/proc/driver/nvidia/params")
 
 
-class Written(NamedTuple):
-    """A trace on disk: its steps, new graphs that torch.compile made meanwhile, and what it lacks."""
+class Profiled(NamedTuple):
+    """What was profiled: its steps, new graphs that torch.compile made meanwhile, and what it lacks ('': nothing)."""
 
     steps: int
     recompiles: int
-    notes: tuple[str, ...]
-    blind: str = ""
-    """Why nothing was seen of the GPU's own work, if so."""
+    note: str
 
 
-def write_trace(call: Callable[[int], object], steps: int, path: Path, device: str) -> Written:
-    """Run `call(n)`, a call of n steps, under the profiler and write `path`, which appears whole or not at all.
+def profile_call(call: Callable[[int], object], steps: int, plain: Path, device: str) -> Profiled:
+    """Run `call(n)`, a call of n steps, under the profiler and write what it saw to `plain`, a Chrome trace.
 
     All `steps` are traced if that is affordable, else the first few: a first profiled call of two steps, which also
     pays for the profiler's own start, tells. Stacks and shapes are left out: they make traces huge. Raises OSError
-    as the disk does, ValueError if the profiler wrote nonsense, TooLarge, and what the call raises.
+    as the disk does, and what the call raises.
     """
-    scratch = path.with_name(f".{path.name}.writing")
-    shutil.rmtree(scratch, ignore_errors=True)  # a killed writer left it
-    scratch.mkdir(parents=True)
-    try:
-        plain, packed = scratch / "plain.json", scratch / path.name
-        least = min(LEAST_STEPS, steps)
-        seconds = _profile(lambda: call(least), plain, device)
-        share = min(PLAIN_BYTES / max(plain.stat().st_size, 1), SECONDS / seconds)
-        traced = min(steps, max(least, int(least * share)))
-        before = _graphs()
-        _profile(lambda: call(traced), plain, device)
-        recompiles = _graphs() - before
-        found = pack(plain, packed)
-        os.replace(packed, path)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    blind = device.startswith("cuda") and not found.categories["kernel"]
+    least = min(LEAST_STEPS, steps)
+    seconds = _profile(lambda: call(least), plain, device)
+    share = min(PLAIN_BYTES / max(plain.stat().st_size, 1), SECONDS / seconds)
+    traced = min(steps, max(least, int(least * share)))
+    before = _graphs()
+    _profile(lambda: call(traced), plain, device)
     fewer = f"a call of {traced} steps instead of {steps}: what depends on the number of steps may differ"
-    notes = (fewer if traced < steps else "", found.note)
-    return Written(traced, recompiles, tuple(note for note in notes if note), _no_kernels() if blind else "")
+    return Profiled(traced, _graphs() - before, fewer if traced < steps else "")
 
 
 def _profile(call: Callable[[], object], plain: Path, device: str) -> float:
@@ -86,7 +71,7 @@ def _graphs() -> int:
     return int(dynamo.counters["stats"]["unique_graphs"]) if dynamo else 0
 
 
-def _no_kernels() -> str:
+def why_blind() -> str:
     """Say why a trace of a GPU shows nothing of the GPU, and what to do."""
     missing = "no kernel of the GPU was seen: "
     if DRIVER.exists() and "RmProfilingAdminOnly: 1" in DRIVER.read_text() and os.geteuid() != 0:

@@ -1,16 +1,14 @@
 """Read a Chrome trace of torch.profiler, event by event: memory is bounded by the events that count."""
 
 import gzip
-import json
-import re
 import sys
 import zlib
-from collections.abc import Iterator
 from math import isfinite
 from pathlib import Path
-from typing import IO, Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from harness.core.errors import ResultsError
+from harness.tracing.chrome import RawEvent, open_trace
 
 Kind = Literal["operator", "device", "runtime", "range", "device-range", "overhead"]
 
@@ -26,10 +24,6 @@ _KINDS: dict[str, Kind] = {
     "overhead": "overhead",
 }
 """By the profiler's category; events of others (flows, Python frames, counters) say nothing that is read here."""
-
-_CHUNK = 1 << 20
-_GAP = re.compile(r"[\s,]*")
-_BEGIN = re.compile(r'"traceEvents"\s*:\s*\[|\A\s*\[')
 
 
 class Event(NamedTuple):
@@ -54,7 +48,8 @@ def read_events(path: Path) -> list[Event]:
     """
     try:
         with gzip.open(path, "rt", encoding="utf-8") if _is_gzip(path) else path.open(encoding="utf-8") as source:
-            events = [event for raw in _raw_events(source) if (event := _event(raw)) is not None]
+            _, raws = open_trace(source)
+            events = [event for raw in raws if (event := _event(raw)) is not None]
     except KeyError as error:
         raise _damaged(path, f"an event has no {error}") from error
     except (OSError, EOFError, zlib.error, ValueError, TypeError, AttributeError) as error:
@@ -75,34 +70,7 @@ def _is_gzip(path: Path) -> bool:
         return source.read(2) == b"\x1f\x8b"
 
 
-def _raw_events(source: IO[str]) -> Iterator[dict[str, Any]]:
-    """Decode the list of events one by one; ValueError where it is damaged or ends early."""
-    decode = json.JSONDecoder().raw_decode
-    text = source.read(_CHUNK)
-    while (begin := _BEGIN.search(text)) is None:
-        if not (more := source.read(_CHUNK)):
-            raise ValueError("it is no trace of torch.profiler")
-        text += more
-    place = begin.end()
-    while True:
-        if gap := _GAP.match(text, place):
-            place = gap.end()
-        if text[place : place + 1] == "]":
-            return
-        try:
-            event, place = decode(text, place)
-        except ValueError:
-            more = source.read(_CHUNK)
-            if not more:
-                raise ValueError("it ends in the middle of an event") from None
-            if len(text) - place > 2 * _CHUNK:
-                raise  # no event is as large: more text will not mend it
-            text, place = text[place:] + more, 0
-        else:
-            yield event
-
-
-def _event(raw: dict[str, Any]) -> Event | None:
+def _event(raw: RawEvent) -> Event | None:
     """Return what counts of one event; microseconds become seconds."""
     kind = _KINDS.get(raw.get("cat", ""))
     if kind is None or raw.get("ph") != "X":

@@ -3,21 +3,25 @@
 import errno
 import gzip
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from harness.core.errors import ResultsError
 from harness.core.matrix import Model
 from harness.core.model import Call, TextToImage
 from harness.core.trace import Trace, TraceFacts
 from harness.core.units import Absent
+from harness.execution import tracing
 from harness.execution.tracing import take_trace
-from harness.measure import packing, profiler
-from harness.measure.packing import TooLarge, pack
+from harness.measure import profiler
 from harness.models import resolve_model
 from harness.store.layout import TRACE, TRACE_FACTS
+from harness.tracing import chrome, packing
+from harness.tracing.packing import TooLarge, pack
 
 CALL = Call(prompts=("a red circle",), keys=(("a", 0),), steps=4, guidance=2.0, width=32, height=32)
 
@@ -113,15 +117,45 @@ def test_a_profiler_that_is_missing_is_a_reason_and_no_error(
 def test_a_gpu_that_shows_no_kernel_is_named_with_what_to_do(
     model: TextToImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As where CUPTI is refused: the host's side is kept on disk, and no reading is made of half of the truth."""
+    """As where CUPTI is refused: no reading is made of half of the truth, and an earlier trace stays."""
+    for name in (TRACE, TRACE_FACTS):
+        (tmp_path / name).write_bytes(b"old")
     monkeypatch.setattr(profiler, "synchronize", lambda device: None)
-    written = profiler.write_trace(lambda steps: None, 4, tmp_path / TRACE, "cuda")
-    assert "NVreg_RestrictProfilingToAdminUsers=0" in written.blind
-    monkeypatch.setattr("harness.execution.tracing.write_trace", lambda *_: written)
+    monkeypatch.setattr(tracing, "stage_clock", lambda parts, device: nullcontext())
+    monkeypatch.setattr(model, "device", "cuda")
     trace = take_trace(model, CALL, tmp_path)
     assert isinstance(trace, Absent)
     assert "no kernel of the GPU was seen" in trace.absent
-    assert [path.name for path in tmp_path.iterdir()] == [TRACE]
+    assert "NVreg_RestrictProfilingToAdminUsers=0" in trace.absent
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {TRACE: b"old", TRACE_FACTS: b"old"}
+
+
+def test_facts_that_cannot_be_read_or_stored_leave_the_old_trace(
+    model: TextToImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (TRACE, TRACE_FACTS):
+        (tmp_path / name).write_bytes(b"old")
+
+    def damaged(path: Path) -> TraceFacts:
+        raise ResultsError("the trace cannot be read", str(path), "Take it again.")
+
+    monkeypatch.setattr(tracing, "read_trace", damaged)
+    trace = take_trace(model, CALL, tmp_path)
+    assert trace == Absent(absent="what the trace says could not be stored: the trace cannot be read")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {TRACE: b"old", TRACE_FACTS: b"old"}
+
+
+def test_facts_are_of_the_whole_trace_whatever_is_packed(
+    model: TextToImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(take_trace(model, CALL, tmp_path), Trace)
+    whole = TraceFacts.model_validate_json((tmp_path / TRACE_FACTS).read_bytes())
+    monkeypatch.setattr(packing, "LEVELS", (((lambda event: "harness" in event.get("name", "")), "little is left"),))
+    trace = take_trace(model, CALL, tmp_path)
+    assert isinstance(trace, Trace)
+    assert trace.notes == ("little is left",)
+    facts = TraceFacts.model_validate_json((tmp_path / TRACE_FACTS).read_bytes())
+    assert {kernel.name for kernel in facts.kernels} == {kernel.name for kernel in whole.kernels} != set()
 
 
 def test_a_model_without_torch_has_no_trace(tmp_path: Path) -> None:
@@ -138,7 +172,7 @@ def plain(path: Path, made: list[dict[str, Any]], end: str = "]}") -> Path:
 
 def test_packing_reads_event_by_event_whatever_the_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = [{"cat": "cpu_op", "name": f'a "name" ] {number} é', "dur": number} for number in range(50)]
-    monkeypatch.setattr(packing, "CHUNK", 64)
+    monkeypatch.setattr(chrome, "CHUNK", 64)
     packed = pack(plain(tmp_path / "plain.json", made), tmp_path / "packed.gz")
     assert (packed.categories["cpu_op"], packed.note) == (50, "")
     assert events(tmp_path / "packed.gz") == made
@@ -160,5 +194,5 @@ def test_packing_leaves_out_what_matters_least_until_it_fits(tmp_path: Path) -> 
 @pytest.mark.parametrize("end", ["", ', {"cat": "cpu_'])
 def test_a_file_that_is_cut_short_is_no_trace(tmp_path: Path, end: str) -> None:
     source = plain(tmp_path / "plain.json", [{"cat": "cpu_op", "name": "a"}], end)
-    with pytest.raises(ValueError, match="cut short"):
+    with pytest.raises(ValueError, match="in the middle"):
         pack(source, tmp_path / "packed.gz")

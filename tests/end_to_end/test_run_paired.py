@@ -222,7 +222,7 @@ def test_images_of_the_rerun_are_taken_over_and_it_is_timed_all_the_same(tmp_pat
     assert other.reused_from == first.name
     assert other.pairing.blocks == ()
     elsewhere = Absent(absent=f"its images were taken over from {first.name}")
-    assert (other.cold_start, other.trace, other.memory.peak_bytes) == (elsewhere,) * 3
+    assert (other.cold_start, other.trace, other.memory.peak()) == (elsewhere,) * 3
     assert (other.warmup_s, other.warnings) == ((), ())
     assert completed(read_outcomes(first)["baseline-other-seed"]).warmup_s
     untimed = with_images_of(other, Failed(kind="crash", phase="repeats", message="gone"))

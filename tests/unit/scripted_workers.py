@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from harness import api
-from harness.core.outcome import ColdStart, Completed, Failed, FailureKind
+from harness.core.outcome import Caution, ColdStart, Completed, Extended, Failed, FailureKind, Image
 from harness.core.plan import Plan
 from harness.core.timing import Repeat
 from harness.core.trace import Trace
@@ -17,6 +17,7 @@ from tests.fake_run import MATRIX, write_matrix
 BASELINE, CELL = "50-steps_fp32", "4-steps_fp32"
 SECONDS = {BASELINE: 0.4, CELL: 0.1}
 """What a call of each takes: the cell is four times as fast."""
+IMAGE = Image(prompt_id="a", seed=0, path="images/a_0.png", sha256="0")
 
 
 def failed(kind: FailureKind, message: str = "gone") -> Broken:
@@ -68,8 +69,10 @@ class ScriptedWorker:
     def rest(self) -> None:
         self.script.hear(self.id, "rest")
 
-    def finish(self) -> Completed:
+    def finish(self) -> Completed | Extended:
         self.script.hear(self.id, "finish")
+        if not self.task.timed:
+            return Extended(images=(IMAGE,), phases_s={"load": 1.0}, warnings=(Caution(kind="room", message="little"),))
         return Completed(
             cold_start=ColdStart(start_s=0, load_s=0, apply_s=0, compile_s=0, first_call_s=0),
             warmup_s=(0.1,),

@@ -12,7 +12,7 @@ from harness.core.errors import MachineError
 from harness.core.footprint import Footprint
 from harness.core.outcome import Completed, Failed
 from harness.core.plan import Plan
-from harness.core.timing import UNKNOWN, Conditions, Visitor
+from harness.core.timing import UNKNOWN, Conditions, Pairing, Visitor
 from harness.core.trace import Trace
 from harness.core.units import Absent
 from harness.execution import recording
@@ -21,8 +21,8 @@ from harness.execution.goal import calls_of
 from harness.execution.measuring import TRACING, Measurement, ignore
 from harness.execution.partner import Partner
 from harness.execution.task import Step, Task
-from harness.stats.speedup import LEAST_GROUPS, speedup
-from tests.unit.scripted_workers import BASELINE, CELL, Script, ScriptedLauncher, failed, plan_of, task_of
+from harness.stats.speedup import LEAST_GROUPS, precise, speedup
+from tests.unit.scripted_workers import BASELINE, CELL, IMAGE, Script, ScriptedLauncher, failed, plan_of, task_of
 
 HOT = UNKNOWN.model_copy(update={"throttle": ("hw_thermal_slowdown",)})
 OTHER = Visitor(pid=77, name="game", used_bytes=2**30)
@@ -87,7 +87,7 @@ def test_the_baseline_is_there_before_the_cell_starts_and_rests_before_the_cell_
     script = Script()
     measured(script, task_of(plan, CELL), plan)
     steps = [f"{'b' if who == BASELINE else 'c'} {command}" for who, command in script.asked if command != "block"]
-    assert steps == ["b open", "b prepare", "c open", "c prepare", "b rest", "c finish", "c close", "b close"]
+    assert steps == ["b open", "b prepare", "b rest", "c open", "c prepare", "b rest", "c finish", "c close", "b close"]
 
 
 def test_a_block_lasts_a_quarter_of_a_second(plan: Plan) -> None:
@@ -204,14 +204,86 @@ def test_where_both_do_not_fit_the_baseline_is_timed_before_and_after(
     assert pairing.why == "it and the baseline need about 37.3 GiB at once, 27.9 GiB is free"
     assert script.most_alive == 1
     sides = "".join(block.side[0] for block in pairing.blocks)
-    assert sides == "b" * LEAST_GROUPS + "c" * LEAST_GROUPS + "b" * LEAST_GROUPS
+    assert sides == "b" * LEAST_GROUPS + "c" * 2 * LEAST_GROUPS + "b" * LEAST_GROUPS
     groups = [block.group for block in pairing.blocks]
     assert groups[0] == 0
     assert {block.group for block in pairing.of("baseline")} == {0, groups[-1]}
-    assert groups[-1] == max(groups) == LEAST_GROUPS + 1
+    assert groups[-1] == max(groups) == 2 * LEAST_GROUPS + 1
     assert speedup(pairing).estimate == pytest.approx(4)
     assert outcome.phases_s["partner"] > 0
     assert partner.alive  # the next cell begins with it
+
+
+@pytest.fixture
+def crowded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.execution.measuring.lack_of_room", lambda *_: "no room")
+
+
+def test_images_and_trace_of_a_cell_between_come_after_the_baseline_that_follows_it(
+    traced: Plan, crowded: None
+) -> None:
+    script, kept = Script(), []
+    launcher = ScriptedLauncher(script)
+    partner = Partner(launcher, task_of(traced, BASELINE))
+    outcome = Measurement(task_of(traced, CELL), launcher, lambda step: None, kept.append).measured(partner)
+    assert isinstance(outcome, Completed)
+    partner.close()
+    assert script.most_alive == 1
+    steps = [
+        f"{'b' if who == BASELINE else 'c'} {command}"
+        for who, command in script.asked
+        if command not in ("block", "rest")
+    ]
+    assert steps == [
+        "b open", "b prepare", "b close", "c open", "c prepare", "c finish", "c close",
+        "b open", "b prepare", "b close", "c open", "c prepare", "c finish", "c trace", "c close",
+    ]  # fmt: skip
+    (before,) = kept
+    assert before.trace == TRACING
+    assert before.pairing == outcome.pairing
+    assert before.pairing.kind == "sandwiched"
+    assert before.images == outcome.images == (IMAGE,)
+    assert outcome.phases_s["load"] == 2  # of both workers
+    assert isinstance(outcome.trace, Trace)
+    assert [caution.kind for caution in outcome.warnings] == ["room"]
+
+
+@pytest.mark.parametrize("command", ["prepare", "block"])
+def test_a_baseline_that_is_lost_after_the_cell_leaves_what_was_before(plan: Plan, crowded: None, command: str) -> None:
+    script = Script()
+    well = 1 if command == "prepare" else 2 + LEAST_GROUPS + 3
+    script.breaks[BASELINE, command] = [None] * well + [failed("crash"), failed("crash", "gone again")]
+    if command == "block":
+        script.breaks[BASELINE, "prepare"] = [None, None, failed("crash", "gone again")]
+    pairing = completed(measured(script, task_of(plan, CELL), plan)).pairing
+    assert (pairing.kind, pairing.why) == ("sandwiched", "no room")
+    assert "gone again" in pairing.stopped
+    assert len(pairing.of("baseline")) == LEAST_GROUPS + (3 if command == "block" else 0)
+    assert speedup(pairing).estimate == pytest.approx(4)
+
+
+def test_blocks_between_are_taken_until_the_speedup_is_precise_or_time_is_up(
+    tmp_path: Path, states: object, crowded: None
+) -> None:
+    def taken(folder: str, measure: str) -> tuple[Pairing, list[int]]:
+        (tmp_path / folder).mkdir()
+        plan, script = plan_of(tmp_path / folder, measure), Script()
+        script.factors = iter(np.random.default_rng(4).lognormal(0, 0.03, 100_000).tolist())
+        pairing = completed(measured(script, task_of(plan, CELL), plan)).pairing
+        sides = "".join(block.side[0] for block in pairing.blocks)
+        return pairing, [len(side) for side in sides.replace("bc", "b c").replace("cb", "c b").split()]
+
+    long, counts = taken("long", "max_s = 90\nprecision = '3%'")
+    assert long.stopped.endswith("±3.0 % was asked for")
+    width = precise(long)
+    assert width is not None
+    assert width <= 0.03
+    assert sum(counts) > 4 * LEAST_GROUPS
+    brief, counts = taken("brief", "max_s = 12\nprecision = '0.1%'")
+    assert brief.stopped.endswith("measure.max_s = 12 s is over")
+    spent = [sum(r.latency_s for r in block.repeats) for block in brief.blocks]
+    ends = np.cumsum(spent)[np.cumsum(counts) - 1]
+    assert ends == pytest.approx([3, 9, 12], abs=0.8)
 
 
 def test_a_baseline_that_waits_needs_room_to_work_in_at_its_turns(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,16 +348,24 @@ def test_a_baseline_that_dies_again_leaves_the_cell_alone(plan: Plan) -> None:
     assert pairing.of("baseline") == ()
     assert "the baseline's process broke" in pairing.why
     assert "died of SIGSEGV" in pairing.why
+    shown = [block for block in pairing.blocks if block.side == "baseline"]
+    assert shown  # but they count no more
+    assert all("died of SIGSEGV" in block.superseded for block in shown)
 
 
 def test_a_baseline_that_dies_late_leaves_the_groups_that_are_there(plan: Plan) -> None:
     script = Script()
     script.factors = iter(np.random.default_rng(2).lognormal(0, 0.5, 100_000).tolist())
-    enough = 1 + 2 * LEAST_GROUPS + 2
+    enough = 1 + 2 * LEAST_GROUPS + 3  # all but the last one of a group
     script.breaks[BASELINE, "block"] = [None] * enough + [failed("crash"), failed("crash")]
     pairing = completed(measured(script, task_of(plan, CELL), plan)).pairing
     assert pairing.kind == "interleaved"
     assert "the baseline's process broke" in pairing.stopped
+    *_, last = pairing.blocks
+    unfinished = [block for block in pairing.blocks if block.superseded]
+    assert {block.group for block in unfinished} == {last.group}
+    assert "its group was not finished" in last.superseded
+    assert {block.group for block in pairing.of("cell")} == set(range(last.group))
 
 
 def test_a_baseline_out_of_memory_beside_a_cell_is_timed_before_and_after(plan: Plan) -> None:

@@ -74,7 +74,8 @@ def test_a_baseline_that_cannot_run_here_is_an_error_that_says_why() -> None:
 def test_the_estimate_counts_the_work_of_solvers_and_cascades() -> None:
     def seconds(**entries: str) -> float:
         lines = "".join(f'{axis} = ["{entry}"]\n' for axis, entry in {"steps": "20", **entries}.items())
-        wish = f"[axes]\n{lines}[measure]\nmin_s = 0\nmax_s = 0.1\n"  # as few groups as there may be, so that all is linear in work
+        # as few groups as there may be, so that all is linear in work
+        wish = f"[axes]\n{lines}[measure]\nmin_s = 0\nmax_s = 0.1\n"
         (cell,) = [planned for planned in plan(wish).compared if planned.role == "candidate"]
         assert cell.skip is None, cell.skip
         return cell.estimate_s
