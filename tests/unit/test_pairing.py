@@ -22,6 +22,7 @@ from harness.execution.measuring import TRACING, Measurement, ignore
 from harness.execution.partner import Partner
 from harness.execution.task import Step, Task
 from harness.stats.speedup import LEAST_GROUPS, precise, speedup
+from harness.store.layout import TRACE
 from tests.unit.scripted_workers import BASELINE, CELL, IMAGE, Script, ScriptedLauncher, failed, plan_of, task_of
 
 HOT = UNKNOWN.model_copy(update={"throttle": ("hw_thermal_slowdown",)})
@@ -408,10 +409,14 @@ def test_what_was_measured_is_delivered_before_the_trace(traced: Plan) -> None:
 
 
 @pytest.mark.parametrize("kind", ["crash", "timeout", "disk-full", "out-of-memory"])
-def test_a_worker_that_breaks_while_it_traces_keeps_its_figures(traced: Plan, kind: Any) -> None:
+def test_a_worker_that_breaks_while_it_traces_keeps_its_figures(traced: Plan, tmp_path: Path, kind: Any) -> None:
     script = Script()
     script.breaks[CELL, "trace"] = [failed(kind, "the end")]
-    outcome = completed(measured(script, task_of(traced, CELL), traced))
+    left = tmp_path / f".{TRACE}.writing"
+    left.mkdir()
+    task = task_of(traced, CELL, lambda task: task.model_copy(update={"folder": tmp_path}))
+    outcome = completed(measured(script, task, traced))
+    assert not left.exists()
     assert outcome.pairing.kind == "interleaved"
     assert outcome.trace == Absent(absent=f"{kind} while it was traced: the end")
     (caution,) = [caution for caution in outcome.warnings if caution.kind == "not-traced"]
