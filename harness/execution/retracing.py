@@ -38,7 +38,8 @@ class Retracing(NamedTuple):
         if isinstance(found, Absent):
             raise MachineError(f"no trace: {found.absent}", planned.id, "What was timed stays as it is.")
         trace = found.model_copy(update={"notes": found.notes + self.notes})
-        write_outcome(self.run, planned.id, before.model_copy(update={"trace": trace}))
+        still_true = tuple(caution for caution in before.warnings if caution.kind != "not-traced")
+        write_outcome(self.run, planned.id, before.model_copy(update={"trace": trace, "warnings": still_true}))
 
 
 def _trace(task: Task, launcher: Launcher, tell: Tell) -> Trace | Absent:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from harness import api
-from harness.core.outcome import Completed
+from harness.core.outcome import Caution, Completed
 from harness.core.trace import Trace
-from harness.store import read_outcomes, read_trace_facts
+from harness.store import read_outcomes, read_trace_facts, write_outcome
 from harness.store.layout import TRACE, RunFolder
 from tests.fake_run import finished_run, write_matrix
 
@@ -65,11 +65,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_cell_is_traced_after_the_run(finished: Path) -> None:
     """The one completed cell; the trace notes on which machine it was taken, and the figures stay as they were."""
     ((cell, before),) = [pair for pair in read_outcomes(finished).items() if "steps" in pair[0]]
+    assert isinstance(before, Completed)
+    untraced = Caution(kind="not-traced", message="no trace: the disk is full")
+    write_outcome(finished, cell, before.model_copy(update={"warnings": (*before.warnings, untraced)}))
     assert api.profile(finished, "baseline", inline=True) == (cell,)
     explained = api.explain(finished, cell)
     assert {stage.stage for stage in explained.facts.stages} >= {"denoiser", "vae", "between stages"}
     after = read_outcomes(finished)[cell]
-    assert isinstance(before, Completed)
     assert isinstance(after, Completed)
     assert isinstance(after.trace, Trace)
     assert "another processor" in after.trace.notes[-1]
