@@ -52,7 +52,7 @@ def test_a_true_speedup_of_5_percent_is_found(machine: Machine) -> None:
 @pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("blocks", [(8, 16, 8), (8, 80, 32), (2, 4, 2)])
 def test_a_baseline_before_and_after_is_1_too(machine: Machine, blocks: tuple[int, int, int]) -> None:
-    """As many blocks as are made where the speedup is precise at once, where it never is, and where a call takes long."""
+    """As many blocks as are made where the speedup is precise at once, where it never is, where a call takes long."""
     rng = np.random.default_rng(3)
     pairings = [sandwich(machine, rng, blocks, CALLS) for _ in range(RUNS)]
     assert np.mean([holds(speedup(pairing), 1.0) for pairing in pairings]) >= 0.93
