@@ -27,7 +27,8 @@ def keep(run: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
     pictures.picture = noting
-    api.report(run, ROOT / "reports" / "sample" / run.name)
+    report = api.report(run, ROOT / "reports" / "sample" / run.name).parent
+    pictures.picture = read
     target = ROOT / "results" / "sample" / run.name
 
     def ignored(folder: str, names: list[str]) -> list[str]:
@@ -37,6 +38,7 @@ def keep(run: Path) -> None:
         ]
 
     shutil.copytree(run, target, ignore=ignored)
+    api.report(target, report)  # once more: it links the traces that are kept
     (target / "README.md").write_text("Of the pictures only those that the report shows are kept here.\n")
 
 
