@@ -113,7 +113,7 @@ def test_a_run_tells_speed_and_memory_and_no_quality(named: Callable[[str], Synt
     two, one = outcomes["2-steps_fp32"], outcomes["1-steps_fp32"]
     assert isinstance(two, Completed)
     assert isinstance(one, Completed)
-    assert len(two.repeats) == len(one.repeats) == 3
+    assert min(len(two.repeats), len(one.repeats)) >= 2
     assert isinstance(two.floor, Floor)
     assert isinstance(one.floor, Floor)
     assert two.floor.flops == 2 * one.floor.flops > 0
