@@ -1,4 +1,4 @@
-"""The README's five minutes with a model of one's own, followed word for word on a tiny SDXL folder, but timed briefly."""
+"""The README's five minutes with a model of one's own, word for word on a tiny SDXL folder, but timed briefly."""
 
 import os
 import re
