@@ -14,8 +14,8 @@ from harness.stats.blocks import latencies, middles_s
 from harness.stats.drift import Drift, drift
 from harness.stats.modes import modes
 from harness.stats.outliers import outliers
-from harness.stats.speedup import LEAST_GROUPS, precision_of, speedup
-from harness.stats.steady import steady_from
+from harness.stats.speedup import LEAST_GROUPS, precision_of
+from harness.stats.warming import steady_blocks
 
 RARE = 0.01
 """Outliers that are fewer calls than this share are not worth a word: every machine has them."""
@@ -47,8 +47,8 @@ def timing_cautions(pairing: Pairing, warmup_s: tuple[float, ...], measure: Meas
     blocks = pairing.of("cell")
     if not blocks:
         return ()
-    cold = _warming(pairing, blocks)
-    timed = Timed(pairing, warmup_s, measure, blocks[:cold], blocks[cold:])
+    steady = steady_blocks(pairing)  # all but some at the beginning
+    timed = Timed(pairing, warmup_s, measure, blocks[: len(blocks) - len(steady)], steady)
     return (*_profiled(), *(caution for rule in _RULES for caution in rule(timed)))
 
 
@@ -56,15 +56,6 @@ def _profiled() -> Iterator[Caution]:
     if "NSYS_PROFILING_SESSION_ID" in os.environ:  # Nsight Systems sets it for all that it starts
         message = "timed under Nsight Systems, which slows every launch of a kernel: look at it, do not sign it"
         yield measured_caution("profiled", message=message, advice="Measure it without --nsys.")
-
-
-def _warming(pairing: Pairing, blocks: tuple[Block, ...]) -> int:
-    """Return how many blocks at the beginning the speedup (without one, the latency's precision) leaves out."""
-    if pairing.kind == "interleaved" and pairing.of("baseline"):
-        groups = sorted({block.group for block in blocks})
-        first = groups[speedup(pairing).warming]
-        return sum(block.group < first for block in blocks)
-    return steady_from([median(latencies(block)) for block in blocks])
 
 
 def _first_call(timed: Timed) -> Iterator[Caution]:
