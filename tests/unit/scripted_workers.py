@@ -2,8 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from harness import api
+from harness.core.footprint import Footprint
 from harness.core.outcome import Caution, ColdStart, Completed, Extended, Failed, FailureKind, Image
 from harness.core.plan import Plan
 from harness.core.timing import Repeat
@@ -11,7 +15,9 @@ from harness.core.trace import Trace
 from harness.core.units import Absent
 from harness.execution.launchers import Broken
 from harness.execution.ledger import Tell
-from harness.execution.task import Task, make_task
+from harness.execution.measuring import Measurement, ignore
+from harness.execution.partner import Partner
+from harness.execution.task import Step, Task, make_task
 from tests.fake_run import MATRIX, write_matrix
 
 BASELINE, CELL = "50-steps_fp32", "4-steps_fp32"
@@ -116,3 +122,30 @@ def plan_of(folder: Path, measure: str = "max_s = 60") -> Plan:
 
 def task_of(plan: Plan, cell_id: str, change: Callable[[Task], Task] = lambda task: task) -> Task:
     return change(make_task(plan, plan.find(cell_id), Path()))
+
+
+def measured(script: Script, task: Task, plan: Plan, told: list[Step] | None = None) -> Completed | Failed:
+    launcher = ScriptedLauncher(script)
+    partner = Partner(launcher, task_of(plan, plan.baseline_id))
+    tell = told.append if told is not None else lambda step: None
+    outcome = Measurement(task, launcher, tell, ignore).measured(partner)
+    partner.close()
+    assert script.alive == []
+    assert isinstance(outcome, Completed | Failed)
+    return outcome
+
+
+def completed(outcome: Completed | Failed) -> Completed:
+    assert isinstance(outcome, Completed), outcome
+    return outcome
+
+
+def beside(monkeypatch: pytest.MonkeyPatch, free: float, needs: float) -> Any:
+    """Let a device have so much free memory, and both cells need so much, half of it for their weights.
+
+    Return the change of a task.
+    """
+    monkeypatch.setattr("harness.execution.beside.free_bytes", lambda device: free)
+    half = {"denoiser": needs / 2}
+    update = {"needs": Footprint(weights=half, activations=half)}
+    return lambda task: task.model_copy(update={"planned": task.planned.model_copy(update=update)})

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from harness.core.errors import MachineError
-from harness.core.footprint import Footprint
 from harness.core.outcome import Completed, Failed
 from harness.core.plan import Plan
 from harness.core.timing import UNKNOWN, Conditions, Pairing, Visitor
@@ -20,10 +19,11 @@ from harness.execution.beside import lack_of_room
 from harness.execution.goal import calls_of
 from harness.execution.measuring import TRACING, Measurement, ignore
 from harness.execution.partner import Partner
-from harness.execution.task import Step, Task
 from harness.stats.speedup import LEAST_GROUPS, precise, speedup
 from harness.store.layout import TRACE
-from tests.unit.scripted_workers import BASELINE, CELL, IMAGE, Script, ScriptedLauncher, failed, plan_of, task_of
+from tests.unit.scripted_workers import (
+    BASELINE, CELL, IMAGE, Script, ScriptedLauncher, beside, completed, failed, measured, plan_of, task_of,
+)  # fmt: skip
 
 HOT = UNKNOWN.model_copy(update={"throttle": ("hw_thermal_slowdown",)})
 OTHER = Visitor(pid=77, name="game", used_bytes=2**30)
@@ -52,22 +52,6 @@ def states(monkeypatch: pytest.MonkeyPatch) -> dict[int, Conditions]:
 @pytest.fixture
 def plan(tmp_path: Path, states: object) -> Plan:
     return plan_of(tmp_path)
-
-
-def measured(script: Script, task: Task, plan: Plan, told: list[Step] | None = None) -> Completed | Failed:
-    launcher = ScriptedLauncher(script)
-    partner = Partner(launcher, task_of(plan, plan.baseline_id))
-    tell = told.append if told is not None else lambda step: None
-    outcome = Measurement(task, launcher, tell, ignore).measured(partner)
-    partner.close()
-    assert script.alive == []
-    assert isinstance(outcome, Completed | Failed)
-    return outcome
-
-
-def completed(outcome: Completed | Failed) -> Completed:
-    assert isinstance(outcome, Completed), outcome
-    return outcome
 
 
 def test_both_take_turns_in_groups_that_favour_neither(plan: Plan) -> None:
@@ -178,17 +162,6 @@ def test_visitors_before_a_cell_are_an_error_that_says_who_and_what_to_do(
     (tmp_path / "allowed").mkdir()
     allowed = plan_of(tmp_path / "allowed", "allow_visitors = true")
     completed(measured(Script(), task_of(allowed, CELL), allowed))
-
-
-def beside(monkeypatch: pytest.MonkeyPatch, free: float, needs: float) -> Any:
-    """Let a device have so much free memory, and both cells need so much, half of it for their weights.
-
-    Return the change of a task.
-    """
-    monkeypatch.setattr("harness.execution.beside.free_bytes", lambda device: free)
-    half = {"denoiser": needs / 2}
-    update = {"needs": Footprint(weights=half, activations=half)}
-    return lambda task: task.model_copy(update={"planned": task.planned.model_copy(update=update)})
 
 
 def test_where_both_do_not_fit_the_baseline_is_timed_before_and_after(
