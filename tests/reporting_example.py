@@ -45,7 +45,6 @@ from tests.reporting_pictures import draw, prompts
 
 AXES = ("steps", "distillation", "precision", "compiler", "resolution", "batch")
 BASELINE = "50-steps"
-NO_COUNTER = Absent(absent="no GPU: torch counts no CPU allocations")
 MATRIX_TEXT = """\
 schema_version = 1
 name = "quickstart"

@@ -1,9 +1,13 @@
-"""A run made for the report, as its tests need it: its folder, what was read of it, and the facts of its cells."""
+"""Fixtures of several unit tests: a run made for the report, read whole; the machine's state as scripted workers see it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from harness.core.timing import UNKNOWN, Conditions
+from harness.execution import recording
 from harness.reporting.facts import Facts, all_facts
 from harness.reporting.loaded import Loaded, load
 from tests.reporting_example import make_run
@@ -22,3 +26,22 @@ def loaded(run: Path) -> Loaded:
 @pytest.fixture(scope="module")
 def facts(loaded: Loaded) -> dict[str, Facts]:
     return {cell.id: cell for cell in all_facts(loaded)}
+
+
+class Watch:
+    def __init__(self, conditions: Conditions) -> None:
+        self.conditions = conditions
+
+
+@pytest.fixture
+def states(monkeypatch: pytest.MonkeyPatch) -> dict[int, Conditions]:
+    """Return what can be told of the machine's state: block number → conditions, else none are known."""
+    told: dict[int, Conditions] = {}
+    seen = iter(range(10_000))
+
+    @contextmanager
+    def watching(device: str, ours: tuple[int, ...]) -> Iterator[Watch]:
+        yield Watch(told.get(next(seen), UNKNOWN))
+
+    monkeypatch.setattr(recording, "watching", watching)
+    return told

@@ -1,7 +1,5 @@
 """Cells timed by turns with the baseline: who is asked when, when it ends, and what is done where it cannot be."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,31 +20,22 @@ from harness.execution.partner import Partner
 from harness.stats.speedup import LEAST_GROUPS, precise, speedup
 from harness.store.layout import TRACE
 from tests.unit.scripted_workers import (
-    BASELINE, CELL, IMAGE, Script, ScriptedLauncher, beside, completed, failed, measured, plan_of, task_of,
-)  # fmt: skip
+    BASELINE,
+    CELL,
+    IMAGE,
+    Script,
+    ScriptedLauncher,
+    beside,
+    completed,
+    failed,
+    measured,
+    plan_of,
+    task_of,
+)
 
 HOT = UNKNOWN.model_copy(update={"throttle": ("hw_thermal_slowdown",)})
 OTHER = Visitor(pid=77, name="game", used_bytes=2**30)
 VISITED = UNKNOWN.model_copy(update={"visitors": (OTHER,)})
-
-
-class Watch:
-    def __init__(self, conditions: Conditions) -> None:
-        self.conditions = conditions
-
-
-@pytest.fixture
-def states(monkeypatch: pytest.MonkeyPatch) -> dict[int, Conditions]:
-    """Return what can be told of the machine's state: block number → conditions, else none are known."""
-    told: dict[int, Conditions] = {}
-    seen = iter(range(10_000))
-
-    @contextmanager
-    def watching(device: str, ours: tuple[int, ...]) -> Iterator[Watch]:
-        yield Watch(told.get(next(seen), UNKNOWN))
-
-    monkeypatch.setattr(recording, "watching", watching)
-    return told
 
 
 @pytest.fixture
