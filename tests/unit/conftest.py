@@ -1,4 +1,4 @@
-"""Fixtures of several unit tests: a run made for the report, read whole; the machine's state as scripted workers see it."""
+"""Fixtures of several unit tests: a run made for the report, read whole; what scripted machines tell of themselves."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
