@@ -8,7 +8,9 @@ from harness.core.base import Frozen
 from harness.core.errors import ResultsError
 from harness.core.units import Absent
 
-MetricKind = Literal["paired", "alignment", "distribution"]
+MetricKind = Literal["paired", "alignment", "correctness", "distribution", "prompt-wise"]
+Question = Literal["content", "fidelity", "variety", "identity"]
+"""What a metric answers: do pictures show what was asked, are they clean, are they varied, are they the same ones?"""
 
 
 class Definition(Frozen):
@@ -28,6 +30,7 @@ class Definition(Frozen):
     better: Literal["higher", "lower"]
     unit: str = ""
     formula: str = ""
+    question: Question
     notes: tuple[str, ...] = ()
     """Cautions that belong beside the number in a report, such as too few images for a full-rank covariance."""
 

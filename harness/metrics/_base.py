@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.core.base import Frozen
-from harness.core.quality import Definition, MetricKind
+from harness.core.quality import Definition, MetricKind, Question
 from harness.metrics._weights import WeightFile, Weights
 
 Pixels = NDArray[np.uint8]
@@ -54,10 +54,19 @@ class PairScorer(Scorer):
         """Return distances (n,) between the activations of pictures and of their partners."""
 
 
+class CorrectnessScorer(Scorer):
+    """Finds in each picture what its prompt asks for: correctness metrics."""
+
+    @abstractmethod
+    def found(self, activations: Any, texts: Sequence[str]) -> Floats:
+        """Return the share (n,) from 0 to 1 of what each text asks for that its picture shows."""
+
+
 class Metric(Frozen, ABC):
     """The description of a metric under one profile; `load` makes the scorer."""
 
     kind: ClassVar[MetricKind]
+    question: ClassVar[Question]
     profiles: ClassVar[tuple[str, ...]] = ()
     gates_by_default: ClassVar[bool] = True
     least_pixels: ClassVar[int] = 1
@@ -84,6 +93,10 @@ class Metric(Frozen, ABC):
     def ships(self) -> tuple[Path, ...]:
         """Return the weight files it uses that came with an installed package."""
         return ()
+
+    def refusal(self, text: str) -> str:
+        """Return why a correctness metric cannot check a prompt; an empty string if it can."""
+        return ""
 
     @property
     def dimensions(self) -> int:

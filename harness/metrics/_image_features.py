@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.core.quality import Definition, MetricKind
+from harness.core.quality import Definition, MetricKind, Question
 from harness.metrics import _attributes, _inception
 from harness.metrics._base import FeatureScorer, Metric
 from harness.metrics._devices import library, to_array
@@ -37,6 +37,7 @@ class _Inception(FeatureScorer):
 class ImageFeatureMetric(Metric):
     """A distance between two sets of image features."""
 
+    question: ClassVar[Question] = "variety"
     kind: ClassVar[MetricKind] = "distribution"
     profiles: ClassVar[tuple[str, ...]] = PROFILES
     formula: ClassVar[str]
@@ -57,6 +58,7 @@ class ImageFeatureMetric(Metric):
         return Definition(
             metric=self.name,
             kind=self.kind,
+            question=self.question,
             extractor=_attributes.EXTRACTOR if bundled else _inception.EXTRACTOR,
             weights_sha256=_attributes.weights_sha256() if bundled else sha256_of(weights.find(_inception.WEIGHTS)),
             resize=rule.resize if rule else _attributes.RESIZE,

@@ -9,10 +9,11 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from harness import shapes_world as world
 from harness.metrics.bundled import attributes as attribute_net
 from harness.metrics.bundled import clip as clip_net
 from harness.models import shapes
-from harness.models.shapes import tokens, world
+from harness.models.shapes import tokens
 from harness.training import attributes, clip, latents, lcm, learned, pipeline, text, unet, vae
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.models.shapes import world
+from harness import shapes_world as world
 
 PROMPTS = Path(world.__file__).parents[2] / "prompts" / "data" / "shapes.jsonl"
 
