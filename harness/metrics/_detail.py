@@ -19,6 +19,8 @@ LEAST_PIXELS = 16
 OCTAVES = 3
 VISIBLE = 6.0
 """Grey levels below which structure counts little: grain that nobody sees stays small."""
+JUST_VISIBLE = 0.1
+"""The change of a feature, a natural logarithm, that is just visible: a tenth more or less structure."""
 EXTRACTOR = "gradients and fine structure of luma over three octaves, 18 numbers"
 _LUMA = (0.299, 0.587, 0.114)
 

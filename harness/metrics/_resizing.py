@@ -14,7 +14,7 @@ from harness.metrics._base import Pixels
 from harness.metrics._devices import device, to_levels, to_unit
 
 SIDE = 299
-_ZERO_TO_ONE = "uint8 RGB to [-1, 1] as 2·x/255 − 1"
+ZERO_TO_ONE = "uint8 RGB to [-1, 1] as 2·x/255 − 1"
 _AROUND_128 = "uint8 RGB to [-1, 1) as (x − 128)/128"
 
 
@@ -68,7 +68,7 @@ def _torchmetrics(pictures: Pixels) -> Any:
 
 RESIZINGS: dict[str, Resizing] = {
     "mlperf": Resizing(
-        "to 299×299, bilinear without antialias, half-pixel centres (pytorch-fid)", _ZERO_TO_ONE, _mlperf
+        "to 299×299, bilinear without antialias, half-pixel centres (pytorch-fid)", ZERO_TO_ONE, _mlperf
     ),
     "clean": Resizing(
         "to 299×299, Pillow bicubic with antialias on float channels, clipped (clean-fid)", _AROUND_128, _clean
