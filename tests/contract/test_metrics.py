@@ -16,6 +16,7 @@ from tests.stand_ins import make
 
 METRICS = [get_metric(name) for name in known_metrics()]
 SIDE = 64
+SCENES = draw_scenes(np.random.default_rng(0), 20)
 
 
 def pictures(seed: int, count: int = 6) -> np.ndarray:
@@ -26,8 +27,7 @@ def pictures(seed: int, count: int = 6) -> np.ndarray:
 
 def texts_for(metric: Metric) -> list[str]:
     """Captions of the shapes world and prompts of GenEval, those that a correctness metric can check."""
-    captions = [scene.caption for scene in draw_scenes(np.random.default_rng(0), 20)]
-    texts = [*captions, *(f"a photo of {article(name)}" for name in OBJECTS)]
+    texts = [*(scene.caption for scene in SCENES), *(f"a photo of {article(name)}" for name in OBJECTS)]
     return [text for text in texts if not metric.refusal(text)]
 
 
@@ -200,8 +200,7 @@ def test_correctness_is_a_share_that_depends_on_the_text(metric: Metric) -> None
     if metric.kind != "correctness":
         pytest.skip("not a correctness metric")
     scorer = scorer_of(metric)
-    scenes = draw_scenes(np.random.default_rng(0), 3)  # those of the first captions
-    seen = scorer.network.look(render(scenes, np.random.default_rng(1)))  # type: ignore[attr-defined]
+    seen = scorer.network.look(render(SCENES[:3], np.random.default_rng(1)))  # type: ignore[attr-defined]
     shares = [scorer.found(seen, [text] * 3) for text in texts_for(metric)]  # type: ignore[attr-defined]
     assert all(share.shape == (3,) and share.dtype == np.float64 for share in shares)
     assert 0 <= np.min(shares) < np.max(shares) <= 1
