@@ -61,6 +61,14 @@ class CorrectnessScorer(Scorer):
     def found(self, activations: Any, texts: Sequence[str]) -> Floats:
         """Return the share (n,) from 0 to 1 of what each text asks for that its picture shows."""
 
+    def token_ids(self) -> dict[str, Any]:
+        """Return, for the self-test, token ids that a tokenizer of an installed package makes, by what they are of."""
+        return {}
+
+    def evidence(self, activations: Any, texts: Sequence[str]) -> dict[str, Any]:
+        """Return, for the self-test, the numbers that `found` judges by, by what they are."""
+        return {}
+
 
 class Metric(Frozen, ABC):
     """The description of a metric under one profile; `load` makes the scorer."""

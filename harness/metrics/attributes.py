@@ -28,6 +28,9 @@ class _Scorer(CorrectnessScorer):
         asked = np.array([_asked(text) for text in texts])
         return np.asarray((to_array(activations.labels) == asked).all(axis=1), dtype=np.float64)
 
+    def evidence(self, activations: Any, texts: Sequence[str]) -> dict[str, Any]:
+        return {"attributes": to_array(activations.labels), "features": to_array(activations.features)}
+
 
 @cache
 def _asked(text: str) -> tuple[int, ...]:
