@@ -13,6 +13,10 @@ Question = Literal["content", "fidelity", "variety", "identity"]
 """What a metric answers: do pictures show what was asked, are they clean, are they varied, are they the same ones?"""
 
 
+BASELINE_AT_OTHER_SEEDS = "the baseline at other seeds"
+"""How the reference of a distribution metric begins where it is no set of real images."""
+
+
 class Definition(Frozen):
     """What exactly a number means: two scores with different definitions are never compared.
 
@@ -33,6 +37,21 @@ class Definition(Frozen):
     question: Question
     notes: tuple[str, ...] = ()
     """Cautions that belong beside the number in a report, such as too few images for a full-rank covariance."""
+
+    @property
+    def whole(self) -> str:
+        """What 100 % of a calibrated loss is, in words that follow a percentage: `of correct pictures`."""
+        if self.kind == "correctness":
+            return "of correct pictures"
+        if self.kind == "prompt-wise":
+            return "of pictures that were not odd"
+        if self.kind == "paired":
+            return "of the distance between two seeds"
+        if self.kind == "alignment":
+            return "of its range above chance"
+        if not self.reference.startswith(BASELINE_AT_OTHER_SEEDS):
+            return "of the baseline's distance to the reference set"
+        return "of the baseline's variety" if self.question == "variety" else f"of its scale of {self.question}"
 
     def difference(self, other: "Definition") -> str:
         """Return in words how two definitions differ; an empty string if they are the same."""
@@ -119,7 +138,10 @@ class WorstImage(Frozen):
 
 
 class Tail(Frozen):
-    """What a mean can hide: the worst decile and the broken images, with a Clopper–Pearson bound on their share."""
+    """What a mean can hide: the worst decile and the broken images, with a Clopper–Pearson bound on their share.
+
+    `worst` are the ten worst images by one metric of each kind that has values of single images, worst first.
+    """
 
     cell_id: str
     broken: int

@@ -2,7 +2,7 @@
 
     t(x) = max_j |f_j(x) − f_j(b′)| / √(var_j(f(b) − f(b′)) + floor²)
 
-A picture is odd if t is above the 98th percentile of the baseline's own; loss = (share_c − share_b) / (1 − share_b).
+A picture is odd if t is above the 95th percentile of the baseline's own; loss = (share_c − share_b) / (1 − share_b).
 Noise is not shared with b′, so a cell that changes the trajectory may be judged. The threshold rests on the few
 largest of the baseline's values: intervals resample prompts, and find the threshold of each resample anew.
 """

@@ -37,7 +37,7 @@ def observe(metric: Metric, scorer: Scorer, whole: bool) -> Vector:
     """Return what a scorer makes of the pictures; where not `whole`, its network stops at what it is fed."""
     inputs: list[Excerpt] = []
     outputs: list[Excerpt] = []
-    for size in SIZES:
+    for size in (size for size in SIZES if min(size) >= metric.least_pixels):
         name = f"picture of {size[1]}×{size[0]}"
         feed = Feed(stop=not whole)
         with feed:

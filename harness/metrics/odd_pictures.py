@@ -34,7 +34,7 @@ class OddPictures(Metric):
             reference="the baseline's picture of the same prompt at another seed",
             library=library("torch"),
             better="lower",
-            formula="1 if the largest standardized difference is above the 98th percentile of the baseline's, else 0",
+            formula="1 if the largest standardized difference is above the 95th percentile of the baseline's, else 0",
         )
 
     def load(self, weights: Weights) -> FeatureScorer:

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from harness.stats.bootstrap import Estimate, Floats, resampled_counts
 from harness.stats.confidence import LEVELS, interval, uncertainty
 
-QUANTILE = 0.98
+QUANTILE = 0.95
 METHOD = "bootstrap over prompts, threshold included, percentile and basic"
 
 
 def threshold(before: Floats) -> float:
-    """Return the value that at most 2 % of the baseline's values (n,) exceed."""
+    """Return the value that at most 5 % of the baseline's values (n,) exceed."""
     return float(np.quantile(before, QUANTILE, method="higher"))
 
 
