@@ -37,8 +37,8 @@ def load_network(kinds: tuple[Any, Any], config: Path, weights: Path, wanted: We
             net, report = network.from_pretrained(
                 None, config=configuration.from_dict(settings), state_dict=state, output_loading_info=True
             )
-        if report["missing_keys"]:
-            raise ValueError(f"{len(report['missing_keys'])} tensors are missing, such as {min(report['missing_keys'])}")
+        if missing := report["missing_keys"]:
+            raise ValueError(f"{len(missing)} tensors are missing, such as {min(missing)}")
     except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         what = f"this is no checkpoint of {configuration.model_type}: {error}"
         raise MachineError(what, str(weights), f"Get it anew from {wanted.source}.") from error

@@ -20,7 +20,7 @@ CONFIG = WeightFile(key="smolvlm-config", file="config.json", hub=_HUB)
 TOKENIZER = WeightFile(key="smolvlm-tokenizer", file="tokenizer.json", hub=_HUB)
 WEIGHTS = WeightFile(key="smolvlm", file="model.safetensors", hub=_HUB)
 EXTRACTOR = "SmolVLM-500M-Instruct, float32"
-RESIZE = "to 512 on the long side, then to 512×512, Lanczos with antialias on uint8 (transformers), not split into tiles"
+RESIZE = "to 512 on the long side, then to 512×512, Lanczos with antialias on uint8 (transformers), no tiles"
 VALUE_RANGE = "uint8 RGB to [-1, 1] as 2·x/255 − 1"
 _PICTURES, _QUESTIONS = 4, 8  # at once
 _FAKE, _GLOBAL, _IMAGE = "<fake_token_around_image>", "<global-img>", "<image>"
