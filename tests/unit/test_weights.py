@@ -364,6 +364,9 @@ def test_files_of_the_hub_are_downloaded_into_its_cache(nowhere: Path, monkeypat
         elsewhere = Weights.of({"smolvlm": str(nowhere / "absent")})
         with pytest.raises(MachineError, match=r"model\.safetensors of .* cannot be downloaded"):
             fetch([vqa], elsewhere)
+        hub.cuts["config.json"] = 100
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(nowhere / "broken off"))
+        assert len(fetch([vqa], Weights())) == 3, "the Hub's client goes on where it was broken off"
         hub.down = True
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(nowhere / "another"))
         with pytest.raises(MachineError, match=r"cannot download config\.json of HuggingFaceTB"):
