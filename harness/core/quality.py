@@ -129,13 +129,33 @@ class Tail(Frozen):
     worst: tuple[WorstImage, ...]
 
 
-class Control(Frozen):
-    """A deliberately damaged baseline: a metric that cannot tell it from the baseline is blind at this n."""
+class Rung(Frozen):
+    """What one metric made of the baseline's own pictures, damaged by a known dose.
 
-    control: str
+    `damage` is a family such as `blur`, `level` 0 (below what most people notice) to 5, `dose` the amount in words.
+    """
+
+    damage: str
+    level: int
+    dose: str
     metric: str
-    loss: Interval
-    detected: bool
+    images: int
+    prompts: int
+    loss: Interval | Absent
+    loss_uncertainty: Uncertainty | Absent
+    score: Interval | Absent
+    score_uncertainty: Uncertainty | Absent
+
+    def figures(self, quantity: str) -> tuple[Interval, Uncertainty] | Absent:
+        """Return what a rule on `loss` or `score` holds against its limits, with its confidence distribution."""
+        if quantity not in ("loss", "score"):
+            return Absent(absent=f"the ladder has no {quantity}")
+        shown, spread = (
+            (self.loss, self.loss_uncertainty) if quantity == "loss" else (self.score, self.score_uncertainty)
+        )
+        if isinstance(shown, Absent):
+            return shown
+        return spread if isinstance(spread, Absent) else (shown, spread)
 
 
 class Evaluation(Frozen):
@@ -144,10 +164,13 @@ class Evaluation(Frozen):
     run_id: str
     scores: tuple[Score, ...]
     deltas: tuple[Delta, ...]
-    controls: tuple[Control, ...]
+    ladder: tuple[Rung, ...]
+    """The baseline's own pictures, damaged step by step: what the metrics notice, and what they would let pass."""
     tails: tuple[Tail, ...]
-    blind: tuple[str, ...]
-    """Metrics that no control could move at this n: their pass does not count."""
+    blind: dict[str, str]
+    """Metric → why its pass does not count: no damage moved it at this number of images."""
+    not_monotone: dict[str, tuple[str, ...]] = {}
+    """Metric → families of damage of which a larger dose moved it less: there it does not count as seeing."""
     missing: dict[str, str]
     """Metric → why it could not be computed at all, such as: weights not found."""
     seconds: float

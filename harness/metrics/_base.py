@@ -83,6 +83,11 @@ class Metric(Frozen, ABC):
     """What a distribution metric makes of two sets of features."""
     kernel: ClassVar[Literal["cubic", "gaussian"]] = "cubic"
     """Of a maximum mean discrepancy: KID's polynomial or CMMD's Gaussian."""
+    floor: ClassVar[float] = 0.0
+    """The change of a feature that is just visible. Above 0, features count in units of √(variance within prompts of
+    the baseline + floor²), and a loss of 100 % is one such unit in every feature."""
+    needs_baseline: ClassVar[bool] = False
+    """Always compares with the baseline at other seeds, also where the matrix names a reference set."""
 
     profile: str = ""
 
@@ -102,9 +107,19 @@ class Metric(Frozen, ABC):
         """Return the weight files it uses that came with an installed package."""
         return ()
 
+    def needs_other_seed(self, reference: bool) -> bool:
+        """Return whether its losses are calibrated by the baseline's other-seed run; `reference`: a set is named."""
+        by_it = self.kind in ("paired", "prompt-wise")
+        return by_it or (self.kind == "distribution" and (self.needs_baseline or not reference))
+
     def refusal(self, text: str) -> str:
         """Return why a correctness metric cannot check a prompt; an empty string if it can."""
         return ""
+
+    @property
+    def weightless(self) -> bool:
+        """Whether it reads pixels without a network: cheap enough for every rung of the damage ladder."""
+        return not (self.needs() or self.ships())
 
     @property
     def dimensions(self) -> int:
