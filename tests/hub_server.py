@@ -124,7 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
         content = path.read_bytes()
         begin = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").split("-")[0])
         self.hub.requests.append((self.command, f"{file} from {begin}" if begin else file))
-        headers = {"ETag": f'"{_oid(file)}"', "X-Repo-Commit": self.hub.commit, "Accept-Ranges": "bytes"}
+        headers = {"ETag": f'"{_git_name(content)}"', "X-Repo-Commit": self.hub.commit, "Accept-Ranges": "bytes"}
         if begin:
             headers["Content-Range"] = f"bytes {begin}-{len(content) - 1}/{len(content)}"
         self._say(
@@ -159,3 +159,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _oid(name: str) -> str:
     return hashlib.sha1(name.encode()).hexdigest()
+
+
+def _git_name(content: bytes) -> str:
+    """Return git's name of a file's content, by which the Hub's client files what is small in its cache."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()

@@ -1,4 +1,4 @@
-"""Make self-test vectors anew, of all metrics or of some: `HARNESS_WEIGHTS=… python -m tests.selftest_vectors [METRIC …]`.
+"""Make self-test vectors anew: `HARNESS_WEIGHTS=… python -m tests.selftest_vectors [METRIC …]`; without names, all.
 
 Metrics whose weights are not on this machine keep the outputs they have; without any, a network of the real
 architecture with no weights stands in, and the vector ends at what the network is fed.

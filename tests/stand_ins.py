@@ -53,28 +53,28 @@ RANDOM: dict[str, Callable[[], dict[str, Any]]] = {
 
 
 OWLV2 = {
-    "model_type": "owlv2",
-    "projection_dim": 32,
+    "architectures": ["Owlv2ForObjectDetection"], "model_type": "owlv2", "torch_dtype": "float32", "projection_dim": 32,
     "text_config": {
         "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "model_type": "owlv2_text_model",
     },
     "vision_config": {
         "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
-        "image_size": 960, "patch_size": 16,
+        "model_type": "owlv2_vision_model", "image_size": 960, "patch_size": 16,
     },
 }  # fmt: skip
 SMOLVLM = {
-    "model_type": "idefics3",
-    "dtype": "bfloat16",
-    "image_token_id": 4,
-    "scale_factor": 4,
+    "architectures": ["Idefics3ForConditionalGeneration"], "model_type": "idefics3", "torch_dtype": "bfloat16",
+    "image_token_id": 4, "scale_factor": 4, "pad_token_id": 128002, "tie_word_embeddings": False,
     "text_config": {
-        "model_type": "llama", "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
-        "num_attention_heads": 2, "num_key_value_heads": 1, "vocab_size": 320, "pad_token_id": 2,
+        "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "num_key_value_heads": 1, "vocab_size": 320, "model_type": "llama", "torch_dtype": "bfloat16",
+        "pad_token_id": 2, "rms_norm_eps": 1e-5, "rope_theta": 100000, "is_llama_config": True,
     },
     "vision_config": {
-        "model_type": "idefics3_vision", "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
-        "num_attention_heads": 2, "image_size": 512, "patch_size": 16,
+        "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "model_type": "idefics3", "image_size": 512, "patch_size": 16, "max_image_size": {"longest_edge": 512},
+        "size": {"longest_edge": 2048}, "use_base_siglip": False,
     },
 }  # fmt: skip
 _SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<fake_token_around_image>", "<image>", "<global-img>")
@@ -94,7 +94,7 @@ def _write_random(architecture: str, settings: dict[str, Any], path: Path) -> No
             name: torch.randn(tensor.shape) * 0.3 if tensor.dim() > 1 else tensor.clone()
             for name, tensor in net.state_dict().items()
         }
-    kind = torch.bfloat16 if settings.get("dtype") == "bfloat16" else torch.float32
+    kind = torch.bfloat16 if settings["torch_dtype"] == "bfloat16" else torch.float32
     save_file({name: tensor.to(kind).contiguous() for name, tensor in state.items()}, path)
 
 

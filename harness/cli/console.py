@@ -51,7 +51,7 @@ CHECKS = {
     "": "",
     "sha256": "by its sha256",
     "prefix": "by the first digits of its sha256: no more of it is published",
-    "hub": "by the sha256 that the Hugging Face cache names it by",
+    "hub": "by the hash of its content that the Hugging Face cache names it by",
 }
 COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow", "missing": "magenta"}
 

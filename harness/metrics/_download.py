@@ -59,12 +59,12 @@ def download(form: Form, target: Path, advance: Advance) -> None:
 
 def download_from_hub(form: Form) -> Path:
     """Fetch a file into the Hugging Face cache, where it is looked for, and return it; MachineError if it cannot be."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub import errors, hf_hub_download
 
+    network: Any = (*errors.HfHubHTTPError.__bases__, OSError)  # what its HTTP library raises differs by version
     try:
         return Path(hf_hub_download(form.hub, form.file))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except network as error:
         fix = f"Or, on another machine: hf download {form.hub} {form.file}, and bring its cache here (HF_HOME)."
         raise MachineError(f"cannot download {form.title}: {error}", form.source, fix) from error
 

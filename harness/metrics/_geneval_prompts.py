@@ -34,12 +34,12 @@ class Wanted(NamedTuple):
 class Asked(NamedTuple):
     """All that a prompt asks for.
 
-    `count` is set where the prompt names a number: exactly so many of the first object. `relation` is where the first
+    `number` is set where the prompt names a number: exactly so many of the first object. `relation` is where the first
     object lies, seen from the second.
     """
 
     objects: tuple[Wanted, ...]
-    count: int = 0
+    number: int = 0
     relation: str = ""
 
 
@@ -73,7 +73,7 @@ _COUNTED = re.compile(f"a photo of (?P<count>{_either(tuple(COUNTS))}) (?P<name>
 def parse(text: str) -> Asked:
     """Return what a prompt asks for; ValueError saying why for a prompt that GenEval could not have made."""
     if counted := _COUNTED.fullmatch(text):
-        return Asked((Wanted(_SINGULARS[counted["name"]]),), count=COUNTS[counted["count"]])
+        return Asked((Wanted(_SINGULARS[counted["name"]]),), number=COUNTS[counted["count"]])
     if not (match := _THINGS.fullmatch(text)):
         raise ValueError(f"not a prompt of GenEval's patterns: {text!r}")
     between = match["between"]

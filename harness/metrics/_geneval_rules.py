@@ -82,9 +82,9 @@ def positions(first: Box, second: Box) -> set[str]:
 
 def shows(asked: Asked, objects: Objects, colour_of: Callable[[str, Box], str]) -> bool:
     """Return whether all that is asked for is there; `colour_of` an object in a box is only asked where it matters."""
-    if asked.count:
+    if asked.number:
         boxes = objects.get(asked.objects[0].name, ())
-        return sum(box.score > COUNTED for box in boxes) == asked.count
+        return sum(box.score > COUNTED for box in boxes) == asked.number
     found = [objects.get(thing.name, ()) for thing in asked.objects]
     if not all(found):
         return False

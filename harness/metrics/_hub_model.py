@@ -14,9 +14,8 @@ from harness.metrics._weights import sha256_of
 
 
 def sha256_of_all(paths: Sequence[Path]) -> str:
-    """Return one sha256 for several files, in their order: that of one file is its own."""
-    digests = [sha256_of(path) for path in paths]
-    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+    """Return one sha256 for several files: that of their sha256 in their order."""
+    return hashlib.sha256("".join(sha256_of(path) for path in paths).encode()).hexdigest()
 
 
 def load_network(kinds: tuple[Any, Any], config: Path, weights: Path, wanted: WeightFile) -> Any:
@@ -32,13 +31,15 @@ def load_network(kinds: tuple[Any, Any], config: Path, weights: Path, wanted: We
         settings = _without_dtype(json.loads(config.read_bytes()))
         if settings["model_type"] != configuration.model_type:
             raise ValueError(f"{config} describes the architecture {settings['model_type']}")
-        state = {name: tensor.float() for name, tensor in load_file(weights).items()}
         with _without_progress_bar():
             net, report = network.from_pretrained(
-                None, config=configuration.from_dict(settings), state_dict=state, output_loading_info=True
+                None,
+                config=configuration.from_dict(settings),
+                state_dict=load_file(weights),
+                output_loading_info=True,
             )
-        if report["missing_keys"]:
-            raise ValueError(f"{len(report['missing_keys'])} tensors are missing, such as {min(report['missing_keys'])}")
+        if missing := report["missing_keys"]:
+            raise ValueError(f"{len(missing)} tensors are missing, such as {min(missing)}")
     except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         what = f"this is no checkpoint of {configuration.model_type}: {error}"
         raise MachineError(what, str(weights), f"Get it anew from {wanted.source}.") from error

@@ -20,11 +20,11 @@ CONFIG = WeightFile(key="smolvlm-config", file="config.json", hub=_HUB)
 TOKENIZER = WeightFile(key="smolvlm-tokenizer", file="tokenizer.json", hub=_HUB)
 WEIGHTS = WeightFile(key="smolvlm", file="model.safetensors", hub=_HUB)
 EXTRACTOR = "SmolVLM-500M-Instruct, float32"
-RESIZE = "to 512 on the long side, then to 512×512, Lanczos with antialias on uint8 (transformers), not split into tiles"
+RESIZE = "to 512 on the long side, then to 512×512, Lanczos with antialias on uint8 (transformers), no tiles"
 VALUE_RANGE = "uint8 RGB to [-1, 1] as 2·x/255 − 1"
 _PICTURES, _QUESTIONS = 4, 8  # at once
+_TURN, _END = "<|im_start|>", "<end_of_utterance>"
 _FAKE, _GLOBAL, _IMAGE = "<fake_token_around_image>", "<global-img>", "<image>"
-_END = "<end_of_utterance>\nAssistant:"
 _ANSWERS = {"yes": (" Yes", " yes", "Yes", "yes"), "no": (" No", " no", "No", "no")}
 
 
@@ -33,15 +33,16 @@ class AnsweringNetwork(Network):
 
     def __init__(self, net: Any, prepare: Any, words: Any) -> None:
         self.net, self._prepare, self._words = net, prepare, words
-        tiles = net.config.vision_config.image_size // net.config.vision_config.patch_size
-        self._image = words.token_to_id(_IMAGE)
-        view = f"{_FAKE}{_GLOBAL}{_IMAGE * (tiles // net.config.scale_factor) ** 2}{_FAKE}"
-        self._before, self._after = (self._ids(part, True) for part in (f"<|im_start|>User:{view}", _END))
+        side = net.config.vision_config.image_size // net.config.vision_config.patch_size // net.config.scale_factor
+        view = f"{_FAKE}{_GLOBAL}{_IMAGE * side**2}{_FAKE}"
+        self._before, self._after = (self._ids(part, True) for part in (f"{_TURN}User:{view}", f"{_END}\nAssistant:"))
         self._yes, self._no = ([ids[0] for ids in self._spelt(answer) if len(ids) == 1] for answer in _ANSWERS)
-        if self._before.count(net.config.image_token_id) != (tiles // net.config.scale_factor) ** 2:
-            raise ValueError("the tokenizer and the configuration do not agree on what stands for a picture")
-        if not (self._yes and self._no):
-            raise ValueError("the tokenizer has no token for yes or none for no")
+        unknown = [token for token in (_TURN, _FAKE, _GLOBAL, _IMAGE, _END) if words.token_to_id(token) is None]
+        unknown += [answer for answer, ids in (("yes", self._yes), ("no", self._no)) if not ids]
+        if unknown:
+            raise ValueError(f"it has no token for {', '.join(unknown)}")
+        if words.token_to_id(_IMAGE) != net.config.image_token_id:
+            raise ValueError(f"{_IMAGE} has another number than the configuration says")
 
     def _spelt(self, answer: str) -> list[list[int]]:
         return [self._ids(spelling, False) for spelling in _ANSWERS[answer]]

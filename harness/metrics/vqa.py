@@ -1,7 +1,7 @@
 """VQAScore: how sure a vision-language model is that a picture shows its prompt (Lin et al. 2024).
 
 The question is the paper's. The model is not: the paper takes CLIP-FlanT5 of 11 billion parameters, and here the small
-SmolVLM-500M answers, so that a laptop can score. The share is P(yes) / (P(yes) + P(no)) of the first token of the answer, in
+SmolVLM-500M answers, so that a laptop can score. The share is P(yes) / (P(yes) + P(no)) of the answer's first token, in
 all spellings that are one token; the paper takes P(Yes) alone. Compare these scores with each other, never with
 published ones.
 """

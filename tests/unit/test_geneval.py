@@ -24,7 +24,7 @@ def test_all_published_prompts_are_read() -> None:
     }  # fmt: skip
     assert {one.objects[0].name for one in asked[:80]} == set(OBJECTS)
     assert {thing.colour for one in asked for thing in one.objects} == {"", *COLOURS}
-    assert {one.count for one in asked} == {0, 2, 3, 4}
+    assert {one.number for one in asked} == {0, 2, 3, 4}
     assert {one.relation for one in asked} == {"", "left of", "right of", "above", "below"}
     assert [written(one) for one in asked] == [
         text.removeprefix("a photo of ").replace(" an ", " a ").removeprefix("an ").removeprefix("a ") for text in texts
@@ -33,7 +33,7 @@ def test_all_published_prompts_are_read() -> None:
 
 def kind(asked: Asked) -> str:
     """The task that GenEval files a prompt under."""
-    if asked.count:
+    if asked.number:
         return "counting"
     if asked.relation:
         return "position"
@@ -45,8 +45,8 @@ def kind(asked: Asked) -> str:
 def written(asked: Asked) -> str:
     """A prompt made of what was read, with the article `a` everywhere: nothing of it may have been lost."""
     things = [" ".join(filter(None, (thing.colour, thing.name))) for thing in asked.objects]
-    if asked.count:
-        return f"{['two', 'three', 'four'][asked.count - 2]} {things[0]}{'es' if things[0][-1] == 's' else 's'}"
+    if asked.number:
+        return f"{['two', 'three', 'four'][asked.number - 2]} {things[0]}{'es' if things[0][-1] == 's' else 's'}"
     return f" {asked.relation or 'and'} a ".join(things)
 
 
@@ -55,8 +55,8 @@ def written(asked: Asked) -> str:
     [
         ("a photo of an orange", Asked((Wanted("orange"),))),
         ("a photo of an orange orange", Asked((Wanted("orange", "orange"),))),
-        ("a photo of two benchs", Asked((Wanted("bench"),), count=2)),
-        ("a photo of four tv remotes", Asked((Wanted("tv remote"),), count=4)),
+        ("a photo of two benchs", Asked((Wanted("bench"),), number=2)),
+        ("a photo of four tv remotes", Asked((Wanted("tv remote"),), number=4)),
         ("a photo of a tv and a tv remote", Asked((Wanted("tv"), Wanted("tv remote")))),
         ("a photo of a hot dog right of a dog", Asked((Wanted("hot dog"), Wanted("dog")), relation="right of")),
         ("a photo of a red cup and an orange cow", Asked((Wanted("cup", "red"), Wanted("cow", "orange")))),
