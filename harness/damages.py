@@ -1,8 +1,8 @@
 """Damages of known size, to find out what a set of metrics does not notice.
 
-Levels 1 to 5 follow KADID-10k (Lin, Hosu & Saupe 2019), where 3 is "slightly annoying", on pictures of 384 pixels; where
-KADID has no such damage, or orders its doses by sign, levels are of the same visibility as far as we could see. Level 0
-is below what most people notice. Pictures larger than 384 pixels are looked at fitted to the same screen: blur grows
+Levels 1 to 5 follow KADID-10k (Lin, Hosu & Saupe 2019), where 3 is "slightly annoying", on pictures of 384 pixels.
+Where KADID has no such damage, or orders its doses by sign, levels are as visible as far as we could see. Level 0 is
+below what most people notice. Pictures larger than 384 pixels are looked at fitted to the same screen: blur grows
 with their side, noise with its square.
 """
 
@@ -35,9 +35,14 @@ class Damage(NamedTuple):
 def apply_damage(pictures: Pixels, damage: str) -> Pixels:
     """Return pictures (n, height, width, 3) with a damage such as `blur:3`; `identical` copies them."""
     if damage == IDENTICAL:
-        return np.copy(pictures)
+        return copied(pictures)
     family, _, level = damage.partition(":")
     return DAMAGES[family].apply(pictures, DAMAGES[family].doses[int(level)])
+
+
+def copied(pictures: Pixels) -> Pixels:
+    """Return the same pixels, to be read a second time."""
+    return np.copy(pictures)
 
 
 def dose_words(family: str, level: int, side: int) -> str:

@@ -2,8 +2,8 @@
 
 It shows what the metrics of a run notice and, for each family of damage, the largest dose that they would let pass.
 Metrics that need no weights climb every rung. A network climbs a family only where those have missed what the policy
-demands; each metric that judges also meets the strongest dose of a few families, and its own pictures undamaged: one
-that finds a loss in those is not reproducible here, one that notices no damage at all is blind.
+demands. Every metric meets the strongest dose of a few families, and the same pictures undamaged: one that finds a loss
+in those is not reproducible here, one that notices no damage at all is blind.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -49,23 +49,23 @@ class Step(NamedTuple):
 
 
 def climb(plan: Plan, scene: Scene, comparers: Mapping[str, Comparer], advance: Advance) -> tuple[Rung, ...]:
-    """Return the rungs of all metrics that judge every cell, by default or because a rule names them."""
-    judging = [comparer for name, comparer in comparers.items() if _judges(plan, name)]
+    """Return the rungs of all metrics, more of those that judge every cell, by default or because a rule names them."""
     if scene.lineup.prompts < 2:
         return ()
     steps = _steps(scene.lineup, min(scene.sight.size))
-    weightless = [comparer for comparer in judging if get_metric(comparer.reader.name).weightless]
-    networks = [comparer for comparer in judging if comparer not in weightless]
-    rungs = _score(scene, weightless, steps, advance)
-    for comparer in networks:
-        telling = TELLING[comparer.reader.kind]
-        first = [s for s in steps if s.family == IDENTICAL or (s.family in telling and s.level == STRONGEST)]
-        rungs += _score(scene, [comparer], first, advance)
+    judging = [comparer for name, comparer in comparers.items() if _judges(plan, name)]
+    climbing = [comparer for comparer in judging if get_metric(comparer.reader.name).weightless]
+    rungs = _score(scene, climbing, steps, advance)
+    for comparer in comparers.values():
+        if comparer not in climbing:
+            telling = TELLING[comparer.reader.kind]
+            first = [s for s in steps if s.family == IDENTICAL or (s.family in telling and s.level == STRONGEST)]
+            rungs += _score(scene, [comparer], first, advance)
     missed = _missed(plan, rungs)
     done = {(rung.damage, rung.level, rung.metric) for rung in rungs}
-    for comparer in networks:
+    for comparer in judging:
         left = [s for s in steps if s.family in missed and (s.family, s.level, comparer.reader.name) not in done]
-        rungs += _score(scene, [comparer], left, advance)
+        rungs += _score(scene, [comparer], left, advance) if left else []
     return tuple(rungs)
 
 
