@@ -30,7 +30,8 @@ COMPLETED = _completed(())
 def delta(cell_id: str, metric: str, loss: Loss, prompts: int = 256, gates: bool = True) -> Delta:
     """A delta whose loss is (estimate, standard error), or absent for the reason given."""
     definition = Definition(
-        metric=metric, kind=KINDS[metric], question=QUESTIONS.get(KINDS[metric], "content"), extractor="x", weights_sha256="", resize="none",
+        metric=metric, kind=KINDS[metric], question=QUESTIONS.get(KINDS[metric], "content"), extractor="x",
+        weights_sha256="", resize="none",
         value_range="",
         reference="the baseline at other seeds, same prompts", library="x", better="lower",
     )  # fmt: skip

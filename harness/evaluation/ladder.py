@@ -6,24 +6,25 @@ demands. Every metric meets the strongest dose of a few families, and the same p
 in those is not reproducible here, one that notices no damage at all is blind.
 """
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from harness.core.damage import FAMILIES, LADDER_IMAGES
 from harness.core.plan import Plan
 from harness.core.progress import Advance
-from harness.core.quality import Evaluation, MetricKind, Rung, Uncertainty
+from harness.core.quality import Evaluation, MetricKind, Rung
 from harness.core.rule import Rule
 from harness.core.units import Absent, format_percent
 from harness.damages import DAMAGES, IDENTICAL, LEVELS, SET_DAMAGES, SHARES, SOME, dose_words
 from harness.evaluation.change import Comparer, Scene
+from harness.evaluation.ladder_cache import load_ladder, store_ladder
 from harness.evaluation.lineup import Lineup, Picture, Variant, other_prompts
 from harness.metrics import get_metric
-from harness.stats.confidence import lower_bound, rounded
-from harness.stats.noticing import fails
+from harness.stats.confidence import rounded
+from harness.stats.noticing import fails, finds
 
-LEAST_LOSS = 1e-4
-"""A loss counts as found from a hundredth of a percent on: less is the rounding of networks in float32."""
 USUAL_LEVEL = 3
 """The level at which networks are asked too, where the policy demands none."""
 STRONGEST = LEVELS[-1]
@@ -49,10 +50,40 @@ class Step(NamedTuple):
 
 
 def climb(plan: Plan, scene: Scene, comparers: Mapping[str, Comparer], advance: Advance) -> tuple[Rung, ...]:
-    """Return the rungs of all metrics, more of those that judge every cell, by default or because a rule names them."""
+    """Return the rungs of all metrics, more of those that judge every cell, by default or because a rule names them.
+
+    A ladder of the same pictures, metrics and rules is taken from the cache.
+    """
     if scene.lineup.prompts < 2:
         return ()
     steps = _steps(scene.lineup, min(scene.sight.size))
+    key = _key(plan, scene, comparers, steps)
+    rungs = load_ladder(key)
+    if rungs is None:
+        rungs = _climb(plan, scene, comparers, (steps, advance))
+        store_ladder(key, rungs)
+    return rungs
+
+
+def _key(plan: Plan, scene: Scene, comparers: Mapping[str, Comparer], steps: Sequence[Step]) -> str:
+    """Return a hash of all that a ladder depends on."""
+    lineup = scene.lineup
+    count = len(steps[0].variant.pictures)
+    others = [variant.pictures[:count] if variant else () for variant in (lineup.other_seed, lineup.rerun)]
+    parts = (
+        [(picture.sha256, picture.damage) for step in steps for picture in step.variant.pictures],
+        [[picture.sha256 for picture in pictures] for pictures in others],
+        [comparer.reader.definition.model_dump_json() for comparer in comparers.values()],
+        [rule.model_dump_json() for rule in plan.policy.gate],
+        (plan.policy.demanded, scene.resamples, scene.sight.size, lineup.texts[: count // lineup.seeds]),
+    )
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _climb(
+    plan: Plan, scene: Scene, comparers: Mapping[str, Comparer], how: tuple[Sequence[Step], Advance]
+) -> tuple[Rung, ...]:
+    steps, advance = how
     judging = [comparer for name, comparer in comparers.items() if _judges(plan, name)]
     climbing = [comparer for comparer in judging if get_metric(comparer.reader.name).weightless]
     rungs = _score(scene, climbing, steps, advance)
@@ -170,31 +201,22 @@ def _rung(scene: Scene, comparer: Comparer, step: Step) -> Rung:
 _NO_SCORE = Absent(absent="the ladder keeps scores of paired metrics only")
 
 
-def is_found(loss: Uncertainty) -> bool:
-    """Return whether a loss is surely above zero, by its one-sided 95 % bound."""
-    return lower_bound(loss, 0.95) > LEAST_LOSS
-
-
 def without_unsound(evaluation: Evaluation) -> Evaluation:
     """Return the evaluation with metrics that found a loss in identical pictures among the missing."""
     unsound = {
         rung.metric: f"it found a loss of {format_percent(rung.loss.estimate, 2)} in identical pictures, so its"
         " numbers are not reproducible here. Clear the feature cache and evaluate again"
         for rung in evaluation.ladder
-        if rung.damage == IDENTICAL and not isinstance(rung.loss, Absent) and _found(rung)
+        if rung.damage == IDENTICAL and not isinstance(rung.loss, Absent) and finds(rung)
     }
     kept = tuple(delta for delta in evaluation.deltas if delta.metric not in unsound)
     return evaluation.model_copy(update={"deltas": kept, "missing": evaluation.missing | unsound})
 
 
-def _found(rung: Rung) -> bool:
-    return not isinstance(rung.loss_uncertainty, Absent) and is_found(rung.loss_uncertainty)
-
-
 def blind_metrics(ladder: Sequence[Rung]) -> dict[str, str]:
     """Return metric → why its pass does not count: no damage moved it."""
     metrics = dict.fromkeys(rung.metric for rung in ladder)
-    moved = {rung.metric for rung in ladder if rung.damage != IDENTICAL and _found(rung)}
+    moved = {rung.metric for rung in ladder if rung.damage != IDENTICAL and finds(rung)}
     return {metric: "no damage could move it here" for metric in metrics if metric not in moved}
 
 

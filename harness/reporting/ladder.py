@@ -17,7 +17,7 @@ from harness.reporting.loaded import Loaded
 from harness.reporting.named import Named
 from harness.reporting.pictures import Picture, images_by_key, shown_keys
 from harness.reporting.wording import share_interval
-from harness.stats.noticing import fails, passes
+from harness.stats.noticing import fails, finds, passes
 from harness.store import image_path
 
 _CROP_PX = 256
@@ -161,7 +161,7 @@ def alarms_of(loaded: Loaded) -> tuple[Named, ...]:
         f"{rung.metric} found a loss of {share_interval(rung.loss)} in identical pictures. Its numbers are not"
         " reproducible here, and it judges nothing."
         for rung in evaluation.ladder
-        if rung.damage == IDENTICAL and rung.metric in evaluation.missing and not isinstance(rung.loss, Absent)
+        if rung.damage == IDENTICAL and not isinstance(rung.loss, Absent) and finds(rung)
     ]
     gating = {delta.metric for delta in evaluation.deltas if delta.gates}
     blind = [

@@ -11,6 +11,14 @@ from harness.core.rule import Rule
 from harness.core.units import Absent
 from harness.stats.confidence import lower_bound, upper_bound
 
+LEAST_LOSS = 1e-4
+"""A loss counts as found from a hundredth of a percent on: less is the rounding of networks in float32."""
+
+
+def finds(rung: Rung) -> bool:
+    """Return whether the metric surely finds a loss, by its one-sided 95 % bound."""
+    return not isinstance(rung.loss_uncertainty, Absent) and lower_bound(rung.loss_uncertainty, 0.95) > LEAST_LOSS
+
 
 def fails(rung: Rung, rules: Iterable[Rule]) -> bool:
     """Return whether any rule that judges the rung's metric surely finds its limit broken."""

@@ -78,7 +78,7 @@ def test_answer_names_the_fastest_cell_that_may_ship(loaded: Loaded, facts: dict
     assert answer.headline == "4 of 11 cells may ship."
     assert answer.best == "4-steps_lcm-lora"
     assert re.fullmatch(r": 9\.\d+× faster, worst loss 1\.\d % \[[\d.]+, [\d.]+\] .+ \(.+\)\.", answer.after)
-    assert any(re.search(r"3 cells are inconclusive: about [\d,]+ prompts would settle all of them", text)
+    assert any(re.search(r"2 cells are inconclusive: about [\d,]+ prompts would settle all of them", text)
                for text in answer.sentences)  # fmt: skip
 
 
@@ -238,7 +238,7 @@ def test_page_stays_small_with_hundreds_of_cells(tmp_path: Path) -> None:
     many = tuple(CELLS[1]._replace(id=f"50-steps_variant-{index}") for index in range(200))
     page, html = page_of(make_run(tmp_path / "results", (CELLS[0], *many), Scene(prompts=6)))
     assert len(page.cells) == 201
-    assert len(html) < 6_500_000
+    assert len(html) < 7_000_000  # seven metrics a cell
 
 
 def test_damaged_picture_is_named_not_shown(tmp_path: Path, run: Path) -> None:
