@@ -1,6 +1,5 @@
 """The verbs: load, plan, run, evaluate, gate, report, and bench for all; they only compose the stages."""
 
-import hashlib
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -16,8 +15,9 @@ from harness.core.progress import Advance, ignore
 from harness.core.quality import Evaluation
 from harness.core.verdict import Judgement
 from harness.execution import Progress, SilentProgress
+from harness.finding import RESULTS, Loaded, find, find_planned, load
 from harness.listing import list_axes, list_policies, scoring_weights, show_policy, weights
-from harness.matrix import expand, load_matrix, load_policy, matches, merge_notes
+from harness.matrix import expand, load_policy, matches, merge_notes
 from harness.measure.machine import describe_machine
 from harness.measure.memory import free_bytes
 from harness.models import ask_hub, fetch_published, resolve_model
@@ -37,13 +37,11 @@ from harness.prompts.latent import describe_latent
 from harness.store import (
     append_time,
     create_run,
-    find_run,
     lock_run,
     read_evaluation,
     read_judgement,
     read_outcomes,
     read_plan,
-    resolve_run,
     write_outcome,
 )
 from harness.store.history import measured_rate
@@ -61,24 +59,6 @@ __all__ = [
     "power", "profile", "report", "run", "scoring_weights", "settle", "show_policy", "unprofiled",
     "weights",
 ]  # fmt: skip
-
-RESULTS = Path("results")
-
-
-class Loaded(NamedTuple):
-    """A matrix, the text it was read from, which identifies its runs, and the policy it is judged by."""
-
-    matrix: Matrix
-    text: str
-    policy: Policy = Policy()
-
-
-def load(path: str | Path, policy: str | None = None, model: str | None = None) -> Loaded:
-    """Read a matrix file and its policy, or instead of that another; MatrixError lists every mistake in them.
-
-    `model` takes the place of the file's: a name, a folder, a .safetensors file or a hub id, as in a matrix.
-    """
-    return Loaded(*load_matrix(Path(path), policy, model))
 
 
 def plan(loaded: Loaded, *, select: tuple[str, ...] = (), results: Path = RESULTS) -> Plan:
@@ -121,15 +101,24 @@ def power(decided: Plan, pilot: Path) -> tuple[Power, ...]:
     return forecast_power(decided, evaluation)
 
 
-def open_run(loaded: Loaded, *, select: tuple[str, ...] = (), results: Path = RESULTS, fresh: bool = False) -> Path:
-    """Return the folder of the run to go on with: the newest with the same matrix, machine and cells, or a new one.
+def open_run(
+    loaded: Loaded,
+    *,
+    select: tuple[str, ...] = (),
+    results: Path = RESULTS,
+    fresh: bool = False,
+    notice: Callable[[str], None] = lambda _: None,
+) -> Path:
+    """Return the folder of the run to continue: the newest with the same measurements and images, or a new one.
 
-    A model or an adapter that is not here is fetched first, once; MachineError if that cannot be done.
+    A continued run takes over what judges and describes it: policy, rules, prices, metrics. Where the newest run of
+    this matrix's name is not continued, `notice` is told which facts differ. A model or an adapter that is not here
+    is fetched first, once; MachineError if that cannot be done.
     """
     wanted = plan(loaded, select=select, results=results)
     while _fetch(loaded.matrix, wanted):
         wanted = plan(loaded, select=select, results=results)  # now that what is fetched can be looked at
-    found = None if fresh else find_run(results, lambda existing: _same(existing, wanted))
+    found = None if fresh else find_planned(loaded, wanted, results, notice)
     return found or create_run(results, wanted, loaded.text)
 
 
@@ -301,17 +290,6 @@ def report(run: Path, out: Path | None = None) -> Path:
     return index
 
 
-def find(name: Path, results: Path = RESULTS) -> Path:
-    """Return the run a person means: its folder, its name, `latest`, or the newest run of a matrix file."""
-    if name.suffix == ".toml":
-        digest = hashlib.sha256(load(name).text.encode()).hexdigest()
-        found = find_run(results, lambda existing: existing.matrix_sha256 == digest)
-        if found is None:
-            raise ResultsError("this matrix has no run yet", str(name), f"Make one with: harness run {name}")
-        return found
-    return resolve_run(name, results)
-
-
 def compare(first: Path, second: Path) -> "Comparison":
     """Return one row per cell that either run has: latencies, verdicts, and scores that mean the same in both.
 
@@ -342,19 +320,3 @@ def frame(run: Path) -> "pandas.DataFrame":
 
 def _guessed_rate(image_step_s: float) -> Rate:
     return Rate(image_step_s=image_step_s, source="a rough guess: nothing was measured on this machine yet")
-
-
-def _same(existing: Plan, wanted: Plan) -> bool:
-    """Whether an existing run is this one, begun earlier: the same matrix, machine, prompts, cells and weights.
-
-    One that was planned without an adapter, which is here now, is another.
-    """
-    machines = [p.machine.model_dump(exclude={"git_commit", "git_dirty"}) for p in (existing, wanted)]
-    return (
-        existing.matrix_sha256 == wanted.matrix_sha256
-        and existing.model.digest == wanted.model.digest
-        and machines[0] == machines[1]
-        and existing.prompts == wanted.prompts
-        and existing.looks == wanted.looks  # an adaptive run under another policy looks at other times
-        and [(p.id, p.content_key) for p in existing.cells] == [(p.id, p.content_key) for p in wanted.cells]
-    )

@@ -106,7 +106,8 @@ def run(
 
     if nsys:
         run_under_nsys(matrix, results)
-    folder = api.open_run(api.load(matrix, model=model), select=tuple(select or ()), results=results, fresh=fresh)
+    loaded, chosen = api.load(matrix, model=model), tuple(select or ())
+    folder = api.open_run(loaded, select=chosen, results=results, fresh=fresh, notice=console.show_notice)
     if not api.pending(folder, retry_failed=retry_failed):
         raise console.nothing_pending(folder)
     console.warn_of_weights(api.scoring_weights(folder), matrix)
@@ -169,8 +170,8 @@ def bench(
 
     if nsys:
         run_under_nsys(matrix, results)
-    loaded = api.load(matrix, policy, model)
-    folder = api.open_run(loaded, select=tuple(select or ()), results=results, fresh=fresh)
+    loaded, chosen = api.load(matrix, policy, model), tuple(select or ())
+    folder = api.open_run(loaded, select=chosen, results=results, fresh=fresh, notice=console.show_notice)
     api.pending(folder, retry_failed=retry_failed)
     console.warn_of_weights(api.scoring_weights(folder), matrix)
     judgement = api.settle(

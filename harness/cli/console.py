@@ -327,6 +327,11 @@ def show_owed(run: Path, owed: list[PlannedCell]) -> None:
         err.print(f"not settled yet: {', '.join(names)}. Next round: harness run, or harness bench", style="yellow")
 
 
+def show_notice(text: str) -> None:
+    """Print what a person should know of how a command goes on, beside its data."""
+    err.print(text, style="yellow", markup=False)
+
+
 def nothing_pending(run: Path) -> NothingToDo:
     """Return the error for a run all of whose cells have what they are owed."""
     fix = "Use --fresh to measure again, --retry-failed to retry."

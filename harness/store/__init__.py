@@ -13,6 +13,7 @@ from harness.store.read import (
     read_plan,
     read_times,
     read_trace_facts,
+    readable_runs,
     resolve_run,
 )
 from harness.store.traced import read_traced
@@ -20,6 +21,7 @@ from harness.store.write import (
     append_time,
     begin_cell,
     create_run,
+    rewrite_plan,
     write_evaluation,
     write_image_scores,
     write_judgement,
@@ -44,8 +46,10 @@ __all__ = [
     "read_times",
     "read_trace_facts",
     "read_traced",
+    "readable_runs",
     "report_folder",
     "resolve_run",
+    "rewrite_plan",
     "write_evaluation",
     "write_image_scores",
     "write_judgement",

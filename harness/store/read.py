@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -113,12 +114,29 @@ def read_times(run: Path) -> list[tuple[str, float]]:
     return times
 
 
-def list_runs(root: Path) -> Iterator[Path]:
-    """Yield the runs under a results folder, newest first."""
-    if root.is_dir():
-        for path in sorted(root.iterdir(), reverse=True):
-            if RunFolder(path).run_json.exists():
-                yield path
+def created_at(run: Path) -> str:
+    """Return when a run was created, as UTC text that sorts by time; renaming its folder does not change it.
+
+    Where run.json names no time, the run's id stands in, which begins with it to the second; where run.json cannot be
+    read, the time it was written does.
+    """
+    path = RunFolder(run).run_json
+    try:
+        document = json.loads(path.read_bytes())
+        return str(document.get("created") or document["plan"]["run_id"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return timestamp(datetime.fromtimestamp(path.stat().st_mtime, timezone.utc))
+
+
+def timestamp(time: datetime) -> str:
+    """Return a time as text that sorts by time, such as 20261129T132800.123456Z."""
+    return time.astimezone(timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ")
+
+
+def list_runs(root: Path) -> list[Path]:
+    """Return the runs under a results folder, the last created first."""
+    found = [path for path in root.iterdir() if RunFolder(path).run_json.exists()] if root.is_dir() else []
+    return sorted(found, key=lambda path: (created_at(path), path.name), reverse=True)
 
 
 def resolve_run(name: Path, root: Path) -> Path:

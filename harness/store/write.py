@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable
+from datetime import datetime, timezone
 from pathlib import Path
 
 from pydantic import BaseModel, TypeAdapter
@@ -17,6 +18,7 @@ from harness.core.plan import Plan
 from harness.core.quality import Definition, Evaluation
 from harness.core.verdict import Judgement
 from harness.store.layout import SCHEMA_VERSION, RunFolder
+from harness.store.read import created_at, timestamp
 
 _OUTCOME: TypeAdapter[Outcome] = TypeAdapter(Outcome)
 
@@ -65,10 +67,20 @@ def create_run(root: Path, plan: Plan, matrix_text: str) -> Path:
     """
     plan = plan.model_copy(update={"run_id": _claim(root, plan.run_id)})
     folder = RunFolder(root / plan.run_id)
-    document = {"schema_version": SCHEMA_VERSION, "plan": plan.model_dump(mode="json")}
+    created = timestamp(datetime.now(timezone.utc))
+    _write_plan(folder, plan, matrix_text, created)
+    return folder.path
+
+
+def rewrite_plan(run: Path, plan: Plan, matrix_text: str) -> None:
+    """Write a run's changed plan and the matrix text it now follows; the time the run was created stays."""
+    _write_plan(RunFolder(run), plan, matrix_text, created_at(run))
+
+
+def _write_plan(folder: RunFolder, plan: Plan, matrix_text: str, created: str) -> None:
+    document = {"schema_version": SCHEMA_VERSION, "created": created, "plan": plan.model_dump(mode="json")}
     write_atomically(folder.matrix_toml, matrix_text.encode())
     write_atomically(folder.run_json, json.dumps(document, indent=1).encode())
-    return folder.path
 
 
 def _claim(root: Path, run_id: str) -> str:
