@@ -70,6 +70,7 @@ def plan(loaded: Loaded, *, select: tuple[str, ...] = (), results: Path = RESULT
     matrix = loaded.matrix
     model = resolve_model(matrix.model).describe()
     machine = describe_machine()
+    reference = _check_reference(matrix) if model.quality_applies else ()
     around = Surroundings(
         model=model,
         machine=machine,
@@ -86,8 +87,14 @@ def plan(loaded: Loaded, *, select: tuple[str, ...] = (), results: Path = RESULT
         known = ", ".join(planned.id for planned in whole.compared)
         raise NothingToDo(f"no cell fits {', '.join(select)}", "--select", f"The cells are: {known}")
     kept = tuple(p for p in whole.cells if p.role != "candidate" or matches(p.id, select))
-    notes = (*whole.notes, *merge_notes(matrix))
+    notes = (*whole.notes, *reference, *merge_notes(matrix))
     return note_downloads(decide_looks(whole.model_copy(update={"cells": kept, "notes": notes})))
+
+
+def _check_reference(matrix: Matrix) -> tuple[str, ...]:
+    from harness.evaluation.reference import reference_notes
+
+    return reference_notes(matrix.quality)
 
 
 def power(decided: Plan, pilot: Path) -> tuple[Power, ...]:

@@ -3,7 +3,7 @@
 from harness.store.layout import RunFolder, features_cache_dir, report_folder
 from harness.store.lock import lock_run
 from harness.store.read import (
-    find_completed,
+    completed_twins,
     find_run,
     image_path,
     read_evaluation,
@@ -15,6 +15,7 @@ from harness.store.read import (
     read_trace_facts,
     readable_runs,
     resolve_run,
+    source_of,
 )
 from harness.store.traced import read_traced
 from harness.store.write import (
@@ -34,7 +35,7 @@ __all__ = [
     "begin_cell",
     "create_run",
     "features_cache_dir",
-    "find_completed",
+    "completed_twins",
     "find_run",
     "image_path",
     "lock_run",
@@ -50,6 +51,7 @@ __all__ = [
     "report_folder",
     "resolve_run",
     "rewrite_plan",
+    "source_of",
     "write_evaluation",
     "write_image_scores",
     "write_judgement",

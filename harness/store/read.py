@@ -175,15 +175,18 @@ def completed_cell(run: Path, cell_id: str) -> Completed | None:
     return outcome if isinstance(outcome, Completed) else None
 
 
-def find_completed(
-    root: Path, content_key: str, fits: Callable[[Completed], bool]
-) -> tuple[Path, str, Completed] | None:
-    """Return (run, cell id, outcome) of a completed cell made of exactly the same content that fits, or None."""
+def completed_twins(root: Path, content_key: str) -> Iterator[tuple[Path, str, Completed]]:
+    """Yield (run, cell id, outcome) of completed cells made of exactly the same content, the newest run first."""
     for path, plan in readable_runs(root):
         for planned in plan.cells:
-            if planned.content_key != content_key:
-                continue
-            outcome = completed_cell(path, planned.id)
-            if outcome is not None and fits(outcome):
-                return path, planned.id, outcome
-    return None
+            outcome = completed_cell(path, planned.id) if planned.content_key == content_key else None
+            if outcome is not None:
+                yield path, planned.id, outcome
+
+
+def source_of(picture: Path) -> str:
+    """Return the run that the picture of a cell was taken over from; an empty string if it was made in its own."""
+    if len(picture.parents) < 4:
+        return ""
+    outcome = completed_cell(picture.parents[3], picture.parents[1].name)
+    return (outcome.reused_from if outcome else None) or ""

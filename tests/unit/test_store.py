@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -166,6 +167,61 @@ def test_a_reused_run_whose_images_are_gone_is_left_alone(tmp_path: Path) -> Non
     assert isinstance(outcome, Completed)
     assert outcome.reused_from is None
     assert not (RunFolder(second).images(RERUN_ID) / kept.name).samefile(kept)
+
+
+def damage(run: Path) -> Path:
+    """Append a byte to a picture of a run's rerun, as a failing disk might, and return it."""
+    picture = sorted(RunFolder(run).images(RERUN_ID).iterdir())[0]
+    picture.write_bytes(picture.read_bytes() + b"x")
+    return picture
+
+
+def again(run: Path, **options: bool) -> Path:
+    """Run the matrix of a run once more, measured in this process."""
+    opened = api.open_run(api.load(run.parent.parent / "fake.toml"), results=run.parent, **options)
+    api.continue_run(opened, inline=True)
+    return opened
+
+
+def test_a_damaged_picture_is_not_taken_over(tmp_path: Path) -> None:
+    first = finished_run(tmp_path)
+    picture = damage(first)
+    before = picture.read_bytes()
+    second = again(first, fresh=True)
+    outcome = read_outcomes(second)[RERUN_ID]
+    assert isinstance(outcome, Completed)
+    assert outcome.reused_from is None
+    assert api.evaluate(second).deltas
+    assert picture.read_bytes() == before  # nothing is written through a link into the other run
+
+
+def test_a_damaged_source_is_passed_over_for_a_sound_one(tmp_path: Path) -> None:
+    sound = finished_run(tmp_path)
+    damaged = again(sound, fresh=True)
+    copied = RunFolder(damaged).images(RERUN_ID)
+    for picture in copied.iterdir():  # as on a file system without links
+        content = picture.read_bytes()
+        picture.unlink()
+        picture.write_bytes(content)
+    damage(damaged)
+    outcome = read_outcomes(again(sound, fresh=True))[RERUN_ID]
+    assert isinstance(outcome, Completed)
+    assert outcome.reused_from == sound.name
+
+
+def test_the_advice_for_a_damaged_picture_repairs_the_run(tmp_path: Path) -> None:
+    first = finished_run(tmp_path)
+    second = again(first, fresh=True)
+    damage(first)  # and so the second's, which is the same file
+    with pytest.raises(ResultsError, match="damaged image") as caught:
+        api.evaluate(second)
+    assert f"it was taken over from {first.name}" in caught.value.what
+    cell = RunFolder(second).cell(RERUN_ID)
+    assert f"Delete {cell}, then run the run's matrix again" in caught.value.fix
+    shutil.rmtree(cell)
+    assert again(first) == second
+    assert api.evaluate(second).deltas
+    assert api.evaluate(again(first, fresh=True)).deltas
 
 
 def test_results_that_cannot_be_written_can_be_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
