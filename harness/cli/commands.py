@@ -233,7 +233,8 @@ def explain(
 def compare(a: RunName, b: RunName, results: Results = Path("results"), json: Json = False) -> None:
     """Line up two runs cell by cell: latency, speed ratio, verdicts, scores.
 
-    Exit 7 if a metric of both means something else in each: its scores are not shown, latencies still are.
+    Exit 7 if a figure means something else in each run, such as a loss against another baseline: it is not shown,
+    latencies still are.
     """
     from harness import api
     from harness.cli import console

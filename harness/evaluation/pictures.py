@@ -71,7 +71,8 @@ def _damaged(picture: Picture, what: str) -> ResultsError:
     """Return the error for a picture that a run recorded, naming the run it was taken over from."""
     source = source_of(picture.path)
     origin = f"; it was taken over from {source}" if source else ""
-    fix = f"Delete {picture.path.parent.parent}, then run the run's matrix again (harness run): only this cell is made."
+    cell = picture.path.parent.parent
+    fix = f"Delete that cell's folder ({cell}), then run the matrix again (harness run): only this cell is made anew."
     return ResultsError(what + origin, str(picture.path), fix)
 
 

@@ -217,7 +217,7 @@ def test_the_advice_for_a_damaged_picture_repairs_the_run(tmp_path: Path) -> Non
         api.evaluate(second)
     assert f"it was taken over from {first.name}" in caught.value.what
     cell = RunFolder(second).cell(RERUN_ID)
-    assert f"Delete {cell}, then run the run's matrix again" in caught.value.fix
+    assert f"Delete that cell's folder ({cell}), then run" in caught.value.fix
     shutil.rmtree(cell)
     assert again(first) == second
     assert api.evaluate(second).deltas
