@@ -22,17 +22,20 @@ from harness.store.read import created_at, timestamp
 
 _OUTCOME: TypeAdapter[Outcome] = TypeAdapter(Outcome)
 
+RESULTS_OPTION = "--results"
 
-def write_atomically(path: Path, data: bytes) -> None:
+
+def write_atomically(path: Path, data: bytes, option: str = "") -> None:
     """Write `data` to a file that appears whole or not at all, even if the process or machine dies.
 
-    Raises MachineError when the disk is full or the folder cannot be written; what was there before stays.
+    Raises MachineError when the disk is full or the folder cannot be written; what was there before stays. `option`
+    is the command's option that names another folder, for the error's advice.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
-        raise writing_failed(path, error) from error
+        raise writing_failed(path, error, option) from error
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -42,18 +45,18 @@ def write_atomically(path: Path, data: bytes) -> None:
         os.replace(temporary, path)
     except OSError as error:
         Path(temporary).unlink(missing_ok=True)
-        raise writing_failed(path, error) from error
+        raise writing_failed(path, error, option) from error
 
 
-def writing_failed(path: Path, error: OSError) -> MachineError:
-    """Return the error a person can act on for a write that failed."""
+def writing_failed(path: Path, error: OSError, option: str = "") -> MachineError:
+    """Return the error a person can act on for a write that failed; `option` names another folder, if any does."""
+    elsewhere = f", or choose another folder with {option}" if option else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        fix = "Free some space, then run the same command again: cells already measured are kept."
+        fix = f"Free some space{elsewhere}. Then run the same command again: what was written is kept."
         return MachineError("the disk is full", str(path), fix)
     if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-        fix = "Make the folder writable, or choose another with --results."
-        return MachineError("no permission to write here", str(path), fix)
-    return MachineError(f"cannot write: {error.strerror}", str(path), "Check the folder and its disk.")
+        return MachineError("no permission to write here", str(path), f"Make the folder writable{elsewhere}.")
+    return MachineError(f"cannot write: {error.strerror}", str(path), f"Check the folder and its disk{elsewhere}.")
 
 
 def _json(record: BaseModel) -> bytes:
@@ -67,8 +70,7 @@ def create_run(root: Path, plan: Plan, matrix_text: str) -> Path:
     """
     plan = plan.model_copy(update={"run_id": _claim(root, plan.run_id)})
     folder = RunFolder(root / plan.run_id)
-    created = timestamp(datetime.now(timezone.utc))
-    _write_plan(folder, plan, matrix_text, created)
+    _write_plan(folder, plan, matrix_text, timestamp(datetime.now(timezone.utc)))
     return folder.path
 
 
@@ -91,9 +93,9 @@ def _claim(root: Path, run_id: str) -> str:
             break
         except FileExistsError as error:
             if not root.is_dir():
-                raise writing_failed(root, error) from error
+                raise writing_failed(root, error, RESULTS_OPTION) from error
         except OSError as error:
-            raise writing_failed(root / name, error) from error
+            raise writing_failed(root / name, error, RESULTS_OPTION) from error
     return name
 
 

@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,8 @@ from tests.fake_run import finished_run
 
 WRITER = """
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from harness.store.write import write_atomically
 number = 0
@@ -64,6 +68,31 @@ def test_a_failed_write_keeps_the_old_file_and_says_what_to_do(
     assert target.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [target]
     assert caught.value.exit_code == 4
+
+
+WAYS_OUT: dict[str, tuple[Callable[[Path, Path], object], str]] = {
+    "a new run": (lambda run, bad: create_run(bad, read_plan(run), ""), "--results"),
+    "a report": (lambda run, bad: api.report(run, bad / "out"), "--out"),
+    "an outcome": (lambda run, bad: write_outcome(run, "a", Failed(kind="error", phase="load", message="")), ""),
+}
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES, errno.EIO])
+@pytest.mark.parametrize("what", WAYS_OUT)
+def test_a_failed_write_names_the_option_of_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, code: int
+) -> None:
+    run = finished_run(tmp_path)
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(tempfile, "mkstemp", fail)
+    monkeypatch.setattr(Path, "mkdir", fail)
+    write, option = WAYS_OUT[what]
+    with pytest.raises(MachineError) as caught:
+        write(run, tmp_path / "bad")
+    assert [word for word in ("--results", "--out") if word in caught.value.fix] == ([option] if option else [])
 
 
 def test_a_truncated_outcome_is_named_with_what_to_do(tmp_path: Path) -> None:
