@@ -29,7 +29,9 @@ from harness.planning import (
     lacking_files,
     make_plan,
     note_downloads,
+    plan_differences,
     prompts_wanted,
+    shorten,
 )
 from harness.profiling import explain, profile
 from harness.prompts import load_prompts
@@ -56,7 +58,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Loaded", "RESULTS", "UNWATCHED", "Watch", "baseline_completed", "bench", "claims", "compare", "continue_run",
     "evaluate", "explain", "find", "frame", "gate", "list_axes", "list_policies", "load", "open_run", "pending", "plan",
-    "power", "profile", "report", "run", "scoring_weights", "settle", "show_policy", "unprofiled",
+    "power", "profile", "reopen_run", "report", "run", "scoring_weights", "settle", "show_policy", "unprofiled",
     "weights",
 ]  # fmt: skip
 
@@ -100,9 +102,14 @@ def _check_reference(matrix: Matrix) -> tuple[str, ...]:
 def power(decided: Plan, pilot: Path) -> tuple[Power, ...]:
     """Return what a planned run could tell, judging by the spread that an earlier, evaluated run showed.
 
-    The pilot may be the first look of the same adaptive run. Raises ResultsError if it was not evaluated.
+    The pilot may be the first look of the same adaptive run. Raises ResultsError if it was not evaluated, or has
+    another baseline.
     """
-    evaluation = read_evaluation(pilot)
+    earlier, evaluation = read_plan(pilot), read_evaluation(pilot)
+    baselines = [each.find(each.baseline_id).cell for each in (earlier, decided)]
+    if baselines[0].settings != baselines[1].settings:
+        what = f"its baseline is {baselines[0].id}, not {baselines[1].id}: its losses are others"
+        raise ResultsError(what, str(pilot), "Name a run with the baseline of this matrix.")
     if evaluation is None:
         raise ResultsError("the run was not evaluated yet", str(pilot), "Run: harness evaluate " + pilot.name)
     return forecast_power(decided, evaluation)
@@ -127,6 +134,21 @@ def open_run(
         wanted = plan(loaded, select=select, results=results)  # now that what is fetched can be looked at
     found = None if fresh else find_planned(loaded, wanted, results, notice)
     return found or create_run(results, wanted, loaded.text)
+
+
+def reopen_run(name: Path, *, results: Path = RESULTS) -> Path:
+    """Return the folder of an existing run, by its path or name, to measure what it lacks.
+
+    Raises MachineError where this machine, or a file that the run reads, is not what it was begun with.
+    """
+    folder = find(name, results)
+    existing = read_plan(folder)
+    begun = Loaded(existing.matrix, RunFolder(folder).matrix_toml.read_text(encoding="utf-8"), existing.policy)
+    wanted = plan(begun, select=tuple(planned.id for planned in existing.compared), results=results)
+    if differences := plan_differences(existing, wanted):
+        what = f"this run cannot be continued here: {shorten(differences)}"
+        raise MachineError(what, str(folder), "Begin another with harness run MATRIX.")
+    return folder
 
 
 def _fetch(matrix: Matrix, decided: Plan) -> bool:

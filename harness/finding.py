@@ -12,6 +12,7 @@ from harness.core.policy import Policy
 from harness.matrix import expand, load_matrix
 from harness.planning import file_differences, plan_differences, shorten, with_rules
 from harness.store import find_run, lock_run, read_plan, readable_runs, resolve_run, rewrite_plan
+from harness.store.layout import RunFolder
 
 RESULTS = Path("results")
 
@@ -57,6 +58,11 @@ def find(name: Path, results: Path = RESULTS) -> Path:
     existing = read_plan(found)
     _follow(found, existing.matrix if existing.matrix_sha256 == sha256 else loaded.matrix, loaded)
     return found
+
+
+def is_run(name: Path, results: Path) -> bool:
+    """Return whether a word names an existing run, by its folder, its name or `latest`, and not a matrix file."""
+    return str(name) == "latest" or any(RunFolder(folder).run_json.exists() for folder in (name, results / name))
 
 
 def find_planned(loaded: Loaded, wanted: Plan, results: Path, notice: Callable[[str], None]) -> Path | None:

@@ -98,16 +98,24 @@ def run(
 ) -> None:
     """Measure every cell; the same command goes on where an interrupted run stopped.
 
+    Instead of a matrix a run may be named, to measure what that run lacks.
+
     With quality.images = "auto" this is one round; evaluate and gate then say which cells the next one is for.
     """
     from harness import api
     from harness.cli import console
     from harness.cli.nsight import run_under_nsys
+    from harness.finding import is_run
 
     if nsys:
         run_under_nsys(matrix, results)
-    loaded, chosen = api.load(matrix, model=model), tuple(select or ())
-    folder = api.open_run(loaded, select=chosen, results=results, fresh=fresh, notice=console.show_notice)
+    if is_run(matrix, results):
+        if model or select or fresh:
+            raise UsageError("--model, --select and --fresh belong to a matrix", str(matrix), "Name a matrix file.")
+        folder = api.reopen_run(matrix, results=results)
+    else:
+        loaded, chosen = api.load(matrix, model=model), tuple(select or ())
+        folder = api.open_run(loaded, select=chosen, results=results, fresh=fresh, notice=console.show_notice)
     if not api.pending(folder, retry_failed=retry_failed):
         raise console.nothing_pending(folder)
     console.warn_of_weights(api.scoring_weights(folder), matrix)

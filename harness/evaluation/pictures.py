@@ -72,7 +72,7 @@ def _damaged(picture: Picture, what: str) -> ResultsError:
     source = source_of(picture.path)
     origin = f"; it was taken over from {source}" if source else ""
     cell = picture.path.parent.parent
-    fix = f"Delete that cell's folder ({cell}), then run the matrix again (harness run): only this cell is made anew."
+    fix = f"Delete that cell's folder ({cell}), then: harness run {cell.parent.parent}. Only this cell is made anew."
     return ResultsError(what + origin, str(picture.path), fix)
 
 

@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from harness import api
-from harness.core.errors import ResultsError
+from harness.cli.commands import app
+from harness.core.errors import MachineError, ResultsError, UsageError
 from harness.core.machine import Machine
 from harness.core.units import Absent
 from harness.reporting import write_report
@@ -178,3 +180,25 @@ def test_a_run_without_a_time_sorts_by_its_id(run: Path) -> None:
     new = api.open_run(api.load(run.parent.parent / "fake.toml"), results=run.parent, fresh=True)
     assert resolve_run(Path("latest"), run.parent) == new
     assert resolve_run(old, run.parent) == old
+
+
+def test_a_run_is_reopened_only_where_it_was_begun(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "pod-b")
+    assert api.reopen_run(Path(run.name), results=run.parent) == run
+    monkeypatch.setattr("platform.python_version", lambda: "3.99")
+    with pytest.raises(MachineError, match="cannot be continued here: Python: "):
+        api.reopen_run(run, results=run.parent)
+
+
+def test_a_run_may_be_named_instead_of_its_matrix(run: Path) -> None:
+    where = ["--results", str(run.parent)]
+    assert CliRunner().invoke(app, ["run", run.name, *where]).exception.exit_code == 3  # type: ignore[union-attr]
+    refused = CliRunner().invoke(app, ["run", run.name, "--fresh", *where])
+    assert isinstance(refused.exception, UsageError)
+
+
+def test_a_pilot_with_another_baseline_forecasts_nothing(run: Path) -> None:
+    api.evaluate(run)
+    decided = api.plan(edit(run, "[model]", "[baseline]\nsteps = 20\n[model]"), results=run.parent)
+    with pytest.raises(ResultsError, match="its baseline is 50-steps_fp32, not 20-steps_fp32"):
+        api.power(decided, run)

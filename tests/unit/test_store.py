@@ -246,11 +246,15 @@ def test_the_advice_for_a_damaged_picture_repairs_the_run(tmp_path: Path) -> Non
         api.evaluate(second)
     assert f"it was taken over from {first.name}" in caught.value.what
     cell = RunFolder(second).cell(RERUN_ID)
-    assert f"Delete that cell's folder ({cell}), then run" in caught.value.fix
+    assert f"Delete that cell's folder ({cell}), then: harness run {second}." in caught.value.fix
     shutil.rmtree(cell)
-    assert again(first) == second
+    assert api.reopen_run(second, results=second.parent) == second
+    api.continue_run(second, inline=True)
     assert api.evaluate(second).deltas
     assert api.evaluate(again(first, fresh=True)).deltas
+    shutil.rmtree(RunFolder(first).cell(RERUN_ID))  # of a run that is not the newest
+    api.continue_run(api.reopen_run(first, results=first.parent), inline=True)
+    assert api.evaluate(first).deltas
 
 
 def test_results_that_cannot_be_written_can_be_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
