@@ -17,7 +17,19 @@ from harness.cli import console
 from harness.core.errors import ExitCode, MachineError, ResultsError
 from harness.core.outcome import Completed, Failed
 from harness.core.plan import RERUN_ID
-from harness.store import create_run, lock_run, read_outcomes, read_plan, report_folder, resolve_run, write_outcome
+from harness.store import (
+    create_run,
+    lock_run,
+    read_evaluation,
+    read_image_scores,
+    read_judgement,
+    read_outcomes,
+    read_plan,
+    read_trace_facts,
+    report_folder,
+    resolve_run,
+    write_outcome,
+)
 from harness.store.layout import RunFolder
 from harness.store.write import write_atomically
 from tests.fake_run import finished_run
@@ -104,6 +116,28 @@ def test_a_truncated_outcome_is_named_with_what_to_do(tmp_path: Path) -> None:
     assert str(path) in str(caught.value)
     assert "Delete this file" in str(caught.value)
     assert caught.value.exit_code == 7
+
+
+def test_the_advice_for_a_damaged_file_makes_it_again(tmp_path: Path) -> None:
+    run = finished_run(tmp_path)
+    api.evaluate(run)
+    api.gate(run)
+    cell, folder = read_plan(run).baseline_id, RunFolder(run)
+    folder.trace_facts(cell).write_text("{")
+    cases = {
+        folder.outcome(cell): (lambda: read_outcomes(run), f"harness run {run}"),
+        folder.trace_facts(cell): (lambda: read_trace_facts(run, cell), f"harness profile {run} {cell}"),
+        folder.verdicts: (lambda: read_judgement(run), f"harness gate {run}"),
+        folder.deltas: (lambda: read_evaluation(run), f"harness evaluate {run}"),
+        folder.scores("psnr"): (lambda: read_image_scores(run, "psnr"), f"harness evaluate {run}"),
+        folder.run_json: (lambda: read_plan(run), "harness run MATRIX --fresh"),
+    }
+    for path, (read, command) in cases.items():
+        path.write_bytes(path.read_bytes()[:-5])
+        with pytest.raises(ResultsError, match="damaged or truncated") as caught:
+            read()  # type: ignore[no-untyped-call]
+        assert caught.value.where == str(path)
+        assert command in caught.value.fix
 
 
 def test_results_of_a_newer_version_are_refused(tmp_path: Path) -> None:
