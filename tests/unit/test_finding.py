@@ -10,7 +10,11 @@ from harness import api
 from harness.cli.commands import app
 from harness.core.errors import MachineError, ResultsError, UsageError
 from harness.core.machine import Machine
+from harness.core.matrix import Matrix, Quality
+from harness.core.policy import Policy
 from harness.core.units import Absent
+from harness.planning import plan_differences, with_rules
+from harness.planning.identity import QUALITY_RULES, RULES
 from harness.reporting import write_report
 from harness.store import read_plan, resolve_run
 from harness.store.layout import RunFolder
@@ -54,6 +58,13 @@ UNMEASURED = {
 @pytest.mark.parametrize("what", UNMEASURED)
 def test_what_changes_no_measurement_keeps_the_run(run: Path, what: str) -> None:
     assert same_run(run, edit(run, *UNMEASURED[what]))
+
+
+def test_every_key_is_known_to_measure_or_to_judge() -> None:
+    """A new key of a matrix must be put on one side: whether a change of it measures again."""
+    measuring = {"name", "model", "axes", "exclude", "include", "baseline", "prompts", "seeds", "measure", "quality"}
+    assert set(Matrix.model_fields) == measuring | RULES | {"schema_version"}
+    assert set(Quality.model_fields) == {"images", "max", "rerun_prompts"} | QUALITY_RULES
 
 
 MEASURED = {
@@ -142,6 +153,13 @@ def test_other_software_begins_a_run_and_is_named(run: Path, monkeypatch: pytest
     assert api.open_run(api.load(run.parent.parent / "fake.toml"), results=run.parent, notice=told.append) != run
     assert "Python: " in told[0]
     assert "≠ 3.99" in told[0]
+
+
+def test_an_adaptive_run_keeps_its_looks_under_another_policy(run: Path) -> None:
+    existing = read_plan(run)
+    wanted = existing.model_copy(update={"looks": (2, 6), "policy": Policy(name="strict")})
+    assert plan_differences(existing, wanted) == ()
+    assert with_rules(existing, existing.matrix, wanted.policy).looks == existing.looks
 
 
 def test_hosts_of_one_kind_are_one_machine() -> None:
