@@ -20,6 +20,9 @@ from harness.reporting.comparing_plans import (
 )
 from harness.reporting.loaded import Loaded, load
 
+ABSOLUTE = frozenset({"alignment", "correctness"})
+"""Kinds of metrics that read pictures and prompts only, no other pictures."""
+
 
 class ScorePair(Frozen):
     """A metric of one cell in both runs: scores, and losses against each run's own baseline.
@@ -174,8 +177,9 @@ def _pair(scores: tuple[Score, Score], runs: tuple[Loaded, Loaded], apart: str) 
 
 def _relative(score: Score, plan: Plan) -> bool:
     """Whether a score itself is a distance to its run's baseline, at the same or at other seeds."""
-    kind = score.definition.kind
-    return kind == "paired" or (kind == "distribution" and plan.matrix.quality.reference is None)
+    if score.definition.kind in ABSOLUTE:
+        return False
+    return score.definition.kind != "distribution" or plan.matrix.quality.reference is None
 
 
 def _why_not(first: tuple[Score, Plan], second: tuple[Score, Plan]) -> str:
