@@ -126,7 +126,7 @@ def open_run(
     """Return the folder of the run to continue: the newest with the same measurements and images, or a new one.
 
     A continued run takes over what judges and describes it: policy, rules, prices, metrics. Where the newest run of
-    this matrix's name is not continued, `notice` is told which facts differ. A model or an adapter that is not here
+    this matrix's name is not continued, `notice` receives the facts that differ. A model or an adapter that is not here
     is fetched first, once; MachineError if that cannot be done.
     """
     wanted = plan(loaded, select=select, results=results)

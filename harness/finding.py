@@ -37,7 +37,7 @@ def load(path: str | Path, policy: str | None = None, model: str | None = None) 
 
 
 def find(name: Path, results: Path = RESULTS) -> Path:
-    """Return the run a person means: its folder, its name, `latest`, or the newest run of a matrix file.
+    """Return the run that a word names: its folder, its name, `latest`, or the newest run of a matrix file.
 
     A run named by its matrix file follows the file in what judges and describes it: policy, rules, prices, metrics.
     """
@@ -68,7 +68,7 @@ def is_run(name: Path, results: Path) -> bool:
 def find_planned(loaded: Loaded, wanted: Plan, results: Path, notice: Callable[[str], None]) -> Path | None:
     """Return the newest run with the measurements and images of a plan, following the matrix; None if there is none.
 
-    `notice` is then told in which facts the newest run of the matrix's name differs.
+    `notice` then receives the facts in which the newest run of the matrix's name differs.
     """
     found = find_run(results, lambda existing: not plan_differences(existing, wanted))
     if found is not None:

@@ -328,7 +328,7 @@ def show_owed(run: Path, owed: list[PlannedCell]) -> None:
 
 
 def show_notice(text: str) -> None:
-    """Print what a person should know of how a command goes on, beside its data."""
+    """Print a notice to stderr."""
     err.print(text, style="yellow", markup=False)
 
 

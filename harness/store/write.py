@@ -49,7 +49,7 @@ def write_atomically(path: Path, data: bytes, option: str = "") -> None:
 
 
 def writing_failed(path: Path, error: OSError, option: str = "") -> MachineError:
-    """Return the error a person can act on for a write that failed; `option` names another folder, if any does."""
+    """Return the error for a failed write, with advice; `option` names another folder, if any does."""
     elsewhere = f", or choose another folder with {option}" if option else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         fix = f"Free some space{elsewhere}. Then run the same command again: what was written is kept."

@@ -150,7 +150,7 @@ def test_a_replaced_adapter_is_named_and_still_compared(runs: tuple[Path, Path])
     assert not any(score.refused for score in found.cells[-1].quality)
 
 
-def test_runs_of_two_baselines_are_told_apart_end_to_end(tmp_path: Path) -> None:
+def test_real_runs_of_two_baselines(tmp_path: Path) -> None:
     made = []
     for steps in (50, 20):
         folder = tmp_path / str(steps)

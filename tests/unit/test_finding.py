@@ -1,4 +1,4 @@
-"""Which run a command is about: continued where nothing measured changed, and otherwise the reason is said."""
+"""Which run a command is about: continued where nothing measured changed, and otherwise the reason is named."""
 
 import json
 from pathlib import Path
@@ -79,11 +79,11 @@ MEASURED = {
 @pytest.mark.parametrize("old", MEASURED)
 def test_what_changes_a_measurement_is_named(run: Path, old: str) -> None:
     new, reason = MEASURED[old]
-    loaded, told = edit(run, old, new), []
-    assert api.open_run(loaded, results=run.parent, notice=told.append) != run
-    assert len(told) == 1
-    assert run.name in told[0]
-    assert reason in told[0]
+    loaded, notices = edit(run, old, new), []
+    assert api.open_run(loaded, results=run.parent, notice=notices.append) != run
+    assert len(notices) == 1
+    assert run.name in notices[0]
+    assert reason in notices[0]
 
 
 @pytest.mark.parametrize("old", MEASURED)
@@ -95,9 +95,9 @@ def test_a_changed_file_without_a_run_says_what_differs(run: Path, old: str) -> 
 
 
 def test_a_fresh_run_needs_no_reason(run: Path) -> None:
-    told: list[str] = []
-    assert api.open_run(edit(run, "max_s = 0.1", "max_s = 0.2"), results=run.parent, fresh=True, notice=told.append)
-    assert told == []
+    notices: list[str] = []
+    assert api.open_run(edit(run, "max_s = 0.1", "max_s = 0.2"), results=run.parent, fresh=True, notice=notices.append)
+    assert notices == []
 
 
 def test_a_changed_rule_judges_the_run_and_its_report(run: Path, tmp_path: Path) -> None:
@@ -140,19 +140,19 @@ def test_a_run_of_a_model_named_beside_its_file_keeps_it(tmp_path: Path) -> None
 
 def test_another_host_name_continues_the_run(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("socket.gethostname", lambda: "pod-b")
-    told: list[str] = []
+    notices: list[str] = []
     loaded = api.load(run.parent.parent / "fake.toml")
     assert api.plan(loaded, results=run.parent).machine.name == "pod-b"
-    assert api.open_run(loaded, results=run.parent, notice=told.append) == run
-    assert told == []
+    assert api.open_run(loaded, results=run.parent, notice=notices.append) == run
+    assert notices == []
 
 
 def test_other_software_begins_a_run_and_is_named(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.python_version", lambda: "3.99")
-    told: list[str] = []
-    assert api.open_run(api.load(run.parent.parent / "fake.toml"), results=run.parent, notice=told.append) != run
-    assert "Python: " in told[0]
-    assert "≠ 3.99" in told[0]
+    notices: list[str] = []
+    assert api.open_run(api.load(run.parent.parent / "fake.toml"), results=run.parent, notice=notices.append) != run
+    assert "Python: " in notices[0]
+    assert "≠ 3.99" in notices[0]
 
 
 def test_an_adaptive_run_keeps_its_looks_under_another_policy(run: Path) -> None:

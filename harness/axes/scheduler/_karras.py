@@ -30,7 +30,7 @@ class WithKarras(Scheduler):
         return super().refuse(context) or self._refuse_steps(context)
 
     def _refuse_steps(self, context: Context) -> str | None:
-        """Return why so many steps cannot be told apart by their timesteps, which are whole numbers."""
+        """Return why timesteps, which are whole numbers, are too few for so many steps."""
         steps, model = steps_of(context), context.model
         if not self.by_timestep:
             return None
