@@ -1,6 +1,5 @@
 """The verbs: load, plan, run, evaluate, gate, report, and bench for all; they only compose the stages."""
 
-import hashlib
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -16,8 +15,9 @@ from harness.core.progress import Advance, ignore
 from harness.core.quality import Evaluation
 from harness.core.verdict import Judgement
 from harness.execution import Progress, SilentProgress
+from harness.finding import RESULTS, Loaded, find, find_planned, load
 from harness.listing import list_axes, list_policies, scoring_weights, show_policy, weights
-from harness.matrix import expand, load_matrix, load_policy, matches, merge_notes
+from harness.matrix import expand, load_policy, matches, merge_notes
 from harness.measure.machine import describe_machine
 from harness.measure.memory import free_bytes
 from harness.models import ask_hub, fetch_published, resolve_model
@@ -29,7 +29,9 @@ from harness.planning import (
     lacking_files,
     make_plan,
     note_downloads,
+    plan_differences,
     prompts_wanted,
+    shorten,
 )
 from harness.profiling import explain, profile
 from harness.prompts import load_prompts
@@ -37,13 +39,11 @@ from harness.prompts.latent import describe_latent
 from harness.store import (
     append_time,
     create_run,
-    find_run,
     lock_run,
     read_evaluation,
     read_judgement,
     read_outcomes,
     read_plan,
-    resolve_run,
     write_outcome,
 )
 from harness.store.history import measured_rate
@@ -58,27 +58,9 @@ if TYPE_CHECKING:
 __all__ = [
     "Loaded", "RESULTS", "UNWATCHED", "Watch", "baseline_completed", "bench", "claims", "compare", "continue_run",
     "evaluate", "explain", "find", "frame", "gate", "list_axes", "list_policies", "load", "open_run", "pending", "plan",
-    "power", "profile", "report", "run", "scoring_weights", "settle", "show_policy", "unprofiled",
+    "power", "profile", "reopen_run", "report", "run", "scoring_weights", "settle", "show_policy", "unprofiled",
     "weights",
 ]  # fmt: skip
-
-RESULTS = Path("results")
-
-
-class Loaded(NamedTuple):
-    """A matrix, the text it was read from, which identifies its runs, and the policy it is judged by."""
-
-    matrix: Matrix
-    text: str
-    policy: Policy = Policy()
-
-
-def load(path: str | Path, policy: str | None = None, model: str | None = None) -> Loaded:
-    """Read a matrix file and its policy, or instead of that another; MatrixError lists every mistake in them.
-
-    `model` takes the place of the file's: a name, a folder, a .safetensors file or a hub id, as in a matrix.
-    """
-    return Loaded(*load_matrix(Path(path), policy, model))
 
 
 def plan(loaded: Loaded, *, select: tuple[str, ...] = (), results: Path = RESULTS) -> Plan:
@@ -90,6 +72,7 @@ def plan(loaded: Loaded, *, select: tuple[str, ...] = (), results: Path = RESULT
     matrix = loaded.matrix
     model = resolve_model(matrix.model).describe()
     machine = describe_machine()
+    reference = _check_reference(matrix) if model.quality_applies else ()
     around = Surroundings(
         model=model,
         machine=machine,
@@ -106,31 +89,66 @@ def plan(loaded: Loaded, *, select: tuple[str, ...] = (), results: Path = RESULT
         known = ", ".join(planned.id for planned in whole.compared)
         raise NothingToDo(f"no cell fits {', '.join(select)}", "--select", f"The cells are: {known}")
     kept = tuple(p for p in whole.cells if p.role != "candidate" or matches(p.id, select))
-    notes = (*whole.notes, *merge_notes(matrix))
+    notes = (*whole.notes, *reference, *merge_notes(matrix))
     return note_downloads(decide_looks(whole.model_copy(update={"cells": kept, "notes": notes})))
+
+
+def _check_reference(matrix: Matrix) -> tuple[str, ...]:
+    from harness.evaluation.reference import reference_notes
+
+    return reference_notes(matrix.quality)
 
 
 def power(decided: Plan, pilot: Path) -> tuple[Power, ...]:
     """Return what a planned run could tell, judging by the spread that an earlier, evaluated run showed.
 
-    The pilot may be the first look of the same adaptive run. Raises ResultsError if it was not evaluated.
+    The pilot may be the first look of the same adaptive run. Raises ResultsError if it was not evaluated, or has
+    another baseline.
     """
-    evaluation = read_evaluation(pilot)
+    earlier, evaluation = read_plan(pilot), read_evaluation(pilot)
+    baselines = [each.find(each.baseline_id).cell for each in (earlier, decided)]
+    if baselines[0].settings != baselines[1].settings:
+        what = f"its baseline is {baselines[0].id}, not {baselines[1].id}: its losses are others"
+        raise ResultsError(what, str(pilot), "Name a run with the baseline of this matrix.")
     if evaluation is None:
         raise ResultsError("the run was not evaluated yet", str(pilot), "Run: harness evaluate " + pilot.name)
     return forecast_power(decided, evaluation)
 
 
-def open_run(loaded: Loaded, *, select: tuple[str, ...] = (), results: Path = RESULTS, fresh: bool = False) -> Path:
-    """Return the folder of the run to go on with: the newest with the same matrix, machine and cells, or a new one.
+def open_run(
+    loaded: Loaded,
+    *,
+    select: tuple[str, ...] = (),
+    results: Path = RESULTS,
+    fresh: bool = False,
+    notice: Callable[[str], None] = lambda _: None,
+) -> Path:
+    """Return the folder of the run to continue: the newest with the same measurements and images, or a new one.
 
-    A model or an adapter that is not here is fetched first, once; MachineError if that cannot be done.
+    A continued run takes over what judges and describes it: policy, rules, prices, metrics. Where the newest run of
+    this matrix's name is not continued, `notice` receives the facts that differ. A model or an adapter that is not here
+    is fetched first, once; MachineError if that cannot be done.
     """
     wanted = plan(loaded, select=select, results=results)
     while _fetch(loaded.matrix, wanted):
         wanted = plan(loaded, select=select, results=results)  # now that what is fetched can be looked at
-    found = None if fresh else find_run(results, lambda existing: _same(existing, wanted))
+    found = None if fresh else find_planned(loaded, wanted, results, notice)
     return found or create_run(results, wanted, loaded.text)
+
+
+def reopen_run(name: Path, *, results: Path = RESULTS) -> Path:
+    """Return the folder of an existing run, by its path or name, to measure what it lacks.
+
+    Raises MachineError where this machine, or a file that the run reads, is not what it was begun with.
+    """
+    folder = find(name, results)
+    existing = read_plan(folder)
+    begun = Loaded(existing.matrix, RunFolder(folder).matrix_toml.read_text(encoding="utf-8"), existing.policy)
+    wanted = plan(begun, select=tuple(planned.id for planned in existing.compared), results=results)
+    if differences := plan_differences(existing, wanted):
+        what = f"this run cannot be continued here: {shorten(differences)}"
+        raise MachineError(what, str(folder), "Begin another with harness run MATRIX.")
+    return folder
 
 
 def _fetch(matrix: Matrix, decided: Plan) -> bool:
@@ -301,17 +319,6 @@ def report(run: Path, out: Path | None = None) -> Path:
     return index
 
 
-def find(name: Path, results: Path = RESULTS) -> Path:
-    """Return the run a person means: its folder, its name, `latest`, or the newest run of a matrix file."""
-    if name.suffix == ".toml":
-        digest = hashlib.sha256(load(name).text.encode()).hexdigest()
-        found = find_run(results, lambda existing: existing.matrix_sha256 == digest)
-        if found is None:
-            raise ResultsError("this matrix has no run yet", str(name), f"Make one with: harness run {name}")
-        return found
-    return resolve_run(name, results)
-
-
 def compare(first: Path, second: Path) -> "Comparison":
     """Return one row per cell that either run has: latencies, verdicts, and scores that mean the same in both.
 
@@ -342,19 +349,3 @@ def frame(run: Path) -> "pandas.DataFrame":
 
 def _guessed_rate(image_step_s: float) -> Rate:
     return Rate(image_step_s=image_step_s, source="a rough guess: nothing was measured on this machine yet")
-
-
-def _same(existing: Plan, wanted: Plan) -> bool:
-    """Whether an existing run is this one, begun earlier: the same matrix, machine, prompts, cells and weights.
-
-    One that was planned without an adapter, which is here now, is another.
-    """
-    machines = [p.machine.model_dump(exclude={"git_commit", "git_dirty"}) for p in (existing, wanted)]
-    return (
-        existing.matrix_sha256 == wanted.matrix_sha256
-        and existing.model.digest == wanted.model.digest
-        and machines[0] == machines[1]
-        and existing.prompts == wanted.prompts
-        and existing.looks == wanted.looks  # an adaptive run under another policy looks at other times
-        and [(p.id, p.content_key) for p in existing.cells] == [(p.id, p.content_key) for p in wanted.cells]
-    )

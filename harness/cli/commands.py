@@ -98,15 +98,24 @@ def run(
 ) -> None:
     """Measure every cell; the same command goes on where an interrupted run stopped.
 
+    Instead of a matrix a run may be named, to measure what that run lacks.
+
     With quality.images = "auto" this is one round; evaluate and gate then say which cells the next one is for.
     """
     from harness import api
     from harness.cli import console
     from harness.cli.nsight import run_under_nsys
+    from harness.finding import is_run
 
     if nsys:
         run_under_nsys(matrix, results)
-    folder = api.open_run(api.load(matrix, model=model), select=tuple(select or ()), results=results, fresh=fresh)
+    if is_run(matrix, results):
+        if model or select or fresh:
+            raise UsageError("--model, --select and --fresh belong to a matrix", str(matrix), "Name a matrix file.")
+        folder = api.reopen_run(matrix, results=results)
+    else:
+        loaded, chosen = api.load(matrix, model=model), tuple(select or ())
+        folder = api.open_run(loaded, select=chosen, results=results, fresh=fresh, notice=console.show_notice)
     if not api.pending(folder, retry_failed=retry_failed):
         raise console.nothing_pending(folder)
     console.warn_of_weights(api.scoring_weights(folder), matrix)
@@ -169,8 +178,8 @@ def bench(
 
     if nsys:
         run_under_nsys(matrix, results)
-    loaded = api.load(matrix, policy, model)
-    folder = api.open_run(loaded, select=tuple(select or ()), results=results, fresh=fresh)
+    loaded, chosen = api.load(matrix, policy, model), tuple(select or ())
+    folder = api.open_run(loaded, select=chosen, results=results, fresh=fresh, notice=console.show_notice)
     api.pending(folder, retry_failed=retry_failed)
     console.warn_of_weights(api.scoring_weights(folder), matrix)
     judgement = api.settle(
@@ -232,7 +241,8 @@ def explain(
 def compare(a: RunName, b: RunName, results: Results = Path("results"), json: Json = False) -> None:
     """Line up two runs cell by cell: latency, speed ratio, verdicts, scores.
 
-    Exit 7 if a metric of both means something else in each: its scores are not shown, latencies still are.
+    Exit 7 if a figure means something else in each run, such as a loss against another baseline: it is not shown,
+    latencies still are.
     """
     from harness import api
     from harness.cli import console

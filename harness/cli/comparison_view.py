@@ -12,6 +12,7 @@ from harness.reporting.comparing import Comparison
 PAIRED = "B is, each beside its baseline"
 UNPAIRED = "B is, unpaired"
 """Two runs are of different minutes: only beside their baselines does what slowed both sides of one cancel."""
+APART = "baselines differ"
 
 
 def comparison_parts(found: Comparison) -> Iterator[Text | Table]:
@@ -24,7 +25,7 @@ def comparison_parts(found: Comparison) -> Iterator[Text | Table]:
     for pair in found.cells:
         shown = [format_seconds(seconds) if seconds else "" for seconds in (pair.latency_a_s, pair.latency_b_s)]
         beside = pair.beside_baselines
-        paired = _ratio(beside.estimate, beside) if isinstance(beside, Interval) else ""
+        paired = _ratio(beside.estimate, beside) if isinstance(beside, Interval) else APART if found.baselines else ""
         unpaired = _ratio(pair.speedup, pair.interval) if pair.speedup else ""
         table.add_row(Text(pair.cell), *shown, paired, unpaired, pair.verdict_a, pair.verdict_b)
     yield table
@@ -50,6 +51,25 @@ def _scores(found: Comparison) -> Table:
         for score in pair.quality:
             values = [f"{value:.4g}" if value is not None else "" for value in (score.score_a, score.score_b)]
             losses = [format_percent(loss) if loss is not None else "" for loss in (score.loss_a, score.loss_b)]
+            losses = [f"[red]{APART}[/]", ""] if score.loss_refused else losses
             row = ["[red]not comparable[/]", "", "", ""] if score.refused else [*values, *losses]
             scores.add_row(pair.cell, score.metric, *row)
     return scores
+
+
+def refusals(found: Comparison) -> list[str]:
+    """Return what may not be compared, each with its reason, in the order of the cells."""
+    relative = "ratios over the baseline, losses and paired scores are not comparable"
+    reasons = [f"{APART}: {'; '.join(found.baselines)}: {relative}"] if found.baselines else []
+    for score in (score for pair in found.cells for score in pair.quality if score.refused):
+        reason = f"{score.metric}: not comparable: {score.refused}"
+        if not found.baselines or not score.refused.startswith("the baselines differ"):
+            reasons.append(reason)
+    return list(dict.fromkeys(reasons))
+
+
+def advice(found: Comparison) -> str:
+    """Return how two runs are made comparable."""
+    if found.baselines:
+        return "Measure both with one baseline: name it in [baseline] of both matrices."
+    return "Score both runs alike, here: harness evaluate RUN"

@@ -14,7 +14,7 @@ from rich.table import Table
 from harness.claims import Finding
 from harness.cli.axes_list import axes_lines, value_lines
 from harness.cli.claims_view import absent_table, measured_table, summary
-from harness.cli.comparison_view import comparison_parts
+from harness.cli.comparison_view import advice, comparison_parts, refusals
 from harness.cli.machine_view import abilities_table, machine_lines, told
 from harness.cli.power_table import power_note, power_table
 from harness.cli.progress import RunProgress, progress_bar, transfer_bar
@@ -279,18 +279,18 @@ def _show_weight_file(row: WeightRow) -> None:
 
 
 def show_comparison(found: Comparison, json: bool) -> int:
-    """Print two runs side by side; return exit code 7 if a score of both may not be compared, and say why."""
+    """Print two runs side by side; return exit code 7 if a figure of both may not be compared, and say why."""
     if json:
         show_json(found.model_dump())
     else:
         for part in comparison_parts(found):
             out.print(part)
-    refused = dict.fromkeys((score.metric, score.refused) for p in found.cells for score in p.quality if score.refused)
-    for metric, reason in refused:
+    refused = refusals(found)
+    for reason in refused:
         err.print("[bold red]error[/] ", end="")
-        err.print(f"{metric}: not comparable: {reason}", markup=False)
+        err.print(reason, markup=False)
     if refused:
-        err.print("Score both runs alike, here: harness evaluate RUN", style="cyan")
+        err.print(advice(found), style="cyan", markup=False)
     return ExitCode.RESULTS if refused else ExitCode.PASS
 
 
@@ -333,6 +333,11 @@ def show_owed(run: Path, owed: list[PlannedCell]) -> None:
     names = [planned.id for planned in owed if planned.role == "candidate"]
     if names and read_plan(run).looks:
         err.print(f"not settled yet: {', '.join(names)}. Next round: harness run, or harness bench", style="yellow")
+
+
+def show_notice(text: str) -> None:
+    """Print a notice to stderr."""
+    err.print(text, style="yellow", markup=False)
 
 
 def nothing_pending(run: Path) -> NothingToDo:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.cli import console
 from harness.core.errors import MachineError
-from harness.store.write import writing_failed
+from harness.store.write import RESULTS_OPTION, writing_failed
 
 FLAGS = (
     "--trace=cuda,nvtx,osrt,cudnn,cublas",
@@ -43,7 +43,7 @@ def run_under_nsys(matrix: Path, results: Path) -> None:
     try:
         apart.mkdir(parents=True, exist_ok=True)  # nsys does not make it
     except OSError as error:
-        raise writing_failed(apart, error) from error
+        raise writing_failed(apart, error, RESULTS_OPTION) from error
     os.execv(found, command)
 
 

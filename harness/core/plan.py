@@ -51,6 +51,8 @@ class PlannedCell(Frozen):
     cell: Cell
     role: Role = "candidate"
     order: int
+    files: dict[str, str] = {}
+    """Axis → hash of the files that its value reads, such as an adapter's weights."""
     skip: str | None = None
     cautions: tuple[Caution, ...] = ()
     """Warnings about a cell that runs but is likely to disappoint, with advice."""
@@ -60,7 +62,8 @@ class PlannedCell(Frozen):
     """What it surely needs of its device's memory; None where that is not known."""
     estimate_s: float
     content_key: str
-    """Hash of all that determines its images and timings: model, settings, prompts, seeds, machine."""
+    """Hash of all that determines its images and timings: model, settings, files, prompts, seeds,
+    hardware and software. The host's name does not count."""
 
     @property
     def id(self) -> str:

@@ -1,30 +1,44 @@
-"""Read pictures: verified against the outcome's sha256, decoded, brought to the baseline's size."""
+"""Read pictures: verified against the recorded sha256, decoded to 8-bit RGB, brought to the baseline's size.
+
+Pictures of this run are 8-bit RGB; those of a reference set may have any mode, each with one conversion:
+
+- 1, L, P, RGB, CMYK, YCbCr: Pillow's conversion to RGB, as pytorch-fid and clean-fid read them;
+- LA, PA, RGBA, transparent P: the same, without alpha, whose colours are taken as they are stored;
+- I;16 (16-bit grey): v / 257, rounded, so that 65535 is white; Pillow reads 16-bit RGB by its high bytes;
+- any other (I, F, LAB, HSV …): refused, since it is not defined which value is white.
+"""
 
 import hashlib
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from os import cpu_count
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.core.errors import ResultsError
-from harness.evaluation.lineup import AGAIN, Picture
+from harness.evaluation.lineup import Picture
+from harness.store import source_of
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
 
 Pixels = NDArray[np.uint8]
 Size = tuple[int, int]
 """Width and height in pixels."""
 RESIZE = "to the baseline's size, Pillow bicubic, if another"
+CONVERTED = frozenset({"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "LA", "PA", "RGBA"})
+"""Modes that Pillow converts to 8-bit RGB by scaling nothing; alpha is dropped."""
+GREY16 = "I;16"
 _THREADS = max(4, (cpu_count() or 1))
 
 
 def picture_size(picture: Picture) -> Size:
     """Return width and height; ResultsError if the file is damaged."""
-    from PIL import Image
-
-    with Image.open(io.BytesIO(_bytes(picture))) as image:
-        return image.size
+    return _decoded(picture).size
 
 
 def read_pictures(pictures: Sequence[Picture], size: Size) -> Pixels:
@@ -47,21 +61,86 @@ def _bytes(picture: Picture) -> bytes:
     try:
         data = picture.path.read_bytes()
     except OSError as error:
-        raise ResultsError(f"cannot read image: {error.strerror}", str(picture.path), AGAIN) from error
+        raise _damaged(picture, f"cannot read image: {error.strerror}") from error
     if hashlib.sha256(data).hexdigest() != picture.sha256:
-        raise ResultsError("damaged image: it is not the file the run recorded (sha256)", str(picture.path), AGAIN)
+        raise _damaged(picture, "damaged image: it is not the file the run recorded (sha256)")
     return data
 
 
-def _read(picture: Picture, size: Size) -> Pixels:
-    from PIL import Image, UnidentifiedImageError
+def _damaged(picture: Picture, what: str) -> ResultsError:
+    """Return the error for a picture that a run recorded, naming the run it was taken over from."""
+    source = source_of(picture.path)
+    origin = f"; it was taken over from {source}" if source else ""
+    cell = picture.path.parent.parent
+    fix = f"Delete that cell's folder ({cell}), then: harness run {cell.parent.parent}. Only this cell is made anew."
+    return ResultsError(what + origin, str(picture.path), fix)
 
-    data = _bytes(picture)
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            colours = image.convert("RGB")
-    except (UnidentifiedImageError, OSError, ValueError) as error:
-        raise ResultsError(f"cannot decode image: {error}", str(picture.path), AGAIN) from error
+
+def _read(picture: Picture, size: Size) -> Pixels:
+    from PIL import Image
+
+    colours = _decoded(picture)
     if colours.size != size:
         colours = colours.resize(size, Image.Resampling.BICUBIC)
     return np.asarray(colours)
+
+
+def _decoded(picture: Picture) -> "PillowImage":
+    try:
+        return decode(_bytes(picture))
+    except UndecodableError as error:
+        raise _damaged(picture, f"cannot decode image: {error}") from error
+
+
+def decode(data: bytes) -> "PillowImage":
+    """Return the picture of an image file as 8-bit RGB, the first one of a file that holds several."""
+    with _opened(data) as image:
+        return _rgb(image)
+
+
+def check_decodable(data: bytes) -> int:
+    """Return how many pictures an image file holds; UndecodableError where it is damaged or of a refused mode.
+
+    A PNG is checked by its checksums and a JPEG at an eighth of its size, which takes a fraction of the time.
+    """
+    with _opened(data) as image:
+        frames = int(getattr(image, "n_frames", 1))
+        if image.format == "PNG":
+            image.verify()
+        else:
+            image.draft("L", (image.width // 8, image.height // 8))
+            image.load()
+        return frames
+
+
+@contextmanager
+def _opened(data: bytes) -> Iterator["PillowImage"]:
+    from PIL import Image
+
+    if not data:
+        raise UndecodableError("an empty file")
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            if image.mode not in CONVERTED and not image.mode.startswith(GREY16):
+                fix = "save it as 8-bit or 16-bit grey, or as 8-bit RGB"
+                raise UndecodableError(f"mode {image.mode} has no defined conversion to 8 bit: {fix}")
+            yield image
+    except UndecodableError:
+        raise
+    except Exception as error:  # on damaged data decoders raise anything
+        raise UndecodableError(str(error).partition(" <_io")[0] or type(error).__name__) from error
+
+
+class UndecodableError(Exception):
+    """Bytes that are not a picture with a defined conversion to 8-bit RGB; the message says why in a few words."""
+
+
+def _rgb(image: "PillowImage") -> "PillowImage":
+    from PIL import Image
+
+    if image.mode.startswith(GREY16):
+        grey = np.asarray(image).astype(np.float64) / 257
+        return Image.fromarray(grey.round().astype(np.uint8)).convert("RGB")
+    if image.mode == "P" and "transparency" in image.info:
+        return image.convert("RGBA").convert("RGB")
+    return image.convert("RGB")

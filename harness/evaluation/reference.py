@@ -1,29 +1,37 @@
 """What distribution metrics refer to where the matrix names it: real images in a folder, or statistics of them.
 
-The id of a set is made of its content, so that scores against different sets never compare.
+The id of a set is made of its content, so that scores against different sets never compare. Files are checked in the
+plan: a damaged one that is found after everything was measured costs the whole run.
 """
 
 import hashlib
 import zipfile
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from harness.core.errors import UsageError
+from harness.core.errors import ResultsError, UsageError
+from harness.core.matrix import Quality
 from harness.core.quality import BASELINE_AT_OTHER_SEEDS
 from harness.evaluation.cache import FeatureCache
 from harness.evaluation.lineup import Picture
 from harness.evaluation.looking import Reader
-from harness.evaluation.pictures import picture_size, read_pictures
+from harness.evaluation.pictures import UndecodableError, check_decodable, picture_size, read_pictures
+from harness.metrics import get_metric
 from harness.stats.frechet import Floats, Moments
 
 OTHER_SEEDS = f"{BASELINE_AT_OTHER_SEEDS}, same prompts"
-ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
+ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 _FIX = "In quality.reference name a folder of real images or an .npz of statistics (mu, sigma), or leave it out."
+_REPAIR = "Remove or replace them: the images of a reference set are used all or not at all."
 _BATCH = 16
+_NAMED = 5
+"""So many files are named in a message; of more, the number."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +46,14 @@ class ImageSet:
         return f"{len(self.pictures)} images, sha256 {hashlib.sha256(hashes.encode()).hexdigest()}"
 
     def read(self, reader: Reader, cache: FeatureCache) -> Floats:
-        """Return the features (m, d) of every image."""
-        keys = [f"{picture.sha256}@own" for picture in self.pictures]
+        """Return the features (m, d) of every image; UsageError for a file that changed or cannot be decoded."""
+        try:
+            return self._read(reader, cache)
+        except ResultsError as error:
+            raise UsageError(f"{error.where}: {error.what}", "quality.reference", _REPAIR) from error
+
+    def _read(self, reader: Reader, cache: FeatureCache) -> Floats:
+        keys = [f"{picture.sha256}@8bit" for picture in self.pictures]
         known = cache.get(reader.fingerprint, list(dict.fromkeys(keys)))
         missing = {key: picture for key, picture in zip(keys, self.pictures, strict=True) if key not in known}
         by_size: dict[tuple[int, int], list[str]] = defaultdict(list)
@@ -100,11 +114,75 @@ def why_not_readable(reference: ReferenceSet | None, statistic: str, features: i
     return ""
 
 
+def reference_notes(quality: Quality) -> tuple[str, ...]:
+    """Return what a plan says of a matrix's reference set, every file of which is checked; nothing is kept.
+
+    Raises UsageError as `open_reference` does, and for images that are damaged or cannot be converted to 8-bit RGB.
+    """
+    reference = open_reference(quality.reference)
+    if reference is None:
+        return ()
+    notes = [f"quality.reference: {reference.id.partition(', ')[0]}"]
+    if isinstance(reference, ImageSet):
+        notes += _check_images(reference)
+        notes += _ignored(Path(quality.reference or "").expanduser())
+    for metric in map(get_metric, quality.metrics):
+        uses_it = metric.kind == "distribution" and not metric.needs_baseline
+        if uses_it and (why := why_not_readable(reference, metric.statistic, metric.dimensions)):
+            notes.append(f"{metric.name} will have no score: {why}")
+    return tuple(notes)
+
+
+def _check_images(reference: ImageSet) -> list[str]:
+    """Return a note where files hold several pictures; UsageError where any is not a picture."""
+
+    def check(picture: Picture) -> int | str:
+        try:
+            return check_decodable(picture.path.read_bytes())
+        except UndecodableError as error:
+            return str(error)
+        except OSError as error:
+            return str(error.strerror)
+
+    with ThreadPoolExecutor() as pool:
+        found = list(zip(reference.pictures, pool.map(check, reference.pictures), strict=True))
+    _refuse([(picture.path, frames) for picture, frames in found if isinstance(frames, str)])
+    several = sum(isinstance(frames, int) and frames > 1 for _, frames in found)
+    return [f"quality.reference: the first picture is read of {several} files that hold several"] if several else []
+
+
+def _refuse(problems: Sequence[tuple[Path, str]]) -> None:
+    if problems:
+        named = "; ".join(f"{path}: {why}" for path, why in problems[:_NAMED])
+        more = f"; {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
+        raise UsageError(f"not readable as images: {named}{more}", "quality.reference", _REPAIR)
+
+
+def _ignored(folder: Path) -> list[str]:
+    """Return a note that counts what a folder holds besides images, by ending."""
+    others = [path for path in folder.rglob("*") if path.suffix.lower() not in ENDINGS]
+    kinds = Counter(path.suffix or path.name for path in others if not path.is_dir())
+    kinds.update(f"{path.name}, a link to a folder" for path in others if path.is_dir() and path.is_symlink())
+    named = ", ".join(f"{kind} ({count})" for kind, count in kinds.most_common(_NAMED))
+    more = ", …" if len(kinds) > _NAMED else ""
+    return [f"quality.reference: {kinds.total()} other files ignored: {named}{more}"] if kinds else []
+
+
 def _open_folder(path: Path) -> ImageSet:
     files = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in ENDINGS]
+    pictures, problems = [], []
+    for file in files:
+        try:
+            data = file.read_bytes()
+        except OSError as error:
+            problems.append((file, str(error.strerror)))
+            continue
+        pictures.append(Picture(file, hashlib.sha256(data).hexdigest()))
+    _refuse(problems)
     if len(files) < 2:
-        raise UsageError(f"too few images in {path.absolute()}: {len(files)}", "quality.reference", _FIX)
-    return ImageSet(tuple(Picture(file, hashlib.sha256(file.read_bytes()).hexdigest()) for file in files))
+        ignored = "".join(f" ({note.partition(': ')[2]})" for note in _ignored(path))
+        raise UsageError(f"too few images in {path.absolute()}: {len(files)}{ignored}", "quality.reference", _FIX)
+    return ImageSet(tuple(pictures))
 
 
 def _open_statistics(path: Path) -> Statistics:

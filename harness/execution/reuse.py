@@ -1,5 +1,6 @@
 """The extra baseline runs are the same in every run of a model: take their images over instead of making them."""
 
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -7,33 +8,32 @@ from pathlib import Path
 from harness.core.outcome import UNTIMED, Completed, Failed, Memory
 from harness.core.plan import Plan, PlannedCell
 from harness.core.units import Absent
-from harness.store import find_completed
+from harness.store import completed_twins
 from harness.store.layout import RunFolder
 
 
 def reuse(run: Path, plan: Plan, planned: PlannedCell, have: int, wanted: int) -> Completed | None:
     """Link the images of prompts `have` to `wanted` from an earlier run with exactly the same content.
 
-    Returns an outcome with these images and nothing of what was measured there, or None where no run has all of them.
+    Returns an outcome with these images and nothing of what was measured there, or None where no run has all of them
+    undamaged: a run with a damaged one is passed over, so that it is made again here.
     Only the baseline's rerun and other-seed run are taken over; what is timed is timed in its own run.
     """
     if planned.role not in ("rerun", "other-seed"):
         return None
     prompts, seeds = plan.prompts_of(planned)[have:wanted], plan.seeds_of(planned)
     keys = [(prompt.id, seed) for prompt in prompts for seed in seeds]
-    found = find_completed(
-        run.parent, planned.content_key, lambda outcome: set(keys) <= {i.key for i in outcome.images}
-    )
-    if found is None:
-        return None
-    source, cell_id, outcome = found
-    by_key = {image.key: image for image in outcome.images}
-    images = tuple(by_key[key] for key in keys)
-    for image in images:
-        origin = RunFolder(source).cell(cell_id) / image.path
-        if not _link(origin, RunFolder(run).cell(planned.id) / image.path):
-            return None
-    return _bare(outcome, source.name).model_copy(update={"images": images})
+    for source, cell_id, outcome in completed_twins(run.parent, planned.content_key):
+        by_key = {image.key: image for image in outcome.images}
+        if not set(keys) <= by_key.keys():
+            continue
+        images = tuple(by_key[key] for key in keys)
+        folders = RunFolder(source).cell(cell_id), RunFolder(run).cell(planned.id)
+        if all(_link(folders[0] / image.path, folders[1] / image.path, image.sha256) for image in images):
+            return _bare(outcome, source.name).model_copy(update={"images": images})
+        for image in images:  # what is made here must not be written through a link into that run
+            (folders[1] / image.path).unlink(missing_ok=True)
+    return None
 
 
 def _bare(outcome: Completed, source: str) -> Completed:
@@ -65,8 +65,8 @@ def with_images_of(reused: Completed | None, made: Completed | Failed) -> Comple
     return made.model_copy(update={"images": reused.images, "reused_from": reused.reused_from})
 
 
-def _link(origin: Path, target: Path) -> bool:
-    """Make `target` the same file, or a copy where the file system has no links; whether that worked."""
+def _link(origin: Path, target: Path, sha256: str) -> bool:
+    """Make `target` the same file, or a copy where the file system has no links; whether it is the recorded picture."""
     try:
         target.unlink(missing_ok=True)  # left by an interrupted round
         os.link(origin, target)
@@ -75,4 +75,4 @@ def _link(origin: Path, target: Path) -> bool:
             shutil.copyfile(origin, target)
         except OSError:
             return False
-    return True
+    return hashlib.sha256(target.read_bytes()).hexdigest() == sha256

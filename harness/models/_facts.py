@@ -17,12 +17,23 @@ def scheduler_tags(folder: Folder) -> set[str]:
     """Return what the scheduler tells of the training.
 
     `flow` for flow matching, `diffusion` for a model that predicts noise or v; `zero-snr` where the last timestep is
-    pure noise (Lin et al. 2023): its sigma is infinite, which Karras sigmas cannot express.
+    pure noise (Lin et al. 2023): its sigma is infinite, which Karras sigmas cannot express. `cosine-noise` where it is
+    almost pure noise (Nichol & Dhariwal 2021). `steps-offset` where timesteps are counted from 1, so that 1000 of them
+    exceed the 1000 of the training; `own-steps-offset` where the model's own solver does so.
     """
     config = folder.config("scheduler")
-    flow = "FlowMatch" in str(config.get("_class_name")) or config.get("prediction_type") == "flow_prediction"
-    tags = {"flow" if flow or config.get("use_flow_sigmas") else "diffusion"}
-    return tags | ({"zero-snr"} if config.get("rescale_betas_zero_snr") else set())
+    kind = str(config.get("_class_name"))
+    flow = "FlowMatch" in kind or config.get("prediction_type") == "flow_prediction"
+    offset = bool(config.get("steps_offset")) and config.get("timestep_spacing", "leading") == "leading"
+    found = {
+        "flow": flow or bool(config.get("use_flow_sigmas")),
+        "zero-snr": bool(config.get("rescale_betas_zero_snr")),
+        "cosine-noise": config.get("beta_schedule") == "squaredcos_cap_v2",
+        "steps-offset": offset,
+        "own-steps-offset": offset and kind.startswith(("DDIM", "DDPM", "PNDM")),
+    }
+    tags = {tag for tag, holds in found.items() if holds}
+    return tags if found["flow"] else {"diffusion", *tags}
 
 
 def unet_tags(config: dict[str, Any]) -> set[str]:

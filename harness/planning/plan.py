@@ -24,7 +24,7 @@ from harness.planning.lacking import downloads_of, files_of, refuse_lacking
 from harness.planning.order import loading_order
 from harness.planning.origin import model_notes, pinned
 from harness.planning.prompted import caution_negatives, refuse_latent, start_notes
-from harness.planning.settle import Wish, live_values, settle
+from harness.planning.settle import Wish, fingerprints, settle
 
 BASELINE: dict[str, Entry] = {"steps": 50, "precision": "auto", "compiler": "eager"}
 """The baseline where the matrix says nothing else: 50 steps, FP16 (FP32 without native FP16), eager."""
@@ -47,7 +47,7 @@ class Surroundings(Frozen):
 
 def lacking_files(matrix: Matrix, wishes: Sequence[Wish], around: Surroundings) -> tuple[HubFile, ...]:
     """Return the published files that are not here and without which cells that could run cannot."""
-    cells = (settle(wish, around.model, around.machine) for wish in (_baseline_wish(matrix), *wishes))
+    cells = (settle(wish, around.model, around.machine) for wish in (baseline_wish(matrix), *wishes))
     wanted = ((cell, files_of(cell, around.model)) for cell in cells)
     return tuple(dict.fromkeys(file for cell, files in wanted if files and not _misfit(cell, around) for file in files))
 
@@ -62,10 +62,10 @@ def make_plan(matrix: Matrix, matrix_text: str, wishes: Sequence[Wish], around: 
     cells = [settle(wish, around.model, around.machine) for wish in wishes]
     _refuse_doubles(cells)
     notes: list[str] = []
-    baseline = settle(_baseline_wish(matrix), around.model, around.machine)
+    baseline = settle(baseline_wish(matrix), around.model, around.machine)
     if baseline.id not in {cell.id for cell in cells}:
         notes.append(f"baseline {baseline.id} is not in the matrix: it was added, since everything is compared with it")
-    if not around.machine.native_fp16 and _baseline_wish(matrix)["precision"].name == "auto":
+    if not around.machine.native_fp16 and baseline_wish(matrix)["precision"].name == "auto":
         notes.append("baseline precision is fp32: this machine has no native fp16")
     reason = _reason(baseline, around)
     if reason is not None:
@@ -104,7 +104,8 @@ def _assemble(
     planned = []
     pace = Pace(matrix, around.model, around.rate, roles[0][0])
     for order, (cell, role) in enumerate(roles):
-        bare = PlannedCell(cell=cell, role=role, order=order, estimate_s=0.0, content_key="")
+        files = fingerprints(cell, around.model)
+        bare = PlannedCell(cell=cell, role=role, order=order, files=files, estimate_s=0.0, content_key="")
         images = len(draft.prompts_of(bare)) * len(matrix.seeds)
         reason = _reason(cell, around)
         estimate = 0.0 if reason else estimate_seconds(bare, images, pace)
@@ -151,7 +152,8 @@ def _pool(matrix: Matrix, around: Surroundings) -> tuple[Prompt, ...]:
     return prompts[: (matrix.quality.max or None) if around.model.quality_applies else 1]
 
 
-def _baseline_wish(matrix: Matrix) -> dict[str, Setting]:
+def baseline_wish(matrix: Matrix) -> dict[str, Setting]:
+    """Return the settings of a matrix's baseline."""
     entries = {**BASELINE, **matrix.baseline}
     return {axis: read_entry(axis, entry) for axis, entry in entries.items()}
 
@@ -173,10 +175,8 @@ def _renamed(cell: Cell, cell_id: str) -> Cell:
 
 def _content_key(plan: Plan, planned: PlannedCell) -> str:
     """Hash of all that determines the images of a cell, so that an equal one need not be made again."""
-    machine = plan.machine.model_dump(exclude={"git_commit", "git_dirty"})
     prompts = [(prompt.id, prompt.text, prompt.negative) for prompt in plan.prompts_of(planned)]
     start = plan.latent_of(planned)
-    files = [value.fingerprint(plan.model) for value in live_values(planned.cell).values()]
     images = (prompts, plan.seeds_of(planned), start and start.sha256)
-    parts = (plan.model.digest, planned.cell.by_axis, files, images, machine, planned.role)
+    parts = (plan.model.digest, planned.cell.by_axis, planned.files, images, plan.machine.facts, planned.role)
     return hashlib.sha256(repr(parts).encode()).hexdigest()

@@ -38,6 +38,12 @@ def live_values(cell: Cell) -> dict[str, AxisValue]:
     return {setting.axis: resolve_setting(setting) for setting in cell.settings}
 
 
+def fingerprints(cell: Cell, model: ModelInfo) -> dict[str, str]:
+    """Return axis → hash of the files that its value reads, of the axes that read any."""
+    found = ((axis, value.fingerprint(model)) for axis, value in live_values(cell).items())
+    return {axis: fingerprint for axis, fingerprint in found if fingerprint}
+
+
 def _defaults(wish: Wish, model: ModelInfo) -> dict[str, Setting]:
     names = {axis.name: axis.default for axis in all_axes()}
     names |= {"guidance": f"{model.guidance:g}", "resolution": f"{model.width}x{model.height}"}

@@ -1,4 +1,8 @@
-"""Line two runs up: machines, then cell by cell times and, where they mean the same thing in both, scores."""
+"""Line two runs up: machines, then cell by cell times and, where they mean the same thing in both, scores.
+
+Losses, paired scores and ratios over the baseline are relative to each run's own baseline. Where these differ, none of
+them is given; latencies and scores of the cells themselves still are.
+"""
 
 from pathlib import Path
 
@@ -8,13 +12,23 @@ from harness.core.plan import Plan
 from harness.core.quality import Delta, Interval, Score
 from harness.core.units import Absent
 from harness.reporting.comparing_machines import condition_differences, machine_differences
+from harness.reporting.comparing_plans import (
+    baseline_differences,
+    cell_differences,
+    plan_differences,
+    setting_differences,
+)
 from harness.reporting.loaded import Loaded, load
+
+ABSOLUTE = frozenset({"alignment", "correctness"})
+"""Kinds of metrics that read pictures and prompts only, no other pictures."""
 
 
 class ScorePair(Frozen):
     """A metric of one cell in both runs: scores, and losses against each run's own baseline.
 
-    Where `refused` says why, the two numbers do not mean the same thing and none is given.
+    Where `refused` says why, the two numbers do not mean the same thing and none is given; where `loss_refused` does,
+    the scores are given and the losses are not.
     """
 
     metric: str
@@ -23,13 +37,15 @@ class ScorePair(Frozen):
     loss_a: float | None = None
     loss_b: float | None = None
     refused: str = ""
+    loss_refused: str = ""
 
 
 class CellPair(Frozen):
     """A cell in both runs: seconds per image, how many times faster the second is, verdicts, and scores.
 
     `interval` is that of `speedup`; whatever differs between the runs' machines and minutes is part of it.
-    `beside_baselines` is the same with each run's own baseline as the measure: what slows both alike cancels.
+    `beside_baselines` is the same with each run's own baseline as the measure: what slows both alike cancels. It is
+    absent where the baselines differ. `differences` names settings and files of the cell that differ.
     """
 
     cell: str
@@ -38,6 +54,7 @@ class CellPair(Frozen):
     speedup: float | None
     interval: Interval | Absent
     beside_baselines: Interval | Absent
+    differences: tuple[str, ...] = ()
     conditions: tuple[str, ...]
     """How the machine's state differed while the cell was timed."""
     verdict_a: str
@@ -49,42 +66,70 @@ class Comparison(Frozen):
     """Two runs lined up: what differs around the cells, and the cells."""
 
     differences: tuple[str, ...]
+    baselines: tuple[str, ...] = ()
+    """How the baselines differ: nothing that is relative to them is comparable then."""
     cells: tuple[CellPair, ...]
 
 
 def compare_runs(first: Path, second: Path) -> Comparison:
-    """Return one row per cell that either run has.
+    """Return one row per cell that either run has, after everything that differs around them.
 
     Metrics that both runs scored are refused, one by one, where their definitions, prompts or (for distances between
     sets, which fall with n) numbers of images differ. Raises ResultsError if a run cannot be read.
     """
     runs = load(first), load(second)
     cells = dict.fromkeys(planned.id for run in runs for planned in run.plan.compared)
+    baselines = baseline_differences(runs[0].plan, runs[1].plan)
     return Comparison(
-        differences=machine_differences(runs[0].plan, runs[1].plan),
-        cells=tuple(_cell(cell_id, *runs) for cell_id in cells),
+        differences=(*plan_differences(*runs), *machine_differences(runs[0].plan, runs[1].plan)),
+        baselines=baselines,
+        cells=tuple(_cell(cell_id, runs, _apart(baselines)) for cell_id in cells),
     )
 
 
-def _cell(cell_id: str, first: Loaded, second: Loaded) -> CellPair:
+def _apart(baselines: tuple[str, ...]) -> str:
+    return f"the baselines differ: {'; '.join(baselines)}" if baselines else ""
+
+
+def _cell(cell_id: str, runs: tuple[Loaded, Loaded], apart: str) -> CellPair:
     from harness.stats.latency import image_s
 
+    first, second = runs
     mine, theirs = first.completed(cell_id), second.completed(cell_id)
     latencies = [image_s(cell.pairing, cell.batch) if cell else None for cell in (mine, theirs)]
-    scores = _scores(second, cell_id)
-    quality = [_pair((score, first), (scores[name], second)) for name, score in _scores(first, cell_id).items()
-               if name in scores]  # fmt: skip
+    settings, differences = _differences(cell_id, *runs)
+    other = Absent(absent=f"other settings: {'; '.join(settings)}") if settings else None
+    timed = latencies[0] and latencies[1] and not other
     return CellPair(
         cell=cell_id,
         latency_a_s=latencies[0],
         latency_b_s=latencies[1],
-        speedup=latencies[0] / latencies[1] if latencies[0] and latencies[1] else None,
-        interval=_interval(mine, theirs),
-        beside_baselines=_beside_baselines(cell_id, first, second),
+        speedup=latencies[0] / latencies[1] if timed else None,  # type: ignore[operator]
+        interval=other or _interval(mine, theirs),
+        beside_baselines=Absent(absent=apart) if apart else other or _beside_baselines(cell_id, first, second),
+        differences=differences,
         conditions=condition_differences(mine, theirs) if mine and theirs else (),
         verdict_a=_standing(first, cell_id),
         verdict_b=_standing(second, cell_id),
-        quality=tuple(quality),
+        quality=_quality(cell_id, runs, apart, other.absent if other else ""),
+    )
+
+
+def _differences(cell_id: str, first: Loaded, second: Loaded) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the settings that differ between a cell of both runs, and these with the files that differ."""
+    found = [next((p for p in run.plan.compared if p.id == cell_id), None) for run in (first, second)]
+    mine, theirs = found
+    if mine is None or theirs is None:
+        return (), ()
+    return setting_differences(mine, theirs), cell_differences(mine, theirs)
+
+
+def _quality(cell_id: str, runs: tuple[Loaded, Loaded], apart: str, other: str) -> tuple[ScorePair, ...]:
+    mine, theirs = (_scores(run, cell_id) for run in runs)
+    shared = [(mine[name], theirs[name]) for name in mine if name in theirs]
+    return tuple(
+        ScorePair(metric=pair[0].definition.metric, refused=other) if other else _pair(pair, runs, apart)
+        for pair in shared
     )
 
 
@@ -114,18 +159,27 @@ def _beside_baselines(cell_id: str, first: Loaded, second: Loaded) -> Interval |
     return between(mine, theirs).interval
 
 
-def _pair(first: tuple[Score, Loaded], second: tuple[Score, Loaded]) -> ScorePair:
-    (mine, run_a), (theirs, run_b) = first, second
+def _pair(scores: tuple[Score, Score], runs: tuple[Loaded, Loaded], apart: str) -> ScorePair:
+    (mine, theirs), (run_a, run_b) = scores, runs
     metric = mine.definition.metric
-    if refused := _why_not((mine, run_a.plan), (theirs, run_b.plan)):
-        return ScorePair(metric=metric, refused=refused)
+    refused = _why_not((mine, run_a.plan), (theirs, run_b.plan))
+    if refused or (apart and any(_relative(score, run.plan) for score, run in zip(scores, runs, strict=True))):
+        return ScorePair(metric=metric, refused="; ".join(reason for reason in (refused, apart) if reason))
     return ScorePair(
         metric=metric,
         score_a=mine.value.estimate,
         score_b=theirs.value.estimate,
-        loss_a=_loss(run_a, mine),
-        loss_b=_loss(run_b, theirs),
+        loss_a=None if apart else _loss(run_a, mine),
+        loss_b=None if apart else _loss(run_b, theirs),
+        loss_refused=apart,
     )
+
+
+def _relative(score: Score, plan: Plan) -> bool:
+    """Whether a score itself is a distance to its run's baseline, at the same or at other seeds."""
+    if score.definition.kind in ABSOLUTE:
+        return False
+    return score.definition.kind != "distribution" or plan.matrix.quality.reference is None
 
 
 def _why_not(first: tuple[Score, Plan], second: tuple[Score, Plan]) -> str:

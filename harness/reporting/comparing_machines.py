@@ -17,9 +17,6 @@ def machine_differences(first: Plan, second: Plan) -> tuple[str, ...]:
     mine, theirs = _described(first.machine), _described(second.machine)
     found = [f"{name}: {mine[name]} ≠ {theirs[name]}" for name in mine if mine[name] != theirs[name]]
     found += _packages(first.machine, second.machine)
-    if first.model.digest != second.model.digest:
-        found.append(f"model: {first.model.title} {first.model.digest[:12]} ≠ {second.model.title} "
-                     f"{second.model.digest[:12]}")  # fmt: skip
     timed = (first.matrix.measure.model_dump(), second.matrix.measure.model_dump())
     found += [f"measure.{key}: {value} ≠ {timed[1][key]}" for key, value in timed[0].items() if value != timed[1][key]]
     return tuple(found)
@@ -40,17 +37,10 @@ def condition_differences(first: Completed, second: Completed) -> tuple[str, ...
 
 
 def _described(machine: Machine) -> dict[str, str]:
-    gpu = machine.gpus[0] if machine.gpus else None
     commit = machine.git_commit
     return {
         "machine": machine.name,
-        "GPU": gpu.name if gpu else "none",
-        "driver": gpu.driver if gpu else "none",
-        "CUDA": gpu.cuda if gpu else "none",
-        "power limit": str(gpu.power_limit_w) if gpu else "none",
-        "processor": f"{machine.cpu}, {machine.cpu_cores} cores",
-        "system": machine.os,
-        "Python": machine.python,
+        **{name: fact for name, fact in machine.facts.items() if name not in machine.packages},
         "commit": "unknown" if isinstance(commit, Absent) else commit[:12],
     }
 

@@ -25,14 +25,18 @@ def write_report(run: Path, out: Path) -> Path:
     loaded = load(run)
     facts = all_facts(loaded)
     for name, data in draw_figures(loaded, facts).items():
-        write_atomically(out / "figures" / name, data)
-    write_atomically(out / "results.csv", csv_text(rows(loaded, facts)).encode())
+        _write(out / "figures" / name, data)
+    _write(out / "results.csv", csv_text(rows(loaded, facts)).encode())
     page = view_of(loaded, facts, report_s=0.0, out=out)
     chart = pareto_spec(page.points, page.anchors, page.axis) if page.points else None
     runtime = vega_runtime() if chart else ""
     ledger = ledger_of(loaded, report_s=time.perf_counter() - started)
     page = page.model_copy(update={"ledger": ledger})
-    write_atomically(out / "report.md", render_text("report.md.j2", page).encode())
+    _write(out / "report.md", render_text("report.md.j2", page).encode())
     index = out / "index.html"
-    write_atomically(index, render_page(page, chart, runtime).encode())
+    _write(index, render_page(page, chart, runtime).encode())
     return index
+
+
+def _write(path: Path, data: bytes) -> None:
+    write_atomically(path, data, "--out")

@@ -3,7 +3,7 @@
 from harness.store.layout import RunFolder, features_cache_dir, report_folder
 from harness.store.lock import lock_run
 from harness.store.read import (
-    find_completed,
+    completed_twins,
     find_run,
     image_path,
     read_evaluation,
@@ -13,13 +13,16 @@ from harness.store.read import (
     read_plan,
     read_times,
     read_trace_facts,
+    readable_runs,
     resolve_run,
+    source_of,
 )
 from harness.store.traced import read_traced
 from harness.store.write import (
     append_time,
     begin_cell,
     create_run,
+    rewrite_plan,
     write_evaluation,
     write_image_scores,
     write_judgement,
@@ -32,7 +35,7 @@ __all__ = [
     "begin_cell",
     "create_run",
     "features_cache_dir",
-    "find_completed",
+    "completed_twins",
     "find_run",
     "image_path",
     "lock_run",
@@ -44,8 +47,11 @@ __all__ = [
     "read_times",
     "read_trace_facts",
     "read_traced",
+    "readable_runs",
     "report_folder",
     "resolve_run",
+    "rewrite_plan",
+    "source_of",
     "write_evaluation",
     "write_image_scores",
     "write_judgement",

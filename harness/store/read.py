@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,12 +17,12 @@ from harness.core.verdict import Judgement
 from harness.store.layout import SCHEMA_VERSION, RunFolder
 
 _OUTCOME: TypeAdapter[Outcome] = TypeAdapter(Outcome)
-_RERUN = "Delete this file and run the same command again: only this part is done anew."
 
 Record = TypeVar("Record")
 
 
-def _read(path: Path, parse: Callable[[bytes], Record]) -> Record:
+def _read(path: Path, parse: Callable[[bytes], Record], repair: str) -> Record:
+    """Return what a file holds; `repair` is the advice of the error where it is damaged."""
     try:
         return parse(path.read_bytes())
     except OSError as error:
@@ -30,7 +31,7 @@ def _read(path: Path, parse: Callable[[bytes], Record]) -> Record:
         ) from error
     except (ValidationError, ValueError) as error:
         first = str(error).splitlines()[0]
-        raise ResultsError(f"damaged or truncated file ({first})", str(path), _RERUN) from error
+        raise ResultsError(f"damaged or truncated file ({first})", str(path), repair) from error
 
 
 def read_plan(run: Path) -> Plan:
@@ -38,7 +39,8 @@ def read_plan(run: Path) -> Plan:
     path = RunFolder(run).run_json
     if not path.exists():
         raise ResultsError("no run here: run.json is missing", str(run), "Name a folder under results/.")
-    document: dict[str, Any] = _read(path, json.loads)
+    repair = "Restore this file from a copy, or measure again: harness run MATRIX --fresh"
+    document: dict[str, Any] = _read(path, json.loads, repair)
     version = document.get("schema_version") if isinstance(document, dict) else None
     if not isinstance(version, int):
         raise ResultsError("run.json has no schema_version", str(path), "Name a folder made by harness run.")
@@ -48,13 +50,14 @@ def read_plan(run: Path) -> Plan:
             str(path),
             "Upgrade: pip install --upgrade diffusion-harness",
         )
-    return _read(path, lambda _: Plan.model_validate(document.get("plan")))
+    return _read(path, lambda _: Plan.model_validate(document.get("plan")), repair)
 
 
 def read_outcome(run: Path, cell_id: str) -> Outcome | None:
     """Return the outcome of one cell, or None if it has none yet."""
     path = RunFolder(run).outcome(cell_id)
-    return _read(path, _OUTCOME.validate_json) if path.exists() else None
+    repair = f"Delete this file, then: harness run {run}. Only this cell is made anew."
+    return _read(path, _OUTCOME.validate_json, repair) if path.exists() else None
 
 
 def read_outcomes(run: Path) -> dict[str, Outcome]:
@@ -71,19 +74,22 @@ def image_path(run: Path, cell_id: str, image: Image) -> Path:
 def read_trace_facts(run: Path, cell_id: str) -> TraceFacts | None:
     """Return what a cell's trace says, or None if it has none."""
     path = RunFolder(run).trace_facts(cell_id)
-    return _read(path, TraceFacts.model_validate_json) if path.exists() else None
+    repair = f"Make it again: harness profile {run} {cell_id}"
+    return _read(path, TraceFacts.model_validate_json, repair) if path.exists() else None
 
 
 def read_evaluation(run: Path) -> Evaluation | None:
     """Return the evaluation of a run, or None if it was not evaluated yet."""
     path = RunFolder(run).deltas
-    return _read(path, Evaluation.model_validate_json) if path.exists() else None
+    return (
+        _read(path, Evaluation.model_validate_json, f"Make it again: harness evaluate {run}") if path.exists() else None
+    )
 
 
 def read_judgement(run: Path) -> Judgement | None:
     """Return the verdicts of a run, or None if it was not judged yet."""
-    path = RunFolder(run).verdicts
-    return _read(path, Judgement.model_validate_json) if path.exists() else None
+    path, repair = RunFolder(run).verdicts, f"Make it again: harness gate {run}"
+    return _read(path, Judgement.model_validate_json, repair) if path.exists() else None
 
 
 def read_image_scores(run: Path, metric: str) -> tuple[Definition, list[tuple[str, str, int, float]]]:
@@ -95,7 +101,7 @@ def read_image_scores(run: Path, metric: str) -> tuple[Definition, list[tuple[st
         rows = [(row["cell"], row["prompt"], row["seed"], row["value"]) for row in rest]
         return Definition.model_validate(first["definition"]), rows
 
-    return _read(path, parse)
+    return _read(path, parse, f"Make it again: harness evaluate {run}")
 
 
 def read_times(run: Path) -> list[tuple[str, float]]:
@@ -113,12 +119,29 @@ def read_times(run: Path) -> list[tuple[str, float]]:
     return times
 
 
-def list_runs(root: Path) -> Iterator[Path]:
-    """Yield the runs under a results folder, newest first."""
-    if root.is_dir():
-        for path in sorted(root.iterdir(), reverse=True):
-            if RunFolder(path).run_json.exists():
-                yield path
+def created_at(run: Path) -> str:
+    """Return when a run was created, as UTC text that sorts by time; renaming its folder does not change it.
+
+    Where run.json names no time, the run's id stands in, which begins with it to the second; where run.json cannot be
+    read, the time it was written does.
+    """
+    path = RunFolder(run).run_json
+    try:
+        document = json.loads(path.read_bytes())
+        return str(document.get("created") or document["plan"]["run_id"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return timestamp(datetime.fromtimestamp(path.stat().st_mtime, timezone.utc))
+
+
+def timestamp(time: datetime) -> str:
+    """Return a time as text that sorts by time, such as 20261129T132800.123456Z."""
+    return time.astimezone(timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ")
+
+
+def list_runs(root: Path) -> list[Path]:
+    """Return the runs under a results folder, the last created first."""
+    found = [path for path in root.iterdir() if RunFolder(path).run_json.exists()] if root.is_dir() else []
+    return sorted(found, key=lambda path: (created_at(path), path.name), reverse=True)
 
 
 def resolve_run(name: Path, root: Path) -> Path:
@@ -157,15 +180,18 @@ def completed_cell(run: Path, cell_id: str) -> Completed | None:
     return outcome if isinstance(outcome, Completed) else None
 
 
-def find_completed(
-    root: Path, content_key: str, fits: Callable[[Completed], bool]
-) -> tuple[Path, str, Completed] | None:
-    """Return (run, cell id, outcome) of a completed cell made of exactly the same content that fits, or None."""
+def completed_twins(root: Path, content_key: str) -> Iterator[tuple[Path, str, Completed]]:
+    """Yield (run, cell id, outcome) of completed cells made of exactly the same content, the newest run first."""
     for path, plan in readable_runs(root):
         for planned in plan.cells:
-            if planned.content_key != content_key:
-                continue
-            outcome = completed_cell(path, planned.id)
-            if outcome is not None and fits(outcome):
-                return path, planned.id, outcome
-    return None
+            outcome = completed_cell(path, planned.id) if planned.content_key == content_key else None
+            if outcome is not None:
+                yield path, planned.id, outcome
+
+
+def source_of(picture: Path) -> str:
+    """Return the run that the picture of a cell was taken over from; an empty string if it was made in its own."""
+    if len(picture.parents) < 4:
+        return ""
+    outcome = completed_cell(picture.parents[3], picture.parents[1].name)
+    return (outcome.reused_from if outcome else None) or ""

@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable
+from datetime import datetime, timezone
 from pathlib import Path
 
 from pydantic import BaseModel, TypeAdapter
@@ -17,20 +18,24 @@ from harness.core.plan import Plan
 from harness.core.quality import Definition, Evaluation
 from harness.core.verdict import Judgement
 from harness.store.layout import SCHEMA_VERSION, RunFolder
+from harness.store.read import created_at, timestamp
 
 _OUTCOME: TypeAdapter[Outcome] = TypeAdapter(Outcome)
 
+RESULTS_OPTION = "--results"
 
-def write_atomically(path: Path, data: bytes) -> None:
+
+def write_atomically(path: Path, data: bytes, option: str = "") -> None:
     """Write `data` to a file that appears whole or not at all, even if the process or machine dies.
 
-    Raises MachineError when the disk is full or the folder cannot be written; what was there before stays.
+    Raises MachineError when the disk is full or the folder cannot be written; what was there before stays. `option`
+    is the command's option that names another folder, for the error's advice.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
-        raise writing_failed(path, error) from error
+        raise writing_failed(path, error, option) from error
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -40,18 +45,18 @@ def write_atomically(path: Path, data: bytes) -> None:
         os.replace(temporary, path)
     except OSError as error:
         Path(temporary).unlink(missing_ok=True)
-        raise writing_failed(path, error) from error
+        raise writing_failed(path, error, option) from error
 
 
-def writing_failed(path: Path, error: OSError) -> MachineError:
-    """Return the error a person can act on for a write that failed."""
+def writing_failed(path: Path, error: OSError, option: str = "") -> MachineError:
+    """Return the error for a failed write, with advice; `option` names another folder, if any does."""
+    elsewhere = f", or choose another folder with {option}" if option else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        fix = "Free some space, then run the same command again: cells already measured are kept."
+        fix = f"Free some space{elsewhere}. Then run the same command again: what was written is kept."
         return MachineError("the disk is full", str(path), fix)
     if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-        fix = "Make the folder writable, or choose another with --results."
-        return MachineError("no permission to write here", str(path), fix)
-    return MachineError(f"cannot write: {error.strerror}", str(path), "Check the folder and its disk.")
+        return MachineError("no permission to write here", str(path), f"Make the folder writable{elsewhere}.")
+    return MachineError(f"cannot write: {error.strerror}", str(path), f"Check the folder and its disk{elsewhere}.")
 
 
 def _json(record: BaseModel) -> bytes:
@@ -65,10 +70,19 @@ def create_run(root: Path, plan: Plan, matrix_text: str) -> Path:
     """
     plan = plan.model_copy(update={"run_id": _claim(root, plan.run_id)})
     folder = RunFolder(root / plan.run_id)
-    document = {"schema_version": SCHEMA_VERSION, "plan": plan.model_dump(mode="json")}
+    _write_plan(folder, plan, matrix_text, timestamp(datetime.now(timezone.utc)))
+    return folder.path
+
+
+def rewrite_plan(run: Path, plan: Plan, matrix_text: str) -> None:
+    """Write a run's changed plan and the matrix text it now follows; the time the run was created stays."""
+    _write_plan(RunFolder(run), plan, matrix_text, created_at(run))
+
+
+def _write_plan(folder: RunFolder, plan: Plan, matrix_text: str, created: str) -> None:
+    document = {"schema_version": SCHEMA_VERSION, "created": created, "plan": plan.model_dump(mode="json")}
     write_atomically(folder.matrix_toml, matrix_text.encode())
     write_atomically(folder.run_json, json.dumps(document, indent=1).encode())
-    return folder.path
 
 
 def _claim(root: Path, run_id: str) -> str:
@@ -79,9 +93,9 @@ def _claim(root: Path, run_id: str) -> str:
             break
         except FileExistsError as error:
             if not root.is_dir():
-                raise writing_failed(root, error) from error
+                raise writing_failed(root, error, RESULTS_OPTION) from error
         except OSError as error:
-            raise writing_failed(root / name, error) from error
+            raise writing_failed(root / name, error, RESULTS_OPTION) from error
     return name
 
 

@@ -1,15 +1,20 @@
 """Reference sets: identified by content, read once, refused in one sentence when they are none."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from harness import api
 from harness.core.errors import UsageError
+from harness.core.matrix import Quality
 from harness.evaluation.cache import FeatureCache
 from harness.evaluation.contrast import contrast_reader
-from harness.evaluation.reference import ImageSet, Statistics, open_reference, why_not_readable
+from harness.evaluation.pictures import UndecodableError, check_decodable, decode
+from harness.evaluation.reference import ImageSet, Statistics, open_reference, reference_notes, why_not_readable
+from tests.fake_run import MATRIX, write_matrix
 
 
 def write(folder: Path, sizes: list[tuple[int, int]], seed: int = 0) -> Path:
@@ -90,3 +95,155 @@ def test_what_is_no_reference_set_is_refused(tmp_path: Path) -> None:
 
 def test_no_reference_is_none() -> None:
     assert open_reference(None) is None
+
+
+GREY = np.arange(256, dtype=np.uint8).reshape(16, 16)
+COLOUR = np.stack([GREY, GREY[::-1], GREY.T], axis=-1)
+GREY_TWIN, COLOUR_TWIN = np.stack([GREY] * 3, axis=-1), COLOUR
+HIGH = GREY.astype(np.uint16) * 257
+BLACK_AND_WHITE = np.where(GREY > 127, 255, 0).astype(np.uint8)
+ALPHA = Image.fromarray(GREY.T.copy())
+
+MODES = {
+    "1": (Image.fromarray(BLACK_AND_WHITE).convert("1"), "png", np.stack([BLACK_AND_WHITE] * 3, axis=-1)),
+    "L": (Image.fromarray(GREY), "png", GREY_TWIN),
+    "LA": (Image.merge("LA", (Image.fromarray(GREY), ALPHA)), "png", GREY_TWIN),
+    "P": (Image.fromarray(GREY).convert("P"), "png", GREY_TWIN),
+    "RGB": (Image.fromarray(COLOUR), "png", COLOUR_TWIN),
+    "RGBA": (Image.merge("RGBA", (*Image.fromarray(COLOUR).split(), ALPHA)), "png", COLOUR_TWIN),
+    "CMYK": (Image.fromarray(COLOUR).convert("CMYK"), "tiff", COLOUR_TWIN),
+    "I;16": (Image.fromarray(HIGH), "png", GREY_TWIN),
+    "I;16B": (Image.frombytes("I;16B", (16, 16), HIGH.astype(">u2").tobytes()), "tiff", GREY_TWIN),
+}
+
+
+def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_picture_of_any_mode_equals_its_8_bit_twin(mode: str) -> None:
+    image, kind, twin = MODES[mode]
+    data = encoded(image, kind)
+    assert Image.open(io.BytesIO(data)).mode == mode
+    assert (np.asarray(decode(data)) == twin).all()
+    assert check_decodable(data) == 1
+
+
+def test_a_colour_named_transparent_is_still_that_colour() -> None:
+    data = encoded(Image.fromarray(GREY).convert("P"), "png", transparency=bytes(range(256)))
+    assert (np.asarray(decode(data)) == GREY_TWIN).all()
+
+
+def test_ycbcr_is_converted_as_pillow_does() -> None:
+    image = Image.fromarray(COLOUR).convert("YCbCr")
+    assert (np.asarray(decode(encoded(image, "tiff"))) == np.asarray(image.convert("RGB"))).all()
+
+
+@pytest.mark.parametrize("numbers", [np.int32, np.float32])
+def test_a_mode_without_a_defined_white_is_refused(numbers: type, tmp_path: Path) -> None:
+    data = encoded(Image.fromarray(GREY.astype(numbers)), "tiff")
+    with pytest.raises(UndecodableError, match=r"mode [IF] has no defined conversion"):
+        decode(data)
+    (write(tmp_path / "real", [(8, 8)] * 3) / "deep.tif").write_bytes(data)
+    with pytest.raises(UsageError, match=r"deep\.tif: mode [IF] has no defined"):
+        reference_notes(Quality(reference=str(tmp_path / "real")))
+
+
+def test_16_bit_pictures_have_the_features_of_their_8_bit_twins(tmp_path: Path) -> None:
+    found = []
+    for name, pixels in (("eight", GREY), ("sixteen", HIGH)):
+        (tmp_path / name).mkdir()
+        for number in range(3):
+            Image.fromarray(np.roll(pixels, number, axis=0)).save(tmp_path / name / f"{number}.png")
+        opened = open_reference(str(tmp_path / name))
+        assert opened is not None
+        found.append(opened.read(contrast_reader(), FeatureCache(tmp_path / "cache")))
+    assert np.array_equal(found[0], found[1])
+
+
+def test_tiff_files_are_used_and_others_are_counted(tmp_path: Path) -> None:
+    folder = write(tmp_path / "real", [(8, 8)] * 2)
+    for ending in ("tif", "TIFF", "webp", "bmp"):
+        Image.fromarray(COLOUR).save(folder / f"more.{ending}")
+    (folder / "notes.txt").write_text("x")
+    (folder / ".DS_Store").write_bytes(b"Bud1")
+    (folder / "inner").mkdir()
+    (folder / "inner" / "a.gif").write_bytes(b"GIF89a")
+    (folder / "linked").symlink_to(tmp_path)
+    opened = open_reference(str(folder))
+    assert isinstance(opened, ImageSet)
+    assert len(opened.pictures) == 6
+    count, ignored = reference_notes(Quality(reference=str(folder)))
+    assert count == "quality.reference: 6 images"
+    assert ignored.startswith("quality.reference: 4 other files ignored: ")
+    for kind in (".txt (1)", ".DS_Store (1)", ".gif (1)", "linked, a link to a folder (1)"):
+        assert kind in ignored
+
+
+def test_files_of_several_pictures_are_counted(tmp_path: Path) -> None:
+    folder = write(tmp_path / "real", [(8, 8)] * 2)
+    Image.fromarray(COLOUR).save(folder / "pages.tif", save_all=True, append_images=[Image.fromarray(COLOUR)])
+    assert "the first picture is read of 1 files that hold several" in " ".join(
+        reference_notes(Quality(reference=str(folder)))
+    )
+
+
+def truncated(kind: str) -> bytes:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    data = encoded(Image.fromarray(noise), kind)
+    return data[: len(data) // 2]
+
+
+DAMAGED = {
+    "._0.png": b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        " + b"\0" * 4000,
+    "empty.png": b"",
+    "page.jpg": b"<html>not found</html>",
+    "half.png": truncated("png"),
+    "half.jpg": truncated("jpeg"),
+    "half.webp": truncated("webp"),
+    "half.tif": truncated("tiff"),
+    "half.bmp": truncated("bmp"),
+    "folder.png": None,
+    "gone.png": "a link to nothing",
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_reference_is_named_in_the_plan(tmp_path: Path, name: str) -> None:
+    folder, content = write(tmp_path / "real", [(8, 8)] * 3), DAMAGED[name]
+    if content is None:
+        (folder / name).mkdir()
+    elif isinstance(content, str):
+        (folder / name).symlink_to(tmp_path / "nowhere")
+    else:
+        (folder / name).write_bytes(content)
+    matrix = write_matrix(tmp_path, MATRIX + f'reference = "{folder}"\n')
+    with pytest.raises(UsageError) as caught:
+        api.plan(api.load(matrix), results=tmp_path / "results")
+    assert caught.value.exit_code == 2
+    assert caught.value.where == "quality.reference"
+    assert f"{folder / name}: " in caught.value.what
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_reference_that_changed_later_is_named_with_its_own_advice(tmp_path: Path) -> None:
+    folder = write(tmp_path / "real", [(8, 8)] * 3)
+    found = open_reference(str(folder))
+    assert found is not None
+    (folder / "1.png").write_bytes(b"other")
+    with pytest.raises(UsageError, match=r"1\.png: damaged image") as caught:
+        found.read(contrast_reader(), FeatureCache(tmp_path / "cache"))
+    assert "cell" not in caught.value.fix
+    (folder / "1.png").write_bytes(b"text")
+    found = open_reference(str(folder))
+    assert found is not None
+    with pytest.raises(UsageError, match=r"1\.png: cannot decode image"):
+        found.read(contrast_reader(), FeatureCache(tmp_path / "other"))
+
+
+def test_the_plan_says_which_metrics_statistics_cannot_serve(tmp_path: Path) -> None:
+    quality = Quality(reference=str(statistics(tmp_path / "val2014.npz")), metrics=("fid:bundled", "psnr"))
+    assert reference_notes(quality)[1].startswith("fid:bundled will have no score: quality.reference is of 8 features")

@@ -3,8 +3,11 @@
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,13 +17,27 @@ from harness.cli import console
 from harness.core.errors import ExitCode, MachineError, ResultsError
 from harness.core.outcome import Completed, Failed
 from harness.core.plan import RERUN_ID
-from harness.store import create_run, lock_run, read_outcomes, read_plan, report_folder, resolve_run, write_outcome
+from harness.store import (
+    create_run,
+    lock_run,
+    read_evaluation,
+    read_image_scores,
+    read_judgement,
+    read_outcomes,
+    read_plan,
+    read_trace_facts,
+    report_folder,
+    resolve_run,
+    write_outcome,
+)
 from harness.store.layout import RunFolder
 from harness.store.write import write_atomically
 from tests.fake_run import finished_run
 
 WRITER = """
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from harness.store.write import write_atomically
 number = 0
@@ -65,6 +82,31 @@ def test_a_failed_write_keeps_the_old_file_and_says_what_to_do(
     assert caught.value.exit_code == 4
 
 
+WAYS_OUT: dict[str, tuple[Callable[[Path, Path], object], str]] = {
+    "a new run": (lambda run, bad: create_run(bad, read_plan(run), ""), "--results"),
+    "a report": (lambda run, bad: api.report(run, bad / "out"), "--out"),
+    "an outcome": (lambda run, bad: write_outcome(run, "a", Failed(kind="error", phase="load", message="")), ""),
+}
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES, errno.EIO])
+@pytest.mark.parametrize("what", WAYS_OUT)
+def test_a_failed_write_names_the_option_of_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, code: int
+) -> None:
+    run = finished_run(tmp_path)
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(tempfile, "mkstemp", fail)
+    monkeypatch.setattr(Path, "mkdir", fail)
+    write, option = WAYS_OUT[what]
+    with pytest.raises(MachineError) as caught:
+        write(run, tmp_path / "bad")
+    assert [word for word in ("--results", "--out") if word in caught.value.fix] == ([option] if option else [])
+
+
 def test_a_truncated_outcome_is_named_with_what_to_do(tmp_path: Path) -> None:
     run = finished_run(tmp_path)
     path = RunFolder(run).outcome(read_plan(run).baseline_id)
@@ -74,6 +116,28 @@ def test_a_truncated_outcome_is_named_with_what_to_do(tmp_path: Path) -> None:
     assert str(path) in str(caught.value)
     assert "Delete this file" in str(caught.value)
     assert caught.value.exit_code == 7
+
+
+def test_the_advice_for_a_damaged_file_makes_it_again(tmp_path: Path) -> None:
+    run = finished_run(tmp_path)
+    api.evaluate(run)
+    api.gate(run)
+    cell, folder = read_plan(run).baseline_id, RunFolder(run)
+    folder.trace_facts(cell).write_text("{")
+    cases = {
+        folder.outcome(cell): (lambda: read_outcomes(run), f"harness run {run}"),
+        folder.trace_facts(cell): (lambda: read_trace_facts(run, cell), f"harness profile {run} {cell}"),
+        folder.verdicts: (lambda: read_judgement(run), f"harness gate {run}"),
+        folder.deltas: (lambda: read_evaluation(run), f"harness evaluate {run}"),
+        folder.scores("psnr"): (lambda: read_image_scores(run, "psnr"), f"harness evaluate {run}"),
+        folder.run_json: (lambda: read_plan(run), "harness run MATRIX --fresh"),
+    }
+    for path, (read, command) in cases.items():
+        path.write_bytes(path.read_bytes()[:-5])
+        with pytest.raises(ResultsError, match="damaged or truncated") as caught:
+            read()  # type: ignore[no-untyped-call]
+        assert caught.value.where == str(path)
+        assert command in caught.value.fix
 
 
 def test_results_of_a_newer_version_are_refused(tmp_path: Path) -> None:
@@ -166,6 +230,65 @@ def test_a_reused_run_whose_images_are_gone_is_left_alone(tmp_path: Path) -> Non
     assert isinstance(outcome, Completed)
     assert outcome.reused_from is None
     assert not (RunFolder(second).images(RERUN_ID) / kept.name).samefile(kept)
+
+
+def damage(run: Path) -> Path:
+    """Append a byte to a picture of a run's rerun, as a failing disk might, and return it."""
+    picture = sorted(RunFolder(run).images(RERUN_ID).iterdir())[0]
+    picture.write_bytes(picture.read_bytes() + b"x")
+    return picture
+
+
+def again(run: Path, **options: bool) -> Path:
+    """Run the matrix of a run once more, measured in this process."""
+    opened = api.open_run(api.load(run.parent.parent / "fake.toml"), results=run.parent, **options)
+    api.continue_run(opened, inline=True)
+    return opened
+
+
+def test_a_damaged_picture_is_not_taken_over(tmp_path: Path) -> None:
+    first = finished_run(tmp_path)
+    picture = damage(first)
+    before = picture.read_bytes()
+    second = again(first, fresh=True)
+    outcome = read_outcomes(second)[RERUN_ID]
+    assert isinstance(outcome, Completed)
+    assert outcome.reused_from is None
+    assert api.evaluate(second).deltas
+    assert picture.read_bytes() == before  # nothing is written through a link into the other run
+
+
+def test_a_damaged_source_is_passed_over_for_a_sound_one(tmp_path: Path) -> None:
+    sound = finished_run(tmp_path)
+    damaged = again(sound, fresh=True)
+    copied = RunFolder(damaged).images(RERUN_ID)
+    for picture in copied.iterdir():  # as on a file system without links
+        content = picture.read_bytes()
+        picture.unlink()
+        picture.write_bytes(content)
+    damage(damaged)
+    outcome = read_outcomes(again(sound, fresh=True))[RERUN_ID]
+    assert isinstance(outcome, Completed)
+    assert outcome.reused_from == sound.name
+
+
+def test_the_advice_for_a_damaged_picture_repairs_the_run(tmp_path: Path) -> None:
+    first = finished_run(tmp_path)
+    second = again(first, fresh=True)
+    damage(first)  # and so the second's, which is the same file
+    with pytest.raises(ResultsError, match="damaged image") as caught:
+        api.evaluate(second)
+    assert f"it was taken over from {first.name}" in caught.value.what
+    cell = RunFolder(second).cell(RERUN_ID)
+    assert f"Delete that cell's folder ({cell}), then: harness run {second}." in caught.value.fix
+    shutil.rmtree(cell)
+    assert api.reopen_run(second, results=second.parent) == second
+    api.continue_run(second, inline=True)
+    assert api.evaluate(second).deltas
+    assert api.evaluate(again(first, fresh=True)).deltas
+    shutil.rmtree(RunFolder(first).cell(RERUN_ID))  # of a run that is not the newest
+    api.continue_run(api.reopen_run(first, results=first.parent), inline=True)
+    assert api.evaluate(first).deltas
 
 
 def test_results_that_cannot_be_written_can_be_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from harness.axes.scheduler._karras import WithKarras
 
 class Multistep(WithKarras):
     conflicts: ClassVar = frozenset({"no-pipeline"})
+    by_timestep: ClassVar = True
 
     def flow_options(self, config: Any) -> dict[str, Any]:
         return flow_sigmas(config)

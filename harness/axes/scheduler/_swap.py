@@ -7,6 +7,22 @@ from harness.core.effect import Done, Effect
 from harness.core.model import Arguments, Call, TextToImage
 from harness.core.outcome import Caution
 
+TRAINED = 1000
+"""Timesteps that models of noise prediction are trained on, from 0 to 999."""
+
+
+def steps_of(context: Context) -> int:
+    """Return how many steps a cell asks for."""
+    return int(context.values["steps"].call_options()["steps"])
+
+
+def refuse_all_steps(context: Context) -> str | None:
+    """Return why a model whose timesteps are counted from 1 cannot take as many steps as it was trained on."""
+    if steps_of(context) < TRAINED:
+        return None
+    where = f"{TRAINED} steps begin at timestep {TRAINED}"
+    return f"{where} (steps_offset), the {context.model.title} was trained on 0 to {TRAINED - 1}: take {TRAINED - 1}"
+
 
 class Scheduler(AxisValue):
     """A diffusers scheduler class with the settings that make it this value.
@@ -20,6 +36,8 @@ class Scheduler(AxisValue):
     conflicts: ClassVar = frozenset({"no-pipeline", "flow"})
     scheduler_class: ClassVar[str]
     scheduler_options: ClassVar[dict[str, Any]] = {}
+    offset: ClassVar[bool] = False
+    """Whether it counts timesteps from the offset that the model's own scheduler has."""
     from_pure_noise: ClassVar[bool] = True
     """Whether it can start where the signal is exactly zero; σ is infinite there."""
 
@@ -44,6 +62,8 @@ class Scheduler(AxisValue):
 
     def refuse(self, context: Context) -> str | None:
         model = context.model
+        if self.offset and "steps-offset" in model.tags and (reason := refuse_all_steps(context)):
+            return reason
         if not self.from_pure_noise and "zero-snr" in model.tags:
             where = "starts from pure noise (zero terminal SNR)"
             return f"the {model.title} {where}, and {self.scheduler_class} divides by its signal"
@@ -52,7 +72,7 @@ class Scheduler(AxisValue):
         return None
 
     def cautions(self, context: Context) -> tuple[Caution, ...]:
-        steps = int(context.values["steps"].call_options()["steps"])
+        steps = steps_of(context)
         calls = self.calls(steps)
         if calls == steps:
             return ()

@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from harness.axes.scheduler._swap import Scheduler
+from harness.axes.scheduler._swap import Scheduler, refuse_all_steps
 from harness.core.axis import Context
 from harness.core.model import Arguments
 
@@ -25,6 +25,8 @@ class Ddim(Scheduler):
         return {"clip_sample": False} | ({"timestep_spacing": "trailing"} if self.trailing else {})
 
     def refuse(self, context: Context) -> str | None:
+        if not self.trailing and "steps-offset" in context.model.tags and (reason := refuse_all_steps(context)):
+            return reason
         if self.eta == 1 and "zero-snr" in context.model.tags:  # √(1 − ᾱ − σ²) of two equal numbers, rounded below 0
             return f"eta=1 from pure noise, as the {context.model.title} starts, is a root of rounding errors: use 0.99"
         return super().refuse(context)

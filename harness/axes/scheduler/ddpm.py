@@ -10,3 +10,4 @@ class Ddpm(Scheduler):
     scheduler_class: ClassVar = "DDPMScheduler"
     # Latents are not bounded by ±1; clipping, the class's default, is for models of pixels.
     scheduler_options: ClassVar = {"clip_sample": False, "variance_type": "fixed_small"}
+    offset: ClassVar = True

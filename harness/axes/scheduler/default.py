@@ -2,10 +2,14 @@
 
 from typing import ClassVar
 
-from harness.core.axis import AxisValue
+from harness.axes.scheduler._swap import refuse_all_steps
+from harness.core.axis import AxisValue, Context
 
 
 class Default(AxisValue):
     summary: ClassVar[str] = "the model's own scheduler"
     trajectory: ClassVar = "changed"
     tags: ClassVar = frozenset({"own-scheduler"})
+
+    def refuse(self, context: Context) -> str | None:
+        return refuse_all_steps(context) if "own-steps-offset" in context.model.tags else None

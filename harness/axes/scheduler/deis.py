@@ -11,3 +11,4 @@ class Deis(WithKarras):
     scheduler_options: ClassVar = {"algorithm_type": "deis", "solver_type": "logrho"}
     examples: ClassVar = ("deis+karras",)
     from_pure_noise: ClassVar = False
+    by_timestep: ClassVar = True

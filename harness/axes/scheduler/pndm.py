@@ -9,6 +9,7 @@ class Pndm(Scheduler):
     summary: ClassVar[str] = "pseudo linear multistep, steps + 1 denoiser calls"
     scheduler_class: ClassVar = "PNDMScheduler"
     scheduler_options: ClassVar = {"skip_prk_steps": True}
+    offset: ClassVar = True
     from_pure_noise: ClassVar = False
 
     def calls(self, steps: int) -> int:

@@ -1,0 +1,97 @@
+"""Read a matrix file and find the run that belongs to it."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from harness.core.errors import ResultsError
+from harness.core.matrix import Matrix
+from harness.core.plan import Plan
+from harness.core.policy import Policy
+from harness.matrix import expand, load_matrix
+from harness.planning import file_differences, plan_differences, shorten, with_rules
+from harness.store import find_run, lock_run, read_plan, readable_runs, resolve_run, rewrite_plan
+from harness.store.layout import RunFolder
+
+RESULTS = Path("results")
+
+Differences = Callable[[Plan], tuple[str, ...]]
+"""Given the plan of an existing run, returns why it is another one than the one that is wanted."""
+
+
+class Loaded(NamedTuple):
+    """A matrix, the text it was read from, which identifies its runs, and the policy it is judged by."""
+
+    matrix: Matrix
+    text: str
+    policy: Policy = Policy()
+
+
+def load(path: str | Path, policy: str | None = None, model: str | None = None) -> Loaded:
+    """Read a matrix file and its policy, or instead of that another; MatrixError lists every mistake in them.
+
+    `model` takes the place of the file's: a name, a folder, a .safetensors file or a hub id, as in a matrix.
+    """
+    return Loaded(*load_matrix(Path(path), policy, model))
+
+
+def find(name: Path, results: Path = RESULTS) -> Path:
+    """Return the run that a word names: its folder, its name, `latest`, or the newest run of a matrix file.
+
+    A run named by its matrix file follows the file in what judges and describes it: policy, rules, prices, metrics.
+    """
+    if name.suffix != ".toml":
+        return resolve_run(name, results)
+    loaded = load(name)
+    sha256 = hashlib.sha256(loaded.text.encode()).hexdigest()
+
+    def differences(existing: Plan) -> tuple[str, ...]:
+        same_text = existing.matrix_sha256 == sha256  # its model may have been named on the command line
+        return () if same_text else file_differences(existing, loaded.matrix, expand)
+
+    found = find_run(results, lambda existing: not differences(existing))
+    if found is None:
+        why = _why_another(loaded, results, differences)
+        what = f"this matrix has no run yet: {why}" if why else "this matrix has no run yet"
+        raise ResultsError(what, str(name), f"Make one with: harness run {name}")
+    existing = read_plan(found)
+    _follow(found, existing.matrix if existing.matrix_sha256 == sha256 else loaded.matrix, loaded)
+    return found
+
+
+def is_run(name: Path, results: Path) -> bool:
+    """Return whether a word names an existing run, by its folder, its name or `latest`, and not a matrix file."""
+    return str(name) == "latest" or any(RunFolder(folder).run_json.exists() for folder in (name, results / name))
+
+
+def find_planned(loaded: Loaded, wanted: Plan, results: Path, notice: Callable[[str], None]) -> Path | None:
+    """Return the newest run with the measurements and images of a plan, following the matrix; None if there is none.
+
+    `notice` then receives the facts in which the newest run of the matrix's name differs.
+    """
+    found = find_run(results, lambda existing: not plan_differences(existing, wanted))
+    if found is not None:
+        _follow(found, loaded.matrix, loaded)
+    elif why := _why_another(loaded, results, lambda existing: plan_differences(existing, wanted)):
+        notice(f"a new run begins. {why}")
+    return found
+
+
+def _why_another(loaded: Loaded, results: Path, differences: Differences) -> str:
+    """Return why the newest run of the matrix's name is another one; an empty string if there is none."""
+    for path, existing in readable_runs(results):
+        if existing.matrix.name == loaded.matrix.name:
+            return f"{path.name} differs: {shorten(differences(existing))}"
+    return ""
+
+
+def _follow(run: Path, matrix: Matrix, loaded: Loaded) -> None:
+    """Let a run follow a changed matrix file in what judges and describes it; nothing is measured again."""
+    before = read_plan(run)
+    after = with_rules(before, matrix, loaded.policy)
+    if after == before:
+        return
+    sha256 = hashlib.sha256(loaded.text.encode()).hexdigest()
+    with lock_run(run):
+        rewrite_plan(run, after.model_copy(update={"matrix_sha256": sha256}), loaded.text)
