@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from harness.core.errors import UsageError
@@ -231,8 +232,10 @@ def test_a_lone_file_is_given_tokenizers(
     ours = model.load("cpu", {})
     assert asked == ["tokenizer", "tokenizer_2"]
     prompt = ("a red circle",)
+    found = ours.encode(prompt, True)
     for name, tensor in theirs.encode(prompt, True).items():
-        assert (ours.encode(prompt, True)[name] == tensor).all()
+        # The two copies of the weights are aligned differently, which changes the last bits on some processors.
+        assert np.allclose(found[name], tensor, rtol=1e-4, atol=1e-5), name
 
 
 def test_the_tokenizers_are_those_of_the_published_models() -> None:
