@@ -8,7 +8,7 @@ import pytest
 from harness.core.errors import NoEffect
 from harness.models import resolve_model
 from harness.planning.availability import find_cautions
-from tests.contract.cell_on_model import PROMPTS, distance, plan_cell, run_cell
+from tests.contract.cell_on_model import FLOAT, PROMPTS, distance, plan_cell, run_cell
 from tests.contract.lora_on_the_spot import write_denoiser, write_lora
 
 Tiny = Callable[[str], Path]
@@ -40,7 +40,7 @@ def test_a_lora_changes_the_images_alike_fused_or_not_and_unloads(
     beside.model.pipeline.unload_lora_weights()
     call = beside.recipe.call
     again = beside.model.generate(call(PROMPTS, (0,)))
-    assert distance(again, plain.second) == 0
+    assert distance(again, plain.second) < FLOAT
 
 
 def test_half_the_scale_is_half_the_change(tiny: Tiny, lora: Callable[[str], Path], tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_weights_in_a_pickle_are_checked_and_put_in_like_others(
         run_cell(plan_cell(tiny("sd"), {"distillation": f"{kind}+weights={file}"}), tmp_path).first
         for file in (weights, as_pickle(weights))
     ]
-    assert distance(made[1], made[0]) == 0
+    assert distance(made[1], made[0]) < FLOAT
     other = str(plan_cell(tiny("sdxl"), {"distillation": f"{kind}+weights={as_pickle(weights)}"}).reason)
     assert f"{weights.stem}.bin does not fit the sdxl: its" in other
 
