@@ -1,13 +1,13 @@
 """Models to measure: one file per source."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 from harness.core.catalog import did_you_mean, list_names, resolve
 from harness.core.errors import UsageError
 from harness.core.matrix import Model
 from harness.core.model import ModelSource
+from harness.core.paths import expand_user
 from harness.models._published import ask_hub, fetch_published, is_offline
 
 __all__ = ["ask_hub", "fetch_published", "is_offline", "model_defaults", "read_model", "resolve_model"]
@@ -42,9 +42,11 @@ def read_model(entry: Any) -> Model:
 
 
 def _read_word(word: str) -> Model:
+    if not word.strip():
+        raise UsageError("empty; name a model", fix='Such as model = "bundled", or leave the key out for that one')
     if word in list_names("harness.models"):
         return Model(source=word)
-    path = Path(word).expanduser()
+    path = expand_user(word)
     if path.suffix == ".safetensors" or path.is_file():
         return Model(source="file", options={"path": word})
     hub = _HUB_ID.fullmatch(word)

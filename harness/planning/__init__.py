@@ -4,9 +4,10 @@ from harness.planning.lacking import note_downloads
 from harness.planning.looks import decide_looks
 from harness.planning.plan import Surroundings, lacking_files, make_plan
 from harness.planning.power import Power, forecast_power
+from harness.planning.prompted import note_cut
 from harness.planning.rounds import prompts_wanted
 
 __all__ = [
-    "Power", "Surroundings", "decide_looks", "forecast_power", "lacking_files", "make_plan", "note_downloads",
-    "prompts_wanted",
+    "Power", "Surroundings", "decide_looks", "forecast_power", "lacking_files", "make_plan", "note_cut",
+    "note_downloads", "prompts_wanted",
 ]  # fmt: skip

@@ -1,6 +1,5 @@
 """Prompt sets: data, and one small file per format that reads them."""
 
-import os.path
 from collections.abc import Callable
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -9,6 +8,7 @@ from pathlib import Path
 from harness.core.catalog import did_you_mean
 from harness.core.errors import UsageError
 from harness.core.matrix import Prompts
+from harness.core.paths import expand_user
 from harness.core.plan import Prompt
 from harness.prompts import _jsonl, _table, _text
 from harness.prompts._chosen import choose
@@ -33,7 +33,7 @@ def check_prompt_set(name: str) -> None:
     """Raise UsageError if `name` is neither a bundled set nor an existing file of a format that can be read."""
     if name in prompt_sets():
         return
-    if not os.path.isfile(name):
+    if not expand_user(name).is_file():
         endings = ", ".join(_READERS)
         known = did_you_mean(name, prompt_sets())
         raise UsageError(f'unknown prompt set "{name}". {known} Or name a file ({endings}) that exists.')
@@ -49,7 +49,7 @@ def load_prompts(wish: Prompts) -> tuple[Prompt, ...]:
     check_prompt_set(wish.set)
     bundled = wish.set in prompt_sets()
     source: Traversable = (
-        resources.files("harness.prompts") / "data" / f"{wish.set}.jsonl" if bundled else Path(wish.set)
+        resources.files("harness.prompts") / "data" / f"{wish.set}.jsonl" if bundled else expand_user(wish.set)
     )
     try:
         text = source.read_bytes().decode("utf-8-sig")

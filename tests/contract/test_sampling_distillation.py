@@ -161,12 +161,14 @@ def test_a_pickle_that_could_run_code_is_refused_and_not_run(tiny: Tiny, tmp_pat
         torch.save(content, tmp_path / "w.bin")
         return str(plan_cell(tiny("sd"), {"distillation": f"unet+weights={tmp_path}/w.bin"}).reason)
 
-    assert "w.bin holds more than tensors" in reason({"a": Trap()})
+    assert "w.bin: it holds more than tensors" in reason({"a": Trap()})
     assert not (tmp_path / "sprung").exists()
-    assert "w.bin does not hold tensors by name: save the weights alone" in reason({"state_dict": {"a": torch.ones(1)}})
+    assert "w.bin: it does not hold tensors by name. Save the weights alone" in reason(
+        {"state_dict": {"a": torch.ones(1)}}
+    )
     (tmp_path / "w.bin").write_bytes(b"nonsense")
     refused = plan_cell(tiny("sd"), {"distillation": f"unet+weights={tmp_path}/w.bin"}).reason
-    assert "w.bin is no checkpoint of torch" in str(refused)
+    assert "w.bin: this is no checkpoint of torch" in str(refused)
 
 
 PUBLISHED = [
