@@ -1,5 +1,6 @@
 """Mistakes that types cannot see: unknown axes, values, options, metrics, prompt sets, models; emptiness."""
 
+import os.path
 from collections.abc import Callable
 
 from pydantic import ValidationError
@@ -37,9 +38,9 @@ def find_problems(matrix: Matrix | None) -> list[str]:
     reference = matrix.quality.reference
     if reference is not None and not reference.strip():
         problems.append("quality.reference: empty; name a folder of real images, or leave the key out")
-    elif reference is not None and not expand_user(reference).exists():
+    elif reference is not None and not os.path.exists(expand_user(reference)):
         problems.append(f"quality.reference: no such file or folder: {expand_user(reference).absolute()}")
-    if matrix.prompts.latent and not expand_user(matrix.prompts.latent).is_file():
+    if matrix.prompts.latent and not os.path.isfile(expand_user(matrix.prompts.latent)):
         problems.append(f"prompts.latent: no such file: {expand_user(matrix.prompts.latent).absolute()}")
     if matrix.prompts.latent and len(matrix.seeds) > 1:
         problems.append("seeds: with prompts.latent every seed gives the same image; name one, such as seeds = [0]")

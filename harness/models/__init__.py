@@ -1,5 +1,6 @@
 """Models to measure: one file per source."""
 
+import os.path
 import re
 from typing import Any
 
@@ -47,10 +48,10 @@ def _read_word(word: str) -> Model:
     if word in list_names("harness.models"):
         return Model(source=word)
     path = expand_user(word)
-    if path.suffix == ".safetensors" or path.is_file():
+    if path.suffix == ".safetensors" or os.path.isfile(path):
         return Model(source="file", options={"path": word})
     hub = _HUB_ID.fullmatch(word)
-    if path.is_dir() or (hub is None and ("/" in word or word.startswith("~"))):
+    if os.path.isdir(path) or (hub is None and ("/" in word or word.startswith("~"))):
         return Model(source="folder", options={"path": word})
     if hub is None:
         fix = "Or name a folder, a .safetensors file, or owner/name of the Hugging Face Hub"

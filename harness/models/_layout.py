@@ -114,14 +114,15 @@ def lacking_files(folder: Path, wanted: Wanted, sure: bool = False) -> list[str]
 
 def _lacking(folder: Path, component: Component, variants: tuple[str, ...]) -> list[str]:
     if not component.configuration:
-        return _lacking_tokens(folder, component.kind.removesuffix("Fast"))
+        return lacking_tokens(folder, component.kind.removesuffix("Fast"))
     lacking = [] if (folder / component.configuration).is_file() else [component.configuration]
     if component.has_weights:
         lacking += _lacking_weights(folder, STEMS.get(component.library, "model"), variants)
     return lacking
 
 
-def _lacking_tokens(folder: Path, kind: str) -> list[str]:
+def lacking_tokens(folder: Path, kind: str) -> list[str]:
+    """Return the files that a tokenizer of this class lacks: its vocabulary, and its tokenizer_config.json."""
     there = {path.name for path in folder.glob("*") if path.is_file()}
     needed = {_TOKENS} if _TOKENS in there or kind not in _TOKENIZERS else {*_TOKENIZERS[kind]}
     if kind not in _TOKENIZERS and there & {"tokenizer.model", "spiece.model", "vocab.json"}:

@@ -6,7 +6,7 @@ from pathlib import Path
 from harness.checkpoints.header import read_header
 from harness.core.errors import UsageError
 from harness.models._folder import Folder
-from harness.models._layout import Wanted
+from harness.models._layout import Wanted, lacking_tokens
 from harness.models._misfit import Network, UncheckedError, find_misfits
 from harness.models._weight_files import WeightFiles, find_weight_files
 
@@ -18,12 +18,23 @@ def verify_folder(folder: Folder, wanted: Wanted) -> tuple[str, ...]:
 
     Raises UsageError, with file and tensors, for files that are damaged or do not fit their component's configuration.
     """
+    _refuse_without_words(folder, wanted)
     files = find_weight_files(folder, wanted)
     networks = {name: _network(folder, name, found) for name, found in files.items()}
     packed = [name for name, network in networks.items() if "quantization_config" in network.config]
     notes = [f"{name} comes quantized: its tensors are not compared with its configuration" for name in packed]
     places = {_place(files[name]): network for name, network in networks.items() if name not in packed}
     return (*notes, *_refuse_misfits(places, folder.path))
+
+
+def _refuse_without_words(folder: Folder, wanted: Wanted) -> None:
+    for part in wanted.components:
+        if "Tokenizer" in part.kind:
+            missing = lacking_tokens(folder.path / part.name, part.kind.removesuffix("Fast"))
+            words = [file for file in missing if file != "tokenizer_config.json"]
+            if words:
+                fix = "Copy or download the whole model again: without it every prompt would be unknown words."
+                raise UsageError(f"{part.name} has no {' and no '.join(words)}", str(folder.path / part.name), fix)
 
 
 def verify_file(path: Path, folder: Folder, parts: Sequence[str]) -> tuple[str, ...]:

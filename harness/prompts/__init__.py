@@ -1,5 +1,6 @@
 """Prompt sets: data, and one small file per format that reads them."""
 
+import os.path
 from collections.abc import Callable
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -33,7 +34,7 @@ def check_prompt_set(name: str) -> None:
     """Raise UsageError if `name` is neither a bundled set nor an existing file of a format that can be read."""
     if name in prompt_sets():
         return
-    if not expand_user(name).is_file():
+    if not os.path.isfile(expand_user(name)):
         endings = ", ".join(_READERS)
         known = did_you_mean(name, prompt_sets())
         raise UsageError(f'unknown prompt set "{name}". {known} Or name a file ({endings}) that exists.')

@@ -163,6 +163,15 @@ def test_a_pointer_in_place_of_weights_is_named(copy: Callable[[str], Path]) -> 
         shutil.rmtree(folder)
 
 
+@pytest.mark.parametrize("family", ["sd", "pixart", "sana"])
+def test_a_tokenizer_without_its_vocabulary_is_named(family: str, copy: Callable[[str], Path]) -> None:
+    """The libraries would make one up that knows no word."""
+    folder = copy(family)
+    for path in (folder / "tokenizer").iterdir():
+        path.unlink()
+    assert "tokenizer has no " in refused(folder).what
+
+
 def test_a_file_that_is_cut_off_is_named(copy: Callable[[str], Path]) -> None:
     folder = copy("sd")
     path = folder / UNET
@@ -198,7 +207,8 @@ def test_plain_weights_are_read_unless_a_variant_is_named(copy: Callable[[str], 
     plain, varied = LocalFolder(path=folder), LocalFolder(path=folder, variant="fp16")
     assert plain.describe().digest != varied.describe().digest
     assert not plain.describe().notes
-    sums = [float(sum(p.detach().abs().sum() for p in m.load("cpu", {}).denoiser.parameters())) for m in (plain, varied)]
+    networks = [model.load("cpu", {}).denoiser for model in (plain, varied)]
+    sums = [float(sum(weight.detach().abs().sum() for weight in network.parameters())) for network in networks]
     assert sums[0] > sums[1] == 0
 
 
