@@ -182,7 +182,8 @@ class ModelSource(Frozen):
     def verify(self) -> tuple[str, ...]:
         """Compare the weight files that are here with the configurations, without loading them; return notes.
 
-        Raises UsageError, naming file and tensors, for files that are damaged or lack tensors.
+        The plan asks, and every worker before it loads. Raises UsageError, naming file and tensors, for files that are
+        damaged or lack tensors.
         """
         return ()
 

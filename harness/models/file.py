@@ -75,7 +75,6 @@ class SingleFile(ModelSource):
         path = self._path()
         folder, tokenizers, _ = find_config(self.config, path)
         family, dtype = find_family(folder), getattr(torch, options.get("dtype", "float32"))
-        self.verify()
         made = {name: clip_tokenizer(name) for name in tokenizers}
         arguments = {**family.fixed_load_arguments, **made, **options.get("arguments", {})}
         pipeline = getattr(diffusers, family.pipeline_class).from_single_file(

@@ -58,9 +58,7 @@ class LocalFolder(ModelSource):
 
     def load(self, device: str, options: dict[str, Any]) -> TextToImage:
         folder = self._folder()
-        wanted = self._wanted(folder)
-        verify_folder(folder, wanted)
-        return find_family(folder).load(folder, device, wanted.load_options(options))
+        return find_family(folder).load(folder, device, self._wanted(folder).load_options(options))
 
     def _folder(self) -> Folder:
         return Folder(Path(os.path.abspath(expand_user(self.path))))

@@ -74,9 +74,7 @@ class Hub(ModelSource):
 
     def load(self, device: str, options: dict[str, Any]) -> TextToImage:
         folder = Folder(find_here(self._repository))
-        wanted = wanted_of(folder, self.variant)
-        verify_folder(folder, wanted)
-        return find_family(folder).load(folder, device, wanted.load_options(options))
+        return find_family(folder).load(folder, device, wanted_of(folder, self.variant).load_options(options))
 
     @property
     def _repository(self) -> Repository:

@@ -11,6 +11,9 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from harness.core.errors import UsageError
+from harness.core.matrix import Model
+from harness.execution.build import check_model
+from harness.execution.task import Task
 from harness.models import _misfit
 from harness.models._original import split_parts
 from harness.models.file import SingleFile
@@ -40,6 +43,11 @@ def refused(folder: Path) -> UsageError:
     return caught.value
 
 
+def task_of(folder: Path, digest: str) -> Task:
+    model = Model(source="folder", options={"path": str(folder)})
+    return Task.model_construct(model=model, model_digest=digest)
+
+
 def drop(path: Path, count: int = 1) -> list[str]:
     """Take tensors out of a weight file; return their names."""
     tensors = load_file(path)
@@ -67,8 +75,18 @@ def test_missing_tensors_of_every_component_are_named(family: str, copy: Callabl
         assert name.split(".")[-2] in error.what
         assert error.where == str(folder)
         with pytest.raises(UsageError, match="it lacks"):
-            LocalFolder(path=folder).load("cpu", {})
+            check_model(task_of(folder, LocalFolder(path=folder).describe().digest))
         path.write_bytes(sound)
+
+
+def test_weights_that_change_after_the_plan_fail_the_cell(copy: Callable[[str], Path]) -> None:
+    folder = copy("sd")
+    digest = LocalFolder(path=folder).describe().digest
+    check_model(task_of(folder, digest))
+    tensors = load_file(folder / UNET)
+    save_file({name: tensor * 2 for name, tensor in tensors.items()}, folder / UNET, {"format": "pt"})
+    with pytest.raises(UsageError, match="were changed after the plan was made"):
+        check_model(task_of(folder, digest))
 
 
 def test_unexpected_tensors_and_other_shapes_are_named(copy: Callable[[str], Path]) -> None:
