@@ -24,16 +24,29 @@ def dry_load(network: Network) -> Misfit:
     made = getattr(library, network.kind, None)
     if made is None:
         return Misfit(refused=f"this version of {network.library} has no {network.kind}")
-    transformers.logging.set_verbosity(transformers.logging.CRITICAL)
-    diffusers.logging.set_verbosity(diffusers.logging.CRITICAL)
     try:
-        if network.folder:
-            return _try_original(network)
-        return _try_diffusers(made, network) if network.library == "diffusers" else _try_transformers(made, network)
+        with _silent(diffusers.utils.logging), _silent(transformers.utils.logging):
+            if network.folder:
+                return _try_original(network)
+            return _try_diffusers(made, network) if network.library == "diffusers" else _try_transformers(made, network)
     except (TypeError, ValueError, KeyError, AttributeError, RuntimeError, ArithmeticError) as error:
         return Misfit(
             refused=f"{network.kind} cannot be built: {str(error).splitlines()[0] if str(error) else error!r}"
         )
+
+
+@contextmanager
+def _silent(logging: Any) -> Iterator[None]:
+    """Keep a library from reporting what it misses: the answer does."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def _try_diffusers(made: Any, network: Network) -> Misfit:

@@ -4,25 +4,28 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.checkpoints.header import read_header
+from harness.checkpoints.lfs import refuse_pointers
 from harness.core.errors import UsageError
 from harness.models._folder import Folder
 from harness.models._layout import Wanted, lacking_tokens
 from harness.models._misfit import Network, UncheckedError, find_misfits
-from harness.models._weight_files import WeightFiles, find_weight_files
+from harness.models._weight_files import WeightFiles, find_weight_files, list_read_files
 
 _FIX = "Download or save the model again: what is missing would be filled with random numbers."
 
 
 def verify_folder(folder: Folder, wanted: Wanted) -> tuple[str, ...]:
-    """Return notes for the plan: components that could not be compared.
+    """Return notes for the plan: weights that are there twice, and components that could not be compared.
 
     Raises UsageError, with file and tensors, for files that are damaged or do not fit their component's configuration.
     """
+    refuse_pointers(list_read_files(folder, wanted).values())
     _refuse_without_words(folder, wanted)
     files = find_weight_files(folder, wanted)
     networks = {name: _network(folder, name, found) for name, found in files.items()}
     packed = [name for name, network in networks.items() if "quantization_config" in network.config]
-    notes = [f"{name} comes quantized: its tensors are not compared with its configuration" for name in packed]
+    notes = [found.note for found in files.values() if found.note]
+    notes += [f"{name} comes quantized: its tensors are not compared with its configuration" for name in packed]
     places = {_place(files[name]): network for name, network in networks.items() if name not in packed}
     return (*notes, *_refuse_misfits(places, folder.path))
 

@@ -148,7 +148,8 @@ def _pickle(part: Component, there: frozenset[str]) -> tuple[str, ...]:
 
 def _has_plain(folder: Path, part: Component) -> bool:
     there = _names(folder)
-    return any(_of_variant(there, "")) or any(name.endswith(".bin") or ".bin.index" in name for name in there)
+    stem = _PICKLES.get(part.library, "pytorch_model")
+    return any(_of_variant(there, "")) or any(name.startswith((f"{stem}.bin", f"{stem}-0")) for name in there)
 
 
 def _variants(there: frozenset[str]) -> set[str]:

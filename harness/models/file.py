@@ -63,7 +63,7 @@ class SingleFile(ModelSource):
         path = self._path()
         folder, tokenizers, _ = find_config(self.config, path)
         parts = _checked_parts(path, folder, find_family(folder).family, tokenizers)
-        return verify_file(path, folder, tuple(parts)) + verify_folder(folder, _beside(folder, parts))
+        return verify_file(path, folder, tuple(parts)) + verify_folder(folder, _beside(folder, {*tokenizers, *parts}))
 
     def find_cut(self, texts: Sequence[str]) -> tuple[CutTexts, ...]:
         return find_cut(find_config(self.config, self._path()).folder, texts)

@@ -16,7 +16,7 @@ from harness.models._layout import Wanted, wanted_of
 from harness.models._prompt_length import find_cut
 from harness.models._size import size_facts
 from harness.models._verify import verify_folder
-from harness.models._weight_files import choose_variant, find_weight_files, list_read_files
+from harness.models._weight_files import choose_variant, list_read_files
 from harness.models.families import find_family
 
 
@@ -44,7 +44,7 @@ class LocalFolder(ModelSource):
             "digest": digest_files(files),
             "folder": str(folder.path),
             "pins": {"variant": wanted.variant} if wanted.variant != self.variant else {},
-            "notes": self._notes(folder, wanted),
+            "notes": self._notes(wanted),
             **size_facts(folder, info),
         }
         return info.model_copy(update=known)
@@ -67,8 +67,7 @@ class LocalFolder(ModelSource):
         wanted = wanted_of(folder, self.variant)
         return wanted if self.variant else wanted._replace(variant=choose_variant(folder, wanted))
 
-    def _notes(self, folder: Folder, wanted: Wanted) -> tuple[str, ...]:
-        notes = [found.note for found in find_weight_files(folder, wanted).values() if found.note]
-        if wanted.variant != self.variant:
-            notes.append(f"the weights are the variant {wanted.variant}: {folder.path.name} has no plain ones")
-        return tuple(notes)
+    def _notes(self, wanted: Wanted) -> tuple[str, ...]:
+        if wanted.variant == self.variant:
+            return ()
+        return (f"the weights are the variant {wanted.variant}: there are no plain ones in {self.path}",)

@@ -228,6 +228,7 @@ def test_a_lone_file_is_given_tokenizers(
     monkeypatch.setattr(file, "clip_tokenizer", lambda name: asked.append(name) or clip())
     model = resolve_model(Model(source="file", options={"path": str(files["sdxl"])}))
     assert model.describe().family == "sdxl"
+    assert model.verify() == ()
     theirs = resolve_model(Model(source="folder", options={"path": str(folders["sdxl"])})).load("cpu", {})
     ours = model.load("cpu", {})
     assert asked == ["tokenizer", "tokenizer_2"]
