@@ -45,9 +45,11 @@ class Misfit(Frozen):
         return bool(self.missing or self.unexpected or self.shapes or self.refused)
 
     def __str__(self) -> str:
-        lists = (("lacks", self.missing), ("has unexpected", self.unexpected))
         parts = [self.refused] if self.refused else []
-        parts += [f"it {verb} {_count(names)}" for verb, names in lists if names]
+        parts += [f"it lacks {_count(self.missing)}"] if self.missing else []
+        parts += (
+            [f"it holds tensors that the network does not have, {_count(self.unexpected)}"] if self.unexpected else []
+        )
         if self.shapes:
             name, found, expected = self.shapes[0]
             sizes = f"{name} is {_size(found)}, by the configuration {_size(expected)}"

@@ -66,7 +66,7 @@ def _refuse_misfits(networks: Mapping[str, Network], where: Path) -> tuple[str, 
 
 def _network(folder: Folder, name: str, found: WeightFiles) -> Network:
     tensors = {tensor: entry.shape for path in found.paths for tensor, entry in read_header(path).items()}
-    return _describe(folder, name).model_copy(update={"tensors": tensors, "sharded": len(found.files) > 1})
+    return _describe(folder, name).model_copy(update={"tensors": tensors, "sharded": bool(found.shard_index)})
 
 
 def _describe(folder: Folder, name: str) -> Network:

@@ -96,8 +96,25 @@ def test_unexpected_tensors_and_other_shapes_are_named(copy: Callable[[str], Pat
     path = folder / UNET
     save_file({**load_file(path), "conv_in.bias": torch.zeros(5), "more.weight": torch.zeros(2)}, path)
     what = refused(folder).what
-    assert "it has unexpected 1 tensor: more.weight" in what
+    assert "it holds tensors that the network does not have, 1 tensor: more.weight" in what
     assert "1 tensor of another shape: conv_in.bias is 5, by the configuration 32" in what
+
+
+def test_spellings_of_published_models_are_accepted(copy: Callable[[str], Path]) -> None:
+    """SD 1.5 and SDXL have tables of positions in their text encoders, and the VAE's attention under older names."""
+    import torch
+
+    folder, older = copy("sd"), {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+    path = folder / "text_encoder" / "model.safetensors"
+    encoder = {f"text_model.{name.removeprefix('text_model.')}": tensor for name, tensor in load_file(path).items()}
+    save_file({**encoder, "text_model.embeddings.position_ids": torch.arange(24)[None]}, path, {"format": "pt"})
+    path = folder / "vae" / "diffusion_pytorch_model.safetensors"
+    vae = load_file(path)
+    for new, old in older.items():
+        vae = {name.replace(f".{new}.", f".{old}."): tensor for name, tensor in vae.items()}
+    assert any(".proj_attn." in name for name in vae)
+    save_file(vae, path, {"format": "pt"})
+    assert LocalFolder(path=folder).verify() == ()
 
 
 def test_a_shard_that_lacks_what_its_index_lists_is_named(copy: Callable[[str], Path]) -> None:

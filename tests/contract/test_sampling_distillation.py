@@ -78,6 +78,10 @@ def test_the_plan_refuses_weights_that_are_not_there(tiny: Tiny, tmp_path: Path)
     assert "x.safetensors of huggingface.co/someone/nothing is not in the Hugging Face cache" in hub
     (tmp_path / "broken.safetensors").write_bytes(b"nonsense")
     assert "no safetensors file" in reason(f"lora+weights={tmp_path}/broken.safetensors")
+    for name in ("pointer.safetensors", "pointer.bin"):
+        (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3438167540\n")
+        said = reason(f"unet+weights={tmp_path}/{name}")
+        assert f"{name}: this is a Git LFS pointer, not the file of 3.2 GiB" in said
     assert "needs the option weights" in reason("lora")
 
 
