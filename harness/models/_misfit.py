@@ -73,8 +73,9 @@ def find_misfits(networks: Sequence[Network]) -> list[Misfit]:
     asked = [network for network, kept in zip(networks, found, strict=True) if kept is None]
     answers = iter(_ask(asked))
     decided = [kept if kept is not None else next(answers) for kept in found]
-    for name, misfit in zip(names, decided, strict=True):
-        keep("misfits", name, misfit.model_dump())
+    for name, kept, misfit in zip(names, found, decided, strict=True):
+        if kept is None and not misfit.refused:  # what stopped a network from being built may pass
+            keep("misfits", name, misfit.model_dump())
     return decided
 
 
