@@ -9,13 +9,14 @@ from harness.core.matrix import Matrix, Prices
 from harness.core.outcome import Outcome
 from harness.core.plan import Plan, PlannedCell
 from harness.core.policy import Policy
-from harness.core.quality import Definition, Delta, Evaluation, MetricKind, Score, Tail, Uncertainty
+from harness.core.quality import Definition, Delta, Evaluation, MetricKind, Rung, Score, Tail, Uncertainty
 from harness.core.units import Absent
 from harness.core.verdict import CellVerdict, Judgement
 from harness.gating import judge_evaluation
 from harness.stats.confidence import interval, student
 from tests.scored_run import _completed, _machine, _model
 
+QUESTIONS = {"distribution": "variety", "paired": "identity"}
 KINDS: dict[str, MetricKind] = {
     "clip:bundled": "alignment",
     "lpips:bundled": "paired",
@@ -29,7 +30,8 @@ COMPLETED = _completed(())
 def delta(cell_id: str, metric: str, loss: Loss, prompts: int = 256, gates: bool = True) -> Delta:
     """A delta whose loss is (estimate, standard error), or absent for the reason given."""
     definition = Definition(
-        metric=metric, kind=KINDS[metric], extractor="x", weights_sha256="", resize="none", value_range="",
+        metric=metric, kind=KINDS[metric], question=QUESTIONS.get(KINDS[metric], "content"), extractor="x", weights_sha256="", resize="none",
+        value_range="",
         reference="the baseline at other seeds, same prompts", library="x", better="lower",
     )  # fmt: skip
     spread: Uncertainty | Absent = Absent(absent=str(loss))
@@ -48,6 +50,8 @@ class Known(NamedTuple):
     """What else is known of a run: blind and missing metrics, raw outcomes, tails, scores, looks."""
 
     blind: tuple[str, ...] = ()
+    ladder: tuple[Rung, ...] = ()
+    not_monotone: Mapping[str, tuple[str, ...]] = {}
     missing: Mapping[str, str] = {}
     outcomes: Mapping[str, Outcome] = {}
     tails: tuple[Tail, ...] = ()
@@ -98,7 +102,8 @@ def judged(
     )
     evaluation = Evaluation(
         run_id="r", scores=tuple(_score(delta) for delta in deltas if not isinstance(delta.loss, Absent)),
-        deltas=deltas, controls=(), tails=known.tails, blind=known.blind, missing=dict(known.missing), seconds=0.0,
+        deltas=deltas, ladder=known.ladder, tails=known.tails, not_monotone=dict(known.not_monotone),
+        blind=dict.fromkeys(known.blind, "no damage could move it here"), missing=dict(known.missing), seconds=0.0,
     )  # fmt: skip
     outcomes = {name: known.outcomes.get(name, COMPLETED) for name in names}
     return judge_evaluation(plan, evaluation, outcomes)

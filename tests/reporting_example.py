@@ -15,11 +15,11 @@ from harness.core.outcome import Applied, Caution, ColdStart, Completed, Failed,
 from harness.core.plan import OTHER_SEED_ID, RERUN_ID, Plan, PlannedCell, Prompt, Role
 from harness.core.policy import Policy
 from harness.core.quality import (
-    Control,
     Definition,
     Delta,
     Evaluation,
     Interval,
+    Rung,
     Score,
     Tail,
     Uncertainty,
@@ -139,6 +139,8 @@ METRICS = (
     Metric("lpips:bundled", "paired", "lower", 0.004, 0.31, 0.5),
     Metric("psnr", "paired", "higher", 38.0, -24.0, 0.5),
     Metric("ssim", "paired", "higher", 0.991, -0.6, 0.5),
+    Metric("attributes:bundled", "correctness", "higher", 0.97, -0.97, 0.3),
+    Metric("detail", "distribution", "lower", 0.4, 18.0, 0.2),
 )
 
 
@@ -147,6 +149,7 @@ def definition(metric: Metric, scene: Scene = USUAL) -> Definition:
     bundled = metric.name.endswith(":bundled")
     return Definition.model_validate({
         "metric": metric.name, "kind": metric.kind, "better": metric.better,
+        "question": {"fid:bundled": "variety", "detail": "fidelity"}.get(metric.name, "content"),
         "extractor": "attribute CNN, 0.4 M parameters" if bundled else "pixels",
         "weights_sha256": hashlib.sha256(metric.name.encode()).hexdigest() if bundled else "",
         "resize": "none (native size)", "value_range": "uint8 RGB",
@@ -367,6 +370,16 @@ def make_run(root: Path, cells: tuple[Made, ...] = CELLS, scene: Scene = USUAL) 
     return run
 
 
+def rung(scene: Scene, metric: Metric, family: str, level: int, loss: float) -> Rung:
+    """Return what a metric made of a damage."""
+    none = Absent(absent="the ladder keeps scores of paired metrics only")
+    return Rung(
+        damage=family, level=level, dose=f"dose {level}", metric=metric.name, images=scene.prompts,
+        prompts=scene.prompts, loss=around(loss, 0.05 * loss), loss_uncertainty=spread(loss, 0.05 * loss),
+        score=none, score_uncertainty=none,
+    )  # fmt: skip
+
+
 def evaluate(run: Path, plan: Plan, candidates: list[tuple[Made, tuple[Image, ...]]], scene: Scene) -> None:
     """Write the evaluation and the scores of single images."""
     every = [delta(made, metric, scene) for made, _ in candidates for metric in METRICS]
@@ -380,20 +393,18 @@ def evaluate(run: Path, plan: Plan, candidates: list[tuple[Made, tuple[Image, ..
               uncertainty=spread(metric.baseline, 0.02), n=scene.prompts, prompts=scene.prompts)
         for metric in METRICS
     ]  # fmt: skip
-    controls = tuple(
-        Control(control=control, metric=metric.name, loss=around(loss, 0.05), detected=metric.name not in scene.blind)
-        for control, loss in (("blur", 0.4), ("jpeg", 0.12), ("wrong-prompt", 1.0), ("black", 1.3))
+    ladder = tuple(
+        rung(scene, metric, family, level, loss * (0 if metric.name in scene.blind else size))
+        for family, loss in (("blur", 0.4), ("jpeg", 0.12), ("wrong-prompt", 1.0))
+        for level, size in enumerate((0.01, 0.1, 0.2, 0.5, 1.0, 2.0))
         for metric in METRICS
-        if control != "wrong-prompt" or metric.kind != "distribution"
+        if family != "wrong-prompt" or metric.kind != "distribution"
     )
-    controls += tuple(
-        Control(control="identical", metric=metric.name, detected=metric.name == scene.unsound,
-                loss=around(0.012 if metric.name == scene.unsound else 0.0, 0.0))
-        for metric in METRICS
-    )  # fmt: skip
+    ladder += tuple(rung(scene, m, "identical", 0, 0.012 if m.name == scene.unsound else 0.0) for m in METRICS)
     missing = dict.fromkeys(scene.missing, "weights ViT-B-32.pt not found (looked in HARNESS_WEIGHTS)")
     write_evaluation(run, Evaluation(
-        run_id=plan.run_id, scores=tuple(scores), deltas=tuple(every), controls=controls, blind=scene.blind,
+        run_id=plan.run_id, scores=tuple(scores), deltas=tuple(every), ladder=ladder,
+        blind=dict.fromkeys(scene.blind, "no damage could move it here"),
         tails=tuple(tail(made, pictures) for made, pictures in candidates), missing=missing, seconds=8.9,
     ))  # fmt: skip
     dice = random.Random(1)

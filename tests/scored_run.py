@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as PillowImage
 
+from harness import shapes_world as world
 from harness.core.axis import Setting
 from harness.core.cell import Cell
 from harness.core.machine import Machine
@@ -18,7 +19,6 @@ from harness.core.plan import OTHER_SEED_ID, OTHER_SEED_OFFSET, RERUN_ID, Plan, 
 from harness.core.policy import Policy
 from harness.core.timing import Repeat
 from harness.core.units import Absent
-from harness.models.shapes import world
 from harness.store import begin_cell, create_run, write_outcome
 from tests.timed_pairs import alone
 

@@ -1,10 +1,11 @@
-"""Make the self-test vectors of all metrics anew: `HARNESS_WEIGHTS=… python -m tests.selftest_vectors`.
+"""Make self-test vectors anew: `HARNESS_WEIGHTS=… python -m tests.selftest_vectors [METRIC …]`; without names, all.
 
 Metrics whose weights are not on this machine keep the outputs they have; without any, a network of the real
 architecture with no weights stands in, and the vector ends at what the network is fed.
 """
 
 import json
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,6 +18,7 @@ from harness.metrics._base import Scorer
 from harness.metrics._observing import observe
 from harness.metrics._selftest import VECTORS
 from harness.metrics._vector import Vector
+from tests.stand_ins import HUB, make
 
 
 @contextmanager
@@ -26,8 +28,12 @@ def stand_in(metric: Metric) -> Iterator[Scorer]:
 
     initialisers = [name for name in dir(torch.nn.init) if name.endswith("_") and not name.startswith("_")]
     load, fill_all = torch.load, torch.nn.Module.load_state_dict
-    with tempfile.NamedTemporaryFile(suffix=".pth") as empty, ExitStack() as stack:
-        nothing = Path(empty.name)
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        nothing = Path(folder) / "nothing.pth"
+        nothing.touch()
+        of_hub = {wanted.key: Path(folder) / wanted.key for wanted in metric.needs() if wanted.key in HUB}
+        for key, path in of_hub.items():
+            make(path, key)
 
         def load_some(path: object, *words: object, **options: object) -> object:
             return _blank(metric) if path == nothing else load(path, *words, **options)
@@ -35,7 +41,7 @@ def stand_in(metric: Metric) -> Iterator[Scorer]:
         def fill(net: torch.nn.Module, state: dict[str, object], **options: bool) -> object:
             return fill_all(net, state, **options) if state else None
 
-        stack.enter_context(patch.object(Weights, "find", lambda self, wanted: nothing))
+        stack.enter_context(patch.object(Weights, "find", lambda self, wanted: of_hub.get(wanted.key, nothing)))
         stack.enter_context(patch.object(torch, "load", load_some))
         stack.enter_context(patch.object(torch.nn.Module, "load_state_dict", fill))
         for name in initialisers:
@@ -62,10 +68,13 @@ def make_vector(metric: Metric) -> Vector:
 
 
 def main() -> None:
-    """Write the vectors of all metrics, one after the other."""
+    """Write the vectors of the metrics that the command line names, else of all, one after the other."""
     old = json.loads(VECTORS.read_text()) if VECTORS.exists() else {}
     vectors = {}
     for name in known_metrics():
+        if sys.argv[1:] and name not in sys.argv[1:]:
+            vectors[name] = old[name]
+            continue
         made = make_vector(get_metric(name)).model_dump(mode="json")
         kept = not made["outputs"] and old.get(name, {}).get("outputs")
         vectors[name] = old[name] if kept else made

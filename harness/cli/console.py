@@ -51,7 +51,7 @@ CHECKS = {
     "": "",
     "sha256": "by its sha256",
     "prefix": "by the first digits of its sha256: no more of it is published",
-    "hub": "by the sha256 that the Hugging Face cache names it by",
+    "hub": "by the hash of its content that the Hugging Face cache names it by",
 }
 COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow", "missing": "magenta"}
 
@@ -164,7 +164,15 @@ def _outcome_row(cell_id: str, outcome: Outcome | None, baseline: Outcome | None
 def show_evaluation(evaluation: Evaluation, json: bool) -> None:
     """Print every delta with its interval."""
     if json:
-        return show_json(evaluation.model_dump(mode="json", exclude={"deltas": {"__all__": {"loss_uncertainty"}}}))
+        return show_json(
+            evaluation.model_dump(
+                mode="json",
+                exclude={
+                    "deltas": {"__all__": {"loss_uncertainty"}},
+                    "ladder": {"__all__": {"loss_uncertainty", "score_uncertainty"}},
+                },
+            )
+        )
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("cell", "metric", "score", "baseline", "loss [95 %]", "gates"):
         table.add_column(column, overflow="fold")
@@ -181,8 +189,8 @@ def show_evaluation(evaluation: Evaluation, json: bool) -> None:
     for reason in dict.fromkeys(evaluation.missing.values()):
         metrics = ", ".join(metric for metric, why in evaluation.missing.items() if why == reason)
         out.print(f"{metrics}: missing: {reason}", style="magenta", markup=False)
-    for metric in evaluation.blind:
-        out.print(f"{metric}: blind here: no control could be told from the baseline", style="yellow")
+    for metric, why in evaluation.blind.items():
+        out.print(f"{metric}: blind here: {why}; its pass does not count", style="yellow")
 
 
 def show_judgement(judgement: Judgement, unprofiled: Collection[str], json: bool) -> int:

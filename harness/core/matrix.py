@@ -113,7 +113,10 @@ class Quality(Frozen):
     metrics: Annotated[
         tuple[str, ...],
         Field(description="left out: what suits the model; *:bundled nets for bundled, mlperf for others"),
-    ] = ("fid:bundled", "clip:bundled", "lpips:bundled", "psnr", "ssim")
+    ] = (
+        "attributes:bundled", "clip:bundled", "detail", "colour", "odd-pictures", "fid:bundled", "lpips:bundled",
+        "psnr", "ssim",
+    )  # fmt: skip
     images: Annotated[
         Literal["all", "auto"],
         Field(description="all: every cell makes every prompt's images; auto: as many as its verdict needs, in rounds"),

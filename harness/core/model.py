@@ -173,7 +173,10 @@ class ModelSource(Frozen):
 
     summary: ClassVar[str]
     prompt_set: ClassVar[str] = "everyday"
-    metrics: ClassVar[tuple[str, ...]] = ("fid:mlperf", "clip:mlperf", "lpips:alex", "psnr", "ssim")
+    metrics: ClassVar[tuple[str, ...]] = (
+        "vqa", "clip:mlperf", "detail", "colour", "odd-pictures", "fid:native192", "fid:mlperf", "lpips:alex", "psnr",
+        "ssim",
+    )  # fmt: skip
 
     def describe(self) -> ModelInfo:
         """Return the facts of the model without loading it (no torch)."""

@@ -1,6 +1,7 @@
 """Policies: named sets of rules that say what may ship."""
 
 from harness.core.base import Frozen
+from harness.core.damage import FAMILIES, Sees
 from harness.core.rule import Correction, Rule
 
 
@@ -10,6 +11,15 @@ class PolicyFile(Frozen):
     about: str = ""
     correction: Correction = "holm"
     gate: tuple[Rule, ...] = (Rule(margin=0.05),)
+    sees: tuple[Sees, ...] = ()
+    """What the metrics that judge must notice for a pass to count."""
+
+    @property
+    def demanded(self) -> dict[str, int]:
+        """Family of damage → the level at which it must be noticed, in the order of families."""
+        levels: dict[str, int] = {str(wanted.damage): wanted.level for wanted in self.sees}
+        found = {family: levels.get(family, levels.get("every")) for family in FAMILIES}
+        return {family: level for family, level in found.items() if level is not None}
 
 
 class Policy(PolicyFile):

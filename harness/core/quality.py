@@ -8,7 +8,13 @@ from harness.core.base import Frozen
 from harness.core.errors import ResultsError
 from harness.core.units import Absent
 
-MetricKind = Literal["paired", "alignment", "distribution"]
+MetricKind = Literal["paired", "alignment", "correctness", "distribution", "prompt-wise"]
+Question = Literal["content", "fidelity", "variety", "identity"]
+"""What a metric answers: do pictures show what was asked, are they clean, are they varied, are they the same ones?"""
+
+
+BASELINE_AT_OTHER_SEEDS = "the baseline at other seeds"
+"""How the reference of a distribution metric begins where it is no set of real images."""
 
 
 class Definition(Frozen):
@@ -28,8 +34,24 @@ class Definition(Frozen):
     better: Literal["higher", "lower"]
     unit: str = ""
     formula: str = ""
+    question: Question
     notes: tuple[str, ...] = ()
     """Cautions that belong beside the number in a report, such as too few images for a full-rank covariance."""
+
+    @property
+    def whole(self) -> str:
+        """What 100 % of a calibrated loss is, in words that follow a percentage: `of correct pictures`."""
+        if self.kind == "correctness":
+            return "of correct pictures"
+        if self.kind == "prompt-wise":
+            return "of pictures that were not odd"
+        if self.kind == "paired":
+            return "of the distance between two seeds"
+        if self.kind == "alignment":
+            return "of its range above chance"
+        if not self.reference.startswith(BASELINE_AT_OTHER_SEEDS):
+            return "of the baseline's distance to the reference set"
+        return "of the baseline's variety" if self.question == "variety" else f"of its scale of {self.question}"
 
     def difference(self, other: "Definition") -> str:
         """Return in words how two definitions differ; an empty string if they are the same."""
@@ -116,7 +138,10 @@ class WorstImage(Frozen):
 
 
 class Tail(Frozen):
-    """What a mean can hide: the worst decile and the broken images, with a Clopper–Pearson bound on their share."""
+    """What a mean can hide: the worst decile and the broken images, with a Clopper–Pearson bound on their share.
+
+    `worst` are the ten worst images by one metric of each kind that has values of single images, worst first.
+    """
 
     cell_id: str
     broken: int
@@ -126,13 +151,33 @@ class Tail(Frozen):
     worst: tuple[WorstImage, ...]
 
 
-class Control(Frozen):
-    """A deliberately damaged baseline: a metric that cannot tell it from the baseline is blind at this n."""
+class Rung(Frozen):
+    """What one metric made of the baseline's own pictures, damaged by a known dose.
 
-    control: str
+    `damage` is a family such as `blur`, `level` 0 (below what most people notice) to 5, `dose` the amount in words.
+    """
+
+    damage: str
+    level: int
+    dose: str
     metric: str
-    loss: Interval
-    detected: bool
+    images: int
+    prompts: int
+    loss: Interval | Absent
+    loss_uncertainty: Uncertainty | Absent
+    score: Interval | Absent
+    score_uncertainty: Uncertainty | Absent
+
+    def figures(self, quantity: str) -> tuple[Interval, Uncertainty] | Absent:
+        """Return what a rule on `loss` or `score` holds against its limits, with its confidence distribution."""
+        if quantity not in ("loss", "score"):
+            return Absent(absent=f"the ladder has no {quantity}")
+        shown, spread = (
+            (self.loss, self.loss_uncertainty) if quantity == "loss" else (self.score, self.score_uncertainty)
+        )
+        if isinstance(shown, Absent):
+            return shown
+        return spread if isinstance(spread, Absent) else (shown, spread)
 
 
 class Evaluation(Frozen):
@@ -141,10 +186,13 @@ class Evaluation(Frozen):
     run_id: str
     scores: tuple[Score, ...]
     deltas: tuple[Delta, ...]
-    controls: tuple[Control, ...]
+    ladder: tuple[Rung, ...]
+    """The baseline's own pictures, damaged step by step: what the metrics notice, and what they would let pass."""
     tails: tuple[Tail, ...]
-    blind: tuple[str, ...]
-    """Metrics that no control could move at this n: their pass does not count."""
+    blind: dict[str, str]
+    """Metric → why its pass does not count: no damage moved it at this number of images."""
+    not_monotone: dict[str, tuple[str, ...]] = {}
+    """Metric → families of damage of which a larger dose moved it less: there it does not count as seeing."""
     missing: dict[str, str]
     """Metric → why it could not be computed at all, such as: weights not found."""
     seconds: float

@@ -49,6 +49,8 @@ class CellVerdict(Frozen):
     result: Result
     rules: tuple[RuleVerdict, ...]
     reason: str
+    blind_to: tuple[str, ...] = ()
+    """Families of damage that the policy names and the rules that judge this cell would let through."""
 
     @property
     def errors(self) -> tuple[RuleVerdict, ...]:

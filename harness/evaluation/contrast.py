@@ -34,5 +34,6 @@ def contrast_reader() -> Reader:
     definition = Definition(
         metric="contrast", kind="alignment", extractor="greatest standard deviation of a colour channel",
         weights_sha256="", resize="none", value_range="uint8 RGB", reference="", library="numpy", better="higher",
+        question="fidelity",
     )  # fmt: skip
     return Reader(definition, _Contrast)

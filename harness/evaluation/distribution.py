@@ -14,6 +14,11 @@ variance of b′ in the space the distance is taken in: 0 % is a rerun of the ba
   is nearly linear, and b′ collapsed onto its mean is at distance 0. Neither would a black picture: how far off it
   lies is an accident of the network.
 
+Metrics of fidelity (detail, colour) always take b′ as their reference: real images are damaged in ways of their own,
+and the question is what the cell adds to the baseline's. They have a just-visible change, `floor`, for each feature.
+Features are counted in units of √(w + floor²), w the variance within prompts, half that of f(b) − f(b′); S is their
+number, so that 100 % is one unit in every feature, however alike the prompts of a set are.
+
 Change and scale are corrected for small-sample bias by the jackknife (B·θ − (B − 1)·mean of the leave-outs), the idea
 of FID∞ (Chong & Forsyth 2020): a candidate with less variety has less bias, and at N = 256 the uncorrected change would
 pass 20 % of candidates whose true loss is exactly the margin (simulated; corrected: at most 5 %). Where images are no
@@ -36,7 +41,7 @@ from harness.stats import jackknife as jack
 from harness.stats.bootstrap import Estimate, Floats
 from harness.stats.confidence import fold, interval
 from harness.stats.distance_loss import Lost, distance_loss
-from harness.stats.few_images import Measured, Missing
+from harness.stats.few_images import NOTHING, Measured, Missing
 from harness.stats.frechet import Moments, feature_distance
 from harness.stats.frechet_change import FixedReference, Reference
 from harness.stats.mmd import MmdReference, mmd
@@ -63,15 +68,29 @@ class DistributionComparer:
     """Compares sets of features by their distance to a reference; `real` is what is known of a reference set."""
 
     def __init__(self, scene: Scene, reader: Reader, metric: Metric, real: Floats | Moments | None = None) -> None:
-        self.scene, self.reader, self.metric, self.real = scene, reader, metric, real
+        self.scene, self.reader, self.metric = scene, reader, metric
+        self.real = None if metric.needs_baseline else real
         self._references: dict[int, tuple[Distances, Measured]] = {}
+        self._units: dict[int, Floats] = {}
 
     def image_values(self, variant: Variant) -> list[float]:
         return []
 
     def _features(self, variant: Variant, prompts: int) -> Floats:
         rows = self.scene.sight.rows(self.reader, variant)[: prompts * self.scene.lineup.seeds]
-        return np.asarray(rows, dtype=np.float64)
+        return np.asarray(rows, dtype=np.float64) / self._unit(prompts)
+
+    def _unit(self, prompts: int) -> Floats:
+        """Return what a feature (d,) is counted in: 1, or the change that is as large as those within prompts."""
+        other = self.scene.lineup.other_seed
+        if not self.metric.floor or other is None:
+            return np.ones(1)
+        if prompts not in self._units:
+            images = prompts * self.scene.lineup.seeds
+            pair = (self.scene.sight.rows(self.reader, which)[:images] for which in (self.scene.lineup.baseline, other))
+            first, second = (np.asarray(rows, dtype=np.float64) for rows in pair)
+            self._units[prompts] = np.sqrt((first - second).var(axis=0) / 2 + self.metric.floor**2)
+        return self._units[prompts]
 
     def _reference(self, prompts: int) -> tuple[Distances, Measured] | None:
         """Return the reference over the first prompts, with the baseline's distances to it; kept for all cells."""
@@ -106,16 +125,22 @@ class DistributionComparer:
         reference, base = found
         own = base if variant is self.scene.lineup.baseline else reference.measure(self._features(variant, prompts))
         before, after, spreads = base.distances, own.distances, reference.spreads
+        if self.metric.floor:
+            spreads = np.full_like(spreads, self.metric.dimensions)
         apart = before[0] > CLEAR * jack.standard_error(before[1:])
         literal = _signed((after - before) / before) if apart else NOT_APART
         real = self.real is not None
         anchor = {"baseline": float(before[0])} if real else {"collapsed": float(spreads[0])}
-        lost = distance_loss(base, own, spreads, reference.missing(base), real)
+        lost = distance_loss(base, own, spreads, self._missing(reference, base), real)
         sure = lost.scale[0] > CLEAR * jack.standard_error(lost.scale[1:]) and math.isfinite(lost.reach)
         loss = _two_sided(lost) if sure else NOT_APART
         least = self.metric.dimensions + 1
         few = math.ceil(least / self.scene.lineup.seeds) if lost.reach > 0 else None
         return Change(float(before[0]), float(after[0]), _signed(after), literal, loss, anchor, few)
+
+    def _missing(self, reference: Distances, base: Measured) -> Missing:
+        """Return what few images do not show; features with a floor are as few as need no allowance."""
+        return NOTHING if self.metric.floor else reference.missing(base)
 
     def _bare(self, variant: Variant, prompts: int, why: Absent) -> Change:
         """Without a reference there is only the distance to the baseline itself."""

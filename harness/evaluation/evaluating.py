@@ -6,20 +6,20 @@ from pathlib import Path
 from harness.core.errors import MachineError
 from harness.core.plan import Plan
 from harness.core.progress import Advance, ignore
-from harness.core.quality import Control, Definition, Delta, Evaluation, Score
+from harness.core.quality import Definition, Delta, Evaluation, Score
 from harness.core.units import Absent
 from harness.evaluation.cache import FeatureCache
 from harness.evaluation.change import Comparer, Scene
 from harness.evaluation.contrast import contrast_reader
-from harness.evaluation.controls import PREFIX, blind_metrics, control_variants, is_detected, without_unsound
 from harness.evaluation.gates import BY_NAME_ONLY, why_not_gating
+from harness.evaluation.ladder import blind_metrics, climb, not_monotone, without_unsound
 from harness.evaluation.lineup import Lineup, Variant, line_up
 from harness.evaluation.looking import Sight
 from harness.evaluation.pictures import picture_size, verify
 from harness.evaluation.readying import Ready, compare, ready_metric
 from harness.evaluation.reference import ReferenceSet, open_reference
 from harness.evaluation.tails import find_tail
-from harness.metrics import WeightsMissing, get_metric
+from harness.metrics import Metric, WeightsMissing, get_metric
 from harness.store import features_cache_dir, read_outcomes, read_plan, write_evaluation, write_image_scores
 
 
@@ -38,19 +38,18 @@ def evaluate(run: Path, *, advance: Advance = ignore) -> Evaluation:
         return evaluation
     reference = open_reference(plan.matrix.quality.reference)
     lineup = line_up(run, plan, read_outcomes(run))
-    extra = [variant for variant in (lineup.rerun, lineup.other_seed) if variant is not None]
+    extra = [variant for variant in (lineup.rerun, lineup.other_seed, lineup.mismatched) if variant is not None]
     verify(picture for v in (lineup.baseline, *lineup.candidates, *extra) for picture in v.pictures)
     size = picture_size(lineup.baseline.pictures[0])
     metrics, missing = _ready_metrics(plan, lineup, size, reference)
-    controls = control_variants(lineup) if lineup.prompts > 1 else ()
     cache = FeatureCache(features_cache_dir())
     try:
         sight = Sight(lineup, size, cache)
         readers = [contrast_reader(), *(metric.reader for metric in metrics)]
-        sight.look(readers, (lineup.baseline, *lineup.candidates, *extra, *controls), advance)
+        sight.look(readers, (lineup.baseline, *lineup.candidates, *extra), advance)
         scene = Scene(lineup, sight, plan.matrix.quality.resamples)
         comparers = {metric.reader.name: compare(scene, metric, reference) for metric in metrics}
-        evaluation = _compare_all(plan, scene, comparers, controls, advance)
+        evaluation = _compare_all(plan, scene, comparers, advance)
     finally:
         cache.close()
     evaluation = evaluation.model_copy(update={"missing": missing, "seconds": time.perf_counter() - begin})
@@ -64,7 +63,7 @@ def _nothing_to_score(plan: Plan) -> Evaluation:
     why = f"not applicable: {plan.model.title}"
     missing = dict.fromkeys(plan.matrix.quality.metrics, why)
     return Evaluation(
-        run_id=plan.run_id, scores=(), deltas=(), controls=(), tails=(), blind=(), missing=missing, seconds=0.0
+        run_id=plan.run_id, scores=(), deltas=(), ladder=(), tails=(), blind={}, missing=missing, seconds=0.0
     )
 
 
@@ -78,6 +77,9 @@ def _ready_metrics(
         if min(size) < metric.least_pixels:
             missing[metric.name] = f"pictures of {size[0]}×{size[1]} are too small: it needs {metric.least_pixels}"
             continue
+        if why := _refused(metric, lineup.texts):
+            missing[metric.name] = why
+            continue
         try:
             ready.append(ready_metric(metric, plan.matrix.quality, reference, len(lineup.baseline.pictures)))
         except WeightsMissing as error:
@@ -87,9 +89,15 @@ def _ready_metrics(
     return ready, missing
 
 
-def _compare_all(
-    plan: Plan, scene: Scene, comparers: dict[str, Comparer], controls: tuple[Variant, ...], advance: Advance
-) -> Evaluation:
+def _refused(metric: Metric, texts: tuple[str, ...]) -> str:
+    """Return why a metric cannot check the prompts of a run; an empty string if it can."""
+    refused = [(text, why) for text in texts if (why := metric.refusal(text))]
+    if not refused:
+        return ""
+    return f"it cannot check {len(refused)} of {len(texts)} prompts, the first: {refused[0][1]}"
+
+
+def _compare_all(plan: Plan, scene: Scene, comparers: dict[str, Comparer], advance: Advance) -> Evaluation:
     lineup = scene.lineup
     cells = (lineup.baseline, *lineup.candidates)
     scores: list[Score] = []
@@ -100,16 +108,16 @@ def _compare_all(
             score, delta = _compare_one(plan, scene, comparer, variant)
             scores += [score] if score else []
             deltas += [delta] if variant is not lineup.baseline else []
-    judged = tuple(control for comparer in comparers.values() for control in _controls(plan, scene, comparer, controls))
     advance("comparing", len(cells), len(cells))
-    definitions = {name: comparer.reader.definition for name, comparer in comparers.items()}
+    ladder = climb(plan, scene, comparers, advance)
     return Evaluation(
         run_id=plan.run_id,
         scores=tuple(scores),
         deltas=tuple(deltas),
-        controls=judged,
+        ladder=ladder,
         tails=tuple(find_tail(variant, lineup, scene.sight, comparers) for variant in cells),
-        blind=blind_metrics(judged, definitions),
+        blind=blind_metrics(ladder),
+        not_monotone=not_monotone(ladder),
         missing={},
         seconds=0.0,
     )
@@ -156,26 +164,11 @@ def _prompts_compared(plan: Plan, lineup: Lineup, comparer: Comparer, variant: V
 
     In an adaptive run the other seed is given more images only where a verdict waits for them.
     """
-    prompts, kind = lineup.prompts_of(variant), comparer.reader.definition.kind
-    calibrated_by_it = kind == "paired" or (kind == "distribution" and plan.matrix.quality.reference is None)
-    if lineup.other_seed is None or not calibrated_by_it:
+    prompts = lineup.prompts_of(variant)
+    metric = get_metric(comparer.reader.name)
+    if lineup.other_seed is None or not metric.needs_other_seed(plan.matrix.quality.reference is not None):
         return prompts
     return min(prompts, lineup.prompts_of(lineup.other_seed))
-
-
-def _controls(plan: Plan, scene: Scene, comparer: Comparer, controls: tuple[Variant, ...]) -> list[Control]:
-    found = []
-    for variant in controls:
-        if comparer.reader.definition.kind not in variant.kinds:
-            continue
-        change = comparer.change(variant, _prompts_compared(plan, scene.lineup, comparer, variant))
-        if isinstance(change.loss, Absent):
-            continue
-        seen = is_detected(change.loss.distribution)
-        name = variant.name.removeprefix(PREFIX)
-        metric = comparer.reader.name
-        found.append(Control(control=name, metric=metric, loss=change.loss.interval, detected=seen))
-    return found
 
 
 def _store(run: Path, lineup: Lineup, comparers: dict[str, Comparer], evaluation: Evaluation) -> None:

@@ -1,7 +1,10 @@
 """Who is compared with whom: every set of pictures, in the order of the baseline's (prompt, seed) pairs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import get_args
 
 from harness.core.errors import ResultsError
 from harness.core.outcome import Completed, Outcome
@@ -11,28 +14,33 @@ from harness.store import image_path
 
 Key = tuple[str, int]
 AGAIN = "Delete that cell's folder and run the same command again: only this cell is made anew."
-EVERY: frozenset[MetricKind] = frozenset({"paired", "alignment", "distribution"})
+EVERY: frozenset[MetricKind] = frozenset(get_args(MetricKind))
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One image file with the sha256 its outcome recorded."""
+    """One image file with the sha256 its outcome recorded, and the damage done to it before it is scored, if any."""
 
     path: Path
     sha256: str
+    damage: str = ""
+
+    def same_pixels(self, other: "Picture") -> bool:
+        """Return whether another picture has the same file content and damage."""
+        return (self.sha256, self.damage) == (other.sha256, other.damage)
 
 
 @dataclass(frozen=True)
 class Variant:
     """A set of pictures; the i-th belongs with the baseline's i-th. It may cover only the first prompts.
 
-    `damage` names what is done to each picture before it is scored (controls), `kinds` the metrics that read it.
+    `kinds` are the metrics that read it, `texts` the prompts that pictures are checked against, if not their own.
     """
 
     name: str
     pictures: tuple[Picture, ...]
-    damage: str = ""
     kinds: frozenset[MetricKind] = EVERY
+    texts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,9 +65,36 @@ class Lineup:
     def seeds(self) -> int:
         return len(self.keys) // len(self.texts)
 
+    @cached_property
+    def mismatched(self) -> Variant | None:
+        """The baseline's pictures with the texts of other prompts; None if all texts are the same."""
+        others = other_prompts(self.texts)
+        if others is None:
+            return None
+        texts = tuple(self.texts[other] for other in others for _ in range(self.seeds))
+        return Variant("mismatched", self.baseline.pictures, frozenset({"correctness"}), texts)
+
+    def text_of(self, variant: Variant, place: int) -> str:
+        """Return the text that a picture of a variant is checked against."""
+        return variant.texts[place] if variant.texts else self.texts[place // self.seeds]
+
     def prompts_of(self, variant: Variant) -> int:
         """Return how many prompts, from the first on, a variant has pictures of."""
         return len(variant.pictures) // self.seeds
+
+
+def other_prompts(texts: Sequence[str]) -> tuple[int, ...] | None:
+    """Return, for each prompt, the nearest one before it whose text differs, around the end; None if all are alike.
+
+    More prompts leave the pairs of those before as they are, but for the first few: features stay in the cache.
+    """
+    if len(set(texts)) < 2:
+        return None
+    count = len(texts)
+    return tuple(
+        next((i - step) % count for step in range(1, count) if texts[(i - step) % count] != text)
+        for i, text in enumerate(texts)
+    )
 
 
 def line_up(run: Path, plan: Plan, outcomes: dict[str, Outcome]) -> Lineup:
@@ -103,7 +138,7 @@ def _variant(run: Path, plan: Plan, planned: PlannedCell, outcome: Completed) ->
     pictures = tuple(Picture(image_path(run, planned.id, found[key]), found[key].sha256) for key in wanted)
     kinds: dict[str, frozenset[MetricKind]] = {
         "rerun": frozenset({"paired"}),
-        "other-seed": frozenset({"paired", "distribution"}),
+        "other-seed": frozenset({"paired", "distribution", "prompt-wise"}),
     }
     return Variant(planned.id, pictures, kinds=kinds.get(planned.role, EVERY))
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.core.progress import Advance
-from harness.core.quality import Definition
+from harness.core.quality import Definition, MetricKind
+from harness.damages import apply_damage
 from harness.evaluation.cache import FeatureCache
-from harness.evaluation.controls import DAMAGES
-from harness.evaluation.lineup import Lineup, Variant
+from harness.evaluation.lineup import Lineup, Picture, Variant
 from harness.evaluation.pictures import RESIZE, Pixels, Size, read_pictures
 
 Rows = NDArray[np.float32]
@@ -36,7 +36,11 @@ class Reader:
 
     @property
     def paired(self) -> bool:
-        return self.definition.kind == "paired"
+        return self.kind == "paired"
+
+    @property
+    def kind(self) -> MetricKind:
+        return self.definition.kind
 
     @cached_property
     def scorer(self) -> Any:
@@ -46,12 +50,17 @@ class Reader:
     def fingerprint(self) -> str:
         """What rows are kept under: metrics that read the same features, such as FID and KID, share them."""
         seen = self.definition.model_dump(include=_SEEN)
-        made = self.definition.model_dump(include={"metric", "formula"}) if self.paired else {}
+        own = self.kind in ("paired", "correctness")
+        made = self.definition.model_dump(include={"metric", "formula"}) if own else {}
         return hashlib.sha256(json.dumps([seen, made, RESIZE]).encode()).hexdigest()
 
     def wants(self, variant: Variant, baseline: Variant) -> bool:
         """Whether this metric reads a variant; the distance of the baseline to itself needs no look."""
-        return self.definition.kind in variant.kinds and not (self.paired and variant is baseline)
+        return self.kind in variant.kinds and not (self.paired and variant is baseline)
+
+
+def _text_key(text: str) -> str:
+    return "text:" + hashlib.sha256(text.encode()).hexdigest()
 
 
 class Sight:
@@ -69,7 +78,7 @@ class Sight:
     def texts(self, reader: Reader) -> Rows:
         """Return the text features (prompts, d) of an alignment metric."""
         texts = self.lineup.texts
-        keys = ["text:" + hashlib.sha256(text.encode()).hexdigest() for text in texts]
+        keys = [_text_key(text) for text in texts]
         known = self.cache.get(reader.fingerprint, list(dict.fromkeys(keys)))
         if missing := {key: text for key, text in zip(keys, texts, strict=True) if key not in known}:
             found = reader.scorer.texts(list(missing.values()))
@@ -105,15 +114,19 @@ class Sight:
             return
         keys = self._keys(reader, variant, batch.part)
         known = self._known[reader.fingerprint]
-        if reader.paired and not variant.damage:  # one and the same file: no distance, by definition
+        if reader.paired:  # one and the same picture: no distance, by definition
             pairs = zip(keys, self.lineup.baseline.pictures[batch.part], variant.pictures[batch.part], strict=False)
-            known.update((key, ZERO) for key, base, own in pairs if base.sha256 == own.sha256)
+            known.update((key, ZERO) for key, base, own in pairs if base.same_pixels(own))
         if all(key in known for key in keys):
             return
         if reader.paired:
             first = batch.activations(reader.scorer.network, self.lineup.baseline, len(keys))
             second = batch.activations(reader.scorer.network, variant)
             found = reader.scorer.distances(first, second)[:, None]
+        elif reader.kind == "correctness":
+            found = reader.scorer.found(
+                batch.activations(reader.scorer.network, variant), self._checked(variant, batch.part)
+            )[:, None]
         else:
             found = reader.scorer.features(batch.activations(reader.scorer.network, variant))
         fresh = dict(zip(keys, found.astype(np.float32), strict=True))
@@ -121,11 +134,18 @@ class Sight:
         self.cache.put(reader.fingerprint, fresh.items())
 
     def _keys(self, reader: Reader, variant: Variant, part: slice = slice(None)) -> list[str]:
-        suffix = f"@{self.size[0]}x{self.size[1]}{variant.damage}"
-        own = [picture.sha256 + suffix for picture in variant.pictures[part]]
+        size = f"@{self.size[0]}x{self.size[1]}"
+        own = [f"{picture.sha256}{size}{picture.damage}" for picture in variant.pictures[part]]
+        if reader.kind == "correctness":
+            texts = self._checked(variant, part)
+            return [f"{key}|{_text_key(text)}" for key, text in zip(own, texts, strict=True)]
         if not reader.paired:
             return own
         return [f"{base.sha256}|{key}" for base, key in zip(self.lineup.baseline.pictures[part], own, strict=False)]
+
+    def _checked(self, variant: Variant, part: slice) -> list[str]:
+        """Return the text that each picture of a part is checked against."""
+        return [self.lineup.text_of(variant, place) for place in range(*part.indices(len(variant.pictures)))]
 
 
 class _Batch:
@@ -133,14 +153,26 @@ class _Batch:
 
     def __init__(self, sight: Sight, part: slice) -> None:
         self.sight, self.part = sight, part
+        self._kept = {picture.sha256 for picture in sight.lineup.baseline.pictures[part]}
+        self._decoded: dict[str, Any] = {}
         self._pixels: dict[str, Pixels] = {}
         self._seen: dict[tuple[int, str, int], Any] = {}
 
     def pixels(self, variant: Variant) -> Pixels:
         if variant.name not in self._pixels:
-            read = read_pictures(variant.pictures[self.part], self.sight.size)
-            self._pixels[variant.name] = DAMAGES[variant.damage](read) if variant.damage else read
+            self._pixels[variant.name] = self._damaged(variant.pictures[self.part])
         return self._pixels[variant.name]
+
+    def _damaged(self, pictures: Sequence[Picture]) -> Pixels:
+        """Return the pixels of pictures, each with its damage; a file that several variants damage is read once."""
+        unread = {picture.sha256: picture for picture in pictures if picture.sha256 not in self._decoded}
+        if unread:
+            self._decoded |= zip(unread, read_pictures(list(unread.values()), self.sight.size), strict=True)
+        pixels = np.stack([self._decoded[picture.sha256] for picture in pictures])
+        for damage in dict.fromkeys(picture.damage for picture in pictures if picture.damage):
+            chosen = [place for place, picture in enumerate(pictures) if picture.damage == damage]
+            pixels[chosen] = apply_damage(pixels[chosen], damage)
+        return pixels
 
     def activations(self, network: Any, variant: Variant, count: int | None = None) -> Any:
         """Return what a network makes of a variant's pictures, or of the first `count` of them."""
@@ -154,4 +186,5 @@ class _Batch:
         """Drop what only this variant needed."""
         if variant is not self.sight.lineup.baseline:
             self._pixels.pop(variant.name, None)
+            self._decoded = {key: value for key, value in self._decoded.items() if key in self._kept}
             self._seen = {key: value for key, value in self._seen.items() if key[1] != variant.name}

@@ -7,9 +7,11 @@ from harness.core.errors import MachineError
 from harness.core.matrix import Quality
 from harness.evaluation.alignment import AlignmentComparer
 from harness.evaluation.change import Comparer, Scene
+from harness.evaluation.correctness import CorrectnessComparer
 from harness.evaluation.distribution import DistributionComparer
 from harness.evaluation.looking import Reader
 from harness.evaluation.paired import PairedComparer
+from harness.evaluation.prompt_wise import PromptWiseComparer
 from harness.evaluation.reference import OTHER_SEEDS, ReferenceSet, why_not_readable
 from harness.evaluation.selftest import load_tested
 from harness.metrics import Metric, Weights
@@ -30,9 +32,10 @@ def ready_metric(metric: Metric, quality: Quality, reference: ReferenceSet | Non
     weights = Weights.of(quality.weights)
     definition = metric.define(weights)
     if definition.kind == "distribution":
-        if why := why_not_readable(reference, metric.statistic, metric.dimensions):
+        used = None if metric.needs_baseline else reference
+        if why := why_not_readable(used, metric.statistic, metric.dimensions):
             raise MachineError(why, metric.name, "Name a folder of images in quality.reference, or another metric.")
-        against = reference.id if reference else OTHER_SEEDS
+        against = used.id if used else OTHER_SEEDS
         notes = metric.cautions(images)
         definition = definition.model_copy(update={"reference": against, "notes": notes})
     return Ready(Reader(definition, lambda: load_tested(metric, weights)), metric)
@@ -43,12 +46,14 @@ def compare(scene: Scene, ready: Ready, reference: ReferenceSet | None) -> Compa
     reader, metric = ready
 
     def distribution() -> Comparer:
-        real = reference.read(reader, scene.sight.cache) if reference else None
+        real = reference.read(reader, scene.sight.cache) if reference and not metric.needs_baseline else None
         return DistributionComparer(scene, reader, metric, real)
 
     makers: dict[str, Callable[[], Comparer]] = {
         "alignment": lambda: AlignmentComparer(scene, reader, metric.to_score),
         "paired": lambda: PairedComparer(scene, reader, metric.to_score),
+        "correctness": lambda: CorrectnessComparer(scene, reader),
         "distribution": distribution,
+        "prompt-wise": lambda: PromptWiseComparer(scene, reader, metric.floor),
     }
     return makers[reader.definition.kind]()

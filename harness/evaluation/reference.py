@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from harness.core.errors import UsageError
+from harness.core.quality import BASELINE_AT_OTHER_SEEDS
 from harness.evaluation.cache import FeatureCache
 from harness.evaluation.lineup import Picture
 from harness.evaluation.looking import Reader
 from harness.evaluation.pictures import picture_size, read_pictures
 from harness.stats.frechet import Floats, Moments
 
-OTHER_SEEDS = "the baseline at other seeds, same prompts"
+OTHER_SEEDS = f"{BASELINE_AT_OTHER_SEEDS}, same prompts"
 ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
 _FIX = "In quality.reference name a folder of real images or an .npz of statistics (mu, sigma), or leave it out."
 _BATCH = 16

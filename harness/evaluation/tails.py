@@ -1,4 +1,4 @@
-"""What a mean hides: the worst decile, broken images, and the five that moved most."""
+"""What a mean hides: the worst decile, broken images, and the ten worst by each kind of metric."""
 
 import math
 
@@ -11,10 +11,12 @@ from harness.evaluation.contrast import CONSTANT, contrast_reader
 from harness.evaluation.lineup import Lineup, Variant
 from harness.evaluation.looking import Sight
 from harness.evaluation.paired import PairedComparer
+from harness.evaluation.prompt_wise import PromptWiseComparer
 from harness.stats.bootstrap import Floats
 from harness.stats.clopper_pearson import share_upper
+from harness.stats.odd_share import threshold
 
-WORST = 5
+WORST = 10
 
 
 def find_tail(variant: Variant, lineup: Lineup, sight: Sight, comparers: dict[str, Comparer]) -> Tail:
@@ -56,15 +58,34 @@ def _worst_decile(values: Floats, definition: Definition) -> float:
 
 
 def _worst_images(variant: Variant, lineup: Lineup, comparers: dict[str, Comparer]) -> tuple[WorstImage, ...]:
-    paired = [comparer for comparer in comparers.values() if isinstance(comparer, PairedComparer)]
-    if not paired or variant is lineup.baseline:
+    """Return the worst images by the first metric of each kind, worst first; none of the baseline's own."""
+    if variant is lineup.baseline:
         return ()
-    first = min(paired, key=lambda comparer: not comparer.reader.name.startswith("lpips"))
-    apart = first.distances(variant)
-    order = np.argsort(-apart, kind="stable")[:WORST]
-    values = first.image_values(variant)
+    found: dict[str, tuple[WorstImage, ...]] = {}
+    for comparer in sorted(comparers.values(), key=lambda comparer: not comparer.reader.name.startswith("lpips")):
+        kind = comparer.reader.kind
+        if kind not in found and (values := comparer.image_values(variant)):
+            found[kind] = _worst_by(comparer, np.asarray(values), _worsening(comparer, variant, lineup), lineup)
+    return tuple(image for images in found.values() for image in images)
+
+
+def _worst_by(comparer: Comparer, values: Floats, worsening: Floats, lineup: Lineup) -> tuple[WorstImage, ...]:
+    order = np.argsort(-worsening, kind="stable")[:WORST]
     return tuple(
-        WorstImage(prompt_id=lineup.keys[i][0], seed=lineup.keys[i][1], metric=first.reader.name, value=values[i])
-        for i in order
-        if apart[i] > 0
-    )
+        WorstImage(
+            prompt_id=lineup.keys[place][0], seed=lineup.keys[place][1], metric=comparer.reader.name,
+            value=float(values[place]),
+        )
+        for place in order
+        if worsening[place] > 0
+    )  # fmt: skip
+
+
+def _worsening(comparer: Comparer, variant: Variant, lineup: Lineup) -> Floats:
+    """Return by how much each image is worse than the baseline's, in the metric's own units; only positive is worse."""
+    if isinstance(comparer, PairedComparer):
+        return comparer.distances(variant)
+    before, after = (np.asarray(comparer.image_values(which)) for which in (lineup.baseline, variant))
+    if isinstance(comparer, PromptWiseComparer):
+        return after - threshold(before[: len(after)])
+    return before[: len(after)] - after

@@ -15,6 +15,7 @@ from harness.gating.cell import judge_cell
 from harness.gating.deciding import Test, pass_alpha, pass_p
 from harness.gating.evidence import Evidence, Found
 from harness.gating.readings import Reading
+from harness.gating.sight import with_limits_of_sight
 from harness.stats.noninferiority import holm_shares
 from harness.store import read_evaluation, read_outcomes, read_plan, read_traced, write_judgement
 
@@ -49,7 +50,12 @@ def judge_evaluation(
     rules = {cell.id: rules_for(cell, policy, evidence) for cell in cells}
     judged = [cell_id for cell_id, found in rules.items() if found or plan.model.quality_applies]
     shares = _shares(rules, evidence) if policy.correction == "holm" else {}
-    verdicts = tuple(judge_cell(cell_id, rules[cell_id], evidence, shares.get(cell_id, 1.0)) for cell_id in judged)
+    verdicts = tuple(
+        with_limits_of_sight(
+            judge_cell(cell_id, rules[cell_id], evidence, shares.get(cell_id, 1.0)), rules[cell_id], policy, evaluation
+        )
+        for cell_id in judged
+    )
     return Judgement(run_id=plan.run_id, policy=policy, cells=verdicts, notes=unused(policy, plan))
 
 

@@ -3,7 +3,6 @@
 import math
 
 from harness.core.limits import figure_words, limit_words, margin_words, quantity_words
-from harness.core.quality import Definition
 from harness.core.rule import Rule
 from harness.core.units import format_percent
 from harness.gating.deciding import Decision
@@ -11,7 +10,6 @@ from harness.gating.evidence import Found
 from harness.gating.readings import Number, Once, Reading, Share, Timed
 from harness.stats.power import precision_needed
 
-BASELINE_AT_OTHER_SEEDS = "the baseline at other seeds"
 _FOUND = {
     "speedup": "the speedup is {}",
     "throughput": "images per second: {}",
@@ -42,7 +40,7 @@ def _observed(rule: Rule, metric: str, found: Found, decision: Decision) -> str:
         sign = "+" if rule.quantity == "change" and reading.observed > 0 else ""
         share = f"{sign}{format_percent(reading.observed, digits)} [{lower}, {upper}]"
         if rule.quantity == "loss":
-            return f"{metric} lost {share} {_of_what(found.definition)}"
+            return f"{metric} lost {share} {found.definition.whole if found.definition else 'of its range'}"
         return f"{metric} changed by {share} of the baseline's score (positive is worse)"
     if isinstance(reading, Share):
         lower, upper = (format_percent(x).removesuffix(" %") for x in (decision.lower, decision.upper))
@@ -55,17 +53,6 @@ def _observed(rule: Rule, metric: str, found: Found, decision: Decision) -> str:
         return f"{metric} scored {figure_words(reading.observed)}{bounds}"
     what = f" {reading.what}" if isinstance(reading, Number) and reading.what else ""
     return _FOUND[rule.quantity].format(quantity_words(rule, reading.observed) + what + bounds)
-
-
-def _of_what(definition: Definition | None) -> str:
-    """Say what 100 % is."""
-    if definition is None or definition.kind == "alignment":
-        return "of its range above chance"
-    if definition.kind == "paired":
-        return "of the distance between two seeds"
-    if definition.reference.startswith(BASELINE_AT_OTHER_SEEDS):
-        return "of the baseline's variety"
-    return "of the baseline's distance to the reference set"
 
 
 def _conclusion(rule: Rule, found: Found, decision: Decision) -> str:
@@ -86,7 +73,7 @@ def _conclusion(rule: Rule, found: Found, decision: Decision) -> str:
 def _why_no_pass(rule: Rule, found: Found, decision: Decision, limit: str) -> str:
     looks = f"looks {'below' if rule.quantity == 'loss' else 'right for'} {limit}"
     if decision.why == "blind":
-        return f"{looks}, but no control could move this metric here, so its pass does not count"
+        return f"{looks}, but no damage could move this metric here, so its pass does not count"
     if decision.why == "few":
         return (
             f"{looks}, but {found.prompts:,} prompts cannot exclude that a share of"

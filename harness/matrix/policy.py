@@ -61,6 +61,11 @@ def parse_policy(text: str, name: str, where: str = "policy") -> Policy:
         problems += rule_problems(found.gate, "gate")
         if all(rule.severity == "warning" for rule in found.gate):
             problems.append("gate: every rule is a warning: nothing would ever fail")
+    if found is not None:
+        named = [str(wanted.damage) for wanted in found.sees]
+        problems += [
+            f'sees: "{damage}" stands there twice' for damage in dict.fromkeys(named) if named.count(damage) > 1
+        ]
     if found is None or problems:
         raise PolicyError(problems, where)
     sha256 = hashlib.sha256(text.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""The bundled attribute net, run once per picture for both fid:bundled and lpips:bundled."""
+"""The bundled attribute net, run once per picture for attributes:bundled, fid:bundled and lpips:bundled."""
 
 from functools import cache
 from pathlib import Path
@@ -16,9 +16,10 @@ VALUE_RANGE = "uint8 RGB to [-1, 1] as 2·x/255 − 1"
 
 
 class Activations(NamedTuple):
-    """Feature vectors (n, 128) and the maps of several depths, each (n, channels, side, side) of unit length."""
+    """Features (n, 128), labels (n, 8), and the maps of several depths, each (n, channels, side, side), unit length."""
 
     features: Any
+    labels: Any
     maps: list[Any]
 
 
@@ -36,8 +37,9 @@ class AttributeNetwork(Network):
         with exact():
             layers = self.net.layers(to_unit(pictures))  # one pass serves both metrics
             features = functional.relu(self.net.summary(layers[-1].flatten(1)))
+            labels = self.net.labels(features)
             maps = [_unit(layers[i]) for i in MAP_LAYERS]
-        return Activations(features, maps)
+        return Activations(features, labels, maps)
 
 
 def _unit(maps: Any) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.core.base import Frozen
-from harness.core.quality import Definition, MetricKind
+from harness.core.quality import Definition, MetricKind, Question
 from harness.metrics._weights import WeightFile, Weights
 
 Pixels = NDArray[np.uint8]
@@ -54,10 +54,27 @@ class PairScorer(Scorer):
         """Return distances (n,) between the activations of pictures and of their partners."""
 
 
+class CorrectnessScorer(Scorer):
+    """Finds in each picture what its prompt asks for: correctness metrics."""
+
+    @abstractmethod
+    def found(self, activations: Any, texts: Sequence[str]) -> Floats:
+        """Return the share (n,) from 0 to 1 of what each text asks for that its picture shows."""
+
+    def token_ids(self) -> dict[str, Any]:
+        """Return, for the self-test, token ids that a tokenizer of an installed package makes, by what they are of."""
+        return {}
+
+    def evidence(self, activations: Any, texts: Sequence[str]) -> dict[str, Any]:
+        """Return, for the self-test, the numbers that `found` judges by, by what they are."""
+        return {}
+
+
 class Metric(Frozen, ABC):
     """The description of a metric under one profile; `load` makes the scorer."""
 
     kind: ClassVar[MetricKind]
+    question: ClassVar[Question]
     profiles: ClassVar[tuple[str, ...]] = ()
     gates_by_default: ClassVar[bool] = True
     least_pixels: ClassVar[int] = 1
@@ -66,6 +83,11 @@ class Metric(Frozen, ABC):
     """What a distribution metric makes of two sets of features."""
     kernel: ClassVar[Literal["cubic", "gaussian"]] = "cubic"
     """Of a maximum mean discrepancy: KID's polynomial or CMMD's Gaussian."""
+    floor: ClassVar[float] = 0.0
+    """The change of a feature that is just visible. Above 0, features count in units of √(variance within prompts of
+    the baseline + floor²), and a loss of 100 % is one such unit in every feature."""
+    needs_baseline: ClassVar[bool] = False
+    """Always compares with the baseline at other seeds, also where the matrix names a reference set."""
 
     profile: str = ""
 
@@ -84,6 +106,20 @@ class Metric(Frozen, ABC):
     def ships(self) -> tuple[Path, ...]:
         """Return the weight files it uses that came with an installed package."""
         return ()
+
+    def needs_other_seed(self, reference: bool) -> bool:
+        """Return whether its losses are calibrated by the baseline's other-seed run; `reference`: a set is named."""
+        by_it = self.kind in ("paired", "prompt-wise")
+        return by_it or (self.kind == "distribution" and (self.needs_baseline or not reference))
+
+    def refusal(self, text: str) -> str:
+        """Return why a correctness metric cannot check a prompt; an empty string if it can."""
+        return ""
+
+    @property
+    def weightless(self) -> bool:
+        """Whether it reads pixels without a network: cheap enough for every rung of the damage ladder."""
+        return not (self.needs() or self.ships())
 
     @property
     def dimensions(self) -> int:

@@ -57,6 +57,18 @@ def download(form: Form, target: Path, advance: Advance) -> None:
         raise MachineError(f"cannot write {form.file}: {error.strerror}", str(target.parent), fix) from error
 
 
+def download_from_hub(form: Form) -> Path:
+    """Fetch a file into the Hugging Face cache, where it is looked for, and return it; MachineError if it cannot be."""
+    from huggingface_hub import errors, hf_hub_download
+
+    network: Any = (*errors.HfHubHTTPError.__bases__, OSError)  # what its HTTP library raises differs by version
+    try:
+        return Path(hf_hub_download(form.hub, form.file))
+    except network as error:
+        fix = f"Or, on another machine: hf download {form.hub} {form.file}, and bring its cache here (HF_HOME)."
+        raise MachineError(f"cannot download {form.title}: {error}", form.source, fix) from error
+
+
 def _resume(form: Form, partial: Path, advance: Advance) -> None:
     resumed = partial.exists() and partial.stat().st_size > 0
     _fetch(form, partial, advance)

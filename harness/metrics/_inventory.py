@@ -7,8 +7,8 @@ from typing import Literal, TypeVar
 from harness.core.base import Frozen
 from harness.core.errors import MachineError
 from harness.metrics._base import Metric
-from harness.metrics._download import Advance, download
-from harness.metrics._weight_file import Form, WeightFile, advice
+from harness.metrics._download import Advance, download, download_from_hub
+from harness.metrics._weight_file import WeightFile, advice
 from harness.metrics._weights import Weights, cache_folder, sha256_of
 
 File = TypeVar("File")
@@ -45,25 +45,23 @@ def inventory(metrics: Sequence[Metric], weights: Weights) -> tuple[WeightRow, .
 
 def fetch(metrics: Sequence[Metric], weights: Weights, advance: Advance | None = None) -> tuple[Path, ...]:
     """Download what is missing and return the new files; MachineError if one cannot be had or is not the right one."""
-    fetched = []
-    for wanted in _grouped(metrics, lambda metric: metric.needs()):
-        if weights.look(wanted) is None:
-            form = _downloadable(wanted)
-            named = weights.paths.get(wanted.key)
-            target = Path(named).expanduser() if named else cache_folder() / form.file
-            download(form, target, advance or _quietly)
-            fetched.append(target)
-    return tuple(fetched)
+    missing = [wanted for wanted in _grouped(metrics, lambda metric: metric.needs()) if weights.look(wanted) is None]
+    return tuple(_fetch(wanted, weights.paths.get(wanted.key), advance or _quietly) for wanted in missing)
+
+
+def _fetch(wanted: WeightFile, named: str | None, advance: Advance) -> Path:
+    form = wanted.public
+    if form.url:
+        target = Path(named).expanduser() if named else cache_folder() / form.file
+        download(form, target, advance)
+        return target
+    if form.only_in_hub and not named:
+        return download_from_hub(form)
+    raise MachineError(f"{wanted.title} cannot be downloaded", named or wanted.key, advice(wanted))
 
 
 def _quietly(name: str, here: int, total: int) -> None:
     """Tell nobody."""
-
-
-def _downloadable(wanted: WeightFile) -> Form:
-    if wanted.public.url:
-        return wanted.public
-    raise MachineError(f"{wanted.file} cannot be downloaded", wanted.key, advice(wanted))
 
 
 def _grouped(metrics: Iterable[Metric], files: Callable[[Metric], tuple[File, ...]]) -> dict[File, tuple[str, ...]]:

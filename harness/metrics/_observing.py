@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.metrics._base import FeatureScorer, Metric, PairScorer, Pixels, Scorer, TextScorer
+from harness.metrics._base import CorrectnessScorer, FeatureScorer, Metric, PairScorer, Pixels, Scorer, TextScorer
 from harness.metrics._feeding import Feed
 from harness.metrics._vector import Excerpt, Vector, excerpt, versions
 from harness.metrics._weights import sha256_of
@@ -13,6 +13,8 @@ from harness.metrics._weights import sha256_of
 SIZES = ((48, 64), (352, 400))
 """Height and width: one smaller and one larger than what networks look at, neither square."""
 TEXT = "A photo of 2 small red circles, left of a café’s window — naïve & large"
+CHECKABLE = (TEXT, "a photo of an orange bench and a blue tv", "a large red circle on a white background")
+"""Texts of which each correctness metric can check at least one."""
 
 
 def picture(size: tuple[int, int], other: bool = False) -> Pixels:
@@ -35,7 +37,7 @@ def observe(metric: Metric, scorer: Scorer, whole: bool) -> Vector:
     """Return what a scorer makes of the pictures; where not `whole`, its network stops at what it is fed."""
     inputs: list[Excerpt] = []
     outputs: list[Excerpt] = []
-    for size in SIZES:
+    for size in (size for size in SIZES if min(size) >= metric.least_pixels):
         name = f"picture of {size[1]}×{size[0]}"
         feed = Feed(stop=not whole)
         with feed:
@@ -49,6 +51,8 @@ def observe(metric: Metric, scorer: Scorer, whole: bool) -> Vector:
             read = scorer.texts([TEXT])
         inputs += [excerpt("token ids of the text", tensor) for tensor in feed.seen]
         outputs += [excerpt("text features", read)] if whole else []
+    if isinstance(scorer, CorrectnessScorer):
+        inputs += [excerpt(what, ids) for what, ids in scorer.token_ids().items()]
     shipped = {path.name: sha256_of(path) for path in metric.ships()}
     covers = "pixels to scores" if whole else "what the network is fed; not its features: the weights could not be had"
     return Vector(covers=covers, made_with=versions(), shipped=shipped, inputs=tuple(inputs), outputs=tuple(outputs))
@@ -60,10 +64,14 @@ def _results(metric: Metric, scorer: Any, seen: Any, named: tuple[str, tuple[int
         distances = scorer.distances(seen, scorer.network.look(picture(size, other=True)[None]))
         scores = metric.to_score(distances)
         return [excerpt(f"{name}, distance", distances), excerpt(f"{name}, score", scores)]
+    if isinstance(scorer, CorrectnessScorer):
+        texts = [next(text for text in CHECKABLE if not metric.refusal(text))]
+        found = {**scorer.evidence(seen, texts), "share": scorer.found(seen, texts)}
+        return [excerpt(f"{name}, {what}", numbers) for what, numbers in found.items()]
     assert isinstance(scorer, FeatureScorer)
     features = scorer.features(seen)
-    found = [excerpt(f"{name}, features", features)]
+    read = [excerpt(f"{name}, features", features)]
     if isinstance(scorer, TextScorer):
         cosines = np.asarray(scorer.texts([TEXT]) @ features[0], dtype=np.float64)
-        found.append(excerpt(f"{name}, score", metric.to_score(cosines)))
-    return found
+        read.append(excerpt(f"{name}, score", metric.to_score(cosines)))
+    return read

@@ -9,6 +9,7 @@ from harness.core.base import Frozen
 
 LIBRARIES = (
     "torch", "torchvision", "numpy", "scipy", "pillow", "open_clip_torch", "lpips", "torch-fidelity", "torchmetrics",
+    "transformers", "tokenizers",
 )  # fmt: skip
 _SAMPLES = 32
 

@@ -8,14 +8,15 @@ from harness.core.base import Frozen
 VARIABLE = "HARNESS_WEIGHTS"
 Check = Literal["sha256", "prefix", "hub"]
 """How a file was verified: by its whole sha256; by the first digits, which the file name carries by PyTorch's
-convention; or by the name that the Hugging Face Hub gives a file in its cache, which is its sha256."""
+convention; or by the name that the Hugging Face Hub gives a file in its cache, which is its sha256 (of small files
+the sha1 that git gives them)."""
 
 
 class Form(Frozen):
     """One file that holds the weights: its usual name, what it is verified by, and where it comes from.
 
     `sha256` is whole (64 digits) or the first 8 or more of them. It is empty only where `hub` names a repository of
-    the Hugging Face Hub whose cache is searched for `file`: that cache names a file by its sha256.
+    the Hugging Face Hub whose cache is searched for `file`: that cache names a file by its content.
     """
 
     file: str
@@ -25,9 +26,19 @@ class Form(Frozen):
     origin: str = ""
 
     @property
+    def title(self) -> str:
+        """Its name where several files are told apart; a repository's files have everyday names."""
+        return f"{self.file} of {self.hub}" if self.only_in_hub else self.file
+
+    @property
+    def only_in_hub(self) -> bool:
+        """Whether nothing but the Hugging Face cache can say that a file is the one."""
+        return bool(self.hub) and not self.sha256
+
+    @property
     def source(self) -> str:
         """Where a person gets it."""
-        return self.url or self.origin or f"huggingface.co/{self.hub}"
+        return self.url or self.origin or f"https://huggingface.co/{self.hub}"
 
 
 class WeightFile(Form):
@@ -58,5 +69,7 @@ class Found(Frozen):
 def advice(wanted: WeightFile) -> str:
     """Return what to do where a file is absent."""
     form = wanted.public
+    if form.only_in_hub:
+        return f"Download it: harness weights MATRIX --download. Or: hf download {form.hub} {form.file}"
     get = f"Get {form.file} from {form.source} into one of these places, or set {VARIABLE} to its folder."
     return f"Download it: harness weights MATRIX --download. Or: {get[0].lower()}{get[1:]}" if form.url else get

@@ -12,6 +12,9 @@ from harness.metrics._weight_file import VARIABLE, Check, Form, Found, WeightFil
 
 __all__ = ["Form", "WeightFile", "Weights", "sha256_of"]
 
+_LARGE = 2**26
+"""Bytes from which on the Hub keeps files outside git, under their sha256: 10 MB as a rule."""
+
 
 def sha256_of(path: Path) -> str:
     """Return the sha256 of a file, read once per process and state of the file."""
@@ -78,7 +81,8 @@ class Weights(Frozen):
         """
         if found := self.look(wanted):
             return found.path
-        known = " or ".join(f"{form.file} (sha256 {form.sha256})" for form in wanted.forms if form.sha256)
+        pinned = [f"{form.file} (sha256 {form.sha256})" for form in wanted.forms if form.sha256]
+        known = " or ".join(pinned) or wanted.title
         what = f"weights not found: {known}; looked for {', '.join(self.looked(wanted))}"
         raise WeightsMissing(what, wanted, advice(wanted))
 
@@ -88,7 +92,7 @@ class WeightsMissing(MachineError):
 
     def __init__(self, what: str, wanted: WeightFile, fix: str) -> None:
         super().__init__(what, wanted.key, fix)
-        self.short = f"{wanted.file} is not on this machine"
+        self.short = f"{wanted.title} is not on this machine"
 
 
 def _hub_place(form: Form) -> Path | None:
@@ -107,7 +111,8 @@ def _verified(path: Path, wanted: WeightFile) -> Found:
     if check := next(checks, None):
         return Found(path=path, sha256=digest, size_bytes=path.stat().st_size, check=check)
     known = " or ".join(form.sha256 for form in wanted.forms if form.sha256)
-    what = f"this is not {wanted.file}: its sha256 is {digest}, expected {known}"
+    expected = known or "what the Hugging Face cache says, and only a file in that cache can be verified so"
+    what = f"this is not {wanted.title}: its sha256 is {digest}, expected {expected}"
     raise MachineError(what, str(path), f"Replace it with the file from {wanted.public.source}.")
 
 
@@ -115,4 +120,12 @@ def _check(path: Path, digest: str, form: Form) -> Check | None:
     if form.sha256:
         whole = len(form.sha256) == len(digest)
         return ("sha256" if whole else "prefix") if digest.startswith(form.sha256) else None
-    return "hub" if path == _hub_place(form) and path.resolve().name == digest else None
+    if path != _hub_place(form):
+        return None
+    return "hub" if path.resolve().name in (digest, _git_digest(path)) else None
+
+
+def _git_digest(path: Path) -> str:
+    """Return git's name of a file's content, by which the Hub's cache names files that are small."""
+    content = path.read_bytes() if path.stat().st_size < _LARGE else b""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.core.quality import Definition, MetricKind
+from harness.core.quality import Definition, MetricKind, Question
 from harness.metrics import _bundled_clip, _open_clip
 from harness.metrics._base import Floats, Metric, TextScorer
 from harness.metrics._devices import library, to_array
@@ -26,6 +26,7 @@ class _Scorer(ImageEmbeddings, TextScorer):
 class Clip(Metric):
     """`bundled`: the small dual encoder of the shapes world; `mlperf`: open_clip ViT-B-32 with OpenAI's weights."""
 
+    question: ClassVar[Question] = "content"
     kind: ClassVar[MetricKind] = "alignment"
     profiles: ClassVar[tuple[str, ...]] = ("bundled", "mlperf")
 
@@ -41,6 +42,7 @@ class Clip(Metric):
         return Definition(
             metric=self.name,
             kind=self.kind,
+            question=self.question,
             extractor=_bundled_clip.EXTRACTOR if bundled else _open_clip.B32.extractor,
             weights_sha256=sha256_of(path),
             resize=_bundled_clip.RESIZE if bundled else _open_clip.B32.resize,

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from harness.core.quality import Definition, MetricKind
+from harness.core.quality import Definition, MetricKind, Question
 from harness.metrics import _bundled_clip, _open_clip
 from harness.metrics._base import FeatureScorer, Metric, Network, Pixels
 from harness.metrics._devices import library
@@ -40,6 +40,7 @@ def _square_network(path: Path, tower: _open_clip.Tower) -> _Square:
 class Cmmd(Metric):
     """`bundled`: the small dual encoder of the shapes world; `openai`: the paper's ViT-L/14 at 336 pixels."""
 
+    question: ClassVar[Question] = "variety"
     kind: ClassVar[MetricKind] = "distribution"
     profiles: ClassVar[tuple[str, ...]] = ("bundled", "openai")
     gates_by_default: ClassVar[bool] = False
@@ -62,6 +63,7 @@ class Cmmd(Metric):
         return Definition(
             metric=self.name,
             kind=self.kind,
+            question=self.question,
             extractor=_bundled_clip.EXTRACTOR if bundled else _open_clip.L14_336.extractor,
             weights_sha256=sha256_of(path),
             resize=_bundled_clip.RESIZE if bundled else _RESIZE,

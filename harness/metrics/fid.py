@@ -2,7 +2,8 @@
 
 from typing import ClassVar
 
-from harness.metrics._image_features import ImageFeatureMetric
+from harness.core.quality import Question
+from harness.metrics._image_features import NATIVE, WHOLE, ImageFeatureMetric
 
 MLPERF_IMAGES = 5000
 
@@ -11,10 +12,25 @@ class Fid(ImageFeatureMetric):
     """`bundled`: 128 features of the attribute net. The others: Inception-v3 2015-12-05, pool3, resized as one program.
 
     `mlperf` as pytorch-fid (and MLPerf), `clean` as clean-fid, `tf1` as TensorFlow 1 and torch-fidelity,
-    `torchmetrics` as torchmetrics since 1.8.
+    `torchmetrics` as torchmetrics since 1.8. Two look at native pixels: `native192` at what the first layers find, for
+    the gate; `patch` at pool3 of the centre, for papers (Lin et al. 2024, SDXL-Lightning): it needs thousands of
+    pictures and does not gate unless named.
     """
 
+    profiles: ClassVar[tuple[str, ...]] = (*WHOLE, *NATIVE)
     formula: ClassVar[str] = "squared Fréchet distance, covariances over n − 1"
+
+    @property
+    def question(self) -> Question:  # type: ignore[override]
+        return "fidelity" if self.profile in NATIVE else "variety"
+
+    @property
+    def needs_baseline(self) -> bool:  # type: ignore[override]
+        return self.profile == "native192"
+
+    @property
+    def gates_by_default(self) -> bool:  # type: ignore[override]
+        return self.profile != "patch"
 
     def cautions(self, images: int) -> tuple[str, ...]:
         found = []

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, ClassVar
 
-from harness.core.quality import Definition, MetricKind
+from harness.core.quality import Definition, MetricKind, Question
 from harness.metrics import _attributes, _lpips_trunks
 from harness.metrics._base import Floats, Metric, PairScorer
 from harness.metrics._devices import exact, library, to_array
@@ -37,6 +37,7 @@ class _Trunk(PairScorer):
 class Lpips(Metric):
     """`bundled`: maps of the attribute net, unweighted; `alex`, `vgg`: v0.1 as in pip's lpips, at native size."""
 
+    question: ClassVar[Question] = "identity"
     kind: ClassVar[MetricKind] = "paired"
     profiles: ClassVar[tuple[str, ...]] = ("bundled", *_lpips_trunks.TRUNKS)
 
@@ -60,6 +61,7 @@ class Lpips(Metric):
         return Definition(
             metric=self.name,
             kind=self.kind,
+            question=self.question,
             extractor=f"{trunk.architecture}, five ReLU layers, LPIPS v0.1 heads" if trunk else _attributes.EXTRACTOR,
             weights_sha256=digest,
             resize="none" if trunk else _attributes.RESIZE,

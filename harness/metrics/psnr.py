@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from harness.core.quality import Definition, MetricKind
+from harness.core.quality import Definition, MetricKind, Question
 from harness.metrics._base import Floats, Metric, PairScorer
 from harness.metrics._devices import library
 from harness.metrics._pixels import pixel_network
@@ -32,6 +32,7 @@ class _Scorer(PairScorer):
 class Psnr(Metric):
     """Mean squared error underneath, decibels in reports."""
 
+    question: ClassVar[Question] = "identity"
     kind: ClassVar[MetricKind] = "paired"
     gates_by_default: ClassVar[bool] = False
 
@@ -39,6 +40,7 @@ class Psnr(Metric):
         return Definition(
             metric=self.name,
             kind=self.kind,
+            question=self.question,
             extractor="pixels; identical pictures count as 100 dB",
             weights_sha256="",
             resize="none",

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from harness.core.quality import Definition, MetricKind
+from harness.core.quality import Definition, MetricKind, Question
 from harness.metrics._base import Floats, Metric, Network, PairScorer, Pixels
 from harness.metrics._devices import exact, library, to_array, to_unit
 from harness.metrics._weights import Weights
@@ -83,6 +83,7 @@ def _blur(images: Any) -> Any:
 class Ssim(Metric):
     """1 − SSIM underneath, SSIM in reports."""
 
+    question: ClassVar[Question] = "identity"
     kind: ClassVar[MetricKind] = "paired"
     gates_by_default: ClassVar[bool] = False
     least_pixels: ClassVar[int] = WINDOW
@@ -91,6 +92,7 @@ class Ssim(Metric):
         return Definition(
             metric=self.name,
             kind=self.kind,
+            question=self.question,
             extractor="Gaussian window 11 px, sigma 1.5, per channel, valid region",
             weights_sha256="",
             resize="none",

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 
+from harness.core.damage import LADDER_IMAGES
 from harness.core.outcome import Completed, Outcome
 from harness.core.plan import Plan
 from harness.core.quality import Evaluation
 from harness.core.rule import OF_A_METRIC, OF_IMAGES
 from harness.core.verdict import CellVerdict, Judgement, RuleVerdict
+from harness.metrics import get_metric
 
 
 def prompts_wanted(
@@ -38,8 +40,11 @@ def prompts_wanted(
 def settled(verdict: CellVerdict, evaluation: Evaluation | None = None) -> bool:
     """Return whether more images could not change a verdict.
 
-    It passed or failed; or what it lacks are no images: a metric that cannot be had here, a steadier latency.
+    It passed or failed; or what it lacks are no images: a metric that cannot be had here, a steadier latency. A pass
+    that does not count because its metrics are blind to some damage waits for as many images as the ladder takes.
     """
+    if verdict.blind_to:
+        return max((rung.images for rung in evaluation.ladder), default=0) >= LADDER_IMAGES if evaluation else False
     unscored = evaluation.missing if evaluation else {}
     undecided = [rule for rule in verdict.errors if rule.result in ("inconclusive", "missing")]
     return (
@@ -59,8 +64,11 @@ def _waits_for_other_seed(plan: Plan, verdict: CellVerdict | None, evaluation: E
         return True
     if settled(verdict, evaluation):
         return False
-    fixed = {"alignment"} if plan.matrix.quality.reference is None else {"alignment", "distribution"}
-    alone = {delta.metric for delta in evaluation.deltas if delta.definition.kind in fixed}
+    if verdict.blind_to:
+        return True
+    reference = plan.matrix.quality.reference is not None
+    metrics = {delta.metric for delta in evaluation.deltas}
+    alone = {name for name in metrics if not get_metric(name).needs_other_seed(reference)}
     undecided = [rule for rule in verdict.errors if rule.result in ("inconclusive", "missing")]
     failing = any(rule.metric in alone and _is_outside(rule) for rule in undecided)
     return not failing and any(rule.metric not in alone for rule in undecided if rule.rule.quantity in OF_A_METRIC)

@@ -15,6 +15,7 @@ from harness.reporting.held import WorstLoss
 from harness.reporting.key_figures import KeyFigure, key_figures
 from harness.reporting.loaded import Loaded
 from harness.reporting.profiled import is_profiled, profile_command
+from harness.reporting.questions import unasked
 from harness.reporting.sampling import images_term
 from harness.reporting.settling import run_words
 from harness.reporting.wording import factor, plural, round_share, seconds, share_interval
@@ -51,6 +52,11 @@ def fastest(cells: list[Facts]) -> Facts | None:
     return min(timed, key=lambda pair: pair[0])[1] if timed else None
 
 
+def worst_words(worst: WorstLoss) -> str:
+    """Return a worst loss with its interval, what it is a share of, and the metric that found it."""
+    return f"{share_interval(worst.loss)} {worst.whole} ({worst.metric})"
+
+
 def speed_words(timing: Timing) -> str:
     """Return how the cell's speed compares with the baseline's, in words."""
     if isinstance(timing.speedup, Absent):
@@ -84,7 +90,7 @@ def _judged(loaded: Loaded, cells: list[Facts], baseline: Facts) -> Answer:
     rest = [*run_words(loaded, cells), *_missing(cells), *_left_out(cells)]
     best = fastest(passing)
     if best is not None and isinstance(best.timing, Timing):
-        loss = f", worst loss {share_interval(best.worst.loss)}" if isinstance(best.worst, WorstLoss) else ""
+        loss = f", worst loss {worst_words(best.worst)}" if isinstance(best.worst, WorstLoss) else ""
         after = f": {speed_words(best.timing)}{loss}."
         headline = f"{len(passing)} of {plural(len(cells), 'cell')} may ship."
         figures = key_figures(loaded, best, baseline)
@@ -162,6 +168,7 @@ def answer_of(loaded: Loaded, facts: tuple[Facts, ...]) -> Answer:
     judged = any(cell.standing in ("pass", "fail", "inconclusive", "missing") for cell in cells)
     judged = judged and loaded.plan.model.quality_applies
     answer = _judged(loaded, cells, baseline) if judged else _unjudged(loaded, cells, baseline)
+    answer = answer.model_copy(update={"sentences": (*unasked(loaded), *answer.sentences)})
     return _qualified(loaded, answer) if answer.recommends else answer
 
 

@@ -20,12 +20,8 @@ from harness.reporting.pictures import Key, Pair, Picture, Share, images_by_key,
 from harness.reporting.settling import cell_words
 from harness.reporting.strips import Bars, LatencyStrip, PartBar, cold_parts, latency_strip, part_bar, step_bars
 from harness.reporting.traces import TraceView, trace_view
-from harness.reporting.wording import (
-    WORDS,
-    number,
-    plural,
-    seconds,
-)  # fmt: skip
+from harness.reporting.wording import WORDS, plural, seconds
+from harness.reporting.worst import WorstGroup, worst_groups
 
 
 class Failure(Frozen):
@@ -54,7 +50,7 @@ class CellSection(Frozen):
     metrics: tuple[MetricRow, ...] = ()
     tail: tuple[Named, ...] = ()
     pairs: tuple[Pair, ...] = ()
-    worst: tuple[Pair, ...] = ()
+    worst: tuple[WorstGroup, ...] = ()
     own: tuple[Picture, ...] = ()
     strip: LatencyStrip | None = None
     stages: PartBar | None = None
@@ -76,13 +72,6 @@ class CellSection(Frozen):
     warnings: tuple[Caution, ...] = ()
     """Of the plan, and of what was seen while measuring, that are not about one of the figures above."""
     failure: Failure | None = None
-
-
-def _worst_pairs(loaded: Loaded, cell_id: str, count: int) -> tuple[Pair, ...]:
-    tail = loaded.tail(cell_id)
-    worst = tail.worst[:count] if tail else ()
-    notes = {(image.prompt_id, image.seed): f"{image.metric} {number(image.value)}" for image in worst}
-    return pairs_of(loaded, cell_id, list(notes), notes)
 
 
 class Showing(NamedTuple):
@@ -158,5 +147,5 @@ def _pictures(loaded: Loaded, facts: Facts, how: Showing) -> dict[str, object]:
         return {"own": tuple(show(loaded, facts.id, mine[key]) for key in keys if key in mine)}
     return {
         "pairs": pairs_of(loaded, facts.id, keys, how.notes),
-        "worst": _worst_pairs(loaded, facts.id, how.share.worst),
+        "worst": worst_groups(loaded, facts.id, how.share.worst),
     }

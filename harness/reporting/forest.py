@@ -13,8 +13,6 @@ from harness.reporting.loaded import Loaded
 from harness.reporting.scale import LossScale, loss_scale
 from harness.reporting.wording import round_share, share_interval
 
-_BLIND = "blind here: no control moved it, so its pass does not count"
-
 
 class Tick(Frozen):
     """A label on an axis at a position in percent of its length."""
@@ -155,7 +153,7 @@ def _panel(
         "relative change of the score" if quantity == "change" else "",
         "only a warning" if severity == "warning" else "",
     ]
-    blind = (_BLIND,) if metric in evaluation.blind else ()
+    blind = (f"blind here: {evaluation.blind[metric]}; its pass does not count",) if metric in evaluation.blind else ()
     return ForestPanel(
         metric=metric,
         note=", ".join(word for word in words if word),

@@ -58,9 +58,13 @@ class Held(NamedTuple):
 
 
 class WorstLoss(Frozen):
-    """The loss that uses most of its margin; `limit` is that margin, None where no rule has one."""
+    """The loss that uses most of its margin; `limit` is that margin, None where no rule has one.
+
+    `whole` says what 100 % is, in words that follow the percentage.
+    """
 
     metric: str
+    whole: str
     loss: Interval
     limit: float | None = None
 
@@ -104,7 +108,9 @@ def worst_loss(loaded: Loaded, planned: PlannedCell) -> WorstLoss | Absent:
     held = deciding_losses(loaded, planned.id)
     worst = max(held, key=lambda found: found.used, default=None)
     if worst is not None and isinstance(worst.value, Interval):
-        return WorstLoss(metric=worst.delta.metric, loss=worst.value, limit=worst.reach)
+        return WorstLoss(
+            metric=worst.delta.metric, whole=worst.delta.definition.whole, loss=worst.value, limit=worst.reach
+        )
     reasons = dict.fromkeys(found.value.absent for found in held if isinstance(found.value, Absent))
     return Absent(absent="; ".join(reasons) or "no metric gates this cell")
 

@@ -10,11 +10,11 @@ from harness.core.plan import PlannedCell
 from harness.core.quality import Definition
 from harness.reporting.answer import Answer, terms_of
 from harness.reporting.cell_view import CellSection, Showing, section_of
-from harness.reporting.controls import ControlRow, alarms_of, control_names, control_rows
 from harness.reporting.facts import Facts, Standing
 from harness.reporting.forest import ForestPanel, forest_of
 from harness.reporting.glossary import TERMS
 from harness.reporting.judged import Judged, judged_of
+from harness.reporting.ladder import LadderView, alarms_of, ladder_of
 from harness.reporting.ledger import Ledger, ledger_of
 from harness.reporting.loaded import Loaded
 from harness.reporting.machine import machine_rows
@@ -27,6 +27,7 @@ from harness.reporting.sampling import Sampling, sampling_of
 from harness.reporting.table import Table, table_of
 from harness.reporting.timing_method import TimingMethod, method_of
 from harness.reporting.wording import WORDS, number, plural
+from harness.reporting.worst import WorstGroup, worst_groups
 from harness.store import read_image_scores
 from harness.store.layout import RunFolder, report_folder
 
@@ -60,13 +61,14 @@ class Page(Frozen):
     table: Table
     sheet_prompts: tuple[str, ...]
     sheet: tuple[SheetRow, ...]
+    judge: tuple[WorstGroup, ...]
+    """The worst pictures of the cell that the answer recommends, by each kind of metric."""
     cells: tuple[CellSection, ...]
     pictures_note: str
     definitions: tuple[Definition, ...]
     missing: tuple[Named, ...]
     timed: TimingMethod | None
-    control_names: tuple[str, ...]
-    controls: tuple[ControlRow, ...]
+    ladder: LadderView | None
     machine: tuple[Named, ...]
     packages: tuple[Named, ...]
     matrix_text: str
@@ -189,7 +191,8 @@ def view_of(loaded: Loaded, facts: tuple[Facts, ...], report_s: float, out: Path
         not_drawn=not_drawn(facts, points), forest=forest_of(loaded, facts),
         table=table, sheet_prompts=tuple(texts), sheet=_sheet(loaded, facts, anchors, share),
         cells=tuple(sorted(sections, key=lambda section: ranked[section.id])), definitions=_definitions(loaded),
-        control_names=control_names(loaded), controls=control_rows(loaded), machine=machine_rows(loaded),
+        ladder=ladder_of(loaded), judge=worst_groups(loaded, answer.best) if answer.recommends else (),
+        machine=machine_rows(loaded),
         matrix_text=loaded.matrix_text,
         ledger=ledger_of(loaded, report_s), glossary=TERMS,
         standings=tuple((name, word) for name, word, _ in table.standings), anchors=anchors, **extra,

@@ -40,7 +40,7 @@ def cluster_means(values: ArrayLike, clusters: int) -> Floats:
     return np.asarray(np.asarray(values, dtype=np.float64).reshape(clusters, -1).mean(axis=1))
 
 
-def _weights(clusters: int, resamples: int, seed: int) -> Iterator[Floats]:
+def resampled_counts(clusters: int, resamples: int, seed: int = 0) -> Iterator[Floats]:
     """Yield how often each cluster is drawn, in chunks of shape (some resamples, clusters)."""
     rng = np.random.default_rng(seed)
     size = max(1, _CHUNK // clusters)
@@ -73,7 +73,7 @@ def ratio_quantiles(numerator: ArrayLike, denominator: ArrayLike, resamples: int
     error = _errors(total, ratio, clusters)
     t = np.empty((resamples, k))
     done = 0
-    for weights in _weights(clusters, resamples, seed):
+    for weights in resampled_counts(clusters, resamples, seed):
         sums = (weights @ columns).reshape(len(weights), 5, k).transpose(1, 0, 2)
         drawn = sums[4] / sums[3]
         floor = np.maximum(_errors(sums, drawn, clusters), _FLOOR * error)

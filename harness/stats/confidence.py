@@ -30,6 +30,12 @@ def uncertainty(quantiles: ArrayLike) -> Uncertainty:
     return Uncertainty(levels=tuple(LEVELS.tolist()), quantiles=tuple(values.tolist()))
 
 
+def rounded(distribution: Uncertainty) -> Uncertainty:
+    """Return a confidence distribution with six digits, for records that hold many."""
+    quantiles = tuple(float(f"{value:.6g}") for value in distribution.quantiles)
+    return Uncertainty(levels=distribution.levels, quantiles=quantiles)
+
+
 def exactly(value: float) -> Uncertainty:
     """Return the confidence distribution of what is known for certain, or is to be taken so."""
     return uncertainty(np.full(LEVELS.size, value))

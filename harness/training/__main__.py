@@ -1,4 +1,7 @@
-"""`python -m harness.training` rebuilds the bundled model from its seed; `... learned` prints what it learned."""
+"""`python -m harness.training` rebuilds the bundled model from its seed; `... learned` prints what it learned.
+
+`... prompts` writes the large prompt set.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,12 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from harness import shapes_world as world
 from harness.metrics.bundled import attributes as attribute_net
 from harness.metrics.bundled import clip as clip_net
 from harness.models import shapes
-from harness.models.shapes import tokens, world
-from harness.training import attributes, clip, latents, lcm, learned, pipeline, text, unet, vae
+from harness.models.shapes import tokens
+from harness.training import attributes, clip, latents, lcm, learned, pipeline, prompts, text, unet, vae
 
 
 def save_net(net: nn.Module, path: Path) -> None:
@@ -44,7 +48,7 @@ def rebuild(seed: int, device: str, speed: float) -> None:
 def main() -> None:
     """Read the command line and do what it asks."""
     parser = argparse.ArgumentParser(prog="python -m harness.training", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=("rebuild", "learned"), default="rebuild")
+    parser.add_argument("what", nargs="?", choices=("rebuild", "learned", "prompts"), default="rebuild")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--speed", type=float, default=1.0, help="divide every stage's minutes by this")
@@ -53,6 +57,8 @@ def main() -> None:
     given = parser.parse_args()
     if given.what == "rebuild":
         rebuild(given.seed, given.device, given.speed)
+    elif given.what == "prompts":
+        prompts.write(given.seed)
     else:
         print(learned.report(given.captions, given.device, given.grid))
 

@@ -8,8 +8,8 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 from torch.nn import functional as F
 
+from harness import shapes_world as world
 from harness.metrics.bundled.attributes import CLASSES, AttributeNet
-from harness.models.shapes import world
 from harness.training import data
 from harness.training.schedule import Budget, Effort
 

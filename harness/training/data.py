@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.models.shapes import world
+from harness import shapes_world as world
 
 
 def to_tensor(pictures: np.ndarray) -> Tensor:

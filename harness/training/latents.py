@@ -10,7 +10,8 @@ from torch import Tensor
 from tqdm import tqdm
 from transformers import CLIPTextModelWithProjection, CLIPTokenizer
 
-from harness.models.shapes import tokens, world
+from harness import shapes_world as world
+from harness.models.shapes import tokens
 from harness.training import data
 
 

@@ -10,9 +10,9 @@ import torch
 from diffusers import StableDiffusionXLPipeline
 from PIL import Image
 
+from harness import shapes_world as world
 from harness.metrics.bundled import attributes
 from harness.models import shapes
-from harness.models.shapes import world
 from harness.training import data, pipeline
 
 COLUMNS: tuple[str, ...] = ("shape", "colour", "size", "background", "relation", "all")

@@ -9,17 +9,26 @@ import pytest
 
 from harness.core.errors import MachineError, UsageError
 from harness.metrics import Metric, Weights, check_metric, get_metric, known_metrics
+from harness.metrics._geneval_prompts import OBJECTS, article
 from harness.metrics._weights import WeightFile
-from tests.stand_ins import RANDOM, stand_in
+from harness.shapes_world import draw_scenes, render
+from tests.stand_ins import make
 
 METRICS = [get_metric(name) for name in known_metrics()]
 SIDE = 64
+SCENES = draw_scenes(np.random.default_rng(0), 20)
 
 
 def pictures(seed: int, count: int = 6) -> np.ndarray:
     """Coarse colour patches, uint8 (count, 64, 64, 3)."""
     patches = np.random.default_rng(seed).integers(0, 256, (count, 8, 8, 3))
     return patches.repeat(8, axis=1).repeat(8, axis=2).astype(np.uint8)
+
+
+def texts_for(metric: Metric) -> list[str]:
+    """Captions of the shapes world and prompts of GenEval, those that a correctness metric can check."""
+    texts = [*(scene.caption for scene in SCENES), *(f"a photo of {article(name)}" for name in OBJECTS)]
+    return [text for text in texts if not metric.refusal(text)]
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +46,11 @@ def found(made: dict[str, Path], tmp_path_factory: pytest.TempPathFactory, monke
         try:
             return find(weights, wanted)
         except MachineError:
-            if wanted.key not in RANDOM:
-                pytest.skip(f"no {wanted.file} on this machine, and it is too large to make up")
             if wanted.key not in made:
-                made[wanted.key] = tmp_path_factory.mktemp("random") / wanted.file
-                stand_in(made[wanted.key], RANDOM[wanted.key](), wanted.key)
+                path = tmp_path_factory.mktemp("random") / wanted.file
+                if not make(path, wanted.key):
+                    pytest.skip(f"no {wanted.file} on this machine, and it is too large to make up")
+                made[wanted.key] = path
             return made[wanted.key]
 
     monkeypatch.setattr(Weights, "find", find_or_make)
@@ -84,7 +93,7 @@ def test_its_definition_says_everything(metric: Metric) -> None:
     assert definition.resize
     assert definition.library
     assert len(definition.weights_sha256) in (0, 64)
-    assert bool(definition.weights_sha256) == bool(metric.profile)
+    assert bool(definition.weights_sha256) == bool(metric.needs() or metric.ships())
 
 
 def test_missing_weights_are_an_error_that_says_which_and_where(metric: Metric, tmp_path: object) -> None:
@@ -114,10 +123,18 @@ def test_a_wrong_weights_file_is_refused(metric: Metric, tmp_path: object) -> No
 def test_it_scores_pictures_the_same_whatever_the_batch(metric: Metric) -> None:
     scorer = scorer_of(metric)
     first, second = pictures(0), pictures(1)
-    read = scorer.distances if metric.kind == "paired" else lambda a, _: scorer.features(a)  # type: ignore[attr-defined]
     look = scorer.network.look  # type: ignore[attr-defined]
-    whole = read(look(first), look(second))
-    parts = np.concatenate([read(look(first[i : i + 2]), look(second[i : i + 2])) for i in range(0, 6, 2)])
+
+    def read(part: slice) -> np.ndarray:
+        seen = look(first[part])
+        if metric.kind == "correctness":
+            return scorer.found(seen, texts_for(metric)[:6][part])  # type: ignore[attr-defined]
+        if metric.kind == "paired":
+            return scorer.distances(seen, look(second[part]))  # type: ignore[attr-defined]
+        return scorer.features(seen)  # type: ignore[attr-defined]
+
+    whole = read(slice(6))
+    parts = np.concatenate([read(slice(i, i + 2)) for i in range(0, 6, 2)])
     assert len(whole) == 6
     assert np.isfinite(whole).all()
     assert np.allclose(whole, parts, atol=1e-4, rtol=1e-4)
@@ -176,3 +193,37 @@ def test_its_features_are_as_many_as_it_says(metric: Metric) -> None:
         pytest.skip("not a distribution metric")
     scorer = scorer_of(metric)
     assert scorer.features(scorer.network.look(pictures(0, 2))).shape == (2, metric.dimensions)  # type: ignore[attr-defined]
+
+
+@pytest.mark.usefixtures("found")
+def test_correctness_is_a_share_that_depends_on_the_text(metric: Metric) -> None:
+    if metric.kind != "correctness":
+        pytest.skip("not a correctness metric")
+    scorer = scorer_of(metric)
+    seen = scorer.network.look(render(SCENES[:3], np.random.default_rng(1)))  # type: ignore[attr-defined]
+    shares = [scorer.found(seen, [text] * 3) for text in texts_for(metric)]  # type: ignore[attr-defined]
+    assert all(share.shape == (3,) and share.dtype == np.float64 for share in shares)
+    assert 0 <= np.min(shares) < np.max(shares) <= 1
+    again = [scorer.found(seen, [text] * 3) for text in texts_for(metric)]  # type: ignore[attr-defined]
+    assert np.allclose(shares, again, atol=1e-6)
+    assert len({tuple(share) for share in shares}) > 1
+
+
+@pytest.mark.usefixtures("found")
+def test_each_picture_is_held_against_its_own_text(metric: Metric) -> None:
+    if metric.kind != "correctness":
+        pytest.skip("not a correctness metric")
+    scorer = scorer_of(metric)
+    seen = scorer.network.look(pictures(0))  # type: ignore[attr-defined]
+    texts = texts_for(metric)[:6]
+    together = scorer.found(seen, texts)  # type: ignore[attr-defined]
+    alone = [scorer.found(seen, [text] * 6)[i] for i, text in enumerate(texts)]  # type: ignore[attr-defined]
+    assert together == pytest.approx(alone, abs=1e-6)
+
+
+def test_a_correctness_metric_says_which_prompts_it_cannot_check(metric: Metric) -> None:
+    if metric.kind != "correctness":
+        assert not metric.refusal("")
+        return
+    assert metric.refusal("")
+    assert texts_for(metric)

@@ -9,9 +9,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from harness import shapes_world as world  # noqa: E402
 from harness.metrics.bundled import attributes, clip  # noqa: E402
 from harness.models import shapes  # noqa: E402
-from harness.models.shapes import tokens, world  # noqa: E402
+from harness.models.shapes import tokens  # noqa: E402
 from harness.training import data, learned, pipeline  # noqa: E402
 
 COUNT = 24

@@ -108,7 +108,7 @@ def wanted(
     """Return what every cell is owed after being judged on so many prompts."""
     known = Known(looks=LOOKS, prompts=prompts, missing=missing or {})
     deltas = tuple(delta(name, m, loss, prompts[name]) for name, found in cells.items() for m, loss in found.items())
-    evaluation = Evaluation(run_id="r", scores=(), deltas=deltas, controls=(), tails=(), blind=(),
+    evaluation = Evaluation(run_id="r", scores=(), deltas=deltas, ladder=(), tails=(), blind={},
                             missing=dict(missing or {}), seconds=0)  # fmt: skip
     return prompts_wanted(planned_run(cells), outcomes or {}, judged(cells, known=known), evaluation)
 
@@ -149,8 +149,8 @@ def test_an_open_rule_about_time_brings_no_images() -> None:
     slow = Policy(gate=(Rule(quantity="speedup", at_least=1.5),))
     verdict = judged({"a": {CLIP: CLEAN}}, slow, known=Known(looks=LOOKS, prompts={"a": 24}))
     assert verdict.cells[0].result == "inconclusive"
-    evaluation = Evaluation(run_id="r", scores=(), deltas=(delta("a", CLIP, CLEAN, 24),), controls=(), tails=(),
-                            blind=(), missing={}, seconds=0)  # fmt: skip
+    evaluation = Evaluation(run_id="r", scores=(), deltas=(delta("a", CLIP, CLEAN, 24),), ladder=(), tails=(),
+                            blind={}, missing={}, seconds=0)  # fmt: skip
     assert prompts_wanted(planned_run({"a": 1}), {}, verdict, evaluation)["a"] == 24
 
 
@@ -170,7 +170,7 @@ def test_a_plan_of_all_images_owes_them_at_once() -> None:
 
 def pilot(cells: Mapping[str, Mapping[str, Loss]], prompts: int = 100) -> Evaluation:
     deltas = tuple(delta(name, m, loss, prompts) for name, found in cells.items() for m, loss in found.items())
-    return Evaluation(run_id="r", scores=(), deltas=deltas, controls=(), tails=(), blind=(), missing={}, seconds=0)
+    return Evaluation(run_id="r", scores=(), deltas=deltas, ladder=(), tails=(), blind={}, missing={}, seconds=0)
 
 
 def test_the_power_of_a_plan_is_that_of_the_usual_formula() -> None:

@@ -271,13 +271,14 @@ def test_a_score_counts_on_as_many_images_as_were_claimed(
     unscored = find(run, shipped("mlperf-sdxl-fid"))
     assert unscored.reasons == ("the run was not evaluated: harness evaluate",)
     definition = Definition(
-        metric="fid:mlperf", kind="distribution", extractor="", weights_sha256="", resize="", value_range="",
+        metric="fid:mlperf", kind="distribution", question="variety", extractor="", weights_sha256="", resize="",
+        value_range="",
         reference="", library="", better="lower",
     )  # fmt: skip
     value = Interval(estimate=score, low=score - 0.1, high=score + 0.1, method="test")
     scored = Score(cell_id="reference", definition=definition, value=value, n=images, prompts=images,
                    uncertainty=Uncertainty(levels=(), quantiles=()))  # fmt: skip
-    write_evaluation(run, Evaluation(run_id="test", scores=(scored,), deltas=(), controls=(), tails=(), blind=(),
+    write_evaluation(run, Evaluation(run_id="test", scores=(scored,), deltas=(), ladder=(), tails=(), blind={},
                                      missing={}, seconds=0))  # fmt: skip
     finding = find(run, shipped("mlperf-sdxl-fid"))
     assert expected in (finding.verdict, *finding.reasons)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness import damages
 from harness.core.errors import ResultsError
 from harness.core.outcome import Failed
 from harness.core.plan import OTHER_SEED_ID, RERUN_ID
@@ -13,7 +14,7 @@ from harness.core.policy import Policy
 from harness.core.quality import Delta, Evaluation
 from harness.core.rule import Rule
 from harness.core.units import Absent
-from harness.evaluation import changed_axes, controls, evaluate, keeps_trajectory, tails
+from harness.evaluation import changed_axes, evaluate, keeps_trajectory, tails
 from harness.evaluation.cache import FeatureCache
 from harness.gating import judge
 from harness.store import (
@@ -111,23 +112,24 @@ def test_pictures_of_another_size_are_brought_to_the_baselines(evaluation: Evalu
     assert loss(evaluation, "doubled", "psnr") < 0.01
 
 
-def test_controls_are_seen_and_no_metric_is_blind(evaluation: Evaluation) -> None:
-    assert evaluation.blind == ()
-    seen = {(control.control, control.metric) for control in evaluation.controls if control.detected}
-    assert {("blur", "ssim"), ("jpeg", "ssim"), ("black", "psnr"), ("wrong-prompt", "psnr")} <= seen
+def test_every_metric_notices_a_strong_damage(evaluation: Evaluation) -> None:
+    assert evaluation.blind == {}
+    assert evaluation.not_monotone == {}
+    strong = {(rung.damage, rung.metric) for rung in evaluation.ladder if rung.level == 5}
+    assert {("blur", "ssim"), ("jpeg", "ssim"), ("blur", "psnr"), ("jpeg", "psnr")} <= strong
 
 
 def test_identical_pictures_lose_nothing(evaluation: Evaluation) -> None:
-    identical = [control for control in evaluation.controls if control.control == "identical"]
-    assert {control.metric for control in identical} == set(PAIRED)
-    assert all(control.loss.estimate == 0 and not control.detected for control in identical)
+    identical = [rung for rung in evaluation.ladder if rung.damage == "identical"]
+    assert {rung.metric for rung in identical} == set(PAIRED)
+    assert all(rung.loss.estimate == 0 for rung in identical)  # type: ignore[union-attr]
 
 
 def test_a_metric_that_finds_a_loss_in_identical_pictures_judges_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A metric that sees the same pixels differently the second time, as a net that is not deterministic would."""
-    monkeypatch.setitem(controls.DAMAGES, "identical", washed_out)
+    monkeypatch.setattr(damages, "copied", washed_out)
     run = make_scored_run(tmp_path, prompts=12, policy=POLICY)
     found = evaluate(run)
     assert "identical pictures" in found.missing["ssim"]
@@ -139,7 +141,7 @@ def test_tails_name_the_worst_images(evaluation: Evaluation) -> None:
     tail = next(tail for tail in evaluation.tails if tail.cell_id == "washed-out")
     assert tail.broken == 0
     assert 0.02 < tail.broken_share_high < 0.03
-    assert len(tail.worst) == 5
+    assert len(tail.worst) == 10
     assert [image.value for image in tail.worst] == sorted(image.value for image in tail.worst)
     same = next(tail for tail in evaluation.tails if tail.cell_id == "same")
     assert same.worst == ()

@@ -93,7 +93,7 @@ def test_a_metric_without_weights_makes_every_cell_missing_unless_the_gate_does_
 def test_a_blind_metrics_pass_does_not_count_but_its_failure_does() -> None:
     found = verdicts({"a": {"clip:bundled": GOOD}, "b": {"clip:bundled": BAD}}, known=Known(blind=("clip:bundled",)))
     assert found["a"].result == "inconclusive"
-    assert "no control could move this metric" in found["a"].reason
+    assert "no damage could move this metric" in found["a"].reason
     assert found["b"].result == "fail"
 
 

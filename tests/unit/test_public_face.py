@@ -34,7 +34,7 @@ def functions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
 def test_files_and_functions_stay_small(path: Path) -> None:
     lines = len(path.read_text().splitlines())
     place = path.relative_to(ROOT / "harness").parts
-    limit = {("axes", 3): 80, ("metrics", 2): 120}.get((place[0], len(place)), 400)
+    limit = {("axes", 3): 80, ("metrics", 2): 200}.get((place[0], len(place)), 400)
     if path.name.startswith("_") and limit == 80:
         limit = 160  # what the values of one axis share
     assert lines <= limit, f"{lines} lines, {limit} allowed"

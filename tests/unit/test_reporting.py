@@ -77,7 +77,7 @@ def test_answer_names_the_fastest_cell_that_may_ship(loaded: Loaded, facts: dict
     assert answer.kind == "pass"
     assert answer.headline == "4 of 11 cells may ship."
     assert answer.best == "4-steps_lcm-lora"
-    assert re.fullmatch(r": 9\.\d+× faster, worst loss 1\.\d % \[[\d.]+, [\d.]+\]\.", answer.after)
+    assert re.fullmatch(r": 9\.\d+× faster, worst loss 1\.\d % \[[\d.]+, [\d.]+\] .+ \(.+\)\.", answer.after)
     assert any(re.search(r"3 cells are inconclusive: about [\d,]+ prompts would settle all of them", text)
                for text in answer.sentences)  # fmt: skip
 

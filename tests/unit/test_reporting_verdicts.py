@@ -2,15 +2,18 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from markupsafe import escape
 
+from harness.core.damage import Sees
 from harness.core.policy import Policy
 from harness.core.quality import Interval
 from harness.core.rule import Rule
 from harness.reporting import frame
+from harness.reporting.answer import answer_of
 from harness.reporting.charts import pareto_spec
 from harness.reporting.facts import Facts, all_facts
 from harness.reporting.forest import forest_of
@@ -18,6 +21,7 @@ from harness.reporting.held import WorstLoss
 from harness.reporting.html import escape_markdown, keep_whole, render_text
 from harness.reporting.loaded import Loaded, load
 from harness.reporting.pareto import loss_axis, points_of
+from harness.reporting.questions import unasked
 from tests.reporting_example import CELLS, Scene, make_run
 from tests.reporting_page import page_of
 
@@ -106,10 +110,44 @@ def test_a_loss_in_identical_pictures_is_an_alarm(tmp_path: Path) -> None:
     page, html = page_of(make_run(tmp_path / "results", CELLS[:3], scene))
     assert [alarm.name for alarm in page.alarms] == ["Do not trust", "Blind"]
     assert "fid:bundled found a loss of 1.2 %" in page.alarms[0].value
-    assert page.control_names[0] == "identical"
-    marks = {row.metric: row.losses[0].alarm for row in page.controls}
-    assert [metric for metric, alarm in marks.items() if alarm] == ["fid:bundled"]
-    assert "a loss in identical pictures" in html
+    assert "no damage could move it here. Its pass does not count" in html
+
+
+def test_limits_of_sight_are_a_table_with_pictures(tmp_path: Path) -> None:
+    policy = Policy(sees=(Sees(damage="jpeg", level=1), Sees(damage="blur", level=2)))
+    page, html = page_of(make_run(tmp_path / "results", CELLS[:3], Scene(policy=policy)))
+    assert page.ladder is not None
+    rows = {row.family: row for row in page.ladder.rows}
+    assert (rows["blur"].passing, rows["blur"].failing) == ("dose 1", "dose 2")  # 4 %, then 8 %
+    assert (rows["blur"].demanded, rows["blur"].noticed) == ("level 2", True)
+    assert (rows["jpeg"].demanded, rows["jpeg"].noticed) == ("level 1", False)
+    assert len(rows["blur"].pictures) == 3
+    assert not rows["wrong-prompt"].pictures
+    assert rows["hue"].failing == ""
+    assert "What these metrics would not notice" in html
+    assert "blur dose 1" in page.ladder.summary
+    assert "| blur | dose 1 | dose 2 |" in render_text("report.md.j2", page)
+
+
+def test_questions_that_were_not_asked_come_first(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "results", CELLS[:3])
+    loaded = load(run)
+    assert unasked(loaded) == ()
+    assert loaded.evaluation is not None
+    without = tuple(delta for delta in loaded.evaluation.deltas if delta.metric != "attributes:bundled")
+    missing = {"attributes:bundled": "weights are not on this machine"}
+    found = replace(loaded, evaluation=loaded.evaluation.model_copy(update={"deltas": without, "missing": missing}))
+    sentence = "Nobody checked whether pictures show what their prompts ask for: attributes:bundled is missing, weights"
+    assert unasked(found)[0].startswith(sentence)
+    assert answer_of(found, all_facts(found)).sentences[0].startswith(sentence)
+
+
+def test_the_recommended_cells_worst_pictures_are_shown(tmp_path: Path) -> None:
+    page, html = page_of(make_run(tmp_path / "results"))
+    assert page.answer.recommends
+    assert page.judge
+    assert all(pair.candidate.src for group in page.judge for pair in group.pairs)
+    assert f"Would you ship it? The worst of {page.answer.best}" in html
 
 
 def test_page_markdown_and_csv_agree_on_every_verdict(run: Path) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.models.shapes import world
+from harness import shapes_world as world
 
-PROMPTS = Path(world.__file__).parents[2] / "prompts" / "data" / "shapes.jsonl"
+PROMPTS = Path(world.__file__).parent / "prompts" / "data" / "shapes.jsonl"
 
 
 def test_every_caption_reads_back_as_its_scene() -> None:

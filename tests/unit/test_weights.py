@@ -13,9 +13,10 @@ import pytest
 
 from harness.core.errors import MachineError, MatrixError, UsageError
 from harness.matrix.load import parse_matrix
-from harness.metrics import Weights, get_metric, inventory, known_metrics
+from harness.metrics import Weights, fetch, get_metric, inventory, known_metrics
 from harness.metrics._download import download
 from harness.metrics._weights import Form, WeightFile, sha256_of
+from tests.hub_server import FakeHub, point_at, serve
 
 CONTENT = bytes(range(256)) * 4096
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -248,9 +249,10 @@ def test_every_file_of_every_metric_is_listed_once(nowhere: Path) -> None:
     keys = [row.key or row.path for row in rows]
     assert len(keys) == len(set(keys))
     listed = {name for row in rows for name in row.metrics}
-    assert listed == {name for name in known_metrics() if ":" in name}
+    assert listed == {name for name in known_metrics() if get_metric(name).needs() or get_metric(name).ships()}
     for row in rows:
-        assert len(row.sha256) in (8, 64), row.file
+        assert len(row.sha256) in (0, 8, 64), row.file
+        assert row.sha256 or row.source.startswith("https://huggingface.co/"), row.file
         if row.key:
             assert row.state == "missing"
             assert row.looked
@@ -303,3 +305,69 @@ def test_asking_for_a_download_fetches_into_torchs_cache_and_not_into_a_shared_f
     assert [(row.state, row.check) for row in rows] == [("found", "sha256")]
     assert rows[0].path == str(nowhere / "home" / ".cache" / "torch" / "hub" / "checkpoints" / "net.pth")
     assert left(shared) == []
+
+
+def of_hub(**changes: object) -> WeightFile:
+    return WeightFile.model_validate({"key": "net-config", "file": "config.json", "hub": "some/net", **changes})
+
+
+def in_cache(cache: Path, content: bytes) -> Path:
+    """A small file as the Hub's client leaves it: named by git's digest."""
+    repository = cache / "models--some--net"
+    blob = repository / "blobs" / hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+    shot = repository / "snapshots" / "abc"
+    for folder in (blob.parent, shot, repository / "refs"):
+        folder.mkdir(parents=True)
+    (repository / "refs" / "main").write_text("abc")
+    blob.write_bytes(content)
+    (shot / "config.json").symlink_to(blob)
+    return blob
+
+
+def test_a_small_file_of_the_hub_is_verified_by_its_git_name(nowhere: Path) -> None:
+    blob = in_cache(nowhere / "hub", b"{}")
+    found = Weights().look(of_hub())
+    assert found is not None
+    assert (found.check, found.sha256) == ("hub", hashlib.sha256(b"{}").hexdigest())
+    blob.write_bytes(b"{} ")
+    with pytest.raises(MachineError, match=r"this is not config\.json of some/net: its sha256 is"):
+        Weights().look(of_hub())
+
+
+def test_a_file_that_only_the_hub_can_verify_is_taken_from_nowhere_else(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARNESS_WEIGHTS", str(nowhere))
+    (nowhere / "config.json").write_bytes(b"{}")
+    with pytest.raises(MachineError, match=r"not found: config\.json of some/net; looked for the Hugging Face") as lost:
+        Weights().find(of_hub())
+    assert "hf download some/net config.json" in lost.value.fix
+    assert getattr(lost.value, "short", "") == "config.json of some/net is not on this machine"
+    named = Weights.of({"net-config": str(nowhere / "config.json")})
+    with pytest.raises(MachineError, match="only a file in that cache can be verified so"):
+        named.find(of_hub())
+    in_cache(nowhere / "hub", b"{}")
+    assert Weights().find(of_hub()).read_bytes() == b"{}"
+
+
+def test_files_of_the_hub_are_downloaded_into_its_cache(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vqa, folder = get_metric("vqa"), nowhere / "repository"
+    folder.mkdir()
+    for needed in vqa.needs():
+        (folder / needed.file).write_bytes(needed.file.encode() * 999)
+    with serve(FakeHub(vqa.needs()[0].hub, folder)) as hub:
+        point_at(hub, nowhere / "hub", monkeypatch)
+        fetched = fetch([vqa], Weights())
+        assert [path.name for path in fetched] == ["config.json", "tokenizer.json", "model.safetensors"]
+        assert {row.state for row in inventory([vqa], Weights())} == {"found"}
+        assert fetch([vqa], Weights()) == ()
+        elsewhere = Weights.of({"smolvlm": str(nowhere / "absent")})
+        with pytest.raises(MachineError, match=r"model\.safetensors of .* cannot be downloaded"):
+            fetch([vqa], elsewhere)
+        hub.cuts["config.json"] = 100
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(nowhere / "broken off"))
+        assert len(fetch([vqa], Weights())) == 3, "the Hub's client goes on where it was broken off"
+        hub.down = True
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(nowhere / "another"))
+        with pytest.raises(MachineError, match=r"cannot download config\.json of HuggingFaceTB"):
+            fetch([vqa], Weights())

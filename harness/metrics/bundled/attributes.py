@@ -56,15 +56,22 @@ class AttributeNet(nn.Module):
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Logits per attribute, each (count, classes)."""
-        features = self.features(images)
+        return self.logits(self.features(images))
+
+    def logits(self, features: Tensor) -> dict[str, Tensor]:
+        """Logits per attribute, each (count, classes), of features (count, 128)."""
         return {name: head(features) for name, head in self.heads.items()}
+
+    def labels(self, features: Tensor) -> Tensor:
+        """Labels in the order of CLASSES, int64 (count, 8); -1 in the second slot where there is one object."""
+        labels = torch.stack([logits.argmax(-1) for logits in self.logits(features).values()], dim=-1)
+        labels[labels[:, 0] == 0, 5:] = -1
+        return labels
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> Tensor:
-        """Labels in the order of CLASSES, int64 (count, 8); -1 in the second slot where there is one object."""
-        labels = torch.stack([logits.argmax(-1) for logits in self(images).values()], dim=-1)
-        labels[labels[:, 0] == 0, 5:] = -1
-        return labels
+        """Labels (count, 8) of pictures."""
+        return self.labels(self.features(images))
 
 
 def load(device: str | torch.device = "cpu", weights: Path = WEIGHTS) -> AttributeNet:

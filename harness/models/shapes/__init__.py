@@ -6,4 +6,7 @@ PIPELINE = Path(__file__).with_name("weights") / "pipeline"
 LCM_LORA = Path(__file__).with_name("weights") / "lcm_lora"
 GUIDANCE = 3.0
 PROMPT_SET = "shapes"
-METRICS = ("fid:bundled", "clip:bundled", "lpips:bundled", "psnr", "ssim")
+METRICS = (
+    "attributes:bundled", "clip:bundled", "detail", "colour", "odd-pictures", "fid:bundled", "lpips:bundled", "psnr",
+    "ssim",
+)  # fmt: skip

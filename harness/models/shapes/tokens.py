@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.models.shapes import world
+from harness import shapes_world as world
 
 if TYPE_CHECKING:
     from transformers import CLIPTokenizer

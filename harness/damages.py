@@ -1,0 +1,165 @@
+"""Damages of known size, to find out what a set of metrics does not notice.
+
+Levels 1 to 5 follow KADID-10k (Lin, Hosu & Saupe 2019), where 3 is "slightly annoying", on pictures of 384 pixels.
+Where KADID has no such damage, or orders its doses by sign, levels are as visible as far as we could see. Level 0 is
+below what most people notice. Pictures larger than 384 pixels are looked at fitted to the same screen: blur grows
+with their side, noise with its square.
+"""
+
+import io
+import zlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.core.damage import MOST_LEVEL
+
+Pixels = NDArray[np.uint8]
+IDENTICAL = "identical"
+LEVELS = range(MOST_LEVEL + 1)
+_SCREEN_PX = 384
+_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+_TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
+
+
+class Damage(NamedTuple):
+    """One family of damages to single pictures: its dose at levels 0 to 5, the dose in words, and what it does."""
+
+    doses: tuple[float, ...]
+    words: str
+    apply: Callable[[Pixels, float], Pixels]
+
+
+def apply_damage(pictures: Pixels, damage: str) -> Pixels:
+    """Return pictures (n, height, width, 3) with a damage such as `blur:3`; `identical` copies them."""
+    if damage == IDENTICAL:
+        return copied(pictures)
+    family, _, level = damage.partition(":")
+    return DAMAGES[family].apply(pictures, DAMAGES[family].doses[int(level)])
+
+
+def copied(pictures: Pixels) -> Pixels:
+    """Return the same pixels, to be read a second time."""
+    return np.copy(pictures)
+
+
+def dose_words(family: str, level: int, side: int) -> str:
+    """Return a dose in words, for pictures of a shorter side in pixels: `σ 1 px`, `quality 24`."""
+    dose = DAMAGES[family].doses[level]
+    if family == "blur":
+        dose *= _on_screen(side)
+    if family == "noise":  # said as a standard deviation in grey levels
+        dose = 255 * dose**0.5 * _on_screen(side)
+    if family in ("contrast", "brightness"):
+        dose *= 100
+    return DAMAGES[family].words.format(f"{dose:.3g}".replace("-", "−"))
+
+
+def _on_screen(side: int) -> float:
+    return max(1.0, side / _SCREEN_PX)
+
+
+def _one_by_one(pictures: Pixels, change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> Pixels:
+    return np.stack([change(picture) for picture in pictures])
+
+
+def _blur(pictures: Pixels, sigma: float) -> Pixels:
+    from PIL import Image, ImageFilter
+
+    soft = ImageFilter.GaussianBlur(sigma * _on_screen(min(pictures.shape[1:3])))
+    return _one_by_one(pictures, lambda picture: np.asarray(Image.fromarray(picture).filter(soft)))
+
+
+def _scale(pictures: Pixels, factor: float) -> Pixels:
+    from PIL import Image
+
+    height, width = pictures.shape[1:3]
+    small = max(1, round(width / factor)), max(1, round(height / factor))
+
+    def change(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        reduced = Image.fromarray(picture).resize(small, Image.Resampling.BICUBIC)
+        return np.asarray(reduced.resize((width, height), Image.Resampling.BICUBIC))
+
+    return _one_by_one(pictures, change)
+
+
+def _jpeg(pictures: Pixels, quality: float) -> Pixels:
+    from PIL import Image
+
+    def change(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        buffer = io.BytesIO()
+        Image.fromarray(picture).save(buffer, "JPEG", quality=int(quality))
+        return np.asarray(Image.open(buffer))
+
+    return _one_by_one(pictures, change)
+
+
+def _noise(pictures: Pixels, variance: float) -> Pixels:
+    deviation = 255 * variance**0.5 * _on_screen(min(pictures.shape[1:3]))
+
+    def change(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        own = np.random.default_rng(zlib.crc32(picture.tobytes()))  # every picture its own, the same each time
+        return _rounded(picture + deviation * own.standard_normal(picture.shape, dtype=np.float32))
+
+    return _one_by_one(pictures, change)
+
+
+def _contrast(pictures: Pixels, share: float) -> Pixels:
+    return _rounded(127.5 + (pictures - np.float32(127.5)) * np.float32(1 - share))
+
+
+def _brightness(pictures: Pixels, share: float) -> Pixels:
+    return _rounded(pictures + np.float32(255 * share))
+
+
+def _saturation(pictures: Pixels, factor: float) -> Pixels:
+    luma = (pictures @ _LUMA)[..., None]
+    return _rounded(luma + (pictures - luma) * np.float32(factor))
+
+
+def _hue(pictures: Pixels, degrees: float) -> Pixels:
+    turn = np.deg2rad(degrees)
+    turned = np.array([[1, 0, 0], [0, np.cos(turn), -np.sin(turn)], [0, np.sin(turn), np.cos(turn)]])
+    matrix = (np.linalg.inv(_TO_YIQ) @ turned @ _TO_YIQ).astype(np.float32)
+    return _rounded(pictures @ matrix.T)
+
+
+def _banding(pictures: Pixels, levels: float) -> Pixels:
+    step = np.float32(255 / (levels - 1))
+    return _rounded(np.round(pictures / step) * step)
+
+
+def _sharpening(pictures: Pixels, amount: float) -> Pixels:
+    soft = _blur(pictures, 1.0)
+    return _rounded(pictures + np.float32(amount) * (pictures.astype(np.float32) - soft))
+
+
+def _rounded(values: NDArray[np.floating]) -> Pixels:
+    return np.asarray(np.clip(np.rint(values), 0, 255), dtype=np.uint8)
+
+
+DAMAGES: dict[str, Damage] = {
+    "blur": Damage((0.05, 0.1, 0.5, 1.0, 2.0, 5.0), "σ {} px", _blur),
+    "scaling": Damage((1.1, 1.25, 1.5, 2.0, 3.0, 4.0), "{}× down and up", _scale),
+    "jpeg": Damage((80, 43, 36, 24, 7, 4), "quality {}", _jpeg),
+    "noise": Damage((0.0001, 0.001, 0.002, 0.003, 0.005, 0.01), "sd {} grey levels", _noise),
+    "sharpening": Damage((0.3, 1, 2, 3, 6, 12), "amount {}", _sharpening),
+    "contrast": Damage((0.03, 0.1, 0.2, 0.4, 0.5, 0.6), "{} % less", _contrast),
+    "brightness": Damage((0.02, 0.04, 0.06, 0.08, 0.12, 0.15), "{} % of white more", _brightness),
+    "saturation": Damage((0.95, 0.4, 0.2, 0.1, 0.0, -0.4), "{}×", _saturation),
+    "hue": Damage((3, 10, 15, 20, 40, 80), "{}°", _hue),
+    "banding": Damage((64, 20, 16, 13, 10, 7), "{} levels", _banding),
+}
+"""Families of damage to every picture of a set."""
+SHARES = (0.01, 0.03, 0.05, 0.10, 0.20, 0.50)
+"""Of pictures, at levels 0 to 5, for damages of some pictures that leave the others whole."""
+SOME = "blur:5"
+"""What is done to the pictures of the family `some-damaged`."""
+SET_DAMAGES: dict[str, str] = {
+    "wrong-prompt": "{} % show another prompt",
+    "collapse": "{} % are one and the same picture",
+    "some-damaged": "{} % are blurred beyond recognition",
+}
+"""Families of damage to some pictures of a set, with their doses in words."""

@@ -1,0 +1,220 @@
+"""The damage ladder: the baseline's own pictures with damages of known size, scored like a cell.
+
+It shows what the metrics of a run notice and, for each family of damage, the largest dose that they would let pass.
+Metrics that need no weights climb every rung. A network climbs a family only where those have missed what the policy
+demands. Every metric meets the strongest dose of a few families, and the same pictures undamaged: one that finds a loss
+in those is not reproducible here, one that notices no damage at all is blind.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from harness.core.damage import FAMILIES, LADDER_IMAGES
+from harness.core.plan import Plan
+from harness.core.progress import Advance
+from harness.core.quality import Evaluation, MetricKind, Rung, Uncertainty
+from harness.core.rule import Rule
+from harness.core.units import Absent, format_percent
+from harness.damages import DAMAGES, IDENTICAL, LEVELS, SET_DAMAGES, SHARES, SOME, dose_words
+from harness.evaluation.change import Comparer, Scene
+from harness.evaluation.lineup import Lineup, Picture, Variant, other_prompts
+from harness.metrics import get_metric
+from harness.stats.confidence import lower_bound, rounded
+from harness.stats.noticing import fails
+
+LEAST_LOSS = 1e-4
+"""A loss counts as found from a hundredth of a percent on: less is the rounding of networks in float32."""
+USUAL_LEVEL = 3
+"""The level at which networks are asked too, where the policy demands none."""
+STRONGEST = LEVELS[-1]
+SATURATED = 0.5
+"""From half destroyed on a metric need not rise any further: pictures that are more damaged may look more alike."""
+TELLING: dict[MetricKind, tuple[str, ...]] = {
+    "alignment": ("wrong-prompt",),
+    "correctness": ("wrong-prompt",),
+    "paired": ("blur", "jpeg"),
+    "distribution": ("blur", "jpeg", "contrast"),
+    "prompt-wise": ("blur", "jpeg", "some-damaged"),
+}
+"""The families whose strongest dose a kind of metric should notice: it is blind if it notices none of them."""
+
+
+class Step(NamedTuple):
+    """One dose of one family, and the pictures that have it."""
+
+    family: str
+    level: int
+    dose: str
+    variant: Variant
+
+
+def climb(plan: Plan, scene: Scene, comparers: Mapping[str, Comparer], advance: Advance) -> tuple[Rung, ...]:
+    """Return the rungs of all metrics, more of those that judge every cell, by default or because a rule names them."""
+    if scene.lineup.prompts < 2:
+        return ()
+    steps = _steps(scene.lineup, min(scene.sight.size))
+    judging = [comparer for name, comparer in comparers.items() if _judges(plan, name)]
+    climbing = [comparer for comparer in judging if get_metric(comparer.reader.name).weightless]
+    rungs = _score(scene, climbing, steps, advance)
+    for comparer in comparers.values():
+        if comparer not in climbing:
+            telling = TELLING[comparer.reader.kind]
+            first = [s for s in steps if s.family == IDENTICAL or (s.family in telling and s.level == STRONGEST)]
+            rungs += _score(scene, [comparer], first, advance)
+    missed = _missed(plan, rungs)
+    done = {(rung.damage, rung.level, rung.metric) for rung in rungs}
+    for comparer in judging:
+        left = [s for s in steps if s.family in missed and (s.family, s.level, comparer.reader.name) not in done]
+        rungs += _score(scene, [comparer], left, advance) if left else []
+    return tuple(rungs)
+
+
+def _judges(plan: Plan, name: str) -> bool:
+    """Return whether a metric judges every cell. Paired ones judge some cells only, unless a rule names them."""
+    metric = get_metric(name)
+    named = any(rule.metric and rule.names(name) for rule in _rules(plan))
+    return named or (metric.gates_by_default and metric.kind != "paired")
+
+
+def _rules(plan: Plan) -> list[Rule]:
+    return [rule for rule in plan.policy.gate if rule.severity == "error"]
+
+
+def _missed(plan: Plan, rungs: Sequence[Rung]) -> set[str]:
+    """Return the families of which no metric so far notices the level that the policy demands."""
+    demanded, rules = plan.policy.demanded, _rules(plan)
+    noticed = {
+        rung.damage
+        for rung in rungs
+        if rung.level <= demanded.get(rung.damage, USUAL_LEVEL)
+        and fails(rung, (rule for rule in rules if not rule.metric or rule.names(rung.metric)))
+    }
+    return set(FAMILIES) - noticed
+
+
+def _steps(lineup: Lineup, side: int) -> list[Step]:
+    """Return the baseline's first pictures undamaged, then damaged by every family and level."""
+    prompts = max(2, min(lineup.prompts, LADDER_IMAGES // lineup.seeds))
+    pictures = lineup.baseline.pictures[: prompts * lineup.seeds]
+    steps = [Step(IDENTICAL, 0, "none", _variant(IDENTICAL, _damaged(pictures, IDENTICAL)))]
+    for family in DAMAGES:
+        for level in LEVELS:
+            damage = f"{family}:{level}"
+            step = Step(family, level, dose_words(family, level, side), _variant(damage, _damaged(pictures, damage)))
+            steps.append(step)
+    others = other_prompts(lineup.texts[:prompts])
+    for level, share in enumerate(SHARES):
+        for family, replaced in _replacements(pictures, share, others, lineup.seeds).items():
+            mixed = [replaced.get(place, picture) for place, picture in enumerate(pictures)]
+            dose = SET_DAMAGES[family].format(f"{100 * len(replaced) / len(pictures):.2g}")
+            steps.append(Step(family, level, dose, _variant(f"{family}:{level}", mixed)))
+    return steps
+
+
+def _replacements(
+    pictures: Sequence[Picture], share: float, others: tuple[int, ...] | None, seeds: int
+) -> dict[str, dict[int, Picture]]:
+    """Return, by family, what takes the place of a share of the pictures (at least one), spread evenly."""
+    count = len(pictures)
+    chosen = max(1, round(count * share))
+    places = [int((index + 0.5) * count / chosen) for index in range(chosen)]
+    found = {
+        "collapse": dict.fromkeys(places, pictures[0]),
+        "some-damaged": {place: _damaged(pictures, SOME)[place] for place in places},
+    }
+    if others is not None:
+        found["wrong-prompt"] = {p: pictures[others[p // seeds] * seeds + p % seeds] for p in places}
+    return found
+
+
+def _variant(name: str, pictures: Sequence[Picture]) -> Variant:
+    return Variant(f"ladder:{name}", tuple(pictures))
+
+
+def _damaged(pictures: Sequence[Picture], damage: str) -> list[Picture]:
+    return [Picture(picture.path, picture.sha256, damage) for picture in pictures]
+
+
+def _score(scene: Scene, comparers: Sequence[Comparer], steps: Sequence[Step], advance: Advance) -> list[Rung]:
+    """Return a rung for each metric and step it can read."""
+    scene.sight.look([comparer.reader for comparer in comparers], tuple(step.variant for step in steps), advance)
+    return [
+        _rung(scene, comparer, step)
+        for comparer in comparers
+        for step in steps
+        if step.family != "wrong-prompt" or comparer.reader.kind != "distribution"  # the set stays the same
+    ]
+
+
+def _rung(scene: Scene, comparer: Comparer, step: Step) -> Rung:
+    prompts = scene.lineup.prompts_of(step.variant)
+    if other := scene.lineup.other_seed:
+        prompts = min(prompts, scene.lineup.prompts_of(other))
+    change = comparer.change(step.variant, prompts)
+    loss, score = change.loss, change.score
+    paired = comparer.reader.paired  # policies hold no other scores of cells against fixed limits
+    return Rung(
+        damage=step.family,
+        level=step.level,
+        dose=step.dose,
+        metric=comparer.reader.name,
+        images=prompts * scene.lineup.seeds,
+        prompts=prompts,
+        loss=loss if isinstance(loss, Absent) else loss.interval,
+        loss_uncertainty=loss if isinstance(loss, Absent) else rounded(loss.distribution),
+        score=_NO_SCORE if isinstance(score, Absent) or not paired else score.interval,
+        score_uncertainty=_NO_SCORE if isinstance(score, Absent) or not paired else rounded(score.distribution),
+    )
+
+
+_NO_SCORE = Absent(absent="the ladder keeps scores of paired metrics only")
+
+
+def is_found(loss: Uncertainty) -> bool:
+    """Return whether a loss is surely above zero, by its one-sided 95 % bound."""
+    return lower_bound(loss, 0.95) > LEAST_LOSS
+
+
+def without_unsound(evaluation: Evaluation) -> Evaluation:
+    """Return the evaluation with metrics that found a loss in identical pictures among the missing."""
+    unsound = {
+        rung.metric: f"it found a loss of {format_percent(rung.loss.estimate, 2)} in identical pictures, so its"
+        " numbers are not reproducible here. Clear the feature cache and evaluate again"
+        for rung in evaluation.ladder
+        if rung.damage == IDENTICAL and not isinstance(rung.loss, Absent) and _found(rung)
+    }
+    kept = tuple(delta for delta in evaluation.deltas if delta.metric not in unsound)
+    return evaluation.model_copy(update={"deltas": kept, "missing": evaluation.missing | unsound})
+
+
+def _found(rung: Rung) -> bool:
+    return not isinstance(rung.loss_uncertainty, Absent) and is_found(rung.loss_uncertainty)
+
+
+def blind_metrics(ladder: Sequence[Rung]) -> dict[str, str]:
+    """Return metric → why its pass does not count: no damage moved it."""
+    metrics = dict.fromkeys(rung.metric for rung in ladder)
+    moved = {rung.metric for rung in ladder if rung.damage != IDENTICAL and _found(rung)}
+    return {metric: "no damage could move it here" for metric in metrics if metric not in moved}
+
+
+def not_monotone(ladder: Sequence[Rung]) -> dict[str, tuple[str, ...]]:
+    """Return metric → the families in which a larger dose surely moved it less: there it does not count as seeing."""
+    found: dict[str, tuple[str, ...]] = {}
+    for metric in dict.fromkeys(rung.metric for rung in ladder):
+        own = [rung for rung in ladder if rung.metric == metric]
+        if families := tuple(f for f in FAMILIES if _falls(rung for rung in own if rung.damage == f)):
+            found[metric] = families
+    return found
+
+
+def _falls(rungs: Iterable[Rung]) -> bool:
+    """Return whether the loss surely falls as the dose rises: intervals of a lower and a higher level stand apart."""
+    highest = -1.0
+    for rung in sorted(rungs, key=lambda rung: rung.level):
+        if isinstance(rung.loss, Absent):
+            continue
+        if rung.loss.high < min(highest, SATURATED):
+            return True
+        highest = max(highest, rung.loss.low)
+    return False

@@ -1,0 +1,59 @@
+"""Prompt-wise metrics: how many pictures are odd beside the baseline's picture of the same prompt at another seed.
+
+    t(x) = max_j |f_j(x) − f_j(b′)| / √(var_j(f(b) − f(b′)) + floor²)
+
+A picture is odd if t is above the 95th percentile of the baseline's own; loss = (share_c − share_b) / (1 − share_b).
+Noise is not shared with b′, so a cell that changes the trajectory may be judged. The threshold rests on the few
+largest of the baseline's values: intervals resample prompts, and find the threshold of each resample anew.
+"""
+
+import numpy as np
+
+from harness.core.units import Absent
+from harness.evaluation.change import LEAST_PROMPTS, TOO_FEW, Change, Scene
+from harness.evaluation.lineup import Variant
+from harness.evaluation.looking import Reader
+from harness.stats.bootstrap import Floats, mean
+from harness.stats.odd_share import excess, threshold
+
+NO_OTHER_SEED = Absent(absent="the baseline's other-seed run did not complete")
+
+
+class PromptWiseComparer:
+    """Compares the shares of odd pictures."""
+
+    def __init__(self, scene: Scene, reader: Reader, floor: float) -> None:
+        self.scene, self.reader, self.floor = scene, reader, floor
+
+    def _features(self, variant: Variant, images: int) -> Floats:
+        return np.asarray(self.scene.sight.rows(self.reader, variant)[:images], dtype=np.float64)
+
+    def distances(self, variant: Variant, images: int) -> Floats:
+        """Return how far each of the first pictures is from the baseline's of the same prompt at other seeds."""
+        lineup = self.scene.lineup
+        assert lineup.other_seed is not None
+        own, base, other = (self._features(which, images) for which in (variant, lineup.baseline, lineup.other_seed))
+        scale = np.sqrt((base - other).var(axis=0) + self.floor**2)
+        return np.asarray((np.abs(own - other) / scale).max(axis=1))
+
+    def image_values(self, variant: Variant) -> list[float]:
+        other = self.scene.lineup.other_seed
+        if other is None:
+            return []
+        images = min(len(variant.pictures), len(other.pictures))
+        return [float(value) for value in self.distances(variant, images)]
+
+    def change(self, variant: Variant, prompts: int) -> Change:
+        bare = Change(0.0, 0.0, TOO_FEW, TOO_FEW, TOO_FEW, {})
+        if self.scene.lineup.other_seed is None:
+            return bare._replace(score=NO_OTHER_SEED, literal=NO_OTHER_SEED, loss=NO_OTHER_SEED)
+        images = prompts * self.scene.lineup.seeds
+        before, after = (self.distances(which, images) for which in (self.scene.lineup.baseline, variant))
+        limit = threshold(before)
+        odd = [(values > limit).reshape(prompts, -1).mean(axis=1) for values in (before, after)]
+        bare = bare._replace(baseline=float(odd[0].mean()), candidate=float(odd[1].mean()))
+        if prompts < LEAST_PROMPTS:
+            return bare
+        found = excess(before.reshape(prompts, -1), after.reshape(prompts, -1), self.scene.resamples)
+        return bare._replace(score=mean(odd[1], self.scene.resamples), literal=found, loss=found,
+                             calibration={"threshold": limit})  # fmt: skip
