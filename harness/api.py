@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from harness.core.errors import MachineError, NothingToDo, ResultsError
 from harness.core.matrix import Matrix
 from harness.core.outcome import Completed, Failed, Outcome, failure_of
+from harness.core.paths import expand_user
 from harness.core.plan import Plan, PlannedCell, Rate
 from harness.core.policy import Policy
 from harness.core.progress import Advance, ignore
@@ -28,6 +29,7 @@ from harness.planning import (
     forecast_power,
     lacking_files,
     make_plan,
+    note_cut,
     note_downloads,
     plan_differences,
     prompts_wanted,
@@ -69,8 +71,10 @@ def plan(loaded: Loaded, *, select: tuple[str, ...] = (), results: Path = RESULT
     The Hub is asked what it has where its files are lacking, and where a branch of the model is.
     `select` are globs on cell ids; the baseline is always kept. Raises NothingToDo if they fit no cell.
     """
-    matrix = loaded.matrix
-    model = resolve_model(matrix.model).describe()
+    matrix, results = loaded.matrix, expand_user(results)
+    source = resolve_model(matrix.model)
+    model = source.describe()
+    model = model.model_copy(update={"notes": (*model.notes, *source.verify())})
     machine = describe_machine()
     reference = _check_reference(matrix) if model.quality_applies else ()
     around = Surroundings(
@@ -89,7 +93,9 @@ def plan(loaded: Loaded, *, select: tuple[str, ...] = (), results: Path = RESULT
         known = ", ".join(planned.id for planned in whole.compared)
         raise NothingToDo(f"no cell fits {', '.join(select)}", "--select", f"The cells are: {known}")
     kept = tuple(p for p in whole.cells if p.role != "candidate" or matches(p.id, select))
-    notes = (*whole.notes, *reference, *merge_notes(matrix))
+    texts = {text: None for prompt in whole.prompts for text in (prompt.text, prompt.negative) if text}
+    cut = note_cut(whole.prompts, source.find_cut(tuple(texts)))
+    notes = (*whole.notes, *reference, *merge_notes(matrix), *cut)
     return note_downloads(decide_looks(whole.model_copy(update={"cells": kept, "notes": notes})))
 
 
@@ -129,6 +135,7 @@ def open_run(
     this matrix's name is not continued, `notice` receives the facts that differ. A model or an adapter that is not here
     is fetched first, once; MachineError if that cannot be done.
     """
+    results = expand_user(results)
     wanted = plan(loaded, select=select, results=results)
     while _fetch(loaded.matrix, wanted):
         wanted = plan(loaded, select=select, results=results)  # now that what is fetched can be looked at
@@ -313,7 +320,7 @@ def report(run: Path, out: Path | None = None) -> Path:
     from harness.reporting import write_report
 
     begin = time.perf_counter()
-    index = write_report(run, out or report_folder(run))
+    index = write_report(run, expand_user(out) if out else report_folder(run))
     with suppress(MachineError):  # results that cannot be written can be reported all the same
         append_time(run, "report", time.perf_counter() - begin)
     return index
@@ -337,7 +344,7 @@ def claims(run: Path, ledger: Path | None = None) -> "tuple[Finding, ...]":
     from harness.claims import compare_claims, load_ledger, shipped_claims
 
     shipped = shipped_claims()
-    return compare_claims(run, (*(load_ledger(ledger, shipped) if ledger else ()), *shipped))
+    return compare_claims(run, (*(load_ledger(expand_user(ledger), shipped) if ledger else ()), *shipped))
 
 
 def frame(run: Path) -> "pandas.DataFrame":

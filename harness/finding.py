@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from harness.core.errors import ResultsError
 from harness.core.matrix import Matrix
+from harness.core.paths import expand_user
 from harness.core.plan import Plan
 from harness.core.policy import Policy
 from harness.matrix import expand, load_matrix
@@ -41,6 +42,7 @@ def find(name: Path, results: Path = RESULTS) -> Path:
 
     A run named by its matrix file follows the file in what judges and describes it: policy, rules, prices, metrics.
     """
+    name, results = expand_user(name), expand_user(results)
     if name.suffix != ".toml":
         return resolve_run(name, results)
     loaded = load(name)

@@ -8,6 +8,7 @@ from harness.core.axis import AxisValue, Setting
 from harness.core.catalog import resolve
 from harness.core.errors import UsageError
 from harness.core.machine import Machine
+from harness.core.paths import expand_user
 from harness.core.plan import Plan
 from harness.core.policy import Policy
 from harness.core.progress import Advance
@@ -82,7 +83,7 @@ def weights(
 
 
 def _metrics_and_places(names: tuple[str, ...]) -> tuple[list[Metric], Weights]:
-    files = [name for name in names if name.endswith(".toml") or Path(name).is_file()]
+    files = [name for name in names if name.endswith(".toml") or expand_user(name).is_file()]
     wanted = [name for name in names if name not in files]
     paths: dict[str, str] = {}
     for file in files:

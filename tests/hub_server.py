@@ -105,10 +105,10 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if word == "auth-check" and not self._admitted():
             return self._refuse(403, "GatedRepo")
-        files = {name: path.stat().st_size for name, path in self.hub.files().items()}
-        answer: Any = [{"type": "file", "oid": _oid(name), "size": size, "path": name} for name, size in files.items()]
+        files = {name: (path.stat().st_size, _oid(path)) for name, path in self.hub.files().items()}
+        answer: Any = [{"type": "file", "oid": oid, "size": size, "path": name} for name, (size, oid) in files.items()]
         if word != "tree":
-            siblings = [{"rfilename": name, "size": size, "blobId": _oid(name)} for name, size in files.items()]
+            siblings = [{"rfilename": name, "size": size, "blobId": oid} for name, (size, oid) in files.items()]
             answer = {"id": self.hub.repository, "sha": self.hub.commit, "siblings": siblings, "private": False}
             answer |= {"tags": [], "downloads": 0, "likes": 0, "gated": "manual" if self.hub.gated else False}
         self._say(200, json.dumps(answer).encode(), {"Content-Type": "application/json"})
@@ -124,7 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
         content = path.read_bytes()
         begin = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").split("-")[0])
         self.hub.requests.append((self.command, f"{file} from {begin}" if begin else file))
-        headers = {"ETag": f'"{_git_name(content)}"', "X-Repo-Commit": self.hub.commit, "Accept-Ranges": "bytes"}
+        headers = {"ETag": f'"{_oid(path)}"', "X-Repo-Commit": self.hub.commit, "Accept-Ranges": "bytes"}
         if begin:
             headers["Content-Range"] = f"bytes {begin}-{len(content) - 1}/{len(content)}"
         self._say(
@@ -157,10 +157,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
 
-def _oid(name: str) -> str:
-    return hashlib.sha1(name.encode()).hexdigest()
-
-
-def _git_name(content: bytes) -> str:
-    """Return git's name of a file's content, by which the Hub's client files what is small in its cache."""
+def _oid(path: Path) -> str:
+    """As the Hub names files, and its cache after it: large ones by their sha256, others as git does."""
+    content = path.read_bytes()
+    if path.suffix == ".safetensors":
+        return hashlib.sha256(content).hexdigest()
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness.cli import console
 from harness.core.errors import MachineError
+from harness.core.paths import expand_user
 from harness.store.write import RESULTS_OPTION, writing_failed
 
 FLAGS = (
@@ -32,7 +33,7 @@ def run_under_nsys(matrix: Path, results: Path) -> None:
 
     The run is a new one in a folder of its own: what is timed under a profiler must not be taken for a measurement.
     """
-    apart = results / "nsys"
+    apart = expand_user(results) / "nsys"
     report = apart / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}_{matrix.stem}.nsys-rep"
     command = ["nsys", "profile", *FLAGS, f"--output={report}", sys.executable, "-m", "harness"]
     command += [*_without(sys.argv[1:]), f"--results={apart}", *([] if "--fresh" in sys.argv else ["--fresh"])]

@@ -1,6 +1,6 @@
 """What the harness needs of a text-to-image model, whatever it is made of."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Protocol
 
 from pydantic import Field
@@ -59,6 +59,15 @@ class ModelInfo(Frozen):
         Where it is an input of the denoiser, or there is none, one pass is all.
         """
         return scale > 1 and not self.tags & {"embedded-guidance", "no-guidance"}
+
+
+class CutTexts(Frozen):
+    """Texts of which a text encoder reads only the first `tokens` tokens, or why they could not be counted."""
+
+    encoder: str
+    tokens: int = 0
+    texts: tuple[str, ...] = ()
+    uncounted: str = ""
 
 
 class Call(Frozen):
@@ -172,6 +181,18 @@ class ModelSource(Frozen):
     def describe(self) -> ModelInfo:
         """Return the facts of the model without loading it (no torch)."""
         raise NotImplementedError
+
+    def verify(self) -> tuple[str, ...]:
+        """Compare the weight files that are here with the configurations, without loading them; return notes.
+
+        The plan asks, and every worker before it loads. Raises UsageError, naming file and tensors, for files that are
+        damaged or lack tensors.
+        """
+        return ()
+
+    def find_cut(self, texts: Sequence[str]) -> tuple[CutTexts, ...]:
+        """Return the texts that are longer than a text encoder reads, by its tokenizer (no torch); none if unknown."""
+        return ()
 
     def fetch(self) -> None:
         """Bring the files here that `describe` tells of as missing; MachineError if that cannot be done."""

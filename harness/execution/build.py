@@ -7,6 +7,7 @@ from harness.axes import all_axes, call_options, resolve_setting
 from harness.core.axis import AxisValue, Setting, Setup
 from harness.core.cell import Cell
 from harness.core.effect import Effect
+from harness.core.errors import UsageError
 from harness.core.model import Call, TextToImage
 from harness.core.outcome import Applied
 from harness.core.plan import Prompt
@@ -61,6 +62,15 @@ def read_recipe(cell: Cell) -> Recipe:
     for value in values:
         load_options |= value.load_options()
     return Recipe(settings, values, load_options, call_options(values))
+
+
+def check_model(task: Task) -> None:
+    """Raise UsageError where the model's files are not those of the plan, or do not fit their configurations."""
+    source = resolve_model(task.model)
+    if source.describe().digest != task.model_digest:
+        fix = "Begin a new run with --fresh: this one would mix two models."
+        raise UsageError("the files of the model were changed after the plan was made", "model", fix)
+    source.verify()
 
 
 def load_model(task: Task, recipe: Recipe) -> TextToImage:

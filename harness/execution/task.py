@@ -18,6 +18,8 @@ class Task(Frozen):
 
     planned: PlannedCell
     model: Model
+    model_digest: str
+    """Of the model's files when the plan was made."""
     measure: Measure
     prompts: tuple[Prompt, ...]
     """What the cell is set up and timed with: in every round of an adaptive run the same."""
@@ -53,6 +55,7 @@ def make_task(
     return Task(
         planned=planned,
         model=plan.matrix.model,
+        model_digest=plan.model.digest,
         measure=plan.matrix.measure,
         prompts=plan.prompts_of(planned)[: plan.prompt_counts(planned)[0]],
         pictured=pictured,

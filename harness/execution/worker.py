@@ -8,7 +8,7 @@ from harness.core.outcome import NO_MEMORY, ColdStart, Completed, Extended, Memo
 from harness.core.timing import Repeat
 from harness.core.trace import Trace
 from harness.core.units import Absent
-from harness.execution.build import apply_values, load_model, read_recipe
+from harness.execution.build import apply_values, check_model, load_model, read_recipe
 from harness.execution.ledger import Ledger
 from harness.execution.pictures import Pictures, make_pictures
 from harness.execution.task import Task
@@ -42,6 +42,8 @@ class CellWork:
 
         A cell that is not timed makes one call all the same, the first one.
         """
+        self.ledger.phase = "load"
+        check_model(self.task)  # not counted: it is no part of loading
         with self.ledger.phase_of("load"):
             _set_threads(self.task)
             model = load_model(self.task, self.recipe)

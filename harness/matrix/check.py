@@ -1,7 +1,7 @@
 """Mistakes that types cannot see: unknown axes, values, options, metrics, prompt sets, models; emptiness."""
 
+import os.path
 from collections.abc import Callable
-from pathlib import Path
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -11,6 +11,7 @@ from harness.core.catalog import did_you_mean, list_names, resolve
 from harness.core.errors import UsageError
 from harness.core.matrix import Entry, Matrix
 from harness.core.model import ModelSource
+from harness.core.paths import expand_user
 from harness.matrix.expand import expand
 from harness.matrix.policy import rule_problems, unmeasured
 from harness.metrics import check_metric, check_weights_key
@@ -35,10 +36,12 @@ def find_problems(matrix: Matrix | None) -> list[str]:
             'quality.max: means something only with quality.images = "auto"; prompts.limit sets all cells\''
         )
     reference = matrix.quality.reference
-    if reference is not None and not Path(reference).expanduser().exists():
-        problems.append(f"quality.reference: no such file or folder: {Path(reference).expanduser().absolute()}")
-    if matrix.prompts.latent and not Path(matrix.prompts.latent).is_file():
-        problems.append(f"prompts.latent: no such file: {Path(matrix.prompts.latent).absolute()}")
+    if reference is not None and not reference.strip():
+        problems.append("quality.reference: empty; name a folder of real images, or leave the key out")
+    elif reference is not None and not os.path.exists(expand_user(reference)):
+        problems.append(f"quality.reference: no such file or folder: {expand_user(reference).absolute()}")
+    if matrix.prompts.latent and not os.path.isfile(expand_user(matrix.prompts.latent)):
+        problems.append(f"prompts.latent: no such file: {expand_user(matrix.prompts.latent).absolute()}")
     if matrix.prompts.latent and len(matrix.seeds) > 1:
         problems.append("seeds: with prompts.latent every seed gives the same image; name one, such as seeds = [0]")
     if not matrix.seeds:

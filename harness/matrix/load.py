@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from harness.core.errors import MatrixError, UsageError
 from harness.core.matrix import Matrix, Model
 from harness.core.parsing import read_record, read_toml
+from harness.core.paths import expand_user
 from harness.core.policy import Policy
 from harness.matrix.check import find_problems
 from harness.matrix.policy import load_policy, rule_problems, unmeasured
@@ -21,6 +22,7 @@ def load_matrix(path: Path, policy: str | None = None, model: str | None = None)
     Raises UsageError if a file cannot be read, and MatrixError with all mistakes of the matrix or PolicyError with
     those of its policy.
     """
+    path = expand_user(path)
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -29,12 +31,12 @@ def load_matrix(path: Path, policy: str | None = None, model: str | None = None)
     except UnicodeDecodeError as error:
         raise MatrixError([f"not UTF-8 text: {error.reason} at byte {error.start}"], str(path)) from error
     matrix = parse_matrix(text, str(path), model)
-    found = load_policy(policy) if policy else load_policy(matrix.policy, path.parent)
+    found = load_policy(policy) if policy is not None else load_policy(matrix.policy, path.parent)
     place = f'policy "{found.name}": gate'
     problems = rule_problems(found.gate, place, matrix.quality.metrics) + unmeasured(found.gate, place, matrix)
     if problems:
         raise MatrixError(problems, str(path))
-    return matrix, text, found if policy else found.extended(matrix.gate)
+    return matrix, text, found if policy is not None else found.extended(matrix.gate)
 
 
 def parse_matrix(text: str, where: str = "matrix", model: str | None = None) -> Matrix:
@@ -55,7 +57,7 @@ def parse_matrix(text: str, where: str = "matrix", model: str | None = None) -> 
 
 def _with_model(document: dict[str, Any], model: str | None) -> tuple[dict[str, Any], list[str]]:
     """The document with its model as a record, from any of its spellings, and the mistake if it is none."""
-    entry = model or document.get("model")
+    entry = document.get("model") if model is None else model
     if entry is None:
         return document, []
     rest = {key: part for key, part in document.items() if key != "model"}

@@ -10,6 +10,7 @@ from harness.core.catalog import did_you_mean
 from harness.core.errors import PolicyError, UsageError
 from harness.core.matrix import Matrix
 from harness.core.parsing import read_record, read_toml
+from harness.core.paths import expand_user
 from harness.core.policy import Policy, PolicyFile
 from harness.core.rule import Rule
 from harness.metrics import known_metrics
@@ -37,7 +38,7 @@ def load_policy(name: str, beside: Path = Path()) -> Policy:
     """
     if not name.endswith(".toml"):
         return parse_policy(policy_text(name), name, name)
-    path = beside / name
+    path = beside / expand_user(name)
     try:
         text = path.read_bytes().decode("utf-8")
     except OSError as error:

@@ -1,13 +1,14 @@
 """Models to measure: one file per source."""
 
+import os.path
 import re
-from pathlib import Path
 from typing import Any
 
 from harness.core.catalog import did_you_mean, list_names, resolve
 from harness.core.errors import UsageError
 from harness.core.matrix import Model
 from harness.core.model import ModelSource
+from harness.core.paths import expand_user
 from harness.models._published import ask_hub, fetch_published, is_offline
 
 __all__ = ["ask_hub", "fetch_published", "is_offline", "model_defaults", "read_model", "resolve_model"]
@@ -42,13 +43,15 @@ def read_model(entry: Any) -> Model:
 
 
 def _read_word(word: str) -> Model:
+    if not word.strip():
+        raise UsageError("empty; name a model", fix='Such as model = "bundled", or leave the key out for that one')
     if word in list_names("harness.models"):
         return Model(source=word)
-    path = Path(word).expanduser()
-    if path.suffix == ".safetensors" or path.is_file():
+    path = expand_user(word)
+    if path.suffix == ".safetensors" or os.path.isfile(path):
         return Model(source="file", options={"path": word})
     hub = _HUB_ID.fullmatch(word)
-    if path.is_dir() or (hub is None and ("/" in word or word.startswith("~"))):
+    if os.path.isdir(path) or (hub is None and ("/" in word or word.startswith("~"))):
         return Model(source="folder", options={"path": word})
     if hub is None:
         fix = "Or name a folder, a .safetensors file, or owner/name of the Hugging Face Hub"

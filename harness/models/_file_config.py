@@ -4,12 +4,14 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
+from harness.checkpoints.header import read_shapes
 from harness.core.catalog import did_you_mean
 from harness.core.errors import UsageError
+from harness.core.paths import expand_user
 from harness.models._clip_vocabulary import PADS
 from harness.models._configurations import configuration_folder
 from harness.models._folder import Folder
-from harness.models._original import find_misfits, read_shapes, split_parts
+from harness.models._original import find_misfits, split_parts
 from harness.models.families import find_family
 
 SHIPPED = ("sdxl-base", "sdxl-turbo", "sd15")
@@ -32,7 +34,7 @@ def find_config(named: str, path: Path) -> FileConfig:
     """
     if named in SHIPPED:
         return _shipped(named)
-    folder = Path(named).expanduser()
+    folder = expand_user(named)
     if named and folder.is_dir():
         return FileConfig(Folder(folder.resolve()))
     if named:
@@ -58,4 +60,4 @@ def _guess(path: Path) -> FileConfig:
 
 def _shipped(name: str) -> FileConfig:
     folder = Folder(configuration_folder(name))
-    return FileConfig(folder, [part for part in PADS if part in folder.index])
+    return FileConfig(folder, [part for part in PADS if part in folder.components])

@@ -1,17 +1,29 @@
 """A model's folder in diffusers' layout, read without torch: its configurations and what its files hold."""
 
-import hashlib
 import json
+import re
+import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from harness.checkpoints.lfs import refuse_pointers
 from harness.core.errors import UsageError
 
 INDEX = "model_index.json"
-_WHOLE_BYTES = 16 * 2**20
-_BLOCK_BYTES = 2**20
-_BLOCKS = 64
+_PART = re.compile(
+    "unet|transformer|vae|scheduler|text_encoder|tokenizer|image_encoder|safety_checker|feature_extractor"
+)
+
+
+def components_of(index: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """Return the parts that a model_index.json names, each with the library and the class that reads it.
+
+    A part that is `null` or `[null, null]` is one that the pipeline does without.
+    """
+    listed = {name: part for name, part in index.items() if isinstance(part, list) and not name.startswith("_")}
+    return {name: (str(part[0]), str(part[1])) for name, part in listed.items() if len(part) == 2 and part[0]}
 
 
 class Folder:
@@ -25,23 +37,37 @@ class Folder:
     def pipeline_class(self) -> str:
         return str(self.index.get("_class_name", ""))
 
+    @property
+    def components(self) -> dict[str, tuple[str, str]]:
+        """The parts that the pipeline has, each with the library and the class that reads it."""
+        return components_of(self.index)
+
     def config(self, component: str) -> dict[str, Any]:
         """Return a component's configuration; empty for one that is not there."""
-        if self.index.get(component, [None])[0] is None:
+        if component not in self.components:
             return {}
         name = "scheduler_config.json" if component == "scheduler" else "config.json"
         return self._read(self.path / component / name)
 
-    def files(self) -> dict[str, Path]:
-        """Return every file by its name inside the folder."""
-        paths = (path for path in self.path.rglob("*") if path.is_file())
-        return {path.relative_to(self.path).as_posix(): path for path in paths}
+    @contextmanager
+    def loadable(self) -> Iterator[Path]:
+        """Give a folder that diffusers loads: this one, or links to its parts where a part is `null`.
 
-    def digest(self) -> str:
-        """Return a hash that changes when a file changes."""
-        return digest_files(self.files())
+        diffusers writes `[null, null]` for a part that is not there, and reads nothing else.
+        """
+        nothing = {name: [None, None] for name, part in self.index.items() if part is None and _PART.match(name)}
+        if not nothing:
+            yield self.path
+            return
+        with tempfile.TemporaryDirectory(prefix="harness-model-") as place:
+            for path in self.path.iterdir():
+                if path.name != INDEX:
+                    (Path(place) / path.name).symlink_to(path.absolute())
+            (Path(place) / INDEX).write_text(json.dumps(self.index | nothing), encoding="utf-8")
+            yield Path(place)
 
     def _read(self, path: Path) -> dict[str, Any]:
+        refuse_pointers((path,))
         fix = "Name a folder that save_pretrained wrote: it holds model_index.json and one folder per component."
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
@@ -52,28 +78,3 @@ class Folder:
         if not isinstance(content, dict):
             raise UsageError(f"{path.name} is not a JSON object", str(path.parent), fix)
         return content
-
-
-def digest_files(files: Mapping[str, Path]) -> str:
-    """Return a hash of files and their names.
-
-    Large files are sampled (their size and 64 blocks spread evenly over them): the weights of a full-size model would
-    take half a minute to read, for every plan.
-    """
-    digest = hashlib.sha256()
-    for name, path in sorted(files.items()):
-        digest.update(f"{name}\0{path.stat().st_size}\0".encode())
-        for block in _blocks(path):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _blocks(path: Path) -> Iterator[bytes]:
-    size = path.stat().st_size
-    if size <= _WHOLE_BYTES:
-        yield path.read_bytes()
-        return
-    with path.open("rb") as file:
-        for number in range(_BLOCKS):
-            file.seek(number * (size - _BLOCK_BYTES) // (_BLOCKS - 1))
-            yield file.read(_BLOCK_BYTES)

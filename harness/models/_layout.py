@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.core.errors import UsageError
-from harness.models._folder import INDEX, Folder
+from harness.models._folder import INDEX, Folder, components_of
 from harness.models.families import find_family
 
-_SMALL = {".json", ".txt", ".model", ".jinja"}
-_STEMS = {"diffusers": "diffusion_pytorch_model", "transformers": "model"}
+SMALL = {".json", ".txt", ".model", ".jinja"}
+STEMS = {"diffusers": "diffusion_pytorch_model", "transformers": "model"}
 _WEIGHTS = re.compile(
-    rf"({'|'.join(_STEMS.values())})(\.(?P<variant>\w+))?(?P<shard>-\d{{5}}-of-\d{{5}})?\.safetensors"
+    rf"({'|'.join(STEMS.values())})(\.(?P<variant>\w+))?(?P<shard>-\d{{5}}-of-\d{{5}})?\.safetensors"
     r"(?P<index>\.index(\.(?P<indexed>\w+))?\.json)?"
 )
 _CONFIGURATION = {"Scheduler": "scheduler_config.json", "Processor": "preprocessor_config.json"}
@@ -53,8 +53,13 @@ class Wanted(NamedTuple):
 
     @property
     def components(self) -> tuple[Component, ...]:
-        named = {name: part for name, part in self.pipeline.items() if isinstance(part, list) and part[0]}
-        return tuple(Component(name, *map(str, part)) for name, part in named.items() if name not in self.unused)
+        named = components_of(self.pipeline).items()
+        return tuple(Component(name, *part) for name, part in named if name not in self.unused)
+
+    def load_options(self, options: dict[str, Any]) -> dict[str, Any]:
+        """Return options of `ModelSource.load` with the variant among the arguments of from_pretrained."""
+        variant = {"variant": self.variant} if self.variant else {}
+        return {**options, "arguments": {**variant, **options.get("arguments", {})}}
 
     @property
     def configurations(self) -> list[str]:
@@ -78,7 +83,7 @@ def choose_files(listing: Collection[str], wanted: Wanted) -> list[str]:
     chosen, varied = [INDEX], False
     for component in wanted.components:
         inside = [path for path in listing if path.startswith(f"{component.name}/") and path.count("/") == 1]
-        chosen += [path for path in inside if Path(path).suffix in _SMALL and not _matched(path)]
+        chosen += [path for path in inside if Path(path).suffix in SMALL and not match_weights(path)]
         if component.has_weights:
             own = _of_variant(inside, wanted.variant) if wanted.variant else []
             weights = own or _of_variant(inside, "")
@@ -87,7 +92,7 @@ def choose_files(listing: Collection[str], wanted: Wanted) -> list[str]:
             chosen += weights
             varied |= bool(own)
     if wanted.variant and not varied:
-        named = sorted({_variant(match) for path in listing if (match := _matched(path))} - {""})
+        named = sorted({variant_of(match) for path in listing if (match := match_weights(path))} - {""})
         known = f"It has: {', '.join(named)}." if named else "It has none: leave the variant out."
         raise UsageError(f'no component has weights of the variant "{wanted.variant}"', fix=known)
     return sorted(chosen)
@@ -109,14 +114,15 @@ def lacking_files(folder: Path, wanted: Wanted, sure: bool = False) -> list[str]
 
 def _lacking(folder: Path, component: Component, variants: tuple[str, ...]) -> list[str]:
     if not component.configuration:
-        return _lacking_tokens(folder, component.kind.removesuffix("Fast"))
+        return lacking_tokens(folder, component.kind.removesuffix("Fast"))
     lacking = [] if (folder / component.configuration).is_file() else [component.configuration]
     if component.has_weights:
-        lacking += _lacking_weights(folder, _STEMS.get(component.library, "model"), variants)
+        lacking += _lacking_weights(folder, STEMS.get(component.library, "model"), variants)
     return lacking
 
 
-def _lacking_tokens(folder: Path, kind: str) -> list[str]:
+def lacking_tokens(folder: Path, kind: str) -> list[str]:
+    """Return the files that a tokenizer of this class lacks: its vocabulary, and its tokenizer_config.json."""
     there = {path.name for path in folder.glob("*") if path.is_file()}
     needed = {_TOKENS} if _TOKENS in there or kind not in _TOKENIZERS else {*_TOKENIZERS[kind]}
     if kind not in _TOKENIZERS and there & {"tokenizer.model", "spiece.model", "vocab.json"}:
@@ -143,14 +149,16 @@ def _shards(index: Path) -> set[str]:
 
 def _of_variant(paths: Iterable[str], variant: str) -> list[str]:
     """The weights of one variant with their index; one whole file rather than shards of the same weights."""
-    matches = {path: match for path in paths if (match := _matched(path)) and _variant(match) == variant}
+    matches = {path: match for path in paths if (match := match_weights(path)) and variant_of(match) == variant}
     whole = [path for path, match in matches.items() if not match["shard"] and not match["index"]]
     return whole or list(matches)
 
 
-def _matched(path: str) -> re.Match[str] | None:
+def match_weights(path: str) -> re.Match[str] | None:
+    """Return a match with the groups variant, shard, index and indexed, or None for a file of another kind."""
     return _WEIGHTS.fullmatch(path.rsplit("/", 1)[-1])
 
 
-def _variant(match: re.Match[str]) -> str:
+def variant_of(match: re.Match[str]) -> str:
+    """Return the variant, such as fp16, of weights or of an index; empty for the plain ones."""
     return match["variant"] or match["indexed"] or ""

@@ -4,13 +4,10 @@ The names are those that diffusers' `from_single_file` converts (diffusers/loade
 header of the file is read.
 """
 
-import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.core.errors import UsageError
 from harness.models._folder import Folder
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -81,19 +78,6 @@ _COUNTS = {
     "flux": {"num_layers": r"double_blocks\.(\d+)\.", "num_single_layers": r"single_blocks\.(\d+)\."},
 }
 """Family → key of the transformer's config.json → what numbers the blocks it counts."""
-
-
-def read_shapes(path: Path) -> Shapes:
-    """Return name → shape of a safetensors file; UsageError where it is none."""
-    try:
-        with path.open("rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        return {name: tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
-    except OSError as error:
-        raise UsageError(f"cannot read the file: {error.strerror}", str(path), "Name a .safetensors file.") from error
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, MemoryError) as error:
-        fix = "Was it downloaded whole? Pickled checkpoints (.ckpt, .pt) are never loaded."
-        raise UsageError("this is no safetensors file", str(path), fix) from error
 
 
 def split_parts(shapes: Shapes, family: str) -> dict[str, Shapes]:

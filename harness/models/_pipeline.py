@@ -1,6 +1,7 @@
 """A diffusers pipeline seen as a text-to-image model: what all families have in common."""
 
 import copy
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 from harness.core.errors import UsageError
@@ -25,6 +26,8 @@ class PipelineModel:
     embedded_arguments: ClassVar[Arguments] = {}
     """Arguments of a call that is given embeddings instead of prompts."""
     fixed_load_arguments: ClassVar[Arguments] = {}
+    text_lengths: ClassVar[Mapping[str, int]] = {}
+    """Tokenizer → most tokens that the pipeline lets its encoder read, where that is not the tokenizer's own limit."""
     true_guidance: ClassVar[bool] = True
     """Whether guidance is a second pass, away from the negative prompt; False where it is an input, or none."""
 
@@ -48,9 +51,10 @@ class PipelineModel:
 
         dtype = getattr(torch, options.get("dtype", "float32"))
         arguments = {**cls.fixed_load_arguments, **options.get("arguments", {})}
-        pipeline = getattr(diffusers, cls.pipeline_class).from_pretrained(
-            str(folder.path), dtype=dtype, local_files_only=True, **arguments
-        )
+        with folder.loadable() as place:
+            pipeline = getattr(diffusers, cls.pipeline_class).from_pretrained(
+                str(place), dtype=dtype, local_files_only=True, **arguments
+            )
         pipeline.set_progress_bar_config(disable=True)
         return cls(pipeline.to(options.get("place", device)), device, dtype)
 

@@ -1,12 +1,12 @@
 """How large a model is: numbers in its weights, and those that a call surely holds at once; read without torch."""
 
-import json
 import math
-import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.checkpoints.header import read_shapes
+from harness.core.errors import UsageError
 from harness.core.model import ModelInfo
 from harness.models._folder import Folder
 
@@ -31,10 +31,8 @@ def stored_parameters(folder: Folder) -> dict[str, int]:
     part tell nothing, since a part of the truth would mislead.
     """
     found: dict[str, int] = {}
-    for component, entry in folder.index.items():
-        if not isinstance(entry, list) or not _has_weights(component, entry):
-            continue
-        shapes: dict[str, list[int]] = {}
+    for component in filter(_has_weights, folder.components):
+        shapes: dict[str, tuple[int, ...]] = {}
         for path in sorted((folder.path / component).glob("*.safetensors")):
             shapes |= _shapes(path)
         if not shapes:
@@ -60,10 +58,9 @@ def size_facts(folder: Folder, info: ModelInfo) -> dict[str, dict[str, int]]:
     return {"parameters": parameters, "activations": activations(folder, info)} if parameters else {}
 
 
-def _has_weights(component: str, entry: list[Any]) -> bool:
+def _has_weights(component: str) -> bool:
     """Whether a component is a network that is called: the safety checker is not loaded, a tokenizer has no weights."""
-    is_network = component.startswith("text_encoder") or component in ("unet", "transformer", "vae")
-    return is_network and bool(entry) and entry[0] is not None
+    return component.startswith("text_encoder") or component in ("unet", "transformer", "vae")
 
 
 def _width(config: Mapping[str, Any]) -> int:
@@ -72,12 +69,9 @@ def _width(config: Mapping[str, Any]) -> int:
     return int(config.get("num_attention_heads") or 0) * int(config.get("attention_head_dim") or 0)
 
 
-def _shapes(path: Path) -> dict[str, list[int]]:
-    """Return the shape of every tensor in a safetensors file: eight bytes of length, then a JSON header."""
+def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every tensor in a safetensors file; none for one that is damaged, which `verify` refuses."""
     try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(length))
-    except (OSError, ValueError, struct.error):
-        return {}  # loading it will say what is wrong
-    return {name: tensor["shape"] for name, tensor in header.items() if name != "__metadata__"}
+        return read_shapes(path)
+    except UsageError:
+        return {}

@@ -1,15 +1,19 @@
 """What a hub's model is made of, and how much of it is in the cache."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from harness.checkpoints.digest import digest_file
 from harness.core.errors import MachineError, UsageError
 from harness.core.model import Download
 from harness.models._folder import INDEX, Folder
 from harness.models._hub import Repository, UnreachableError, fetch_files, find_snapshot, list_repository
 from harness.models._layout import Wanted, choose_files, lacking_files, wanted_of
 from harness.models._offline import missing_files
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Snapshot(NamedTuple):
@@ -49,6 +53,20 @@ def find_here(repository: Repository) -> Path:
     if here is None:
         raise MachineError("it is no longer in the Hugging Face cache", f"model {repository}", "Run again to fetch it.")
     return here
+
+
+def refuse_changed(files: Mapping[str, Path]) -> None:
+    """Raise MachineError for a file of the cache that is not what the Hub published.
+
+    Of large files the cache's own name is the sha256, which the digest of the model, its commit, stands for.
+    """
+    for name, path in files.items():
+        blob = path.resolve()
+        if _SHA256.fullmatch(blob.name) and digest_file(blob) != blob.name:
+            what = (
+                f"{name} was changed or damaged in the Hugging Face cache: its sha256 is not that of the published file"
+            )
+            raise MachineError(what, str(path), f"Remove {blob} and run again to fetch it.")
 
 
 def _ask(repository: Repository, variant: str) -> Snapshot:

@@ -1,11 +1,16 @@
 """The model that ships with the project: a small SDXL-shaped pipeline that draws coloured shapes."""
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, ClassVar
 
-from harness.core.model import ModelInfo, ModelSource, TextToImage
+from harness.checkpoints.digest import digest_files
+from harness.core.model import CutTexts, ModelInfo, ModelSource, TextToImage
 from harness.models import shapes
 from harness.models._folder import Folder
+from harness.models._layout import wanted_of
+from harness.models._prompt_length import find_cut
+from harness.models._weight_files import list_read_files
 from harness.models.families import find_family
 
 _LORAS = {"lcm-lora": shapes.LCM_LORA}
@@ -21,6 +26,9 @@ class Bundled(ModelSource):
     def describe(self) -> ModelInfo:
         return _describe()
 
+    def find_cut(self, texts: Sequence[str]) -> tuple[CutTexts, ...]:
+        return find_cut(Folder(shapes.PIPELINE), texts)
+
     def load(self, device: str, options: dict[str, Any]) -> TextToImage:
         folder = Folder(shapes.PIPELINE)
         model = find_family(folder).load(folder, device, options)
@@ -35,7 +43,7 @@ def _describe() -> ModelInfo:
         "title": "bundled shapes model",
         "guidance": shapes.GUIDANCE,
         "size_multiple": 16,
-        "digest": folder.digest(),
+        "digest": digest_files(list_read_files(folder, wanted_of(folder, ""))),
         "folder": str(folder.path),
         "loras": frozenset(_LORAS),
         "image_step_s": 0.0015,

@@ -1,18 +1,25 @@
 """A model in one .safetensors file, as its authors or a community publish it, with the configurations it needs."""
 
 import math
-from collections.abc import Collection, Mapping
+import os
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from harness.checkpoints.digest import digest_files
+from harness.checkpoints.header import read_shapes
 from harness.core.errors import UsageError
-from harness.core.model import ModelInfo, ModelSource, TextToImage
+from harness.core.model import CutTexts, ModelInfo, ModelSource, TextToImage
+from harness.core.paths import GivenPath, expand_user
 from harness.models._clip_vocabulary import clip_tokenizer
 from harness.models._file_config import find_config
-from harness.models._folder import Folder, digest_files
+from harness.models._folder import Folder
 from harness.models._layout import Wanted, lacking_files
-from harness.models._original import Shapes, find_misfits, read_shapes, split_parts
+from harness.models._original import Shapes, find_misfits, split_parts
+from harness.models._prompt_length import find_cut
 from harness.models._size import activations, role_of, stored_parameters
+from harness.models._verify import verify_file, verify_folder
+from harness.models._weight_files import list_read_files, list_small_files
 from harness.models.families import find_family
 
 FAMILIES = ("sd", "sdxl", "sd3", "flux")
@@ -26,7 +33,7 @@ class SingleFile(ModelSource):
 
     summary: ClassVar[str] = "one .safetensors file of SD, SDXL, SD3 or FLUX"
 
-    path: Path
+    path: GivenPath
     config: str = ""
     """A folder in diffusers' layout (parts that the file lacks are loaded from it), or sdxl-base, sdxl-turbo or sd15;
     left out: the first of these that the file fits."""
@@ -42,7 +49,7 @@ class SingleFile(ModelSource):
         info = family.describe(folder)
         known = {
             "title": self.title or path.stem,
-            "digest": digest_files({path.name: path, **folder.files()}),
+            "digest": digest_files({path.name: path, **_read_beside(folder, parts)}),
             "folder": str(folder.path),
             "parameters": _count(parts, folder),
             "activations": activations(folder, info),
@@ -50,6 +57,16 @@ class SingleFile(ModelSource):
             "notes": (f"{path.name} is built as {guessed}, whose shapes it has. {OTHERWISE}",) if guessed else (),
         }
         return info.model_copy(update=known)
+
+    def verify(self) -> tuple[str, ...]:
+        """Compare the file, and what is read besides it, with the configurations; see `ModelSource.verify`."""
+        path = self._path()
+        folder, tokenizers, _ = find_config(self.config, path)
+        parts = _checked_parts(path, folder, find_family(folder).family, tokenizers)
+        return verify_file(path, folder, tuple(parts)) + verify_folder(folder, _beside(folder, {*tokenizers, *parts}))
+
+    def find_cut(self, texts: Sequence[str]) -> tuple[CutTexts, ...]:
+        return find_cut(find_config(self.config, self._path()).folder, texts)
 
     def load(self, device: str, options: dict[str, Any]) -> TextToImage:
         import diffusers
@@ -70,7 +87,7 @@ class SingleFile(ModelSource):
         return family(pipeline.to(options.get("place", device)), device, dtype)
 
     def _path(self) -> Path:
-        return self.path.expanduser().resolve()
+        return Path(os.path.abspath(expand_user(self.path)))
 
 
 def _checked_parts(path: Path, folder: Folder, family: str, made: Collection[str]) -> dict[str, Shapes]:
@@ -89,6 +106,15 @@ def _checked_parts(path: Path, folder: Folder, family: str, made: Collection[str
         fix = "Name a folder that has them in `config`: the whole model's, or its own with these files added."
         raise UsageError(f"neither the file nor {folder.path} holds {', '.join(lacking)}", str(path), fix)
     return parts
+
+
+def _beside(folder: Folder, parts: Collection[str]) -> Wanted:
+    """What is read of the folder besides configurations: the parts that the file lacks."""
+    return Wanted(folder.index, "", {*UNUSED, *parts})
+
+
+def _read_beside(folder: Folder, parts: Collection[str]) -> dict[str, Path]:
+    return {**list_small_files(folder, Wanted(folder.index)), **list_read_files(folder, _beside(folder, parts))}
 
 
 def _count(parts: Mapping[str, Shapes], folder: Folder) -> dict[str, int]:

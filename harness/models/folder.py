@@ -1,11 +1,22 @@
 """A model in a local folder in diffusers' layout, as `save_pretrained` or `hf download` writes it."""
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from harness.core.model import ModelInfo, ModelSource, TextToImage
+from pydantic import Field
+
+from harness.checkpoints.digest import digest_files
+from harness.checkpoints.lfs import refuse_pointers
+from harness.core.model import CutTexts, ModelInfo, ModelSource, TextToImage
+from harness.core.paths import GivenPath, expand_user
 from harness.models._folder import Folder
+from harness.models._layout import Wanted, wanted_of
+from harness.models._prompt_length import find_cut
 from harness.models._size import size_facts
+from harness.models._verify import verify_folder
+from harness.models._weight_files import choose_variant, list_read_files
 from harness.models.families import find_family
 
 
@@ -14,20 +25,49 @@ class LocalFolder(ModelSource):
 
     summary: ClassVar[str] = "a local folder in diffusers' layout: SD, SDXL, SD3, FLUX, PixArt-Sigma, Sana"
 
-    path: Path
+    path: GivenPath
+    variant: Annotated[
+        str, Field(pattern=r"^\w*$", description="such as fp16; left out: plain weights, else the only variant")
+    ] = ""
     title: str = ""
     """What reports call it; empty: the folder's name."""
 
     def describe(self) -> ModelInfo:
+        """Return the facts of the model; UsageError where files are missing or Git LFS pointers."""
         folder = self._folder()
         info = find_family(folder).describe(folder)
-        title = self.title or folder.path.name
-        known = {"title": title, "digest": folder.digest(), "folder": str(folder.path), **size_facts(folder, info)}
+        wanted = self._wanted(folder)
+        files = list_read_files(folder, wanted)
+        refuse_pointers(files.values())
+        known = {
+            "title": self.title or folder.path.name,
+            "digest": digest_files(files),
+            "folder": str(folder.path),
+            "pins": {"variant": wanted.variant} if wanted.variant != self.variant else {},
+            "notes": self._notes(wanted),
+            **size_facts(folder, info),
+        }
         return info.model_copy(update=known)
+
+    def verify(self) -> tuple[str, ...]:
+        folder = self._folder()
+        return verify_folder(folder, self._wanted(folder))
+
+    def find_cut(self, texts: Sequence[str]) -> tuple[CutTexts, ...]:
+        return find_cut(self._folder(), texts)
 
     def load(self, device: str, options: dict[str, Any]) -> TextToImage:
         folder = self._folder()
-        return find_family(folder).load(folder, device, options)
+        return find_family(folder).load(folder, device, self._wanted(folder).load_options(options))
 
     def _folder(self) -> Folder:
-        return Folder(self.path.expanduser().resolve())
+        return Folder(Path(os.path.abspath(expand_user(self.path))))
+
+    def _wanted(self, folder: Folder) -> Wanted:
+        wanted = wanted_of(folder, self.variant)
+        return wanted if self.variant else wanted._replace(variant=choose_variant(folder, wanted))
+
+    def _notes(self, wanted: Wanted) -> tuple[str, ...]:
+        if wanted.variant == self.variant:
+            return ()
+        return (f"the weights are the variant {wanted.variant}: there are no plain ones in {self.path}",)

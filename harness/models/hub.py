@@ -1,17 +1,22 @@
 """A model of the Hugging Face Hub, by its id and a pinned commit."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from harness.core.errors import MachineError
-from harness.core.model import ModelInfo, ModelSource, TextToImage
+from harness.core.model import CutTexts, ModelInfo, ModelSource, TextToImage
 from harness.models._configurations import configurations
 from harness.models._folder import Folder
 from harness.models._hub import Repository, UnreachableError, check_room, fetch_files
+from harness.models._layout import wanted_of
+from harness.models._prompt_length import find_cut
 from harness.models._size import activations, size_facts
-from harness.models._snapshot import Snapshot, find_here, look_up
+from harness.models._snapshot import Snapshot, find_here, look_up, refuse_changed
+from harness.models._verify import verify_folder
+from harness.models._weight_files import list_read_files
 from harness.models.families import find_family
 
 
@@ -43,6 +48,19 @@ class Hub(ModelSource):
         info = find_family(folder).describe(folder)
         return info.model_copy(update=known | (size_facts(folder, info) or self._published_size(folder, info)))
 
+    def verify(self) -> tuple[str, ...]:
+        snapshot = look_up(self._repository, self.variant)
+        if snapshot.download.missing:
+            return ()
+        folder = Folder(snapshot.folder)
+        wanted = wanted_of(folder, self.variant)
+        refuse_changed(list_read_files(folder, wanted))
+        return verify_folder(folder, wanted)
+
+    def find_cut(self, texts: Sequence[str]) -> tuple[CutTexts, ...]:
+        snapshot = look_up(self._repository, self.variant)
+        return () if snapshot.download.missing else find_cut(Folder(snapshot.folder), texts)
+
     def fetch(self) -> None:
         download = look_up(self._repository, self.variant).download
         if not download.missing:
@@ -56,9 +74,7 @@ class Hub(ModelSource):
 
     def load(self, device: str, options: dict[str, Any]) -> TextToImage:
         folder = Folder(find_here(self._repository))
-        variant = {"variant": self.variant} if self.variant else {}
-        arguments = {**variant, **options.get("arguments", {})}
-        return find_family(folder).load(folder, device, {**options, "arguments": arguments})
+        return find_family(folder).load(folder, device, wanted_of(folder, self.variant).load_options(options))
 
     @property
     def _repository(self) -> Repository:

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 from harness.axes import call_options
 from harness.core.cell import Cell
-from harness.core.model import ModelInfo
+from harness.core.model import CutTexts, ModelInfo
 from harness.core.outcome import Caution
 from harness.core.plan import Latent, Prompt
 from harness.planning.settle import live_values
+
+_NAMED = 5
 
 
 def refuse_latent(latent: Latent | None, cell: Cell, model: ModelInfo) -> str | None:
@@ -45,6 +47,23 @@ def start_notes(latent: Latent | None) -> list[str]:
     if latent is None:
         return []
     return [f"every image starts from {latent.path} ({_words(latent.shape)}, sha256 {latent.sha256[:12]})"]
+
+
+def note_cut(prompts: Sequence[Prompt], found: Sequence[CutTexts]) -> list[str]:
+    """Return what a plan says of prompts that text encoders do not read to their end."""
+    return [_note(prompts, cut) for cut in found]
+
+
+def _note(prompts: Sequence[Prompt], cut: CutTexts) -> str:
+    if cut.uncounted:
+        return f"whether {cut.encoder} reads all prompts to their end is not known: {cut.uncounted}"
+    long = [prompt.id for prompt in prompts if {prompt.text, prompt.negative} & set(cut.texts)]
+    named = ", ".join(long[:_NAMED]) + (", …" if len(long) > _NAMED else "")
+    are = "are" if len(long) > 1 else "is"
+    return (
+        f"{len(long)} of {len(prompts)} prompts {are} longer than {cut.encoder} reads ({cut.tokens} tokens); "
+        f"it ignores the rest of them: {named}"
+    )
 
 
 def _words(shape: tuple[int, int, int]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.core.catalog import did_you_mean
 from harness.core.errors import UsageError
 from harness.core.matrix import Prompts
+from harness.core.paths import expand_user
 from harness.core.plan import Prompt
 from harness.prompts import _jsonl, _table, _text
 from harness.prompts._chosen import choose
@@ -33,7 +34,7 @@ def check_prompt_set(name: str) -> None:
     """Raise UsageError if `name` is neither a bundled set nor an existing file of a format that can be read."""
     if name in prompt_sets():
         return
-    if not os.path.isfile(name):
+    if not os.path.isfile(expand_user(name)):
         endings = ", ".join(_READERS)
         known = did_you_mean(name, prompt_sets())
         raise UsageError(f'unknown prompt set "{name}". {known} Or name a file ({endings}) that exists.')
@@ -49,7 +50,7 @@ def load_prompts(wish: Prompts) -> tuple[Prompt, ...]:
     check_prompt_set(wish.set)
     bundled = wish.set in prompt_sets()
     source: Traversable = (
-        resources.files("harness.prompts") / "data" / f"{wish.set}.jsonl" if bundled else Path(wish.set)
+        resources.files("harness.prompts") / "data" / f"{wish.set}.jsonl" if bundled else expand_user(wish.set)
     )
     try:
         text = source.read_bytes().decode("utf-8-sig")

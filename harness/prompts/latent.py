@@ -2,12 +2,12 @@
 
 import hashlib
 import io
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from harness.core.errors import UsageError
+from harness.core.paths import expand_user
 from harness.core.plan import Latent
 
 
@@ -18,7 +18,7 @@ def describe_latent(path: str) -> Latent:
     """
     content = _read(path)
     noise = _parse(content, path)
-    return Latent(path=str(Path(path).absolute()), sha256=hashlib.sha256(content).hexdigest(), shape=noise.shape)
+    return Latent(path=str(expand_user(path).absolute()), sha256=hashlib.sha256(content).hexdigest(), shape=noise.shape)
 
 
 def read_latent(latent: Latent) -> Any:
@@ -31,7 +31,7 @@ def read_latent(latent: Latent) -> Any:
 
 def _read(path: str) -> bytes:
     try:
-        return Path(path).read_bytes()
+        return expand_user(path).read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read the latent: {error.strerror}", str(path), "Name a .npy file.") from error
 

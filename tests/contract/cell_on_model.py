@@ -45,6 +45,10 @@ class Made(NamedTuple):
     applied: tuple[Applied, ...]
 
 
+FLOAT = 1e-5
+"""Largest relative distance of images that float rounding explains. Two loads of the same weights may be aligned
+differently, and threads may split the work differently: both change the last bits on some processors."""
+
 BUNDLED = Path()
 """Stands for the bundled model where a folder is asked for."""
 

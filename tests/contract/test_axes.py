@@ -13,7 +13,7 @@ from harness.core.catalog import resolve
 from harness.core.errors import NoEffect
 from harness.measure.machine import describe_machine
 from harness.models import shapes
-from tests.contract.cell_on_model import BUNDLED, Made, distance, plan_cell, run_cell
+from tests.contract.cell_on_model import BUNDLED, FLOAT, Made, distance, plan_cell, run_cell
 from tests.tiny import FAMILIES
 
 OPEN = {"steps": "3", "guidance": "3", "resolution": "64x64", "batch": "2"}
@@ -126,7 +126,7 @@ def test_a_value_runs_on_a_family_or_says_why_not(
     assert np.isfinite(made.first).all()
     assert distance(made.second, made.first) <= value.repeatability
     if value.tolerance is not None:
-        assert distance(made.second, plain(family).first) <= value.tolerance
+        assert distance(made.second, plain(family).first) <= max(value.tolerance, FLOAT)
     if setting.name not in (default_of(axis), "auto", "default"):
         assert_it_shows(made, value, axis, plain(family))
 
@@ -136,8 +136,9 @@ def assert_it_shows(made: Made, value: AxisValue, axis: str, plain: Made) -> Non
     summary = {applied.axis: applied.summary for applied in made.applied}.get(axis, "")
     assert summary or value.affects == "call", "a value that changes the pipeline reports what it did"
     if value.trajectory == "changed":
-        same = made.second.shape == plain.first.shape and distance(made.second, plain.first) == 0
-        assert same == ("as the model ships it" in summary)
+        apart = distance(made.second, plain.first) if made.second.shape == plain.first.shape else 1.0
+        # DDIM and Euler solve the same equation: their images differ by rounding alone.
+        assert apart < FLOAT if "as the model ships it" in summary else apart > 0
 
 
 IDLE = [(axis, name) for axis, name in NAMED if resolve_setting(read_entry(axis, name)).may_idle]

@@ -17,7 +17,7 @@ from harness.core.axis import Setup
 from harness.core.errors import NoEffect
 from harness.core.model import Call, TextToImage
 from harness.models.folder import LocalFolder
-from tests.contract.cell_on_model import distance, plan_cell, run_cell
+from tests.contract.cell_on_model import FLOAT, distance, plan_cell, run_cell
 
 TWO = Call(prompts=("a red circle", "a blue ring"), keys=(("p", 0), ("q", 0)), steps=4, guidance=2, width=32, height=32)
 
@@ -99,7 +99,7 @@ def test_a_call_that_breaks_leaves_nothing_behind(tiny: Callable[[str], Path], t
     with pytest.raises(torch.OutOfMemoryError):
         broken.generate(TWO.model_copy(update={"steps": 6}))
     broken.vae.decode = decode
-    assert np.array_equal(broken.generate(one), plain)
+    assert distance(broken.generate(one), plain) < FLOAT
 
 
 def test_rows_of_a_batch_may_lie_on_several_devices() -> None:
@@ -165,7 +165,7 @@ def test_a_new_image_forgets_the_one_before(tiny: Callable[[str], Path], tmp_pat
         call = made.recipe.call().model_copy(update={"prompts": ("another one",), "keys": (("r", 1),)})
         after = np.asarray(made.model.generate(call))
         fresh = run_cell(plan_cell(tiny(family), {"caching": caching}), tmp_path).model.generate(call)
-        assert distance(after, np.asarray(fresh)) == 0, caching
+        assert distance(after, np.asarray(fresh)) < FLOAT, caching
 
 
 def test_stored_latents_continue_exactly_for_a_solver_that_looks_back(
@@ -173,7 +173,7 @@ def test_stored_latents_continue_exactly_for_a_solver_that_looks_back(
 ) -> None:
     plain = run_cell(plan_cell(tiny("sd"), {"scheduler": "dpmpp-2m"}), tmp_path)
     made = run_cell(plan_cell(tiny("sd"), {"scheduler": "dpmpp-2m", "caching": "latents+calls=3"}), tmp_path)
-    assert distance(made.second, plain.first) == 0
+    assert distance(made.second, plain.first) < FLOAT
     (did,) = [did for did in made.applied if did.axis == "caching"]
     assert did.figures == {"denoiser_calls": 1, "denoiser_calls_skipped": 3}
 

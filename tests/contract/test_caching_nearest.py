@@ -14,13 +14,12 @@ from harness.core.axis import Setup
 from harness.core.errors import NoEffect
 from harness.core.model import Call, TextToImage
 from harness.models.folder import LocalFolder
-from tests.contract.cell_on_model import distance, plan_cell
+from tests.contract.cell_on_model import FLOAT, distance, plan_cell
 
 TEXTS = ("a red circle", "A  red circle", "a blue ring on white", "a blue ring on black", "something else entirely")
 ALL = Call(
     prompts=TEXTS, keys=tuple((f"p{n}", 3) for n in range(5)), steps=4, guidance=2, width=32, height=32
 )  # fmt: skip
-FLOAT = 1e-5
 """What batches of other sizes differ by."""
 
 

@@ -21,7 +21,7 @@ from harness.core.model import Call
 from harness.core.units import Absent
 from harness.measure.machine import describe_machine
 from harness.models.folder import LocalFolder
-from tests.contract.cell_on_model import distance, plan_cell, run_cell
+from tests.contract.cell_on_model import FLOAT, distance, plan_cell, run_cell
 from tests.tiny import FAMILIES
 
 TWO = Call(prompts=("a red circle", "a blue ring"), keys=(("p", 0), ("q", 0)), steps=2, guidance=2, width=32, height=32)
@@ -44,7 +44,7 @@ def test_tiles_are_as_many_as_the_size_says(family: str, tiny: Callable[[str], P
 
 
 def test_only_the_decoding_differs_in_tiles(tiny: Callable[[str], Path], cache: Path) -> None:
-    """The latent that the VAE is given is the plain cell's to the bit."""
+    """The VAE is given the plain cell's latent."""
     seen: list[torch.Tensor] = []
 
     def watched(decode: Callable[..., Any]) -> Callable[..., Any]:
@@ -58,8 +58,8 @@ def test_only_the_decoding_differs_in_tiles(tiny: Callable[[str], Path], cache: 
         made = run_cell(plan_cell(tiny("sd"), {"memory": memory}), cache)
         made.model.vae.decode = watched(made.model.vae.decode)
         made.model.generate(TWO)
-    assert torch.equal(seen[0], seen[1])
-    assert torch.equal(seen[0], seen[2])
+    assert distance(seen[1], seen[0]) < FLOAT
+    assert distance(seen[2], seen[0]) < FLOAT
 
 
 def test_slices_are_as_many_as_the_images(tiny: Callable[[str], Path], cache: Path) -> None:
@@ -136,7 +136,7 @@ def test_an_offload_that_moves_nothing_fails(
     effect = value.apply(model, Setup(TWO, 2, cache))
     assert effect is not None
     effect.start(model)
-    assert distance(np.asarray(model.generate(TWO)), np.asarray(plain.generate(TWO))) == 0
+    assert distance(np.asarray(model.generate(TWO)), np.asarray(plain.generate(TWO))) < FLOAT
     with pytest.raises(NoEffect, match="no weights were moved"):
         effect.report(model, 1)
 
@@ -153,7 +153,7 @@ def test_layers_that_are_fetched_are_counted_with_their_bytes(family: str, tiny:
         cpu_offload(part, torch.device("cpu"), offload_buffers=len(part._parameters) > 0)
     moves = Moves("memory", [fetch for part in networks for fetch in layer_fetches(part)], "meta")
     moves.start(model)
-    assert distance(np.asarray(model.generate(TWO)), np.asarray(plain.generate(TWO))) == 0
+    assert distance(np.asarray(model.generate(TWO)), np.asarray(plain.generate(TWO))) < FLOAT
     shown = moves.report(model, 1)
     assert float(shown.figures["moves"]) > 100
     assert float(shown.figures["moved_bytes"]) > 2 * held.get("unet", held.get("transformer", 0))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from harness.core.errors import UsageError
@@ -227,12 +228,15 @@ def test_a_lone_file_is_given_tokenizers(
     monkeypatch.setattr(file, "clip_tokenizer", lambda name: asked.append(name) or clip())
     model = resolve_model(Model(source="file", options={"path": str(files["sdxl"])}))
     assert model.describe().family == "sdxl"
+    assert model.verify() == ()
     theirs = resolve_model(Model(source="folder", options={"path": str(folders["sdxl"])})).load("cpu", {})
     ours = model.load("cpu", {})
     assert asked == ["tokenizer", "tokenizer_2"]
     prompt = ("a red circle",)
+    found = ours.encode(prompt, True)
     for name, tensor in theirs.encode(prompt, True).items():
-        assert (ours.encode(prompt, True)[name] == tensor).all()
+        # The two copies of the weights are aligned differently, which changes the last bits on some processors.
+        assert np.allclose(found[name], tensor, rtol=1e-4, atol=1e-5), name
 
 
 def test_the_tokenizers_are_those_of_the_published_models() -> None:

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from harness.axes import read_entry, resolve_setting
@@ -23,7 +22,7 @@ from harness.models.bundled import Bundled
 from harness.models.fake import Fake
 from harness.planning.availability import find_cautions, skip_reason
 from harness.planning.settle import settle
-from tests.contract.cell_on_model import BUNDLED, distance, plan_cell, run_cell
+from tests.contract.cell_on_model import BUNDLED, FLOAT, distance, plan_cell, run_cell
 
 Tiny = Callable[[str], Path]
 
@@ -245,7 +244,7 @@ def test_twins_share_quantized_weights_between_threads(entry: str, tiny: Tiny, t
     with ThreadPoolExecutor(2) as pool:
         drawn = pool.map(lambda model: [model.generate(call) for _ in range(2)], [made.model, made.model.twin()])
         images = [image for images in drawn for image in images]
-    assert all(np.array_equal(image, images[0]) for image in images)
+    assert max(distance(image, images[0]) for image in images) < FLOAT
 
 
 def test_layerwise_casting_keeps_to_one_thread() -> None:

@@ -17,6 +17,7 @@ from harness.models import synthetic
 from harness.models._configurations import Configuration
 from harness.models.synthetic import Synthetic
 from harness.store import read_evaluation, read_judgement, read_outcomes
+from tests.contract.cell_on_model import FLOAT, distance
 from tests.tiny import FAMILIES
 
 CALL = Call(prompts=("a red ring", "7 cats, one hat"), keys=(("p", 0), ("q", 0)), steps=2, guidance=2.0,
@@ -50,7 +51,7 @@ def test_pictures_are_finite_and_the_same_each_time(named: Callable[[str], Synth
     assert images.std() > 0.01
     assert not np.array_equal(images[0], images[1])
     if dtype == "float32":
-        assert np.array_equal(images, np.asarray(source.load("cpu", {"dtype": dtype}).generate(CALL)))
+        assert distance(np.asarray(source.load("cpu", {"dtype": dtype}).generate(CALL)), images) < FLOAT
 
 
 def test_what_overflows_in_half_precision_stays_as_it_is_loaded(named: Callable[[str], Synthetic]) -> None:

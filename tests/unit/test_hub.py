@@ -190,6 +190,34 @@ def test_without_network_and_cache_one_message_says_what_to_do(hub: FakeHub, mon
     assert hub.requests == []
 
 
+def test_a_file_that_was_changed_in_the_cache_is_named(hub: FakeHub) -> None:
+    model = source()
+    assert model.verify() == ()
+    model.fetch()
+    assert model.verify() == ()
+    place = Path(model.describe().folder) / UNET
+    content = place.read_bytes()
+    place.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(MachineError, match="was changed or damaged in the Hugging Face cache") as caught:
+        model.verify()
+    assert caught.value.where == str(place)
+    assert f"Remove {place.resolve()}" in caught.value.fix
+
+
+def test_a_repository_that_lacks_tensors_is_refused_once_it_is_here(hub: FakeHub) -> None:
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(hub.folder / UNET)
+    lost = tensors.pop("conv_out.weight")
+    assert lost is not None
+    (hub.folder / UNET).unlink()
+    save_file(tensors, hub.folder / UNET, {"format": "pt"})
+    model = source()
+    model.fetch()
+    with pytest.raises(UsageError, match=r"does not fit unet/config.json: it lacks 1 tensor: conv_out.weight"):
+        model.verify()
+
+
 def refused(word: str = ID, **options: str) -> HarnessError:
     with pytest.raises(UsageError) as caught:
         source(word, **options).describe()

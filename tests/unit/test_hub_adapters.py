@@ -38,16 +38,18 @@ BOTH = ("sdxl-lightning", "sdxl-lightning+steps=8")
 
 
 @pytest.fixture(scope="module")
-def lora(tiny: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_lora(tiny("sdxl"), tmp_path_factory.mktemp("lora") / "lora.safetensors")
+def loras(tiny: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Adapters of different content: of equal files the Hub's cache keeps one."""
+    root = tmp_path_factory.mktemp("lora")
+    return {name: write_lora(tiny("sdxl"), root / name, size=size) for name, size in ((FOUR, 0.2), (EIGHT, 0.3))}
 
 
 @pytest.fixture
-def hub(lora: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+def hub(loras: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
     """A hub that has the adapters of 4 and 8 steps and nothing else, and an empty cache."""
     folder = tmp_path / "repository"
     folder.mkdir()
-    for name in (FOUR, EIGHT):
+    for name, lora in loras.items():
         (folder / name).symlink_to(lora)
     with serve(FakeHub(REPO, folder)) as served:
         point_at(served, tmp_path / "cache", monkeypatch)
@@ -79,9 +81,9 @@ def reason(plan: Plan) -> str:
     return one
 
 
-def test_the_plan_counts_what_it_would_fetch_and_asks_once(hub: FakeHub, matrix: Load, lora: Path) -> None:
+def test_the_plan_counts_what_it_would_fetch_and_asks_once(hub: FakeHub, matrix: Load, loras: dict[str, Path]) -> None:
     decided = api.plan(matrix())
-    size = lora.stat().st_size
+    size = loras[FOUR].stat().st_size
     assert reasons(decided) == []
     assert {(file.file, file.size_bytes) for file in decided.downloads} == {(FOUR, size), (EIGHT, size)}
     (note,) = [note for note in decided.notes if "before the first cell" in note]

@@ -1,11 +1,11 @@
 """Find weights by path, in a folder, or in the Hugging Face cache; nothing is ever fetched in the middle of a run."""
 
-import hashlib
 from pathlib import Path
 
+from harness.checkpoints.digest import digest_file
+from harness.core.paths import expand_user
 from harness.core.published import HubFile
 
-_BLOCKS, _BLOCK_BYTES = 64, 2**18
 WEIGHT_FILES = {".safetensors", ".bin", ".pt", ".pth", ".ckpt"}
 FOLDER_FILES = ("pytorch_lora_weights.safetensors", "diffusion_pytorch_model.safetensors")
 
@@ -19,9 +19,9 @@ def find_weights(named: str, files: tuple[str, ...]) -> Path:
 
     Raises MissingWeightsError.
     """
-    path = Path(named).expanduser()
+    path = expand_user(named)
     if path.is_file():
-        return path.resolve()
+        return path.absolute()
     if path.is_dir():
         return _in_folder(path, files)
     if not _is_hub_id(named):
@@ -34,23 +34,16 @@ def find_weights(named: str, files: tuple[str, ...]) -> Path:
 
 def wanted_file(named: str, files: tuple[str, ...]) -> HubFile | None:
     """Return the file of the Hub that is meant and is not here; None for one that is here, or a path."""
-    here = Path(named).expanduser().exists() or not _is_hub_id(named) or _in_cache(named, files)
+    here = expand_user(named).exists() or not _is_hub_id(named) or _in_cache(named, files)
     return None if here else HubFile(named, files)
 
 
 def digest_of(named: str, files: tuple[str, ...]) -> str:
-    """Return a hash of the file's size and of 64 blocks spread over it, as models have; empty where there is none."""
+    """Return the sha256 of the file; empty where there is none."""
     try:
-        path = find_weights(named, files)
+        return digest_file(find_weights(named, files))
     except MissingWeightsError:
         return ""
-    size = path.stat().st_size
-    digest = hashlib.sha256(str(size).encode())
-    with path.open("rb") as file:
-        for number in range(_BLOCKS):
-            file.seek(max(0, size - _BLOCK_BYTES) * number // (_BLOCKS - 1))
-            digest.update(file.read(_BLOCK_BYTES))
-    return digest.hexdigest()
 
 
 def _in_folder(folder: Path, files: tuple[str, ...]) -> Path:
@@ -59,7 +52,7 @@ def _in_folder(folder: Path, files: tuple[str, ...]) -> Path:
     found = next((path for path in wanted if path.is_file()), lone[0] if len(lone) == 1 else None)
     if found is None:
         raise MissingWeightsError(f"{folder} holds no {' or '.join(files)}: say which file with weight_name")
-    return found.resolve()
+    return found.absolute()
 
 
 def _is_hub_id(named: str) -> bool:

@@ -3,7 +3,8 @@
 from functools import lru_cache
 from pathlib import Path
 
-from harness.axes.distillation._pickled import pickled_shapes
+from harness.checkpoints.header import read_shapes
+from harness.core.errors import UsageError
 from harness.core.model import ModelInfo
 
 Shapes = dict[str, tuple[int, ...]]
@@ -11,7 +12,10 @@ Shapes = dict[str, tuple[int, ...]]
 
 def shapes_of(path: Path) -> Shapes:
     """Return name → shape of a weight file; ValueError for one that cannot be read."""
-    return _read(path, path.stat().st_mtime_ns)
+    try:
+        return _read(path, path.stat().st_mtime_ns)
+    except UsageError as error:
+        raise ValueError(f"{path.name}: {error.what}. {error.fix}".rstrip()) from error
 
 
 def denoiser_shapes(model: ModelInfo) -> Shapes:
@@ -24,12 +28,4 @@ def denoiser_shapes(model: ModelInfo) -> Shapes:
 
 @lru_cache(maxsize=32)
 def _read(path: Path, time: int) -> Shapes:
-    from safetensors import SafetensorError, safe_open
-
-    if path.suffix != ".safetensors":
-        return pickled_shapes(path)
-    try:
-        with safe_open(path, framework="numpy") as file:
-            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"{path.name} is no safetensors file: {error}") from error
+    return read_shapes(path)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness.checkpoints.header import read_shapes
 from harness.core.model import ModelInfo
 
 KINDS = {2: "Linear", 4: "Conv2d"}
@@ -34,13 +35,10 @@ def packed_parts(model: ModelInfo, parts: tuple[str, ...]) -> dict[str, str]:
 
 def _weights(model: ModelInfo, part: str) -> Iterator[tuple[str, int]]:
     """Yield the name of every layer with a weight, and its weight's dimensions."""
-    from safetensors import safe_open
-
     for path in sorted(path for folder in _folders(model, part) for path in folder.glob("*.safetensors")):
-        with safe_open(path, framework="numpy") as file:
-            for name in file.keys():  # noqa: SIM118
-                if name.endswith(".weight"):
-                    yield name.removesuffix(".weight"), len(file.get_slice(name).get_shape())
+        for name, shape in read_shapes(path).items():
+            if name.endswith(".weight"):
+                yield name.removesuffix(".weight"), len(shape)
 
 
 def _folders(model: ModelInfo, part: str) -> list[Path]:

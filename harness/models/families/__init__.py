@@ -4,8 +4,8 @@ from functools import cache
 
 from harness.core.catalog import list_names, resolve
 from harness.core.errors import UsageError
-from harness.models._folder import Folder
-from harness.models._pipeline import PipelineModel
+from harness.models._folder import INDEX, Folder
+from harness.models._pipeline import ENCODERS, PipelineModel
 
 
 @cache
@@ -21,4 +21,16 @@ def find_family(folder: Folder) -> type[PipelineModel]:
     if family is None:
         known = ", ".join(sorted(_families()))
         raise UsageError(f'no family knows the pipeline "{folder.pipeline_class}"', str(folder.path), f"Known: {known}")
+    _refuse_incomplete(folder, family)
     return family
+
+
+def _refuse_incomplete(folder: Folder, family: type[PipelineModel]) -> None:
+    encoders = [name for name in ENCODERS if name in folder.components] or ENCODERS[:1]
+    tokenizers = [name.replace("text_encoder", "tokenizer") for name in encoders]
+    needed = (family.denoiser_name, "vae", "scheduler", *encoders, *tokenizers)
+    missing = [name for name in needed if name not in folder.components]
+    if missing:
+        what = f"{INDEX} names no {' and no '.join(missing)}, which a {family.pipeline_class} needs"
+        fix = 'Name each with its library and class there, such as "vae": ["diffusers", "AutoencoderKL"].'
+        raise UsageError(what, str(folder.path), fix)

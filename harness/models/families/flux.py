@@ -13,6 +13,7 @@ class Flux(PipelineModel):
     family: ClassVar = "flux"
     pipeline_class: ClassVar = "FluxPipeline"
     image_pipeline_class: ClassVar = "FluxImg2ImgPipeline"
+    text_lengths: ClassVar = {"tokenizer_2": 512}
     true_guidance: ClassVar = False
     embedding_names: ClassVar = ("prompt_embeds", "pooled_prompt_embeds")
 

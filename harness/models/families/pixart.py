@@ -12,6 +12,7 @@ from harness.models.families._masked_text import MaskedTextModel
 class PixArtSigma(MaskedTextModel):
     family: ClassVar = "pixart"
     pipeline_class: ClassVar = "PixArtSigmaPipeline"
+    text_lengths: ClassVar = {"tokenizer": 300}
 
     @classmethod
     def describe(cls, folder: Folder) -> ModelInfo:

@@ -12,6 +12,8 @@ from harness.models.families._masked_text import MaskedTextModel
 class Sana(MaskedTextModel):
     family: ClassVar = "sana"
     pipeline_class: ClassVar = "SanaPipeline"
+    # 300, less the begin of the instruction before every prompt, which counts among them.
+    text_lengths: ClassVar = {"tokenizer": 299}
 
     @classmethod
     def describe(cls, folder: Folder) -> ModelInfo:

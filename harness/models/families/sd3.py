@@ -12,6 +12,7 @@ class StableDiffusion3(PipelineModel):
     family: ClassVar = "sd3"
     pipeline_class: ClassVar = "StableDiffusion3Pipeline"
     image_pipeline_class: ClassVar = "StableDiffusion3Img2ImgPipeline"
+    text_lengths: ClassVar = {"tokenizer_3": 256}
     embedding_names: ClassVar = (
         "prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds",
     )  # fmt: skip

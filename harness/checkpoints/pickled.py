@@ -6,26 +6,28 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+from harness.core.errors import UsageError
+
 REBUILT = {("torch._utils", "_rebuild_tensor_v2"), ("torch._utils", "_rebuild_parameter")}
 
 
 def pickled_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """Return name → shape of a checkpoint in the zip form that torch writes since 1.6.
 
-    Raises ValueError for any other file, and for one that holds more than tensors by name.
+    Raises UsageError for any other file, and for one that holds more than tensors by name.
     """
-    fix = "save the weights alone, as safetensors"
+    fix = "Save the weights alone, as safetensors."
     try:
         with zipfile.ZipFile(path) as archive:
             name = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
             with archive.open(name) as file:
                 held = _Shapes(file).load()
     except (zipfile.BadZipFile, StopIteration, OSError, EOFError) as error:
-        raise ValueError(f"{path.name} is no checkpoint of torch: {fix}") from error
+        raise UsageError("this is no checkpoint of torch", str(path), fix) from error
     except (pickle.UnpicklingError, AttributeError, TypeError, ValueError) as error:
-        raise ValueError(f"{path.name} holds more than tensors ({error}): {fix}") from error
+        raise UsageError(f"it holds more than tensors ({error})", str(path), fix) from error
     if not isinstance(held, dict) or not all(isinstance(shape, tuple) for shape in held.values()):
-        raise ValueError(f"{path.name} does not hold tensors by name: {fix}")
+        raise UsageError("it does not hold tensors by name", str(path), fix)
     return dict(held)
 
 

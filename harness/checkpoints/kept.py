@@ -1,0 +1,35 @@
+"""What was found out about weight files and takes long: kept in the user's cache folder, shared by all runs."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+
+def read_kept(kind: str, name: str) -> Any:
+    """Return what was kept under a name, or None where there is nothing that can be read."""
+    try:
+        return json.loads(_entry(kind, name).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def keep(kind: str, name: str, found: Any) -> None:
+    """Keep something that JSON can say, whole or not at all; a cache that cannot be written is done without."""
+    entry = _entry(kind, name)
+    if not entry.is_absolute():  # this user has no home folder
+        return
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=entry.parent, delete=False) as file:
+            json.dump(found, file)
+        os.replace(file.name, entry)
+    except OSError:
+        return
+
+
+def _entry(kind: str, name: str) -> Path:
+    return Path(platformdirs.user_cache_dir("harness")) / kind / f"{name}.json"

@@ -1,0 +1,113 @@
+"""Prompts that are longer than a text encoder reads, which pipelines cut. Counted without torch."""
+
+import gzip
+import json
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from harness.core.model import CutTexts
+from harness.models._folder import Folder
+from harness.models.families import find_family
+
+Count = Callable[[str], int]
+_UNBOUNDED = 10**6
+"""A tokenizer without a limit says a number larger than this one."""
+_SPECIAL = 2
+"""Tokens for the begin and the end of a text."""
+_CLIP_WORDS = r"""<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"""
+
+
+class UncountedError(Exception):
+    """The tokens of a prompt cannot be counted; the message says why in a few words."""
+
+
+def find_cut(folder: Folder, texts: Sequence[str]) -> tuple[CutTexts, ...]:
+    """Return what each text encoder of a pipeline cuts; those that read every text whole are left out."""
+    names = [name for name in folder.components if name.startswith("tokenizer")]
+    found = [_cut_by(folder, name, texts) for name in names]
+    return tuple(cut for cut in found if cut.texts or cut.uncounted)
+
+
+def _cut_by(folder: Folder, name: str, texts: Sequence[str]) -> CutTexts:
+    encoder = name.replace("tokenizer", "text_encoder")
+    most = find_family(folder).text_lengths.get(name) or _read_length(folder, name, encoder)
+    # A token stands for one letter at least, so most texts are known to fit without a tokenizer.
+    long = [text for text in texts if not text.isascii() or len(text) + _SPECIAL > most]
+    if not long:
+        return CutTexts(encoder=encoder)
+    try:
+        count = _counter(folder, name)
+    except UncountedError as error:
+        return CutTexts(encoder=encoder, uncounted=str(error))
+    return CutTexts(encoder=encoder, tokens=most, texts=tuple(text for text in long if count(text) > most))
+
+
+def _read_length(folder: Folder, name: str, encoder: str) -> int:
+    """Return how many tokens a text may have by its tokenizer's files, or by the positions that its encoder knows."""
+    try:
+        settings = json.loads((folder.path / name / "tokenizer_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        settings = {}
+    limits = (settings.get("model_max_length"), folder.config(encoder).get("max_position_embeddings"))
+    return min((int(limit) for limit in limits if limit and limit < _UNBOUNDED), default=_UNBOUNDED)
+
+
+def _counter(folder: Folder, name: str) -> Count:
+    from tokenizers import Tokenizer
+
+    place, kind = folder.path / name, folder.components[name][1]
+    if (place / "tokenizer.json").is_file():
+        tokenizer = Tokenizer.from_file(str(place / "tokenizer.json"))
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return lambda text: len(tokenizer.encode(text).ids)
+    if kind.startswith("CLIP"):
+        return _clip_counter(_read_merges(place / "merges.txt"))
+    return _library_counter(place, kind)
+
+
+def _library_counter(place: Path, kind: str) -> Count:
+    try:
+        import transformers
+
+        tokenizer = getattr(transformers, kind).from_pretrained(str(place), local_files_only=True)
+    except (ImportError, OSError, ValueError, AttributeError) as error:
+        raise UncountedError(f"the tokenizer in {place} cannot be read: {str(error).splitlines()[0]}") from error
+    return lambda text: len(tokenizer(text, truncation=False).input_ids)
+
+
+def _read_merges(path: Path) -> list[tuple[str, ...]]:
+    """Return CLIP's merges: those of a file, else those that open_clip ships, which all CLIP models share."""
+    if path.is_file():
+        lines = path.read_text(encoding="utf-8").splitlines()
+    else:
+        spec = find_spec("open_clip")
+        if spec is None or not spec.submodule_search_locations:
+            raise UncountedError(f"there is no {path}")
+        shipped = Path(spec.submodule_search_locations[0]) / "bpe_simple_vocab_16e6.txt.gz"
+        lines = gzip.decompress(shipped.read_bytes()).decode("utf-8").split("\n")[: 49152 - 256 - 1]
+    return [tuple(line.split()) for line in lines if len(line.split()) == 2]
+
+
+def _clip_counter(merges: list[tuple[str, ...]]) -> Count:
+    """Return a counter of CLIP's tokens: which number a token has does not matter, only where texts are split."""
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
+
+    letters = pre_tokenizers.ByteLevel.alphabet()
+    tokens = dict.fromkeys([*letters, *(f"{letter}</w>" for letter in letters), *map("".join, merges)])
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    pieces: Any = [merge for merge in merges if all(piece in vocabulary for piece in merge)]
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=pieces, end_of_word_suffix="</w>"))
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_CLIP_WORDS), behavior="removed", invert=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
+    tokenizer.add_special_tokens(["<|startoftext|>", "<|endoftext|>"])
+    return lambda text: len(tokenizer.encode(text).ids) + _SPECIAL
