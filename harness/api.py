@@ -37,6 +37,7 @@ from harness.prompts.latent import describe_latent
 from harness.store import (
     append_time,
     create_run,
+    find_cache,
     find_run,
     lock_run,
     read_evaluation,
@@ -56,9 +57,9 @@ if TYPE_CHECKING:
     from harness.reporting.comparing import Comparison
 
 __all__ = [
-    "Loaded", "RESULTS", "UNWATCHED", "Watch", "baseline_completed", "bench", "claims", "compare", "continue_run",
-    "evaluate", "explain", "find", "frame", "gate", "list_axes", "list_policies", "load", "open_run", "pending", "plan",
-    "power", "profile", "report", "run", "scoring_weights", "settle", "show_policy", "unprofiled",
+    "Loaded", "RESULTS", "UNWATCHED", "Watch", "baseline_completed", "bench", "cache_caution", "claims", "compare",
+    "continue_run", "evaluate", "explain", "find", "frame", "gate", "list_axes", "list_policies", "load", "open_run",
+    "pending", "plan", "power", "profile", "report", "run", "scoring_weights", "settle", "show_policy", "unprofiled",
     "weights",
 ]  # fmt: skip
 
@@ -208,6 +209,7 @@ def continue_run(folder: Path, *, progress: Progress | None = None, inline: bool
     from harness.execution.launchers.process import ProcessLauncher
 
     begin = time.perf_counter()
+    find_cache()  # before workers start: they use the same
     with lock_run(folder):
         decided = read_plan(folder)
         launcher = InlineLauncher() if inline else ProcessLauncher(decided.model.uses_torch, bool(decided.machine.gpus))
@@ -218,6 +220,11 @@ def continue_run(folder: Path, *, progress: Progress | None = None, inline: bool
         finally:
             launcher.close()
             append_time(folder, "run", time.perf_counter() - begin)
+
+
+def cache_caution() -> str:
+    """Return why caches last no longer than this process, or '' where the usual folder can be written."""
+    return find_cache().caution
 
 
 def evaluate(run: Path, *, advance: Advance = ignore) -> Evaluation:

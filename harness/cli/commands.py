@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.streams import guard_streams
 from harness.core.errors import UsageError
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: spinning threads starve each other
@@ -110,6 +111,7 @@ def run(
     if not api.pending(folder, retry_failed=retry_failed):
         raise console.nothing_pending(folder)
     console.warn_of_weights(api.scoring_weights(folder), matrix)
+    console.warn(api.cache_caution())
     with console.run_progress() as progress:
         api.continue_run(folder, progress=progress, inline=inline)
     _leave(console.show_outcomes(folder, json))
@@ -122,6 +124,7 @@ def evaluate(run: RunName, results: Results = Path("results"), json: Json = Fals
     from harness.cli import console
 
     folder = api.find(run, results)
+    console.warn(api.cache_caution())
     with console.scoring_progress() as advance:
         evaluation = api.evaluate(folder, advance=advance)
     console.show_evaluation(evaluation, json)
@@ -146,7 +149,9 @@ def report(run: RunName, results: Results = Path("results"), out: Out = None) ->
     from harness import api
     from harness.cli import console
 
-    console.show_path(api.report(api.find(run, results), out))
+    folder = api.find(run, results)
+    console.warn(api.cache_caution())
+    console.show_path(api.report(folder, out))
 
 
 @app.command()
@@ -173,6 +178,7 @@ def bench(
     folder = api.open_run(loaded, select=tuple(select or ()), results=results, fresh=fresh)
     api.pending(folder, retry_failed=retry_failed)
     console.warn_of_weights(api.scoring_weights(folder), matrix)
+    console.warn(api.cache_caution())
     judgement = api.settle(
         folder, policy=loaded.policy, watch=api.Watch(console.run_progress, console.scoring_progress)
     )
@@ -315,6 +321,7 @@ def _leave(code: int) -> None:
 
 def main() -> None:
     """Run the command; an error says what, where and what to do, and sets the exit code."""
+    guard_streams()
     try:
         app()
     except SystemExit as ending:

@@ -9,7 +9,7 @@ from harness.core.errors import MachineError
 from harness.metrics._base import Metric
 from harness.metrics._download import Advance, download
 from harness.metrics._weight_file import Form, WeightFile, advice
-from harness.metrics._weights import Weights, cache_folder, sha256_of
+from harness.metrics._weights import Weights, cache_folder, expanded, sha256_of
 
 File = TypeVar("File")
 State = Literal["found", "shipped", "wrong", "missing"]
@@ -50,7 +50,7 @@ def fetch(metrics: Sequence[Metric], weights: Weights, advance: Advance | None =
         if weights.look(wanted) is None:
             form = _downloadable(wanted)
             named = weights.paths.get(wanted.key)
-            target = Path(named).expanduser() if named else cache_folder() / form.file
+            target = expanded(named) if named else cache_folder() / form.file
             download(form, target, advance or _quietly)
             fetched.append(target)
     return tuple(fetched)

@@ -104,7 +104,7 @@ def read_times(run: Path) -> list[tuple[str, float]]:
     if not path.exists():
         return []
     times = []
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         try:
             entry = json.loads(line)
         except ValueError:

@@ -71,7 +71,7 @@ def burn(seed: int) -> None:
 
 def plan_of(folder: Path, options: argparse.Namespace) -> Plan:
     matrix = folder / "aa.toml"
-    matrix.write_text(MATRIX.format(precision=options.precision, max_s=options.max_s))
+    matrix.write_text(MATRIX.format(precision=options.precision, max_s=options.max_s), encoding="utf-8")
     return api.plan(api.load(matrix), results=folder / "results")
 
 

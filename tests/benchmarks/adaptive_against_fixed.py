@@ -98,7 +98,10 @@ def main() -> None:
     if options.fixed:
         process.ProcessLauncher = lambda *_: Replay(fixed)  # type: ignore[assignment,misc]
     matrix = results / "adaptive.toml"
-    matrix.write_text(MATRIX.read_text().replace("[quality]\n", f'[quality]\nimages = "auto"\nmax = {options.max}\n'))
+    matrix.write_text(
+        MATRIX.read_text(encoding="utf-8").replace("[quality]\n", f'[quality]\nimages = "auto"\nmax = {options.max}\n'),
+        encoding="utf-8",
+    )
     # A folder of its own, so that no image of the fixed run is taken over.
     adaptive = api.open_run(api.load(matrix), results=results / "adaptive")
     api.settle(adaptive)

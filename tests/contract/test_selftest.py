@@ -35,7 +35,7 @@ def scorer_of(metric: Metric, stack: ExitStack) -> Any:
 
 
 def test_every_metric_has_a_vector_and_no_other_has() -> None:
-    assert list(json.loads(VECTORS.read_text())) == list(known_metrics())
+    assert list(json.loads(VECTORS.read_text(encoding="utf-8"))) == list(known_metrics())
 
 
 def test_a_vector_says_what_it_covers(metric: Metric) -> None:

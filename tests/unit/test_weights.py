@@ -223,7 +223,7 @@ def test_the_hugging_face_cache_is_searched_and_its_names_verified(
     shot = repository / "snapshots" / "abc"
     for folder in (blob.parent, shot, repository / "refs"):
         folder.mkdir(parents=True)
-    (repository / "refs" / "main").write_text("abc")
+    (repository / "refs" / "main").write_text("abc", encoding="utf-8")
     blob.write_bytes(CONTENT)
     (shot / "net.safetensors").symlink_to(blob)
     file = wanted(sha256="0" * 64, also=(Form(file="net.safetensors", hub="some/net"),))
