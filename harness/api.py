@@ -16,8 +16,16 @@ from harness.core.progress import Advance, ignore
 from harness.core.quality import Evaluation
 from harness.core.verdict import Judgement
 from harness.execution import Progress, SilentProgress
-from harness.listing import list_axes, list_policies, scoring_weights, show_policy, weights
-from harness.matrix import expand, load_matrix, load_policy, matches, merge_notes
+from harness.listing import (
+    list_axes,
+    list_matrices,
+    list_policies,
+    scoring_weights,
+    show_policy,
+    weights,
+    write_matrix,
+)
+from harness.matrix import expand, is_shipped, load_matrix, load_policy, matches, merge_notes
 from harness.measure.machine import describe_machine
 from harness.measure.memory import free_bytes
 from harness.models import ask_hub, fetch_published, resolve_model
@@ -58,9 +66,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Loaded", "RESULTS", "UNWATCHED", "Watch", "baseline_completed", "bench", "cache_caution", "claims", "compare",
-    "continue_run", "evaluate", "explain", "find", "frame", "gate", "list_axes", "list_policies", "load", "open_run",
-    "pending", "plan", "power", "profile", "report", "run", "scoring_weights", "settle", "show_policy", "unprofiled",
-    "weights",
+    "continue_run", "evaluate", "explain", "find", "frame", "gate", "list_axes", "list_matrices", "list_policies",
+    "load", "open_run", "pending", "plan", "power", "profile", "report", "run", "scoring_weights", "settle", "show_policy", "unprofiled",
+    "weights", "write_matrix",
 ]  # fmt: skip
 
 RESULTS = Path("results")
@@ -75,9 +83,9 @@ class Loaded(NamedTuple):
 
 
 def load(path: str | Path, policy: str | None = None, model: str | None = None) -> Loaded:
-    """Read a matrix file and its policy, or instead of that another; MatrixError lists every mistake in them.
+    """Read a matrix file, or a shipped matrix by its name, and its policy, or instead of that another.
 
-    `model` takes the place of the file's: a name, a folder, a .safetensors file or a hub id, as in a matrix.
+    Raises MatrixError with every mistake in them. `model` takes the place of the file's: a name, a folder, a .safetensors file or a hub id, as in a matrix.
     """
     return Loaded(*load_matrix(Path(path), policy, model))
 
@@ -310,7 +318,7 @@ def report(run: Path, out: Path | None = None) -> Path:
 
 def find(name: Path, results: Path = RESULTS) -> Path:
     """Return the run a person means: its folder, its name, `latest`, or the newest run of a matrix file."""
-    if name.suffix == ".toml":
+    if name.suffix == ".toml" or is_shipped(name):
         digest = hashlib.sha256(load(name).text.encode()).hexdigest()
         found = find_run(results, lambda existing: existing.matrix_sha256 == digest)
         if found is None:

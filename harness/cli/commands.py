@@ -25,7 +25,7 @@ app = typer.Typer(
     add_completion=False,
 )
 
-MatrixFile = Annotated[Path, typer.Argument(metavar="MATRIX", help="A matrix file, such as matrices/quickstart.toml.")]
+MatrixFile = Annotated[Path, typer.Argument(metavar="MATRIX", help="A matrix file, or a name of `harness init`.")]
 RunName = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, its name, its matrix file, or `latest`.")]
 Select = Annotated[list[str] | None, typer.Option("--select", "-s", help="Globs on cell ids, such as '*fp8*'.")]
 Pilot = Annotated[Path | None, typer.Option("--power", metavar="RUN", help="Plan by what this evaluated run showed.")]
@@ -293,6 +293,22 @@ def policies(name: Annotated[str, typer.Argument(help="Print this policy's file.
         console.show_text(api.show_policy(name))
     else:
         console.show_policies(api.list_policies(), json)
+
+
+@app.command()
+def init(
+    name: Annotated[str, typer.Argument(help="A shipped matrix; without it, they are listed.")] = "",
+    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Where to write it: NAME.toml.")] = None,
+) -> None:
+    """Write a copy of a shipped matrix, to edit; without a name, list the matrices that ship."""
+    from harness import api
+    from harness.cli import console
+
+    if name:
+        return console.show_path(api.write_matrix(name, file))
+    matrices = api.list_matrices()
+    width = max(map(len, matrices))
+    console.show_text("".join(f"{name:<{width}}  {about}\n" for name, about in matrices.items()))
 
 
 @app.command()

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import IO, TextIO
 
 from harness.core.errors import MachineError
 
@@ -55,6 +55,6 @@ def _guarded(stream: TextIO | None) -> TextIO:
     return Stream(stream.buffer, encoding=stream.encoding, errors="replace", line_buffering=stream.isatty())
 
 
-def is_unicode(stream: TextIO) -> bool:
+def is_unicode(stream: IO[str]) -> bool:
     """Return whether a stream can write every character."""
-    return (stream.encoding or "utf-8").lower().replace("-", "").startswith("utf")
+    return (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "").startswith("utf")

@@ -8,8 +8,8 @@ from harness.core.base import Frozen
 from harness.core.errors import MachineError
 from harness.metrics._base import Metric
 from harness.metrics._download import Advance, download
-from harness.metrics._weight_file import Form, WeightFile, advice
-from harness.metrics._weights import Weights, cache_folder, expanded, sha256_of
+from harness.metrics._weight_file import Form, WeightFile, advice, expanded
+from harness.metrics._weights import Weights, cache_folder, sha256_of
 
 File = TypeVar("File")
 State = Literal["found", "shipped", "wrong", "missing"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.core.base import Frozen
 from harness.core.errors import MachineError
-from harness.metrics._weight_file import VARIABLE, Check, Form, Found, WeightFile, advice
+from harness.metrics._weight_file import VARIABLE, Check, Form, Found, WeightFile, advice, expanded
 
 __all__ = ["Form", "WeightFile", "Weights", "sha256_of"]
 
@@ -32,11 +32,6 @@ def cache_folder() -> Path:
     """
     root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return expanded(os.environ.get("TORCH_HOME") or f"{root}/torch") / "hub" / "checkpoints"
-
-
-def expanded(path: str) -> Path:
-    """Return a path with the home folder in the place of ~, which stays where a user has no home."""
-    return Path(os.path.expanduser(path))
 
 
 class Weights(Frozen):

@@ -126,7 +126,7 @@ def resolve_run(name: Path, root: Path) -> Path:
     if str(name) == "latest":
         for newest in list_runs(root):
             return newest
-        raise ResultsError("no run yet", str(root), "Make one with: harness run matrices/quickstart.toml")
+        raise ResultsError("no run yet", str(root), "Make one with: harness run quickstart")
     for candidate in (name, root / name):
         if RunFolder(candidate).run_json.exists():
             return candidate

@@ -12,7 +12,8 @@ import pytest
 from harness import api
 from harness.core.errors import MachineError
 from harness.execution.launchers.sockets import LONGEST, keep_sockets_short
-from harness.metrics._weights import cache_folder, expanded
+from harness.metrics._weight_file import expanded
+from harness.metrics._weights import cache_folder
 from harness.store.caches import VARIABLE, build_cache_dir, features_cache_dir, find_cache
 
 
