@@ -67,8 +67,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Loaded", "RESULTS", "UNWATCHED", "Watch", "baseline_completed", "bench", "cache_caution", "claims", "compare",
     "continue_run", "evaluate", "explain", "find", "frame", "gate", "list_axes", "list_matrices", "list_policies",
-    "load", "open_run", "pending", "plan", "power", "profile", "report", "run", "scoring_weights", "settle", "show_policy", "unprofiled",
-    "weights", "write_matrix",
+    "load", "open_run", "pending", "plan", "power", "profile", "report", "run", "scoring_weights", "settle",
+    "show_policy", "unprofiled", "weights", "write_matrix",
 ]  # fmt: skip
 
 RESULTS = Path("results")
@@ -85,7 +85,8 @@ class Loaded(NamedTuple):
 def load(path: str | Path, policy: str | None = None, model: str | None = None) -> Loaded:
     """Read a matrix file, or a shipped matrix by its name, and its policy, or instead of that another.
 
-    Raises MatrixError with every mistake in them. `model` takes the place of the file's: a name, a folder, a .safetensors file or a hub id, as in a matrix.
+    `model` takes the place of the file's: a name, a folder, a .safetensors file or a hub id, as in a matrix. Raises
+    MatrixError with every mistake in either file.
     """
     return Loaded(*load_matrix(Path(path), policy, model))
 

@@ -16,7 +16,7 @@ AT_HAND = ("torch", "transformers", "accelerate", "peft")
 NOT_IN_A_RUN = {"claims", "evaluation", "gating", "metrics", "reporting", "stats", "training"}
 """Packages of harness that a run does not enter; a report is drawn elsewhere."""
 NOT_IN_ITS_CELLS = {
-    "bitsandbytes", "onnxruntime", "onnxscript", "onnx", "open_clip", "openvino", "optimum", "pandas", "ray",
+    "bitsandbytes", "onnxruntime", "onnxscript", "onnx", "open_clip", "openvino", "optimum", "pandas",
     "tensorrt", "tensorrt_rtx",
 }  # fmt: skip
 """What only other values, single-file checkpoints and `harness.frame` import."""
