@@ -2,9 +2,9 @@
 
 import ast
 import tomllib
+from collections.abc import Iterable, Iterator
 from importlib.metadata import packages_distributions
 
-import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -27,31 +27,32 @@ def names(requirements: list[str]) -> set[str]:
     return {canonicalize_name(Requirement(line).name) for line in requirements}
 
 
-@pytest.fixture(scope="module")
-def mentioned() -> set[str]:
-    """Return the packages that the source imports, or names to `find_spec` or to `transformers`' quantizers."""
-    found: set[str] = set()
+def sources() -> Iterator[ast.AST]:
     for path in (ROOT / "harness").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                found |= {alias.name.partition(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                found.add(node.module.partition(".")[0])
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                found.add(node.value)
+        yield from ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def imported(nodes: Iterable[ast.AST]) -> set[str]:
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.partition(".")[0])
     return found
 
 
-def test_every_dependency_is_imported(mentioned: set[str]) -> None:
-    found = packages_distributions()
-    imported = {canonicalize_name(name) for module in mentioned for name in found.get(module, [])}
-    assert names(PROJECT["dependencies"]) - imported - set(NOT_IMPORTED) == set()
+def test_every_dependency_is_imported() -> None:
+    distributions = packages_distributions()
+    used = {canonicalize_name(name) for module in imported(sources()) for name in distributions.get(module, [])}
+    assert names(PROJECT["dependencies"]) - used == set(NOT_IMPORTED)
 
 
-def test_every_extra_is_used(mentioned: set[str]) -> None:
+def test_every_extra_is_used() -> None:
+    nodes = list(sources())  # an extra is imported, or looked for by its name
+    used = imported(nodes) | {node.value for node in nodes if isinstance(node, ast.Constant)}
     extras = {key: lines for key, lines in PROJECT["optional-dependencies"].items() if key != "dev"}
-    unused = {name for lines in extras.values() for name in names(lines) if IMPORTED_AS.get(name) not in mentioned}
-    assert unused == set()
+    assert {name for lines in extras.values() for name in names(lines) if IMPORTED_AS.get(name) not in used} == set()
 
 
 def test_references_of_tests_are_for_developers_only() -> None:
