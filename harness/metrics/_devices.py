@@ -27,10 +27,15 @@ def exact() -> Iterator[None]:
 
 def to_unit(pictures: Pixels) -> Any:
     """Return a float32 tensor (n, 3, height, width) in [0, 1] of uint8 pictures (n, height, width, 3)."""
+    return to_levels(pictures).div_(255).contiguous()
+
+
+def to_levels(pictures: Pixels) -> Any:
+    """Return a float32 tensor (n, 3, height, width) of levels 0 … 255; read-only pictures, as Pillow's, are copied."""
     import torch
 
-    tensor = torch.from_numpy(np.ascontiguousarray(pictures)).to(device())
-    return tensor.permute(0, 3, 1, 2).float().div_(255).contiguous()
+    writable = np.require(pictures, requirements=["C", "W"])  # torch warns of others
+    return torch.from_numpy(writable).to(device()).permute(0, 3, 1, 2).float()
 
 
 def in_batches(look: Callable[[Pixels], Any], pictures: Pixels, size: int) -> Any:

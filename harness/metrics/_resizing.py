@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.metrics._base import Pixels
-from harness.metrics._devices import device, to_unit
+from harness.metrics._devices import device, to_levels, to_unit
 
 SIDE = 299
 _ZERO_TO_ONE = "uint8 RGB to [-1, 1] as 2·x/255 − 1"
@@ -55,23 +55,15 @@ def _bicubic(channel: Pixels) -> Any:
 def _tf1(pictures: Pixels) -> Any:
     from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x as resize
 
-    return (resize(_levels(pictures), size=(SIDE, SIDE), align_corners=False) - 128) / 128
+    return (resize(to_levels(pictures), size=(SIDE, SIDE), align_corners=False) - 128) / 128
 
 
 def _torchmetrics(pictures: Pixels) -> Any:
     from torch.nn import functional
 
     size = (SIDE, SIDE)
-    images = functional.interpolate(_levels(pictures), size, mode="bilinear", align_corners=False, antialias=True)
+    images = functional.interpolate(to_levels(pictures), size, mode="bilinear", align_corners=False, antialias=True)
     return (images - 128) / 128
-
-
-def _levels(pictures: Pixels) -> Any:
-    """Return a float32 tensor (n, 3, height, width) of grey levels 0 … 255."""
-    import torch
-
-    tensor = torch.from_numpy(np.ascontiguousarray(pictures)).to(device())
-    return tensor.permute(0, 3, 1, 2).float()
 
 
 RESIZINGS: dict[str, Resizing] = {

@@ -255,10 +255,10 @@ def test_a_counter_that_begins_again_loses_nothing(powercap: Path) -> None:
 def test_energy_that_only_root_may_read_is_absent(powercap: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = Path.read_text
 
-    def refuse(path: Path, *rest: Any) -> str:
+    def refuse(path: Path, **named: Any) -> str:
         if path.name == "energy_uj":
             raise PermissionError(13, "Permission denied")
-        return real(path, *rest)
+        return real(path, **named)
 
     monkeypatch.setattr(Path, "read_text", refuse)
     assert Rapl(powercap).drawn() == Absent(absent="RAPL: only root may read /sys/class/powercap/*/energy_uj")
