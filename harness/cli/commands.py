@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -25,15 +25,33 @@ app = typer.Typer(
     add_completion=False,
 )
 
+Word = TypeVar("Word", str, Path, None)
+
+
+def _require_text(word: Word) -> Word:
+    """Return an argument that results record; UsageError where its bytes are not text, which JSON cannot hold."""
+    try:
+        str(word).encode()
+    except UnicodeEncodeError as error:
+        shown = str(word).encode(errors="backslashreplace").decode()
+        raise UsageError("this name is not UTF-8 text", shown, "Rename it, or set a UTF-8 locale.") from error
+    return word
+
+
 MatrixFile = Annotated[Path, typer.Argument(metavar="MATRIX", help="A matrix file, or a name of `harness init`.")]
 RunName = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, its name, its matrix file, or `latest`.")]
 Select = Annotated[list[str] | None, typer.Option("--select", "-s", help="Globs on cell ids, such as '*fp8*'.")]
 Pilot = Annotated[Path | None, typer.Option("--power", metavar="RUN", help="Plan by what this evaluated run showed.")]
 ModelWord = Annotated[
     str | None,
-    typer.Option("--model", "-m", help="Instead of the matrix's: a name, a folder, a .safetensors file or a hub id."),
+    typer.Option(
+        "--model",
+        "-m",
+        callback=_require_text,
+        help="Instead of the matrix's: a name, a folder, a .safetensors file or a hub id.",
+    ),
 ]
-Results = Annotated[Path, typer.Option("--results", help="Folder that holds the runs.")]
+Results = Annotated[Path, typer.Option("--results", callback=_require_text, help="Folder that holds the runs.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Begin a new run instead of going on with an earlier one.")]
 Retry = Annotated[bool, typer.Option("--retry-failed", help="Try failed cells again.")]

@@ -63,6 +63,13 @@ def test_a_full_disk_is_named() -> None:
     assert b"standard output: cannot write: No space left on device" in answer.stderr
 
 
+@pytest.mark.parametrize("option", ["--results", "--model"])
+def test_a_name_that_is_not_text_is_refused(option: str) -> None:
+    answer = harness("plan", "quickstart", option, os.fsdecode(b"r\xe9"))
+    assert answer.returncode == 2
+    assert rb"error r\udce9: this name is not UTF-8 text" in answer.stderr
+
+
 def test_prompts_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     console.show_json({"prompt": "a :heart: on a sign"})
     assert json.loads(capsys.readouterr().out) == {"prompt": "a :heart: on a sign"}
