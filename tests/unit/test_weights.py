@@ -4,6 +4,7 @@ import errno
 import hashlib
 import shutil
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from harness.core.errors import MachineError, MatrixError, UsageError
 from harness.matrix.load import parse_matrix
 from harness.metrics import Weights, get_metric, inventory, known_metrics
+from harness.metrics._clip_state import clip_state
 from harness.metrics._download import download
 from harness.metrics._weights import Form, WeightFile, sha256_of
 
@@ -303,3 +305,12 @@ def test_asking_for_a_download_fetches_into_torchs_cache_and_not_into_a_shared_f
     assert [(row.state, row.check) for row in rows] == [("found", "sha256")]
     assert rows[0].path == str(nowhere / "home" / ".cache" / "torch" / "hub" / "checkpoints" / "net.pth")
     assert left(shared) == []
+
+
+def test_an_archive_of_clip_is_read_in_silence(tmp_path: Path) -> None:
+    import torch
+
+    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 1)), tmp_path / "ViT.pt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert set(clip_state(tmp_path / "ViT.pt")) == {"weight", "bias"}
