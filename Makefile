@@ -4,7 +4,7 @@ JOBS ?= 2
 BIN := .venv/bin
 export OMP_WAIT_POLICY = PASSIVE
 
-.PHONY: demo test check bench install clean
+.PHONY: demo test check bench bench-quick install clean
 
 # A verdict is no error: some cells of the quickstart fail by design.
 demo: .venv/demo
@@ -22,7 +22,12 @@ check: .venv/dev
 	$(BIN)/lint-imports
 
 bench: .venv/dev
-	$(BIN)/python tests/benchmarks/demo_against_naive.py
+	$(BIN)/python -m tests.benchmarks.demo_against_naive
+
+# Every script once, as short as it goes: none rots. The naive script runs within demo_against_naive.
+BENCHMARKS := $(filter-out naive_quickstart,$(basename $(notdir $(wildcard tests/benchmarks/*.py))))
+bench-quick: .venv/dev
+	printf '%s\n' $(BENCHMARKS) | OMP_NUM_THREADS=1 xargs -P $(JOBS) -I SCRIPT $(BIN)/python -m tests.benchmarks.SCRIPT --quick
 
 install: .venv/demo
 

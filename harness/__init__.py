@@ -2,7 +2,7 @@
 
 import harness
 
-matrix = harness.load("matrices/quickstart.toml")
+matrix = harness.load("quickstart")
 run = harness.run(matrix)            # results/<time>_<matrix>_<machine>
 harness.evaluate(run)
 print(harness.gate(run).result)

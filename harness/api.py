@@ -17,7 +17,15 @@ from harness.core.quality import Evaluation
 from harness.core.verdict import Judgement
 from harness.execution import Progress, SilentProgress
 from harness.finding import RESULTS, Loaded, find, find_planned, load
-from harness.listing import list_axes, list_policies, scoring_weights, show_policy, weights
+from harness.listing import (
+    list_axes,
+    list_matrices,
+    list_policies,
+    scoring_weights,
+    show_policy,
+    weights,
+    write_matrix,
+)
 from harness.matrix import expand, load_policy, matches, merge_notes
 from harness.measure.machine import describe_machine
 from harness.measure.memory import free_bytes
@@ -41,6 +49,7 @@ from harness.prompts.latent import describe_latent
 from harness.store import (
     append_time,
     create_run,
+    find_cache,
     lock_run,
     read_evaluation,
     read_judgement,
@@ -58,10 +67,10 @@ if TYPE_CHECKING:
     from harness.reporting.comparing import Comparison
 
 __all__ = [
-    "Loaded", "RESULTS", "UNWATCHED", "Watch", "baseline_completed", "bench", "claims", "compare", "continue_run",
-    "evaluate", "explain", "find", "frame", "gate", "list_axes", "list_policies", "load", "open_run", "pending", "plan",
-    "power", "profile", "reopen_run", "report", "run", "scoring_weights", "settle", "show_policy", "unprofiled",
-    "weights",
+    "Loaded", "RESULTS", "UNWATCHED", "Watch", "baseline_completed", "bench", "cache_caution", "claims", "compare",
+    "continue_run", "evaluate", "explain", "find", "frame", "gate", "list_axes", "list_matrices", "list_policies",
+    "load", "open_run", "pending", "plan", "power", "profile", "reopen_run", "report", "run", "scoring_weights",
+    "settle", "show_policy", "unprofiled", "weights", "write_matrix",
 ]  # fmt: skip
 
 
@@ -233,6 +242,7 @@ def continue_run(folder: Path, *, progress: Progress | None = None, inline: bool
     from harness.execution.launchers.process import ProcessLauncher
 
     begin = time.perf_counter()
+    find_cache()  # before workers start: they use the same
     with lock_run(folder):
         decided = read_plan(folder)
         launcher = InlineLauncher() if inline else ProcessLauncher(decided.model.uses_torch, bool(decided.machine.gpus))
@@ -243,6 +253,11 @@ def continue_run(folder: Path, *, progress: Progress | None = None, inline: bool
         finally:
             launcher.close()
             append_time(folder, "run", time.perf_counter() - begin)
+
+
+def cache_caution() -> str:
+    """Return why caches last no longer than this process, or '' where the usual folder can be written."""
+    return find_cache().caution
 
 
 def evaluate(run: Path, *, advance: Advance = ignore) -> Evaluation:

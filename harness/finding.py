@@ -10,7 +10,7 @@ from harness.core.matrix import Matrix
 from harness.core.paths import expand_user
 from harness.core.plan import Plan
 from harness.core.policy import Policy
-from harness.matrix import expand, load_matrix
+from harness.matrix import expand, is_shipped, load_matrix
 from harness.planning import file_differences, plan_differences, shorten, with_rules
 from harness.store import find_run, lock_run, read_plan, readable_runs, resolve_run, rewrite_plan
 from harness.store.layout import RunFolder
@@ -30,9 +30,10 @@ class Loaded(NamedTuple):
 
 
 def load(path: str | Path, policy: str | None = None, model: str | None = None) -> Loaded:
-    """Read a matrix file and its policy, or instead of that another; MatrixError lists every mistake in them.
+    """Read a matrix file, or a shipped matrix by its name, and its policy, or instead of that another.
 
-    `model` takes the place of the file's: a name, a folder, a .safetensors file or a hub id, as in a matrix.
+    `model` takes the place of the file's: a name, a folder, a .safetensors file or a hub id, as in a matrix. Raises
+    MatrixError with every mistake in either file.
     """
     return Loaded(*load_matrix(Path(path), policy, model))
 
@@ -43,7 +44,7 @@ def find(name: Path, results: Path = RESULTS) -> Path:
     A run named by its matrix file follows the file in what judges and describes it: policy, rules, prices, metrics.
     """
     name, results = expand_user(name), expand_user(results)
-    if name.suffix != ".toml":
+    if name.suffix != ".toml" and not is_shipped(name):
         return resolve_run(name, results)
     loaded = load(name)
     sha256 = hashlib.sha256(loaded.text.encode()).hexdigest()

@@ -8,15 +8,17 @@ from harness.core.axis import AxisValue, Setting
 from harness.core.catalog import resolve
 from harness.core.errors import UsageError
 from harness.core.machine import Machine
+from harness.core.parsing import read_toml
 from harness.core.paths import expand_user
 from harness.core.plan import Plan
 from harness.core.policy import Policy
 from harness.core.progress import Advance
-from harness.matrix import load_matrix, load_policy, policy_names, policy_text
+from harness.matrix import is_shipped, load_matrix, load_policy, matrix_names, matrix_text, policy_names, policy_text
 from harness.measure.machine import describe_machine
 from harness.metrics import Metric, WeightRow, Weights, fetch, get_metric, inventory, known_metrics
 from harness.models import is_offline
 from harness.store import read_plan
+from harness.store.write import write_atomically
 
 FETCHED = "fetched on first use"
 
@@ -55,6 +57,21 @@ def _axis_row(axis: str, name: str, value: type[AxisValue] | AxisValue, here: st
     }  # fmt: skip
 
 
+def list_matrices() -> dict[str, str]:
+    """Return the matrices that ship with the package: name → what it is about."""
+    return {name: str(read_toml(matrix_text(name, name))[0].get("about", "")) for name in matrix_names()}
+
+
+def write_matrix(name: str, target: Path | None = None) -> Path:
+    """Write a copy of a shipped matrix, to edit, and return its path; UsageError if there is such a file already."""
+    path = target or Path(f"{name}.toml")
+    text = matrix_text(name, str(path))
+    if path.exists():
+        raise UsageError("this file exists already", str(path), f"Name another: harness init {name} FILE")
+    write_atomically(path, text.encode())
+    return path
+
+
 def list_policies() -> tuple[Policy, ...]:
     """Return the policies that ship with the package."""
     return tuple(load_policy(name) for name in policy_names())
@@ -83,7 +100,7 @@ def weights(
 
 
 def _metrics_and_places(names: tuple[str, ...]) -> tuple[list[Metric], Weights]:
-    files = [name for name in names if name.endswith(".toml") or expand_user(name).is_file()]
+    files = [n for n in names if n.endswith(".toml") or expand_user(n).is_file() or is_shipped(Path(n))]
     wanted = [name for name in names if name not in files]
     paths: dict[str, str] = {}
     for file in files:

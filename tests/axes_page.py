@@ -38,7 +38,7 @@ def keep(run: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
     api.report(run, target)
     draw_grid(run).save(ROOT / "docs" / "axes-grid.png", optimize=True)
-    (ROOT / "docs" / "axes.md").write_text(page(run))
+    (ROOT / "docs" / "axes.md").write_text(page(run), encoding="utf-8")
 
 
 def draw_grid(run: Path) -> Image.Image:

@@ -25,9 +25,9 @@ rerun_prompts = 4
 def write_matrix(folder: Path, text: str = MATRIX, prompts: int = 6) -> Path:
     """Write a matrix file and its prompts; `{prompts}` in the text stands for their file."""
     words = folder / "prompts.txt"
-    words.write_text("".join(f"a photo of thing number {number}\n" for number in range(prompts)))
+    words.write_text("".join(f"a photo of thing number {number}\n" for number in range(prompts)), encoding="utf-8")
     path = folder / "fake.toml"
-    path.write_text(text.replace("{prompts}", str(words)))
+    path.write_text(text.replace("{prompts}", str(words)), encoding="utf-8")
     return path
 
 

@@ -51,7 +51,7 @@ def demo_part() -> str:
     if not reports:
         return ""
     place = reports[-1].parent.relative_to(ROOT)
-    text = reports[-1].read_text().strip()
+    text = reports[-1].read_text(encoding="utf-8").strip()
     text = text.split("[Full report]")[0].rstrip()  # its links are relative to the report
     text = re.sub(r"^(#+)", r"\1#", text, flags=re.MULTILINE)
     return f"This is what it wrote here ([the page]({place}/index.html)):\n\n{text}"
@@ -70,7 +70,7 @@ def quality_part() -> str:
     if not reports:
         return ""
     place = f"../{reports[-1].parent.relative_to(ROOT)}"
-    text = reports[-1].read_text()
+    text = reports[-1].read_text(encoding="utf-8")
     sections = re.findall(r"^## (Verdicts|Controls)\n(.*?)(?=^## |^Run `|\Z)", text, re.MULTILINE | re.DOTALL)
     shown = [f"### {name}\n{body.rstrip()}" for name, body in sections]
     caption = "Every judged loss with its 95 % interval (thick), its verdict's bounds (thin) and its margin (dashed)"
@@ -80,7 +80,7 @@ def quality_part() -> str:
 
 def rates_part() -> str:
     """Return the extremes of the simulated rates by kind of interval and number of prompts."""
-    rows = _rows(RATES.read_text().partition(AGAINST_ITSELF)[0])
+    rows = _rows(RATES.read_text(encoding="utf-8").partition(AGAINST_ITSELF)[0])
     groups: dict[tuple[str, int], list[list[str]]] = {}
     for row in rows:
         groups.setdefault((row[0].partition(",")[0], int(row[1])), []).append(row)
@@ -101,7 +101,7 @@ def aa_part() -> str:
         "| machine | calls a block | runs | 95 % interval holds 1.00 | half its width, median | groups, median |",
         "|---|---:|---:|---:|---:|---:|",
     ]
-    for machine, calls, groups, *found in _rows(RATES.read_text().partition(AGAINST_ITSELF)[2]):
+    for machine, calls, groups, *found in _rows(RATES.read_text(encoding="utf-8").partition(AGAINST_ITSELF)[2]):
         if groups.startswith("until"):
             lines.append(f"| {machine} | {calls} | {' | '.join(found[:4])} |")
     return "\n".join(lines)
@@ -133,7 +133,7 @@ def matrices_table() -> str:
     """Return the table of the shipped matrices: the question each answers."""
     lines = ["| matrix | what it answers |", "|---|---|"]
     for path in sorted((ROOT / "matrices").glob("*.toml")):
-        comment = " ".join(line.strip("# ") for line in path.read_text().split("\n\n")[0].splitlines())
+        comment = " ".join(line.strip("# ") for line in path.read_text(encoding="utf-8").split("\n\n")[0].splitlines())
         answered = re.sub(r" What it needs:.*", "", comment).removeprefix("What it answers: ")
         question = answered[: answered.rindex("?") + 1]
         lines.append(f"| [{path.stem}](matrices/{path.name}) | {question[0].upper()}{question[1:]} |")
@@ -167,4 +167,4 @@ def filled(text: str, parts: Mapping[str, Callable[[], str]] = PARTS) -> str:
 
 if __name__ == "__main__":
     for page, generated in PAGES.items():
-        page.write_text(filled(page.read_text(), generated))
+        page.write_text(filled(page.read_text(encoding="utf-8"), generated), encoding="utf-8")

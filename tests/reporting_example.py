@@ -188,7 +188,7 @@ def trace_of(run: Path, made: Made, scene: Scene) -> Trace | Absent:
     facts = facts_of(made.latency_s, int(made.settings[0]), scene.gpu)
     folder = RunFolder(run).cell(made.id)
     (folder / TRACE).write_bytes(b"a trace")
-    (folder / TRACE_FACTS).write_text(facts.model_dump_json())
+    (folder / TRACE_FACTS).write_text(facts.model_dump_json(), encoding="utf-8")
     return Trace(path=TRACE, size_bytes=1_843_200, steps=min(int(made.settings[0]), 3))
 
 

@@ -39,7 +39,9 @@ def keep(run: Path) -> None:
 
     shutil.copytree(run, target, ignore=ignored)
     api.report(target, report)  # once more: it links the traces that are kept
-    (target / "README.md").write_text("Of the pictures only those that the report shows are kept here.\n")
+    (target / "README.md").write_text(
+        "Of the pictures only those that the report shows are kept here.\n", encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def make_vector(metric: Metric) -> Vector:
 
 def main() -> None:
     """Write the vectors of the metrics that the command line names, else of all, one after the other."""
-    old = json.loads(VECTORS.read_text()) if VECTORS.exists() else {}
+    old = json.loads(VECTORS.read_text(encoding="utf-8")) if VECTORS.exists() else {}
     vectors = {}
     for name in known_metrics():
         if sys.argv[1:] and name not in sys.argv[1:]:
@@ -79,7 +79,9 @@ def main() -> None:
         kept = not made["outputs"] and old.get(name, {}).get("outputs")
         vectors[name] = old[name] if kept else made
         print(f"{name}: {'kept: ' if kept else ''}{vectors[name]['covers']}")
-    VECTORS.write_text(json.dumps(vectors, indent=None, separators=(",", ":")).replace('},"', '},\n"') + "\n")
+    VECTORS.write_text(
+        json.dumps(vectors, indent=None, separators=(",", ":")).replace('},"', '},\n"') + "\n", encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from harness.core.axis import Axis, AxisValue, Scalar, Setting
 from harness.core.catalog import did_you_mean, list_names, resolve
 from harness.core.errors import UsageError
+from harness.core.parsing import describe_mistakes
 
 
 @cache
@@ -118,9 +119,4 @@ def _read_option(word: str) -> tuple[str, Scalar]:
 
 
 def _first_message(error: ValueError) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        said = first["msg"].removeprefix("Value error, ")
-        return f"{where}: {said}" if where else said
-    return str(error)
+    return describe_mistakes(AxisValue, error)[0] if isinstance(error, ValidationError) else str(error)

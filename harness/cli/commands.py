@@ -3,10 +3,11 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
+from harness.cli.streams import guard_streams
 from harness.core.errors import UsageError
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: spinning threads starve each other
@@ -24,15 +25,33 @@ app = typer.Typer(
     add_completion=False,
 )
 
-MatrixFile = Annotated[Path, typer.Argument(metavar="MATRIX", help="A matrix file, such as matrices/quickstart.toml.")]
+Word = TypeVar("Word", str, Path, None)
+
+
+def _require_text(word: Word) -> Word:
+    """Return an argument that results record; UsageError where its bytes are not text, which JSON cannot hold."""
+    try:
+        str(word).encode()
+    except UnicodeEncodeError as error:
+        shown = str(word).encode(errors="backslashreplace").decode()
+        raise UsageError("this name is not UTF-8 text", shown, "Rename it, or set a UTF-8 locale.") from error
+    return word
+
+
+MatrixFile = Annotated[Path, typer.Argument(metavar="MATRIX", help="A matrix file, or a name of `harness init`.")]
 RunName = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, its name, its matrix file, or `latest`.")]
 Select = Annotated[list[str] | None, typer.Option("--select", "-s", help="Globs on cell ids, such as '*fp8*'.")]
 Pilot = Annotated[Path | None, typer.Option("--power", metavar="RUN", help="Plan by what this evaluated run showed.")]
 ModelWord = Annotated[
     str | None,
-    typer.Option("--model", "-m", help="Instead of the matrix's: a name, a folder, a .safetensors file or a hub id."),
+    typer.Option(
+        "--model",
+        "-m",
+        callback=_require_text,
+        help="Instead of the matrix's: a name, a folder, a .safetensors file or a hub id.",
+    ),
 ]
-Results = Annotated[Path, typer.Option("--results", help="Folder that holds the runs.")]
+Results = Annotated[Path, typer.Option("--results", callback=_require_text, help="Folder that holds the runs.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Begin a new run instead of going on with an earlier one.")]
 Retry = Annotated[bool, typer.Option("--retry-failed", help="Try failed cells again.")]
@@ -119,6 +138,7 @@ def run(
     if not api.pending(folder, retry_failed=retry_failed):
         raise console.nothing_pending(folder)
     console.warn_of_weights(api.scoring_weights(folder), matrix)
+    console.warn(api.cache_caution())
     with console.run_progress() as progress:
         api.continue_run(folder, progress=progress, inline=inline)
     _leave(console.show_outcomes(folder, json))
@@ -131,6 +151,7 @@ def evaluate(run: RunName, results: Results = Path("results"), json: Json = Fals
     from harness.cli import console
 
     folder = api.find(run, results)
+    console.warn(api.cache_caution())
     with console.scoring_progress() as advance:
         evaluation = api.evaluate(folder, advance=advance)
     console.show_evaluation(evaluation, json)
@@ -155,7 +176,9 @@ def report(run: RunName, results: Results = Path("results"), out: Out = None) ->
     from harness import api
     from harness.cli import console
 
-    console.show_path(api.report(api.find(run, results), out))
+    folder = api.find(run, results)
+    console.warn(api.cache_caution())
+    console.show_path(api.report(folder, out))
 
 
 @app.command()
@@ -182,6 +205,7 @@ def bench(
     folder = api.open_run(loaded, select=chosen, results=results, fresh=fresh, notice=console.show_notice)
     api.pending(folder, retry_failed=retry_failed)
     console.warn_of_weights(api.scoring_weights(folder), matrix)
+    console.warn(api.cache_caution())
     judgement = api.settle(
         folder, policy=loaded.policy, watch=api.Watch(console.run_progress, console.scoring_progress)
     )
@@ -300,6 +324,22 @@ def policies(name: Annotated[str, typer.Argument(help="Print this policy's file.
 
 
 @app.command()
+def init(
+    name: Annotated[str, typer.Argument(help="A shipped matrix; without it, they are listed.")] = "",
+    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Where to write it: NAME.toml.")] = None,
+) -> None:
+    """Write a copy of a shipped matrix, to edit; without a name, list the matrices that ship."""
+    from harness import api
+    from harness.cli import console
+
+    if name:
+        return console.show_path(api.write_matrix(name, file))
+    matrices = api.list_matrices()
+    width = max(map(len, matrices))
+    console.show_text("".join(f"{name:<{width}}  {about}\n" for name, about in matrices.items()))
+
+
+@app.command()
 def doctor(json: Json = False) -> None:
     """Describe this machine as results will record it, and what it can tell while cells are timed."""
     from harness.cli import console
@@ -325,6 +365,7 @@ def _leave(code: int) -> None:
 
 def main() -> None:
     """Run the command; an error says what, where and what to do, and sets the exit code."""
+    guard_streams()
     try:
         app()
     except SystemExit as ending:

@@ -1,7 +1,7 @@
 """All that is printed: data to stdout, progress and errors to stderr."""
 
 import json as jsonlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -18,6 +18,8 @@ from harness.cli.comparison_view import advice, comparison_parts, refusals
 from harness.cli.machine_view import abilities_table, machine_lines, told
 from harness.cli.power_table import power_note, power_table
 from harness.cli.progress import RunProgress, progress_bar, transfer_bar
+from harness.cli.streams import is_unicode
+from harness.cli.tables import print_table
 from harness.cli.trace_view import explained_parts, explained_summary
 from harness.core.errors import ExitCode, HarnessError, NothingToDo
 from harness.core.limits import rule_words
@@ -35,16 +37,7 @@ from harness.profiling import Explained
 from harness.reporting.comparing import Comparison
 from harness.store import read_outcomes, read_plan
 
-PIPE_WIDTH = 120
-"""Columns where there is no terminal to fit into."""
-
-
-def _console(stderr: bool) -> Console:
-    console = Console(stderr=stderr, highlight=False, soft_wrap=True)
-    return console if console.is_terminal else Console(stderr=stderr, highlight=False, soft_wrap=True, width=PIPE_WIDTH)
-
-
-out, err = _console(stderr=False), _console(stderr=True)
+out, err = (Console(stderr=stderr, highlight=False, soft_wrap=True, emoji=False) for stderr in (False, True))
 
 STATES = {"found": "green", "shipped": "green", "wrong": "red", "missing": "yellow"}
 CHECKS = {
@@ -66,13 +59,21 @@ def show_explained(cells: list[Explained], json: bool) -> None:
     if json:
         found = [explained_summary(cell) for cell in cells]
         return show_json(found if len(found) > 1 else found[0])
-    for part in chain.from_iterable(map(explained_parts, cells)):
-        out.print(part)
+    show_parts(chain.from_iterable(map(explained_parts, cells)))
+
+
+def show_parts(parts: Iterable[Any]) -> None:
+    """Print lines and tables."""
+    for part in parts:
+        if isinstance(part, Table):
+            print_table(out, part)
+        else:
+            out.print(part)
 
 
 def show_json(value: Any) -> None:
-    """Print a JSON document."""
-    out.print(jsonlib.dumps(value, indent=1, ensure_ascii=False), markup=False)
+    """Print a JSON document; where the terminal's encoding lacks characters, with escapes, so that none is lost."""
+    out.print(jsonlib.dumps(value, indent=1, ensure_ascii=not is_unicode(out.file)), markup=False)
 
 
 def show_plan(plan: Plan, json: bool) -> None:
@@ -81,12 +82,12 @@ def show_plan(plan: Plan, json: bool) -> None:
         return show_json(plan.model_dump(mode="json"))
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("cell", "role", "state", "estimate"):
-        table.add_column(column, justify="right" if column == "estimate" else "left", overflow="fold")
+        table.add_column(column, justify="right" if column == "estimate" else "left")
     for planned in plan.cells:
         state = f"[yellow]skipped[/]: {escape(planned.skip)}" if planned.skip else _ready(planned)
         estimate = "" if planned.skip else format_seconds(planned.estimate_s)
         table.add_row(planned.id, planned.role, state, estimate)
-    out.print(table)
+    print_table(out, table)
     total = sum(planned.estimate_s for planned in plan.cells)
     ready = sum(planned.skip is None for planned in plan.cells)
     seeds = len(plan.matrix.seeds)
@@ -113,7 +114,7 @@ def show_power(rows: tuple[Power, ...], json: bool) -> None:
         return show_json([row.model_dump() for row in rows])
     if not rows:
         return out.print("that run has no interval of a metric that judges a cell of this plan", style="yellow")
-    out.print(power_table(rows))
+    print_table(out, power_table(rows))
     out.print("\n" + power_note(rows), markup=False)
 
 
@@ -129,11 +130,11 @@ def show_outcomes(run: Path, json: bool, quiet: bool = False) -> int:
         for column, side in (("cell", "left"), ("images", "right"), ("latency", "right"), ("speedup", "right")):
             table.add_column(column, justify=side)  # type: ignore[arg-type]
         table.add_column("memory", justify="right")
-        table.add_column("outcome", overflow="fold")
+        table.add_column("outcome")
         baseline = outcomes.get(plan.baseline_id)
         for planned in plan.compared:
             table.add_row(*_outcome_row(planned.id, outcomes.get(planned.id), baseline))
-        out.print(table)
+        print_table(out, table)
         out.print(f"\nresults: {run}", markup=False)
     return ExitCode.CELLS_FAILED if failed else ExitCode.PASS
 
@@ -175,7 +176,7 @@ def show_evaluation(evaluation: Evaluation, json: bool) -> None:
         )
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("cell", "metric", "score", "baseline", "loss [95 %]", "gates"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column)
     for delta in evaluation.deltas:
         if isinstance(delta.loss, Absent):
             loss = f"[dim]{delta.loss.absent}[/]"
@@ -185,7 +186,7 @@ def show_evaluation(evaluation: Evaluation, json: bool) -> None:
         gates = "yes" if delta.gates else f"[dim]{delta.why_not}[/]"
         table.add_row(delta.cell_id, delta.metric, f"{delta.candidate:.4g}", f"{delta.baseline:.4g}", loss, gates)
     if evaluation.deltas:
-        out.print(table)
+        print_table(out, table)
     for reason in dict.fromkeys(evaluation.missing.values()):
         metrics = ", ".join(metric for metric, why in evaluation.missing.items() if why == reason)
         out.print(f"{metrics}: missing: {reason}", style="magenta", markup=False)
@@ -251,6 +252,12 @@ def show_weights(rows: tuple[WeightRow, ...], json: bool, asked: bool) -> int:
     return ExitCode.MACHINE if bad else ExitCode.PASS
 
 
+def warn(caution: str) -> None:
+    """Print a caution, if there is one."""
+    if caution:
+        err.print(f"warning: {caution}", style="yellow", markup=False)
+
+
 def warn_of_weights(rows: tuple[WeightRow, ...], matrix: Path) -> None:
     """Say before any time is spent which metrics will have no score here."""
     bad = [row for row in rows if row.state in ("missing", "wrong")]
@@ -283,8 +290,7 @@ def show_comparison(found: Comparison, json: bool) -> int:
     if json:
         show_json(found.model_dump())
     else:
-        for part in comparison_parts(found):
-            out.print(part)
+        show_parts(comparison_parts(found))
     refused = refusals(found)
     for reason in refused:
         err.print("[bold red]error[/] ", end="")
@@ -305,7 +311,7 @@ def show_claims(run: Path, findings: tuple[Finding, ...], json: bool) -> int:
         measured = tuple(finding for finding in findings if not isinstance(finding.here, Absent))
         for table in (measured_table(measured), absent_table(tuple(f for f in findings if f not in measured))):
             if table.row_count:
-                out.print(table)
+                print_table(out, table)
         out.print(f"\n{summary(findings)}")
     return ExitCode.PASS if comparable else ExitCode.NOTHING_TO_DO
 
@@ -317,7 +323,7 @@ def show_machine(machine: Machine, abilities: tuple[Ability, ...], json: bool) -
     for line in machine_lines(machine):
         out.print(line)
     out.print("\nwhat this machine tells while cells are timed:")
-    out.print(abilities_table(abilities))
+    print_table(out, abilities_table(abilities))
     out.print()
     for name, version in machine.packages.items():
         out.print(f"{name} {version}", style="dim")

@@ -22,7 +22,7 @@ def abilities_table(abilities: tuple[Ability, ...]) -> Table:
     """Return what the machine tells while cells are timed, and why it does not tell the rest."""
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column()
-    table.add_column(overflow="fold")
+    table.add_column()
     for ability in abilities:
         found = ability.found
         shown = f"[yellow]absent[/]: {escape(found.absent)}" if isinstance(found, Absent) else escape(found)

@@ -19,7 +19,7 @@ def power_table(rows: tuple[Power, ...]) -> Table:
         "fails from",
         "tells from 0",
     ):
-        table.add_column(column, justify="left" if column in ("cell", "metric") else "right", overflow="fold")
+        table.add_column(column, justify="left" if column in ("cell", "metric") else "right")
     for row in rows:
         table.add_row(
             row.cell_id,

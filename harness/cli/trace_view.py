@@ -57,7 +57,7 @@ def _table(*columns: str) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for place, column in enumerate(columns):
         words = place == 0 or column.endswith("…")
-        table.add_column(column.removesuffix("…"), justify="left" if words else "right", overflow="fold")
+        table.add_column(column.removesuffix("…"), justify="left" if words else "right")
     return table
 
 

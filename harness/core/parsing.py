@@ -1,20 +1,40 @@
 """From TOML text to a typed record, with every mistake said as a person would."""
 
+import json
 import tomllib
-from typing import Any, TypeVar, get_args
+from types import NoneType
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from harness.core.catalog import did_you_mean
 
 Model = TypeVar("Model", bound=BaseModel)
+LONGEST_SHOWN = 80
+"""Characters of a wrong value that are shown."""
+
+_LISTS = {"tuple_type", "list_type", "set_type", "frozen_set_type"}
+_TABLES = {"dict_type", "mapping_type", "model_type", "model_attributes_type"}
+_LENGTHS = {"too_short": "needs at least {min_length}", "too_long": "takes at most {max_length}"}
+_SCALARS = {
+    "string_type": "text in quotation marks",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+}
+"""Pydantic's names of mistakes, and what should be there, in TOML's words instead of Python's."""
+
 _UNION_WORDS = {"bool", "int", "float", "str", "dict[str,union[bool,int,float,str]]", "dict"}
 
 
 def read_toml(text: str) -> tuple[dict[str, Any], list[str]]:
     """Return the document of TOML text, and the problem if it is none."""
     try:
-        return tomllib.loads(text), []
+        return tomllib.loads(text.removeprefix("\ufeff")), []  # some editors begin a file with a byte order mark
     except ValueError as error:  # not TOML, or a number of thousands of digits
         return {}, [f"not TOML: {error}"]
 
@@ -24,7 +44,12 @@ def read_record(model: type[Model], document: dict[str, Any]) -> tuple[Model | N
     try:
         return model.model_validate(document), []
     except ValidationError as error:
-        return None, list(dict.fromkeys(_describe(model, entry) for entry in error.errors()))
+        return None, describe_mistakes(model, error)
+
+
+def describe_mistakes(model: type[BaseModel], error: ValidationError) -> list[str]:
+    """Return every mistake that pydantic found once, each with its key, in TOML's words."""
+    return list(dict.fromkeys(_describe(model, entry) for entry in error.errors()))
 
 
 def _describe(model: type[BaseModel], entry: Any) -> str:
@@ -33,35 +58,79 @@ def _describe(model: type[BaseModel], entry: Any) -> str:
     key = ".".join(str(part) for part in location)
     kind = entry["type"]
     if len(location) < len(entry["loc"]):
-        return f"{key}: a name, a number or a table with `name` and options, got {entry['input']!r}"
+        return f"{key}: a name, a number or a table with `name` and options, got {_toml(entry['input'])}"
     if kind == "extra_forbidden":
         return f"{key}: unknown key. {did_you_mean(str(location[-1]), _known_keys(model, location[:-1]))}"
-    return f"{key}: {_mistake(entry, key)}"
+    mistake = _mistake(model, entry, location)
+    return f"{key}: {mistake}" if key else mistake
 
 
-def _mistake(entry: Any, key: str) -> str:
+def _mistake(model: type[BaseModel], entry: Any, location: list[Any]) -> str:
     kind, given = entry["type"], entry["input"]
     if kind == "value_error":
         return str(entry["msg"]).removeprefix("Value error, ")
     if kind == "missing":
         return "this key is required"
-    if kind == "tuple_type" and isinstance(given, dict):
-        return f"a list of tables is meant: write [[{key}]], not [{key}]"
     if kind == "literal_error" and isinstance(given, str):
         known = [word.strip("'") for word in entry["ctx"]["expected"].replace(" or ", ", ").split(", ")]
         return f'unknown word "{given}". {did_you_mean(given, known)}'
+    key = ".".join(str(part) for part in location)
+    if kind in _LISTS and _holds_tables(model, location):
+        return f"a list of tables is meant: write [[{key}]], not [{key}]"
+    return f"{_expected(entry, key)}, got {_toml(given)}"
+
+
+def _expected(entry: Any, key: str) -> str:
+    kind, given = entry["type"], entry["input"]
     if kind == "string_pattern_mismatch":
-        return f"letters, digits, '.', '_' and '-' only, got {given!r}"
-    return f"{entry['msg'][0].lower()}{entry['msg'][1:]}, got {given!r}"
+        return "letters, digits, '.', '_' and '-' only"
+    if kind in _LENGTHS:
+        return _LENGTHS[kind].format(**entry["ctx"])
+    if kind in _LISTS:
+        return f"should be a list, such as {'[…]' if isinstance(given, dict) else _toml([given])}"
+    if kind in _TABLES:
+        in_list = isinstance(entry["loc"][-1], int)
+        return f"should be a table, such as {'{ key = value }' if in_list else f'[{key}] with its keys below'}"
+    return f"should be {_SCALARS.get(kind) or str(entry['msg']).removeprefix('Input should be ')}"
+
+
+def _toml(value: Any) -> str:
+    """Return a value as TOML spells it, shortened."""
+    if isinstance(value, dict):
+        text = "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
+    elif isinstance(value, list):
+        text = "[" + ", ".join(map(_toml, value)) + "]"
+    else:
+        text = json.dumps(value, ensure_ascii=False) if isinstance(value, bool | str) else str(value)
+    return text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "…"
+
+
+def _holds_tables(root: type[BaseModel], location: list[Any]) -> bool:
+    """Whether a list of tables belongs at a place of a document."""
+    items = get_args(_annotation(root, location))
+    return bool(items) and (get_origin(items[0]) is dict or _is_record(items[0]))
 
 
 def _known_keys(root: type[BaseModel], location: list[Any]) -> list[str]:
     """Return the keys allowed at a place of a document."""
-    model: Any = root
+    model = _annotation(root, location)
+    return list(model.model_fields) if _is_record(model) else []
+
+
+def _annotation(root: type[BaseModel], location: list[Any]) -> Any:
+    """Return the type of what belongs at a place of a document, or None where nothing does."""
+    found: Any = root
     for part in location:
-        if isinstance(part, int):  # an item of a list: the list's annotation is tuple[Item, ...]
-            model = get_args(model)[0] if get_args(model) else None
-            continue
-        field = model.model_fields.get(str(part)) if isinstance(model, type) and issubclass(model, BaseModel) else None
-        model = field.annotation if field else None
-    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+        arguments = [argument for argument in get_args(found) if argument is not NoneType]
+        if isinstance(part, int):  # an item of tuple[Item, ...]
+            found = arguments[0] if arguments else None
+        elif _is_record(found):
+            field = found.model_fields.get(str(part))
+            found = field.annotation if field else None
+        else:  # a value of dict[str, Value]
+            found = arguments[-1] if get_origin(found) is dict else None
+    return found
+
+
+def _is_record(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

@@ -15,7 +15,7 @@ from harness.execution.task import Task
 from harness.execution.timing import stage_call, take_repeats, time_call
 from harness.execution.tracing import take_trace
 from harness.measure.memory import free_bytes, peaks_of
-from harness.store.layout import build_cache_dir
+from harness.store.caches import build_cache_dir
 
 UNTIMED = Absent(absent="nothing was timed")
 

@@ -3,14 +3,12 @@
 import os.path
 from collections.abc import Callable
 
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
-
 from harness.axes import read_entry
 from harness.core.catalog import did_you_mean, list_names, resolve
 from harness.core.errors import UsageError
 from harness.core.matrix import Entry, Matrix
 from harness.core.model import ModelSource
+from harness.core.parsing import read_record
 from harness.core.paths import expand_user
 from harness.matrix.expand import expand
 from harness.matrix.policy import rule_problems, unmeasured
@@ -97,15 +95,8 @@ def _model_problems(matrix: Matrix) -> list[str]:
     if unknown:
         return [f'model.{key}: "{matrix.model.source}" has no such key. '
                 f"{did_you_mean(key, source.model_fields)}" for key in unknown]  # fmt: skip
-    try:
-        source.model_validate(matrix.model.options)
-    except ValidationError as error:
-        return [f"model.{'.'.join(map(str, entry['loc']))}: {_said(entry)}" for entry in error.errors()]
-    return []
-
-
-def _said(entry: ErrorDetails) -> str:
-    return "this key is required" if entry["type"] == "missing" else entry["msg"].removeprefix("Value error, ")
+    _, problems = read_record(source, matrix.model.options)
+    return [f"model.{problem}" for problem in problems]
 
 
 def _attempt(key: str, check: Callable[[], object]) -> list[str]:

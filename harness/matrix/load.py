@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from harness.core.catalog import did_you_mean
 from harness.core.errors import MatrixError, UsageError
 from harness.core.matrix import Matrix, Model
 from harness.core.parsing import read_record, read_toml
@@ -12,21 +13,22 @@ from harness.core.paths import expand_user
 from harness.core.policy import Policy
 from harness.matrix.check import find_problems
 from harness.matrix.policy import load_policy, rule_problems, unmeasured
+from harness.matrix.shipped import find_matrix, matrix_names
 from harness.models import model_defaults, read_model
 
 
 def load_matrix(path: Path, policy: str | None = None, model: str | None = None) -> tuple[Matrix, str, Policy]:
-    """Return the matrix of a TOML file, the file's text, and its policy with the matrix's own rules.
+    """Return the matrix of a TOML file or of a shipped name, its text, and its policy with the matrix's own rules.
 
     `policy`, a name or a file, stands alone instead of both; `model`, spelled as in a matrix, instead of the file's.
     Raises UsageError if a file cannot be read, and MatrixError with all mistakes of the matrix or PolicyError with
     those of its policy.
     """
-    path = expand_user(path)
+    path = find_matrix(expand_user(path))
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        fix = "Start from matrices/quickstart.toml."
+        fix = f"{did_you_mean(path.stem, matrix_names())} Or write your own: harness init quickstart"
         raise UsageError(f"cannot read the matrix file: {error.strerror}", str(path), fix) from error
     except UnicodeDecodeError as error:
         raise MatrixError([f"not UTF-8 text: {error.reason} at byte {error.start}"], str(path)) from error

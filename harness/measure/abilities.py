@@ -83,7 +83,7 @@ def _peak() -> str | Absent:
 def _perf() -> str | Absent:
     """Linux, Documentation/admin-guide/sysctl/kernel.rst: above 2, users may not ask even of their own programs."""
     try:
-        level = int(PARANOID.read_text())
+        level = int(PARANOID.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return Absent(absent="this kernel has no perf")
     words = f"perf_event_paranoid is {level}"
@@ -97,6 +97,6 @@ def _cupti() -> str | Absent:
         first_card()
     except Exception:
         return Absent(absent="no GPU")
-    if DRIVER.exists() and "RmProfilingAdminOnly: 1" in DRIVER.read_text() and os.geteuid() != 0:
+    if DRIVER.exists() and "RmProfilingAdminOnly: 1" in DRIVER.read_text(encoding="utf-8") and os.geteuid() != 0:
         return Absent(absent="for administrators only: set NVreg_RestrictProfilingToAdminUsers=0 for the nvidia module")
     return "the driver does not refuse them"

@@ -103,6 +103,6 @@ def _spent_s(pids: Collection[int]) -> dict[int, float]:
 
 def _number(path: Path) -> int | None:
     try:
-        return int(path.read_text())
+        return int(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None

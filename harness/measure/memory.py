@@ -95,7 +95,7 @@ def reset_resident_peak(process: Path = PROCESS) -> int | Absent:
     if not (process / "status").exists():
         return Absent(absent="no /proc on this system")
     try:
-        (process / "clear_refs").write_text("5")  # 5: reset VmHWM (proc(5))
+        (process / "clear_refs").write_text("5", encoding="utf-8")  # 5: reset VmHWM (proc(5))
     except OSError as error:
         return Absent(absent=f"the peak cannot be reset here: {error.strerror} (/proc/self/clear_refs)")
     return resident_peak(process)
@@ -103,7 +103,7 @@ def reset_resident_peak(process: Path = PROCESS) -> int | Absent:
 
 def resident_peak(process: Path = PROCESS) -> int | Absent:
     """Return VmHWM of this process: the highest resident memory since the last reset."""
-    for line in (process / "status").read_text().splitlines():
+    for line in (process / "status").read_text(encoding="utf-8").splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     return Absent(absent="/proc/self/status has no VmHWM")

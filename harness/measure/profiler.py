@@ -74,7 +74,7 @@ def _graphs() -> int:
 def why_blind() -> str:
     """Say why a trace of a GPU shows nothing of the GPU, and what to do."""
     missing = "no kernel of the GPU was seen: "
-    if DRIVER.exists() and "RmProfilingAdminOnly: 1" in DRIVER.read_text() and os.geteuid() != 0:
+    if DRIVER.exists() and "RmProfilingAdminOnly: 1" in DRIVER.read_text(encoding="utf-8") and os.geteuid() != 0:
         return missing + (
             "the driver shows its counters to administrators only; set NVreg_RestrictProfilingToAdminUsers=0 for the "
             "nvidia module, or give the container CAP_SYS_ADMIN, then: harness profile RUN CELL"

@@ -43,7 +43,12 @@ class Rapl:
             return Absent(absent="no RAPL counter: a virtual machine, or a processor without one")
         try:
             return {
-                package: _Counter(*(int((package / name).read_text()) for name in ("energy_uj", "max_energy_range_uj")))
+                package: _Counter(
+                    *(
+                        int((package / name).read_text(encoding="utf-8"))
+                        for name in ("energy_uj", "max_energy_range_uj")
+                    )
+                )
                 for package in packages
             }
         except PermissionError:  # since CVE-2020-8694: it lets a program guess what another computes
@@ -54,6 +59,6 @@ class Rapl:
 
 def _is_package(zone: Path) -> bool:
     try:
-        return (zone / "name").read_text().startswith("package")
+        return (zone / "name").read_text(encoding="utf-8").startswith("package")
     except OSError:
         return False

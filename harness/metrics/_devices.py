@@ -31,11 +31,11 @@ def to_unit(pictures: Pixels) -> Any:
 
 
 def to_levels(pictures: Pixels) -> Any:
-    """Return a float32 tensor (n, 3, height, width) of levels 0 … 255 of uint8 pictures (n, height, width, 3)."""
+    """Return a float32 tensor (n, 3, height, width) of levels 0 … 255; read-only pictures, as Pillow's, are copied."""
     import torch
 
-    tensor = torch.from_numpy(np.ascontiguousarray(pictures)).to(device())
-    return tensor.permute(0, 3, 1, 2).float().contiguous()
+    writable = np.require(pictures, requirements=["C", "W"])  # torch warns of others
+    return torch.from_numpy(writable).to(device()).permute(0, 3, 1, 2).float().contiguous()
 
 
 def in_batches(look: Callable[[Pixels], Any], pictures: Pixels, size: int) -> Any:

@@ -8,7 +8,7 @@ from harness.core.base import Frozen
 from harness.core.errors import MachineError
 from harness.metrics._base import Metric
 from harness.metrics._download import Advance, download, download_from_hub
-from harness.metrics._weight_file import WeightFile, advice
+from harness.metrics._weight_file import WeightFile, advice, expanded
 from harness.metrics._weights import Weights, cache_folder, sha256_of
 
 File = TypeVar("File")
@@ -52,7 +52,7 @@ def fetch(metrics: Sequence[Metric], weights: Weights, advance: Advance | None =
 def _fetch(wanted: WeightFile, named: str | None, advance: Advance) -> Path:
     form = wanted.public
     if form.url:
-        target = Path(named).expanduser() if named else cache_folder() / form.file
+        target = expanded(named) if named else cache_folder() / form.file
         download(form, target, advance)
         return target
     if form.only_in_hub and not named:

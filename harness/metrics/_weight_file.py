@@ -1,5 +1,6 @@
 """What a weight file is: the names it goes by, what each is verified by, and where a person gets it."""
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -73,3 +74,8 @@ def advice(wanted: WeightFile) -> str:
         return f"Download it: harness weights MATRIX --download. Or: hf download {form.hub} {form.file}"
     get = f"Get {form.file} from {form.source} into one of these places, or set {VARIABLE} to its folder."
     return f"Download it: harness weights MATRIX --download. Or: {get[0].lower()}{get[1:]}" if form.url else get
+
+
+def expanded(path: str) -> Path:
+    """Return a path with the home folder in the place of ~, which stays where a user has no home."""
+    return Path(os.path.expanduser(path))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.core.base import Frozen
 from harness.core.errors import MachineError
-from harness.metrics._weight_file import VARIABLE, Check, Form, Found, WeightFile, advice
+from harness.metrics._weight_file import VARIABLE, Check, Form, Found, WeightFile, advice, expanded
 
 __all__ = ["Form", "WeightFile", "Weights", "sha256_of"]
 
@@ -34,7 +34,7 @@ def cache_folder() -> Path:
     Downloads go there too, where other packages find them; never into HARNESS_WEIGHTS, which may be a shared folder.
     """
     root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(os.environ.get("TORCH_HOME") or f"{root}/torch").expanduser() / "hub" / "checkpoints"
+    return expanded(os.environ.get("TORCH_HOME") or f"{root}/torch") / "hub" / "checkpoints"
 
 
 class Weights(Frozen):
@@ -50,10 +50,10 @@ class Weights(Frozen):
     def places(self, wanted: WeightFile) -> tuple[Path, ...]:
         """Return every path that is tried for a file, in order; a path in the matrix is the only one."""
         if wanted.key in self.paths:
-            return (Path(self.paths[wanted.key]).expanduser(),)
+            return (expanded(self.paths[wanted.key]),)
         named = os.environ.get(VARIABLE)
-        folders = [Path(named).expanduser()] if named else []
-        folders += [cache_folder(), Path("~/.cache/clip").expanduser()]
+        folders = [expanded(named)] if named else []
+        folders += [cache_folder(), expanded("~/.cache/clip")]
         places = [folder / form.file for folder in folders for form in wanted.forms if form.sha256]
         return (*places, *(place for form in wanted.forms if (place := _hub_place(form))))
 

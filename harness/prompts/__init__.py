@@ -52,10 +52,15 @@ def load_prompts(wish: Prompts) -> tuple[Prompt, ...]:
     source: Traversable = (
         resources.files("harness.prompts") / "data" / f"{wish.set}.jsonl" if bundled else expand_user(wish.set)
     )
-    try:
-        text = source.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        fix = "Save it as UTF-8 text."
-        raise UsageError(f"not UTF-8 text: {error.reason} at byte {error.start}", wish.set, fix) from error
+    text = _decode(source.read_bytes(), wish.set)
     read = _READERS[".jsonl" if bundled else Path(wish.set).suffix.lower()]
     return choose(read(text, wish.set), wish)
+
+
+def _decode(content: bytes, where: str) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        fix = "Save it as UTF-8 text."
+        raise UsageError(f"not UTF-8 text: {error.reason}", f"{where}, line {line}", fix) from error

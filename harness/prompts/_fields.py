@@ -31,6 +31,8 @@ def read_prompt(fields: Mapping[str, Any], where: str) -> Prompt:
     require_text(fields, where)
     lower = {str(name).strip().lower(): value for name, value in fields.items()}
     name = next(name for name in TEXT if name in lower)
+    for field in set(lower) & {*TEXT, *CATEGORY, *NEGATIVE}:
+        require_characters(lower[field], f'{where}, field "{field}"')
     text = lower[name].strip() if isinstance(lower[name], str) else ""
     if not text:
         raise UsageError(f'"{name}" is empty or no text', where, "Give it a prompt, or remove the record.")
@@ -39,6 +41,15 @@ def read_prompt(fields: Mapping[str, Any], where: str) -> Prompt:
         raise UsageError(f"prompt id {known!r} cannot name a file", where, "Use letters, digits, '.', '_', '-'.")
     negative = _first(lower, NEGATIVE)
     return Prompt(id=known or text_id(text), text=text, negative=negative or None, category=_first(lower, CATEGORY))
+
+
+def require_characters(value: object, where: str) -> None:
+    """Raise UsageError for text with half of a surrogate pair, which JSON can escape but no file or model can hold."""
+    lone = re.search("[\ud800-\udfff]", value) if isinstance(value, str) else None
+    if lone:
+        half = f"\\u{ord(lone[0]):04x}"
+        fix = "Write both halves, or neither."
+        raise UsageError(f"{half} is half of a surrogate pair, not a character", where, fix)
 
 
 def text_id(text: str) -> str:

@@ -5,11 +5,12 @@ import json
 from harness.core.errors import UsageError
 from harness.core.plan import Prompt
 from harness.prompts._fields import read_prompt
+from harness.prompts._text import split_lines
 
 
 def read(text: str, where: str) -> tuple[Prompt, ...]:
     """Return the prompts of all lines; UsageError names the line that is none."""
-    numbered = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    numbered = [(number, line) for number, line in enumerate(split_lines(text), start=1) if line.strip()]
     return tuple(_read_line(line, f"{where}, line {number}") for number, line in numbered)
 
 

@@ -95,6 +95,6 @@ def load(run: Path) -> Loaded:
         evaluation=read_evaluation(run),
         judgement=read_judgement(run),
         times=tuple(read_times(run)),
-        matrix_text=matrix_file.read_text(errors="replace") if matrix_file.exists() else "",
+        matrix_text=matrix_file.read_text(errors="replace", encoding="utf-8") if matrix_file.exists() else "",
         traces=traced.facts,
     )

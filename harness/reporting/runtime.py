@@ -4,11 +4,11 @@ import contextlib
 from importlib.metadata import version
 from pathlib import Path
 
+from harness.store.caches import find_cache
+
 
 def _cache_file() -> Path:
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("harness")) / f"vega-embed-{version('vl-convert-python')}.js"
+    return find_cache().folder / f"vega-embed-{version('vl-convert-python')}.js"
 
 
 def vega_runtime() -> str:
@@ -17,13 +17,13 @@ def vega_runtime() -> str:
 
     file = _cache_file()
     with contextlib.suppress(OSError):
-        cached = file.read_text()
+        cached = file.read_text(encoding="utf-8")
         if cached.endswith(_END):
             return cached
     script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", r"<\/script") + _END
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(script)
+        file.write_text(script, encoding="utf-8")
     return script
 
 

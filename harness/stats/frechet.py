@@ -89,7 +89,7 @@ def _sum_of_roots(values: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:
     An eigenvalue λ is known to ε·λ_max, so its root to ε·λ_max / √λ, and never worse than √(ε·λ_max).
     """
     kept = np.maximum(np.asarray(values, dtype=np.float64), 0.0)
-    roots, noise = np.sqrt(kept), _EPSILON * kept.max(axis=-1, keepdims=True)
+    roots, noise = np.sqrt(kept), _EPSILON * kept.max(axis=-1, keepdims=True, initial=0.0)
     unsure = np.divide(noise, roots, out=np.sqrt(noise) + np.zeros_like(roots), where=kept > noise)
     sums = roots.sum(axis=-1)
     return sums, np.asarray(unsure.sum(axis=-1) <= _TRUSTED * sums)

@@ -1,6 +1,7 @@
 """Results on disk: where everything lies, written atomically, read with clear errors."""
 
-from harness.store.layout import RunFolder, features_cache_dir, report_folder
+from harness.store.caches import build_cache_dir, features_cache_dir, find_cache
+from harness.store.layout import RunFolder, report_folder
 from harness.store.lock import lock_run
 from harness.store.read import (
     completed_twins,
@@ -33,9 +34,11 @@ __all__ = [
     "RunFolder",
     "append_time",
     "begin_cell",
+    "build_cache_dir",
     "create_run",
     "features_cache_dir",
     "completed_twins",
+    "find_cache",
     "find_run",
     "image_path",
     "lock_run",

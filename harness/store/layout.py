@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
 SCHEMA_VERSION = 1
 """Version of the results format; a folder with a newer one is refused."""
 
@@ -72,13 +70,3 @@ def report_folder(run: Path) -> Path:
     run = run.resolve()  # `.` has no name
     root = run.parent.parent if run.parent.name == "results" else run.parent
     return root / "reports" / run.name
-
-
-def features_cache_dir() -> Path:
-    """Return the folder of cached image features, shared by all runs of this user."""
-    return Path(platformdirs.user_cache_dir("harness")) / "features"
-
-
-def build_cache_dir() -> Path:
-    """Return the folder where axis values keep what is slow to build, shared by all runs of this user."""
-    return Path(platformdirs.user_cache_dir("harness")) / "builds"

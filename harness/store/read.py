@@ -110,7 +110,7 @@ def read_times(run: Path) -> list[tuple[str, float]]:
     if not path.exists():
         return []
     times = []
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         try:
             entry = json.loads(line)
         except ValueError:
@@ -149,7 +149,7 @@ def resolve_run(name: Path, root: Path) -> Path:
     if str(name) == "latest":
         for newest in list_runs(root):
             return newest
-        raise ResultsError("no run yet", str(root), "Make one with: harness run matrices/quickstart.toml")
+        raise ResultsError("no run yet", str(root), "Make one with: harness run quickstart")
     for candidate in (name, root / name):
         if RunFolder(candidate).run_json.exists():
             return candidate

@@ -139,7 +139,7 @@ def write_image_scores(
 def append_time(run: Path, stage: str, wall_s: float) -> None:
     """Add the wall time of one stage to the run's ledger of times."""
     try:
-        with RunFolder(run).times.open("a") as file:
+        with RunFolder(run).times.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"stage": stage, "wall_s": round(wall_s, 4)}) + "\n")
     except OSError as error:
         raise writing_failed(RunFolder(run).times, error) from error

@@ -1,11 +1,11 @@
 """The quickstart with as many images as each verdict needs, against all of them for every cell.
 
-python -m tests.benchmarks.adaptive_against_fixed [FIXED_RUN] [--max N] [--results FOLDER]
+python -m tests.benchmarks.adaptive_against_fixed [FIXED_RUN] [--quick] [--max N] [--results FOLDER]
 
 Prints both verdicts of every cell side by side and the ratio of all images made, the baseline's and its two extra
 runs' included. Without FIXED_RUN both are really run. With the folder of a finished quickstart run its images stand in
 for those the adaptive run would make: an image depends on its cell, prompt and seed, not on the round (batches of
-another size move a pixel by a grey level at most).
+another size move a pixel by a grey level at most). With --quick: two cells of the fake model instead of the quickstart.
 """
 
 import argparse
@@ -24,6 +24,18 @@ from harness.store import read_judgement, read_outcomes, read_plan
 from harness.store.layout import RunFolder
 
 MATRIX = Path(__file__).parents[2] / "matrices" / "quickstart.toml"
+
+QUICK = """
+name = "quick"
+model = "fake"
+axes.steps = [50, 4]
+prompts.limit = 64
+[quality]
+rerun_prompts = 8
+[measure]
+min_s = 0
+max_s = 0.2
+"""
 
 
 class Replayed:
@@ -92,13 +104,18 @@ def main() -> None:
     parser.add_argument("fixed", type=Path, nargs="?")
     parser.add_argument("--max", type=int, default=256)
     parser.add_argument("--results", type=Path)
+    parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
     results = options.results or Path(tempfile.mkdtemp())
-    fixed = options.fixed or api.bench(api.load(MATRIX), results=results / "fixed")
+    matrix = results / "fixed.toml"
+    matrix.write_text(QUICK if options.quick else MATRIX.read_text(encoding="utf-8"), encoding="utf-8")
+    fixed = options.fixed or api.bench(api.load(matrix), results=results / "fixed")
     if options.fixed:
         process.ProcessLauncher = lambda *_: Replay(fixed)  # type: ignore[assignment,misc]
+    text = matrix.read_text(encoding="utf-8")
     matrix = results / "adaptive.toml"
-    matrix.write_text(MATRIX.read_text().replace("[quality]\n", f'[quality]\nimages = "auto"\nmax = {options.max}\n'))
+    text = text.replace("[quality]\n", f'[quality]\nimages = "auto"\nmax = {64 if options.quick else options.max}\n')
+    matrix.write_text(text, encoding="utf-8")
     # A folder of its own, so that no image of the fixed run is taken over.
     adaptive = api.open_run(api.load(matrix), results=results / "adaptive")
     api.settle(adaptive)

@@ -2,9 +2,10 @@
 
 python -m tests.benchmarks.arithmetic_floor            # at the rate of this machine's bfloat16 products
 python -m tests.benchmarks.arithmetic_floor 788e12     # at another's, such as an H200's
+python -m tests.benchmarks.arithmetic_floor --quick    # of one configuration, at an H200's
 """
 
-import sys
+import argparse
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,8 @@ from harness.models._configurations import configuration_folder, configurations
 from harness.models._folder import Folder
 
 Config = dict[str, Any]
+
+H200 = 788e12
 
 
 def number(*shape: int) -> Any:
@@ -76,9 +79,13 @@ def pass_flops(name: str) -> int:
 
 
 def main() -> None:
-    rate = float(sys.argv[1]) if len(sys.argv) > 1 else product_rate("cpu", "bfloat16")
+    parser = argparse.ArgumentParser(description="Operations of one denoiser pass of each shipped configuration.")
+    parser.add_argument("rate", type=float, nargs="?", help="operations a second; left out: this machine's")
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args()
+    rate = H200 if options.quick else options.rate or product_rate("cpu", "bfloat16")
     print(f"at {rate / 1e12:.3g} TFLOP/s:")
-    for name in configurations():
+    for name in ["sd15"] if options.quick else configurations():
         flops = pass_flops(name)
         print(f"{name:14s} {flops / 1e12:7.3f} TFLOP a pass, at least {flops / rate * 1e3:8.1f} ms")
 

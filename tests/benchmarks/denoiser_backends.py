@@ -1,11 +1,12 @@
 """How much faster each compiler runs the bundled denoiser on this machine: python -m tests.benchmarks.denoiser_backends
 
 Every back end computes the same recorded inputs, in turns, so that a busy machine slows them all; ratios are of the
-medians of one run. Options: backends to compare (default: all that run here).
+medians of one run. Arguments: backends to compare (default: all that run here). With --quick: two rounds of
+eager alone.
 """
 
+import argparse
 import os
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -45,8 +46,14 @@ def _prepare(name: str, cache: Path) -> tuple[Any, dict[str, Any], Any]:
     return model.denoiser, arguments, effect
 
 
-def main(names: list[str]) -> None:
+def main() -> None:
     import torch
+
+    parser = argparse.ArgumentParser(description="Speed of the bundled denoiser by compiler.")
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(BACKENDS)}")
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args()
+    names = options.names or BACKENDS[: 1 if options.quick else None]
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     cache = Path(tempfile.gettempdir()) / "harness-benchmark-builds"
@@ -63,7 +70,7 @@ def main(names: list[str]) -> None:
         print(f"{name:12s} ready after {time.perf_counter() - begin:.1f} s", flush=True)
         seconds[name] = []
     with torch.no_grad():
-        for _ in range(ROUNDS):
+        for _ in range(2 if options.quick else ROUNDS):
             for name, (denoiser, arguments, _effect) in ready.items():
                 begin = time.perf_counter()
                 denoiser(**arguments)
@@ -75,4 +82,4 @@ def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or list(BACKENDS))
+    main()

@@ -1,8 +1,11 @@
 """The quickstart as one would script it in an afternoon: diffusers, torchmetrics and lpips, one process, no harness.
 
 The same cells, images, repeats and metric nets; no intervals, no controls, no rerun, no report, no resume.
+
+python -m tests.benchmarks.naive_quickstart [MATRIX] [--quick]     # --quick: the baseline alone, of 4 prompts
 """
 
+import argparse
 import hashlib
 import time
 from pathlib import Path
@@ -101,9 +104,15 @@ def perceptual(net: Any, first: torch.Tensor, second: torch.Tensor) -> torch.Ten
 
 @torch.inference_mode()
 def main() -> None:
-    decided = plan(load(Path(__file__).parents[2] / "matrices" / "quickstart.toml"))
-    prompts, repeats = list(decided.prompts), REPEATS
+    parser = argparse.ArgumentParser(description="The quickstart without harness.")
+    parser.add_argument("matrix", type=Path, nargs="?", default=Path(__file__).parents[2] / "matrices/quickstart.toml")
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args()
+    decided = plan(load(options.matrix))
+    prompts, repeats = list(decided.prompts)[: 4 if options.quick else None], 1 if options.quick else REPEATS
     cells: list[PlannedCell] = [planned for planned in decided.cells if planned.role != "rerun"]
+    if options.quick:
+        cells = [planned for planned in cells if planned.role != "candidate"]
     nets = attributes.load(), clip.load()
     pictures: dict[str, torch.Tensor] = {}
     for planned in cells:

@@ -1,10 +1,10 @@
 """Simulate timing a baseline against itself on machines that misbehave, each in its own way: is 1.00 in the interval?
 
-python -m tests.benchmarks.simulate_aa [trials]: about ten minutes on one core with 1,000 trials. It prints the table of
-docs/simulated-rates.md; a smaller version runs in every test run.
+python -m tests.benchmarks.simulate_aa [trials] [--quick]: about ten minutes on one core with 1,000 trials. It prints
+the table of docs/simulated-rates.md; a smaller version runs in every test run. With --quick: one trial a row.
 """
 
-import sys
+import argparse
 from collections.abc import Iterator
 from statistics import median
 from typing import NamedTuple
@@ -89,5 +89,9 @@ def _row(case: tuple[str, int, int | str], found: list[Trial]) -> str:
 
 
 if __name__ == "__main__":
-    for line in rows(int(sys.argv[1]) if len(sys.argv) > 1 else 1000):
+    parser = argparse.ArgumentParser(description="How often the interval of a baseline against itself holds 1.00.")
+    parser.add_argument("trials", type=int, nargs="?", default=1000)
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args()
+    for line in rows(1 if options.quick else options.trials):
         print(line, flush=True)

@@ -17,9 +17,9 @@ DOC = Path(__file__).parents[2] / "docs" / "add-a-value.md"
 @pytest.fixture
 def example(tmp_path: Path) -> Iterator[None]:
     """Put the example of the page into the folder of its axis, for one test."""
-    found = re.search(r"```python\n(.*?)```", DOC.read_text(), re.DOTALL)
+    found = re.search(r"```python\n(.*?)```", DOC.read_text(encoding="utf-8"), re.DOTALL)
     assert found
-    (tmp_path / "sliced.py").write_text(found[1])
+    (tmp_path / "sliced.py").write_text(found[1], encoding="utf-8")
     harness.axes.attention.__path__.append(str(tmp_path))
     list_names.cache_clear()
     yield
@@ -44,7 +44,7 @@ def test_the_example_is_a_value_like_any_other(example: None, tiny: Callable[[st
 
 
 def test_the_example_is_short() -> None:
-    found = re.search(r"```python\n(.*?)```", DOC.read_text(), re.DOTALL)
+    found = re.search(r"```python\n(.*?)```", DOC.read_text(encoding="utf-8"), re.DOTALL)
     assert found
     code = [line for line in found[1].splitlines() if line.strip() and not line.startswith(("from ", '"""'))]
     assert len(code) <= 20

@@ -119,7 +119,7 @@ class Other:
 
 def test_a_build_that_dies_leaves_nothing_behind(tmp_path: Path) -> None:
     def die(folder: Path) -> dict[str, Any]:
-        (folder / "half").write_text("")
+        (folder / "half").write_text("", encoding="utf-8")
         raise HarnessError("no")
 
     with pytest.raises(HarnessError):

@@ -76,7 +76,7 @@ def test_the_digest_follows_the_file_and_its_configurations(
     before = source(file, said).describe().digest
     file.write_bytes(file.read_bytes()[:-1] + b"\x7f")
     changed = source(file, said).describe().digest
-    (said / "scheduler" / "scheduler_config.json").write_text('{"_class_name": "DDIMScheduler"}')
+    (said / "scheduler" / "scheduler_config.json").write_text('{"_class_name": "DDIMScheduler"}', encoding="utf-8")
     assert len({before, changed, source(file, said).describe().digest}) == 3
 
 
@@ -106,7 +106,7 @@ def test_a_file_that_does_not_fit_its_configurations_is_refused_with_both_figure
 ) -> None:
     folder = config(folders["sd"])
     written = folder / part / "config.json"
-    written.write_text(json.dumps(json.loads(written.read_text()) | change))
+    written.write_text(json.dumps(json.loads(written.read_text(encoding="utf-8")) | change), encoding="utf-8")
     assert said in refused(files["sd"], folder).what
 
 

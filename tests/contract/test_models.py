@@ -186,7 +186,7 @@ def test_the_digest_of_a_folder_follows_its_files(tmp_path: Path) -> None:
 )
 def test_a_folder_that_is_no_pipeline_is_a_plain_error(tmp_path: Path, content: str | None, words: str) -> None:
     if content is not None:
-        (tmp_path / "model_index.json").write_text(content)
+        (tmp_path / "model_index.json").write_text(content, encoding="utf-8")
     with pytest.raises(UsageError, match=words) as caught:
         resolve_model(Model(source="folder", options={"path": str(tmp_path)})).describe()
     assert str(tmp_path) in str(caught.value)

@@ -79,8 +79,8 @@ def test_a_vae_that_is_cast_up_from_fp16_is_not_packed_in_what_cannot_be_cast(
     assert reason("+modules=all", machine=card.model_copy(update={"gpus": ()})) is None
     fixed = tmp_path / "fixed"
     shutil.copytree(tiny("sdxl"), fixed)
-    config = json.loads((fixed / "vae" / "config.json").read_text())
-    (fixed / "vae" / "config.json").write_text(json.dumps({**config, "force_upcast": False}))
+    config = json.loads((fixed / "vae" / "config.json").read_text(encoding="utf-8"))
+    (fixed / "vae" / "config.json").write_text(json.dumps({**config, "force_upcast": False}), encoding="utf-8")
     assert plan_cell(fixed, {"precision": precision + "+modules=all"}, machine=card).reason is None
 
 
@@ -144,8 +144,8 @@ def test_the_plan_refuses_a_part_that_comes_quantized(tiny: Tiny, tmp_path: Path
     folder = tmp_path / "packed"
     shutil.copytree(tiny("flux"), folder)
     config = folder / "transformer" / "config.json"
-    packed = {**json.loads(config.read_text()), "quantization_config": {"quant_method": "bitsandbytes"}}
-    config.write_text(json.dumps(packed))
+    packed = {**json.loads(config.read_text(encoding="utf-8")), "quantization_config": {"quant_method": "bitsandbytes"}}
+    config.write_text(json.dumps(packed), encoding="utf-8")
     words = "nothing to quantize: the packed comes with a quantized denoiser (bitsandbytes)"
     assert words in str(plan_cell(folder, {"precision": "int8-torchao"}).reason)
     assert plan_cell(folder, {"precision": "int8-torchao+modules=text-encoder"}).reason is None

@@ -89,7 +89,9 @@ def test_a_unet_distilled_with_guidance_is_told_by_its_configuration(tmp_path: P
 
     folder = build_tiny("sd", tmp_path / "lcm")
     path = folder / "unet" / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "time_cond_proj_dim": 8}))
+    path.write_text(
+        json.dumps({**json.loads(path.read_text(encoding="utf-8")), "time_cond_proj_dim": 8}), encoding="utf-8"
+    )
     info = resolve_model(Model(source="folder", options={"path": str(folder)})).describe()
     assert "embedded-guidance" in info.tags
     assert not info.guided(8)

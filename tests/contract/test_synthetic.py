@@ -106,7 +106,7 @@ threads = 1
 def test_a_run_tells_speed_and_memory_and_no_quality(named: Callable[[str], Synthetic], tmp_path: Path) -> None:
     assert not named("sdxl").describe().quality_applies
     path = tmp_path / "random.toml"
-    path.write_text(MATRIX)
+    path.write_text(MATRIX, encoding="utf-8")
     run = open_run(harness.load(path), results=tmp_path / "results")
     continue_run(run, inline=True)
     outcomes = read_outcomes(run)
@@ -126,6 +126,6 @@ def test_a_run_tells_speed_and_memory_and_no_quality(named: Callable[[str], Synt
     evaluation = read_evaluation(run)
     assert evaluation is not None
     assert evaluation.deltas == ()
-    page = harness.report(run, tmp_path / "report").read_text()
+    page = harness.report(run, tmp_path / "report").read_text(encoding="utf-8")
     assert "Quality does not apply: the model has random weights" in page
     assert "× its arithmetic floor" in page

@@ -99,7 +99,7 @@ def test_a_full_disk_leaves_the_old_trace_and_no_half_one(
 def test_what_a_killed_writer_left_is_removed_by_the_next(model: TextToImage, tmp_path: Path) -> None:
     left = tmp_path / f".{TRACE}.writing"
     left.mkdir()
-    (left / "plain.json").write_text('{"traceEvents": [')
+    (left / "plain.json").write_text('{"traceEvents": [', encoding="utf-8")
     assert isinstance(take_trace(model, CALL.model_copy(update={"steps": 1}), tmp_path), Trace)
     assert not left.exists()
 
@@ -165,7 +165,8 @@ def test_a_model_without_torch_has_no_trace(tmp_path: Path) -> None:
 
 def plain(path: Path, made: list[dict[str, Any]], end: str = "]}") -> Path:
     path.write_text(
-        '{"schemaVersion": 1,\n"host_name": "vm",\n"traceEvents": [\n' + ",\n".join(map(json.dumps, made)) + end
+        '{"schemaVersion": 1,\n"host_name": "vm",\n"traceEvents": [\n' + ",\n".join(map(json.dumps, made)) + end,
+        encoding="utf-8",
     )
     return path
 

@@ -41,7 +41,7 @@ def reasons(tiny: object, tmp_path_factory: pytest.TempPathFactory) -> list[str]
         for number, (body, _) in enumerate(WRONG, start=100)
     ]
     matrix = folder / "wrong.toml"
-    matrix.write_text("\n".join(['name = "wrong"', "[axes]", "steps = [4]", *cells]))
+    matrix.write_text("\n".join(['name = "wrong"', "[axes]", "steps = [4]", *cells]), encoding="utf-8")
     done = subprocess.run([sys.executable, "-c", PLAN, str(matrix)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     skips = {}

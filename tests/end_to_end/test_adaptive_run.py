@@ -106,7 +106,7 @@ def test_scores_say_on_how_many_prompts_they_stand(settled: Path) -> None:
 
 def test_no_image_is_made_twice_and_all_are_those_of_a_run_with_all_prompts(matrix: Path, settled: Path) -> None:
     whole = matrix.parent / "whole.toml"
-    whole.write_text(matrix.read_text().replace('images = "auto"\nmax = 160\n', ""))
+    whole.write_text(matrix.read_text(encoding="utf-8").replace('images = "auto"\nmax = 160\n', ""), encoding="utf-8")
     fixed = api.open_run(api.load(whole), results=matrix.parent / "whole")
     api.continue_run(fixed, inline=True)
     everything = read_outcomes(fixed)
@@ -154,7 +154,11 @@ def test_a_killed_run_goes_on_in_the_middle_of_a_round(settled: Path, tmp_path: 
     results = tmp_path / "results"
 
     def extended() -> list[Path]:
-        return [path for path in results.glob("*/cells/*/outcome.json") if path.read_text().count("prompt_id") == 86]
+        return [
+            path
+            for path in results.glob("*/cells/*/outcome.json")
+            if path.read_text(encoding="utf-8").count("prompt_id") == 86
+        ]
 
     while len(extended()) < 2:  # the baseline, and its other seed: no candidate yet
         assert writer.poll() is None

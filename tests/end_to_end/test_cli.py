@@ -107,7 +107,7 @@ def test_a_run_is_judged_again_by_another_policy_without_running_anything(tmp_pa
     rule = '[[gate]]\nquantity = "cold-start-s"\nat_most = {}\n[[gate]]\nquantity = "cold-start-s"\n'
     rule += 'at_most = 1e-9\nseverity = "warning"\n'
     for limit, code in ((1000, 0), (1e-9, 1)):
-        (tmp_path / "signoff.toml").write_text(rule.format(limit))
+        (tmp_path / "signoff.toml").write_text(rule.format(limit), encoding="utf-8")
         answer = harness("gate", "latest", "--policy", "signoff.toml", cwd=tmp_path)
         assert answer.returncode == code, answer.stderr
         assert "warning  the cold start takes" in answer.stdout
@@ -128,7 +128,7 @@ def test_policies_are_listed_and_mistakes_in_one_named(tmp_path: Path) -> None:
     assert "When to use it" in harness("policies", "strict", cwd=tmp_path).stdout
     names = {policy["name"] for policy in json.loads(harness("policies", "--json", cwd=tmp_path).stdout)}
     assert names >= {"mlperf", "same-image"}
-    (tmp_path / "signoff.toml").write_text("[[gate]]\nmargn = 0.05\n")
+    (tmp_path / "signoff.toml").write_text("[[gate]]\nmargn = 0.05\n", encoding="utf-8")
     answer = harness("bench", "fake.toml", "--policy", "signoff.toml", cwd=tmp_path)
     assert answer.returncode == 2
     assert 'Did you mean "margin"?' in answer.stderr

@@ -18,7 +18,7 @@ ID = "owner/tiny-sd"
 @pytest.fixture
 def plan(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Return a function that plans a matrix with another model than its own, torch blocked from import."""
-    (tmp_path / "m.toml").write_text(MATRIX)
+    (tmp_path / "m.toml").write_text(MATRIX, encoding="utf-8")
 
     def planned(model: str, **variables: str) -> subprocess.CompletedProcess[str]:
         words = [sys.executable, "-c", BLOCKED, "plan", "m.toml", "--model", model]

@@ -10,7 +10,9 @@ from harness import frame
 from tests.readme import README
 from tests.tiny import build_tiny
 
-STEPS = re.search(r"<!-- own:begin -->\n```sh\n(.*?)```\n<!-- own:end -->", README.read_text(), re.DOTALL)
+STEPS = re.search(
+    r"<!-- own:begin -->\n```sh\n(.*?)```\n<!-- own:end -->", README.read_text(encoding="utf-8"), re.DOTALL
+)
 
 
 def test_the_commands_do_what_is_said(tmp_path: Path) -> None:

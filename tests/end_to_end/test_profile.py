@@ -56,9 +56,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("profile")
     run = finished_run(folder, MATRIX)
     path = RunFolder(run).run_json
-    document = json.loads(path.read_text())
+    document = json.loads(path.read_text(encoding="utf-8"))
     document["plan"]["machine"]["cpu"] = "another processor"
-    path.write_text(json.dumps(document))
+    path.write_text(json.dumps(document), encoding="utf-8")
     return run
 
 
@@ -95,12 +95,12 @@ def test_without_nsys_its_command_is_printed(tmp_path: Path) -> None:
 def test_under_nsys_the_run_is_one_apart_that_is_not_to_be_signed(tmp_path: Path) -> None:
     write_matrix(tmp_path)
     nsys = tmp_path / "nsys"
-    nsys.write_text(NSYS)
+    nsys.write_text(NSYS, encoding="utf-8")
     nsys.chmod(0o755)
     path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
     answer = harness("run", "fake.toml", "--nsys", "--json", cwd=tmp_path, path=path)
     assert answer.returncode == 0, answer.stderr
-    told = (tmp_path / "told").read_text()
+    told = (tmp_path / "told").read_text(encoding="utf-8")
     assert "--trace-fork-before-exec=true" in told
     assert "--output=results/nsys/" in told
     run = tmp_path / json.loads(answer.stdout)["run"]

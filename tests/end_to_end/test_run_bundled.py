@@ -40,7 +40,7 @@ rerun_prompts = 4
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundled")
-    (folder / "small.toml").write_text(MATRIX)
+    (folder / "small.toml").write_text(MATRIX, encoding="utf-8")
     return api.run(api.load(folder / "small.toml"), results=folder / "results")
 
 

@@ -128,7 +128,7 @@ def _workers() -> list[int]:
         except OSError:
             continue
         if b"forkserver" in command and b"harness.execution.worker" in command and int(folder.name) != os.getpid():
-            parent = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            parent = int((folder / "stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[1])
             if parent == 1:
                 found.append(int(folder.name))
     return found
@@ -197,7 +197,7 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(tmp_path: Path) -> None:
 
 def test_results_that_cannot_be_written_are_one_clear_error(tmp_path: Path) -> None:
     write_matrix(tmp_path)
-    (tmp_path / "results").write_text("a file, not a folder")
+    (tmp_path / "results").write_text("a file, not a folder", encoding="utf-8")
     answer = harness("run", "fake.toml", cwd=tmp_path)
     assert answer.returncode == 4
     assert "Traceback" not in answer.stderr
@@ -237,7 +237,8 @@ def test_a_script_without_a_main_guard_is_not_run_again_in_workers(tmp_path: Pat
     script.write_text(
         "from pathlib import Path\nimport harness\n"
         "with open('started', 'a') as file: file.write('x')\n"
-        "print(harness.run(harness.load('fake.toml')))\n"
+        "print(harness.run(harness.load('fake.toml')))\n",
+        encoding="utf-8",
     )
     subprocess.run([sys.executable, str(script)], cwd=tmp_path, check=True, capture_output=True)
-    assert (tmp_path / "started").read_text() == "x"
+    assert (tmp_path / "started").read_text(encoding="utf-8") == "x"

@@ -32,8 +32,8 @@ def test_a_card_tells_each_figure_or_why_not(monkeypatch: pytest.MonkeyPatch) ->
 def test_counters_for_administrators_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     install(monkeypatch, FakeCard())
     level, params = tmp_path / "perf_event_paranoid", tmp_path / "params"
-    level.write_text("4\n")
-    params.write_text("RmProfilingAdminOnly: 1\n")
+    level.write_text("4\n", encoding="utf-8")
+    params.write_text("RmProfilingAdminOnly: 1\n", encoding="utf-8")
     monkeypatch.setattr(found_on, "PARANOID", level)
     monkeypatch.setattr(found_on, "DRIVER", params)
     for user, refused in ((1000, True), (0, False)):

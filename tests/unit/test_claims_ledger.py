@@ -88,7 +88,7 @@ def test_a_mistake_is_said_with_its_key(text: str, expected: str) -> None:
 
 
 def test_the_example_of_the_page_is_a_ledger() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "claims.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "claims.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     (claim,) = parse_ledger(example)
     assert claim.window == pytest.approx((1.33, 1.47))
@@ -98,7 +98,7 @@ def test_a_ledger_of_ones_own_is_a_file_and_takes_no_shipped_id(tmp_path: Path) 
     with pytest.raises(UsageError, match="cannot read the claim ledger"):
         load_ledger(tmp_path / "none.toml")
     path = tmp_path / "own.toml"
-    path.write_text(ledger("value = 2").replace("own-0", "compile-folk"))
+    path.write_text(ledger("value = 2").replace("own-0", "compile-folk"), encoding="utf-8")
     with pytest.raises(LedgerError, match='there is a claim "compile-folk" already'):
         load_ledger(path, shipped_claims())
 
@@ -109,7 +109,7 @@ def test_the_command_says_what_came_out_and_whether_anything_was_comparable(tmp_
     assert nothing.exit_code == ExitCode.NOTHING_TO_DO
     assert "no completed cell with compiler tensorrt*" in " ".join(nothing.stdout.split())
     path = tmp_path / "own.toml"
-    path.write_text(ledger("at_least = 0", "at_least = 1000000"))
+    path.write_text(ledger("at_least = 0", "at_least = 1000000"), encoding="utf-8")
     answer = CliRunner().invoke(app, ["claims", run, "--ledger", str(path)])
     assert answer.exit_code == ExitCode.PASS
     words = " ".join(answer.stdout.split())

@@ -171,9 +171,9 @@ def cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         core = tmp_path / f"cpu{number}"
         (core / "cpufreq").mkdir(parents=True)
         (core / "thermal_throttle").mkdir()
-        (core / "cpufreq/scaling_cur_freq").write_text(f"{(number + 1) * 1_000_000}\n")
-        (core / "thermal_throttle/core_throttle_count").write_text("7\n")
-        (core / "thermal_throttle/package_throttle_count").write_text("9\n")
+        (core / "cpufreq/scaling_cur_freq").write_text(f"{(number + 1) * 1_000_000}\n", encoding="utf-8")
+        (core / "thermal_throttle/core_throttle_count").write_text("7\n", encoding="utf-8")
+        (core / "thermal_throttle/package_throttle_count").write_text("9\n", encoding="utf-8")
     monkeypatch.setattr(cpu, "_allowed", lambda: [1, 2])
     return tmp_path
 
@@ -181,8 +181,8 @@ def cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_processors_tell_of_the_cores_that_we_may_use(cores: Path) -> None:
     watch = CpuWatch([], cores)
     for number, count in ((0, 50), (1, 8), (2, 10)):
-        (cores / f"cpu{number}/thermal_throttle/core_throttle_count").write_text(str(count))
-    (cores / "cpu2/thermal_throttle/package_throttle_count").write_text("11")
+        (cores / f"cpu{number}/thermal_throttle/core_throttle_count").write_text(str(count), encoding="utf-8")
+    (cores / "cpu2/thermal_throttle/package_throttle_count").write_text("11", encoding="utf-8")
     seen = watch.figures()
     assert (seen.cpu_mhz, seen.cpu_throttled) == (3000, (10 - 7) + (11 - 9))
 
@@ -226,21 +226,21 @@ def powercap(tmp_path: Path) -> Path:
     zones = {"intel-rapl:0": "package-0", "intel-rapl:1": "package-1", "intel-rapl:0:0": "core", "intel-rapl:2": "psys"}
     for zone, name in {**zones, "intel-rapl-mmio:0": "package-0"}.items():
         (tmp_path / zone).mkdir()
-        (tmp_path / zone / "name").write_text(f"{name}\n")
-        (tmp_path / zone / "energy_uj").write_text("1000000\n")
-        (tmp_path / zone / "max_energy_range_uj").write_text("262143328850\n")
+        (tmp_path / zone / "name").write_text(f"{name}\n", encoding="utf-8")
+        (tmp_path / zone / "energy_uj").write_text("1000000\n", encoding="utf-8")
+        (tmp_path / zone / "max_energy_range_uj").write_text("262143328850\n", encoding="utf-8")
     return tmp_path
 
 
 def count(powercap: Path, **counted: int) -> None:
     for zone, microjoules in counted.items():
-        (powercap / f"intel-rapl:{zone[1:]}" / "energy_uj").write_text(str(microjoules))
+        (powercap / f"intel-rapl:{zone[1:]}" / "energy_uj").write_text(str(microjoules), encoding="utf-8")
 
 
 def test_packages_add_up_and_their_parts_are_not_counted_twice(powercap: Path) -> None:
     rapl = Rapl(powercap)
-    (powercap / "intel-rapl-mmio:0" / "energy_uj").write_text("9000000")
-    (powercap / "intel-rapl:0:0" / "energy_uj").write_text("9000000")
+    (powercap / "intel-rapl-mmio:0" / "energy_uj").write_text("9000000", encoding="utf-8")
+    (powercap / "intel-rapl:0:0" / "energy_uj").write_text("9000000", encoding="utf-8")
     count(powercap, z0=3_500_000, z1=1_250_000, z2=9_000_000)
     assert rapl.drawn() == pytest.approx(2.75)
 
@@ -255,10 +255,10 @@ def test_a_counter_that_begins_again_loses_nothing(powercap: Path) -> None:
 def test_energy_that_only_root_may_read_is_absent(powercap: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = Path.read_text
 
-    def refuse(path: Path, *rest: Any) -> str:
+    def refuse(path: Path, **named: Any) -> str:
         if path.name == "energy_uj":
             raise PermissionError(13, "Permission denied")
-        return real(path, *rest)
+        return real(path, **named)
 
     monkeypatch.setattr(Path, "read_text", refuse)
     assert Rapl(powercap).drawn() == Absent(absent="RAPL: only root may read /sys/class/powercap/*/energy_uj")
@@ -277,5 +277,5 @@ def test_a_counter_that_is_gone_or_does_not_say_how_far_it_counts_is_absent(powe
 def test_no_counter_is_said(tmp_path: Path) -> None:
     assert "no RAPL counter" in Rapl(tmp_path / "none").drawn().absent  # type: ignore[union-attr]
     (tmp_path / "intel-rapl:0").mkdir()
-    (tmp_path / "intel-rapl:0" / "name").write_text("package-0")
+    (tmp_path / "intel-rapl:0" / "name").write_text("package-0", encoding="utf-8")
     assert isinstance(Rapl(tmp_path).drawn(), Absent)

@@ -116,7 +116,8 @@ def test_a_synthetic_model_is_planned_without_torch(tmp_path: Path) -> None:
     matrix = tmp_path / "m.toml"
     matrix.write_text(
         'name = "m"\nmodel = {source = "synthetic", name = "flux-dev"}\n[axes]\nsteps = [2]\nprecision = ["bf16"]\n'
-        '[baseline]\nsteps = 2\nprecision = "bf16"\n'
+        '[baseline]\nsteps = 2\nprecision = "bf16"\n',
+        encoding="utf-8",
     )
     code = (
         "import sys; sys.modules['torch'] = sys.modules['diffusers'] = sys.modules['transformers'] = None\n"

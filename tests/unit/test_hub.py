@@ -271,8 +271,8 @@ def test_a_cache_without_room_is_told_before_anything_is_fetched(hub: FakeHub, m
 
 def test_a_run_fetches_its_model_once_and_records_the_commit_it_measured(hub: FakeHub, tmp_path: Path) -> None:
     words, path = tmp_path / "words.txt", tmp_path / "m.toml"
-    words.write_text("a red circle\n")
-    path.write_text(MATRIX.format(model=ID, words=words))
+    words.write_text("a red circle\n", encoding="utf-8")
+    path.write_text(MATRIX.format(model=ID, words=words), encoding="utf-8")
     run = api.open_run(api.load(path), results=tmp_path / "results")
     assert len(set(hub.transferred())) == len(hub.transferred())
     hub.down = True  # a branch that moves, or a network that goes, changes nothing for a run that began

@@ -62,8 +62,10 @@ def matrix(tiny: Callable[[str], Path], tmp_path: Path) -> Callable[..., api.Loa
 
     def load(*adapters: str, model: str = "sdxl") -> api.Loaded:
         words, path = tmp_path / "words.txt", tmp_path / "m.toml"
-        words.write_text("a red circle\n")
-        path.write_text(MATRIX.format(model=tiny(model), words=words, adapters=list(adapters or BOTH)))
+        words.write_text("a red circle\n", encoding="utf-8")
+        path.write_text(
+            MATRIX.format(model=tiny(model), words=words, adapters=list(adapters or BOTH)), encoding="utf-8"
+        )
         return api.load(path)
 
     return load

@@ -1,6 +1,7 @@
 """Matrix files: what they mean, and every mistake named at once."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -148,7 +149,7 @@ def test_select_takes_globs() -> None:
 
 
 def test_the_schema_in_the_repository_is_the_generated_one() -> None:
-    stored = (ROOT / "matrices" / "schema.json").read_text()
+    stored = (ROOT / "matrices" / "schema.json").read_text(encoding="utf-8")
     assert stored == json_schema(), "run: harness schema > matrices/schema.json"
     json.loads(stored)
 
@@ -161,6 +162,34 @@ def test_every_shipped_matrix_is_right_and_says_what_it_answers_and_needs(path: 
     assert "What it needs" in text
 
 
+def test_a_byte_order_mark_is_accepted(tmp_path: Path) -> None:
+    file = tmp_path / "bom.toml"
+    file.write_text("\ufeff" + matrix("[axes]\nsteps = [4]\n"), encoding="utf-8")
+    assert load_matrix(file)[0].axes == {"steps": (4,)}
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("axes.steps = 50", "axes.steps: should be a list, such as [50], got 50"),
+        ("axes = 5", "axes: should be a table, such as [axes] with its keys below, got 5"),
+        ("axes.steps = [4]\nseeds = [1.5]", "seeds.0: should be a whole number, got 1.5"),
+        ("axes.steps = [4]\nexclude = [5]", "exclude.0: should be a table, such as { key = value }, got 5"),
+        ("axes.steps = [4]\ngate = 5", "gate: a list of tables is meant: write [[gate]], not [gate]"),
+        ("axes.steps = [4]\nquality.metrics = { a = 1 }", "should be a list, such as […], got { a = 1 }"),
+        ("axes.steps = [4]\nmeasure.trace = 'x'", 'measure.trace: should be true or false, got "x"'),
+        ("axes.steps = [4]\nmeasure.max_s = inf", "measure.max_s: should be a finite number, got inf"),
+        ("axes.steps = [4]\nabout = 2026-01-01", "about: should be text in quotation marks, got 2026-01-01"),
+        ("axes.compiler = [{ name = 'inductor', cache = 'x' }]", 'cache: should be true or false, got "x"'),
+    ],
+)
+def test_mistakes_are_told_in_words_of_toml(body: str, said: str) -> None:
+    with pytest.raises(MatrixError) as caught:
+        parse_matrix('name = "a"\n' + body)
+    assert said in str(caught.value)
+    assert not re.search("tuple|dict|None|input should", str(caught.value))
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [
@@ -168,7 +197,7 @@ def test_every_shipped_matrix_is_right_and_says_what_it_answers_and_needs(path: 
         (f"[axes]\nsteps = [{'9' * 5000}]\n", "not TOML"),
         ("[axes]\nsteps = [4]\n[measure]\ntimeout_s = inf\n", "measure.timeout_s"),
         ('[axes]\nsteps = [4]\n[quality]\nmetrics = ["psnr", "psnr"]\n', "a metric stands there twice"),
-        ('[axes]\nsteps = [4]\n[model]\nsource = "fake"\nstep_s = "x"\n', "model.step_s: Input should"),
+        ('[axes]\nsteps = [4]\n[model]\nsource = "fake"\nstep_s = "x"\n', 'model.step_s: should be a number, got "x"'),
         (f'[axes]\nsteps = [4]\n[prompts]\nset = "{"a" * 5000}"\n', "prompts.set: unknown prompt set"),
     ],
 )

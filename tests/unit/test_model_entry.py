@@ -78,7 +78,7 @@ def test_a_mistake_in_the_model_is_told_with_the_others(line: str, said: str) ->
 
 def test_one_line_of_toml_names_a_folder_and_another_model_can_be_asked_for(here: Path) -> None:
     matrix = here / "m.toml"
-    matrix.write_text(BODY.format('model = "./sdxl"'))
+    matrix.write_text(BODY.format('model = "./sdxl"'), encoding="utf-8")
     assert load_matrix(matrix)[0].model == Model(source="folder", options={"path": "./sdxl"})
     assert load_matrix(matrix, model="fake")[0].model == Model(source="fake")
     with pytest.raises(MatrixError, match="unknown model"):

@@ -77,7 +77,9 @@ def fill(folder: Path, *names: str) -> Path:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         shards = HALF if "fp16" in name else SHARDS
-        path.write_text(json.dumps({"weight_map": dict(enumerate(shards))} if "index" in name else {}))
+        path.write_text(
+            json.dumps({"weight_map": dict(enumerate(shards))} if "index" in name else {}), encoding="utf-8"
+        )
     return folder
 
 

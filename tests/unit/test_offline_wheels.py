@@ -16,14 +16,14 @@ AT_HAND = ("torch", "transformers", "accelerate", "peft")
 NOT_IN_A_RUN = {"claims", "evaluation", "gating", "metrics", "reporting", "stats", "training"}
 """Packages of harness that a run does not enter; a report is drawn elsewhere."""
 NOT_IN_ITS_CELLS = {
-    "bitsandbytes", "onnxruntime", "onnxscript", "onnx", "open_clip", "openvino", "optimum", "pandas", "ray",
+    "bitsandbytes", "onnxruntime", "onnxscript", "onnx", "open_clip", "openvino", "optimum", "pandas",
     "tensorrt", "tensorrt_rtx",
 }  # fmt: skip
 """What only other values, single-file checkpoints and `harness.frame` import."""
 
 
 def imported(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -48,7 +48,9 @@ def with_requirements(names: Iterable[str]) -> set[str]:
 
 
 def test_they_are_all_that_a_run_imports_and_none_is_carried_for_nothing() -> None:
-    (line,) = re.findall(r"pip download -d wheels (.+)", (ROOT / "matrices" / "h200-synthetic.toml").read_text())
+    (line,) = re.findall(
+        r"pip download -d wheels (.+)", (ROOT / "matrices" / "h200-synthetic.toml").read_text(encoding="utf-8")
+    )
     named = {canonicalize_name(name) for name in line.split()}
     files = [path for path in (ROOT / "harness").rglob("*.py") if path.parts[len(ROOT.parts) + 1] not in NOT_IN_A_RUN]
     modules = {name for path in files for name in imported(path)}

@@ -32,7 +32,9 @@ FREE_SHARE = 0.92
 
 
 def comment_of(preset: Path) -> str:
-    return "\n".join(line.removeprefix("#") for line in preset.read_text().split("\n\n")[0].splitlines())
+    return "\n".join(
+        line.removeprefix("#") for line in preset.read_text(encoding="utf-8").split("\n\n")[0].splitlines()
+    )
 
 
 def free_bytes_of(preset: Path) -> int | None:

@@ -45,7 +45,7 @@ def store_trace(run: Path, cell: str, found: TraceFacts) -> None:
     assert isinstance(outcome, Completed)
     trace = Trace(path=TRACE, size_bytes=4096, steps=found.stages[0].calls, notes=("the first steps only",))
     write_outcome(run, cell, outcome.model_copy(update={"trace": trace}))
-    RunFolder(run).trace_facts(cell).write_text(found.model_dump_json())
+    RunFolder(run).trace_facts(cell).write_text(found.model_dump_json(), encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -121,14 +121,14 @@ def test_a_cell_without_a_trace_names_the_command_that_makes_one(run: Path) -> N
 def test_facts_that_are_gone_or_damaged_are_named(run: Path) -> None:
     cell = cell_id(run, CELL)
     path = RunFolder(run).trace_facts(cell)
-    kept = path.read_text()
+    kept = path.read_text(encoding="utf-8")
     path.unlink()
     with pytest.raises(NothingToDo, match="what it says is not there"):
         api.explain(run, cell)
-    path.write_text(kept[: len(kept) // 2])
+    path.write_text(kept[: len(kept) // 2], encoding="utf-8")
     with pytest.raises(ResultsError, match="damaged or truncated"):
         api.explain(run, cell)
-    path.write_text(kept)
+    path.write_text(kept, encoding="utf-8")
 
 
 def test_a_cell_that_was_skipped_is_not_traced(tmp_path: Path) -> None:
@@ -156,10 +156,10 @@ def test_a_model_that_is_not_of_torch_keeps_what_it_has(tmp_path: Path) -> None:
 def test_a_run_of_another_machine_says_so(tmp_path: Path) -> None:
     run = finished_run(tmp_path)
     path = RunFolder(run).run_json
-    document = json.loads(path.read_text())
+    document = json.loads(path.read_text(encoding="utf-8"))
     card = {"name": "H100", "capability": [9, 0], "memory_bytes": 1, "driver": "", "cuda": "", "power_limit_w": 700}
     document["plan"]["machine"]["gpus"] = [card]
-    path.write_text(json.dumps(document))
+    path.write_text(json.dumps(document), encoding="utf-8")
     with pytest.raises(MachineError, match="the run was made on H100") as error:
         api.profile(run, "baseline")
     assert error.value.exit_code == ExitCode.MACHINE

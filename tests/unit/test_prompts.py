@@ -47,6 +47,29 @@ def test_every_format_gives_the_same_prompts(tmp_path: Path, name: str, content:
     assert [prompt.id for prompt in prompts] == (ids or known)
 
 
+@pytest.mark.parametrize("field", ["prompt", "category", "negative"])
+def test_half_a_surrogate_pair_is_refused(tmp_path: Path, field: str) -> None:
+    record = {"prompt": "a blue square", field: "a red circle \ud83d"}
+    with pytest.raises(UsageError) as caught:
+        load(tmp_path / "a.jsonl", '{"prompt": "a fox"}\n' + json.dumps(record))
+    assert str(tmp_path / "a.jsonl") + f', line 2, field "{field}": \\ud83d is half' in str(caught.value)
+    assert load(tmp_path / "a.jsonl", r'{"prompt": "a \ud83d\ude00"}')[0].text == "a 😀"
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.csv", "a.tsv"])
+def test_bytes_that_are_not_utf8_name_the_line(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    file.write_bytes(b"prompt\na fox\n\xed\xa0\xbd\n")  # half a surrogate pair, as some programs write it
+    with pytest.raises(UsageError, match="not UTF-8 text") as caught:
+        load_prompts(Prompts(set=str(file)))
+    assert caught.value.where == f"{file}, line 3"
+
+
+def test_unusual_separators_stay_in_a_prompt(tmp_path: Path) -> None:
+    assert len(load(tmp_path / "a.jsonl", '{"prompt": "a sign\u2028of two lines"}\n')) == 1
+    assert len(load(tmp_path / "a.txt", "a sign\x85of two lines\r\nan owl\n")) == 2
+
+
 def test_a_quoted_field_may_hold_the_delimiter_and_line_breaks(tmp_path: Path) -> None:
     prompts = load(tmp_path / "a.csv", 'text,category\n"a sign, saying ""hi""\nto all",writing\nb,x\n')
     assert prompts[0].text == 'a sign, saying "hi"\nto all'
@@ -151,11 +174,11 @@ def test_mlperfs_settings_are_written_out_and_its_noise_is_converted_as_the_page
 ) -> None:
     torch = pytest.importorskip("torch")
     monkeypatch.chdir(tmp_path)
-    section = (ROOT / "docs" / "prompts.md").read_text().partition("## MLPerf's SDXL")[2]
+    section = (ROOT / "docs" / "prompts.md").read_text(encoding="utf-8").partition("## MLPerf's SDXL")[2]
     (command,) = re.findall(r'^python -c "(.*)"$', section, re.MULTILINE)
     torch.save(torch.randn(1, 4, 128, 128, generator=torch.Generator().manual_seed(0)), "latents.pt")
     exec(command)
-    Path("captions_source.tsv").write_text("id\tcaption\n1\ta cat\n")
+    Path("captions_source.tsv").write_text("id\tcaption\n1\ta cat\n", encoding="utf-8")
     (example,) = re.findall(r"```toml\n(.*?)```", section, re.DOTALL)
     wish = parse_matrix(f'name = "m"\n{example}').prompts
     assert wish.latent is not None
@@ -190,7 +213,7 @@ def test_what_is_no_latent_is_refused(tmp_path: Path, array: np.ndarray, words: 
     np.save(tmp_path / "a.npy", array)
     with pytest.raises(UsageError, match=words):
         describe_latent(str(tmp_path / "a.npy"))
-    (tmp_path / "b.npy").write_text("no array")
+    (tmp_path / "b.npy").write_text("no array", encoding="utf-8")
     with pytest.raises(UsageError, match=r"not a \.npy file"):
         describe_latent(str(tmp_path / "b.npy"))
 

@@ -26,13 +26,13 @@ def test_every_public_name_is_there_and_nothing_else() -> None:
 
 
 def functions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
-    tree = ast.parse(path.read_text())
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_and_functions_stay_small(path: Path) -> None:
-    lines = len(path.read_text().splitlines())
+    lines = len(path.read_text(encoding="utf-8").splitlines())
     place = path.relative_to(ROOT / "harness").parts
     limit = {("axes", 3): 80, ("metrics", 2): 200}.get((place[0], len(place)), 400)
     if path.name.startswith("_") and limit == 80:
@@ -46,6 +46,14 @@ def test_files_and_functions_stay_small(path: Path) -> None:
             assert len(named) <= 5, f"{function.name} takes {len(named)} parameters: make them a record"
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_text_files_name_their_encoding(path: Path) -> None:
+    for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(call, ast.Call) and ast.unparse(call.func).endswith((".read_text", ".write_text")):
+            named = {keyword.arg for keyword in call.keywords}
+            assert "encoding" in named, f"line {call.lineno}: {ast.unparse(call)}"  # ruff sees it of known Paths only
+
+
 def test_there_are_no_cupboards() -> None:
     forbidden = {"utils", "helpers", "common", "misc"}
     assert not [path for path in FILES if path.stem in forbidden or path.parent.name in forbidden]
@@ -54,4 +62,4 @@ def test_there_are_no_cupboards() -> None:
 def test_no_path_of_this_machine_is_in_the_package() -> None:
     words = ("/work/", "/root/", "/home/")
     for path in [*FILES, ROOT / "README.md", *(ROOT / "matrices").glob("*.toml")]:
-        assert not any(word in path.read_text() for word in words), path
+        assert not any(word in path.read_text(encoding="utf-8") for word in words), path

@@ -8,7 +8,7 @@ from harness.core.matrix import Measure
 from harness.matrix import expand, parse_matrix, parse_policy
 from tests.readme import PAGES, README, ROOT, filled
 
-TEXT = README.read_text()
+TEXT = README.read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:
@@ -17,7 +17,9 @@ def blocks(language: str) -> list[str]:
 
 def test_the_generated_parts_are_current() -> None:
     for page, parts in PAGES.items():
-        assert filled(page.read_text(), parts) == page.read_text(), "run: python -m tests.readme"
+        assert filled(page.read_text(encoding="utf-8"), parts) == page.read_text(encoding="utf-8"), (
+            "run: python -m tests.readme"
+        )
 
 
 def test_its_matrix_and_its_policy_are_right() -> None:
@@ -38,7 +40,7 @@ def test_its_commands_exist() -> None:
 
 
 def test_its_make_targets_exist() -> None:
-    makefile = (ROOT / "Makefile").read_text()
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"^make (\w+)", "\n".join(blocks("sh")), re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
@@ -51,5 +53,5 @@ def test_its_python_uses_public_names() -> None:
 
 def test_its_links_lead_somewhere() -> None:
     for page in (README, *(ROOT / "docs").glob("*.md")):
-        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
+        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             assert target.startswith("https://") or (page.parent / target).exists(), (page.name, target)

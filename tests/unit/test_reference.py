@@ -72,7 +72,7 @@ def test_statistics_serve_frechet_distances_of_their_features_only(tmp_path: Pat
 
 def test_what_is_no_reference_set_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    (tmp_path / "text.npz").write_text("no archive")
+    (tmp_path / "text.npz").write_text("no archive", encoding="utf-8")
     np.savez(tmp_path / "other.npz", features=np.zeros(3))
     statistics(tmp_path / "shape.npz", sigma=np.eye(7))
     statistics(tmp_path / "nan.npz", mu=np.full(8, np.nan))

@@ -267,7 +267,7 @@ def test_report_writes_all_files(run: Path, tmp_path: Path) -> None:
     figures = {f"figures/{name}.{kind}" for name in ("pareto", "forest", "stages") for kind in ("svg", "pdf")}
     assert names == {"index.html", "report.md", "results.csv"} | figures
     assert (tmp_path / "out" / "figures" / "pareto.pdf").read_bytes().startswith(b"%PDF")
-    text = (tmp_path / "out" / "report.md").read_text()
+    text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
     assert text.startswith("# 4 of 11 cells may ship.") and "(index.html)" in text
     assert callable(frame)  # the function, not a submodule that hides it
 

@@ -260,7 +260,7 @@ def test_a_trace_that_nobody_can_read_counts_as_none_for_the_report_and_for_the_
     run = make_run(tmp_path / "results", CELLS[:2], Scene(prompts=6, policy=signed))
     facts = RunFolder(run).trace_facts("50-steps_bf16")
     assert judge(run).cells[0].result == "pass" and unprofiled_cells(run) == frozenset()
-    for spoil, reason in ((lambda: facts.write_text('{"device": "cp'), "damaged or truncated"),
+    for spoil, reason in ((lambda: facts.write_text('{"device": "cp', encoding="utf-8"), "damaged or truncated"),
                           (facts.unlink, "is not in this run’s folder")):  # fmt: skip
         spoil()
         (verdict,) = judge(run).cells
@@ -342,9 +342,9 @@ def test_two_runs_are_compared_with_intervals_and_what_differs_is_named(run: Pat
                   for made in CELLS if made.id in ("50-steps", "20-steps"))  # fmt: skip
     other = make_run(tmp_path / "results", cells, Scene(gpu=True, prompts=6))
     path = RunFolder(other).run_json
-    document = json.loads(path.read_text())
+    document = json.loads(path.read_text(encoding="utf-8"))
     document["plan"]["machine"]["gpus"][0]["driver"] = "999"
-    path.write_text(json.dumps(document))
+    path.write_text(json.dumps(document), encoding="utf-8")
     found = compare_runs(run, other)
     assert "driver: 570.1 ≠ 999" in found.differences
     pairs = {pair.cell: pair for pair in found.cells}

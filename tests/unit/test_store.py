@@ -142,16 +142,16 @@ def test_the_advice_for_a_damaged_file_makes_it_again(tmp_path: Path) -> None:
 
 def test_results_of_a_newer_version_are_refused(tmp_path: Path) -> None:
     run = finished_run(tmp_path)
-    document = json.loads(RunFolder(run).run_json.read_text())
+    document = json.loads(RunFolder(run).run_json.read_text(encoding="utf-8"))
     document["schema_version"] = 99
-    RunFolder(run).run_json.write_text(json.dumps(document))
+    RunFolder(run).run_json.write_text(json.dumps(document), encoding="utf-8")
     with pytest.raises(ResultsError, match="newer than this version"):
         read_plan(run)
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", '{"schema_version": 1}', "not json"])
 def test_something_else_than_a_run_is_refused(tmp_path: Path, content: str) -> None:
-    (tmp_path / "run.json").write_text(content)
+    (tmp_path / "run.json").write_text(content, encoding="utf-8")
     with pytest.raises(ResultsError):
         read_plan(tmp_path)
 
@@ -201,7 +201,7 @@ def test_edited_prompts_are_another_run(tmp_path: Path) -> None:
     run = finished_run(tmp_path)
     loaded = api.load(tmp_path / "fake.toml")
     assert api.open_run(loaded, results=run.parent) == run
-    (tmp_path / "prompts.txt").write_text("another prompt\n")
+    (tmp_path / "prompts.txt").write_text("another prompt\n", encoding="utf-8")
     assert api.open_run(loaded, results=run.parent) != run
 
 

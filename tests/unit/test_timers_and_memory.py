@@ -51,7 +51,7 @@ def test_a_peak_that_cannot_be_reset_is_absent_not_that_of_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert reset_resident_peak(tmp_path) == Absent(absent="no /proc on this system")
-    (tmp_path / "status").write_text("Name:\tpython\nVmHWM:\t  524288 kB\n")
+    (tmp_path / "status").write_text("Name:\tpython\nVmHWM:\t  524288 kB\n", encoding="utf-8")
     (tmp_path / "clear_refs").mkdir()  # as good as a sandbox that refuses to write
     refused = reset_resident_peak(tmp_path)
     assert isinstance(refused, Absent)
@@ -59,10 +59,10 @@ def test_a_peak_that_cannot_be_reset_is_absent_not_that_of_before(
     monkeypatch.setattr(memory, "reset_resident_peak", lambda: refused)
     assert peaks_of(lambda: None, "cpu").resident_bytes == refused
     (tmp_path / "clear_refs").rmdir()
-    (tmp_path / "clear_refs").write_text("")
+    (tmp_path / "clear_refs").write_text("", encoding="utf-8")
     assert reset_resident_peak(tmp_path) == 2**29
-    assert (tmp_path / "clear_refs").read_text() == "5"
-    (tmp_path / "status").write_text("Name:\tpython\n")
+    assert (tmp_path / "clear_refs").read_text(encoding="utf-8") == "5"
+    (tmp_path / "status").write_text("Name:\tpython\n", encoding="utf-8")
     assert reset_resident_peak(tmp_path) == Absent(absent="/proc/self/status has no VmHWM")
 
 

@@ -246,9 +246,9 @@ def test_reading_is_bounded_by_events_not_by_the_file(tmp_path: Path) -> None:
     """A large head and events across the borders of what is read at a time are no trouble."""
     maker = pipeline(TraceMaker(), lambda maker: maker.kernel(CONVOLUTION, 10, 3000))
     facts = read_trace(maker.write(tmp_path / "trace.json"))
-    document = json.loads((tmp_path / "trace.json").read_text())
+    document = json.loads((tmp_path / "trace.json").read_text(encoding="utf-8"))
     head = {"padding": "x" * (3 << 20), **document}
-    (tmp_path / "padded.json").write_text(json.dumps(head))
+    (tmp_path / "padded.json").write_text(json.dumps(head), encoding="utf-8")
     assert read_trace(tmp_path / "padded.json") == facts
 
 

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import shutil
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from harness.core.errors import MachineError, MatrixError, UsageError
 from harness.matrix.load import parse_matrix
 from harness.metrics import Weights, fetch, get_metric, inventory, known_metrics
+from harness.metrics._clip_state import clip_state
 from harness.metrics._download import download
 from harness.metrics._weights import Form, WeightFile, sha256_of
 from tests.hub_server import FakeHub, point_at, serve
@@ -224,7 +226,7 @@ def test_the_hugging_face_cache_is_searched_and_its_names_verified(
     shot = repository / "snapshots" / "abc"
     for folder in (blob.parent, shot, repository / "refs"):
         folder.mkdir(parents=True)
-    (repository / "refs" / "main").write_text("abc")
+    (repository / "refs" / "main").write_text("abc", encoding="utf-8")
     blob.write_bytes(CONTENT)
     (shot / "net.safetensors").symlink_to(blob)
     file = wanted(sha256="0" * 64, also=(Form(file="net.safetensors", hub="some/net"),))
@@ -371,3 +373,12 @@ def test_files_of_the_hub_are_downloaded_into_its_cache(nowhere: Path, monkeypat
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(nowhere / "another"))
         with pytest.raises(MachineError, match=r"cannot download config\.json of HuggingFaceTB"):
             fetch([vqa], Weights())
+
+
+def test_an_archive_of_clip_is_read_in_silence(tmp_path: Path) -> None:
+    import torch
+
+    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 1)), tmp_path / "ViT.pt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert set(clip_state(tmp_path / "ViT.pt")) == {"weight", "bias"}

@@ -29,7 +29,7 @@ class CpuTrial:
         if self._expected(images) > self.idle + self.budget:
             return False
         self.count += 1
-        _CLEAR.write_text("5")
+        _CLEAR.write_text("5", encoding="utf-8")
         self.model.generate(one_step(self.call, images))
         self.peaks[images] = _status("VmHWM")
         return self.peaks[images] <= self.idle + self.budget
@@ -43,7 +43,7 @@ class CpuTrial:
 
 
 def _status(name: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
 
 

@@ -42,5 +42,5 @@ class DeepCache(ApproximateReuse):
 def _levels(model: ModelInfo) -> int | None:
     if not model.folder:
         return None
-    config = json.loads((Path(model.folder) / "unet" / "config.json").read_text())
+    config = json.loads((Path(model.folder) / "unet" / "config.json").read_text(encoding="utf-8"))
     return len(config["block_out_channels"])

@@ -47,7 +47,7 @@ def keep(cache: Path, key: Iterable[object], build: Callable[[Path], dict[str, A
         if not kept:
             shutil.rmtree(folder, ignore_errors=True)
             _build(folder, build)
-    facts = json.loads((folder / FACTS).read_text())
+    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     return Artefact(folder, facts, facts["build_s"], kept)
 
 
@@ -57,7 +57,7 @@ def _build(folder: Path, build: Callable[[Path], dict[str, Any]]) -> None:
         begin = time.perf_counter()
         facts = build(draft)
         facts["build_s"] = time.perf_counter() - begin
-        (draft / FACTS).write_text(json.dumps(facts))
+        (draft / FACTS).write_text(json.dumps(facts), encoding="utf-8")
         draft.rename(folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)

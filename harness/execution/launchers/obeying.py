@@ -36,7 +36,7 @@ def obey(task_json: str, pipe: Connection, asked_at: float, late: str) -> None:
     task = Task.model_validate_json(task_json)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
     _die_with(os.getppid())
-    log = (task.folder / LOG).open("a", buffering=1)  # later rounds go on in it
+    log = (task.folder / LOG).open("a", buffering=1, encoding="utf-8", errors="replace")  # later rounds go on in it
     os.dup2(log.fileno(), 1)
     os.dup2(log.fileno(), 2)
     sys.stdout = sys.stderr = log
@@ -76,7 +76,7 @@ def _die_with(parent: int) -> None:
 def tail(log: Path, characters: int = 4000) -> str:
     """Return the end of a worker's log."""
     try:
-        lines = log.read_text(errors="replace").splitlines(keepends=True)
+        lines = log.read_text(errors="replace", encoding="utf-8").splitlines(keepends=True)
     except OSError:
         return ""
     # faulthandler ends with a list of all extension modules, thousands of characters that explain nothing

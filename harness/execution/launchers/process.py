@@ -23,6 +23,7 @@ from harness.core.units import Absent
 from harness.execution.failures import describe_death, describe_timeout
 from harness.execution.launchers import Broken
 from harness.execution.launchers.obeying import Done, obey, tail
+from harness.execution.launchers.sockets import keep_sockets_short
 from harness.execution.ledger import Tell
 from harness.execution.task import Step, Task
 from harness.execution.worker import CellWork
@@ -46,6 +47,7 @@ class ProcessLauncher:
 
     def prepare(self) -> None:
         """Start the server before the first cell, so that no cell's cold start pays for its imports."""
+        keep_sockets_short()
         process = self._context.Process(target=_nothing)
         with _nameless_main():
             process.start()

@@ -1,0 +1,76 @@
+"""The folder of what is slow to make again, shared by all runs of this user: found when needed, checked once."""
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import platformdirs
+
+from harness.core.errors import MachineError
+
+VARIABLE = "HARNESS_CACHE"
+"""Names another folder. Worker processes inherit it, so that all use the folder that was found first."""
+
+
+class Cache(NamedTuple):
+    """A folder that can be written, and a caution where it lasts only as long as this process."""
+
+    folder: Path
+    caution: str = ""
+
+
+_checked: dict[str, Cache] = {}
+
+
+def find_cache() -> Cache:
+    """Return the folder of caches: HARNESS_CACHE, the user's own, or a temporary one where that cannot be written."""
+    wanted = os.environ.get(VARIABLE) or _usual()
+    if wanted not in _checked:
+        problem = _problem(Path(wanted))
+        found = _make_temporary(wanted, problem) if problem else Cache(Path(wanted))
+        _checked[wanted] = _checked[str(found.folder)] = found
+    return _checked[wanted]
+
+
+def features_cache_dir() -> Path:
+    """Return the folder of cached image features."""
+    return find_cache().folder / "features"
+
+
+def build_cache_dir() -> Path:
+    """Return the folder where axis values keep what is slow to build."""
+    return find_cache().folder / "builds"
+
+
+def _usual() -> str:
+    try:
+        return platformdirs.user_cache_dir("harness")
+    except RuntimeError:  # neither HOME nor an entry in passwd
+        return "~/.cache/harness"
+
+
+def _problem(folder: Path) -> str:
+    """Return why files cannot be kept in a folder, or ''."""
+    if not folder.is_absolute():  # ~ without a home
+        return "this user has no home folder"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return ""
+    except OSError as error:
+        return error.strerror or str(error)
+
+
+def _make_temporary(wanted: str, problem: str) -> Cache:
+    fix = f"Set {VARIABLE} to a folder that can be written."
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="harness-cache-"))
+    except OSError as error:
+        raise MachineError(f"no folder for caches can be written: {problem}", wanted, fix) from error
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ[VARIABLE] = str(folder)
+    os.environ.setdefault("MPLCONFIGDIR", str(folder / "matplotlib"))
+    return Cache(folder, f"caches cannot be kept in {wanted} ({problem}): this command's are temporary. {fix}")

@@ -1,0 +1,99 @@
+"""The folder of caches: the user's own where it can be written, else one that lasts as long as the command."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import platformdirs
+import pytest
+
+from harness import api
+from harness.core.errors import MachineError
+from harness.execution.launchers.sockets import LONGEST, keep_sockets_short
+from harness.metrics._weight_file import expanded
+from harness.metrics._weights import cache_folder
+from harness.store.caches import VARIABLE, build_cache_dir, features_cache_dir, find_cache
+
+
+@pytest.fixture(autouse=True)
+def _own_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the code sets for its workers is gone after each test."""
+    for name in (VARIABLE, "MPLCONFIGDIR"):
+        monkeypatch.setenv(name, "x")
+        monkeypatch.delenv(name)
+
+
+def test_the_usual_folder_is_used_where_it_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert find_cache() == (tmp_path / "harness", "")
+    assert VARIABLE not in os.environ
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "other"))
+    assert features_cache_dir() == tmp_path / "other" / "features"
+
+
+def test_an_unwritable_cache_becomes_temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    found = find_cache()
+    assert found.folder.is_dir()
+    assert found.caution.startswith(f"caches cannot be kept in {tmp_path}/file/harness (Not a directory)")
+    assert VARIABLE in found.caution
+    assert os.environ[VARIABLE] == str(found.folder)  # workers find the same one
+    assert build_cache_dir() == found.folder / "builds"
+    assert api.cache_caution() == found.caution  # asked again, the answer is the same
+
+
+def test_a_user_without_a_home_has_a_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def unknown(name: str) -> str:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(platformdirs, "user_cache_dir", unknown)
+    assert "this user has no home folder" in find_cache().caution
+    assert not list(tmp_path.iterdir())  # no folder called ~
+
+
+def test_no_folder_for_caches_is_an_error_of_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "file" / "cache"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    with pytest.raises(MachineError, match="no folder for caches can be written"):
+        find_cache()
+
+
+def test_a_path_keeps_its_tilde_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as for a uid that passwd does not know
+    for name in ("TORCH_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    assert expanded("~/x") == Path("~/x")
+    assert cache_folder() == Path("~/.cache/torch/hub/checkpoints")
+
+
+def test_a_long_folder_of_temporary_files_is_not_used_for_sockets(tmp_path: Path) -> None:
+    long = tmp_path / ("t" * LONGEST)
+    long.mkdir()
+    script = (
+        "from harness.execution.launchers.process import ProcessLauncher\n"
+        "import multiprocessing.util\n"
+        "launcher = ProcessLauncher(with_torch=False)\n"
+        "launcher.prepare()\n"
+        "print(multiprocessing.util.get_temp_dir())"
+    )
+    around = {**os.environ, "TMPDIR": str(long)}
+    answer = subprocess.run(
+        [sys.executable, "-c", script], env=around, capture_output=True, encoding="utf-8", check=False
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert len(answer.stdout.strip()) + len("/listener-12345678") < LONGEST
+    assert not Path(answer.stdout.strip()).exists()  # removed at the end
+
+
+def test_no_short_folder_is_an_error_of_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from multiprocessing import process
+
+    monkeypatch.setattr(process.current_process(), "_config", {})
+    monkeypatch.setattr(tempfile, "mkdtemp", lambda **_: (_ for _ in ()).throw(OSError("read-only")))
+    with pytest.raises(MachineError, match="too long a name for sockets"):
+        keep_sockets_short()
