@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness import claims
 from harness.api import list_axes, list_policies
-from harness.core.limits import rule_words
+from harness.core.limits import rule_words, sees_words
 from harness.core.rule import ABOUT
 
 ROOT = Path(__file__).parents[1]
@@ -33,7 +33,7 @@ def policies_table() -> str:
     """Return the table of the shipped policies."""
     lines = ["| policy | what it asks | rules |", "|---|---|---|"]
     for policy in list_policies():
-        rules = "<br>".join(rule_words(rule) for rule in policy.gate)
+        rules = "<br>".join(words for words in (*map(rule_words, policy.gate), sees_words(policy)) if words)
         lines.append(f"| `{policy.name}` | {policy.about} | {rules} |")
     return "\n".join(lines)
 
@@ -65,13 +65,15 @@ def grid_part() -> str:
 
 
 def quality_part() -> str:
-    """Return the forest plot, the verdicts and the controls of the committed sample report."""
+    """Return the forest plot, the verdicts and the limits of sight of the committed sample report."""
     reports = sorted(SAMPLE.glob("*/report.md"))
     if not reports:
         return ""
     place = f"../{reports[-1].parent.relative_to(ROOT)}"
     text = reports[-1].read_text(encoding="utf-8")
-    sections = re.findall(r"^## (Verdicts|Controls)\n(.*?)(?=^## |^Run `|\Z)", text, re.MULTILINE | re.DOTALL)
+    sections = re.findall(
+        r"^## (Verdicts|What would not have been noticed)\n(.*?)(?=^## |^Run `|\Z)", text, re.MULTILINE | re.DOTALL
+    )
     shown = [f"### {name}\n{body.rstrip()}" for name, body in sections]
     caption = "Every judged loss with its 95 % interval (thick), its verdict's bounds (thin) and its margin (dashed)"
     lead = f"The quickstart, as committed ([the page]({place}/index.html)).\n\n![{caption}]({place}/figures/forest.svg)"

@@ -4,14 +4,17 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.optimize import brentq
 
 from harness.core.quality import Uncertainty
 from harness.stats.bootstrap import ratio_quantiles
-from harness.stats.confidence import fold, lower_bound, uncertainty, upper_bound
+from harness.stats.confidence import fold, lower_bound, transform, uncertainty, upper_bound
 from harness.stats.distance_loss import distance_loss
 from harness.stats.frechet_change import FixedReference, Reference
 from harness.stats.jackknife import assign_blocks
 from harness.stats.mmd import Kernel, MmdReference
+from harness.stats.odd_share import excess, threshold
+from harness.stats.paired_binary import difference
 from tests.scenarios import (
     AMPLITUDE,
     FEW_KINDS,
@@ -66,6 +69,65 @@ def simulate_ratio(draw: Draw) -> Simulate:
             _, bounds = ratio_quantiles(*draw(rng, n, min(trials, 250)), resamples=1000, seed=seed)
             found += [uncertainty(column) for column in bounds.T]
         return found
+
+    return simulate
+
+
+class Correct(NamedTuple):
+    """Cells of which prompts are right or wrong: the baseline's share of right ones, and the share that is gained."""
+
+    right: float
+    gained: float = 0.0
+
+
+CORRECT = {
+    "97 % right": Correct(0.97),
+    "97 % right, 2 % gained": Correct(0.97, 0.02),
+    "60 % right": Correct(0.6),
+    "60 % right, 5 % gained": Correct(0.6, 0.05),
+}
+
+
+def simulate_correct(kind: str) -> Simulate:
+    """Return the simulation of correctness losses: each prompt right or wrong before and after."""
+    right, gained = CORRECT[kind]
+    lost = TRUE * right + gained
+
+    def simulate(n: int, trials: int) -> Found:
+        shares = [right - lost, lost, gained, 1 - right - gained]
+        counts = np.random.default_rng(n).multinomial(n, shares, size=trials)
+        return [
+            transform(difference(before, after, n), lambda share, span=(both + before) / n: share / span)
+            for both, before, after, _ in counts
+        ]
+
+    return simulate
+
+
+ODD = ("some destroyed", "some destroyed, all redrawn", "all a little odder")
+
+
+def simulate_odd(kind: str) -> Simulate:
+    """Return the simulation of odd pictures: lognormal distances, the candidate's drawn to lose exactly the margin."""
+
+    def drawn(rng: np.random.Generator, n: int, strength: float) -> tuple[np.ndarray, np.ndarray]:
+        before = rng.normal(0, 0.5, (n, 1))
+        redrawn = 0.6 * before + rng.normal(0, 0.4, (n, 1))
+        if kind == ODD[2]:
+            return np.exp(before), np.exp(redrawn + strength)
+        own = before + rng.normal(0, 0.02, (n, 1)) if kind == ODD[0] else redrawn
+        return np.exp(before), np.exp(np.where(rng.random((n, 1)) < strength, 5.0, own))
+
+    def true_loss(strength: float) -> float:
+        before, after = drawn(np.random.default_rng(0), 400_000, strength)
+        limit = threshold(before)
+        shares = [(values > limit).mean() for values in (before, after)]
+        return float((shares[1] - shares[0]) / (1 - shares[0]))
+
+    def simulate(n: int, trials: int) -> Found:
+        strength = brentq(lambda strength: true_loss(strength) - TRUE, 0.0, 0.5, xtol=1e-3)
+        rng = np.random.default_rng(n)
+        return [excess(*drawn(rng, n, strength), 1000).distribution for _ in range(trials)]
 
     return simulate
 

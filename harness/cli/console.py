@@ -22,7 +22,7 @@ from harness.cli.streams import is_unicode
 from harness.cli.tables import print_table
 from harness.cli.trace_view import explained_parts, explained_summary
 from harness.core.errors import ExitCode, HarnessError, NothingToDo
-from harness.core.limits import rule_words
+from harness.core.limits import rule_words, sees_words
 from harness.core.machine import Machine
 from harness.core.outcome import Completed, Outcome, Skipped, failure_of
 from harness.core.plan import Plan, PlannedCell
@@ -229,6 +229,8 @@ def show_policies(policies: tuple[Policy, ...], json: bool) -> None:
         out.print(f"  {policy.about}", markup=False)
         for rule in policy.gate:
             out.print(f"  - {rule_words(rule)}", style="dim", markup=False)
+        if demanded := sees_words(policy):
+            out.print(f"  - {demanded}", style="dim", markup=False)
 
 
 def show_axes(rows: list[dict[str, Any]], json: bool, whole: bool) -> None:

@@ -2,6 +2,7 @@
 
 import math
 
+from harness.core.policy import Policy
 from harness.core.rule import SHARES, Rule
 from harness.core.units import format_percent, format_seconds
 
@@ -53,6 +54,15 @@ def rule_words(rule: Rule) -> str:
     where = f", where {_where_words(rule)}" if rule.where else ""
     lead = "warning: " if rule.severity == "warning" else ""
     return f"{lead}{what}{between} {limit_words(rule)}{level}{where}"
+
+
+def sees_words(policy: Policy) -> str:
+    """Return what a policy demands to be noticed: `must notice every damage at level 3`; empty if nothing."""
+    parts = [
+        f"{wanted.damage}{' damage' if wanted.damage == 'every' else ''} at level {wanted.level}"
+        for wanted in policy.sees
+    ]
+    return f"must notice {', '.join(parts)}" if parts else ""
 
 
 def _where_words(rule: Rule) -> str:

@@ -75,7 +75,7 @@ def _key(plan: Plan, scene: Scene, comparers: Mapping[str, Comparer], steps: Seq
         [[picture.sha256 for picture in pictures] for pictures in others],
         [comparer.reader.definition.model_dump_json() for comparer in comparers.values()],
         [rule.model_dump_json() for rule in plan.policy.gate],
-        (plan.policy.demanded, scene.resamples, scene.sight.size, lineup.texts[: count // lineup.seeds]),
+        (plan.policy.demanded, plan.looks, scene.resamples, scene.sight.size, lineup.texts[: count // lineup.seeds]),
     )
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
@@ -92,12 +92,20 @@ def _climb(
             telling = TELLING[comparer.reader.kind]
             first = [s for s in steps if s.family == IDENTICAL or (s.family in telling and s.level == STRONGEST)]
             rungs += _score(scene, [comparer], first, advance)
+    if plan.looks and scene.lineup.prompts < min(LADDER_IMAGES, plan.looks[-1]):
+        return tuple(rungs)  # the next look has more pictures: what is missed now may be noticed then without networks
     missed = _missed(plan, rungs)
     done = {(rung.damage, rung.level, rung.metric) for rung in rungs}
     for comparer in judging:
-        left = [s for s in steps if s.family in missed and (s.family, s.level, comparer.reader.name) not in done]
+        left = [step for step in steps if step.level <= missed.get(step.family, -1) and _may_notice(comparer, step)]
+        left = [step for step in left if (step.family, step.level, comparer.reader.name) not in done]
         rungs += _score(scene, [comparer], left, advance) if left else []
     return tuple(rungs)
+
+
+def _may_notice(comparer: Comparer, step: Step) -> bool:
+    """Return whether a metric can be expected to notice a family: what is asked for is still there in soft pictures."""
+    return step.family in SET_DAMAGES or comparer.reader.kind not in ("alignment", "correctness")
 
 
 def _judges(plan: Plan, name: str) -> bool:
@@ -111,8 +119,8 @@ def _rules(plan: Plan) -> list[Rule]:
     return [rule for rule in plan.policy.gate if rule.severity == "error"]
 
 
-def _missed(plan: Plan, rungs: Sequence[Rung]) -> set[str]:
-    """Return the families of which no metric so far notices the level that the policy demands."""
+def _missed(plan: Plan, rungs: Sequence[Rung]) -> dict[str, int]:
+    """Return the families of which no metric so far notices the level that the policy demands, with that level."""
     demanded, rules = plan.policy.demanded, _rules(plan)
     noticed = {
         rung.damage
@@ -120,7 +128,7 @@ def _missed(plan: Plan, rungs: Sequence[Rung]) -> set[str]:
         if rung.level <= demanded.get(rung.damage, USUAL_LEVEL)
         and fails(rung, (rule for rule in rules if not rule.metric or rule.names(rung.metric)))
     }
-    return set(FAMILIES) - noticed
+    return {family: demanded.get(family, USUAL_LEVEL) for family in FAMILIES if family not in noticed}
 
 
 def _steps(lineup: Lineup, side: int) -> list[Step]:

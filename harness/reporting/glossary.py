@@ -35,9 +35,15 @@ TERMS: tuple[tuple[str, str], ...] = (
     ("Figure missing", "something that the policy judges was not measured: a score, a trace … It is not a pass."),
     ("Paired metric", "compares the same prompt and noise image by image (LPIPS, PSNR, SSIM); it gates only cells that "
                       "keep the baseline’s denoising trajectory."),
+    ("Correctness metric", "the share of what a prompt asks for that its picture shows (attributes, VQA, GenEval)."),
     ("Alignment metric", "how well pictures fit their prompts (CLIP score)."),
+    ("Prompt-wise metric", "compares each picture with the baseline’s of the same prompt at another seed, so it may "
+                           "gate cells that draw other pictures (odd-pictures)."),
     ("Distribution metric", "how far two sets of pictures are apart (FID, KID, CMMD), in either direction."),
-    ("Control", "baseline images damaged on purpose, or not at all; a metric that sees no damage is blind at this n."),
+    ("Damage ladder", "the baseline’s own pictures, damaged by known doses and judged like a cell: it shows what the "
+                      "metrics of this run would not notice."),
+    ("Blind", "a metric that no damage moves at this number of images, or a verdict whose metrics would let a damage "
+              "through that the policy names: the pass does not count."),
     ("Pareto front", "cells that no other cell beats in both speed and loss; its probability comes from drawing times "
                      "and worst losses many times from what is known of them."),
     ("Cold start", "from nothing to the first image: process, load, settings, compile, first call."),

@@ -7,13 +7,27 @@ python -m tests.benchmarks.simulate_rates [trials] [--quick]: about ten minutes 
 import argparse
 
 from tests.scenarios import FEW_KINDS, KINDS, MMD_KINDS, VALUES
-from tests.simulations import Simulate, deviation, rates, simulate_frechet, simulate_mean, simulate_mmd, simulate_ratio
+from tests.simulations import (
+    CORRECT,
+    ODD,
+    Simulate,
+    deviation,
+    rates,
+    simulate_correct,
+    simulate_frechet,
+    simulate_mean,
+    simulate_mmd,
+    simulate_odd,
+    simulate_ratio,
+)
 
 
 def cases() -> dict[str, tuple[Simulate, float]]:
     """Return every case with the share of the trials it is given: a Fréchet distance costs more than a mean."""
     found = {f"ratio, {draw.__name__}": (simulate_ratio(draw), 4.0) for draw in VALUES}
     found |= {f"mean, {draw.__name__}": (simulate_mean(draw), 4.0) for draw in VALUES}
+    found |= {f"correct or not, {kind}": (simulate_correct(kind), 4.0) for kind in CORRECT}
+    found |= {f"odd pictures, {kind}": (simulate_odd(kind), 1.0) for kind in ODD}
     found |= {f"Fréchet, {kind}": (simulate_frechet(kind), 1.0) for kind in KINDS}
     found |= {f"Fréchet to real, {kind}": (simulate_frechet(kind, real=True), 1.0) for kind in KINDS}
     found |= {f"Fréchet in 128 dimensions, {kind}": (simulate_frechet(kind, dims=128), 0.2) for kind in KINDS}

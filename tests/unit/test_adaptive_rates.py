@@ -7,6 +7,7 @@ from scipy.special import stdtr
 from harness.core.policy import Policy
 from harness.core.rule import Rule
 from harness.stats.confidence import p_value, student
+from harness.stats.paired_binary import difference
 from harness.stats.sequential import nominal_alpha
 from tests.judged_run import Known, verdicts
 
@@ -111,3 +112,19 @@ def test_the_gate_decides_as_the_simulation_does() -> None:
         assert {name for name in at if gate[name].result == "fail"} == failed
         agreed |= {cell.result for cell in gate.values()}
     assert agreed == {"pass", "fail", "inconclusive"}
+
+
+@pytest.mark.parametrize(("right", "gained"), [(0.97, 0.0), (0.97, 0.02), (0.6, 0.05)])
+def test_correct_pictures_keep_the_rates_over_all_looks(right: float, gained: float) -> None:
+    """Each prompt is right or wrong; a true loss of exactly the margin passes at some look in at most alpha of runs."""
+    lost = MARGIN * right + gained
+    rng, runs = np.random.default_rng(int(1000 * right + 100 * gained)), 400
+    kinds = rng.choice(4, p=[right - lost, lost, gained, 1 - right - gained], size=(runs, LOOKS[-1]))
+    passed = np.zeros(runs, dtype=bool)
+    for run, kind in enumerate(kinds):
+        for look in LOOKS:
+            both, before, after, _ = np.bincount(kind[:look], minlength=4)
+            spread = difference(before, after, look)
+            span = (both + before) / look
+            passed[run] |= look >= 59 and p_value(spread, MARGIN * span) <= nominal_alpha(ALPHA, LOOKS, look)
+    assert passed.mean() <= bound(runs)
