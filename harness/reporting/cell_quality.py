@@ -70,7 +70,7 @@ def tail_rows(loaded: Loaded, cell_id: str) -> tuple[Named, ...]:
 def aligned(loaded: Loaded) -> set[str]:
     """Return the metrics that score the baseline's own pictures too; paired ones only compare with them."""
     scores = loaded.evaluation.scores if loaded.evaluation else ()
-    return {score.definition.metric for score in scores if score.definition.kind == "alignment"}
+    return {score.definition.metric for score in scores if score.definition.kind in ("alignment", "correctness")}
 
 
 def _write(value: Interval | Absent, words: Callable[[Interval], str]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.core.base import Frozen
 from harness.core.outcome import Completed
 from harness.core.plan import Plan
-from harness.core.quality import Delta, Interval, Score
+from harness.core.quality import BASELINE_AT_OTHER_SEEDS, Delta, Interval, Score
 from harness.core.units import Absent
 from harness.reporting.comparing_machines import condition_differences, machine_differences
 from harness.reporting.comparing_plans import (
@@ -179,7 +179,10 @@ def _relative(score: Score, plan: Plan) -> bool:
     """Whether a score itself is a distance to its run's baseline, at the same or at other seeds."""
     if score.definition.kind in ABSOLUTE:
         return False
-    return score.definition.kind != "distribution" or plan.matrix.quality.reference is None
+    to_baseline = plan.matrix.quality.reference is None or score.definition.reference.startswith(
+        BASELINE_AT_OTHER_SEEDS
+    )
+    return score.definition.kind != "distribution" or to_baseline
 
 
 def _why_not(first: tuple[Score, Plan], second: tuple[Score, Plan]) -> str:
