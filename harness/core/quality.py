@@ -51,7 +51,7 @@ class Definition(Frozen):
             return "of its range above chance"
         if not self.reference.startswith(BASELINE_AT_OTHER_SEEDS):
             return "of the baseline's distance to the reference set"
-        return "of the baseline's variety" if self.question == "variety" else f"of its scale of {self.question}"
+        return "of the baseline's variety" if self.question == "variety" else "of its scale"
 
     def difference(self, other: "Definition") -> str:
         """Return in words how two definitions differ; an empty string if they are the same."""

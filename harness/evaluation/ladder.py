@@ -9,6 +9,7 @@ in those is not reproducible here, one that notices no damage at all is blind.
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from harness.core.damage import FAMILIES, LADDER_IMAGES
@@ -20,7 +21,7 @@ from harness.core.units import Absent, format_percent
 from harness.damages import DAMAGES, IDENTICAL, LEVELS, SET_DAMAGES, SHARES, SOME, dose_words
 from harness.evaluation.change import Comparer, Scene
 from harness.evaluation.ladder_cache import load_ladder, store_ladder
-from harness.evaluation.lineup import Lineup, Picture, Variant, other_prompts
+from harness.evaluation.lineup import EVERY, Lineup, Picture, Variant, other_prompts
 from harness.metrics import get_metric
 from harness.stats.confidence import rounded
 from harness.stats.noticing import fails, finds
@@ -87,11 +88,10 @@ def _climb(
     judging = [comparer for name, comparer in comparers.items() if _judges(plan, name)]
     climbing = [comparer for comparer in judging if get_metric(comparer.reader.name).weightless]
     rungs = _score(scene, climbing, steps, advance)
-    for comparer in comparers.values():
-        if comparer not in climbing:
-            telling = TELLING[comparer.reader.kind]
-            first = [s for s in steps if s.family == IDENTICAL or (s.family in telling and s.level == STRONGEST)]
-            rungs += _score(scene, [comparer], first, advance)
+    others = [comparer for comparer in comparers.values() if comparer not in climbing]
+    rungs += _score(
+        scene, others, [_telling(s) for s in steps if s.level == STRONGEST or s.family == IDENTICAL], advance
+    )
     if plan.looks and scene.lineup.prompts < min(LADDER_IMAGES, plan.looks[-1]):
         return tuple(rungs)  # the next look has more pictures: what is missed now may be noticed then without networks
     missed = _missed(plan, rungs)
@@ -101,6 +101,12 @@ def _climb(
         left = [step for step in left if (step.family, step.level, comparer.reader.name) not in done]
         rungs += _score(scene, [comparer], left, advance) if left else []
     return tuple(rungs)
+
+
+def _telling(step: Step) -> Step:
+    """Return a step that is read only by the kinds of metric that should notice its family; all read identical ones."""
+    kinds = frozenset(kind for kind, families in TELLING.items() if step.family in (IDENTICAL, *families))
+    return step._replace(variant=replace(step.variant, kinds=kinds))
 
 
 def _may_notice(comparer: Comparer, step: Step) -> bool:
@@ -146,7 +152,8 @@ def _steps(lineup: Lineup, side: int) -> list[Step]:
         for family, replaced in _replacements(pictures, share, others, lineup.seeds).items():
             mixed = [replaced.get(place, picture) for place, picture in enumerate(pictures)]
             dose = SET_DAMAGES[family].format(f"{100 * len(replaced) / len(pictures):.2g}")
-            steps.append(Step(family, level, dose, _variant(f"{family}:{level}", mixed)))
+            kinds = EVERY - {"distribution"} if family == "wrong-prompt" else EVERY  # the set stays the same
+            steps.append(Step(family, level, dose, _variant(f"{family}:{level}", mixed, kinds)))
     return steps
 
 
@@ -166,8 +173,8 @@ def _replacements(
     return found
 
 
-def _variant(name: str, pictures: Sequence[Picture]) -> Variant:
-    return Variant(f"ladder:{name}", tuple(pictures))
+def _variant(name: str, pictures: Sequence[Picture], kinds: frozenset[MetricKind] = EVERY) -> Variant:
+    return Variant(f"ladder:{name}", tuple(pictures), kinds)
 
 
 def _damaged(pictures: Sequence[Picture], damage: str) -> list[Picture]:
@@ -181,7 +188,7 @@ def _score(scene: Scene, comparers: Sequence[Comparer], steps: Sequence[Step], a
         _rung(scene, comparer, step)
         for comparer in comparers
         for step in steps
-        if step.family != "wrong-prompt" or comparer.reader.kind != "distribution"  # the set stays the same
+        if comparer.reader.kind in step.variant.kinds
     ]
 
 

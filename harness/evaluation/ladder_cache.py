@@ -30,4 +30,4 @@ def store_ladder(key: str, rungs: tuple[Rung, ...]) -> None:
 
 
 def _file(key: str) -> Path:
-    return features_cache_dir() / "ladders" / f"{key}.json"
+    return features_cache_dir().with_name("ladders") / f"{key}.json"
