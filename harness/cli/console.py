@@ -22,11 +22,10 @@ from harness.cli.streams import is_unicode
 from harness.cli.tables import print_table
 from harness.cli.trace_view import explained_parts, explained_summary
 from harness.core.errors import ExitCode, HarnessError, NothingToDo
-from harness.core.limits import rule_words, sees_words
+from harness.core.limits import rule_words
 from harness.core.machine import Machine
 from harness.core.outcome import Completed, Outcome, Skipped, failure_of
 from harness.core.plan import Plan, PlannedCell
-from harness.core.policy import Policy
 from harness.core.quality import Evaluation
 from harness.core.units import Absent, format_bytes, format_percent, format_seconds
 from harness.core.verdict import Judgement
@@ -218,19 +217,6 @@ def show_judgement(judgement: Judgement, unprofiled: Collection[str], json: bool
         out.print(f"policy: {judgement.policy.name}, {across}", style="dim", markup=False)
     codes = {"pass": ExitCode.PASS, "fail": ExitCode.GATE_FAILED, "missing": ExitCode.GATE_FAILED}
     return codes.get(judgement.result, ExitCode.INCONCLUSIVE)
-
-
-def show_policies(policies: tuple[Policy, ...], json: bool) -> None:
-    """Print every policy with its rules in words."""
-    if json:
-        return show_json([policy.model_dump(mode="json") for policy in policies])
-    for policy in policies:
-        out.print(policy.name, style="bold", markup=False)
-        out.print(f"  {policy.about}", markup=False)
-        for rule in policy.gate:
-            out.print(f"  - {rule_words(rule)}", style="dim", markup=False)
-        if demanded := sees_words(policy):
-            out.print(f"  - {demanded}", style="dim", markup=False)
 
 
 def show_axes(rows: list[dict[str, Any]], json: bool, whole: bool) -> None:

@@ -26,6 +26,7 @@ from tests.fake_run import write_matrix
 # PSNR by steps is 53.5 dB at 40, 31.7 at 9, 30.5 at 8, 24.0 at 4 (all prompts): far above the limit, far below, on it.
 MATRIX = """
 name = "adaptive"
+policy = "psnr.toml"
 [model]
 source = "fake"
 [axes]
@@ -40,6 +41,8 @@ metrics = ["psnr"]
 images = "auto"
 max = 160
 rerun_prompts = 40
+"""
+POLICY = """
 [[gate]]
 quantity = "score"
 metric = "psnr"
@@ -59,7 +62,12 @@ def results_of(judgement: Judgement | None) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def matrix(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_matrix(tmp_path_factory.mktemp("adaptive"), MATRIX, prompts=200)
+    return write_adaptive(tmp_path_factory.mktemp("adaptive"), MATRIX)
+
+
+def write_adaptive(folder: Path, matrix: str) -> Path:
+    (folder / "psnr.toml").write_text(POLICY, encoding="utf-8")
+    return write_matrix(folder, matrix, prompts=200)
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +155,7 @@ def test_a_settled_run_can_be_evaluated_judged_reported_and_compared_again(settl
 
 
 def test_a_killed_run_goes_on_in_the_middle_of_a_round(settled: Path, tmp_path: Path) -> None:
-    write_matrix(tmp_path, MATRIX.replace('source = "fake"', 'source = "fake"\nstep_s = 0.003'), prompts=200)
+    write_adaptive(tmp_path, MATRIX.replace('source = "fake"', 'source = "fake"\nstep_s = 0.003'))
     writer = subprocess.Popen(
         [sys.executable, "-m", "harness", "bench", "fake.toml"], cwd=tmp_path, stderr=-3, stdout=-3
     )
@@ -181,7 +189,7 @@ def test_a_killed_run_goes_on_in_the_middle_of_a_round(settled: Path, tmp_path: 
 
 
 def test_stage_by_stage_a_run_goes_round_by_round_and_says_so(tmp_path: Path) -> None:
-    write_matrix(tmp_path, MATRIX, prompts=200)
+    write_adaptive(tmp_path, MATRIX)
     assert harness("run", "fake.toml", cwd=tmp_path).returncode == 0
     again = harness("run", "fake.toml", cwd=tmp_path)
     assert again.returncode == 3

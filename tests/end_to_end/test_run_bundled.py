@@ -65,13 +65,7 @@ def test_a_rerun_in_another_process_makes_the_same_pictures(run: Path) -> None:
 def test_it_is_scored_judged_and_reported(run: Path) -> None:
     evaluation = api.evaluate(run)
     assert not evaluation.missing
-    assert {delta.metric for delta in evaluation.deltas} == {
-        "fid:bundled",
-        "clip:bundled",
-        "lpips:bundled",
-        "psnr",
-        "ssim",
-    }
+    assert {delta.metric for delta in evaluation.deltas} == set(shapes.METRICS)
     judgement = api.gate(run)
     assert {cell.cell_id for cell in judgement.cells} == {"2-steps_fp32", "4-steps_lcm-lora_fp32"}
     assert all(cell.result in ("fail", "inconclusive") for cell in judgement.cells)  # 12 prompts can pass nothing

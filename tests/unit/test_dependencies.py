@@ -12,7 +12,6 @@ from tests.readme import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 NOT_IMPORTED = {
-    "accelerate": "diffusers loads and offloads weights with it",
     "lpips": "its weight files are read",
 }
 IMPORTED_AS = {

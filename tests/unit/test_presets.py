@@ -67,6 +67,8 @@ def plan(preset: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Plan:
     loaded = api.load(preset)
     on_cpu = loaded.matrix.model.source == "bundled"
     monkeypatch.setattr(Hub, "describe", describe)
+    monkeypatch.setattr(Hub, "verify", lambda hub: ())
+    monkeypatch.setattr(Hub, "find_cut", lambda hub, texts: ())
     monkeypatch.setattr("harness.api.describe_machine", lambda: machine(*([] if on_cpu else [H200])))
     monkeypatch.setattr("harness.api.free_bytes", lambda device: free_bytes_of(preset))
     return api.plan(loaded, results=tmp_path)
