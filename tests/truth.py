@@ -21,8 +21,7 @@ from PIL import Image as PillowImage
 from PIL import ImageFilter
 
 from harness.core.axis import Setting
-from harness.core.outcome import Completed, Image
-from harness.core.plan import Plan
+from harness.core.outcome import Completed, Image, Outcome
 from harness.evaluation import evaluate
 from harness.gating import judge
 from harness.metrics._attributes import attribute_network
@@ -32,6 +31,7 @@ from harness.stats.paired_binary import difference
 from harness.store import begin_cell, create_run, image_path, read_outcomes, read_plan, write_outcome
 
 MARGIN = 0.05
+MOST_PROMPTS = 256
 Pictures = np.ndarray
 Damage = Callable[[Pictures], Pictures]
 
@@ -73,7 +73,7 @@ def _erased(pictures: Pictures) -> Pictures:
 
 
 DAMAGES: dict[str, Damage] = {
-    "median filter": _each(lambda image: image.filter(ImageFilter.MedianFilter(5))),
+    "median filter": _each(lambda image: image.filter(ImageFilter.MedianFilter(9))),
     "motion blur": _motion_blur,
     "pixels of 4": _each(lambda image: image.resize((16, 16)).resize(image.size, PillowImage.Resampling.NEAREST)),
     "impulse noise": _impulses,
@@ -107,10 +107,14 @@ def correct(pictures: Pictures, texts: list[str]) -> np.ndarray:
 
 
 def damaged_run(run: Path, root: Path) -> Path:
-    """Return a run whose candidates are damaged copies of the baseline's pictures."""
+    """Return a run whose candidates are damaged copies of the baseline's first pictures."""
     plan, outcomes = read_plan(run), read_outcomes(run)
+    plan = plan.model_copy(update={"prompts": plan.prompts[:MOST_PROMPTS]})
+    kept = {prompt.id for prompt in plan.prompts}
+    outcomes = {
+        cell_id: _first(outcome, kept) for cell_id, outcome in outcomes.items() if outcome.status == "completed"
+    }
     baseline = outcomes[plan.baseline_id]
-    assert isinstance(baseline, Completed)
     pattern = next(planned for planned in plan.cells if planned.role == "candidate")
     extra = [planned for planned in plan.cells if planned.role in ("baseline", "rerun", "other-seed")]
     made = {}
@@ -119,18 +123,23 @@ def damaged_run(run: Path, root: Path) -> Path:
         settings = (*tuple(s for s in cell.settings if s.axis != "steps"), Setting(axis="steps", name=str(order + 1)))
         made[name] = pattern.model_copy(update={"cell": cell.model_copy(update={"settings": settings}), "skip": None})
     damaged = create_run(root, plan.model_copy(update={"cells": (*extra, *made.values()), "looks": ()}), "")
-    whole: Plan = read_plan(damaged)
     for planned in extra:
-        if isinstance(outcomes.get(planned.id), Completed):
+        if planned.id in outcomes:
             shutil.copytree(run / "cells" / planned.id, damaged / "cells" / planned.id)
+            write_outcome(damaged, planned.id, outcomes[planned.id])
     pictures = read(run, plan.baseline_id, baseline)
     for name, planned in made.items():
         folder = begin_cell(damaged, planned.id)
         images = tuple(_write(folder, image, pixels) for image, pixels in
                        zip(baseline.images, DAMAGES[name](pictures), strict=True))  # fmt: skip
         write_outcome(damaged, planned.id, baseline.model_copy(update={"images": images}))
-    assert len(whole.cells) == len(extra) + len(made)
     return damaged
+
+
+def _first(outcome: Outcome, prompts: set[str]) -> Completed:
+    assert isinstance(outcome, Completed)
+    images = tuple(image for image in outcome.images if image.prompt_id in prompts)
+    return outcome.model_copy(update={"images": images})
 
 
 def _write(folder: Path, image: Image, pixels: Pictures) -> Image:
