@@ -1,5 +1,6 @@
 """Inception-v3 of 2015-12-05 up to pool3, the network of FID and KID, under each program's resizing."""
 
+from abc import abstractmethod
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -56,12 +57,8 @@ class InceptionNetwork(Network):
         return self.net(images).flatten(1)
 
 
-class EarlyNetwork(Network):
-    """Pictures to the means (n, 192) of Inception's second pooling layer, over nine tiles of native pixels.
-
-    What a picture is like at its own resolution is decided before the layers that tell a cat from a dog. Nine tiles of
-    64 pixels, spread over the picture, cost a seventh of the whole of 512×512 pixels, and as much at any larger size.
-    """
+class _NativeNetwork(Network):
+    """Layers over native pixels, in batches; a network says what it feeds them and what it makes of their maps."""
 
     def __init__(self, net: Any) -> None:
         self.net = net
@@ -69,6 +66,18 @@ class EarlyNetwork(Network):
     def look(self, pictures: Pixels) -> Any:
         with exact():
             return in_batches(self._features, pictures, _BATCH[device()])
+
+    @abstractmethod
+    def _features(self, pictures: Pixels) -> Any:
+        """Return features (n, d) of a batch of pictures."""
+
+
+class EarlyNetwork(_NativeNetwork):
+    """Pictures to the means (n, 192) of Inception's second pooling layer, over nine tiles of native pixels.
+
+    What a picture is like at its own resolution is decided before the layers that tell a cat from a dog. Nine tiles of
+    64 pixels, spread over the picture, cost a seventh of the whole of 512×512 pixels, and as much at any larger size.
+    """
 
     def _features(self, pictures: Pixels) -> Any:
         import torch
@@ -88,15 +97,8 @@ def _tiles(pictures: Pixels) -> Pixels:
     return np.stack(cut, axis=1).reshape(-1, _TILE, _TILE, 3)
 
 
-class PatchNetwork(Network):
+class PatchNetwork(_NativeNetwork):
     """The centre of a picture, 299×299 native pixels, to pool3 features (n, 2048): SDXL-Lightning's Patch FID."""
-
-    def __init__(self, net: Any) -> None:
-        self.net = net
-
-    def look(self, pictures: Pixels) -> Any:
-        with exact():
-            return in_batches(self._features, pictures, _BATCH[device()])
 
     def _features(self, pictures: Pixels) -> Any:
         import torch

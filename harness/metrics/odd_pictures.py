@@ -14,7 +14,7 @@ from harness.metrics._weights import Weights
 
 
 class OddPictures(Metric):
-    """Gates every cell: pictures are held against the baseline at other seeds, not against the same noise."""
+    """Gates every cell: pictures are compared with the baseline at other seeds, not against the same noise."""
 
     question: ClassVar[Question] = "fidelity"
     kind: ClassVar[MetricKind] = "prompt-wise"
