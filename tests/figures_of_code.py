@@ -94,9 +94,7 @@ def describe_sizes(sources: Sequence[SourceFile]) -> list[str]:
     lengths = sorted(_count_lines(function) for source in sources for function in source.functions)
     largest = max(sources, key=lambda source: source.lines)
     packages = sorted({_find_package(source) for source in sources})
-    shares = {
-        package: [source.lines for source in sources if _find_package(source) == package] for package in packages
-    }
+    shares = {package: [source.lines for source in sources if _find_package(source) == package] for package in packages}
     return [
         f"{lines:7,} lines in {len(sources)} files, imports {imports / lines:.1%} of lines",
         f"{median(source.lines for source in sources):7.0f} lines in the median file, "
@@ -112,7 +110,9 @@ def main() -> None:
     for title, sources in (("harness", read_sources("harness")), ("tests", tests)):
         print(title, *describe_sizes(sources), sep="\n")
     count = sum(len(source.tests) for source in tests)
-    print(f"{count:7,} test functions, {len(find_long_test_names(tests))} with names over {LONGEST_TEST_NAME} characters")
+    print(
+        f"{count:7,} test functions, {len(find_long_test_names(tests))} with names over {LONGEST_TEST_NAME} characters"
+    )
 
 
 if __name__ == "__main__":

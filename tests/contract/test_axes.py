@@ -32,7 +32,7 @@ def default_of(axis: str) -> str | None:
     return get_axis(axis).default
 
 
-def test_every_axis_that_takes_numbers_has_an_example_here() -> None:
+def test_numeric_axes_have_an_example_here() -> None:
     assert {axis.name for axis in all_axes() if axis.open_value} == set(OPEN)
 
 
