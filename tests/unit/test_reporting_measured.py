@@ -34,7 +34,8 @@ from harness.reporting.rerun import self_check
 from harness.reporting.view import Page, view_of
 from harness.reporting.wording import money, plus_minus, span
 from harness.store.layout import RunFolder
-from tests.builders.reporting_example import CELLS, TWO_SPEEDS, Scene, make_run
+from tests.builders.reporting_cells import CELLS, Scene
+from tests.builders.reporting_example import TWO_SPEEDS, make_run
 from tests.builders.reporting_measured import CALLS, GROUPS
 from tests.builders.reporting_page import page_of
 

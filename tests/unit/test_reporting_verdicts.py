@@ -22,7 +22,8 @@ from harness.reporting.html import escape_markdown, keep_whole, render_text
 from harness.reporting.loaded import Loaded, load
 from harness.reporting.pareto import loss_axis, points_of
 from harness.reporting.questions import unasked
-from tests.builders.reporting_example import CELLS, Scene, make_run
+from tests.builders.reporting_cells import CELLS, Scene
+from tests.builders.reporting_example import make_run
 from tests.builders.reporting_page import page_of
 
 
