@@ -18,7 +18,7 @@ from harness.metrics._base import Scorer
 from harness.metrics._observing import observe
 from harness.metrics._selftest import VECTORS
 from harness.metrics._vector import Vector
-from tests.stand_ins import HUB, make
+from tests.builders.stand_ins import HUB, make
 
 
 @contextmanager

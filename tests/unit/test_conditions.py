@@ -12,7 +12,7 @@ from harness.core.timing import Conditions, Visitor
 from harness.core.units import Absent
 from harness.measure import conditions, nvml
 from harness.measure.conditions import CpuWatch, Rapl, watching
-from tests.fake_nvml import FakeCard, install, nvml_error
+from tests.builders.fake_nvml import FakeCard, install, nvml_error
 
 WORKER, STRANGER = 4242, 777
 

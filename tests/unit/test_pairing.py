@@ -18,7 +18,7 @@ from harness.execution.cell import TRACING, Measurement, ignore, lack_of_room
 from harness.execution.stopping_rule import calls_of
 from harness.stats.speedup import LEAST_GROUPS, precise, speedup
 from harness.store.layout import TRACE
-from tests.unit.scripted_workers import (
+from tests.builders.scripted_workers import (
     BASELINE,
     CELL,
     IMAGE,

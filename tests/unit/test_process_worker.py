@@ -11,7 +11,7 @@ import pytest
 from harness.core.matrix import Measure
 from harness.execution.launchers import ProcessWorker
 from harness.execution.task import Broken
-from tests.unit.scripted_workers import CELL, plan_of, task_of
+from tests.builders.scripted_workers import CELL, plan_of, task_of
 
 
 def leave_a_child(pipe: Connection) -> None:

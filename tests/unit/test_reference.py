@@ -14,7 +14,7 @@ from harness.evaluation.cache import FeatureCache
 from harness.evaluation.contrast import contrast_reader
 from harness.evaluation.pictures import UndecodableError, check_decodable, decode
 from harness.evaluation.reference import ImageSet, Statistics, open_reference, reference_notes, why_not_readable
-from tests.fake_run import MATRIX, write_matrix
+from tests.builders.fake_run import MATRIX, write_matrix
 
 
 def write(folder: Path, sizes: list[tuple[int, int]], seed: int = 0) -> Path:

@@ -7,7 +7,7 @@ from harness.stats import bootstrap
 from harness.stats.bootstrap import cluster_means, mean, ratio, ratio_quantiles, signal_to_noise, spread_subset
 from harness.stats.confidence import LEVELS, lower_bound, upper_bound
 from harness.stats.skewness import hall_quantiles, sample_skewness
-from tests.scenarios import TRUE, VALUES, Draw
+from tests.builders.scenarios import TRUE, VALUES, Draw
 
 TRIALS = 2000
 

@@ -9,7 +9,7 @@ from harness.stats.drift import drift
 from harness.stats.modes import modes
 from harness.stats.outliers import outliers
 from harness.stats.steady import steady_from
-from tests.timed_pairs import latencies
+from tests.builders.timed_pairs import latencies
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 Series = Callable[[np.random.Generator, int], Floats]

@@ -13,7 +13,7 @@ from harness.core.units import Absent
 from harness.measure import clock, memory
 from harness.measure.clock import stage_clock, timed
 from harness.measure.memory import peaks_of, reset_resident_peak
-from tests.fake_nvml import FakeCard, install, nvml_error
+from tests.builders.fake_nvml import FakeCard, install, nvml_error
 
 SIZE = 256 * 2**20
 MAKE = {

@@ -16,8 +16,8 @@ from harness.core.outcome import ColdStart, Completed, Floor
 from harness.core.timing import Repeat
 from harness.core.units import Absent
 from harness.tracing import Advice, Scene, advise, bound_of, read_trace, summary
-from tests.timed_pairs import alone
-from tests.trace_maker import ADD, CAST, FLASH, GEMM, NORM, TO_DEVICE, TraceMaker, pipeline
+from tests.builders.timed_pairs import alone
+from tests.builders.trace_maker import ADD, CAST, FLASH, GEMM, NORM, TO_DEVICE, TraceMaker, pipeline
 
 RECORDED = Path(__file__).parent / "traces" / "bundled_cpu.json.gz"
 MODEL = ModelInfo(title="tiny", family="sdxl", width=64, height=64, guidance=5, size_multiple=8, digest="")

@@ -4,7 +4,7 @@ import pytest
 
 from harness.tracing.families import family_of
 from harness.tracing.names import short_name
-from tests.trace_maker import ADD, CAST, CONVOLUTION, FLASH, GEMM, NORM, TO_DEVICE
+from tests.builders.trace_maker import ADD, CAST, CONVOLUTION, FLASH, GEMM, NORM, TO_DEVICE
 
 FAMILIES = {
     "gemm": (

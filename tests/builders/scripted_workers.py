@@ -16,7 +16,7 @@ from harness.core.units import Absent
 from harness.execution.baseline_worker import Partner
 from harness.execution.cell import Measurement, ignore
 from harness.execution.task import Broken, Step, Task, Tell, make_task
-from tests.fake_run import MATRIX, write_matrix
+from tests.builders.fake_run import MATRIX, write_matrix
 
 BASELINE, CELL = "50-steps_fp32", "4-steps_fp32"
 SECONDS = {BASELINE: 0.4, CELL: 0.1}

@@ -15,7 +15,7 @@ from harness.stats.jackknife import assign_blocks
 from harness.stats.mmd import Kernel, MmdReference
 from harness.stats.odd_share import excess, threshold
 from harness.stats.paired_binary import difference
-from tests.scenarios import (
+from tests.builders.scenarios import (
     AMPLITUDE,
     FEW_KINDS,
     KINDS,
