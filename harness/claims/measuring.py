@@ -54,7 +54,7 @@ def _timed(quantity: Quantity, cells: Measured) -> Interval | Absent:
 
 
 def _speedup(cells: Measured) -> Interval | Absent:
-    from harness.stats.comparison import over_other
+    from harness.stats.speedup import over_other
 
     assert cells.baseline is not None  # a speedup is of a pair
     found = over_other(cells.beside, cells.baseline, cells.candidate)
@@ -65,7 +65,7 @@ def _steps(cell: Completed) -> list[list[float]]:
     """Return of each warm block the median seconds of a denoiser call, one a call of the pipeline."""
     from statistics import median
 
-    from harness.stats.warming import steady_blocks
+    from harness.stats.steady_state import steady_blocks
 
     blocks = ([median(call.steps_s) for call in block.repeats if call.steps_s] for block in steady_blocks(cell.pairing))
     return [block for block in blocks if block]

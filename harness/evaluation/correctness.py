@@ -17,7 +17,7 @@ from harness.evaluation.lineup import Variant
 from harness.evaluation.looking import Reader
 from harness.stats.bootstrap import Estimate, Floats, cluster_means, mean, ratio, signal_to_noise
 from harness.stats.confidence import interval, transform
-from harness.stats.paired_binary import METHOD, difference
+from harness.stats.proportions import METHOD, difference
 
 ALIKE = Absent(absent="all prompts are the same text: chance cannot be measured")
 NEAR_CHANCE = Absent(

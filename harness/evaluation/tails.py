@@ -13,8 +13,7 @@ from harness.evaluation.looking import Sight
 from harness.evaluation.paired import PairedComparer
 from harness.evaluation.prompt_wise import PromptWiseComparer
 from harness.stats.bootstrap import Floats
-from harness.stats.clopper_pearson import share_upper
-from harness.stats.odd_share import threshold
+from harness.stats.proportions import share_upper, threshold
 
 WORST = 10
 

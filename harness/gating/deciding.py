@@ -12,8 +12,7 @@ from harness.core.rule import ESTIMATED, Rule
 from harness.core.verdict import Result
 from harness.gating.evidence import Found
 from harness.gating.readings import Reading, Share, Spread
-from harness.stats.noninferiority import least_prompts
-from harness.stats.power import prompts_needed
+from harness.stats.noninferiority import least_prompts, prompts_needed
 from harness.stats.sequential import nominal_alpha
 
 

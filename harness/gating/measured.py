@@ -12,7 +12,7 @@ from harness.core.units import Absent
 from harness.gating.readings import Number, Once, Reading
 from harness.gating.timed import counted, of_latency
 from harness.stats.speedup import LEAST_GROUPS, precision_of
-from harness.stats.warming import steady_blocks
+from harness.stats.steady_state import steady_blocks
 
 GIB = 2**30
 

@@ -5,8 +5,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from harness.core.quality import Uncertainty
-from harness.stats.clopper_pearson import share_lower, share_upper
 from harness.stats.confidence import lower_bound, p_value, standard_error, upper_bound
+from harness.stats.proportions import share_lower, share_upper
 
 
 class Reading(ABC):

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from harness.core.outcome import Completed
 from harness.core.units import Absent
 from harness.gating.readings import Once, Reading, Timed
-from harness.stats.comparison import NO_CALLS, over_baseline
 from harness.stats.confidence import transform
 from harness.stats.latency import cell_latency
+from harness.stats.speedup import NO_CALLS, over_baseline
 
 
 def of_latency(cell: Completed, figure: Callable[[float], float] = float) -> Reading | Absent:

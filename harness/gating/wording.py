@@ -8,7 +8,7 @@ from harness.core.units import format_percent
 from harness.gating.deciding import Decision
 from harness.gating.evidence import Found
 from harness.gating.readings import Number, Once, Reading, Share, Timed
-from harness.stats.power import precision_needed
+from harness.stats.noninferiority import precision_needed
 
 _FOUND = {
     "speedup": "the speedup is {}",

@@ -1,4 +1,8 @@
-"""Times that have two levels, such as two clocks, where a median tells neither."""
+"""Times far from the rest: shown, never dropped.
+
+Times that have two levels, such as two clocks, where a median tells neither.
+
+Times that go on rising or falling while they are taken."""
 
 from functools import lru_cache
 from typing import NamedTuple
@@ -6,9 +10,31 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+_LEAST_FOR_OUTLIERS = 5
+_FENCE = 3.0
+"""Tukey's far fence: this many interquartile ranges beyond a quartile ("Exploratory Data Analysis", 1977, ch. 2)."""
+_REACH = 5.0
+"""Least distance from the median, in standard deviations by the MAD: few values may have too short a quartile range."""
+
+
+def outliers(values: ArrayLike) -> tuple[int, ...]:
+    """Return the places of positive values (n,) that are far out, in order; none of fewer than five values.
+
+    On logarithms, since times are skewed: beyond Tukey's far fence, and five standard deviations from the median.
+    """
+    logs = np.log(np.asarray(values, dtype=np.float64))
+    if logs.size < _LEAST_FOR_OUTLIERS:
+        return ()
+    low, middle, high = np.quantile(logs, [0.25, 0.5, 0.75])
+    apart = np.abs(logs - middle)
+    fence = _FENCE * (high - low)
+    far = (logs > high + fence) | (logs < low - fence)
+    return tuple(int(place) for place in np.flatnonzero(far & (apart > _REACH * 1.4826 * np.median(apart))))
+
+
 Floats = NDArray[np.float64]
 
-LEAST = 10
+_LEAST_FOR_MODES = 10
 _LEAST_SHARE = 0.2
 """Fewer values than this share are outliers, not a level."""
 _MOST = 200
@@ -33,7 +59,7 @@ def modes(values: ArrayLike) -> Modes | None:
     in 99 of 100 draws of a uniform distribution: of all with one level, its halves are about the furthest apart.
     """
     logs = np.sort(np.log(np.asarray(values, dtype=np.float64)))
-    if logs.size < LEAST:
+    if logs.size < _LEAST_FOR_MODES:
         return None
     if logs.size > _MOST:
         logs = np.quantile(logs, (np.arange(_MOST) + 0.5) / _MOST)
@@ -68,3 +94,33 @@ def _limit(n: int) -> float:
     """Return the gap that one level of n values exceeds in 1 of 100 draws."""
     draws = np.sort(np.random.default_rng(n).random((_SAMPLES, n)), axis=1)
     return float(np.quantile(_apart(draws)[1], 1 - _LEVEL))
+
+
+_LEAST_FOR_DRIFT = 8
+_DRIFT_LEVEL = 0.01
+"""p-value that counts: neighbours' noise is alike on real machines, so that the test errs more often than it says."""
+
+
+class Drift(NamedTuple):
+    """How much slower the end is than the beginning (`share`, relative; below 0: faster), and how sure that is."""
+
+    share: float
+    p_value: float
+
+
+def drift(at_s: ArrayLike, values: ArrayLike) -> Drift | None:
+    """Return the drift of positive values (n,) that were taken at the times at_s (n,), or None where there is none.
+
+    The slope of the logarithms is Theil and Sen's, the median of the slopes of all pairs (Sen 1968); that there is one
+    is Mann and Kendall's test, Kendall's τ between value and time. None of fewer than eight values.
+    """
+    from scipy.stats import kendalltau, theilslopes
+
+    times, logs = np.asarray(at_s, dtype=np.float64), np.log(np.asarray(values, dtype=np.float64))
+    if logs.size < _LEAST_FOR_DRIFT or np.ptp(logs) == 0 or np.ptp(times) == 0:
+        return None
+    p_value = float(kendalltau(times, logs).pvalue)
+    if p_value > _DRIFT_LEVEL:
+        return None
+    slope = float(theilslopes(logs, times)[0])
+    return Drift(float(np.expm1(slope * np.ptp(times))), p_value)
