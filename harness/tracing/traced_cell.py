@@ -1,30 +1,36 @@
-"""A traced cell as the rules of advice see it: the trace's facts, what was timed without a profiler, the settings."""
+"""A traced cell as the advice rules read it: facts of the trace, unprofiled timings, settings; and what bounds it."""
 
 from collections.abc import Callable, Iterable, Mapping
 from statistics import median
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+from harness.core.base import Frozen
 from harness.core.cell import Cell
 from harness.core.model import ModelInfo
-from harness.core.outcome import Completed
+from harness.core.outcome import Completed, Floor
 from harness.core.trace import BETWEEN, Family, StageTime, TraceFacts
+from harness.core.units import Absent, format_percent, format_seconds
 
 DENOISER = "denoiser"
 _FEW_OPERATORS = 20
-"""Operators a call below which a denoiser on a CPU does not run in torch: an exported engine shows none."""
-_GRAPH = 5
-"""Kernels a launch above which they are replayed as CUDA graphs."""
+"""Fewer operators per call mean that a CPU denoiser runs in an exported engine, which the trace does not show."""
+_KERNELS_PER_GRAPH = 5
+"""More kernels per launch mean that they are replayed as CUDA graphs."""
+_MANY_LAUNCHES = 50
+"""From so many launches in a denoiser call on, pauses between kernels are attributed to launching."""
+IDLE_SHARE, BOUND_SHARE = 0.25, 0.5
+"""Share of the denoiser's time from which pauses, or arithmetic or memory, count as its bound."""
+_WHOLE = 1.05
+"""Largest share that still counts as complete work: the rates measured here may be a little low."""
 
-
-_MANY = 50
-"""Launches in a call of the denoiser from which pauses between kernels are put down to launching them."""
+Verdict = Literal["launch-bound", "host-bound", "compute-bound", "memory-bound", "mixed", "unknown"]
 
 
 def _anything(axis: str, value: str) -> bool:
     return True
 
 
-class Scene(NamedTuple):
+class TracedCell(NamedTuple):
     """What is known of a traced cell. Seconds are those timed without the profiler where there are any.
 
     `fits` says of an axis and a value whether the cell could have it, its other settings as they are.
@@ -136,16 +142,114 @@ class Scene(NamedTuple):
     def graphs(self) -> bool:
         """Whether the denoiser's kernels are replayed as CUDA graphs, or launched by an engine in few calls."""
         stage = self.denoiser
-        return stage is not None and stage.kernels > _GRAPH * max(stage.launches, 1)
+        return stage is not None and stage.kernels > _KERNELS_PER_GRAPH * max(stage.launches, 1)
 
     @property
     def launching(self) -> bool:
         """Whether the denoiser's kernels are so many, launched one by one, that launching explains pauses."""
         stage = self.denoiser
-        return stage is not None and self.gpu and not self.graphs and stage.launches >= _MANY * stage.calls
+        return stage is not None and self.gpu and not self.graphs and stage.launches >= _MANY_LAUNCHES * stage.calls
 
     @property
     def opaque(self) -> bool:
         """Whether the denoiser runs outside of torch, where a trace of the CPU sees nothing."""
         stage = self.denoiser
         return not self.gpu and stage is not None and stage.kernels < _FEW_OPERATORS * stage.calls
+
+
+class Bound(Frozen):
+    """What one call of the denoiser spends its time on, each a share of it, 0 to 1.
+
+    `compute_share`: the least time of its arithmetic at the rate of large matrix products measured here.
+    `weights_share`: the least time of reading its weights once, at the rate of a large copy measured here.
+    `traffic_share`: kernels that wait for memory by their nature: norms, element by element, copies.
+    """
+
+    verdict: Verdict
+    call_s: float
+    idle_share: float
+    compute_share: float | Absent
+    weights_share: float | Absent
+    traffic_share: float
+    sentence: str
+
+
+def find_bound(scene: TracedCell) -> Bound:
+    """Return what holds the denoiser back; the roofline's question (Williams et al. 2009) with measured roofs."""
+    compute, weights = _compute_share(scene), _weights_share(scene)
+    traffic = scene.family_share("norm", "elementwise", "copy")
+    verdict = _verdict(scene, compute, weights, traffic)
+    return Bound(
+        verdict=verdict,
+        call_s=scene.denoiser_call_s,
+        idle_share=scene.idle_share,
+        compute_share=compute,
+        weights_share=weights,
+        traffic_share=traffic,
+        sentence=_sentence(scene, verdict, compute, weights),
+    )
+
+
+def _verdict(scene: TracedCell, compute: float | Absent, weights: float | Absent, traffic: float) -> Verdict:
+    if scene.denoiser is None or scene.opaque:
+        return "unknown"
+    if scene.idle_share >= IDLE_SHARE:
+        return "launch-bound" if scene.launching else "host-bound"
+    known = compute if isinstance(compute, float) else 0.0
+    memory = max(weights if isinstance(weights, float) else 0.0, traffic)
+    if max(known, memory) >= BOUND_SHARE:
+        return "compute-bound" if known >= memory else "memory-bound"
+    return "unknown" if isinstance(compute, Absent) else "mixed"
+
+
+def _floor(scene: TracedCell) -> Floor | Absent:
+    if isinstance(scene.outcome.floor, Absent):
+        return scene.outcome.floor
+    if not scene.denoiser_call_s:
+        return Absent(absent="no call of the denoiser was timed or traced")
+    return scene.outcome.floor
+
+
+def _compute_share(scene: TracedCell) -> float | Absent:
+    floor = _floor(scene)
+    if isinstance(floor, Absent):
+        return floor
+    return _held_against(scene, floor.seconds / scene.outcome.denoiser_calls, "the arithmetic that was counted")
+
+
+def _weights_share(scene: TracedCell) -> float | Absent:
+    floor, size = _floor(scene), scene.denoiser_bytes
+    if isinstance(floor, Absent):
+        return floor
+    if isinstance(floor.bytes_per_s, Absent):
+        return floor.bytes_per_s
+    if not size:
+        return Absent(absent="the size of the denoiser's weights is not known")
+    return _held_against(scene, size / floor.bytes_per_s, "the reading of all its weights")
+
+
+def _held_against(scene: TracedCell, least_s: float, what: str) -> float | Absent:
+    """Return the share of a denoiser call that `what` takes at the least; Absent where not all of it is done."""
+    if scene.setting("caching") not in ("", "none"):
+        return Absent(absent=f"caching leaves out some of {what}")
+    share = least_s / scene.denoiser_call_s
+    return share if share <= _WHOLE else Absent(absent=f"it is faster than {what}: some is left out")
+
+
+def _sentence(scene: TracedCell, verdict: Verdict, compute: float | Absent, weights: float | Absent) -> str:
+    """Say the verdict in words, with the figure behind it."""
+    if scene.denoiser is None:
+        return "What holds the cell back is not known: no call of the denoiser is marked in the trace."
+    call = f"One denoiser call takes {format_seconds(scene.denoiser_call_s)}"
+    if scene.opaque:
+        return f"{call}, in an engine outside of torch, of which the trace shows nothing."
+    idle = format_percent(scene.idle_share, 0)
+    if verdict in ("launch-bound", "host-bound"):
+        why = "to launch the next kernel" if verdict == "launch-bound" else "Python and the host"
+        return f"{call}; {idle} of it {scene.device} waits for {'the host ' * (verdict == 'launch-bound')}{why}."
+    facts = [f"{scene.device} waits {idle} of that time"]
+    if not isinstance(compute, Absent):
+        facts.append(f"the arithmetic alone would need {format_percent(compute, 0)} at the rate measured here")
+    if not isinstance(weights, Absent):
+        facts.append(f"reading the weights once {format_percent(weights, 0)}")
+    return f"{call}; {', '.join(facts)}."

@@ -4,7 +4,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from harness.tracing.parse import Event
+from harness.tracing.chrome_trace import Event
 
 
 class Piece(NamedTuple):
