@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from harness.metrics._devices import to_unit
-from harness.metrics._resizing import RESIZINGS
+from harness.metrics._image_features import RESIZINGS
 from harness.stats.frechet import FixedReference, Reference, feature_distance
 from harness.stats.jackknife import assign_blocks
 from harness.stats.mmd import MmdReference
