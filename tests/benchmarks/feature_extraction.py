@@ -23,7 +23,7 @@ from harness.evaluation.looking import FeatureCache
 from harness.evaluation.readying import ready_metric
 from harness.evaluation.reference import open_reference
 from harness.metrics import get_metric
-from tests.real_pictures import real_pictures
+from tests.builders.real_pictures import real_pictures
 
 BATCH, MOST_WORKERS = 50, 8
 """Defaults of pytorch-fid's script."""

@@ -14,7 +14,7 @@ import numpy as np
 from harness.core.timing import Pairing
 from harness.core.units import Absent
 from harness.stats.speedup import precise, speedup
-from tests.timed_pairs import MACHINES, Machine, growing, interleaved, sandwich
+from tests.builders.timed_pairs import MACHINES, Machine, growing, interleaved, sandwich
 
 PRECISION, MOST_GROUPS = 0.02, 32
 UNTIL = f"until ± {100 * PRECISION:g} %, at most {MOST_GROUPS}"

@@ -6,8 +6,8 @@ python -m tests.benchmarks.simulate_rates [trials] [--quick]: about ten minutes 
 
 import argparse
 
-from tests.scenarios import FEW_KINDS, KINDS, MMD_KINDS, VALUES
-from tests.simulations import (
+from tests.builders.scenarios import FEW_KINDS, KINDS, MMD_KINDS, VALUES
+from tests.builders.simulations import (
     CORRECT,
     ODD,
     Simulate,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness.reporting import write_report
-from tests.reporting_example import make_run
+from tests.builders.reporting_example import make_run
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

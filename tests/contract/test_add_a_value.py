@@ -9,7 +9,7 @@ import pytest
 import harness.axes.attention
 from harness.api import list_axes
 from harness.core.catalog import list_names
-from tests.contract.cell_on_model import distance, plan_cell, run_cell
+from tests.builders.cell_on_model import distance, plan_cell, run_cell
 
 DOC = Path(__file__).parents[2] / "docs" / "add-a-value.md"
 

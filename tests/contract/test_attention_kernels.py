@@ -12,7 +12,7 @@ from harness.core.machine import Gpu, Machine
 from harness.core.model import Call
 from harness.measure.machine import describe_machine
 from harness.models.folder import LocalFolder
-from tests.contract.cell_on_model import plan_cell
+from tests.builders.cell_on_model import plan_cell
 
 ONE = Call(prompts=("a ring",), keys=(("p", 0),), steps=1, guidance=2, width=32, height=32)
 

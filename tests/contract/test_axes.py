@@ -13,8 +13,8 @@ from harness.core.catalog import resolve
 from harness.core.errors import NoEffect
 from harness.measure.machine import describe_machine
 from harness.models import shapes
-from tests.contract.cell_on_model import BUNDLED, FLOAT, Made, distance, plan_cell, run_cell
-from tests.tiny import FAMILIES
+from tests.builders.cell_on_model import BUNDLED, FLOAT, Made, distance, plan_cell, run_cell
+from tests.builders.tiny import FAMILIES
 
 OPEN = {"steps": "3", "guidance": "3", "resolution": "64x64", "batch": "2"}
 """A value of each axis that takes numbers."""

@@ -17,7 +17,7 @@ from harness.core.axis import Setup
 from harness.core.errors import NoEffect
 from harness.core.model import Call, TextToImage
 from harness.models.folder import LocalFolder
-from tests.contract.cell_on_model import FLOAT, distance, plan_cell, run_cell
+from tests.builders.cell_on_model import FLOAT, distance, plan_cell, run_cell
 
 TWO = Call(prompts=("a red circle", "a blue ring"), keys=(("p", 0), ("q", 0)), steps=4, guidance=2, width=32, height=32)
 

@@ -14,7 +14,7 @@ from harness.core.axis import Setup
 from harness.core.errors import NoEffect
 from harness.core.model import Call, TextToImage
 from harness.models.folder import LocalFolder
-from tests.contract.cell_on_model import FLOAT, distance, plan_cell
+from tests.builders.cell_on_model import FLOAT, distance, plan_cell
 
 TEXTS = ("a red circle", "A  red circle", "a blue ring on white", "a blue ring on black", "something else entirely")
 ALL = Call(

@@ -10,8 +10,8 @@ from harness.axes.caching import _embeddings, _store
 from harness.core.errors import NoEffect, UsageError
 from harness.execution.failures import describe_exception
 from harness.models import shapes
-from tests.contract.cell_on_model import BUNDLED, plan_cell, run_cell
-from tests.tiny import FAMILIES
+from tests.builders.cell_on_model import BUNDLED, plan_cell, run_cell
+from tests.builders.tiny import FAMILIES
 
 MODELS = (*FAMILIES, "bundled") if shapes.PIPELINE.exists() else FAMILIES
 NOWHERE: tuple[str, ...] = ()

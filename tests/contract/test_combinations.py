@@ -19,8 +19,8 @@ from harness.core.units import Absent
 from harness.execution.build import apply_values, load_model, read_recipe
 from harness.execution.task import Task
 from harness.measure.machine import describe_machine
-from tests.contract.cell_on_model import PROMPTS, Planned, plan_cell, run_cell
-from tests.tiny import FAMILIES
+from tests.builders.cell_on_model import PROMPTS, Planned, plan_cell, run_cell
+from tests.builders.tiny import FAMILIES
 
 OPEN = {
     "steps": ["1", "2", "5"],

@@ -18,8 +18,8 @@ from harness.core.errors import HarnessError, NoEffect
 from harness.core.matrix import Model
 from harness.core.model import Call, TextToImage
 from harness.models import resolve_model
-from tests.contract.cell_on_model import distance, plan_cell, run_cell
-from tests.tiny import FAMILIES
+from tests.builders.cell_on_model import distance, plan_cell, run_cell
+from tests.builders.tiny import FAMILIES
 
 Tiny = Callable[[str], Path]
 

@@ -14,7 +14,7 @@ from harness.core.axis import Context, Setup
 from harness.core.model import Call, TextToImage
 from harness.measure.machine import describe_machine
 from harness.models.folder import LocalFolder
-from tests.contract.cell_on_model import plan_cell
+from tests.builders.cell_on_model import plan_cell
 
 
 @pytest.mark.parametrize("precision", ["layerwise-fp8", "int8-quanto+activations"])

@@ -24,7 +24,7 @@ from harness.execution.task import Task, make_task
 from harness.matrix import expand, parse_matrix
 from harness.models import resolve_model
 from harness.planning import Surroundings, make_plan
-from tests.contract.cell_on_model import PROMPTS
+from tests.builders.cell_on_model import PROMPTS
 from tests.contract.test_compiler_export import load
 from tests.contract.test_compiler_tensorrt import machine, needs_rtx
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.contract.cell_on_model import distance, plan_cell, run_cell
+from tests.builders.cell_on_model import distance, plan_cell, run_cell
 
 
 def test_fp32_is_fp32_and_bf16_only_where_the_cell_says_so(tiny: Callable[[str], Path], cache: Path) -> None:

@@ -12,7 +12,7 @@ from harness.metrics import Metric, Weights, check_metric, get_metric, known_met
 from harness.metrics._geneval import OBJECTS, article
 from harness.metrics._weights import WeightFile
 from harness.shapes_world import draw_scenes, render
-from tests.stand_ins import make
+from tests.builders.stand_ins import make
 
 METRICS = [get_metric(name) for name in known_metrics()]
 SIDE = 64

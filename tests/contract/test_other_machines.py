@@ -21,8 +21,8 @@ from harness.measure.machine import PACKAGES, describe_machine
 from harness.models import resolve_model
 from harness.planning.availability import find_cautions, skip_reason
 from harness.planning.settle import settle
-from tests.contract.cell_on_model import PLAIN, PROMPTS, distance, plan_cell, run_cell
-from tests.tiny import FAMILIES
+from tests.builders.cell_on_model import PLAIN, PROMPTS, distance, plan_cell, run_cell
+from tests.builders.tiny import FAMILIES
 
 Tiny = Callable[[str], Path]
 AXES = tuple(axis.name for axis in all_axes())

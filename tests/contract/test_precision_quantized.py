@@ -22,7 +22,7 @@ from harness.models.bundled import Bundled
 from harness.models.fake import Fake
 from harness.planning.availability import find_cautions, skip_reason
 from harness.planning.settle import settle
-from tests.contract.cell_on_model import BUNDLED, FLOAT, distance, plan_cell, run_cell
+from tests.builders.cell_on_model import BUNDLED, FLOAT, distance, plan_cell, run_cell
 
 Tiny = Callable[[str], Path]
 
@@ -236,7 +236,7 @@ def test_twins_share_quantized_weights_between_threads(entry: str, tiny: Tiny, t
         pytest.skip(planned.reason)
     made = run_cell(planned, tmp_path)
     assert not made.recipe.one_thread
-    from tests.contract.cell_on_model import PROMPTS
+    from tests.builders.cell_on_model import PROMPTS
 
     call = made.recipe.call(PROMPTS, (0,))
     # Each thread keeps to its own twin, as a run does: a pipeline's scheduler has state, so one pipeline
@@ -338,7 +338,7 @@ def test_a_lora_is_fused_before_weights_are_packed(tmp_path: Path) -> None:
         model, machine = Bundled().describe(), describe_machine()
         cell = settle(wish(precision=precision, distillation="lcm-lora", steps="4"), model, machine)
         from harness.core.matrix import Model
-        from tests.contract.cell_on_model import Planned
+        from tests.builders.cell_on_model import Planned
 
         made[precision] = run_cell(Planned(cell, Model(source="bundled", options={}), machine, None), tmp_path)
     assert distance(made["int8-torchao"].second, made["fp32"].second) < 0.15
@@ -361,7 +361,7 @@ def test_the_trajectory_is_kept_as_far_as_the_bits_allow(tmp_path: Path) -> None
     """On the bundled model: 8 bits move images little, 2 bits much, each format more than the one before."""
     pytest.importorskip("optimum.quanto")
     from harness.core.matrix import Model
-    from tests.contract.cell_on_model import Planned
+    from tests.builders.cell_on_model import Planned
 
     model, machine = Bundled().describe(), describe_machine()
     names = ("fp32", "int8-quanto", "int4-quanto", "int2-quanto")

@@ -16,8 +16,8 @@ from harness.models import resolve_model
 from harness.models._folder import Folder
 from harness.models.families import find_family
 from harness.planning.prompted import caution_negatives, refuse_latent
-from tests.contract.cell_on_model import distance, plan_cell, run_cell
-from tests.tiny import FAMILIES, build_tiny
+from tests.builders.cell_on_model import distance, plan_cell, run_cell
+from tests.builders.tiny import FAMILIES, build_tiny
 
 TRUE = tuple(family for family in FAMILIES if family != "flux")
 """Families whose guidance is a second pass of the denoiser."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.core.region import recording
-from tests.contract.cell_on_model import BUNDLED, plan_cell, run_cell
+from tests.builders.cell_on_model import BUNDLED, plan_cell, run_cell
 
 
 @contextmanager

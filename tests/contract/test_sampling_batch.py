@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.axes.batch._memory import largest_that_fits
-from tests.contract.cell_on_model import BUNDLED, distance, plan_cell, run_cell
+from tests.builders.cell_on_model import BUNDLED, distance, plan_cell, run_cell
 
 Tiny = Callable[[str], Path]
 
@@ -55,7 +55,7 @@ def test_the_largest_batch_of_compiled_code_must_be_named(tiny: Tiny) -> None:
 def test_a_batch_keeps_the_images(tmp_path: Path) -> None:
     """Neighbours change an image by float noise alone: the trajectory is kept."""
     one = run_cell(plan_cell(BUNDLED, {"batch": "1", "resolution": "64x64", "steps": "10"}), tmp_path)
-    from tests.contract.cell_on_model import PROMPTS
+    from tests.builders.cell_on_model import PROMPTS
 
     alone = [one.model.generate(one.recipe.call((prompt,), (0,)))[0] for prompt in PROMPTS]
     assert distance(one.first, alone) < 1e-5

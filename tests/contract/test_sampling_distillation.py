@@ -8,8 +8,8 @@ import pytest
 from harness.core.errors import NoEffect
 from harness.models import resolve_model
 from harness.planning.availability import find_cautions
-from tests.contract.cell_on_model import FLOAT, PROMPTS, distance, plan_cell, run_cell
-from tests.contract.lora_on_the_spot import write_denoiser, write_lora
+from tests.builders.cell_on_model import FLOAT, PROMPTS, distance, plan_cell, run_cell
+from tests.builders.lora_on_the_spot import write_denoiser, write_lora
 
 Tiny = Callable[[str], Path]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.axes import read_entry, resolve_setting
-from tests.contract.cell_on_model import BUNDLED, distance, plan_cell, run_cell
+from tests.builders.cell_on_model import BUNDLED, distance, plan_cell, run_cell
 
 Tiny = Callable[[str], Path]
 
@@ -42,7 +42,7 @@ def test_the_last_stage_keeps_what_the_first_composed(tmp_path: Path) -> None:
 
 def test_an_image_of_a_cascade_does_not_depend_on_its_batch(tiny: Tiny, tmp_path: Path) -> None:
     made = run_cell(plan_cell(tiny("sdxl"), {"resolution": "progressive+stages=16-32"}), tmp_path)
-    from tests.contract.cell_on_model import PROMPTS
+    from tests.builders.cell_on_model import PROMPTS
 
     alone = made.model.generate(made.recipe.call(PROMPTS[1:], (0,)))
     assert distance(alone[0], made.first[1]) < 1e-5

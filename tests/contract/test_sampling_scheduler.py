@@ -9,7 +9,7 @@ from harness.core.model import Call
 from harness.core.outcome import Caution
 from harness.models import resolve_model
 from harness.planning.availability import find_cautions
-from tests.contract.cell_on_model import BUNDLED, PROMPTS, Planned, distance, plan_cell, run_cell
+from tests.builders.cell_on_model import BUNDLED, PROMPTS, Planned, distance, plan_cell, run_cell
 
 Tiny = Callable[[str], Path]
 

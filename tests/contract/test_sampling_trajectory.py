@@ -10,7 +10,7 @@ from harness.axes import get_axis, read_entry, resolve_setting, value_names
 from harness.core.matrix import Model
 from harness.measure.machine import describe_machine
 from harness.models import resolve_model
-from tests.contract.cell_on_model import BUNDLED, distance, plan_cell, run_cell
+from tests.builders.cell_on_model import BUNDLED, distance, plan_cell, run_cell
 
 PLAIN = {"steps": "10", "guidance": "3", "resolution": "64x64"}
 KEPT, CHANGED = 1e-5, 1e-3

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.lora_on_the_spot import write_denoiser, write_lora
+from tests.builders.lora_on_the_spot import write_denoiser, write_lora
 
 MODEL = "bundled shapes model"
 WRONG = [

@@ -21,7 +21,7 @@ from harness.reporting.ledger import phase_sums
 from harness.reporting.loaded import load
 from harness.store import read_evaluation, read_judgement, read_outcomes, read_plan, read_times, write_outcome
 from harness.store.layout import RunFolder
-from tests.fake_run import write_matrix
+from tests.builders.fake_run import write_matrix
 
 # PSNR by steps is 53.5 dB at 40, 31.7 at 9, 30.5 at 8, 24.0 at 4 (all prompts): far above the limit, far below, on it.
 MATRIX = """

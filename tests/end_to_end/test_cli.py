@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fake_run import MATRIX, write_matrix
+from tests.builders.fake_run import MATRIX, write_matrix
 
 BLOCKED = """
 import sys

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.builders.hub_server import FakeHub, serve
 from tests.end_to_end.test_cli import BLOCKED
-from tests.hub_server import FakeHub, serve
 
 MATRIX = 'name = "m"\nmodel = "nowhere"\n[axes]\nsteps = [4]\n[prompts]\nset = "shapes"\nlimit = 4\n'
 ID = "owner/tiny-sd"

@@ -14,8 +14,8 @@ from PIL import Image
 from harness.core.errors import MachineError
 from harness.metrics import Weights, _open_clip, get_metric
 from harness.stats.mmd import mmd
-from tests.real_pictures import SHAPES, enlarged, noisy, real_pictures
-from tests.stand_ins import described, stand_in
+from tests.builders.real_pictures import SHAPES, enlarged, noisy, real_pictures
+from tests.builders.stand_ins import described, stand_in
 
 torch = pytest.importorskip("torch")
 open_clip = pytest.importorskip("open_clip")

@@ -18,7 +18,7 @@ from harness.metrics._selftest import picture, self_test
 from harness.metrics._weights import WeightFile
 from harness.metrics.geneval import sureness
 from harness.metrics.vqa import QUESTION
-from tests.stand_ins import into_hub_cache, make
+from tests.builders.stand_ins import into_hub_cache, make
 
 PICTURES = np.stack([picture((120, 160)), picture((120, 160), other=True), np.full((120, 160, 3), 128, np.uint8)])
 

@@ -18,7 +18,7 @@ from harness.evaluation.lineup import other_prompts
 from harness.gating import judge
 from harness.matrix import load_policy
 from harness.reporting import write_report
-from tests.scored_run import Change, make_scored_run
+from tests.builders.scored_run import Change, make_scored_run
 
 METRICS = ("attributes:bundled", "detail", "colour", "odd-pictures")
 FIVE_PERCENT = load_policy("five-percent").model_copy(update={"correction": "none"})

@@ -16,7 +16,7 @@ from harness.metrics import Weights, get_metric
 from harness.metrics._image_features import RESIZINGS
 from harness.stats.frechet import feature_distance
 from harness.stats.mmd import mmd
-from tests.real_pictures import SHAPES, enlarged, noisy, real_pictures
+from tests.builders.real_pictures import SHAPES, enlarged, noisy, real_pictures
 
 torch = pytest.importorskip("torch")
 

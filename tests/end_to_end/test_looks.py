@@ -17,7 +17,7 @@ from harness.metrics._attributes import AttributeNetwork
 from harness.metrics._open_clip import ClipNetwork
 from harness.stats.frechet import moments
 from harness.store.layout import RunFolder
-from tests.scored_run import CANDIDATES, make_scored_run
+from tests.builders.scored_run import CANDIDATES, make_scored_run
 
 pytest.importorskip("torch")
 

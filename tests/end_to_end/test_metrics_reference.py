@@ -12,8 +12,8 @@ import pytest
 
 from harness.metrics import Weights, get_metric, lpips
 from harness.stats.frechet import feature_distance, frechet_distance, moments
-from tests.real_pictures import SHAPES, enlarged, noisy, real_pictures
-from tests.stand_ins import stand_in
+from tests.builders.real_pictures import SHAPES, enlarged, noisy, real_pictures
+from tests.builders.stand_ins import stand_in
 
 torch = pytest.importorskip("torch")
 

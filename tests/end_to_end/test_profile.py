@@ -13,7 +13,7 @@ from harness.core.outcome import Caution, Completed
 from harness.core.trace import Trace
 from harness.store import read_outcomes, read_trace_facts, write_outcome
 from harness.store.layout import TRACE, RunFolder
-from tests.fake_run import finished_run, write_matrix
+from tests.builders.fake_run import finished_run, write_matrix
 
 MATRIX = """
 name = "small"

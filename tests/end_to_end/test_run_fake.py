@@ -15,7 +15,7 @@ from harness.core.errors import MachineError
 from harness.core.outcome import Completed, Failed, Skipped
 from harness.store import read_outcomes, read_plan, read_times
 from harness.store.layout import RunFolder
-from tests.fake_run import MATRIX, write_matrix
+from tests.builders.fake_run import MATRIX, write_matrix
 
 FAULTY = MATRIX.replace(
     "[axes]\nsteps = [50, 20, 4]",

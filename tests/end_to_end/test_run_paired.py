@@ -23,7 +23,7 @@ from harness.execution.task import Step, Task
 from harness.reporting.ledger import ledger_of
 from harness.reporting.loaded import load
 from harness.store import read_outcomes, read_plan, read_times
-from tests.fake_run import MATRIX, write_matrix
+from tests.builders.fake_run import MATRIX, write_matrix
 
 PAIR = MATRIX.replace("steps = [50, 20, 4]", "steps = [50, 4]")
 BASELINE, CELL = "50-steps_fp32", "4-steps_fp32"

@@ -8,7 +8,7 @@ from harness.core.axis import Setting
 from harness.evaluation import evaluate
 from harness.gating import judge
 from harness.matrix import load_policy
-from tests.scored_run import keep, make_scored_run, swapped
+from tests.builders.scored_run import keep, make_scored_run, swapped
 from tests.truth import DAMAGES, contradictions, damaged_run
 
 METRICS = ("attributes:bundled", "detail", "colour", "odd-pictures")

@@ -10,7 +10,7 @@ from harness.core.timing import UNKNOWN, Conditions
 from harness.execution import recording
 from harness.reporting.facts import Facts, all_facts
 from harness.reporting.loaded import Loaded, load
-from tests.reporting_example import make_run
+from tests.builders.reporting_example import make_run
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from harness.cli.commands import app
 from harness.core.units import Absent
 from harness.measure import abilities as found_on
 from harness.measure.abilities import abilities
-from tests.fake_nvml import FakeCard, install, nvml_error
+from tests.builders.fake_nvml import FakeCard, install, nvml_error
 
 
 def told() -> dict[str, str | Absent]:

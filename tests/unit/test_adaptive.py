@@ -18,8 +18,8 @@ from harness.core.rule import Rule
 from harness.matrix import parse_matrix
 from harness.planning import decide_looks, forecast_power, prompts_wanted
 from harness.planning.looks import choose_looks, prompts_to_pass
-from tests.judged_run import COMPLETED, Known, Loss, _planned, delta, judged, verdicts
-from tests.scored_run import _machine, _model
+from tests.builders.judged_run import COMPLETED, Known, Loss, _planned, delta, judged, verdicts
+from tests.builders.scored_run import _machine, _model
 from tests.unit.test_planning import plan as make
 
 CLEAN, BAD, CLOSE = (0.001, 0.003), (0.3, 0.02), (0.045, 0.02)

@@ -9,7 +9,7 @@ from harness.core.rule import Rule
 from harness.stats.confidence import p_value, student
 from harness.stats.proportions import difference
 from harness.stats.sequential import nominal_alpha
-from tests.judged_run import Known, verdicts
+from tests.builders.judged_run import Known, verdicts
 
 MARGIN, ALPHA = 0.05, 0.05
 LOOKS = (42, 104, 140, 190, 256)

@@ -6,7 +6,7 @@ from harness.core.outcome import Applied, ColdStart, Completed
 from harness.core.timing import Block, Pairing, Repeat
 from harness.core.units import Absent
 from harness.reporting.timing import build_cost_s, payback
-from tests.timed_pairs import alone
+from tests.builders.timed_pairs import alone
 
 NONE = Absent(absent="not measured")
 

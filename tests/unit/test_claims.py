@@ -19,7 +19,7 @@ from harness.core.timing import Repeat
 from harness.core.units import Absent
 from harness.stats.speedup import between, speedup, unpaired
 from harness.store import begin_cell, create_run, write_evaluation, write_outcome
-from tests.timed_pairs import alone, interleaved
+from tests.builders.timed_pairs import alone, interleaved
 
 NONE = Absent(absent="not measured in a test")
 SETTINGS = {

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from harness.claims import load_ledger, parse_ledger, shipped_claims
 from harness.cli.commands import app
 from harness.core.errors import ExitCode, LedgerError, UsageError
-from tests.fake_run import finished_run
+from tests.builders.fake_run import finished_run
 
 SOURCE = '[source]\ntitle = "mine"\nurl = "https://example.org/figures"\n'
 CLAIM = """

@@ -14,8 +14,8 @@ from harness.core.units import Absent
 from harness.evaluation import evaluate
 from harness.reporting import compare_runs
 from harness.store.layout import RunFolder
-from tests.fake_run import finished_run
-from tests.scored_run import CANDIDATES, make_scored_run
+from tests.builders.fake_run import finished_run
+from tests.builders.scored_run import CANDIDATES, make_scored_run
 
 FEW = {name: CANDIDATES[name] for name in ("same", "faint")}
 METRICS = ("psnr", "clip:bundled")

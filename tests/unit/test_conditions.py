@@ -14,7 +14,7 @@ from harness.measure import cpu, gpu, visitors
 from harness.measure.conditions import watching
 from harness.measure.cpu import CpuWatch
 from harness.measure.rapl import Rapl
-from tests.fake_nvml import FakeCard, install, nvml_error
+from tests.builders.fake_nvml import FakeCard, install, nvml_error
 
 WORKER, STRANGER = 4242, 777
 

@@ -18,7 +18,7 @@ from harness.metrics import _selftest as selftest
 from harness.metrics import get_metric
 from harness.reporting import compare_runs, write_report
 from harness.store import read_evaluation, write_evaluation, write_image_scores
-from tests.scored_run import CANDIDATES, make_scored_run
+from tests.builders.scored_run import CANDIDATES, make_scored_run
 
 FEW = {name: CANDIDATES[name] for name in ("same", "faint")}
 

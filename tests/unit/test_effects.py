@@ -15,7 +15,7 @@ from harness.core.errors import NoEffect
 from harness.core.outcome import Caution, ColdStart, Completed, Failed, Shown
 from harness.core.units import Absent
 from harness.store import read_outcomes, read_plan
-from tests.fake_run import MATRIX, finished_run, write_matrix
+from tests.builders.fake_run import MATRIX, finished_run, write_matrix
 
 
 class Denoisings(CallCounter):

@@ -26,7 +26,7 @@ from harness.store import (
     write_outcome,
 )
 from harness.store.layout import RunFolder
-from tests.scored_run import PAIRED, make_scored_run, washed_out
+from tests.builders.scored_run import PAIRED, make_scored_run, washed_out
 
 POLICY = Policy(gate=tuple(Rule(metric=name, margin=0.05) for name in PAIRED))
 

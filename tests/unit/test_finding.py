@@ -18,7 +18,7 @@ from harness.planning.identity import QUALITY_RULES, RULES
 from harness.reporting import write_report
 from harness.store import read_plan, resolve_run
 from harness.store.layout import RunFolder
-from tests.fake_run import MATRIX, finished_run, write_matrix
+from tests.builders.fake_run import MATRIX, finished_run, write_matrix
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from harness.core.errors import ResultsError
 from harness.core.policy import Policy
 from harness.core.rule import Rule
 from harness.gating import judge
-from tests.judged_run import Known, Loss, judged, verdicts
-from tests.scored_run import make_scored_run
+from tests.builders.judged_run import Known, Loss, judged, verdicts
+from tests.builders.scored_run import make_scored_run
 
 GOOD, BAD, CLOSE = (0.01, 0.005), (0.3, 0.02), (0.04, 0.02)
 

@@ -15,8 +15,8 @@ from harness.core.trace import Trace
 from harness.core.units import Absent
 from harness.core.verdict import RuleVerdict
 from harness.stats.speedup import speedup
-from tests.judged_run import COMPLETED, NO_MORE, Known, Loss, judged, verdicts
-from tests.timed_pairs import alone, interleaved
+from tests.builders.judged_run import COMPLETED, NO_MORE, Known, Loss, judged, verdicts
+from tests.builders.timed_pairs import alone, interleaved
 
 FID, CLIP, LPIPS = "fid:bundled", "clip:bundled", "lpips:bundled"
 TRACE = Trace(path="trace.json.gz", size_bytes=1000, steps=3)

@@ -11,7 +11,7 @@ from harness.core.matrix import Model
 from harness.core.model import ModelSource
 from harness.models import read_model, resolve_model
 from harness.store import read_outcomes, read_plan
-from tests.hub_server import COMMIT, MOVED, FakeHub, point_at, serve
+from tests.builders.hub_server import COMMIT, MOVED, FakeHub, point_at, serve
 
 ID = "owner/tiny-sdxl"
 EXTRA = (  # what repositories hold besides: other formats, other variants, folders that no component names

@@ -11,8 +11,8 @@ from harness.core.errors import MachineError
 from harness.core.plan import Plan
 from harness.models import fetch_published
 from harness.store import read_outcomes, read_plan
-from tests.contract.lora_on_the_spot import write_lora
-from tests.hub_server import FakeHub, point_at, serve
+from tests.builders.hub_server import FakeHub, point_at, serve
+from tests.builders.lora_on_the_spot import write_lora
 
 REPO = "ByteDance/SDXL-Lightning"
 FOUR, EIGHT = (f"sdxl_lightning_{steps}step_lora.safetensors" for steps in (4, 8))

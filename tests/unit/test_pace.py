@@ -8,7 +8,7 @@ from harness.core.timing import Pairing, Repeat
 from harness.reporting.pace import pace_of
 from harness.stats.confidence import upper_bound
 from harness.stats.speedup import speedup
-from tests.timed_pairs import alone, interleaved
+from tests.builders.timed_pairs import alone, interleaved
 
 COLD = ColdStart(start_s=0, load_s=0, apply_s=0, compile_s=0, first_call_s=0)
 

@@ -19,7 +19,7 @@ from harness.execution.measuring import TRACING, Measurement, ignore
 from harness.execution.partner import Partner
 from harness.stats.speedup import LEAST_GROUPS, precise, speedup
 from harness.store.layout import TRACE
-from tests.unit.scripted_workers import (
+from tests.builders.scripted_workers import (
     BASELINE,
     CELL,
     IMAGE,

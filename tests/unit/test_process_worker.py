@@ -11,7 +11,7 @@ import pytest
 from harness.core.matrix import Measure
 from harness.execution.launchers import Broken
 from harness.execution.launchers.process import ProcessWorker
-from tests.unit.scripted_workers import CELL, plan_of, task_of
+from tests.builders.scripted_workers import CELL, plan_of, task_of
 
 
 def leave_a_child(pipe: Connection) -> None:

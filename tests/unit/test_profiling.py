@@ -14,7 +14,7 @@ from harness.core.units import Absent
 from harness.profiling import Explained
 from harness.store import lock_run, read_outcomes, write_outcome
 from harness.store.layout import TRACE, RunFolder
-from tests.fake_run import finished_run
+from tests.builders.fake_run import finished_run
 
 BASELINE, CELL = "50-steps", "4-steps"
 NONE = Tally(count=0, total_s=0.0)

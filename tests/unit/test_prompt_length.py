@@ -16,7 +16,7 @@ from harness.core.plan import Prompt
 from harness.models._folder import Folder
 from harness.models._prompt_length import find_cut
 from harness.planning import note_cut
-from tests.tiny import FAMILIES
+from tests.builders.tiny import FAMILIES
 
 Tiny = Callable[[str], Path]
 MATRIX = 'name = "m"\nmodel = "{}"\nprompts.set = "{}"\n[axes]\nsteps = [4]\n[baseline]\nsteps = 4\n'

@@ -23,8 +23,8 @@ from harness.reporting.pictures import picture
 from harness.reporting.rows import csv_text, rows
 from harness.reporting.view import anchors_of
 from harness.store.layout import RunFolder
-from tests.reporting_example import BASELINE, CELLS, MATRIX_TEXT, Made, Scene, make_run
-from tests.reporting_page import page_of
+from tests.builders.reporting_example import BASELINE, CELLS, MATRIX_TEXT, Made, Scene, make_run
+from tests.builders.reporting_page import page_of
 
 HOSTILE = '"><script>alert(1)</script> & 50 %_[x]|`'
 

@@ -15,8 +15,8 @@ from harness.reporting.loaded import Loaded, load
 from harness.reporting.payback import cache_words, payback_words
 from harness.reporting.timing import Payback, payback
 from harness.reporting.view import Page, view_of
-from tests.reporting_example import BASELINE, CELLS, FEW_STEPS, make_run
-from tests.timed_pairs import alone
+from tests.builders.reporting_example import BASELINE, CELLS, FEW_STEPS, make_run
+from tests.builders.timed_pairs import alone
 
 INDUCTOR, FUSED = "50-steps_inductor", "4-steps_lcm-lora"
 NAMES = (BASELINE, INDUCTOR, "4-steps", FUSED)

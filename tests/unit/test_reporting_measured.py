@@ -34,9 +34,9 @@ from harness.reporting.rerun import self_check
 from harness.reporting.view import Page, view_of
 from harness.reporting.wording import money, plus_minus, span
 from harness.store.layout import RunFolder
-from tests.reporting_example import CELLS, TWO_SPEEDS, Scene, make_run
-from tests.reporting_measured import CALLS, GROUPS
-from tests.reporting_page import page_of
+from tests.builders.reporting_example import CELLS, TWO_SPEEDS, Scene, make_run
+from tests.builders.reporting_measured import CALLS, GROUPS
+from tests.builders.reporting_page import page_of
 
 NAMES = ("50-steps", "50-steps_bf16", "50-steps_inductor", "20-steps", "20-steps_bf16", "8-steps", "4-steps",
          "4-steps_lcm-lora")  # fmt: skip

@@ -18,7 +18,7 @@ from harness.reporting.loaded import Loaded, load
 from harness.reporting.paired import baseline_beside_s
 from harness.reporting.recommended import unprofiled_cells
 from harness.reporting.view import Page, view_of
-from tests.reporting_example import CELLS, Scene, make_run
+from tests.builders.reporting_example import CELLS, Scene, make_run
 
 BEST = "4-steps_lcm-lora"
 NAMES = ("50-steps", "50-steps_bf16", "50-steps_inductor", "20-steps", BEST)

@@ -22,8 +22,8 @@ from harness.reporting.html import escape_markdown, keep_whole, render_text
 from harness.reporting.loaded import Loaded, load
 from harness.reporting.pareto import loss_axis, points_of
 from harness.reporting.questions import unasked
-from tests.reporting_example import CELLS, Scene, make_run
-from tests.reporting_page import page_of
+from tests.builders.reporting_example import CELLS, Scene, make_run
+from tests.builders.reporting_page import page_of
 
 
 def test_nothing_may_ship_names_a_speed_rule_that_failed(tmp_path: Path) -> None:

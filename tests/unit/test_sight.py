@@ -15,7 +15,7 @@ from harness.matrix import load_policy, parse_policy
 from harness.planning.rounds import settled
 from harness.stats.confidence import interval, student
 from harness.stats.noticing import fails, passes
-from tests.judged_run import Known, verdicts
+from tests.builders.judged_run import Known, verdicts
 
 GOOD = (0.001, 0.002)
 NONE = Absent(absent="not a paired metric")

@@ -12,7 +12,7 @@ from harness.models._configurations import configuration_folder
 from harness.models._folder import Folder
 from harness.models._size import activations, role_of, size_facts, stored_parameters
 from harness.models.families import find_family
-from tests.tiny import FAMILIES
+from tests.builders.tiny import FAMILIES
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -7,8 +7,8 @@ from harness.stats.confidence import LEVELS, student, upper_bound
 from harness.stats.distance_loss import NOTHING, WORST, allow, distance_loss
 from harness.stats.frechet import FixedReference, Reference
 from harness.stats.jackknife import assign_blocks
-from tests.scenarios import FEW_KINDS, TRUE, Kind, draw_features, frechet_loss, strength_for
-from tests.simulations import deviation, rates, simulate_frechet
+from tests.builders.scenarios import FEW_KINDS, TRUE, Kind, draw_features, frechet_loss, strength_for
+from tests.builders.simulations import deviation, rates, simulate_frechet
 
 DIMS, FEW, TRIALS = 48, 30, 120
 SLACK = 2 * deviation(0.05, TRIALS)

@@ -20,8 +20,8 @@ from harness.stats.jackknife import (
     jackknife,
     standard_error,
 )
-from tests.scenarios import KINDS, TRUE, draw_features
-from tests.simulations import deviation, rates, simulate_frechet
+from tests.builders.scenarios import KINDS, TRUE, draw_features
+from tests.builders.simulations import deviation, rates, simulate_frechet
 
 TRIALS = 300
 MOST_OF_100 = 0.992

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from harness.stats.mmd import GAUSSIAN_SCALE, SIGMA, Kernel, MmdReference, mmd
-from tests.scenarios import MMD_KINDS
-from tests.simulations import deviation, rates, simulate_mmd
+from tests.builders.scenarios import MMD_KINDS
+from tests.builders.simulations import deviation, rates, simulate_mmd
 
 KERNELS: tuple[Kernel, ...] = ("cubic", "gaussian")
 

@@ -32,7 +32,7 @@ from harness.store import (
 )
 from harness.store.layout import RunFolder
 from harness.store.write import write_atomically
-from tests.fake_run import finished_run
+from tests.builders.fake_run import finished_run
 
 WRITER = """
 import sys

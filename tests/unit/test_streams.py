@@ -16,7 +16,7 @@ from harness import api
 from harness.cli import console
 from harness.cli.tables import print_table
 from harness.store import read_plan
-from tests.fake_run import MATRIX, finished_run
+from tests.builders.fake_run import MATRIX, finished_run
 from tests.readme import ROOT
 
 LONG = "50-steps_" + "a-long-word_" * 30

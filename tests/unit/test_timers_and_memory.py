@@ -14,7 +14,7 @@ from harness.measure import clock, memory
 from harness.measure.clock import timed
 from harness.measure.memory import peaks_of, reset_resident_peak
 from harness.measure.stages import stage_clock
-from tests.fake_nvml import FakeCard, install, nvml_error
+from tests.builders.fake_nvml import FakeCard, install, nvml_error
 
 SIZE = 256 * 2**20
 MAKE = {

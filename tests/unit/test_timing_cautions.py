@@ -10,7 +10,7 @@ from harness.core.outcome import Caution, MeasuredKind
 from harness.core.timing import Pairing, Repeat
 from harness.execution.cautions import timing_cautions
 from harness.reporting import cautions
-from tests.timed_pairs import ABBA, Machine, alone, interleaved, latencies, made_blocks, sandwich
+from tests.builders.timed_pairs import ABBA, Machine, alone, interleaved, latencies, made_blocks, sandwich
 
 MEASURE = Measure(precision=0.02, max_s=60)
 WARM = (0.05,)

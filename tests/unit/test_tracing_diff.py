@@ -7,7 +7,7 @@ import pytest
 from harness.core.trace import BETWEEN, TraceFacts
 from harness.tracing import compare, read_trace
 from harness.tracing.diff import same_kernel
-from tests.trace_maker import ADD, CONVOLUTION, GEMM, NORM, TraceMaker, pipeline
+from tests.builders.trace_maker import ADD, CONVOLUTION, GEMM, NORM, TraceMaker, pipeline
 
 RECORDED = Path(__file__).parent / "traces" / "bundled_cpu.json.gz"
 

@@ -14,7 +14,7 @@ from harness.core.trace import BETWEEN, StageTime, TraceFacts
 from harness.core.units import Absent
 from harness.reporting.flame import flame_of
 from harness.tracing import read_trace
-from tests.trace_maker import ADD, CAST, CONVOLUTION, FLASH, GEMM, TO_DEVICE, TO_HOST, TraceMaker, pipeline
+from tests.builders.trace_maker import ADD, CAST, CONVOLUTION, FLASH, GEMM, TO_DEVICE, TO_HOST, TraceMaker, pipeline
 
 RECORDED = Path(__file__).parent / "traces" / "bundled_cpu.json.gz"
 """One step of the bundled model on a CPU, as torch.profiler 2.14 wrote it, without the arguments of its events."""

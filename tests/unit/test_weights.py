@@ -18,7 +18,7 @@ from harness.metrics import Weights, fetch, get_metric, inventory, known_metrics
 from harness.metrics._clip_state import clip_state
 from harness.metrics._inventory import download
 from harness.metrics._weights import Form, WeightFile, sha256_of
-from tests.hub_server import FakeHub, point_at, serve
+from tests.builders.hub_server import FakeHub, point_at, serve
 
 CONTENT = bytes(range(256)) * 4096
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

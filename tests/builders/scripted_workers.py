@@ -18,7 +18,7 @@ from harness.execution.ledger import Tell
 from harness.execution.measuring import Measurement, ignore
 from harness.execution.partner import Partner
 from harness.execution.task import Step, Task, make_task
-from tests.fake_run import MATRIX, write_matrix
+from tests.builders.fake_run import MATRIX, write_matrix
 
 BASELINE, CELL = "50-steps_fp32", "4-steps_fp32"
 SECONDS = {BASELINE: 0.4, CELL: 0.1}

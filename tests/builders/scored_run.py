@@ -20,7 +20,7 @@ from harness.core.policy import Policy
 from harness.core.timing import Repeat
 from harness.core.units import Absent
 from harness.store import begin_cell, create_run, write_outcome
-from tests.timed_pairs import alone
+from tests.builders.timed_pairs import alone
 
 NONE = Absent(absent="not measured in a test")
 PAIRED = ("psnr", "ssim")

@@ -1,4 +1,4 @@
-"""Stage 4: the dual encoder of clip:bundled, from its own initialisation."""
+"""Stage 4: the dual encoder of clip:bundled, trained from random weights."""
 
 from __future__ import annotations
 
@@ -9,23 +9,27 @@ from torch.nn import functional as F
 
 from harness.metrics.bundled import clip
 from harness.metrics.bundled.attributes import CLASSES
-from harness.training import data
-from harness.training.attributes import disturb, loss_of
-from harness.training.schedule import Budget, Effort
+from tools.training import data
+from tools.training.attributes import compute_loss, disturb
+from tools.training.schedule import Budget, Effort
 
 EFFORT, POOL = Effort(steps=2000, minutes=14.0, batch=128, rate=1e-3), 24000
 
 
 def train(seed: int, device: str, effort: Effort = EFFORT) -> CLIP:
-    """Train both encoders: contrastive loss, helped by attribute heads that are thrown away."""
+    """Train both encoders: contrastive loss, plus attribute heads that are discarded."""
     torch.manual_seed(seed)
-    pictures, labels, captions = data.examples(seed, POOL)
+    pictures, labels, captions = data.draw_examples(seed, POOL)
     ids = clip.tokenize(captions)
     net = clip.build().to(device).train()
     sides = ("image", "text")
-    heads = nn.ModuleDict({s: nn.ModuleDict({k: nn.Linear(clip.WIDTH, n) for k, n in CLASSES.items()}) for s in sides})
+    heads = nn.ModuleDict(
+        {s: nn.ModuleDict({k: nn.Linear(clip.WIDTH, n) for k, n in CLASSES.items()}) for s in sides}
+    )
     heads.to(device)
-    optimiser = torch.optim.AdamW([*net.parameters(), *heads.parameters()], lr=effort.rate, weight_decay=1e-2)
+    optimiser = torch.optim.AdamW(
+        [*net.parameters(), *heads.parameters()], lr=effort.rate, weight_decay=1e-2
+    )
     budget = Budget("clip", effort)
     target = torch.arange(effort.batch, device=device)
     for step in budget.run(optimiser):
@@ -38,7 +42,9 @@ def train(seed: int, device: str, effort: Effort = EFFORT) -> CLIP:
         loss = (F.cross_entropy(scores, target) + F.cross_entropy(scores.T, target)) / 2
         truth = labels[pick].to(device)
         for side, value in raw.items():
-            loss = loss + loss_of({k: head(value.float()) for k, head in heads[side].items()}, truth)
+            loss = loss + compute_loss(
+                {k: head(value.float()) for k, head in heads[side].items()}, truth
+            )
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)

@@ -1,6 +1,6 @@
-"""`python -m harness.training` rebuilds the bundled model from its seed; `... learned` prints what it learned.
+"""`python -m tools.training` rebuilds the bundled model from its seed.
 
-`... prompts` writes the large prompt set.
+`... learned` prints its accuracy; `... prompts` writes the large prompt set.
 """
 
 from __future__ import annotations
@@ -17,7 +17,18 @@ from harness.metrics.bundled import attributes as attribute_net
 from harness.metrics.bundled import clip as clip_net
 from harness.models import shapes
 from harness.models.shapes import tokens
-from harness.training import attributes, clip, latents, lcm, learned, pipeline, prompts, text, unet, vae
+from tools.training import (
+    attributes,
+    clip,
+    latents,
+    lcm,
+    learned,
+    pipeline,
+    prompts,
+    text,
+    unet,
+    vae,
+)
 
 
 def save_net(net: nn.Module, path: Path) -> None:
@@ -31,7 +42,10 @@ def rebuild(seed: int, device: str, speed: float) -> None:
     folder = shapes.PIPELINE
     coder = vae.train(seed, device, vae.EFFORT.share(1 / speed)).eval()
     coder = latents.standardise(coder, seed + 1)
-    save_net(attributes.train(seed + 2, device, coder, attributes.EFFORT.share(1 / speed)), attribute_net.WEIGHTS)
+    save_net(
+        attributes.train(seed + 2, device, coder, attributes.EFFORT.share(1 / speed)),
+        attribute_net.WEIGHTS,
+    )
     save_net(clip.train(seed + 3, device, clip.EFFORT.share(1 / speed)), clip_net.WEIGHTS)
     tokenizer = tokens.build(folder / "tokenizer_2")
     tower = text.train(seed + 4, device, tokenizer, text.EFFORT.share(1 / speed))
@@ -46,12 +60,16 @@ def rebuild(seed: int, device: str, speed: float) -> None:
 
 
 def main() -> None:
-    """Read the command line and do what it asks."""
-    parser = argparse.ArgumentParser(prog="python -m harness.training", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=("rebuild", "learned", "prompts"), default="rebuild")
+    """Run the command line."""
+    parser = argparse.ArgumentParser(prog="python -m tools.training", description=__doc__)
+    parser.add_argument(
+        "what", nargs="?", choices=("rebuild", "learned", "prompts"), default="rebuild"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--speed", type=float, default=1.0, help="divide every stage's minutes by this")
+    parser.add_argument(
+        "--speed", type=float, default=1.0, help="divide every stage's minutes by this"
+    )
     parser.add_argument("--captions", type=int, default=512)
     parser.add_argument("--grid", type=Path, help="also write the picture grid to this PNG")
     given = parser.parse_args()

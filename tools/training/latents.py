@@ -1,4 +1,4 @@
-"""Everything the UNet trains on, computed once: latents of pictures and embeddings of their captions."""
+"""The training data of the UNet: latents of pictures and embeddings of their captions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from transformers import CLIPTextModelWithProjection, CLIPTokenizer
 
 from harness import shapes_world as world
 from harness.models.shapes import tokens
-from harness.training import data
+from tools.training import data
 
 
 @dataclass
@@ -42,13 +42,19 @@ class Material:
 
 
 @torch.no_grad()
-def embed(texts: list[str], tokenizer: CLIPTokenizer, tower: CLIPTextModelWithProjection, device: str) -> Captions:
-    """Embed captions as the pipeline does: last but one hidden states, and the projected pooled state."""
+def embed(
+    texts: list[str], tokenizer: CLIPTokenizer, tower: CLIPTextModelWithProjection, device: str
+) -> Captions:
+    """Embed captions as the pipeline does: penultimate hidden states and projected pooled state."""
     hidden, pooled = [], []
     texts = [*texts, ""]
     for i in tqdm(range(0, len(texts), 512), desc="captions", mininterval=10):
         batch = tokenizer(
-            texts[i : i + 512], padding="max_length", max_length=tokens.LENGTH, truncation=True, return_tensors="pt"
+            texts[i : i + 512],
+            padding="max_length",
+            max_length=tokens.LENGTH,
+            truncation=True,
+            return_tensors="pt",
         )
         out = tower(batch.input_ids.to(device), output_hidden_states=True)
         hidden.append(out.hidden_states[-2].half())
@@ -60,10 +66,12 @@ def embed(texts: list[str], tokenizer: CLIPTokenizer, tower: CLIPTextModelWithPr
 
 @torch.no_grad()
 def encode(vae: AutoencoderKL, seed: int, count: int, pixels: int, row: dict[str, int]) -> Pool:
-    """Latents (posterior means) of freshly drawn pictures."""
+    """Draw pictures and return their latents (posterior means)."""
     done, rows = [], []
     for i in tqdm(range(0, count, 1000), desc=f"latents {pixels} px", mininterval=10):
-        pictures, _, captions = data.examples(seed * 1_000_003 + i, min(1000, count - i), pixels=pixels)
+        pictures, _, captions = data.draw_examples(
+            seed * 1_000_003 + i, min(1000, count - i), pixels=pixels
+        )
         for j in range(0, len(pictures), 50):
             images = data.to_tensor(pictures[j : j + 50]).to(vae.device)
             done.append(vae.encode(images).latent_dist.mean.half())
@@ -73,7 +81,7 @@ def encode(vae: AutoencoderKL, seed: int, count: int, pixels: int, row: dict[str
 
 @torch.no_grad()
 def standardise(vae: AutoencoderKL, seed: int) -> AutoencoderKL:
-    """Fold an affine map into the autoencoder so that each latent channel has mean 0 and deviation 1."""
+    """Scale and shift the latents inside the autoencoder to mean 0 and deviation 1 per channel."""
     pool = encode(vae, seed, 2000, world.UNIT, _AnyRow())
     values = pool.latents.float().transpose(0, 1).flatten(1)
     mean, deviation = values.mean(1), values.std(1)

@@ -1,4 +1,4 @@
-"""Stage 3: the text tower of the pipeline, trained contrastively against pictures before the UNet."""
+"""Stage 3: the text tower of the pipeline, trained contrastively against pictures."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokeni
 
 from harness.metrics.bundled.attributes import CLASSES, AttributeNet
 from harness.models.shapes import tokens
-from harness.training import data
-from harness.training.attributes import loss_of
-from harness.training.schedule import Budget, Effort
+from tools.training import data
+from tools.training.attributes import compute_loss
+from tools.training.schedule import Budget, Effort
 
 EFFORT, POOL = Effort(steps=2500, minutes=5.0, batch=128, rate=1e-3), 30000
 WIDTH = 128
 
 
 def build(tokenizer: CLIPTokenizer) -> CLIPTextModelWithProjection:
-    """The untrained text tower."""
+    """Return the untrained text tower."""
     config = CLIPTextConfig(
-        vocab_size=len(tokenizer), hidden_size=WIDTH, intermediate_size=2 * WIDTH, projection_dim=WIDTH,
+        vocab_size=len(tokenizer),
+        hidden_size=WIDTH, intermediate_size=2 * WIDTH, projection_dim=WIDTH,
         num_hidden_layers=3, num_attention_heads=4, max_position_embeddings=tokens.LENGTH,
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id, hidden_act="quick_gelu",
@@ -29,7 +30,7 @@ def build(tokenizer: CLIPTokenizer) -> CLIPTextModelWithProjection:
 
 
 class Heads(nn.Module):
-    """What only training needs: a head per attribute for the pooled embedding and for the hidden states."""
+    """A head per attribute on the pooled embedding and on the hidden states; only for training."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,19 +39,19 @@ class Heads(nn.Module):
         self.scale = nn.Parameter(torch.tensor(2.5))
 
     def forward(self, text: Tensor, hidden: Tensor, image: Tensor, labels: Tensor) -> Tensor:
-        """Loss of a batch: contrastive, and attributes from both embeddings of the text."""
+        """Return the loss of a batch: contrastive, plus attributes from both text embeddings."""
         sides = F.normalize(text, dim=-1), F.normalize(image, dim=-1)
         scores = self.scale.exp().clamp(max=100) * sides[0] @ sides[1].T
         target = torch.arange(len(text), device=text.device)
         contrast = (F.cross_entropy(scores, target) + F.cross_entropy(scores.T, target)) / 2
-        pooled = loss_of({k: head(text) for k, head in self.pooled.items()}, labels)
-        states = loss_of({k: head(hidden) for k, head in self.hidden.items()}, labels)
+        pooled = compute_loss({k: head(text) for k, head in self.pooled.items()}, labels)
+        states = compute_loss({k: head(hidden) for k, head in self.hidden.items()}, labels)
         size = (text.pow(2).mean() - 1).pow(2) + (hidden.pow(2).mean() - 1).pow(2)
         return contrast + pooled + states + 0.1 * size
 
 
 class ImageTower(nn.Module):
-    """The picture side of the contrast, thrown away after training."""
+    """The picture encoder of the contrastive loss; discarded after training."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,18 +59,24 @@ class ImageTower(nn.Module):
         self.project = nn.Linear(128, WIDTH)
 
     def forward(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Embedding (count, 128) and attribute logits of pictures in [0, 1]."""
+        """Return the embedding (count, 128) and attribute logits of pictures in [0, 1]."""
         features = self.net.features(images)
         return self.project(features), {k: head(features) for k, head in self.net.heads.items()}
 
 
-def train(seed: int, device: str, tokenizer: CLIPTokenizer, effort: Effort = EFFORT) -> CLIPTextModelWithProjection:
-    """Train the text tower; pictures through a convolutional tower of their own."""
+def train(
+    seed: int, device: str, tokenizer: CLIPTokenizer, effort: Effort = EFFORT
+) -> CLIPTextModelWithProjection:
+    """Train the text tower against a convolutional picture encoder."""
     torch.manual_seed(seed)
-    pictures, labels, captions = data.examples(seed, POOL)
+    pictures, labels, captions = data.draw_examples(seed, POOL)
     ids = tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids
     ends = (ids == tokenizer.eos_token_id).int().argmax(1)
-    tower, image_tower, heads = build(tokenizer).to(device), ImageTower().to(device), Heads().to(device)
+    tower, image_tower, heads = (
+        build(tokenizer).to(device),
+        ImageTower().to(device),
+        Heads().to(device),
+    )
     parts = nn.ModuleList([tower, image_tower, heads])
     optimiser = torch.optim.AdamW(parts.parameters(), lr=effort.rate, weight_decay=1e-2)
     budget = Budget("text", effort)
@@ -82,7 +89,7 @@ def train(seed: int, device: str, tokenizer: CLIPTokenizer, effort: Effort = EFF
         hidden = out.hidden_states[-2][torch.arange(effort.batch), ends[pick]]
         truth = labels[pick].to(device)
         loss = heads(out.text_embeds, hidden, embedded.float(), truth)
-        loss = loss + loss_of({k: v.float() for k, v in logits.items()}, truth)
+        loss = loss + compute_loss({k: v.float() for k, v in logits.items()}, truth)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parts.parameters(), 1.0)

@@ -14,7 +14,7 @@ from harness.core.units import Absent
 from harness.core.verdict import CellVerdict, Judgement
 from harness.gating import judge_evaluation
 from harness.stats.confidence import interval, student
-from tests.scored_run import _completed, _machine, _model
+from tests.builders.scored_run import _completed, _machine, _model
 
 QUESTIONS = {"distribution": "variety", "paired": "identity"}
 KINDS: dict[str, MetricKind] = {

@@ -40,8 +40,8 @@ from harness.store import (
     write_outcome,
 )
 from harness.store.layout import TRACE, TRACE_FACTS, RunFolder
-from tests.reporting_measured import Timed, alone_of, facts_of, memory_of, pairing_of
-from tests.reporting_pictures import draw, prompts
+from tests.builders.reporting_measured import Timed, alone_of, facts_of, memory_of, pairing_of
+from tests.builders.reporting_pictures import draw, prompts
 
 AXES = ("steps", "distillation", "precision", "compiler", "resolution", "batch")
 BASELINE = "50-steps"

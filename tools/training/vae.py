@@ -7,15 +7,15 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
 
-from harness.training import data
-from harness.training.schedule import Budget, Effort
+from tools.training import data
+from tools.training.schedule import Budget, Effort
 
 EFFORT = Effort(steps=5000, minutes=9.5, batch=16, rate=1.5e-3)
 KL_WEIGHT, OBJECT_WEIGHT = 1e-3, 4.0
 
 
 def build() -> AutoencoderKL:
-    """The untrained autoencoder."""
+    """Return the untrained autoencoder."""
     vae = AutoencoderKL(
         block_out_channels=(16, 32, 64, 96),
         down_block_types=("DownEncoderBlock2D",) * 4,
@@ -33,15 +33,15 @@ def build() -> AutoencoderKL:
 
 
 def recolour(images: Tensor) -> Tensor:
-    """Turn the colours of half a batch about (channels permuted and negated), so that colour is learned early."""
+    """Permute and negate the colour channels of half a batch, so that colour is learned early."""
     half = len(images) // 2
     signs = torch.randint(0, 2, (half, 3, 1, 1), device=images.device) * 2 - 1
     turned = images[:half, torch.randperm(3, device=images.device)] * signs
     return torch.cat([turned, images[half:]])
 
 
-def loss_of(vae: AutoencoderKL, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Training loss, objects weighing more than background, and the plain squared error in [-1, 1]."""
+def compute_loss(vae: AutoencoderKL, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the training loss, which weights objects above background, and the squared error."""
     posterior = vae.encode(images).latent_dist
     out = vae.decode(posterior.sample()).sample
     error = out - images
@@ -55,19 +55,23 @@ def loss_of(vae: AutoencoderKL, images: Tensor) -> tuple[Tensor, Tensor]:
 def train(seed: int, device: str, effort: Effort = EFFORT) -> AutoencoderKL:
     """Train the autoencoder on 64-px pictures and 64-px crops of 128-px ones."""
     torch.manual_seed(seed)
-    whole, _, _ = data.examples(seed, 16000)
-    wide, _, _ = data.examples(seed + 1, 4000, pixels=128)
+    whole, _, _ = data.draw_examples(seed, 16000)
+    wide, _, _ = data.draw_examples(seed + 1, 4000, pixels=128)
     vae = build().to(device, memory_format=torch.channels_last)
-    optimiser = torch.optim.AdamW(vae.parameters(), lr=effort.rate, betas=(0.9, 0.99), weight_decay=1e-4)
+    optimiser = torch.optim.AdamW(
+        vae.parameters(), lr=effort.rate, betas=(0.9, 0.99), weight_decay=1e-4
+    )
     budget = Budget("vae", effort)
     rng = np.random.default_rng(seed)
     mean = 0.0
     for step in budget.run(optimiser):
         y, x = rng.integers(0, 65, 2)
         crops = wide[rng.integers(0, len(wide), effort.batch // 4), y : y + 64, x : x + 64]
-        batch = np.concatenate([whole[rng.integers(0, len(whole), effort.batch - len(crops))], crops])
+        batch = np.concatenate(
+            [whole[rng.integers(0, len(whole), effort.batch - len(crops))], crops]
+        )
         images = data.to_tensor(batch).to(device, memory_format=torch.channels_last)
-        loss, squared = loss_of(vae, recolour(images))
+        loss, squared = compute_loss(vae, recolour(images))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
@@ -75,5 +79,8 @@ def train(seed: int, device: str, effort: Effort = EFFORT) -> AutoencoderKL:
         mean = squared.item() if step == 0 else 0.97 * mean + 0.03 * squared.item()
         if step % 50 == 0:
             psnr = 10 * np.log10(4 / mean)
-            print(f"vae {step} {budget.seconds:.0f}s loss {loss.item():.4f} psnr {psnr:.2f}", flush=True)
+            print(
+                f"vae {step} {budget.seconds:.0f}s loss {loss.item():.4f} psnr {psnr:.2f}",
+                flush=True,
+            )
     return vae

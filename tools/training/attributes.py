@@ -1,4 +1,4 @@
-"""Stage 2: the attribute net, on real renders blurred, noised and passed through the autoencoder."""
+"""Stage 2: the attribute net, on renders that are blurred, noised or autoencoded."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ from torch.nn import functional as F
 
 from harness import shapes_world as world
 from harness.metrics.bundled.attributes import CLASSES, AttributeNet
-from harness.training import data
-from harness.training.schedule import Budget, Effort
+from tools.training import data
+from tools.training.schedule import Budget, Effort
 
 EFFORT, POOL = Effort(steps=1200, minutes=10.0, batch=96, rate=2e-3), 24000
 
 
-def loss_of(logits: dict[str, Tensor], labels: Tensor) -> Tensor:
-    """Mean cross-entropy of all heads; empty slots (label -1) do not count."""
-    losses = [F.cross_entropy(x, labels[:, i], ignore_index=world.NOTHING) for i, x in enumerate(logits.values())]
+def compute_loss(logits: dict[str, Tensor], labels: Tensor) -> Tensor:
+    """Return the mean cross-entropy of all heads; empty slots (label -1) do not count."""
+    losses = [
+        F.cross_entropy(x, labels[:, i], ignore_index=world.NOTHING)
+        for i, x in enumerate(logits.values())
+    ]
     return torch.stack(losses).mean()
 
 
 def disturb(images: Tensor) -> Tensor:
-    """Blur a third of a batch in [0, 1] slightly and add faint noise and brightness changes to all of it."""
+    """Blur a third of a batch in [0, 1]; add faint noise and brightness changes to all of it."""
     third = len(images) // 3
     blurred = F.avg_pool2d(F.pad(images[:third], (1, 1, 1, 1), mode="replicate"), 3, 1)
     images = torch.cat([blurred, images[third:]])
@@ -34,7 +37,7 @@ def disturb(images: Tensor) -> Tensor:
 
 @torch.no_grad()
 def reconstruct(vae: AutoencoderKL, pictures: np.ndarray, device: str) -> np.ndarray:
-    """Pictures as the autoencoder gives them back: uint8 (count, height, width, 3)."""
+    """Return the pictures after the autoencoder: uint8 (count, height, width, 3)."""
     done = []
     for i in range(0, len(pictures), 64):
         images = data.to_tensor(pictures[i : i + 64]).to(device)
@@ -42,23 +45,27 @@ def reconstruct(vae: AutoencoderKL, pictures: np.ndarray, device: str) -> np.nda
     return np.concatenate(done)
 
 
-def accuracy(net: AttributeNet, pictures: np.ndarray, labels: Tensor) -> dict[str, float]:
-    """Share of right answers per attribute, over the slots that hold an object."""
+def measure_accuracy(net: AttributeNet, pictures: np.ndarray, labels: Tensor) -> dict[str, float]:
+    """Return the share of correct labels per attribute, over the slots that contain an object."""
     device = next(net.parameters()).device
     net.eval()
-    batches = [data.to_tensor(pictures[i : i + 256]) / 2 + 0.5 for i in range(0, len(pictures), 256)]
-    told = torch.cat([net.predict(batch.to(device)).cpu() for batch in batches])
+    batches = [
+        data.to_tensor(pictures[i : i + 256]) / 2 + 0.5 for i in range(0, len(pictures), 256)
+    ]
+    predicted = torch.cat([net.predict(batch.to(device)).cpu() for batch in batches])
     right = {}
     for i, name in enumerate(CLASSES):
-        there = labels[:, i] != world.NOTHING
-        right[name] = float((told[there, i] == labels[there, i]).float().mean())
+        filled = labels[:, i] != world.NOTHING
+        right[name] = float((predicted[filled, i] == labels[filled, i]).float().mean())
     return right
 
 
-def train(seed: int, device: str, vae: AutoencoderKL | None, effort: Effort = EFFORT) -> AttributeNet:
-    """Train the attribute net; with an autoencoder, an eighth of the pictures are its reconstructions."""
+def train(
+    seed: int, device: str, vae: AutoencoderKL | None, effort: Effort = EFFORT
+) -> AttributeNet:
+    """Train the attribute net; given an autoencoder, on 1/8 reconstructed pictures."""
     torch.manual_seed(seed)
-    pictures, labels, _ = data.examples(seed, POOL)
+    pictures, labels, _ = data.draw_examples(seed, POOL)
     if vae is not None:
         part = slice(0, POOL // 8)
         pictures[part] = reconstruct(vae, pictures[part], device)
@@ -70,7 +77,7 @@ def train(seed: int, device: str, vae: AutoencoderKL | None, effort: Effort = EF
         images = disturb((data.to_tensor(pictures[pick.numpy()]) / 2 + 0.5).to(device))
         with torch.autocast(torch.device(device).type, torch.bfloat16):
             logits = net(images)
-        loss = loss_of({k: v.float() for k, v in logits.items()}, labels[pick].to(device))
+        loss = compute_loss({k: v.float() for k, v in logits.items()}, labels[pick].to(device))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
