@@ -16,7 +16,7 @@ from harness.core.errors import MachineError
 from harness.metrics import Metric, Weights, get_metric, known_metrics
 from harness.metrics._base import Scorer
 from harness.metrics._selftest import VECTORS, Vector, observe
-from tests.stand_ins import HUB, make
+from tests.builders.stand_ins import HUB, make
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from harness.stats.frechet import FixedReference, Reference
 from harness.stats.jackknife import assign_blocks
 from harness.stats.mmd import Kernel, MmdReference
 from harness.stats.proportions import difference, excess, threshold
-from tests.scenarios import (
+from tests.builders.scenarios import (
     AMPLITUDE,
     FEW_KINDS,
     KINDS,

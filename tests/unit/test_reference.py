@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.fake_run import MATRIX, write_matrix
 
 from harness import api
 from harness.core.errors import UsageError
@@ -15,6 +14,7 @@ from harness.evaluation.looking import FeatureCache
 from harness.evaluation.pictures import UndecodableError, check_decodable, decode
 from harness.evaluation.reference import ImageSet, Statistics, open_reference, reference_notes, why_not_readable
 from harness.evaluation.tails import contrast_reader
+from tests.builders.fake_run import MATRIX, write_matrix
 
 
 def write(folder: Path, sizes: list[tuple[int, int]], seed: int = 0) -> Path:

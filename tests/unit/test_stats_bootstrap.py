@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from tests.scenarios import TRUE, VALUES, Draw
 
 from harness.stats import bootstrap
 from harness.stats.bootstrap import (
@@ -16,6 +15,7 @@ from harness.stats.bootstrap import (
     spread_subset,
 )
 from harness.stats.confidence import LEVELS, lower_bound, upper_bound
+from tests.builders.scenarios import TRUE, VALUES, Draw
 
 TRIALS = 2000
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from tests.timed_pairs import latencies
 
 from harness.stats.latency_diagnostics import drift, modes, outliers
 from harness.stats.steady_state import steady_from
+from tests.builders.timed_pairs import latencies
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 Series = Callable[[np.random.Generator, int], Floats]

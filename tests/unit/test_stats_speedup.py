@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from tests.timed_pairs import ABBA, MACHINES, Machine, alone, growing, interleaved, latencies, made_blocks, sandwich
 
 from harness.core.quality import Interval
 from harness.core.timing import Block, Pairing, Repeat
@@ -10,6 +9,17 @@ from harness.core.units import Absent
 from harness.stats.confidence import lower_bound, upper_bound
 from harness.stats.speedup import LEAST_GROUPS, Speedup, between, precise, speedup, unpaired
 from harness.stats.steady_state import steady_blocks
+from tests.builders.timed_pairs import (
+    ABBA,
+    MACHINES,
+    Machine,
+    alone,
+    growing,
+    interleaved,
+    latencies,
+    made_blocks,
+    sandwich,
+)
 
 RUNS, CALLS, MOST_GROUPS = 200, 3, 14
 WANTED = 0.02

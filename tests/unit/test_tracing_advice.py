@@ -4,8 +4,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from tests.timed_pairs import alone
-from tests.trace_maker import ADD, CAST, FLASH, GEMM, NORM, TO_DEVICE, TraceMaker, pipeline
 
 from harness.axes import read_entry
 from harness.axes.fitting import fitting
@@ -18,6 +16,8 @@ from harness.core.timing import Repeat
 from harness.core.units import Absent
 from harness.tracing import Advice, TracedCell, advise, find_bound, read_trace, summary
 from harness.tracing.advice import RULES
+from tests.builders.timed_pairs import alone
+from tests.builders.trace_maker import ADD, CAST, FLASH, GEMM, NORM, TO_DEVICE, TraceMaker, pipeline
 
 RECORDED = Path(__file__).parent / "traces" / "bundled_cpu.json.gz"
 MODEL = ModelInfo(title="tiny", family="sdxl", width=64, height=64, guidance=5, size_multiple=8, digest="")

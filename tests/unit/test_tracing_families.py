@@ -1,9 +1,9 @@
 """Kernels and operators by family and by short name, on names as profilers gave them on real GPUs and CPUs."""
 
 import pytest
-from tests.trace_maker import ADD, CAST, CONVOLUTION, FLASH, GEMM, NORM, TO_DEVICE
 
 from harness.tracing.work import family_of, short_name
+from tests.builders.trace_maker import ADD, CAST, CONVOLUTION, FLASH, GEMM, NORM, TO_DEVICE
 
 FAMILIES = {
     "gemm": (
