@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.claims import Claim, Finding, write_claimed, compare_claims, write_measured, parse_ledger, shipped_claims
+from harness.claims import Claim, Finding, compare_claims, parse_ledger, shipped_claims, write_claimed, write_measured
 from harness.core.axis import Setting
 from harness.core.cell import Cell
 from harness.core.machine import Gpu, Machine
