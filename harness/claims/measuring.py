@@ -37,7 +37,13 @@ def measure(claim: Claim, cells: Measured) -> Interval | Absent:
     if cells.baseline is None:
         return _plain(mine)
     theirs = _gib(claim.quantity, cells.baseline)
-    return _plain(mine if isinstance(mine, Absent) else theirs if isinstance(theirs, Absent) else mine / theirs)
+    return _plain(
+        mine
+        if isinstance(mine, Absent)
+        else theirs
+        if isinstance(theirs, Absent)
+        else mine / theirs
+    )
 
 
 def _timed(quantity: Quantity, cells: Measured) -> Interval | Absent:
@@ -50,7 +56,11 @@ def _timed(quantity: Quantity, cells: Measured) -> Interval | Absent:
     if quantity == "latency-s":
         return cell_latency(cells.candidate.pairing).median_s
     steps = _steps(cells.candidate)
-    return latency_of(steps).median_s if steps else Absent(absent="its denoiser calls were not timed apart")
+    return (
+        latency_of(steps).median_s
+        if steps
+        else Absent(absent="its denoiser calls were not timed apart")
+    )
 
 
 def _speedup(cells: Measured) -> Interval | Absent:
@@ -67,7 +77,10 @@ def _steps(cell: Completed) -> list[list[float]]:
 
     from harness.stats.steady_state import steady_blocks
 
-    blocks = ([median(call.steps_s) for call in block.repeats if call.steps_s] for block in steady_blocks(cell.pairing))
+    blocks = (
+        [median(call.steps_s) for call in block.repeats if call.steps_s]
+        for block in steady_blocks(cell.pairing)
+    )
     return [block for block in blocks if block]
 
 
@@ -109,6 +122,10 @@ def _score(claim: Claim, cells: Measured) -> Interval | Absent:
     for score in cells.evaluation.scores:
         if score.cell_id == cells.cell_id and score.definition.metric == claim.metric:
             if claim.images and score.n != claim.images:
-                return Absent(absent=f"{claim.metric} was scored on {score.n:,} images, claimed on {claim.images:,}")
+                return Absent(
+                    absent=f"{claim.metric} was scored on {score.n:,} images, claimed on {claim.images:,}"
+                )
             return score.value
-    return Absent(absent=cells.evaluation.missing.get(claim.metric, f"{claim.metric} was not scored"))
+    return Absent(
+        absent=cells.evaluation.missing.get(claim.metric, f"{claim.metric} was not scored")
+    )

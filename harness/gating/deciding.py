@@ -62,7 +62,9 @@ def decide(rule: Rule, found: Found, test: Test) -> Decision:
         result = "fail"
     lower, upper = _bounds(rule, found, test, result)
     decision = Decision(result, p, alpha, lower, upper)
-    if decision.result == "fail" and rule.quantity == "timing-precision":  # the run's want, not the cell's
+    if (
+        decision.result == "fail" and rule.quantity == "timing-precision"
+    ):  # the run's want, not the cell's
         return decision._replace(result="inconclusive", why="imprecise")
     if decision.result == "pass" and test.blind:
         return decision._replace(result="inconclusive", why="blind")
@@ -71,7 +73,9 @@ def decide(rule: Rule, found: Found, test: Test) -> Decision:
         return decision._replace(result="inconclusive", why="few", needed=least)
     if result == "inconclusive":
         needed = _needed(rule, found, alpha)
-        if found.resolved_from is not None:  # noise falls as 1 / √prompts, the allowance for few images is gone there
+        if (
+            found.resolved_from is not None
+        ):  # noise falls as 1 / √prompts, the allowance for few images is gone there
             why, needed = "unresolved", min(needed or found.resolved_from, found.resolved_from)
             return decision._replace(why=why, needed=max(needed, least))
         return decision._replace(needed=None if needed is None else max(needed, least))
@@ -97,12 +101,19 @@ def _bounds(rule: Rule, found: Found, test: Test, result: Result) -> tuple[float
     passing, failing = rule.alpha * test.share, _fail_alpha(rule)
     if result == "fail" and math.isfinite(low) and math.isfinite(high):
         passing = failing
-    levels = [1 - _at_this_look(passing if math.isfinite(end) else failing, found, test.looks) for end in (low, high)]
+    levels = [
+        1 - _at_this_look(passing if math.isfinite(end) else failing, found, test.looks)
+        for end in (low, high)
+    ]
     return found.reading.lower(levels[0]), found.reading.upper(levels[1])
 
 
 def _at_this_look(alpha: float, found: Found, looks: tuple[int, ...]) -> float:
-    return alpha if found.prompts is None or len(looks) < 2 else nominal_alpha(alpha, looks, found.prompts)
+    return (
+        alpha
+        if found.prompts is None or len(looks) < 2
+        else nominal_alpha(alpha, looks, found.prompts)
+    )
 
 
 def _least(rule: Rule, found: Found, alpha: float) -> int:
@@ -122,7 +133,10 @@ def _needed(rule: Rule, found: Found, alpha: float) -> int | None:
         return None
     low, high = rule.window
     distance = min(abs(reading.observed - end) for end in (low, high) if math.isfinite(end))
-    nearest = min((end for end in (low, high) if math.isfinite(end)), key=lambda end: abs(end - reading.observed))
+    nearest = min(
+        (end for end in (low, high) if math.isfinite(end)),
+        key=lambda end: abs(end - reading.observed),
+    )
     if math.isclose(reading.observed, nearest, rel_tol=1e-3):
         return None  # on the limit to a thousandth of it: no number of prompts is worth naming
     inside = low < reading.observed < high

@@ -59,7 +59,11 @@ def _cost(of: Measured) -> Reading | Absent:
         return image_cost(of.plan.matrix.prices, of.plan.machine, call_s / of.cell.batch, energy)
 
     absent = cost(1.0)
-    return absent if isinstance(absent, Absent) else of_latency(of.cell, lambda call_s: _amount(cost(call_s)))
+    return (
+        absent
+        if isinstance(absent, Absent)
+        else of_latency(of.cell, lambda call_s: _amount(cost(call_s)))
+    )
 
 
 def _amount(cost: Cost | Absent) -> float:
@@ -71,16 +75,27 @@ def _timing_precision(of: Measured) -> Reading | Absent:
     """Few groups are narrow by chance: their width is told, and settles nothing."""
     half_width, looks = precision_of(of.cell.pairing)
     if half_width is None:
-        return Absent(absent="too few blocks were timed to say how precise they are: raise measure.max_s")
+        return Absent(
+            absent="too few blocks were timed to say how precise they are: raise measure.max_s"
+        )
     if looks < LEAST_GROUPS:
-        return Once(half_width, counted(looks, "ABBA group" if of.cell.pairing.kind == "interleaved" else "block"))
+        return Once(
+            half_width,
+            counted(looks, "ABBA group" if of.cell.pairing.kind == "interleaved" else "block"),
+        )
     return Number(half_width)
 
 
 def _throttled_share(of: Measured) -> Reading | Absent:
     """Blocks slowed for heat or by a failing supply; those that tell of neither GPU nor processors are left out."""
-    counted = [block.conditions for side in ("baseline", "cell") for block in of.cell.pairing.of(side)]
-    told = [had for had in counted if not (isinstance(had.throttle, Absent) and isinstance(had.cpu_throttled, Absent))]
+    counted = [
+        block.conditions for side in ("baseline", "cell") for block in of.cell.pairing.of(side)
+    ]
+    told = [
+        had
+        for had in counted
+        if not (isinstance(had.throttle, Absent) and isinstance(had.cpu_throttled, Absent))
+    ]
     if told:
         return Number(sum(bool(had.slowed) for had in told) / len(told))
     signs = (sign for had in counted for sign in (had.throttle, had.cpu_throttled))
@@ -91,7 +106,9 @@ def _throttled_share(of: Measured) -> Reading | Absent:
 def _traced_steps(of: Measured) -> Reading | Absent:
     trace = of.cell.trace
     if isinstance(trace, Absent):
-        return Absent(absent=f"{trace.absent}; take one with harness profile {of.plan.run_id} {of.cell_id}")
+        return Absent(
+            absent=f"{trace.absent}; take one with harness profile {of.plan.run_id} {of.cell_id}"
+        )
     return Number(trace.steps)
 
 

@@ -27,7 +27,11 @@ def of_speedup(baseline: Completed | None, cell: Completed) -> Reading | Absent:
     found = over_baseline(baseline, cell)
     if isinstance(found, Absent):
         return found
-    looks = counted(found.groups, "ABBA group") if found.groups else counted(len(cell.pairing.of("cell")), "block")
+    looks = (
+        counted(found.groups, "ABBA group")
+        if found.groups
+        else counted(len(cell.pairing.of("cell")), "block")
+    )
     if isinstance(found.spread, Absent):
         return Once(found.estimate, looks)
     return Timed(found.estimate, found.spread, looks)

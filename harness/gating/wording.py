@@ -36,19 +36,25 @@ def _observed(rule: Rule, metric: str, found: Found, decision: Decision) -> str:
     assert isinstance(reading, Reading)
     if rule.quantity in ("loss", "change"):
         digits = 1 if max(abs(decision.upper), abs(decision.lower)) >= 0.002 else 2
-        lower, upper = (format_percent(x, digits).removesuffix(" %") for x in (decision.lower, decision.upper))
+        lower, upper = (
+            format_percent(x, digits).removesuffix(" %") for x in (decision.lower, decision.upper)
+        )
         sign = "+" if rule.quantity == "change" and reading.observed > 0 else ""
         share = f"{sign}{format_percent(reading.observed, digits)} [{lower}, {upper}]"
         if rule.quantity == "loss":
             return f"{metric} lost {share} {found.definition.whole if found.definition else 'of its range'}"
         return f"{metric} changed by {share} of the baseline's score (positive is worse)"
     if isinstance(reading, Share):
-        lower, upper = (format_percent(x).removesuffix(" %") for x in (decision.lower, decision.upper))
+        lower, upper = (
+            format_percent(x).removesuffix(" %") for x in (decision.lower, decision.upper)
+        )
         share = f"{format_percent(reading.observed)} [{lower}, {upper}]"
         return f"{reading.count:,} of {reading.images:,} images are broken, {share}"
     if rule.quantity == "worst-decile":
         return f"the worst decile of {metric} is {figure_words(reading.observed)}"
-    bounds = f" [{figure_words(decision.lower)}, {figure_words(decision.upper)}]" if reading.sure else ""
+    bounds = (
+        f" [{figure_words(decision.lower)}, {figure_words(decision.upper)}]" if reading.sure else ""
+    )
     if rule.quantity == "score":
         return f"{metric} scored {figure_words(reading.observed)}{bounds}"
     what = f" {reading.what}" if isinstance(reading, Number) and reading.what else ""
@@ -97,9 +103,15 @@ def _ahead(rule: Rule, found: Found, decision: Decision) -> str:
         needed = precision_needed(reading.observed, end, 1 - decision.alpha) or 0.0
         ahead = f"to know it to ±{margin_words(needed)} (measure.precision, measure.max_s) would settle it"
         return f"with {reading.looks}; {ahead if needed else 'it lies too close to settle'}"
-    ahead = f"about {decision.needed:,} would settle it" if decision.needed else "it lies too close to settle"
+    ahead = (
+        f"about {decision.needed:,} would settle it"
+        if decision.needed
+        else "it lies too close to settle"
+    )
     return f"with {found.prompts} prompts; {ahead}"
 
 
 def _level(level: float) -> str:
-    return format_percent(level, 1 if level < 0.999 and round(level * 100, 4) % 1 else 2 if level >= 0.999 else 0)
+    return format_percent(
+        level, 1 if level < 0.999 and round(level * 100, 4) % 1 else 2 if level >= 0.999 else 0
+    )
