@@ -14,7 +14,7 @@ from harness.evaluation.change import LEAST_PROMPTS, TOO_FEW, Change, Scene
 from harness.evaluation.lineup import Variant
 from harness.evaluation.looking import Reader
 from harness.stats.bootstrap import Floats, mean
-from harness.stats.odd_share import excess, threshold
+from harness.stats.proportions import excess, threshold
 
 NO_OTHER_SEED = Absent(absent="the baseline's other-seed run did not complete")
 

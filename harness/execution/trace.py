@@ -15,7 +15,7 @@ from harness.measure.profiler import Profiled, profile_call, why_blind
 from harness.store.layout import TRACE, TRACE_FACTS
 from harness.store.write import write_atomically
 from harness.tracing import read_trace
-from harness.tracing.packing import pack
+from harness.tracing.chrome_trace import pack
 
 FULL = "the disk is full: free some space, then harness profile RUN CELL"
 

@@ -10,12 +10,9 @@ from harness.core.matrix import Measure
 from harness.core.outcome import Caution, MeasuredKind, measured_caution
 from harness.core.timing import Block, Conditions, Pairing, Visitor
 from harness.core.units import Absent, format_bytes, format_percent, format_seconds
-from harness.stats.blocks import latencies, middles_s
-from harness.stats.drift import Drift, drift
-from harness.stats.modes import modes
-from harness.stats.outliers import outliers
+from harness.stats.latency_diagnostics import Drift, drift, modes, outliers
 from harness.stats.speedup import LEAST_GROUPS, precision_of
-from harness.stats.warming import steady_blocks
+from harness.stats.steady_state import latencies, middles_s, steady_blocks
 
 RARE = 0.01
 """Outliers that are fewer calls than this share are not worth a word: every machine has them."""

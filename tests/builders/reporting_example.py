@@ -29,8 +29,8 @@ from harness.core.trace import Trace
 from harness.core.units import Absent
 from harness.gating import judge
 from harness.reporting.pictures import evenly
-from harness.stats.clopper_pearson import share_upper
 from harness.stats.confidence import interval, student
+from harness.stats.proportions import share_upper
 from harness.store import (
     append_time,
     create_run,

@@ -20,8 +20,8 @@ from harness.execution.trace import take_trace
 from harness.measure import profiler
 from harness.models import resolve_model
 from harness.store.layout import TRACE, TRACE_FACTS
-from harness.tracing import chrome, packing
-from harness.tracing.packing import TooLarge, pack
+from harness.tracing import chrome_trace
+from harness.tracing.chrome_trace import TooLarge, pack
 
 CALL = Call(prompts=("a red circle",), keys=(("a", 0),), steps=4, guidance=2.0, width=32, height=32)
 
@@ -57,7 +57,7 @@ def test_a_trace_names_stages_and_steps_and_nothing_of_this_machine(tmp_path: Pa
     assert (trace.path, trace.steps, trace.notes) == (TRACE, 4, ())
     names = {event["name"] for event in events(tmp_path / TRACE)}
     assert {"harness.stage:denoiser", "harness.stage:vae", "harness.step:1", "harness.step:4"} <= names
-    assert trace.size_bytes == (tmp_path / TRACE).stat().st_size < packing.MOST_BYTES
+    assert trace.size_bytes == (tmp_path / TRACE).stat().st_size < chrome_trace.MOST_BYTES
     document = json.loads(gzip.decompress((tmp_path / TRACE).read_bytes()))
     facts = TraceFacts.model_validate_json((tmp_path / TRACE_FACTS).read_bytes())
     assert {stage.stage: stage.calls for stage in facts.stages}["denoiser"] == 4
@@ -88,7 +88,7 @@ def test_a_full_disk_leaves_the_old_trace_and_no_half_one(
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(packing.gzip, "open", full)
+    monkeypatch.setattr(chrome_trace.gzip, "open", full)
     trace = take_trace(model, CALL, tmp_path)
     assert isinstance(trace, Absent)
     assert "the disk is full" in trace.absent
@@ -150,7 +150,9 @@ def test_facts_are_of_the_whole_trace_whatever_is_packed(
 ) -> None:
     assert isinstance(take_trace(model, CALL, tmp_path), Trace)
     whole = TraceFacts.model_validate_json((tmp_path / TRACE_FACTS).read_bytes())
-    monkeypatch.setattr(packing, "LEVELS", (((lambda event: "harness" in event.get("name", "")), "little is left"),))
+    monkeypatch.setattr(
+        chrome_trace, "LEVELS", (((lambda event: "harness" in event.get("name", "")), "little is left"),)
+    )
     trace = take_trace(model, CALL, tmp_path)
     assert isinstance(trace, Trace)
     assert trace.notes == ("little is left",)
@@ -173,7 +175,7 @@ def plain(path: Path, made: list[dict[str, Any]], end: str = "]}") -> Path:
 
 def test_packing_reads_event_by_event_whatever_the_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = [{"cat": "cpu_op", "name": f'a "name" ] {number} é', "dur": number} for number in range(50)]
-    monkeypatch.setattr(chrome, "CHUNK", 64)
+    monkeypatch.setattr(chrome_trace, "CHUNK", 64)
     packed = pack(plain(tmp_path / "plain.json", made), tmp_path / "packed.gz")
     assert (packed.categories["cpu_op"], packed.note) == (50, "")
     assert events(tmp_path / "packed.gz") == made

@@ -76,7 +76,7 @@ def test_every_shipped_claim_has_one_id_and_an_address_or_says_that_it_has_none(
         (ledger('value = 2\nsettings = { compiler = "inducter" }'), 'compiler: unknown compiler "inducter". Did you'),
         (ledger('value = 2\nsettings = { compiler = "tensort*" }'), 'no compiler is like "tensort*". Did you mean'),
         (ledger('value = 2\nsettings = { resolution = "64X64" }'), 'cells spell this "64x64", not "64X64"'),
-        (ledger("value = 2", "value = 3").replace("own-1", "own-0"), 'claim.1.id: there is a claim "own-0" already'),
+        (ledger("value = 2", "value = 3").replace("own-1", "own-0"), 'claim.1.id: the id "own-0" is taken'),
         (SOURCE + SCORE.format(metric="fidd"), 'claim.0.metric: unknown metric "fidd". Did you mean'),
     ],
 )  # fmt: skip
@@ -99,7 +99,7 @@ def test_a_ledger_of_ones_own_is_a_file_and_takes_no_shipped_id(tmp_path: Path) 
         load_ledger(tmp_path / "none.toml")
     path = tmp_path / "own.toml"
     path.write_text(ledger("value = 2").replace("own-0", "compile-folk"), encoding="utf-8")
-    with pytest.raises(LedgerError, match='there is a claim "compile-folk" already'):
+    with pytest.raises(LedgerError, match='the id "compile-folk" is taken'):
         load_ledger(path, shipped_claims())
 
 

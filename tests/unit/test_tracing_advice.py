@@ -8,14 +8,14 @@ import pytest
 from harness.axes import read_entry
 from harness.axes.fitting import fitting
 from harness.core.axis import Setting
-from harness.core.catalog import list_names
 from harness.core.cell import Cell
 from harness.core.machine import Machine
 from harness.core.model import ModelInfo
 from harness.core.outcome import ColdStart, Completed, Floor
 from harness.core.timing import Repeat
 from harness.core.units import Absent
-from harness.tracing import Advice, Scene, advise, bound_of, read_trace, summary
+from harness.tracing import Advice, TracedCell, advise, find_bound, read_trace, summary
+from harness.tracing.advice import RULES
 from tests.builders.timed_pairs import alone
 from tests.builders.trace_maker import ADD, CAST, FLASH, GEMM, NORM, TO_DEVICE, TraceMaker, pipeline
 
@@ -130,13 +130,13 @@ FIRE = {
 """Which rules speak of which cell."""
 
 
-def scene(made: Case) -> Scene:
+def scene(made: Case) -> TracedCell:
     settings = tuple(Setting(axis=axis, name=name) for axis, name in {**PLAIN, **made.settings}.items())
     cell = Cell(id="cell", settings=settings, build_key="", call_key="")
-    return Scene(read_trace(made.trace), made.outcome, cell, MODEL)
+    return TracedCell(read_trace(made.trace), made.outcome, cell, MODEL)
 
 
-def said(seen: Scene, monkeypatch: pytest.MonkeyPatch) -> dict[str, Advice]:
+def said(seen: TracedCell, monkeypatch: pytest.MonkeyPatch) -> dict[str, Advice]:
     """Everything that any rule says, not only the first three."""
     monkeypatch.setattr("harness.tracing.advice.SENTENCES", 99)
     return {advice.rule: advice for advice in advise(seen)}
@@ -217,18 +217,18 @@ def test_where_nothing_is_wrong_the_bound_is_said(tmp_path: Path) -> None:
     ],
 )
 def test_the_verdict_of_what_holds_a_cell_back(name: str, verdict: str, tmp_path: Path) -> None:
-    assert bound_of(scene(case(name, tmp_path))).verdict == verdict
+    assert find_bound(scene(case(name, tmp_path))).verdict == verdict
 
 
 def test_a_cell_held_back_by_memory(tmp_path: Path) -> None:
     weights = case("weights", tmp_path)
     slow = weights._replace(outcome=completed(0.012, 0.4, floor(0.001, bytes_per_s=6e11)))
-    assert bound_of(scene(slow)).verdict == "memory-bound"
+    assert find_bound(scene(slow)).verdict == "memory-bound"
 
 
 def test_a_cache_that_skips_arithmetic_is_not_held_against_all_of_it(tmp_path: Path) -> None:
     made = case("compute-bound", tmp_path)
-    bound = bound_of(scene(made._replace(settings={**made.settings, "caching": "first-block"})))
+    bound = find_bound(scene(made._replace(settings={**made.settings, "caching": "first-block"})))
     assert isinstance(bound.compute_share, Absent)
     assert "caching" in bound.compute_share.absent
 
@@ -236,7 +236,7 @@ def test_a_cache_that_skips_arithmetic_is_not_held_against_all_of_it(tmp_path: P
 def test_weights_that_come_and_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = case("waits", tmp_path)
     advice = said(scene(made._replace(settings={"memory": "model-offload"})), monkeypatch)["transfers"]
-    assert "memory model-offload moves the weights; where they fit into the GPU, take memory none" in advice.sentence
+    assert "memory model-offload moves the weights; where they fit into the GPU, use memory none" in advice.sentence
 
 
 def test_compiling_during_the_call_concerns_the_time_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,7 +293,7 @@ def test_what_faster_kernels_can_save_beside_arithmetic(
 ) -> None:
     made = case("compute-bound", tmp_path)._replace(outcome=completed(0.09, 2.75, floor(arithmetic_s)))
     words = said(scene(made), monkeypatch)["arithmetic"].sentence
-    assert f"faster kernels can save {rest}, less or cheaper work more (fewer steps, a smaller" in words
+    assert f"faster kernels can save {rest}, less or cheaper arithmetic saves more (fewer steps, a smaller" in words
     one = made.outcome.model_copy(update={"denoiser_calls": 1, "pairing": alone(())})
     few = scene(made._replace(outcome=one.model_copy(update={"floor": floor(arithmetic_s / STEPS)})))
     assert "fewer steps" not in said(few, monkeypatch)["arithmetic"].sentence
@@ -304,7 +304,7 @@ def test_weights_that_are_not_all_read_are_held_against_nothing(
 ) -> None:
     made = case("weights", tmp_path)
     seen = scene(made._replace(outcome=completed(0.012, 0.4, floor(0.001, bytes_per_s=3e11))))
-    assert isinstance(share := bound_of(seen).weights_share, Absent)
+    assert isinstance(share := find_bound(seen).weights_share, Absent)
     assert share.absent == "it is faster than the reading of all its weights: some is left out"
     assert "weights" not in said(seen, monkeypatch)
 
@@ -318,7 +318,7 @@ def test_launches_are_many_in_one_call_of_the_denoiser_or_not_at_all(
 
     trace = pipeline(TraceMaker(), few, steps=10).write(tmp_path / "trace.json")
     seen = scene(Case(trace, {"compiler": "inductor"}, completed(0.006, 0.202)))
-    assert bound_of(seen).verdict == "host-bound"
+    assert find_bound(seen).verdict == "host-bound"
     assert set(said(seen, monkeypatch)) == {"pauses"}
 
 
@@ -357,18 +357,18 @@ def test_an_engine_outside_of_torch_says_so_on_a_cpu(tmp_path: Path) -> None:
         maker.python(9000)
     trace = maker.write(tmp_path / "trace.json")
     seen = scene(Case(trace, {"compiler": "onnxruntime"}, completed(0.009, 0.292)))
-    assert bound_of(seen).verdict == "unknown"
+    assert find_bound(seen).verdict == "unknown"
     assert "outside of torch" in advise(seen)[0].sentence
 
 
 def test_there_is_a_case_for_every_rule() -> None:
     spoken = set().union(*FIRE.values()) | {"recompiles"}
-    assert spoken == {name.replace("-", "_") for name in list_names("harness.tracing.advice")}
+    assert spoken == {rule.__name__ for rule in RULES}
 
 
 def test_the_summary_explains_itself(tmp_path: Path) -> None:
     seen = scene(case("launch-bound", tmp_path))
-    told = summary(seen.facts, bound_of(seen), advise(seen))
+    told = summary(seen.facts, find_bound(seen), advise(seen))
     assert told["denoiser_bound"]["verdict"] == "launch-bound"
     assert told["advice"][0]["tries"][0] == {"axis": "compiler", "value": "inductor+mode=reduce-overhead"}
     assert told["recompiles"] == {"absent": "nothing that torch.compile made ran in this call"}
