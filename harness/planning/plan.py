@@ -185,7 +185,8 @@ def _content_key(plan: Plan, planned: PlannedCell) -> str:
     prompts = [(prompt.id, prompt.text, prompt.negative) for prompt in plan.prompts_of(planned)]
     start = plan.latent_of(planned)
     images = (prompts, plan.seeds_of(planned), start and start.sha256)
-    parts = (plan.model.digest, planned.cell.by_axis, planned.files, images, plan.machine.facts, planned.role)
+    again = planned.role == "rerun"  # images that must differ only by chance are generated again, not linked
+    parts = (plan.model.digest, planned.cell.by_axis, planned.files, images, plan.machine.facts, again)
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
