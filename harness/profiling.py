@@ -16,7 +16,7 @@ from harness.measure.machine import describe_machine
 from harness.models import resolve_model
 from harness.store import lock_run, read_outcomes, read_plan, read_trace_facts
 from harness.store.read import read_outcome
-from harness.tracing import Advice, Bound, Scene, TraceDiff, advise, bound_of, compare
+from harness.tracing import Advice, Bound, TracedCell, TraceDiff, advise, compare, find_bound
 
 BASELINE = "baseline"
 """Stands for the id of a run's baseline."""
@@ -42,9 +42,8 @@ def profile(run: Path, cell: str = "", *, progress: Progress | None = None, inli
     is not in the run, NothingToDo where nothing completed, MachineError where a cell cannot be traced, here or at all;
     those before it keep theirs.
     """
-    from harness.execution.launchers.inline import InlineLauncher
-    from harness.execution.launchers.process import ProcessLauncher
-    from harness.execution.retracing import Retracing
+    from harness.execution.launchers import InlineLauncher, ProcessLauncher
+    from harness.execution.runner import Retracing
 
     decided = read_plan(run)
     chosen = [_completed(run, decided, cell)] if cell else _all_completed(run, decided)
@@ -70,8 +69,8 @@ def explain(run: Path, cell: str, against: str = "", other: Path | None = None) 
     planned, outcome, trace, facts = _traced(run, cell)
     decided = read_plan(run)
     fits = fitting(planned.cell, decided.model, decided.machine)
-    scene = Scene(facts, outcome, planned.cell, decided.model, fits)
-    explained = Explained(run, planned.id, trace, facts, bound_of(scene), advise(scene))
+    scene = TracedCell(facts, outcome, planned.cell, decided.model, fits)
+    explained = Explained(run, planned.id, trace, facts, find_bound(scene), advise(scene))
     if not against and other is None:
         return explained
     before, *_, facts_before = _traced(other or run, against or planned.id)

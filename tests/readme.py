@@ -119,8 +119,8 @@ def claims_table() -> str:
     lines = ["| claim | what is said | figure | on | source |", "|---|---|---|---|---|"]
     for claim in claims.shipped_claims():
         source = f"[{claim.source.title}]({claim.source.url})" if claim.source.url else claim.source.title
-        figure = claims.claimed_words(claim)
-        lines.append(f"| `{claim.id}` | {claim.what} | {figure} | {claims.gpu_words(claim)} | {source} |")
+        figure = claims.write_claimed(claim)
+        lines.append(f"| `{claim.id}` | {claim.what} | {figure} | {claims.name_gpus(claim)} | {source} |")
     return "\n".join(lines)
 
 

@@ -15,9 +15,7 @@ from unittest.mock import patch
 from harness.core.errors import MachineError
 from harness.metrics import Metric, Weights, get_metric, known_metrics
 from harness.metrics._base import Scorer
-from harness.metrics._observing import observe
-from harness.metrics._selftest import VECTORS
-from harness.metrics._vector import Vector
+from harness.metrics._selftest import VECTORS, Vector, observe
 from tests.builders.stand_ins import HUB, make
 
 

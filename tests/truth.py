@@ -27,7 +27,7 @@ from harness.gating import judge
 from harness.metrics._attributes import attribute_network
 from harness.shapes_world import parse
 from harness.stats.confidence import lower_bound, upper_bound
-from harness.stats.paired_binary import difference
+from harness.stats.proportions import difference
 from harness.store import begin_cell, create_run, image_path, read_outcomes, read_plan, write_outcome
 
 MARGIN = 0.05

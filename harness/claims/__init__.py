@@ -1,22 +1,20 @@
-"""Published claims, lined up with what a run measured."""
+"""Published claims, compared with what a run measured."""
 
-from harness.claims.claim import ABOUT, Claim, Source
-from harness.claims.comparing import Finding, compare_claims
-from harness.claims.ledger import load_ledger, parse_ledger, shipped_claims
-from harness.claims.matching import gpu_words, model_words
-from harness.claims.wording import claimed_words, here_words
+from harness.claims.claim import ABOUT, Claim, Source, load_ledger, parse_ledger, shipped_claims
+from harness.claims.comparison import Finding, compare_claims
+from harness.claims.text import name_gpus, name_model, write_claimed, write_measured
 
 __all__ = [
     "ABOUT",
     "Claim",
     "Finding",
     "Source",
-    "claimed_words",
     "compare_claims",
-    "gpu_words",
-    "here_words",
     "load_ledger",
-    "model_words",
+    "name_gpus",
+    "name_model",
     "parse_ledger",
     "shipped_claims",
+    "write_claimed",
+    "write_measured",
 ]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from rich.markup import escape
 from rich.table import Table
 
-from harness.claims import Finding, claimed_words, gpu_words, here_words
+from harness.claims import Finding, name_gpus, write_claimed, write_measured
 from harness.core.quality import Interval
 
 COLOURS = {"confirmed": "green", "refuted": "red", "not comparable": "yellow"}
@@ -50,8 +50,8 @@ def _lines(finding: Finding) -> Iterator[tuple[str, str]]:
     assert isinstance(here, Interval)
     cells = finding.candidate + (f" against {finding.baseline}" if finding.baseline else "")
     yield "claim", f"[bold]{escape(claim.id)}[/]: {escape(claim.what)}"
-    yield "claimed", f"{claimed_words(claim)} on {escape(gpu_words(claim))}"
-    yield "here", f"[bold]{escape(here_words(claim, here))}[/], {escape(cells)}"
+    yield "claimed", f"{write_claimed(claim)} on {escape(name_gpus(claim))}"
+    yield "here", f"[bold]{escape(write_measured(claim, here))}[/], {escape(cells)}"
     if finding.reasons:
         yield "differs", escape("\n".join(finding.reasons))
     if claim.note:

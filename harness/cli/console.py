@@ -29,7 +29,7 @@ from harness.core.plan import Plan, PlannedCell
 from harness.core.quality import Evaluation
 from harness.core.units import Absent, format_bytes, format_percent, format_seconds
 from harness.core.verdict import Judgement
-from harness.measure.abilities import Ability
+from harness.measure.machine import Ability
 from harness.metrics import WeightRow
 from harness.planning import Power
 from harness.profiling import Explained
@@ -145,8 +145,8 @@ def _outcome_row(cell_id: str, outcome: Outcome | None, baseline: Outcome | None
         broken = f"[red]failed[/] in {failure.phase}: {escape(failure.message.splitlines()[0])}"
         broken += f"\n[dim]{escape(failure.hint)}[/]"
     if isinstance(outcome, Completed):
-        from harness.stats.comparison import over_baseline  # numpy only once there is something to show
         from harness.stats.latency import image_s
+        from harness.stats.speedup import over_baseline  # numpy only once there is something to show
 
         latency = image_s(outcome.pairing, outcome.batch)
         found = over_baseline(baseline if isinstance(baseline, Completed) else None, outcome)

@@ -51,7 +51,7 @@ def rule_words(rule: Rule) -> str:
         what += f" of {rule.metric}"
     between = " below" if rule.quantity == "loss" else " within" if rule.margin is not None else ""
     level = "" if rule.level == 0.95 else f" at {margin_words(rule.level)} confidence"
-    where = f", where {_where_words(rule)}" if rule.where else ""
+    where = f", where {_wwrite_measured(rule)}" if rule.where else ""
     lead = "warning: " if rule.severity == "warning" else ""
     return f"{lead}{what}{between} {limit_words(rule)}{level}{where}"
 
@@ -65,7 +65,7 @@ def sees_words(policy: Policy) -> str:
     return f"must notice {', '.join(parts)}" if parts else ""
 
 
-def _where_words(rule: Rule) -> str:
+def _wwrite_measured(rule: Rule) -> str:
     """Return which cells a rule is meant for: `precision = bf16`, or globs on cell ids."""
     if isinstance(rule.where, dict):
         return " and ".join(f"{axis} = {value}" for axis, value in rule.where.items())

@@ -40,10 +40,8 @@ from harness.metrics import Metric
 from harness.stats import jackknife as jack
 from harness.stats.bootstrap import Estimate, Floats
 from harness.stats.confidence import fold, interval
-from harness.stats.distance_loss import Lost, distance_loss
-from harness.stats.few_images import NOTHING, Measured, Missing
-from harness.stats.frechet import Moments, feature_distance
-from harness.stats.frechet_change import FixedReference, Reference
+from harness.stats.distance_loss import NOTHING, Lost, Measured, Missing, distance_loss
+from harness.stats.frechet import FixedReference, Moments, Reference, feature_distance
 from harness.stats.mmd import MmdReference, mmd
 
 NEITHER = Absent(absent="no reference set in the matrix, and the baseline's other-seed run did not complete")

@@ -8,17 +8,15 @@ from harness.core.plan import Plan
 from harness.core.progress import Advance, ignore
 from harness.core.quality import Definition, Delta, Evaluation, Score
 from harness.core.units import Absent
-from harness.evaluation.cache import FeatureCache
 from harness.evaluation.change import Comparer, Scene
-from harness.evaluation.contrast import contrast_reader
 from harness.evaluation.gates import BY_NAME_ONLY, why_not_gating
 from harness.evaluation.ladder import blind_metrics, climb, not_monotone, without_unsound
 from harness.evaluation.lineup import Lineup, Variant, line_up
-from harness.evaluation.looking import Sight
+from harness.evaluation.looking import FeatureCache, Sight
 from harness.evaluation.pictures import picture_size, verify
 from harness.evaluation.readying import Ready, compare, ready_metric
 from harness.evaluation.reference import ReferenceSet, open_reference
-from harness.evaluation.tails import find_tail
+from harness.evaluation.tails import contrast_reader, find_tail
 from harness.metrics import Metric, WeightsMissing, get_metric
 from harness.store import features_cache_dir, read_outcomes, read_plan, write_evaluation, write_image_scores
 

@@ -5,9 +5,8 @@ from typing import NamedTuple
 
 from harness.core.errors import MachineError
 from harness.core.matrix import Quality
-from harness.evaluation.alignment import AlignmentComparer
+from harness.evaluation.alignment import AlignmentComparer, CorrectnessComparer
 from harness.evaluation.change import Comparer, Scene
-from harness.evaluation.correctness import CorrectnessComparer
 from harness.evaluation.distribution import DistributionComparer
 from harness.evaluation.looking import Reader
 from harness.evaluation.paired import PairedComparer

@@ -18,9 +18,8 @@ import numpy as np
 from harness.core.errors import ResultsError, UsageError
 from harness.core.matrix import Quality
 from harness.core.quality import BASELINE_AT_OTHER_SEEDS
-from harness.evaluation.cache import FeatureCache
 from harness.evaluation.lineup import Picture
-from harness.evaluation.looking import Reader
+from harness.evaluation.looking import FeatureCache, Reader
 from harness.evaluation.pictures import UndecodableError, check_decodable, picture_size, read_pictures
 from harness.metrics import get_metric
 from harness.stats.frechet import Floats, Moments

@@ -1,5 +1,5 @@
-"""Hold a run against a policy: pass, fail, inconclusive or missing, with the error rate we accept."""
+"""The gate: judge each cell of a run by a policy, with controlled error rates."""
 
-from harness.gating.judging import judge, judge_evaluation
+from harness.gating.judging import judge, judge_run
 
-__all__ = ["judge", "judge_evaluation"]
+__all__ = ["judge", "judge_run"]

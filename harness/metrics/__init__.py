@@ -8,8 +8,7 @@ from functools import cache
 from harness.core.catalog import did_you_mean, list_names, resolve
 from harness.core.errors import UsageError
 from harness.metrics._base import Metric, Scorer
-from harness.metrics._download import Advance
-from harness.metrics._inventory import WeightRow, fetch, inventory
+from harness.metrics._inventory import Advance, WeightRow, fetch, inventory
 from harness.metrics._selftest import self_test
 from harness.metrics._weights import Weights, WeightsMissing
 

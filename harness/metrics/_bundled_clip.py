@@ -19,7 +19,8 @@ def weights_path() -> Path:
     """Return the bundled weights; MachineError if the package was installed without them."""
     path = Path(__file__).parent / "bundled" / "clip.safetensors"
     if not path.exists():
-        raise MachineError("bundled weights are missing", str(path), "Rebuild them: python -m harness.training")
+        fix = "Reinstall the package; in a checkout, run python -m tools.training."
+        raise MachineError("bundled weights are missing", str(path), fix)
     return path
 
 

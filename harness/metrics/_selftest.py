@@ -1,21 +1,207 @@
-"""Before a metric scores, it scores pictures drawn from a formula: the numbers must be those stored in the package.
+"""See what a network is fed, whoever prepared it: the first tensor that reaches any layer with weights.
+
+What a self-test compares: tensors in few numbers, stored with the versions of the libraries that made them.
+
+Run a metric's real path, from uint8 pixels to the number, on pictures drawn from a formula, step by step.
+
+Before a metric scores, it scores pictures drawn from a formula: the numbers must be those stored in the package.
 
 A library that resizes, normalises or tokenises in another way changes every score a little and no score visibly
 (torchmetrics 1.8 did so to FID). So the real path is run, from uint8 pixels to the number, and compared step by step:
 what the network is fed, token ids, features, distances, scores. Where a metric's weights could not be had when the
-numbers were made, they end at what the network is fed; `covers` in its vector says so.
-"""
+numbers were made, they end at what the network is fed; `covers` in its vector says so."""
 
+import sys
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import TracebackType
+from typing import Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from harness.core.base import Frozen
 from harness.core.errors import MachineError
-from harness.metrics._base import Metric, Network, Scorer
-from harness.metrics._observing import observe
-from harness.metrics._vector import Vector, difference, versions
+from harness.metrics._base import (
+    CorrectnessScorer,
+    FeatureScorer,
+    Metric,
+    Network,
+    PairScorer,
+    Pixels,
+    Scorer,
+    TextScorer,
+)
+from harness.metrics._weights import sha256_of
+
+
+class _StoppedError(Exception):
+    """The network was fed; nothing further is wanted."""
+
+
+class Feed:
+    """While entered, keeps the first tensor given to a torch module with weights in `seen`; `stop` ends there.
+
+    Modules without weights, such as torchvision's transforms, prepare what is fed. A network without torch modules is
+    fed nothing that could be seen.
+    """
+
+    def __init__(self, stop: bool) -> None:
+        self.stop = stop
+        self.seen: list[Any] = []
+        self._hook: Any = None
+
+    def __enter__(self) -> "Feed":
+        if "torch" in sys.modules:  # else there is no module to be fed, and pixel metrics do without torch
+            from torch.nn.modules.module import register_module_forward_pre_hook
+
+            self._hook = register_module_forward_pre_hook(self._take)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if self._hook is not None:
+            self._hook.remove()
+        return isinstance(error, _StoppedError)
+
+    def _take(self, module: Any, arguments: tuple[Any, ...]) -> None:
+        prepares = next(module.parameters(), None) is None
+        if self.seen or prepares or not arguments:
+            return
+        self.seen.append(arguments[0].detach().cpu().numpy())
+        if self.stop:
+            raise _StoppedError
+
+
+LIBRARIES = (
+    "torch", "torchvision", "numpy", "scipy", "pillow", "open_clip_torch", "lpips", "torch-fidelity", "torchmetrics",
+    "transformers", "tokenizers",
+)  # fmt: skip
+_SAMPLES = 32
+
+
+class Excerpt(Frozen):
+    """A tensor in few numbers: its shape, mean, standard deviation, and values at fixed places spread over it."""
+
+    what: str
+    shape: tuple[int, ...]
+    values: tuple[float, ...]
+
+
+class Vector(Frozen):
+    """What a metric must find. `shipped` are sha256 of weights that come with packages, `made_with` versions."""
+
+    covers: str
+    made_with: str
+    shipped: dict[str, str]
+    inputs: tuple[Excerpt, ...]
+    outputs: tuple[Excerpt, ...]
+
+
+def versions() -> str:
+    """Return the installed versions of all libraries that can change a number."""
+
+    def installed(name: str) -> str:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            return "absent"
+
+    return ", ".join(f"{name} {installed(name)}" for name in LIBRARIES)
+
+
+def excerpt(what: str, values: Any) -> Excerpt:
+    """Return a tensor or array in few numbers of seven digits."""
+    array = np.asarray(values, dtype=np.float64)
+    flat = array.ravel()
+    places = (np.arange(_SAMPLES, dtype=np.int64) * 2_654_435_761) % flat.size
+    chosen = [flat.mean(), flat.std(), *flat[places]] if flat.size > _SAMPLES else list(flat)
+    return Excerpt(what=what, shape=array.shape, values=tuple(float(f"{value:.7g}") for value in chosen))
+
+
+def difference(wanted: Excerpt, here: Excerpt, tolerance: float) -> str:
+    """Return in words how an excerpt differs by more than `tolerance` of the largest value; empty if it does not."""
+    if (wanted.what, wanted.shape) != (here.what, here.shape):
+        return f"{here.what} has shape {here.shape}, expected {wanted.what} of shape {wanted.shape}"
+    expected, found = np.asarray(wanted.values), np.asarray(here.values)
+    allowed = tolerance * np.abs(expected).max()
+    apart = np.abs(expected - found)
+    worst = int(np.nanargmax(np.where(np.isfinite(apart), apart, np.inf)))
+    if apart[worst] <= allowed:
+        return ""
+    return f"{wanted.what}: found {found[worst]:.6g}, expected {expected[worst]:.6g} ± {allowed:.2g}"
+
+
+SIZES = ((48, 64), (352, 400))
+"""Height and width: one smaller and one larger than what networks look at, neither square."""
+TEXT = "A photo of 2 small red circles, left of a café’s window — naïve & large"
+CHECKABLE = (TEXT, "a photo of an orange bench and a blue tv", "a large red circle on a white background")
+"""Texts of which each correctness metric can check at least one."""
+
+
+def picture(size: tuple[int, int], other: bool = False) -> Pixels:
+    """Return a uint8 picture (height, width, 3) of waves and squares, in whole numbers; `other` is it, damaged."""
+    y, x = np.mgrid[: size[0], : size[1]].astype(np.int64)
+    red = _wave(3 * x + 2 * y, 61)
+    green = ((x // 9 + y // 7) % 2) * 170 + _wave(x - y, 37) // 4
+    blue = _wave(x * y // 16, 97)
+    pixels = np.stack([red, green, blue], axis=-1)
+    if other:
+        pixels = pixels * 7 // 8 + _wave(5 * x + 11 * y, 23)[..., None] // 9
+    return pixels.clip(0, 255).astype(np.uint8)
+
+
+def _wave(ticks: NDArray[np.int64], half: int) -> NDArray[np.int64]:
+    return np.abs(ticks % (2 * half) - half) * 255 // half
+
+
+def observe(metric: Metric, scorer: Scorer, whole: bool) -> Vector:
+    """Return what a scorer makes of the pictures; where not `whole`, its network stops at what it is fed."""
+    inputs: list[Excerpt] = []
+    outputs: list[Excerpt] = []
+    for size in (size for size in SIZES if min(size) >= metric.least_pixels):
+        name = f"picture of {size[1]}×{size[0]}"
+        feed = Feed(stop=not whole)
+        with feed:
+            seen = scorer.network.look(picture(size)[None])
+        inputs += [excerpt(f"{name}, as its network is fed", tensor) for tensor in feed.seen]
+        if whole:
+            outputs += _results(metric, scorer, seen, (name, size))
+    if isinstance(scorer, TextScorer):
+        feed = Feed(stop=not whole)
+        with feed:
+            read = scorer.texts([TEXT])
+        inputs += [excerpt("token ids of the text", tensor) for tensor in feed.seen]
+        outputs += [excerpt("text features", read)] if whole else []
+    if isinstance(scorer, CorrectnessScorer):
+        inputs += [excerpt(what, ids) for what, ids in scorer.token_ids().items()]
+    shipped = {path.name: sha256_of(path) for path in metric.ships()}
+    covers = "pixels to scores" if whole else "what the network is fed; not its features: the weights could not be had"
+    return Vector(covers=covers, made_with=versions(), shipped=shipped, inputs=tuple(inputs), outputs=tuple(outputs))
+
+
+def _results(metric: Metric, scorer: Any, seen: Any, named: tuple[str, tuple[int, int]]) -> list[Excerpt]:
+    name, size = named
+    if isinstance(scorer, PairScorer):
+        distances = scorer.distances(seen, scorer.network.look(picture(size, other=True)[None]))
+        scores = metric.to_score(distances)
+        return [excerpt(f"{name}, distance", distances), excerpt(f"{name}, score", scores)]
+    if isinstance(scorer, CorrectnessScorer):
+        texts = [next(text for text in CHECKABLE if not metric.refusal(text))]
+        found = {**scorer.evidence(seen, texts), "share": scorer.found(seen, texts)}
+        return [excerpt(f"{name}, {what}", numbers) for what, numbers in found.items()]
+    assert isinstance(scorer, FeatureScorer)
+    features = scorer.features(seen)
+    read = [excerpt(f"{name}, features", features)]
+    if isinstance(scorer, TextScorer):
+        cosines = np.asarray(scorer.texts([TEXT]) @ features[0], dtype=np.float64)
+        read.append(excerpt(f"{name}, score", metric.to_score(cosines)))
+    return read
+
 
 VECTORS = Path(__file__).with_name("_selftest.json")
 _INPUT_TOLERANCE = 2e-4

@@ -1,35 +1,122 @@
-"""GenEval: does a picture show the objects, number, colours and positions that its prompt names (Ghosh et al. 2023)?
+"""OWLv2 (Minderer et al. 2023): an open-vocabulary detector that looks for the 80 objects of GenEval at once.
+
+Its text tower reads the same tokens as CLIP's, so open_clip's tokenizer, which comes with that package, serves it.
+
+GenEval: does a picture show the objects, number, colours and positions that its prompt names (Ghosh et al. 2023)?
 
 Prompts and rules are GenEval's; a picture with one thing wrong is wrong. The detector is not: GenEval takes
 Mask2Former, whose package needs old versions of others, and here OWLv2 looks for the same objects. Its scores are
 lower, so the score from which objects are counted is another one; it gives boxes but no masks, so a colour is read off
 the whole box; and CLIP ViT-B/32 names the colour, where GenEval takes ViT-L/14. Compare these scores with each other,
-never with published GenEval scores.
-"""
+never with published GenEval scores."""
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.core.quality import Definition, MetricKind, Question
-from harness.metrics import _open_clip, _owlv2
-from harness.metrics._base import CorrectnessScorer, Floats, Metric, Pixels
-from harness.metrics._devices import library, to_array
-from harness.metrics._geneval_prompts import COLOURS, parse
-from harness.metrics._geneval_rules import COUNTED, FOUND, Box, shows
-from harness.metrics._hub_model import sha256_of_all
+from harness.metrics import _open_clip
+from harness.metrics._base import CorrectnessScorer, Floats, Metric, Network, Pixels
+from harness.metrics._devices import device, exact, library, to_array
+from harness.metrics._geneval import COLOURS, COUNTED, FOUND, OBJECTS, Box, article, distinct, parse, shows
+from harness.metrics._hub_model import load_network, sha256_of_all
 from harness.metrics._weights import WeightFile, Weights
+
+_HUB = "google/owlv2-base-patch16-ensemble"
+CONFIG = WeightFile(key="owlv2-config", file="config.json", hub=_HUB)
+WEIGHTS = WeightFile(key="owlv2", file="model.safetensors", hub=_HUB)
+EXTRACTOR = "OWLv2 base, patch 16, ensemble"
+RESIZE = "padded to a square on the right and below, to 960×960, bilinear with antialias (transformers)"
+VALUE_RANGE = "uint8 RGB to [0, 1], standardised with OpenAI's means and deviations"
+_PICTURES = {"cpu": 1, "cuda": 4}  # at once
+
+
+class Seen(NamedTuple):
+    """A picture with the objects found in it; `sureness` (80,) is the score of each object's surest box, else 0."""
+
+    picture: Pixels
+    objects: dict[str, list[Box]]
+    sureness: NDArray[np.float64]
+
+
+class DetectorNetwork(Network):
+    """Finds boxes of GenEval's objects: each box is of the one object it looks most like."""
+
+    def __init__(self, net: Any, prepare: Any) -> None:
+        self.net, self._prepare = net, prepare
+        self.ids = _token_ids(net.config.text_config.max_position_embeddings)
+        with exact():
+            read = net.owlv2.text_model(input_ids=self.ids.to(device())).pooler_output
+            self._queries = net.owlv2.text_projection(read)
+
+    def look(self, pictures: Pixels) -> list[Seen]:
+        step = _PICTURES[device()]
+        parts = [pictures[start : start + step] for start in range(0, len(pictures), step)]
+        return [seen for part in parts for seen in self._detect(part)]
+
+    def _detect(self, pictures: Pixels) -> list[Seen]:
+        from PIL import Image
+
+        images = [Image.fromarray(picture) for picture in pictures]
+        fed = self._prepare(images=images, return_tensors="pt")["pixel_values"].to(device())
+        with exact():
+            grid = self.net.image_embedder(fed)[0]
+            patches = grid.flatten(1, 2)
+            logits = self.net.class_head(patches, self._queries.expand(len(patches), -1, -1), None)[0]
+            boxes = self.net.box_predictor(patches, grid)
+            scores, labels = logits.sigmoid().max(dim=-1)
+        rows = zip(pictures, to_array(scores), to_array(labels), to_array(boxes), strict=True)
+        return [_seen(*row) for row in rows]
+
+
+def _seen(picture: Pixels, scores: Any, labels: Any, boxes: Any) -> Seen:
+    height, width = picture.shape[:2]
+    corners = np.concatenate([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], axis=1)
+    corners = (corners * max(height, width)).clip(0, [width, height, width, height])
+    found: dict[str, list[Box]] = {}
+    for index in np.flatnonzero(scores > FOUND):
+        box = Box(float(scores[index]), *(float(corner) for corner in corners[index]))
+        if box.area:  # else it lies in the padding
+            found.setdefault(OBJECTS[labels[index]], []).append(box)
+    objects = {name: distinct(those) for name, those in found.items()}
+    sureness = np.array([objects[name][0].score if name in objects else 0.0 for name in OBJECTS])
+    return Seen(picture, objects, sureness)
+
+
+def _token_ids(length: int) -> Any:
+    """Return the token ids (80, length) of the questions, one for each object."""
+    import open_clip
+
+    tokenize = open_clip.get_tokenizer("ViT-B-32-quickgelu")
+    return tokenize([f"a photo of {article(name)}" for name in OBJECTS], context_length=length)
+
+
+@cache
+def detector_network(config: Path, weights: Path) -> DetectorNetwork:
+    """Return the one shared instance; raises MachineError for files that are not OWLv2's."""
+    from transformers import Owlv2Config, Owlv2ForObjectDetection, Owlv2ImageProcessor
+
+    net = load_network((Owlv2ForObjectDetection, Owlv2Config), config, weights, WEIGHTS)
+    side = net.config.vision_config.image_size
+    return DetectorNetwork(net, Owlv2ImageProcessor(size={"height": side, "width": side}))
+
+
+def sureness(seen: Sequence[Seen]) -> NDArray[np.float64]:
+    """Return the scores (n, 80) of the surest boxes."""
+    return np.stack([one.sureness for one in seen])
+
 
 _TEMPLATES = ("a photo of a {colour} {name}", "a photo of a {colour}-colored {name}", "a photo of a {colour} object")
 
 
 class _Scorer(CorrectnessScorer):
-    network: _owlv2.DetectorNetwork
+    network: DetectorNetwork
 
-    def __init__(self, network: _owlv2.DetectorNetwork, clip: _open_clip.ClipNetwork) -> None:
+    def __init__(self, network: DetectorNetwork, clip: _open_clip.ClipNetwork) -> None:
         self.network, self._clip = network, clip
         self._colours = cache(self._read_colours)
 
@@ -37,7 +124,7 @@ class _Scorer(CorrectnessScorer):
         pairs = zip(activations, texts, strict=True)
         return np.array([self._shows(seen, text) for seen, text in pairs], dtype=np.float64)
 
-    def _shows(self, seen: _owlv2.Seen, text: str) -> bool:
+    def _shows(self, seen: Seen, text: str) -> bool:
         def colour_of(name: str, box: Box) -> str:
             likeness = to_array(self._clip.look(_crop(seen.picture, box)[None])) @ self._colours(name).T
             return COLOURS[int(likeness.argmax())]
@@ -55,7 +142,7 @@ class _Scorer(CorrectnessScorer):
         return {"token ids of the objects": self.network.ids}
 
     def evidence(self, activations: Any, texts: Sequence[str]) -> dict[str, Any]:
-        return {"surest box of each object": _owlv2.sureness(activations)}
+        return {"surest box of each object": sureness(activations)}
 
 
 def _crop(picture: Pixels, box: Box) -> Pixels:
@@ -72,7 +159,7 @@ class Geneval(Metric):
     kind: ClassVar[MetricKind] = "correctness"
 
     def needs(self) -> tuple[WeightFile, ...]:
-        return (_owlv2.CONFIG, _owlv2.WEIGHTS, _open_clip.B32.weights)
+        return (CONFIG, WEIGHTS, _open_clip.B32.weights)
 
     def refusal(self, text: str) -> str:
         try:
@@ -86,10 +173,10 @@ class Geneval(Metric):
             metric=self.name,
             kind=self.kind,
             question=self.question,
-            extractor=f"{_owlv2.EXTRACTOR}; colours: {_open_clip.B32.extractor}",
+            extractor=f"{EXTRACTOR}; colours: {_open_clip.B32.extractor}",
             weights_sha256=sha256_of_all([weights.find(wanted) for wanted in self.needs()]),
-            resize=f"{_owlv2.RESIZE}; colours: box {_open_clip.B32.resize}",
-            value_range=_owlv2.VALUE_RANGE,
+            resize=f"{RESIZE}; colours: box {_open_clip.B32.resize}",
+            value_range=VALUE_RANGE,
             reference="the prompt's text",
             library=library("torch", "transformers", "open_clip_torch"),
             better="higher",
@@ -99,4 +186,4 @@ class Geneval(Metric):
 
     def load(self, weights: Weights) -> CorrectnessScorer:
         config, owlv2, clip = (weights.find(wanted) for wanted in self.needs())
-        return _Scorer(_owlv2.detector_network(config, owlv2), _open_clip.openai_network(clip, _open_clip.B32))
+        return _Scorer(detector_network(config, owlv2), _open_clip.openai_network(clip, _open_clip.B32))

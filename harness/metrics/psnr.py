@@ -1,20 +1,35 @@
-"""PSNR: peak signal-to-noise ratio of uint8 RGB, in dB. Reported with its loss; it does not gate unless named.
+"""The network that is none: pictures as they are, for PSNR and SSIM.
+
+PSNR: peak signal-to-noise ratio of uint8 RGB, in dB. Reported with its loss; it does not gate unless named.
 
 The distance behind it is the mean squared error, which is 0 for identical pictures and averages soundly; its
 calibrated loss is the share of the squared error between two seeds. The reported value per picture is in dB, at most
 100 dB: identical pictures would be infinite, and no record holds an infinity. A pixel metric punishes a shift by one
-pixel that nobody sees, so the gate leaves it out unless a rule names it.
-"""
+pixel that nobody sees, so the gate leaves it out unless a rule names it."""
 
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
 
 from harness.core.quality import Definition, MetricKind, Question
-from harness.metrics._base import Floats, Metric, PairScorer
+from harness.metrics._base import Floats, Metric, Network, PairScorer, Pixels
 from harness.metrics._devices import library
-from harness.metrics._pixels import pixel_network
 from harness.metrics._weights import Weights
+
+
+class PixelNetwork(Network):
+    """Hands pictures on as uint8."""
+
+    def look(self, pictures: Pixels) -> Any:
+        return pictures
+
+
+@cache
+def pixel_network() -> PixelNetwork:
+    """Return the one shared instance."""
+    return PixelNetwork()
+
 
 PEAK = 255.0
 CEILING_DB = 100.0

@@ -9,8 +9,7 @@ from harness.core.quality import Delta, Evaluation, Uncertainty
 from harness.core.rule import RELATIVE, Rule
 from harness.core.units import Absent
 from harness.stats.confidence import standard_error
-from harness.stats.noninferiority import least_prompts
-from harness.stats.power import Forecast, Pilot, drift_needed, forecast, sequential_needed
+from harness.stats.noninferiority import Forecast, Pilot, drift_needed, forecast, least_prompts, sequential_needed
 
 
 class Power(Frozen):

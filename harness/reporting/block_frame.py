@@ -42,7 +42,7 @@ class Frame:
 
 def frame_of(cell: Completed) -> Frame:
     """Return the scale of a cell's blocks; those that were still warming up have no outliers."""
-    from harness.stats.warming import steady_blocks
+    from harness.stats.steady_state import steady_blocks
 
     blocks = cell.pairing.blocks[:_MOST]
     steady = {side: steady_blocks(cell.pairing, side) for side in SIDES}
@@ -67,7 +67,7 @@ def calls_of(blocks: Sequence[Block]) -> list[float]:
 
 def _outliers(blocks: Sequence[Block], warm: frozenset[int]) -> list[tuple[int, int]]:
     """Return the calls that are outliers among their own side's in the blocks that count, as (block, call)."""
-    from harness.stats.outliers import outliers
+    from harness.stats.latency_diagnostics import outliers
 
     found = []
     for side in SIDES:

@@ -144,8 +144,7 @@ def _interval(mine: Completed | None, theirs: Completed | None) -> Interval | Ab
 
 def _beside_baselines(cell_id: str, first: Loaded, second: Loaded) -> Interval | Absent:
     """Return the second run's speedup over its own baseline ÷ the first run's over its own."""
-    from harness.stats.comparison import over_baseline
-    from harness.stats.speedup import between
+    from harness.stats.speedup import between, over_baseline
 
     found = []
     for run in (first, second):

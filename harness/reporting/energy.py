@@ -13,7 +13,7 @@ from harness.reporting.wording import DASH, grouped, money, number
 
 def energy_of(cell: Completed) -> float | Absent:
     """Return the joules of one image of a cell, in its own blocks that had warmed up."""
-    from harness.stats.warming import steady_blocks
+    from harness.stats.steady_state import steady_blocks
 
     return image_energy_j(steady_blocks(cell.pairing), cell.batch)
 
@@ -29,7 +29,7 @@ def cost_of(loaded: Loaded, facts: Facts) -> Cost | Absent:
 
 def baseline_cost_beside(loaded: Loaded, cell_id: str) -> Cost | Absent:
     """Return what one image of the baseline cost in the blocks beside a cell's own, as the speedup compares them."""
-    from harness.stats.warming import steady_blocks
+    from harness.stats.steady_state import steady_blocks
 
     cell, baseline, plan = loaded.completed(cell_id), loaded.baseline, loaded.plan
     beside_s = baseline_beside_s(loaded, cell_id)

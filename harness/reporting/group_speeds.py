@@ -63,7 +63,7 @@ def _label(speed: float, span: float) -> str:
 
 def _speeds(cell: Completed, images: tuple[int, int]) -> dict[int, float]:
     """Return group → speedup per image: the geometric mean of its two ratios, in which a steady drift cancels."""
-    from harness.stats.blocks import group_levels
+    from harness.stats.steady_state import group_levels
 
     theirs, mine = (group_levels(cell.pairing.of(side)) for side in ("baseline", "cell"))
     ratio = images[1] / images[0]

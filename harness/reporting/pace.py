@@ -19,9 +19,9 @@ def pace_of(baseline: Completed | None, cell: Completed) -> Pace:
 
     The baseline's own is taken as certain: all cells are measured in it, so that its error moves all of them alike.
     """
-    from harness.stats.comparison import over_baseline
     from harness.stats.confidence import exactly, interval, transform
     from harness.stats.latency import cell_latency, image_s
+    from harness.stats.speedup import over_baseline
 
     found = None if cell is baseline else over_baseline(baseline, cell)
     if found is None or isinstance(found, Absent) or not cell.pairing.of("baseline"):

@@ -49,7 +49,7 @@ def _groups(loaded: Loaded, cell: Completed, found: "Speedup | None") -> GroupLa
 
 def baseline_beside_s(loaded: Loaded, cell_id: str) -> float | None:
     """Return the baseline's median seconds per image in the blocks between a cell's own; None where there are none."""
-    from harness.stats.warming import steady_blocks
+    from harness.stats.steady_state import steady_blocks
 
     cell, baseline = loaded.completed(cell_id), loaded.baseline
     if cell is None or baseline is None:
@@ -102,7 +102,7 @@ def timing_sentence(loaded: Loaded, cell: Completed, timing: Timing) -> str:
 
 def _left_out(pairing: Pairing) -> str:
     """Return what was still warming up: `the first 3 groups`, where sides warm up by themselves their blocks."""
-    from harness.stats.warming import steady_blocks, warming
+    from harness.stats.steady_state import steady_blocks, warming
 
     if pairing.kind == "interleaved":
         groups = warming(pairing)

@@ -84,7 +84,7 @@ def _finer(loaded: Loaded, timed: Iterable[RuleVerdict]) -> str:
 
 def _precision(judged: RuleVerdict) -> float | None:
     """Return the half-width with which one time is told from its limit; None where none helps."""
-    from harness.stats.power import precision_needed
+    from harness.stats.noninferiority import precision_needed
 
     if judged.rule.quantity == "timing-precision":
         return judged.rule.at_most

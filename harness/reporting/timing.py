@@ -23,7 +23,7 @@ class Payback(Frozen):
 
 def warm_calls(cell: Completed) -> list[Repeat]:
     """Return the timed calls of a cell, in order, without those that were still warming up."""
-    from harness.stats.warming import steady_blocks
+    from harness.stats.steady_state import steady_blocks
 
     return [repeat for block in steady_blocks(cell.pairing) for repeat in block.repeats]
 
@@ -66,7 +66,7 @@ def build_cost_s(cell: Completed) -> float:
 
 def speedup_shown(baseline: Completed | None, cell: Completed) -> Interval | Absent:
     """Return the seconds per image of the baseline ÷ of this cell, as they were timed beside each other."""
-    from harness.stats.comparison import over_baseline
+    from harness.stats.speedup import over_baseline
 
     if cell is baseline:
         return Interval(estimate=1.0, low=1.0, high=1.0, method="the baseline itself")
@@ -76,7 +76,7 @@ def speedup_shown(baseline: Completed | None, cell: Completed) -> Interval | Abs
 
 def payback(cell: Completed, other: Completed, against: str, baseline: Completed | None) -> Payback:
     """Return when a cell has won back what it costs more than the other, whose id is `against`; both are timed."""
-    from harness.stats.comparison import over_other
+    from harness.stats.speedup import over_other
 
     found = over_other(baseline, other, cell)
     more_s = build_cost_s(cell) - build_cost_s(other)

@@ -126,11 +126,11 @@ def steps_words(cell: Cell, trace: Trace) -> str:
 
 def _told(loaded: Loaded, cell_id: str, cell: Completed, facts: TraceFacts) -> Told:
     """Return what holds the denoiser back and the advice."""
-    from harness.tracing import Scene, advise, bound_of
+    from harness.tracing import TracedCell, advise, find_bound
 
     plan, settings = loaded.plan, loaded.plan.find(cell_id).cell
-    scene = Scene(facts, cell, settings, plan.model, fitting(settings, plan.model, plan.machine))
-    bound = bound_of(scene)
+    scene = TracedCell(facts, cell, settings, plan.model, fitting(settings, plan.model, plan.machine))
+    bound = find_bound(scene)
     advice = tuple(
         Advised(sentence=found.sentence, figure=f"about {share(found.concerns)} of a call" if found.concerns else "")
         for found in advise(scene)

@@ -1,4 +1,21 @@
-"""The loss of a candidate by its distance to a reference: the ratio, corrected, and how far its bounds reach."""
+"""Fréchet distances of no more images than dimensions: the bias the jackknife leaves, found where the truth is known.
+
+Covariances of N images span N − 1 directions. What the true ones do in the others is missing from the cross trace C
+alone, so a distance is too large, by an amount that is no series in 1 / N any more: corrected by the jackknife, a
+candidate with less variety whose true loss is 5 % would still pass in most runs or all (simulated). But the same
+N images also measure a distance that is known to be 0: between the baseline at two sets of seeds, or between normal
+draws with the moments of a set of real images and that set. What the jackknife leaves of that distance, D₀, is bias:
+
+- the cross traces are too small by 1 / (1 + D₀ / 2C₀), exactly so where a change keeps the spectrum's shape, and are
+  enlarged by that;
+- a change in the missing directions alone is misjudged still, in proportion to its size √θ and to the share
+  r = D₀ / S that is missing: by at most 2.9·r·√θ in all changes simulated (a narrower or noisier candidate, variety
+  lost or grain added where there is little of it). Bounds are as wide as the estimate being wrong by 3·r·√θ.
+
+What counts is thus not the number of dimensions but how much variety lies beyond those that N images show: with the
+bundled net r is 0 from 60 images on, though it has 128 features.
+
+The loss of a candidate by its distance to a reference: the ratio, corrected, and how far its bounds reach."""
 
 import math
 from typing import NamedTuple
@@ -6,9 +23,56 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.core.quality import Uncertainty
-from harness.stats.confidence import Floats
-from harness.stats.few_images import WORST, Measured, Missing, allow
+from harness.stats.confidence import LEVELS, Floats, uncertainty
 from harness.stats.jackknife import Corrected, corrected_ratio, distribution_of_square
+
+WORST = 3.0
+"""How wrong an estimate θ may be, in units of r·√θ."""
+
+
+class Measured(NamedTuple):
+    """Distances (blocks + 1,) and the cross traces that are taken off them twice."""
+
+    distances: Floats
+    cross: Floats
+
+
+class Missing(NamedTuple):
+    """What so many images do not show: by which share cross traces are too small, and the share r of the variety."""
+
+    cross: float = 0.0
+    variety: float = 0.0
+
+    def mend(self, measured: Measured) -> Floats:
+        """Return the distances (blocks + 1,) with the cross traces enlarged."""
+        return measured.distances - 2 * self.cross * measured.cross
+
+
+NOTHING = Missing()
+
+
+def find_missing(zero: Measured, spreads: Floats) -> Missing:
+    """Return what is missing, told by distances whose truth is 0; `spreads` is the total variance, as many or one."""
+    apart, cross = (corrected_ratio(values, [1.0]).value for values in zero)
+    if apart <= 0 or cross <= 0:
+        return NOTHING
+    return Missing(apart / (2 * cross), apart / corrected_ratio(spreads, [1.0]).value)
+
+
+def allow(distribution: Uncertainty, reach: float) -> Uncertainty:
+    """Return the confidence distribution of θ if its estimate may be wrong by `reach`·√|θ|, either way."""
+    if reach <= 0:
+        return distribution
+    values = np.asarray(distribution.quantiles)
+    above, below = _furthest(values, reach), -_furthest(-values, reach)
+    return uncertainty(np.where(LEVELS > 0.5, above, np.where(LEVELS < 0.5, below, values)))
+
+
+def _furthest(bounds: Floats, reach: float) -> Floats:
+    """Return the largest θ with θ − reach·√|θ| ≤ bound: a square in √|θ|, solved."""
+    positive = ((reach + np.sqrt(np.maximum(reach**2 + 4 * bounds, 0))) / 2) ** 2
+    negative = -(((np.sqrt(reach**2 + 4 * np.maximum(-bounds, 0)) - reach) / 2) ** 2)
+    return np.where(bounds >= -(reach**2) / 4, positive, negative)
 
 
 class Lost(NamedTuple):

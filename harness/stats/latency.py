@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from harness.core.quality import Interval, Uncertainty
 from harness.core.timing import Pairing
 from harness.core.units import Absent
-from harness.stats.blocks import latencies
 from harness.stats.confidence import interval
 from harness.stats.location import Location, bootstrap, joined
-from harness.stats.warming import steady_blocks
+from harness.stats.steady_state import latencies, steady_blocks
 
 METHOD = "bootstrap of the median over blocks"
 ONE_CALL = Absent(absent="one call was timed: nothing says how sure its time is")

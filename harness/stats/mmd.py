@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from harness.stats.few_images import NOTHING, Measured, Missing
+from harness.stats.distance_loss import NOTHING, Measured, Missing
 
 Floats = NDArray[np.float64]
 Kernel = Literal["cubic", "gaussian"]

@@ -1,8 +1,20 @@
-"""Passing among many: Holm's correction, and the fewest prompts with which a pass means anything."""
+"""Passing among many: Holm's correction, and the fewest prompts with which a pass means anything.
+
+How many prompts settle a verdict, and what a run of given size can tell, from the standard error a pilot showed.
+
+Normal planning formulas: an estimate at distance δ from a bound, with standard error s, is on the right side of it
+with probability `power` once δ = (z_level + z_power) · s, and s falls as 1 / √prompts. `level` is the one-sided level
+of the test, 1 − alpha. With several looks the factor is the drift the group-sequential test needs instead."""
 
 import math
 from collections.abc import Callable, Hashable, Iterable
-from typing import TypeVar
+from functools import lru_cache
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from harness.stats.confidence import normal_quantiles
+from harness.stats.sequential import Looks, bounds, stopping
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -31,3 +43,97 @@ def least_prompts(margin: float, alpha: float) -> int:
     below this n that is more than `alpha`, however clean the sample looks (the rule of three, exactly).
     """
     return math.ceil(math.log(alpha) / math.log1p(-margin))
+
+
+POWER = 0.9
+FINEST = 0.001
+MOST = 10_000_000
+"""No verdict is worth more prompts than this; beyond it the answer is None."""
+
+
+class Pilot(NamedTuple):
+    """What is known before: the standard error of a loss over so many prompts."""
+
+    error: float
+    prompts: int
+
+    def error_at(self, prompts: float) -> float:
+        """Return the standard error to expect over another number of prompts."""
+        return self.error * math.sqrt(self.prompts / prompts)
+
+
+class Forecast(NamedTuple):
+    """What to expect of a sequential test: how surely it decides, and after how many prompts on average."""
+
+    power: float
+    prompts: float
+
+
+def prompts_needed(distance: float, error: float, prompts: int, level: float, power: float = POWER) -> int | None:
+    """Return the prompts at which a one-sided test at `level` decides with probability `power`.
+
+    `distance` is how far the loss lies from the margin and `error` its standard error at `prompts` prompts:
+    n = prompts · ((z_level + z_power) · error / distance)², the usual normal planning formula. None: too many to say.
+    """
+    return _needed(distance, Pilot(error, prompts), _reach(level, power))
+
+
+def sequential_needed(distance: float, pilot: Pilot, alpha: float, looks: Looks, power: float = POWER) -> int | None:
+    """Return the prompts of the last look at which a test with looks in the shares of `looks` decides as surely.
+
+    A few percent more than `prompts_needed`, since looking early costs error rate; on average far fewer are used.
+    """
+    return _needed(distance, pilot, drift_needed(alpha, looks, power))
+
+
+def forecast(distance: float, pilot: Pilot, alpha: float, looks: Looks) -> Forecast:
+    """Return how surely a sequential test decides if the loss lies `distance` from the margin, and how soon.
+
+    Prompts are those used on average; a test that never decides uses all of the last look's.
+    """
+    drift = abs(distance) / pilot.error_at(looks[-1]) if pilot.error > 0 else math.inf
+    if math.isinf(drift):
+        return Forecast(1.0, float(looks[0]))
+    stops = stopping(bounds(alpha, looks), looks, drift)
+    used = float(stops @ np.asarray(looks, dtype=np.float64)) + (1 - float(stops.sum())) * looks[-1]
+    return Forecast(float(stops.sum()), used)
+
+
+def precision_needed(observed: float, limit: float, level: float, power: float = POWER) -> float | None:
+    """Return half the relative width that a time's or a speedup's 95 % interval needs, to tell it from a limit.
+
+    With it a one-sided test at `level` decides with probability `power`, on logarithms, if the quantity is as observed:
+    a half-width is z₀.₉₇₅ standard errors, the test needs the limit z_level + z_power of them away. Rounded down to one
+    digit; None where it is finer than 0.1 %, since no machine is that steady.
+    """
+    away = abs(math.log(observed / limit)) if observed > 0 and limit > 0 else math.inf
+    width = away * float(normal_quantiles(0.975)) / _reach(level, power)
+    if not FINEST <= width < 1:
+        return None
+    digit = 10.0 ** math.floor(math.log10(width))
+    return float(f"{math.floor(width / digit + 1e-9) * digit:.1g}")
+
+
+@lru_cache(maxsize=1024)
+def drift_needed(alpha: float, looks: Looks, power: float = POWER) -> float:
+    """Return the expected statistic at the last look with which a sequential test decides with probability `power`.
+
+    With one look it is z_level + z_power.
+    """
+    from scipy.optimize import brentq
+
+    if len(looks) < 2:
+        return _reach(1 - alpha, power)
+    limits = bounds(alpha, looks)
+    return float(brentq(lambda drift: stopping(limits, looks, drift).sum() - power, 0.0, 20.0, xtol=1e-6))
+
+
+def _reach(level: float, power: float) -> float:
+    return float(normal_quantiles(level) + normal_quantiles(power))
+
+
+def _needed(distance: float, pilot: Pilot, reach: float) -> int | None:
+    if distance == 0 or not math.isfinite(pilot.error):
+        return None
+    needed = pilot.prompts * (reach * pilot.error / abs(distance)) ** 2
+    return max(2, math.ceil(needed)) if needed < MOST else None

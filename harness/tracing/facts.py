@@ -1,17 +1,18 @@
-"""What a trace says: time by stage and by family of kernels, pauses, waits, copies, conversions."""
+"""What a trace says: time by stage and by family of kernels, pauses, waits, copies, conversions.
 
+The bars of a trace's timeline: stages, steps and regions, on the device's time where it worked for them."""
+
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
-from harness.core.trace import BETWEEN, STAGE, Family, Gap, Kernel, StageTime, TraceFacts
-from harness.tracing import host, tallies
-from harness.tracing.families import family_of
-from harness.tracing.names import short_name
-from harness.tracing.parse import Event, read_events
-from harness.tracing.sweep import Busy, busy_times, idle_times
-from harness.tracing.timeline import timeline
-from harness.tracing.work import Seen, is_launch, sort_events
+from harness.core.trace import BETWEEN, REGION, STAGE, STEP, Family, Gap, Kernel, Span, StageTime, TraceFacts
+from harness.tracing import activity, tallies
+from harness.tracing.activity import CALL, Busy, busy_times, idle_times
+from harness.tracing.chrome_trace import Event, read_events
+from harness.tracing.work import Seen, family_of, is_launch, short_name, sort_events
 
 _KERNELS, _GAPS = 200, 10
 
@@ -25,7 +26,7 @@ def read_trace(path: Path) -> TraceFacts:
     begin, end = _window(seen)
     seen = seen.within(begin, end)
     end = max(end, max((work.end_s for work in seen.work), default=end))
-    stages = host.Stages(seen)
+    stages = activity.Stages(seen)
     busy, idle = busy_times(seen.work, stages), idle_times(seen.work, (begin, end))
     spans, left_out = timeline(seen, begin)
     return TraceFacts(
@@ -49,12 +50,12 @@ def read_trace(path: Path) -> TraceFacts:
 
 def _window(seen: Seen) -> tuple[float, float]:
     """From the begin to the end of the traced call: its range, or else all that the host did."""
-    events = [event for event in seen.ranges if event.name == host.CALL] or seen.host
+    events = [event for event in seen.ranges if event.name == activity.CALL] or seen.host
     return min((event.begin_s for event in events), default=0.0), max((event.end_s for event in events), default=0.0)
 
 
 def _stage_times(
-    seen: Seen, stages: host.Stages, busy: Sequence[Busy], idle: Sequence[host.Idle]
+    seen: Seen, stages: activity.Stages, busy: Sequence[Busy], idle: Sequence[activity.Idle]
 ) -> tuple[StageTime, ...]:
     """Sum up by stage, in the order in which they began."""
     families: defaultdict[str, defaultdict[Family, float]] = defaultdict(lambda: defaultdict(float))
@@ -100,9 +101,9 @@ def _kernels(busy: Sequence[Busy]) -> tuple[Kernel, ...]:
     )
 
 
-def _gaps(seen: Seen, stages: host.Stages, idle: Sequence[host.Idle], begin_s: float) -> tuple[Gap, ...]:
+def _gaps(seen: Seen, stages: activity.Stages, idle: Sequence[activity.Idle], begin_s: float) -> tuple[Gap, ...]:
     longest = sorted(idle, key=lambda gap: -gap.seconds)[:_GAPS]
-    doing = host.Doing(seen, longest)
+    doing = activity.Doing(seen, longest)
     return tuple(
         Gap(
             begin_s=gap.begin_s - begin_s,
@@ -127,3 +128,67 @@ def _notes(seen: Seen, wall_s: float) -> tuple[str, ...]:
     if seen.overhead_s > 0.02 * wall_s:
         notes.append(f"the profiler itself took {seen.overhead_s * 1e3:.1f} ms of it")
     return tuple(notes)
+
+
+_MOST = 400
+_KINDS: tuple[tuple[str, Literal["stage", "step", "region"]], ...] = (
+    (STAGE, "stage"),
+    (STEP, "step"),
+    (REGION, "region"),
+)
+
+
+def timeline(seen: Seen, begin_s: float) -> tuple[tuple[Span, ...], int]:
+    """Return the ranges that harness put into the trace, outer before inner, and how many are left out.
+
+    On a GPU a bar goes from the first to the last moment at which the device worked for what was launched in it: the
+    host runs ahead. A range that launched nothing lies where the host was. Times count from `begin_s`. Of very many
+    the shortest are left out, which are never those around others.
+    """
+    ours = [
+        (event, kind)
+        for event in seen.ranges
+        for prefix, kind in _KINDS
+        if event.name.startswith(prefix) and event.name != CALL
+    ]
+    placed = _Placed(seen)
+    spans: list[Span] = []
+    around: list[tuple[Event, Span]] = []
+    for event, kind in ours:
+        while around and around[-1][0].end_s <= event.begin_s:
+            around.pop()
+        begin, end = placed.extent(event)
+        if around:
+            outer = around[-1][1]
+            begin, end = max(begin, outer.begin_s + begin_s), min(end, outer.begin_s + begin_s + outer.seconds)
+        if end <= begin:
+            continue
+        name = event.name.split(":", 1)[1]
+        span = Span(
+            kind=kind,
+            name=f"step {name}" if kind == "step" else name,
+            begin_s=begin - begin_s,
+            seconds=end - begin,
+            depth=len(around),
+        )
+        spans.append(span)
+        around.append((event, span))
+    longest = sorted(spans, key=lambda span: (-span.seconds, span.depth))[:_MOST]
+    return tuple(sorted(longest, key=lambda span: (span.begin_s, span.depth))), len(spans) - len(longest)
+
+
+class _Placed:
+    """Where the work lies that was launched in a range."""
+
+    def __init__(self, seen: Seen) -> None:
+        self._device = seen.device
+        work = sorted((work for work in seen.work if work.launched_s is not None), key=lambda work: work.asked_s)
+        self._launched = [work.asked_s for work in work]
+        self._work = work
+
+    def extent(self, event: Event) -> tuple[float, float]:
+        first, last = bisect_left(self._launched, event.begin_s), bisect_left(self._launched, event.end_s)
+        if self._device == "cpu" or first == last:
+            return event.begin_s, event.end_s
+        own = self._work[first:last]
+        return min(work.begin_s for work in own), max(work.end_s for work in own)

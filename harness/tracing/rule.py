@@ -1,15 +1,13 @@
-"""What a rule of advice is: it looks at a traced cell and has one sentence to say, or none."""
+"""Records of advice, and what rules share: a rule reads a traced cell and returns one piece of advice or None."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from harness.core.base import Frozen
-from harness.tracing.bound import Bound
-from harness.tracing.scene import Scene
+from harness.tracing.traced_cell import DENOISER, Bound, TracedCell
 
 
 class Try(Frozen):
-    """An axis and a value, as a matrix spells them, that the cell does not have and that may help."""
+    """A value of an axis, spelled as in a matrix, that the cell does not have and that may make it faster."""
 
     axis: str
     value: str
@@ -18,15 +16,13 @@ class Try(Frozen):
         return f"{self.axis} {self.value}"
 
 
-def possible(scene: Scene, axis: str, *values: str) -> tuple[Try, ...]:
-    """Return those values of an axis that go together with the cell's other settings."""
-    return tuple(Try(axis=axis, value=value) for value in values if scene.fits(axis, value))
+Tries = tuple[Try, ...]
 
 
 class Advice(Frozen):
     """One sentence and the figure behind it.
 
-    `concerns` is the share of the whole call's time that it is about (0 to 1), and so the most that could be saved.
+    `concerns` is the share (0 to 1) of the whole call's time that the advice is about: the most it could save.
     """
 
     rule: str
@@ -34,20 +30,43 @@ class Advice(Frozen):
     figure: float
     unit: str
     concerns: float
-    tries: tuple[Try, ...] = ()
+    tries: Tries = ()
 
 
-class Rule(ABC):
-    """One thing that makes cells slow; its file's name is the rule's."""
-
-    @abstractmethod
-    def look(self, scene: Scene, bound: Bound) -> Advice | None:
-        """Return what to say of this cell, or None where this is not what ails it."""
+Rule = Callable[[TracedCell, Bound], Advice | None]
+"""Returns None where its cause does not slow the cell down. Its function's name is the name of the rule."""
 
 
-def name_tries(tries: Sequence[Try]) -> str:
+def possible(cell: TracedCell, axis: str, *values: str) -> Tries:
+    """Return the values of an axis that are compatible with the cell's other settings."""
+    return tuple(Try(axis=axis, value=value) for value in values if cell.fits(axis, value))
+
+
+def larger_batch(cell: TracedCell) -> Tries:
+    """Return batch 4 for a cell that generates one image per call."""
+    return possible(cell, "batch", "4") if cell.outcome.batch == 1 else ()
+
+
+def name_tries(tries: Tries) -> str:
     """Return `compiler inductor or openvino`, or `compiler inductor, or batch 4`, for a sentence."""
     values: dict[str, list[str]] = {}
     for found in tries:
         values.setdefault(found.axis, []).append(found.value)
     return ", or ".join(f"{axis} {' or '.join(own)}" for axis, own in values.items())
+
+
+def advise_on_call(rule: str, sentence: str, share: float, tries: Tries = ()) -> Advice:
+    """Return advice about a share of the whole call."""
+    return Advice(rule=rule, sentence=sentence, figure=share, unit="share of the call", concerns=share, tries=tries)
+
+
+def advise_on_denoiser(cell: TracedCell, rule: str, sentence: str, share: float, tries: Tries = ()) -> Advice:
+    """Return advice about a share of the denoiser's time; the values to try end the sentence."""
+    return Advice(
+        rule=rule,
+        sentence=f"{sentence}; try {name_tries(tries)}." if tries else f"{sentence}.",
+        figure=share,
+        unit="share of the denoiser's time",
+        concerns=min(share, 1.0) * cell.share(DENOISER),
+        tries=tries,
+    )

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from harness.core.trace import TraceFacts
-from harness.tracing.bound import Bound
-from harness.tracing.changes import TraceDiff
+from harness.tracing.diff import TraceDiff
 from harness.tracing.rule import Advice
+from harness.tracing.traced_cell import Bound
 
 ABOUT = (
     "Reading of one traced pipeline call of a text-to-image model. Seconds unless a key says otherwise; shares are 0 "

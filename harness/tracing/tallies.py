@@ -7,10 +7,9 @@ from collections.abc import Iterable, Sequence
 
 from harness.core.trace import STAGE, Tally, Waits
 from harness.core.units import Absent
-from harness.tracing.host import Idle, Stages
-from harness.tracing.parse import Event
-from harness.tracing.pieces import Track, innermost
-from harness.tracing.sweep import Busy
+from harness.tracing.activity import Busy, Idle, Stages
+from harness.tracing.chrome_trace import Event
+from harness.tracing.intervals import Track, innermost
 from harness.tracing.work import Seen
 
 _DENOISER = f"{STAGE}denoiser"

@@ -1,12 +1,18 @@
-"""What the device did: kernels and copies on a GPU, operators by their own time on a CPU."""
+"""What the device did: kernels and copies on a GPU, operators by their own time on a CPU.
+
+Which family a kernel or an operator belongs to, by its name.
+
+Names of kernels as people read them: without the templates and arguments that fill a page."""
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from harness.core.errors import ResultsError
-from harness.tracing.parse import Event
-from harness.tracing.pieces import innermost
+from harness.core.trace import Family
+from harness.tracing.chrome_trace import Event
+from harness.tracing.intervals import innermost
 
 _OPERATOR = re.compile(r"\w::\w|^## Call CompiledFxGraph|cpp_fused")
 """What computes among the host's events: operators of torch and its libraries, and code that inductor compiled."""
@@ -111,3 +117,64 @@ def _computed(operators: Iterable[Event]) -> list[Work]:
 def _compiled(name: str) -> str:
     """The hash in the name of a compiled graph says nothing, and differs from run to run."""
     return "compiled graph (inductor)" if name.startswith("## Call Compiled") else name
+
+
+_FAMILIES: tuple[tuple[Family, str], ...] = (
+    ("copy", r"^mem(cpy|set)|nchw_?to_?nhwc|nhwc_?to_?nchw|convert_?tensor|bulk_?transpose"),
+    # what inductor fused is named after all that it had a part in, a matrix product too whose result it only takes
+    ("copy", r"^triton_poi_fused_(_?(to_copy|clone|cat|copy|stack|transpose|permute|view|slice))+_\d+"),
+    ("norm", r"^triton_(red|per)_.*(_norm|rsqrt|var_mean)"),
+    ("attention", r"^triton_(red|per)_.*softmax"),
+    ("elementwise", r"^triton_(poi|red|per)_|cpp_fused|^compiled graph"),
+    ("norm", r"(layer|group|rms|batch|instance)_?norm|rowwise_?moments|compute_?fused_?params|normalization|bn_fw"),
+    ("attention", r"flash|fmha|mha_|sdpa|scaled_dot_product|attention|attn|sage|xformers|mem_?eff|softmax"),
+    # an implicit GEMM is how a convolution is computed, so these come before GEMM
+    ("convolution", r"conv(?!ert)|implicit_?(precomp_?)?gemm|winograd|fprop|im2col|vol2col|fft2d|cudnn"),
+    ("gemm", r"gemm|gemv|nvjet|cutlass|cublas|matmul|marlin|xmma|split_?k|(?<![a-z])q?linear|__myl_\w*fc"),
+    ("gemm", r"(?<![a-z])(mm|bmm|addmm|addbmm|baddbmm|addmv|mv|dot|einsum)(?![a-z])"),
+    ("copy", r"copy|cat_?array|::cat$|concat|clone|contiguous|::stack$|(?<!aten::)(transpose|permute)"),
+    ("elementwise", r"elementwise|pointwise|silu|gelu|relu|sigmoid|tanh|rotary|rope|upsample|quant"),
+    ("elementwise", r"^aten::_?(add|r?sub|mul|div|pow|exp|log|r?sqrt|sin|cos|neg|abs|clamp|fill|zero|where|lerp)"),
+)
+"""The first that fits holds. Softmax is there because diffusion models take it nowhere but in attention."""
+
+_PATTERNS = tuple((family, re.compile(pattern, re.IGNORECASE)) for family, pattern in _FAMILIES)
+
+
+@lru_cache(maxsize=4096)
+def family_of(name: str) -> Family:
+    """Return the family of a kernel (its full name, templates included) or of an operator (`aten::addmm`)."""
+    return next((family for family, pattern in _PATTERNS if pattern.search(name)), "other")
+
+
+_HEAD = re.compile(r"^(?:void\s+)?(?:(?:\w+|\(anonymous namespace\)|<unnamed>)::)*(\w+)(?=[<(])")
+_PLAIN = {"kernel", "kernel2", "device_kernel", "elementwise_kernel", "vectorized_elementwise_kernel",
+          "unrolled_elementwise_kernel", "index_elementwise_kernel", "reduce_kernel"}  # fmt: skip
+"""Kernels that do whatever their template says."""
+_TELLING = re.compile(
+    r"\b(?!gpu_kernel|AUnary|BUnary|Binary|Reduce)"
+    r"(cutlass\w*\d\w*|Flash[A-Z]\w+|\w+_kernel(?:_cuda|_impl)?|CUDAFunctor_\w+|\w+Functor|\w+KernelImpl|\w+Ops)\b"
+)
+_LONGEST = 100
+
+
+@lru_cache(maxsize=4096)
+def short_name(name: str) -> str:
+    """Return a kernel's name with no more of its template than says what it does.
+
+    `void at::native::vectorized_elementwise_kernel<4, at::native::CUDAFunctor_add<c10::Half>, …>(…)` is
+    `vectorized_elementwise_kernel<CUDAFunctor_add>`; a name that is no C++ stays as it is, up to 100 characters.
+    """
+    head = _HEAD.match(name)
+    if head is None:
+        return _cut(name)
+    base = head.group(1)
+    telling = _TELLING.search(name, head.end()) if base.lower() in _PLAIN else None
+    if telling is None:
+        return _cut(base)
+    what = telling.group(1)
+    return _cut(what if what.startswith(("cutlass", "Flash")) else f"{base}<{what}>")
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"

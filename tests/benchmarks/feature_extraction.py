@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 
 from harness.core.matrix import Quality
-from harness.evaluation.cache import FeatureCache
+from harness.evaluation.looking import FeatureCache
 from harness.evaluation.readying import ready_metric
 from harness.evaluation.reference import open_reference
 from harness.metrics import get_metric

@@ -10,8 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from harness.stats.bootstrap import mean
-from harness.stats.frechet import feature_distance
-from harness.stats.frechet_change import Reference
+from harness.stats.frechet import Reference, feature_distance
 from harness.stats.jackknife import assign_blocks
 from harness.stats.mmd import MmdReference
 

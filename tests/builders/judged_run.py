@@ -1,6 +1,7 @@
 """Runs that exist only as losses, to judge: cells given as metric → (estimate, standard error)."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from harness.core.axis import Setting
@@ -12,7 +13,8 @@ from harness.core.policy import Policy
 from harness.core.quality import Definition, Delta, Evaluation, MetricKind, Rung, Score, Tail, Uncertainty
 from harness.core.units import Absent
 from harness.core.verdict import CellVerdict, Judgement
-from harness.gating import judge_evaluation
+from harness.gating import judge_run
+from harness.results import Run
 from harness.stats.confidence import interval, student
 from tests.builders.scored_run import _completed, _machine, _model
 
@@ -107,7 +109,7 @@ def judged(
         blind=dict.fromkeys(known.blind, "no damage could move it here"), missing=dict(known.missing), seconds=0.0,
     )  # fmt: skip
     outcomes = {name: known.outcomes.get(name, COMPLETED) for name in names}
-    return judge_evaluation(plan, evaluation, outcomes)
+    return judge_run(Run(Path(), plan, outcomes, evaluation))
 
 
 def _planned(name: str) -> PlannedCell:

@@ -18,8 +18,8 @@ from harness.core.quality import (
     WorstImage,
 )
 from harness.core.units import Absent
-from harness.stats.clopper_pearson import share_upper
 from harness.stats.confidence import interval, student
+from harness.stats.proportions import share_upper
 from harness.store import (
     append_time,
     write_evaluation,

@@ -10,11 +10,10 @@ from harness.core.quality import Uncertainty
 from harness.stats.bootstrap import ratio_quantiles
 from harness.stats.confidence import fold, lower_bound, transform, uncertainty, upper_bound
 from harness.stats.distance_loss import distance_loss
-from harness.stats.frechet_change import FixedReference, Reference
+from harness.stats.frechet import FixedReference, Reference
 from harness.stats.jackknife import assign_blocks
 from harness.stats.mmd import Kernel, MmdReference
-from harness.stats.odd_share import excess, threshold
-from harness.stats.paired_binary import difference
+from harness.stats.proportions import difference, excess, threshold
 from tests.builders.scenarios import (
     AMPLITUDE,
     FEW_KINDS,

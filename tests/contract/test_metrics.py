@@ -9,7 +9,7 @@ import pytest
 
 from harness.core.errors import MachineError, UsageError
 from harness.metrics import Metric, Weights, check_metric, get_metric, known_metrics
-from harness.metrics._geneval_prompts import OBJECTS, article
+from harness.metrics._geneval import OBJECTS, article
 from harness.metrics._weights import WeightFile
 from harness.shapes_world import draw_scenes, render
 from tests.builders.stand_ins import make

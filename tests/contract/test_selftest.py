@@ -9,10 +9,9 @@ import pytest
 
 from harness.core.errors import MachineError
 from harness.metrics import Metric, Weights, get_metric, known_metrics
-from harness.metrics import _observing as observing
+from harness.metrics import _selftest as observing
 from harness.metrics import _selftest as selftest
-from harness.metrics._observing import observe, picture
-from harness.metrics._selftest import VECTORS, compare, self_test, vector_of
+from harness.metrics._selftest import VECTORS, compare, observe, picture, self_test, vector_of
 from tests.selftest_vectors import stand_in
 
 METRICS = [get_metric(name) for name in known_metrics()]

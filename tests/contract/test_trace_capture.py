@@ -15,13 +15,13 @@ from harness.core.matrix import Model
 from harness.core.model import Call, TextToImage
 from harness.core.trace import Trace, TraceFacts
 from harness.core.units import Absent
-from harness.execution import tracing
-from harness.execution.tracing import take_trace
+from harness.execution import trace as capture
+from harness.execution.trace import take_trace
 from harness.measure import profiler
 from harness.models import resolve_model
 from harness.store.layout import TRACE, TRACE_FACTS
-from harness.tracing import chrome, packing
-from harness.tracing.packing import TooLarge, pack
+from harness.tracing import chrome_trace
+from harness.tracing.chrome_trace import TooLarge, pack
 
 CALL = Call(prompts=("a red circle",), keys=(("a", 0),), steps=4, guidance=2.0, width=32, height=32)
 
@@ -57,7 +57,7 @@ def test_trace_names_stages_steps_and_no_machine_path(tmp_path: Path) -> None:
     assert (trace.path, trace.steps, trace.notes) == (TRACE, 4, ())
     names = {event["name"] for event in events(tmp_path / TRACE)}
     assert {"harness.stage:denoiser", "harness.stage:vae", "harness.step:1", "harness.step:4"} <= names
-    assert trace.size_bytes == (tmp_path / TRACE).stat().st_size < packing.MOST_BYTES
+    assert trace.size_bytes == (tmp_path / TRACE).stat().st_size < chrome_trace.MOST_BYTES
     document = json.loads(gzip.decompress((tmp_path / TRACE).read_bytes()))
     facts = TraceFacts.model_validate_json((tmp_path / TRACE_FACTS).read_bytes())
     assert {stage.stage: stage.calls for stage in facts.stages}["denoiser"] == 4
@@ -86,7 +86,7 @@ def test_full_disk_keeps_the_old_trace(model: TextToImage, tmp_path: Path, monke
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(packing.gzip, "open", full)
+    monkeypatch.setattr(chrome_trace.gzip, "open", full)
     trace = take_trace(model, CALL, tmp_path)
     assert isinstance(trace, Absent)
     assert "the disk is full" in trace.absent
@@ -119,7 +119,7 @@ def test_gpu_without_kernels_is_named_with_advice(
     for name in (TRACE, TRACE_FACTS):
         (tmp_path / name).write_bytes(b"old")
     monkeypatch.setattr(profiler, "synchronize", lambda device: None)
-    monkeypatch.setattr(tracing, "stage_clock", lambda parts, device: nullcontext())
+    monkeypatch.setattr(capture, "stage_clock", lambda parts, device: nullcontext())
     monkeypatch.setattr(model, "device", "cuda")
     trace = take_trace(model, CALL, tmp_path)
     assert isinstance(trace, Absent)
@@ -137,7 +137,7 @@ def test_unreadable_facts_keep_the_old_trace(
     def damaged(path: Path) -> TraceFacts:
         raise ResultsError("the trace cannot be read", str(path), "Take it again.")
 
-    monkeypatch.setattr(tracing, "read_trace", damaged)
+    monkeypatch.setattr(capture, "read_trace", damaged)
     trace = take_trace(model, CALL, tmp_path)
     assert trace == Absent(absent="what the trace says could not be stored: the trace cannot be read")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {TRACE: b"old", TRACE_FACTS: b"old"}
@@ -148,7 +148,9 @@ def test_facts_cover_the_whole_trace_despite_packing(
 ) -> None:
     assert isinstance(take_trace(model, CALL, tmp_path), Trace)
     whole = TraceFacts.model_validate_json((tmp_path / TRACE_FACTS).read_bytes())
-    monkeypatch.setattr(packing, "LEVELS", (((lambda event: "harness" in event.get("name", "")), "little is left"),))
+    monkeypatch.setattr(
+        chrome_trace, "LEVELS", (((lambda event: "harness" in event.get("name", "")), "little is left"),)
+    )
     trace = take_trace(model, CALL, tmp_path)
     assert isinstance(trace, Trace)
     assert trace.notes == ("little is left",)
@@ -171,7 +173,7 @@ def plain(path: Path, made: list[dict[str, Any]], end: str = "]}") -> Path:
 
 def test_packing_reads_events_across_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = [{"cat": "cpu_op", "name": f'a "name" ] {number} é', "dur": number} for number in range(50)]
-    monkeypatch.setattr(chrome, "CHUNK", 64)
+    monkeypatch.setattr(chrome_trace, "CHUNK", 64)
     packed = pack(plain(tmp_path / "plain.json", made), tmp_path / "packed.gz")
     assert (packed.categories["cpu_op"], packed.note) == (50, "")
     assert events(tmp_path / "packed.gz") == made

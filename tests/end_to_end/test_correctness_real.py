@@ -13,11 +13,10 @@ import pytest
 
 from harness.core.errors import MachineError
 from harness.metrics import Metric, Weights, get_metric, inventory
-from harness.metrics._geneval_prompts import OBJECTS, article
-from harness.metrics._observing import picture
-from harness.metrics._owlv2 import sureness
-from harness.metrics._selftest import self_test
+from harness.metrics._geneval import OBJECTS, article
+from harness.metrics._selftest import picture, self_test
 from harness.metrics._weights import WeightFile
+from harness.metrics.geneval import sureness
 from harness.metrics.vqa import QUESTION
 from tests.builders.stand_ins import into_hub_cache, make
 
@@ -97,8 +96,8 @@ def test_the_detector_agrees_with_transformers() -> None:
     import torch
     from transformers import Owlv2Processor
 
-    from harness.metrics._geneval_rules import FOUND, Box, distinct
-    from harness.models._clip_vocabulary import clip_tokenizer
+    from harness.metrics._geneval import FOUND, Box, distinct
+    from harness.models._tokenizers import clip_tokenizer
 
     scorer: Any = get_metric("geneval").load(Weights())
     net, _ = reference("geneval")
@@ -127,7 +126,7 @@ def test_the_detector_agrees_with_transformers() -> None:
 def test_the_colour_is_the_likeliest_of_ten() -> None:
     import torch
 
-    from harness.metrics._geneval_prompts import COLOURS
+    from harness.metrics._geneval import COLOURS
 
     scorer: Any = get_metric("geneval").load(Weights())
     seen = scorer.network.look(PICTURES)
@@ -174,10 +173,10 @@ def test_a_prompt_cannot_pose_as_a_picture() -> None:
 
 
 def test_files_of_two_models_are_refused(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from harness.metrics._owlv2 import CONFIG, WEIGHTS, detector_network
-    from harness.metrics._smolvlm import CONFIG as SMOL_CONFIG
-    from harness.metrics._smolvlm import TOKENIZER, answering_network
-    from harness.metrics._smolvlm import WEIGHTS as SMOL_WEIGHTS
+    from harness.metrics.geneval import CONFIG, WEIGHTS, detector_network
+    from harness.metrics.vqa import CONFIG as SMOL_CONFIG
+    from harness.metrics.vqa import TOKENIZER, answering_network
+    from harness.metrics.vqa import WEIGHTS as SMOL_WEIGHTS
 
     files = {wanted.key: Weights().find(wanted) for wanted in (CONFIG, WEIGHTS, SMOL_CONFIG, SMOL_WEIGHTS, TOKENIZER)}
     with pytest.raises(MachineError, match=r"no checkpoint of owlv2: .* describes the architecture idefics3"):

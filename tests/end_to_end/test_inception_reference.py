@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from harness.metrics import Weights, get_metric
-from harness.metrics._resizing import RESIZINGS
+from harness.metrics._image_features import RESIZINGS
 from harness.stats.frechet import feature_distance
 from harness.stats.mmd import mmd
 from tests.builders.real_pictures import SHAPES, enlarged, noisy, real_pictures

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.metrics import Weights, _lpips_trunks, get_metric
+from harness.metrics import Weights, get_metric, lpips
 from harness.stats.frechet import feature_distance, frechet_distance, moments
 from tests.builders.real_pictures import SHAPES, enlarged, noisy, real_pictures
 from tests.builders.stand_ins import stand_in
@@ -154,7 +154,7 @@ def test_lpips_vgg_agrees_with_pips_lpips(tmp_path: Path, monkeypatch: pytest.Mo
     """No VGG16 weights can be had here: the architecture and the heads are real, the trunk is random."""
     reference = lpips_reference("vgg")
     weights = stand_in(tmp_path / "vgg16.pth", trunk_state(reference), "vgg16")
-    monkeypatch.setitem(_lpips_trunks.TRUNKS, "vgg", _lpips_trunks.TRUNKS["vgg"]._replace(weights=weights))
+    monkeypatch.setitem(lpips.TRUNKS, "vgg", lpips.TRUNKS["vgg"]._replace(weights=weights))
     for shape in SHAPES[:2]:
         pictures = enlarged(real_pictures(4), shape)
         damaged = noisy(pictures)

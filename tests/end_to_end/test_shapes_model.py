@@ -13,7 +13,7 @@ from harness import shapes_world as world  # noqa: E402
 from harness.metrics.bundled import attributes, clip  # noqa: E402
 from harness.models import shapes  # noqa: E402
 from harness.models.shapes import tokens  # noqa: E402
-from harness.training import data, learned, pipeline  # noqa: E402
+from tools.training import data, learned, pipeline  # noqa: E402
 
 COUNT = 24
 
@@ -28,7 +28,7 @@ def _two_threads() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def captions() -> list[str]:
-    return learned.captions(COUNT)
+    return learned.draw_captions(COUNT)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def pictures(captions: list[str]) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("way", ["25 steps", "lcm"])
 def test_pictures_show_what_their_captions_say(way: str, pictures: dict[str, np.ndarray], captions: list[str]) -> None:
     truth = np.array([world.parse(caption).labels for caption in captions])
-    right = learned.score(learned.read(pictures[way], attributes.load()), truth)
+    right = learned.score(learned.read_labels(pictures[way], attributes.load()), truth)
     assert right["background"] >= 0.85
     assert right["colour"] >= 0.75
     assert right["shape"] >= 0.65
@@ -67,8 +67,8 @@ def test_larger_pictures_have_the_size_asked_for(pictures: dict[str, np.ndarray]
 
 
 def test_the_attribute_net_reads_real_renders() -> None:
-    drawn, labels, _ = data.examples(123, 300, "held-out")
-    right = learned.score(learned.read(drawn, attributes.load()), labels.numpy())
+    drawn, labels, _ = data.draw_examples(123, 300, "held-out")
+    right = learned.score(learned.read_labels(drawn, attributes.load()), labels.numpy())
     assert min(right[name] for name in ("shape", "colour", "background", "relation")) >= 0.96
 
 
@@ -78,7 +78,7 @@ def test_attribute_classes_equal_those_of_the_world() -> None:
 
 
 def test_the_clip_net_prefers_the_right_caption() -> None:
-    drawn, _, captions = data.examples(321, 64, "held-out")
+    drawn, _, captions = data.draw_examples(321, 64, "held-out")
     net = clip.load()
     images = clip.encode_image(net, data.to_tensor(drawn) / 2 + 0.5)
     scores = images @ clip.encode_text(net, captions).T

@@ -7,7 +7,7 @@ from scipy.special import stdtr
 from harness.core.policy import Policy
 from harness.core.rule import Rule
 from harness.stats.confidence import p_value, student
-from harness.stats.paired_binary import difference
+from harness.stats.proportions import difference
 from harness.stats.sequential import nominal_alpha
 from tests.builders.judged_run import Known, verdicts
 

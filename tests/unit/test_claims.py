@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.claims import Claim, Finding, claimed_words, compare_claims, here_words, parse_ledger, shipped_claims
+from harness.claims import Claim, Finding, compare_claims, parse_ledger, shipped_claims, write_claimed, write_measured
 from harness.core.axis import Setting
 from harness.core.cell import Cell
 from harness.core.machine import Gpu, Machine
@@ -227,7 +227,7 @@ def test_memory_claims_use_resident_and_peak(tmp_path: Path) -> None:
     assert figures == pytest.approx({"flux-bf16-weights": 31, "flux-fp8-weights": 20, "fp8-denoiser-folk": 0.5,
                                      "flux-h100-fp8-peak": 32 / 34})  # fmt: skip
     assert {finding.verdict for finding in seen.values()} == {"confirmed"}
-    assert here_words(seen["flux-bf16-weights"].claim, seen["flux-bf16-weights"].here) == "31 GiB"  # type: ignore[arg-type]
+    assert write_measured(seen["flux-bf16-weights"].claim, seen["flux-bf16-weights"].here) == "31 GiB"  # type: ignore[arg-type]
 
 
 def test_peak_is_that_of_the_timed_calls(tmp_path: Path) -> None:
@@ -283,11 +283,11 @@ def test_score_claims_need_their_number_of_images(images: int, score: float, exp
 
 
 def test_figures_are_written_as_people_write_them() -> None:
-    assert claimed_words(shipped("flux-h100-compile")) == "1.56× ± 10 %"
-    assert claimed_words(shipped("compile-folk")) == "1.4× to 2×"
-    assert claimed_words(shipped("progressive-folk")) == "at least 1×"
-    assert claimed_words(shipped("prompt-cache-folk")) == "at most 0 encoder calls"
+    assert write_claimed(shipped("flux-h100-compile")) == "1.56× ± 10 %"
+    assert write_claimed(shipped("compile-folk")) == "1.4× to 2×"
+    assert write_claimed(shipped("progressive-folk")) == "at least 1×"
+    assert write_claimed(shipped("prompt-cache-folk")) == "at most 0 encoder calls"
     here = Interval(estimate=1.494, low=1.461, high=1.523, method="")
-    assert here_words(shipped("compile-folk"), here) == "1.49× [1.46, 1.52]"
+    assert write_measured(shipped("compile-folk"), here) == "1.49× [1.46, 1.52]"
     seconds = Interval(estimate=1.0, low=0.9, high=1.1, method="")
-    assert here_words(shipped("sdxl-a100-lcm-lora-latency"), seconds) == "1 s [900 ms, 1.1 s]"
+    assert write_measured(shipped("sdxl-a100-lcm-lora-latency"), seconds) == "1 s [900 ms, 1.1 s]"

@@ -76,7 +76,7 @@ def test_shipped_claims_have_unique_ids_and_sources() -> None:
         (ledger('value = 2\nsettings = { compiler = "inducter" }'), 'compiler: unknown compiler "inducter". Did you'),
         (ledger('value = 2\nsettings = { compiler = "tensort*" }'), 'no compiler is like "tensort*". Did you mean'),
         (ledger('value = 2\nsettings = { resolution = "64X64" }'), 'cells spell this "64x64", not "64X64"'),
-        (ledger("value = 2", "value = 3").replace("own-1", "own-0"), 'claim.1.id: there is a claim "own-0" already'),
+        (ledger("value = 2", "value = 3").replace("own-1", "own-0"), 'claim.1.id: the id "own-0" is taken'),
         (SOURCE + SCORE.format(metric="fidd"), 'claim.0.metric: unknown metric "fidd". Did you mean'),
     ],
 )  # fmt: skip
@@ -99,7 +99,7 @@ def test_user_ledger_takes_no_shipped_id(tmp_path: Path) -> None:
         load_ledger(tmp_path / "none.toml")
     path = tmp_path / "own.toml"
     path.write_text(ledger("value = 2").replace("own-0", "compile-folk"), encoding="utf-8")
-    with pytest.raises(LedgerError, match='there is a claim "compile-folk" already'):
+    with pytest.raises(LedgerError, match='the id "compile-folk" is taken'):
         load_ledger(path, shipped_claims())
 
 

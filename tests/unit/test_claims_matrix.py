@@ -6,13 +6,13 @@ from functools import cache
 import pytest
 
 from harness.claims import Claim, shipped_claims
-from harness.claims.matching import Pair, find_pair
+from harness.claims.comparison import MatchedCells, match_cells
 from harness.core.cell import Cell
 from harness.core.machine import Gpu, Machine
 from harness.core.model import ModelInfo
 from harness.core.units import Absent
 from harness.matrix import expand, load_matrix
-from harness.planning.settle import settle
+from harness.planning.resolve import settle
 from tests.readme import ROOT
 
 NONE = Absent(absent="not measured in a test")
@@ -50,13 +50,13 @@ CASES = [(name, claim) for name in MODELS for claim in claims_of(name)]
 
 @pytest.mark.parametrize(("matrix", "claim"), CASES, ids=[claim.id for _, claim in CASES])
 def test_claims_matrix_covers_every_claim_on_its_model(matrix: str, claim: Claim) -> None:
-    pair = find_pair(claim, cells(matrix))
-    assert isinstance(pair, Pair), pair
+    pair = match_cells(claim, cells(matrix))
+    assert isinstance(pair, MatchedCells), pair
     assert pair.differences == ()
 
 
 @pytest.mark.parametrize("matrix", MODELS)
 def test_no_cell_is_there_for_nothing(matrix: str) -> None:
-    pairs = [pair for claim in claims_of(matrix) if isinstance(pair := find_pair(claim, cells(matrix)), Pair)]
+    pairs = [pair for claim in claims_of(matrix) if isinstance(pair := match_cells(claim, cells(matrix)), MatchedCells)]
     used = {cell.id for pair in pairs for cell in (pair.candidate, pair.baseline) if cell is not None}
     assert used == {cell.id for cell in cells(matrix)}

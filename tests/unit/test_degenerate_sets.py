@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from harness.metrics._devices import to_unit
-from harness.metrics._resizing import RESIZINGS
-from harness.stats.frechet import feature_distance
-from harness.stats.frechet_change import FixedReference, Reference
+from harness.metrics._image_features import RESIZINGS
+from harness.stats.frechet import FixedReference, Reference, feature_distance
 from harness.stats.jackknife import assign_blocks
 from harness.stats.mmd import MmdReference
 

@@ -15,7 +15,7 @@ from harness.core.quality import Delta, Evaluation
 from harness.core.rule import Rule
 from harness.core.units import Absent
 from harness.evaluation import changed_axes, evaluate, keeps_trajectory, tails
-from harness.evaluation.cache import FeatureCache
+from harness.evaluation.looking import FeatureCache
 from harness.gating import judge
 from harness.store import (
     features_cache_dir,

@@ -1,4 +1,4 @@
-"""Verdicts: what passes, fails, cannot be told or is missing, and the sentence that says so."""
+"""Verdicts: what passes, fails, is inconclusive or missing, and the sentence that says so."""
 
 import pytest
 
@@ -24,13 +24,13 @@ def test_sentences_can_be_checked_by_a_person() -> None:
     assert lpips == (
         "lpips:bundled lost 30.0 % [26.7, 33.3] of the distance between two seeds: fails 5 % at 95 % confidence"
     )
-    assert fid.startswith("fid:bundled lost 4.0 % [0.7, 7.3] of the baseline's variety: cannot be told from 5 %")
-    assert fid.endswith("would settle it")
+    assert fid.startswith("fid:bundled lost 4.0 % [0.7, 7.3] of the baseline's variety: inconclusive against 5 %")
+    assert fid.endswith("would decide")
     assert found.result == "fail"
     assert found.reason == lpips
 
 
-def test_required_samples_give_the_promised_power() -> None:
+def test_required_prompts_have_the_promised_power() -> None:
     metric = verdicts({"a": {"clip:bundled": CLOSE}})["a"].rules[0]
     assert metric.prompts_needed is not None
     assert metric.prompts_needed == pytest.approx(256 * ((1.645 + 1.2816) * 0.02 / 0.01) ** 2, rel=0.02)
@@ -93,7 +93,7 @@ def test_metric_without_weights_makes_cells_missing() -> None:
 def test_blind_pass_does_not_count_but_failure_does() -> None:
     found = verdicts({"a": {"clip:bundled": GOOD}, "b": {"clip:bundled": BAD}}, known=Known(blind=("clip:bundled",)))
     assert found["a"].result == "inconclusive"
-    assert "no damage could move this metric" in found["a"].reason
+    assert "its pass does not count" in found["a"].reason
     assert found["b"].result == "fail"
 
 
@@ -116,15 +116,15 @@ def test_too_few_images_name_the_number_that_suffices() -> None:
         < (verdicts({"a": {"fid:bundled": wide}})["a"].rules[0].prompts_needed or 0)
     )
     assert found.reason.endswith(
-        "cannot be told from 5 % with 256 prompts, too few to show all the variety this metric sees;"
-        " about 2,049 would settle it"
+        "inconclusive against 5 % with 256 prompts, too few for the variety that this metric measures;"
+        " about 2,049 would decide"
     )
     sooner = verdicts({"a": {"fid:bundled": (0.02, 0.02)}}, known=known)["a"].rules[0].prompts_needed
     assert sooner is not None
     assert 256 < sooner < 2049
     assert verdicts({"a": {"fid:bundled": GOOD}}, known=known)["a"].result == "pass"
     assert verdicts({"a": {"fid:bundled": BAD}}, known=known)["a"].result == "fail"
-    assert verdicts({"a": {"clip:bundled": wide}}, known=known)["a"].reason.endswith("settle it")
+    assert verdicts({"a": {"clip:bundled": wide}}, known=known)["a"].reason.endswith("would decide")
 
 
 def test_only_gating_metrics_judge() -> None:

@@ -8,8 +8,19 @@ from pathlib import Path
 import pytest
 
 from harness.metrics import get_metric
-from harness.metrics._geneval_prompts import COLOURS, OBJECTS, Asked, Wanted, parse
-from harness.metrics._geneval_rules import MOST, Box, distinct, overlap, positions, shows
+from harness.metrics._geneval import (
+    COLOURS,
+    MOST,
+    OBJECTS,
+    Asked,
+    Box,
+    Wanted,
+    distinct,
+    overlap,
+    parse,
+    positions,
+    shows,
+)
 
 PROMPTS = os.environ.get("HARNESS_TEST_PROMPTS", "")
 

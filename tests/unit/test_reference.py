@@ -10,10 +10,10 @@ from PIL import Image
 from harness import api
 from harness.core.errors import UsageError
 from harness.core.matrix import Quality
-from harness.evaluation.cache import FeatureCache
-from harness.evaluation.contrast import contrast_reader
+from harness.evaluation.looking import FeatureCache
 from harness.evaluation.pictures import UndecodableError, check_decodable, decode
 from harness.evaluation.reference import ImageSet, Statistics, open_reference, reference_notes, why_not_readable
+from harness.evaluation.tails import contrast_reader
 from tests.builders.fake_run import MATRIX, write_matrix
 
 

@@ -73,10 +73,10 @@ def test_bundled_prompts_are_held_out_and_described() -> None:
 
 
 def test_large_set_begins_with_the_small_one() -> None:
-    from harness.training.prompts import LARGE, large_set
+    from tools.training.prompts import LARGE, build_large_set
 
     lines = [json.loads(line) for line in LARGE.read_text(encoding="utf-8").splitlines()]
-    assert lines == large_set(seed=1)
+    assert lines == build_large_set(seed=1)
     assert len({line["text"] for line in lines}) == len(lines) == 4096
     small = [json.loads(line)["text"] for line in PROMPTS.read_text(encoding="utf-8").splitlines()]
     assert [line["text"] for line in lines[:1024]] == small

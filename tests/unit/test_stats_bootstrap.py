@@ -4,9 +4,17 @@ import numpy as np
 import pytest
 
 from harness.stats import bootstrap
-from harness.stats.bootstrap import cluster_means, mean, ratio, ratio_quantiles, signal_to_noise, spread_subset
+from harness.stats.bootstrap import (
+    cluster_means,
+    hall_quantiles,
+    mean,
+    ratio,
+    ratio_quantiles,
+    sample_skewness,
+    signal_to_noise,
+    spread_subset,
+)
 from harness.stats.confidence import LEVELS, lower_bound, upper_bound
-from harness.stats.skewness import hall_quantiles, sample_skewness
 from tests.builders.scenarios import TRUE, VALUES, Draw
 
 TRIALS = 2000

@@ -8,12 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.core.units import Absent
-from harness.stats.clopper_pearson import share_lower, share_upper
 from harness.stats.confidence import normal_quantiles
 from harness.stats.latency import latency_of
-from harness.stats.noninferiority import holm_shares, least_prompts
+from harness.stats.noninferiority import holm_shares, least_prompts, prompts_needed
 from harness.stats.pareto import pareto_front
-from harness.stats.power import prompts_needed
+from harness.stats.proportions import share_lower, share_upper
 
 P_VALUES = st.dictionaries(st.integers(0, 20), st.floats(0, 1), min_size=1, max_size=8)
 

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from harness.stats.confidence import LEVELS, student, upper_bound
-from harness.stats.distance_loss import distance_loss
-from harness.stats.few_images import NOTHING, WORST, allow
-from harness.stats.frechet_change import FixedReference, Reference
+from harness.stats.distance_loss import NOTHING, WORST, allow, distance_loss
+from harness.stats.frechet import FixedReference, Reference
 from harness.stats.jackknife import assign_blocks
 from tests.builders.scenarios import FEW_KINDS, TRUE, Kind, draw_features, frechet_loss, strength_for
 from tests.builders.simulations import deviation, rates, simulate_frechet

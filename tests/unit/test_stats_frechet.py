@@ -4,8 +4,15 @@ import numpy as np
 import pytest
 
 from harness.stats.confidence import fold, lower_bound, upper_bound
-from harness.stats.frechet import feature_distance, frechet_distance, moments, root
-from harness.stats.frechet_change import FixedReference, LeaveOuts, Reference
+from harness.stats.frechet import (
+    FixedReference,
+    LeaveOuts,
+    Reference,
+    feature_distance,
+    frechet_distance,
+    moments,
+    root,
+)
 from harness.stats.jackknife import (
     BLOCKS,
     assign_blocks,

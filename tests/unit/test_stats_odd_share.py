@@ -5,7 +5,7 @@ import pytest
 
 from harness.stats.bootstrap import resampled_counts
 from harness.stats.confidence import upper_bound
-from harness.stats.odd_share import QUANTILE, _lost, excess, threshold
+from harness.stats.proportions import QUANTILE, _lost, excess, threshold
 
 
 def plain_loss(before: np.ndarray, after: np.ndarray) -> float:

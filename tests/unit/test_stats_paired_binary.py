@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 
 from harness.stats.confidence import lower_bound, upper_bound
-from harness.stats.paired_binary import _restricted, difference
+from harness.stats.proportions import _restricted, difference
 
 
 def test_restricted_estimate_is_most_likely() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from harness.stats.bootstrap import ratio_quantiles
 from harness.stats.confidence import LEVELS
-from harness.stats.power import (
+from harness.stats.noninferiority import (
     Pilot,
     drift_needed,
     forecast,

@@ -5,10 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from harness.stats.drift import drift
-from harness.stats.modes import modes
-from harness.stats.outliers import outliers
-from harness.stats.steady import steady_from
+from harness.stats.latency_diagnostics import drift, modes, outliers
+from harness.stats.steady_state import steady_from
 from tests.builders.timed_pairs import latencies
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]

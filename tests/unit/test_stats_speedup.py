@@ -8,7 +8,7 @@ from harness.core.timing import Block, Pairing, Repeat
 from harness.core.units import Absent
 from harness.stats.confidence import lower_bound, upper_bound
 from harness.stats.speedup import LEAST_GROUPS, Speedup, between, precise, speedup, unpaired
-from harness.stats.warming import steady_blocks
+from harness.stats.steady_state import steady_blocks
 from tests.builders.timed_pairs import (
     ABBA,
     MACHINES,

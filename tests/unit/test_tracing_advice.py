@@ -8,14 +8,14 @@ import pytest
 from harness.axes import read_entry
 from harness.axes.fitting import fitting
 from harness.core.axis import Setting
-from harness.core.catalog import list_names
 from harness.core.cell import Cell
 from harness.core.machine import Machine
 from harness.core.model import ModelInfo
 from harness.core.outcome import ColdStart, Completed, Floor
 from harness.core.timing import Repeat
 from harness.core.units import Absent
-from harness.tracing import Advice, Scene, advise, bound_of, read_trace, summary
+from harness.tracing import Advice, TracedCell, advise, find_bound, read_trace, summary
+from harness.tracing.advice import RULES
 from tests.builders.timed_pairs import alone
 from tests.builders.trace_maker import ADD, CAST, FLASH, GEMM, NORM, TO_DEVICE, TraceMaker, pipeline
 
@@ -130,13 +130,13 @@ FIRE = {
 """Which rules speak of which cell."""
 
 
-def scene(made: Case) -> Scene:
+def scene(made: Case) -> TracedCell:
     settings = tuple(Setting(axis=axis, name=name) for axis, name in {**PLAIN, **made.settings}.items())
     cell = Cell(id="cell", settings=settings, build_key="", call_key="")
-    return Scene(read_trace(made.trace), made.outcome, cell, MODEL)
+    return TracedCell(read_trace(made.trace), made.outcome, cell, MODEL)
 
 
-def said(seen: Scene, monkeypatch: pytest.MonkeyPatch) -> dict[str, Advice]:
+def said(seen: TracedCell, monkeypatch: pytest.MonkeyPatch) -> dict[str, Advice]:
     """Everything that any rule says, not only the first three."""
     monkeypatch.setattr("harness.tracing.advice.SENTENCES", 99)
     return {advice.rule: advice for advice in advise(seen)}
@@ -213,18 +213,18 @@ def test_where_nothing_is_wrong_the_bound_is_said(tmp_path: Path) -> None:
     ],
 )
 def test_the_verdict_of_what_holds_a_cell_back(name: str, verdict: str, tmp_path: Path) -> None:
-    assert bound_of(scene(case(name, tmp_path))).verdict == verdict
+    assert find_bound(scene(case(name, tmp_path))).verdict == verdict
 
 
 def test_a_cell_held_back_by_memory(tmp_path: Path) -> None:
     weights = case("weights", tmp_path)
     slow = weights._replace(outcome=completed(0.012, 0.4, floor(0.001, bytes_per_s=6e11)))
-    assert bound_of(scene(slow)).verdict == "memory-bound"
+    assert find_bound(scene(slow)).verdict == "memory-bound"
 
 
 def test_skipped_arithmetic_is_not_counted(tmp_path: Path) -> None:
     made = case("compute-bound", tmp_path)
-    bound = bound_of(scene(made._replace(settings={**made.settings, "caching": "first-block"})))
+    bound = find_bound(scene(made._replace(settings={**made.settings, "caching": "first-block"})))
     assert isinstance(bound.compute_share, Absent)
     assert "caching" in bound.compute_share.absent
 
@@ -232,7 +232,7 @@ def test_skipped_arithmetic_is_not_counted(tmp_path: Path) -> None:
 def test_weights_that_come_and_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = case("waits", tmp_path)
     advice = said(scene(made._replace(settings={"memory": "model-offload"})), monkeypatch)["transfers"]
-    assert "memory model-offload moves the weights; where they fit into the GPU, take memory none" in advice.sentence
+    assert "memory model-offload moves the weights; where they fit into the GPU, use memory none" in advice.sentence
 
 
 def test_compilation_in_the_call_counts_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,7 +289,7 @@ def test_faster_kernels_save_only_above_the_roofline(
 ) -> None:
     made = case("compute-bound", tmp_path)._replace(outcome=completed(0.09, 2.75, floor(arithmetic_s)))
     words = said(scene(made), monkeypatch)["arithmetic"].sentence
-    assert f"faster kernels can save {rest}, less or cheaper work more (fewer steps, a smaller" in words
+    assert f"faster kernels can save {rest}, less or cheaper arithmetic saves more (fewer steps, a smaller" in words
     one = made.outcome.model_copy(update={"denoiser_calls": 1, "pairing": alone(())})
     few = scene(made._replace(outcome=one.model_copy(update={"floor": floor(arithmetic_s / STEPS)})))
     assert "fewer steps" not in said(few, monkeypatch)["arithmetic"].sentence
@@ -298,7 +298,7 @@ def test_faster_kernels_save_only_above_the_roofline(
 def test_partially_read_weights_have_no_memory_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = case("weights", tmp_path)
     seen = scene(made._replace(outcome=completed(0.012, 0.4, floor(0.001, bytes_per_s=3e11))))
-    assert isinstance(share := bound_of(seen).weights_share, Absent)
+    assert isinstance(share := find_bound(seen).weights_share, Absent)
     assert share.absent == "it is faster than the reading of all its weights: some is left out"
     assert "weights" not in said(seen, monkeypatch)
 
@@ -310,7 +310,7 @@ def test_many_launches_are_of_one_denoiser_call(tmp_path: Path, monkeypatch: pyt
 
     trace = pipeline(TraceMaker(), few, steps=10).write(tmp_path / "trace.json")
     seen = scene(Case(trace, {"compiler": "inductor"}, completed(0.006, 0.202)))
-    assert bound_of(seen).verdict == "host-bound"
+    assert find_bound(seen).verdict == "host-bound"
     assert set(said(seen, monkeypatch)) == {"pauses"}
 
 
@@ -349,18 +349,18 @@ def test_an_engine_outside_of_torch_says_so_on_a_cpu(tmp_path: Path) -> None:
         maker.python(9000)
     trace = maker.write(tmp_path / "trace.json")
     seen = scene(Case(trace, {"compiler": "onnxruntime"}, completed(0.009, 0.292)))
-    assert bound_of(seen).verdict == "unknown"
+    assert find_bound(seen).verdict == "unknown"
     assert "outside of torch" in advise(seen)[0].sentence
 
 
 def test_there_is_a_case_for_every_rule() -> None:
     spoken = set().union(*FIRE.values()) | {"recompiles"}
-    assert spoken == {name.replace("-", "_") for name in list_names("harness.tracing.advice")}
+    assert spoken == {rule.__name__ for rule in RULES}
 
 
 def test_the_summary_explains_itself(tmp_path: Path) -> None:
     seen = scene(case("launch-bound", tmp_path))
-    told = summary(seen.facts, bound_of(seen), advise(seen))
+    told = summary(seen.facts, find_bound(seen), advise(seen))
     assert told["denoiser_bound"]["verdict"] == "launch-bound"
     assert told["advice"][0]["tries"][0] == {"axis": "compiler", "value": "inductor+mode=reduce-overhead"}
     assert told["recompiles"] == {"absent": "nothing that torch.compile made ran in this call"}

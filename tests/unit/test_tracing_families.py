@@ -2,8 +2,7 @@
 
 import pytest
 
-from harness.tracing.families import family_of
-from harness.tracing.names import short_name
+from harness.tracing.work import family_of, short_name
 from tests.builders.trace_maker import ADD, CAST, CONVOLUTION, FLASH, GEMM, NORM, TO_DEVICE
 
 FAMILIES = {

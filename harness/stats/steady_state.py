@@ -1,0 +1,158 @@
+"""Blocks of timed calls as numbers: the logarithm of each one's median, and when it was timed.
+
+Where a series of times has warmed up: change points near its beginning, found by a permutation test.
+
+Warm-up is often still there after the warm-up calls, or never ends (Barrett, Bolz-Tereick, Killick, Mount & Tratt 2017,
+"Virtual Machine Warmup Blows Hot and Cold"): it has to be looked for, not assumed.
+
+Which blocks of a pairing are of a machine that has warmed up: what every figure of time is made from."""
+
+import math
+from collections.abc import Sequence
+from statistics import fmean, median
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from harness.core.timing import Block, Pairing, Side
+
+Floats = NDArray[np.float64]
+
+
+def latencies(block: Block) -> list[float]:
+    """Return the seconds of each call of a block."""
+    return [repeat.latency_s for repeat in block.repeats]
+
+
+def log_medians(blocks: Sequence[Block]) -> Floats:
+    """Return the natural logarithm of each block's median seconds of a call (n,)."""
+    return np.array([math.log(median(latencies(block))) for block in blocks])
+
+
+def group_levels(blocks: Sequence[Block]) -> dict[int, float]:
+    """Return group → the mean of the log medians of its blocks."""
+    grouped: dict[int, list[float]] = {}
+    for block, level in zip(blocks, log_medians(blocks), strict=True):
+        grouped.setdefault(block.group, []).append(float(level))
+    return {group: fmean(levels) for group, levels in grouped.items()}
+
+
+def brackets(baseline: Sequence[Block], cell: Sequence[Block]) -> tuple[tuple[Block, ...], tuple[Block, ...]]:
+    """Return the baseline's blocks before the first one (there is one) of a sandwiched cell, and after it."""
+    turn = cell[0].begun_s
+    before = tuple(block for block in baseline if block.begun_s < turn)
+    return before, tuple(block for block in baseline if block.begun_s >= turn)
+
+
+def middles_s(blocks: Sequence[Block]) -> Floats:
+    """Return the seconds (n,) at the middle of each block, counted from the first block of the pairing."""
+    return np.array([block.begun_s + sum(latencies(block)) / 2 for block in blocks])
+
+
+LEAST = 8
+"""Fewer values cannot tell leading ones that differ from ones that do so by chance: of 8, 2 come first in 1 of 28."""
+_ALPHA = 0.04
+_UNSEEN = 1.8
+"""A standardized difference below this is never that rare: no orders need to be tried."""
+_ORDERS = 499
+_REACH = 10.0
+"""Deviations beyond this many of the usual size count as this many: one outlier is no warm-up."""
+
+
+def steady_from(values: ArrayLike) -> int:
+    """Return the index from which on positive values (n,) are steady: 0 where nothing at the beginning differs.
+
+    Values before a change point are left out, again and again, half of them at most. A change of level is warm-up only
+    where it explains the values better than a straight line does: what drifts all the time never warmed up.
+    """
+    logs = np.log(np.asarray(values, dtype=np.float64))
+    start, most = 0, logs.size // 2
+    while start < most and (cut := _change(logs[start:], most - start)):
+        start += cut
+    return start
+
+
+def _change(logs: Floats, most: int) -> int:
+    """Return after how many of the first `most` values the level changes; 0 where the rest is like them."""
+    if logs.size < LEAST:
+        return 0
+    deviations = _deviations(logs)
+    gaps = _gaps(deviations[None, :], most)[0]
+    cut = int(gaps.argmax()) + 1
+    gap = gaps.max() * _likeness(deviations, cut)
+    if gap <= _UNSEEN * deviations.std():
+        return 0
+    dearer = logs.size ** (1 / logs.size)  # BIC: where the step lies is a number more than a line has
+    if _remainder(deviations, cut) * dearer >= _remainder_of_line(deviations):
+        return 0
+    orders = np.random.default_rng(0).permuted(np.tile(deviations, (_ORDERS, 1)), axis=1)
+    chance = (1 + int((_gaps(orders, most).max(axis=1) >= gap - 1e-9).sum())) / (_ORDERS + 1)
+    return cut if chance <= _ALPHA else 0
+
+
+def _deviations(logs: Floats) -> Floats:
+    """Return how far each value is from the median of the later half, in usual deviations, cut off at the reach."""
+    apart = logs - np.median(logs[logs.size // 2 :])
+    usual = float(np.median(np.abs(np.diff(logs)))) or float(np.abs(apart).mean())
+    return np.asarray(np.clip(apart / usual, -_REACH, _REACH)) if usual > 0 else apart
+
+
+def _gaps(rows: Floats, most: int) -> Floats:
+    """Return (rows, most): the standardized difference between the means of the first 1 … most values and the rest."""
+    n = rows.shape[1]
+    first = np.arange(1, most + 1)
+    sums = rows.cumsum(axis=1)
+    apart = sums[:, :most] / first - (sums[:, -1:] - sums[:, :most]) / (n - first)
+    return np.asarray(np.abs(apart) * np.sqrt(first * (n - first) / n))
+
+
+def _likeness(deviations: Floats, cut: int) -> float:
+    """Return how much less a difference tells where neighbours are alike: √((1 − ρ) / (1 + ρ)), without the step."""
+    rest = np.concatenate([part - part.mean() for part in (deviations[:cut], deviations[cut:])])
+    power = float(rest @ rest)
+    alike = min(max(float(rest[1:] @ rest[:-1]) / power, 0.0), 0.95) if power > 0 else 0.0
+    return float(((1 - alike) / (1 + alike)) ** 0.5)
+
+
+def _remainder(deviations: Floats, cut: int) -> float:
+    return float(sum(((part - part.mean()) ** 2).sum() for part in (deviations[:cut], deviations[cut:])))
+
+
+def _remainder_of_line(deviations: Floats) -> float:
+    places = np.arange(deviations.size) - (deviations.size - 1) / 2
+    slope = places @ deviations / (places @ places)
+    return float(((deviations - deviations.mean() - slope * places) ** 2).sum())
+
+
+def warming(pairing: Pairing) -> int:
+    """Return how many groups at the beginning were still warming up, of a cell that was timed alone: how many blocks.
+
+    An interleaved group counts once both sides are steady. A sandwiched cell and the baseline on either side of it warm
+    up each by itself, which no number of groups tells: 0 (see `steady_blocks`).
+    """
+    baseline, cell = pairing.of("baseline"), pairing.of("cell")
+    if pairing.kind == "alone":
+        return steady_from(np.exp(log_medians(cell))) if cell else 0
+    theirs, mine = group_levels(baseline), group_levels(cell)
+    groups = sorted(theirs.keys() & mine.keys())
+    if pairing.kind == "sandwiched" or not groups:
+        return 0
+    return max(steady_from(np.exp([side[group] for group in groups])) for side in (theirs, mine))
+
+
+def steady(blocks: Sequence[Block]) -> tuple[Block, ...]:
+    """Return blocks that were timed one after the other without those at the beginning that differ from the rest."""
+    return tuple(blocks[steady_from(np.exp(log_medians(blocks))) :]) if blocks else ()
+
+
+def steady_blocks(pairing: Pairing, side: Side = "cell") -> tuple[Block, ...]:
+    """Return the blocks of one side that count, in order of time, without those that were still warming up."""
+    blocks, left_out = pairing.of(side), warming(pairing)
+    if pairing.kind == "sandwiched":
+        cell = pairing.of("cell")
+        parts = brackets(blocks, cell) if side == "baseline" and cell else (blocks,)
+        return tuple(block for part in parts for block in steady(part))
+    if not left_out or pairing.kind == "alone":
+        return blocks[left_out:]
+    groups = sorted({block.group for block in pairing.of("baseline")} & {block.group for block in pairing.of("cell")})
+    return tuple(block for block in blocks if block.group >= groups[left_out])
