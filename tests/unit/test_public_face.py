@@ -8,6 +8,7 @@ import harness
 from tests.figures_of_code import ROOT, read_sources
 
 FILES = read_sources("harness")
+ENCODING_POSITION = {"read_text": 0, "write_text": 1}
 
 
 def test_every_public_name_is_there_and_nothing_else() -> None:
@@ -30,8 +31,9 @@ def test_text_files_name_their_encoding() -> None:
     found = [
         f"{name}:{call.lineno}: {ast.unparse(call)}"
         for name, call in calls
-        if isinstance(call.func, ast.Attribute) and call.func.attr in ("read_text", "write_text")
+        if isinstance(call.func, ast.Attribute) and call.func.attr in ENCODING_POSITION
         if "encoding" not in {keyword.arg for keyword in call.keywords}
+        if len(call.args) <= ENCODING_POSITION[call.func.attr]
     ]
     assert found == []
 
