@@ -16,7 +16,7 @@ from statistics import median
 
 import torch
 
-from harness.axes.caching._embeddings import Embeddings
+from harness.axes.caching._proxy import Embeddings
 from harness.core.model import Call, TextToImage
 from harness.models.bundled import Bundled
 from harness.models.folder import LocalFolder

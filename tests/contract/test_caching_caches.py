@@ -10,9 +10,8 @@ import torch
 
 from harness.axes import read_entry, resolve_setting
 from harness.axes.caching import _embeddings
-from harness.axes.caching._embeddings import Embeddings, join_rows
-from harness.axes.caching._identity import identify_encoders
-from harness.axes.caching._store import TensorStore
+from harness.axes.caching._proxy import Embeddings, join_rows
+from harness.axes.caching._store import TensorStore, identify_encoders
 from harness.core.axis import Setup
 from harness.core.errors import NoEffect
 from harness.core.model import Call, TextToImage
@@ -144,7 +143,7 @@ def test_deepcache_runs_inner_blocks_once_an_interval(
 
 def test_deepcache_is_exact_where_inner_outputs_stay(tiny: Callable[[str], Path]) -> None:
     """A second call with the same input gives the same output, though the inner levels rest."""
-    from harness.axes.caching._deep import hook_levels
+    from harness.axes.caching._hooks import hook_levels
 
     model = LocalFolder(path=tiny("sd")).load("cpu", {})
     unet = model.denoiser

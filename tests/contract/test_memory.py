@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from harness.axes import read_entry, resolve_setting, value_names
-from harness.axes.memory._moves import Moves
-from harness.axes.memory._offload import Offload
+from harness.axes.memory._offload import Moves, Offload
 from harness.axes.memory.group_offload import GroupOffload
 from harness.axes.memory.model_offload import ModelOffload
 from harness.axes.memory.sequential_offload import layer_fetches

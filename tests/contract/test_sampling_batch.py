@@ -38,9 +38,9 @@ def test_the_largest_batch_is_what_a_timed_call_makes(tiny: Tiny, tmp_path: Path
 
 def test_memory_that_is_short_ends_the_search(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Free memory is pretended to be small: the search stops where the next batch is expected to go beyond it."""
-    from harness.axes.batch import _trial_cpu
+    from harness.axes.batch import _memory
 
-    monkeypatch.setattr(_trial_cpu, "_free", lambda: 100 * 2**20)
+    monkeypatch.setattr(_memory, "_free", lambda: 100 * 2**20)
     made = run_cell(plan_cell(BUNDLED, {"batch": "largest", "resolution": "256x256"}), tmp_path)
     (did,) = [did for did in made.applied if did.axis == "batch"]
     assert 1 <= did.figures["images"] < 64

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from harness.axes import read_entry, resolve_setting
-from harness.axes.scheduler._swap import Scheduler
+from harness.axes.scheduler._solver import Scheduler
 from harness.core.axis import AxisValue, Context
 from harness.core.model import ModelInfo
 from harness.measure.machine import describe_machine

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from harness import api
-from harness.axes.distillation._files import find_weights, wanted_file
+from harness.axes.distillation._weights import find_weights, wanted_file
 from harness.core.errors import MatrixError, UsageError
 from harness.core.matrix import Prompts
 from harness.core.paths import expand_user

@@ -4,8 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from harness.axes.batch._memory import largest_that_fits
-from harness.axes.batch._trial import trial_for
+from harness.axes.batch._memory import largest_that_fits, trial_for
 from harness.core.axis import AxisValue, Context, Setup
 from harness.core.effect import Done, Effect
 from harness.core.errors import MachineError

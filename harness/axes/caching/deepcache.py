@@ -6,8 +6,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from harness.axes.caching._blocks import BlockCounter
-from harness.axes.caching._reuse import ApproximateReuse
+from harness.axes.caching._reuse import ApproximateReuse, BlockCounter
 from harness.core.axis import Context, Setup
 from harness.core.effect import Effect
 from harness.core.model import ModelInfo, TextToImage
@@ -33,7 +32,7 @@ class DeepCache(ApproximateReuse):
         return super().refuse(context)
 
     def apply(self, model: TextToImage, setup: Setup) -> Effect:
-        from harness.axes.caching._deep import hook_levels
+        from harness.axes.caching._hooks import hook_levels
 
         hooks = hook_levels(model, self.interval, self.depth)
         return BlockCounter("caching deepcache", hooks, "Take more steps.", "inner blocks")

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from harness.axes.caching._stored import StoredStart, call_figures
+from harness.axes.caching._reuse import StoredStart, call_figures
 from harness.core.axis import Context, Setup
 from harness.core.effect import Effect
 from harness.core.errors import NoEffect
@@ -23,7 +23,7 @@ class Latents(StoredStart):
         return (Caution(kind="repeats-only", message=message, advice=advice),)
 
     def apply(self, model: TextToImage, setup: Setup) -> Effect:
-        from harness.axes.caching._predictions import Predictions
+        from harness.axes.caching._proxy import Predictions
 
         predictions = Predictions(model, setup.cache / "latents", self.calls)
         model.draw = predictions.generate

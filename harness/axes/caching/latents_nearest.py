@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from harness.axes.caching._stored import StoredStart, call_figures
+from harness.axes.caching._reuse import StoredStart, call_figures
 from harness.core.axis import Context, Setup
 from harness.core.effect import Effect
 from harness.core.errors import NoEffect
@@ -39,8 +39,7 @@ class LatentsNearest(StoredStart):
         return (Caution(kind="neighbours-only", message=message, advice=advice),)
 
     def apply(self, model: TextToImage, setup: Setup) -> Effect:
-        from harness.axes.caching._donors import Donors, feed
-        from harness.axes.caching._neighbours import Neighbours
+        from harness.axes.caching._donors import Donors, Neighbours, feed
 
         texts = {key[0]: prompt for key, prompt in zip(setup.call.keys, setup.call.prompts, strict=True)}
         donors = Donors(model, setup, self.calls, dict(list(texts.items())[: self.donors]))

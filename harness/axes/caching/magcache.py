@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from harness.axes.caching._block_cache import BlockCache
+from harness.axes.caching._reuse import BlockCache
 from harness.core.axis import Setup
 from harness.core.model import TextToImage
 
@@ -27,7 +27,7 @@ class MagCache(BlockCache):
     def configure(self, model: TextToImage, setup: Setup) -> Any:
         from diffusers import MagCacheConfig
 
-        from harness.axes.caching._magnitudes import measure_ratios
+        from harness.axes.caching._hooks import measure_ratios
 
         ratios = measure_ratios(model, setup.call)
         return MagCacheConfig(

@@ -18,7 +18,7 @@ class PromptEmbeddings(AxisValue):
     tolerance: ClassVar = 1e-5
 
     def apply(self, model: TextToImage, setup: Setup) -> Effect:
-        from harness.axes.caching._embeddings import Embeddings
+        from harness.axes.caching._proxy import Embeddings
 
         embeddings = Embeddings(model, setup.cache / "prompt-embeddings")
         model.hooks.append(embeddings)

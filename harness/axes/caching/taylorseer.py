@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from harness.axes.caching._block_cache import BlockCache
+from harness.axes.caching._reuse import BlockCache
 from harness.core.axis import Context, Setup
 from harness.core.model import TextToImage
 

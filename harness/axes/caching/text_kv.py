@@ -2,8 +2,7 @@
 
 from typing import ClassVar
 
-from harness.axes.caching._blocks import BlockCounter
-from harness.axes.caching._reuse import StepReuse
+from harness.axes.caching._reuse import BlockCounter, StepReuse
 from harness.core.axis import Setup
 from harness.core.effect import Effect
 from harness.core.model import TextToImage
@@ -18,6 +17,6 @@ class TextKv(StepReuse):
     tolerance: ClassVar = 1e-6
 
     def apply(self, model: TextToImage, setup: Setup) -> Effect:
-        from harness.axes.caching._projections import hook_projections
+        from harness.axes.caching._hooks import hook_projections
 
         return BlockCounter("caching text-kv", hook_projections(model), "Take more steps.", "text projections")

@@ -1,18 +1,22 @@
-"""What distilled weights of all kinds share: where they lie, whether they fit, how they are put in, how sampled."""
+"""Bases of values that load few-step weights."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from harness.axes.distillation._advice import cautions_about
-from harness.axes.distillation._checks import refuse_weights
-from harness.axes.distillation._files import digest_of, find_weights, wanted_file
-from harness.axes.distillation._put import put_student
-from harness.axes.distillation._student import Student
-from harness.core.axis import AxisValue, Context, Setup
+from harness.axes.distillation._apply import put_student
+from harness.axes.distillation._weights import (
+    Student,
+    digest_of,
+    find_weights,
+    refuse_weights,
+    wanted_file,
+)
+from harness.core.axis import AxisValue, Context, Setup, Unavailable
 from harness.core.effect import Effect
+from harness.core.machine import Machine
 from harness.core.model import ModelInfo, TextToImage
 from harness.core.outcome import Caution
 from harness.core.published import HubFile
@@ -80,3 +84,74 @@ class Distilled(AxisValue):
         student = self.student(model.family)
         assert student is not None  # else the plan refused
         return put_student(model, student, self.path(student), self.fuse)
+
+
+Timesteps = Annotated[
+    str, BeforeValidator(lambda given: "-".join(str(given).replace(",", " ").replace("-", " ").split()))
+]
+
+
+class Own(Distilled):
+    """`timesteps` such as `999-749-499-249` are those of a call with as many steps."""
+
+    timesteps: Timesteps = ""
+
+    def kind(self) -> Student:
+        """Return a student of this kind of weights, without a place."""
+        raise NotImplementedError
+
+    def students(self) -> Mapping[str, Student]:
+        return {}
+
+    def student(self, family: str) -> Student | None:
+        if not self.weights:
+            return None
+        files = (self.weight_name,) if self.weight_name else self.kind().files
+        steps = tuple(int(step) for step in self.timesteps.split("-") if step.isdigit())
+        return self.kind()._replace(repo=self.weights, files=files, timesteps=steps, scale=self.scale or 1.0)
+
+    def unavailable(self, machine: Machine) -> Unavailable | None:
+        return None if self.weights else Unavailable(reason="needs the option weights", hint="a file or a hub id")
+
+    def refuse(self, context: Context) -> str | None:
+        if not self.weights:
+            return None  # `unavailable` says so
+        wrong = [word for word in self.timesteps.split("-") if word and not (word.isdigit() and int(word) < 1000)]
+        return f"timesteps are numbers from 0 to 999, not {wrong[0]}" if wrong else super().refuse(context)
+
+
+MOST_GUIDANCE = 2.0
+"""What consistency-distilled weights still bear (Luo et al. 2023 advise 1 to 2)."""
+
+
+def cautions_about(student: Student, context: Context) -> tuple[Caution, ...]:
+    """Return warnings where steps, guidance, scheduler or size are not the student's."""
+    return tuple(_cautions(student, context))
+
+
+def _cautions(student: Student, context: Context) -> Iterator[Caution]:
+    steps = int(context.values["steps"].call_options()["steps"])
+    fewest, most = student.steps
+    if not fewest <= steps <= most:
+        span = str(most) if fewest == most else f"{fewest} to {most}"
+        message = f"{steps} steps with weights that were trained for {span}"
+        waste = "More steps cost time and do not help." if steps > most else "Fewer leave blur or noise."
+        yield Caution(kind="distilled-steps", message=message, advice=waste)
+    guidance = float(context.values["guidance"].call_options()["guidance"])
+    if student.brings.get("guidance") == "1" and guidance > MOST_GUIDANCE:
+        message = f"guidance {guidance:g} with weights that have guidance distilled into them: burnt colours"
+        yield Caution(kind="guided-twice", message=message, advice="Use 1, which halves the work too.")
+    if student.solver and student.solver not in context.values["scheduler"].tags:
+        message = f"these weights were trained for the scheduler {student.brings.get('scheduler')}"
+        yield Caution(kind="distilled-scheduler", message=message, advice="Leave the scheduler out: they bring it.")
+    yield from _size_cautions(student, context)
+
+
+def _size_cautions(student: Student, context: Context) -> Iterator[Caution]:
+    resolution = context.values["resolution"]
+    sizes = resolution.call_options()
+    if not student.side or "cascade" in resolution.tags or max(sizes.values(), default=0) <= student.side:
+        return
+    own = f"{student.side}x{student.side}"
+    message = f"{sizes['width']}x{sizes['height']} with weights that were trained for {own}"
+    yield Caution(kind="distilled-size", message=message, advice=f"Use resolution {own}, and a baseline of that size.")

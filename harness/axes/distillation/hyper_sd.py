@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from harness.axes.distillation._distilled import Distilled
-from harness.axes.distillation._student import Student
+from harness.axes.distillation._weights import Student
 
 REPO = "ByteDance/Hyper-SD"
 SD3_GUIDANCE = {4: "3", 8: "5", 16: "7"}

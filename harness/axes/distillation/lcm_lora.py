@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
+from harness.axes.distillation._apply import put_student
 from harness.axes.distillation._distilled import Distilled
-from harness.axes.distillation._put import put_student
-from harness.axes.distillation._student import Student
+from harness.axes.distillation._weights import Student
 from harness.core.axis import Context, Setup
 from harness.core.effect import Effect
 from harness.core.model import ModelInfo, TextToImage

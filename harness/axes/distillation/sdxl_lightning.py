@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from harness.axes.distillation._distilled import Distilled
-from harness.axes.distillation._student import Student
+from harness.axes.distillation._weights import Student
 
 
 class SdxlLightning(Distilled):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from harness.axes.distillation._distilled import Distilled
-from harness.axes.distillation._student import Student
+from harness.axes.distillation._weights import Student
 
 UNET = ("unet/diffusion_pytorch_model.fp16.safetensors", "unet/diffusion_pytorch_model.safetensors")
 BRINGS = {"scheduler": "euler-ancestral+trailing", "guidance": "1", "steps": "1"}

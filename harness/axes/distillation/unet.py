@@ -2,8 +2,8 @@
 
 from typing import ClassVar
 
-from harness.axes.distillation._own import Own
-from harness.axes.distillation._student import Student
+from harness.axes.distillation._distilled import Own
+from harness.axes.distillation._weights import Student
 
 
 class Unet(Own):

@@ -6,8 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from harness.axes.memory._moves import Fetch
-from harness.axes.memory._offload import Offload
+from harness.axes.memory._offload import Fetch, Offload
 from harness.core.model import TextToImage
 
 

@@ -2,8 +2,7 @@
 
 from typing import ClassVar
 
-from harness.axes.memory._moves import Fetch
-from harness.axes.memory._offload import Offload
+from harness.axes.memory._offload import Fetch, Offload
 from harness.core.model import TextToImage
 
 

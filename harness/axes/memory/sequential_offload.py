@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any, ClassVar
 
-from harness.axes.memory._moves import Fetch
-from harness.axes.memory._offload import Offload
+from harness.axes.memory._offload import Fetch, Offload
 from harness.core.model import TextToImage
 
 

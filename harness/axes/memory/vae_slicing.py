@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from harness.axes.memory._decoded import Decoded
+from harness.axes.memory._vae import Decoded
 from harness.core.axis import AxisValue, Context, Setup
 from harness.core.effect import Effect
 from harness.core.footprint import Footprint

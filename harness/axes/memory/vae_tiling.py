@@ -4,8 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from harness.axes.memory._decoded import Decoded
-from harness.axes.memory._tiles import LEAST, own_tile, set_tiles
+from harness.axes.memory._vae import LEAST, Decoded, own_tile, set_tiles
 from harness.core.axis import AxisValue, Context, Setup
 from harness.core.effect import Effect
 from harness.core.footprint import Footprint

@@ -1,18 +1,88 @@
-"""What all quantized precisions share: the choice of layers, the arithmetic around them, the proof of what was done."""
+"""Bases of precisions: number formats chosen while loading, and weights quantized afterwards."""
 
 from typing import Any, ClassVar, Literal
 
 from pydantic import field_validator
 
-from harness.axes.precision._checkpoint import denoiser_layers, layer_kinds, packed_parts
-from harness.axes.precision._layers import Part, choose, fits, read_parts, read_patterns
-from harness.axes.precision._tally import Figures, Tally
+from harness.axes.precision._layers import (
+    Figures,
+    Part,
+    Tally,
+    choose,
+    denoiser_layers,
+    fits,
+    layer_kinds,
+    own_memory,
+    packed_parts,
+    read_parts,
+    read_patterns,
+)
 from harness.core.axis import AxisValue, Context, Setup, Unavailable
-from harness.core.effect import Effect
+from harness.core.effect import Done, Effect
+from harness.core.errors import NoEffect
 from harness.core.footprint import Footprint
 from harness.core.machine import Machine
 from harness.core.model import TextToImage
 from harness.core.outcome import Caution
+from harness.core.units import format_percent
+
+BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
+
+
+class Dtype(AxisValue):
+    dtype: ClassVar[str]
+
+    def footprint(self, without: Footprint) -> Footprint:
+        return without.scaled(BYTES[self.dtype] / 4)
+
+    def load_options(self) -> dict[str, str]:
+        return {"dtype": self.dtype}
+
+    def apply(self, model: TextToImage, setup: Setup) -> Effect | None:
+        """Look at what the denoiser's weights really are: diffusers keeps some modules in FP32."""
+        if model.pipeline is None:
+            return None
+        for network in (model.denoiser, model.vae, *model.text_encoders.values()):
+            own_memory(network)
+        sizes = [(tensor.numel(), str(tensor.dtype)) for tensor in model.denoiser.parameters()]
+        held = sum(count for count, dtype in sizes if dtype == f"torch.{self.dtype}")
+        if not held:
+            raise NoEffect(f"no weight of the denoiser is {self.dtype}", f"precision {self.dtype}")
+        share = held / sum(count for count, _ in sizes)
+        figures = {"bytes": sum(model.weights_bytes().values()), "denoiser_share": round(share, 4)}
+        return Done(f"{format_percent(share, 0)} of the denoiser's weights are {self.dtype}", figures)
+
+
+def multiply_in(precision: Literal["ieee", "tf32"]) -> float:
+    """Set matrix products and convolutions on the GPU; return the relative error of a product against FP64.
+
+    Raises NoEffect where the product does not show what was set: TF32 keeps 10 bits of mantissa, 5e-4 an element.
+    """
+    import torch
+
+    torch.backends.cuda.matmul.fp32_precision = precision
+    torch.backends.cudnn.conv.fp32_precision = precision  # type: ignore[attr-defined]
+    generator = torch.Generator().manual_seed(0)
+    left, right = (torch.randn(256, 256, generator=generator, dtype=torch.float64) for _ in range(2))
+    exact, product = left @ right, (left.float().cuda() @ right.float().cuda()).cpu().double()
+    error = float((product - exact).norm() / exact.norm())
+    if (error > 1e-5) != (precision == "tf32"):
+        raise NoEffect(f"products are not made in {precision}: they are off by {error:.0e}", "precision")
+    return error
+
+
+def compiled(context: Context) -> bool:
+    """Whether another value of the cell compiles the denoiser."""
+    return any("compiled" in value.tags for value in context.values.values())
+
+
+def fp8_without_compiler(context: Context) -> tuple[Caution, ...]:
+    """Return a warning where 8-bit floats are cast one operation at a time, as torchao measured on an H100."""
+    if not context.machine.gpus or compiled(context):
+        return ()
+    message = "fp8 without a compiler is slower than bf16 on a GPU: scaling and casting are kernels of their own"
+    return (Caution(kind="fp8-eager", message=message, advice="Add compiler = inductor to this cell."),)
+
 
 DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
@@ -126,3 +196,33 @@ class Quantized(AxisValue):
 def _named(role: str, parts: tuple[str, ...]) -> bool:
     """Whether a part's role is among those an option names: `text-encoder` is all of them."""
     return ("text-encoder" if role.startswith("text_encoder") else role) in parts
+
+
+class Torchao(Quantized):
+    needs: ClassVar = "pip install torchao"
+    package: ClassVar = "torchao"
+    capability: ClassVar[tuple[int, int] | None] = None
+    """What the GPU must offer at least; None runs on a CPU too."""
+
+    def config(self) -> Any:
+        """Return torchao's configuration of this format."""
+        raise NotImplementedError
+
+    def unavailable(self, machine: Machine) -> Unavailable | None:
+        if self.capability is not None:
+            if not machine.gpus:
+                return Unavailable(
+                    reason=f"torchao's {self.weights} kernels need a GPU", hint="use a quanto value here"
+                )
+            if machine.gpus[0].capability < self.capability:
+                needed, has = (".".join(map(str, pair)) for pair in (self.capability, machine.gpus[0].capability))
+                return Unavailable(reason=f"needs compute capability {needed}, this GPU has {has}")
+        return super().unavailable(machine)
+
+    def quantize(self, parts: list[Part], model: TextToImage, setup: Setup) -> Figures:
+        from torchao.quantization import quantize_
+
+        for part in parts:
+            chosen = set(part.layers)
+            quantize_(part.module, self.config(), filter_fn=lambda _, name, chosen=chosen: name in chosen)
+        return {}

@@ -6,9 +6,8 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from harness.axes.precision._layers import Part
+from harness.axes.precision._layers import Figures, Part
 from harness.axes.precision._quantized import Quantized
-from harness.axes.precision._tally import Figures
 from harness.core.axis import Context, Setup, Unavailable
 from harness.core.machine import Machine
 from harness.core.model import Call, TextToImage

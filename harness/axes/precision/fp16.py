@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from harness.axes.precision._dtype import Dtype
+from harness.axes.precision._quantized import Dtype
 from harness.core.axis import Unavailable
 from harness.core.machine import Machine
 

@@ -2,8 +2,7 @@
 
 from typing import ClassVar
 
-from harness.axes.precision._dtype import Dtype
-from harness.axes.precision._multiply import multiply_in
+from harness.axes.precision._quantized import Dtype, multiply_in
 from harness.core.axis import Setup
 from harness.core.effect import Effect
 from harness.core.model import TextToImage

@@ -2,8 +2,8 @@
 
 from typing import ClassVar, Literal
 
+from harness.axes.precision._quantized import fp8_without_compiler
 from harness.axes.precision._quanto import QuantoActivations
-from harness.axes.precision._speed import fp8_without_compiler
 from harness.core.axis import Context
 from harness.core.outcome import Caution
 

@@ -2,8 +2,7 @@
 
 from typing import Any, ClassVar, Literal
 
-from harness.axes.precision._speed import fp8_without_compiler
-from harness.axes.precision._torchao import Torchao
+from harness.axes.precision._quantized import Torchao, fp8_without_compiler
 from harness.core.axis import Context
 from harness.core.outcome import Caution
 

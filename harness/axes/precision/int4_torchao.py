@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar, Literal
 
-from harness.axes.precision._torchao import Torchao
+from harness.axes.precision._quantized import Torchao
 
 
 class Int4Torchao(Torchao):

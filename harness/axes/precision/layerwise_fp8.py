@@ -3,9 +3,8 @@
 import re
 from typing import Any, ClassVar, Literal
 
-from harness.axes.precision._layers import Part
+from harness.axes.precision._layers import Figures, Part
 from harness.axes.precision._quantized import Quantized
-from harness.axes.precision._tally import Figures
 from harness.core.axis import Context, Setup
 from harness.core.model import TextToImage
 from harness.core.outcome import Caution

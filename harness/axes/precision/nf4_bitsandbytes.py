@@ -2,9 +2,8 @@
 
 from typing import Any, ClassVar
 
-from harness.axes.precision._layers import Part
+from harness.axes.precision._layers import Figures, Part
 from harness.axes.precision._quantized import Quantized
-from harness.axes.precision._tally import Figures
 from harness.core.axis import Setup
 from harness.core.model import TextToImage
 

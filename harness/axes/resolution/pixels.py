@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from harness.axes.resolution._sizes import caution_size, refuse_size
+from harness.axes.resolution._cascade import caution_size, refuse_size
 from harness.core.axis import AxisValue, Context
 from harness.core.outcome import Caution
 

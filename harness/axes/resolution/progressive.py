@@ -7,9 +7,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator
 
-from harness.axes.resolution._cascade import Cascade
-from harness.axes.resolution._sizes import caution_size, refuse_size
-from harness.axes.resolution._stages import Stage, read_numbers, read_sizes
+from harness.axes.resolution._cascade import Cascade, Stage, caution_size, read_numbers, read_sizes, refuse_size
 from harness.core.axis import AxisValue, Context, Setup
 from harness.core.effect import Effect
 from harness.core.model import TextToImage

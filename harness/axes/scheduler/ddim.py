@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from harness.axes.scheduler._swap import Scheduler, refuse_all_steps
+from harness.axes.scheduler._solver import Scheduler, refuse_all_steps
 from harness.core.axis import Context
 from harness.core.model import Arguments
 

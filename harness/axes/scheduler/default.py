@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from harness.axes.scheduler._swap import refuse_all_steps
+from harness.axes.scheduler._solver import refuse_all_steps
 from harness.core.axis import AxisValue, Context
 
 

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from harness.axes.scheduler._karras import WithKarras
+from harness.axes.scheduler._solver import WithKarras
 
 
 class Deis(WithKarras):

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from harness.axes.scheduler._multistep import Multistep
+from harness.axes.scheduler._solver import Multistep
 from harness.core.axis import Context
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from harness.axes.scheduler._flow import Flow
+from harness.axes.scheduler._solver import Flow
 
 
 class FlowEuler(Flow):

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from harness.axes.scheduler._flow import Flow
+from harness.axes.scheduler._solver import Flow
 from harness.core.axis import Context
 
 

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from harness.axes.scheduler._consistency import Consistency
+from harness.axes.scheduler._solver import Consistency
 
 
 class Lcm(Consistency):

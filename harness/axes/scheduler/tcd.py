@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from harness.axes.scheduler._consistency import Consistency
+from harness.axes.scheduler._solver import Consistency
 from harness.core.model import Arguments
 
 

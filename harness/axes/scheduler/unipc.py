@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from harness.axes.scheduler._multistep import Multistep
+from harness.axes.scheduler._solver import Multistep
 
 
 class UniPc(Multistep):

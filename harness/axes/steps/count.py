@@ -4,11 +4,10 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from harness.axes.steps._taken import Taken
 from harness.core.axis import AxisValue, Context, Setup
-from harness.core.effect import Effect
+from harness.core.effect import CallCounter, Effect
 from harness.core.model import TextToImage
-from harness.core.outcome import Caution
+from harness.core.outcome import Caution, Shown
 
 FEW = 2
 """Steps with which no solver reaches a picture from weights that were trained for a thousand."""
@@ -49,3 +48,16 @@ class Count(AxisValue):
 
     def apply(self, model: TextToImage, setup: Setup) -> Effect:
         return Taken(self.count)
+
+
+class Taken(CallCounter):
+    """Counts the calls of the denoiser from outside."""
+
+    def __init__(self, asked: int) -> None:
+        super().__init__()
+        self.asked = asked
+
+    def report(self, model: TextToImage, calls: int) -> Shown:
+        made = self.counts.get("denoiser", 0) / calls
+        same = "" if made == self.asked else f", not {self.asked}"
+        return Shown(summary=f"{made:g} denoiser calls{same}", figures={"denoiser_calls": made, "steps": self.asked})

@@ -1,4 +1,4 @@
-"""Swap a pipeline's scheduler for another class, keeping the noise schedule the model was trained with."""
+"""Replaces a pipeline's scheduler by another diffusers class, keeping the model's noise schedule."""
 
 from typing import Any, ClassVar
 
@@ -102,3 +102,100 @@ def _adding(more: Arguments) -> Any:
         return {**arguments, **more}
 
     return hook
+
+
+def is_flow(config: Any) -> bool:
+    """Return whether a scheduler's configuration is of flow matching."""
+    return (
+        bool(config.get("use_flow_sigmas")) or "shift" in config or config.get("prediction_type") == "flow_prediction"
+    )
+
+
+def flow_sigmas(config: Any) -> dict[str, Any]:
+    """Return the options for a model trained with flow matching, with its own shift; none for others."""
+    if not is_flow(config):
+        return {}
+    shift = config.get("flow_shift", config.get("shift", 1.0))
+    return {"prediction_type": "flow_prediction", "use_flow_sigmas": True, "flow_shift": shift}
+
+
+class Flow(Scheduler):
+    conflicts: ClassVar = frozenset({"no-pipeline", "diffusion"})
+
+    def flow_options(self, config: Any) -> dict[str, Any]:
+        # Sana's own scheduler is a DPM solver, which calls the shift differently.
+        own = {} if "shift" in config else {"shift": config.get("flow_shift", 1.0)}
+        return {**own, **self.options()}
+
+    def refuse(self, context: Context) -> str | None:
+        return None
+
+
+MOST = 50
+"""Timesteps that the student was trained on (`original_inference_steps` of diffusers' schedulers)."""
+
+
+class Consistency(Scheduler):
+    tags: ClassVar = frozenset({"scheduler", "consistency"})
+
+    def refuse(self, context: Context) -> str | None:
+        steps = steps_of(context)
+        if steps > MOST:
+            return f"{self.scheduler_class} has {MOST} timesteps to choose from, the cell asks for {steps} steps"
+        return super().refuse(context)
+
+    def cautions(self, context: Context) -> tuple[Caution, ...]:
+        if any("distilled" in value.tags for value in context.values.values()):
+            return ()
+        message = f"{self.scheduler_class} jumps to the picture in every step, which only distilled weights can do"
+        advice = "Combine it with a distillation such as lcm-lora, unless the model itself is a consistency model."
+        return (Caution(kind="undistilled", message=message, advice=advice),)
+
+
+COSINE_STEPS = 3
+"""Steps from whose next on Karras sigmas of a cosine schedule round to the last timestep twice."""
+KARRAS_STEPS = 900
+"""The same of the usual schedules, whose largest σ is 10 to 200."""
+FLOW_STEPS = 300
+"""The same of a flow with the usual shift of 3."""
+
+
+class WithKarras(Scheduler):
+    karras: bool = False
+
+    by_timestep: ClassVar[bool] = False
+    """Whether it looks up where it begins by the timestep: with two of them at the beginning it loses a step."""
+
+    def options(self) -> dict[str, Any]:
+        return {**self.scheduler_options, **({"use_karras_sigmas": True} if self.karras else {})}
+
+    def refuse(self, context: Context) -> str | None:
+        if self.karras and "flow" in context.model.tags:
+            return f"Karras sigmas are of diffusion models, the {context.model.title} is trained with flow matching"
+        if self.karras and "zero-snr" in context.model.tags:
+            return f"Karras sigmas need a largest σ, the {context.model.title} has none (zero terminal SNR)"
+        return super().refuse(context) or self._refuse_steps(context)
+
+    def _refuse_steps(self, context: Context) -> str | None:
+        """Return why timesteps, which are whole numbers, are too few for so many steps."""
+        steps, model = steps_of(context), context.model
+        if not self.by_timestep:
+            return None
+        most = TRAINED - 2  # with more, two steps have the same σ
+        if self.karras:
+            most = COSINE_STEPS if "cosine-noise" in model.tags else KARRAS_STEPS
+        elif "flow" in model.tags:
+            most = FLOW_STEPS
+        if steps <= most:
+            return None
+        sigmas, advice = ("Karras sigmas", ", or leave karras out") if self.karras else ("sigmas", "")
+        why = f"at {steps} steps the first {sigmas} of the {model.title} round to one timestep"
+        return f"{self.scheduler_class} needs distinct timesteps, {why}: take at most {most}{advice}"
+
+
+class Multistep(WithKarras):
+    conflicts: ClassVar = frozenset({"no-pipeline"})
+    by_timestep: ClassVar = True
+
+    def flow_options(self, config: Any) -> dict[str, Any]:
+        return flow_sigmas(config)
