@@ -60,7 +60,7 @@ def main() -> int:
             embeddings(model, call.model_copy(update={"prompts": (prompt,)}), {"prompt": [prompt]})
 
         def from_disk(prompt: str) -> None:
-            embeddings.at_hand.clear()
+            embeddings.in_memory.clear()
             answer(prompt)
 
         encode = seconds(lambda prompt: model.encode((prompt,), True), prompts, count)

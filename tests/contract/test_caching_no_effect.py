@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.axes import read_entry, value_names
-from harness.axes.caching import _embeddings, _store
+from harness.axes.caching import _proxy, _store
 from harness.core.errors import NoEffect, UsageError
 from harness.execution.task import describe_exception
 from harness.models import shapes
@@ -85,7 +85,7 @@ def test_a_cache_that_forgets_fails(
     spelling: str, model: str, tiny: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_store, "LIMIT_BYTES", 0)
-    monkeypatch.setattr(_embeddings, "AT_HAND", 0)
+    monkeypatch.setattr(_proxy, "IN_MEMORY", 0)
     fails_without_effect(spelling, BUNDLED if model == "bundled" else tiny(model), tmp_path)
 
 

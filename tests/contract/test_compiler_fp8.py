@@ -114,8 +114,8 @@ def test_a_whole_denoiser_becomes_an_fp8_engine(tiny: Tiny, cache: Path) -> None
 @pytest.mark.parametrize(
     ("name", "capability", "reason"),
     [
-        ("tensorrt+fp8", (8, 6), "fp8 engines need compute capability 8.9, a card has 8.6"),
-        ("tensorrt-rtx+fp8", (7, 5), "fp8 engines need compute capability 8.9, a card has 7.5"),
+        ("tensorrt+fp8", (8, 6), "fp8 engines need compute capability 8.9; a card has 8.6"),
+        ("tensorrt-rtx+fp8", (7, 5), "fp8 engines need compute capability 8.9; a card has 7.5"),
         ("tensorrt-rtx+fp8", (8, 9), None),
         ("tensorrt+fp8", (9, 0), None),
         ("tensorrt", (8, 6), None),

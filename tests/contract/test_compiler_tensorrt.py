@@ -38,10 +38,10 @@ def machine(capability: tuple[int, int] | None) -> Machine:
 @pytest.mark.parametrize(
     ("name", "capability", "reason"),
     [
-        ("tensorrt", None, "running an engine needs an NVIDIA GPU"),
-        ("tensorrt-rtx", None, "running an engine needs an NVIDIA GPU"),
+        ("tensorrt", None, "needs an NVIDIA GPU"),
+        ("tensorrt-rtx", None, "needs an NVIDIA GPU"),
         ("tensorrt", (9, 0), None),
-        ("tensorrt-rtx", (9, 0), "TensorRT-RTX has no engines for a card (9.0)"),
+        ("tensorrt-rtx", (9, 0), "TensorRT-RTX does not support a card (9.0)"),
         ("tensorrt-rtx", (8, 9), None),
         ("openvino", (8, 9), "OpenVINO computes on CPUs, cells run on the GPU here"),
         ("onnxruntime", (8, 9), None),

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from harness.axes import read_entry, resolve_setting, value_names
-from harness.axes.memory._offload import Moves, Offload
+from harness.axes.memory._offload import MovedWeights, Offload
 from harness.axes.memory.group_offload import GroupOffload
 from harness.axes.memory.model_offload import ModelOffload
-from harness.axes.memory.sequential_offload import layer_fetches
+from harness.axes.memory.sequential_offload import list_layer_fetches
 from harness.core.axis import Setup
 from harness.core.errors import NoEffect
 from harness.core.machine import Gpu
@@ -150,7 +150,7 @@ def test_fetched_layers_are_counted_with_their_bytes(family: str, tiny: Callable
     networks = [part for part in model.pipeline.components.values() if isinstance(part, torch.nn.Module)]
     for part in networks:
         cpu_offload(part, torch.device("cpu"), offload_buffers=len(part._parameters) > 0)
-    moves = Moves("memory", [fetch for part in networks for fetch in layer_fetches(part)], "meta")
+    moves = MovedWeights("memory", [fetch for part in networks for fetch in list_layer_fetches(part)], "meta")
     moves.start(model)
     assert distance(np.asarray(model.generate(TWO)), np.asarray(plain.generate(TWO))) < FLOAT
     shown = moves.report(model, 1)

@@ -100,7 +100,7 @@ def walk(own: str, value: str, steps: int) -> torch.Tensor:
 def test_steps_that_a_solver_cannot_take_are_refused(own: str, value: str, steps: int) -> None:
     reason = refusal(own, value, steps)
     assert reason is not None
-    assert "take" in reason
+    assert "use" in reason
     try:
         end = walk(own, value, steps)
     except (IndexError, AssertionError):

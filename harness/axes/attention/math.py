@@ -1,12 +1,12 @@
-"""Attention written out in plain operations: slow, needs much memory, runs everywhere."""
+"""Attention in plain operations: slow, needs much memory, runs everywhere."""
 
 from typing import ClassVar
 
-from harness.axes.attention._kernel import Kernel
+from harness.axes.attention._kernel import AttentionKernel
 
 
-class Math(Kernel):
-    """What other kernels are compared with; it makes the whole matrix of scores."""
+class Math(AttentionKernel):
+    """The reference for other kernels; it computes the whole matrix of scores."""
 
     summary: ClassVar[str] = "plain operations, no fused kernel"
     backend: ClassVar = "_native_math"

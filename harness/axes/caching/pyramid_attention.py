@@ -1,4 +1,4 @@
-"""Pyramid attention broadcast: attention outputs are used again for the next steps (Zhao et al. 2024)."""
+"""Pyramid attention broadcast: the next steps reuse attention outputs (Zhao et al. 2024)."""
 
 from typing import Annotated, Any, ClassVar
 
@@ -10,7 +10,7 @@ from harness.core.model import TextToImage
 
 
 class PyramidAttention(BlockCache):
-    summary: ClassVar[str] = "attention outputs serve several steps"
+    summary: ClassVar[str] = "reuses attention outputs in several steps"
     name: ClassVar = "pyramid-attention"
     unit: ClassVar = "attentions"
     fix: ClassVar = "Widen the timesteps between after and until, or take more steps."

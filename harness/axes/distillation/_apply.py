@@ -1,4 +1,4 @@
-"""Load a LoRA or a whole denoiser into a model, with the sampling settings it was trained for."""
+"""Load few-step weights into a model, with the sampling settings they were trained for."""
 
 import inspect
 from collections.abc import Iterator
@@ -9,43 +9,59 @@ from harness.axes.distillation._weights import Student
 from harness.core.effect import Done, Effect
 from harness.core.errors import NoEffect
 from harness.core.model import Arguments, Call, CallHook, TextToImage
+from harness.core.outcome import Figures
+
+ADAPTER = "distillation"
 
 
-def fixed_timesteps(timesteps: tuple[int, ...]) -> CallHook:
-    """Return a hook that gives these timesteps to calls from noise with as many steps.
+def load_student(model: TextToImage, student: Student, path: Path, fuse: bool) -> Effect:
+    """Change the model in place; NoEffect if the weights change nothing."""
+    if student.prediction:
+        scheduler = model.pipeline.scheduler
+        options = {"prediction_type": student.prediction}  # a later scheduler inherits it
+        model.pipeline.scheduler = type(scheduler).from_config(scheduler.config, **options)
+    if student.timesteps:
+        model.hooks.append(_fix_timesteps(student.timesteps))
+    if student.kind == "denoiser":
+        return _load_denoiser(model, path)
+    return _load_lora(model, path, student.scale, fuse)
 
-    Others keep their scheduler's own, as do all where the scheduler takes none.
+
+def _fix_timesteps(timesteps: tuple[int, ...]) -> CallHook:
+    """Return a hook that passes these timesteps in calls from noise with as many steps.
+
+    Other calls use the scheduler's timesteps, as do schedulers that accept none.
     """
 
     def hook(model: TextToImage, call: Call, arguments: Arguments) -> Arguments:
-        takes = "timesteps" in inspect.signature(model.pipeline.scheduler.set_timesteps).parameters
-        if not takes or call.steps != len(timesteps) or "image" in arguments:
-            return arguments
-        return {**arguments, "timesteps": list(timesteps)}
+        parameters = inspect.signature(model.pipeline.scheduler.set_timesteps).parameters
+        from_noise = "image" not in arguments
+        if "timesteps" in parameters and call.steps == len(timesteps) and from_noise:
+            return {**arguments, "timesteps": list(timesteps)}
+        return arguments
 
     return hook
 
 
-def predict(model: TextToImage, prediction: str) -> None:
-    """Tell the scheduler what the denoiser predicts; a scheduler that is put in its place takes it over."""
-    scheduler = model.pipeline.scheduler
-    model.pipeline.scheduler = type(scheduler).from_config(scheduler.config, prediction_type=prediction)
-
-
-def put_denoiser(model: TextToImage, path: Path) -> Effect:
-    """Load the file's weights over the denoiser's own, in the number format it has."""
-    state, own = _read(path), model.denoiser.state_dict()
-    if set(state) != set(own):
-        odd = sorted(set(state) ^ set(own))[0]
-        raise NoEffect(f"{path.name} does not fit: {odd} is in one denoiser only", f"distillation {path.name}")
-    changed = sum(not (state[name].to(tensor) == tensor).all() for name, tensor in own.items())
+def _load_denoiser(model: TextToImage, path: Path) -> Effect:
+    """Replace the denoiser's weights by the file's, in the denoiser's number format."""
+    state, before, where = (
+        _read_state(path),
+        model.denoiser.state_dict(),
+        f"distillation {path.name}",
+    )
+    if set(state) != set(before):
+        odd = sorted(set(state) ^ set(before))[0]
+        raise NoEffect(f"{path.name} does not fit: {odd} is in one denoiser only", where)
+    changed = sum(not (state[name].to(tensor) == tensor).all() for name, tensor in before.items())
     if not changed:
-        raise NoEffect("these are the weights that the model has already", f"distillation {path.name}")
+        raise NoEffect("these weights equal the model's", where)
     model.denoiser.load_state_dict(state)
-    return Done(f"{changed} of {len(own)} tensors of the denoiser replaced", {"tensors_replaced": int(changed)})
+    figures: Figures = {"tensors_replaced": int(changed)}
+    return Done(f"{changed} of {len(before)} tensors of the denoiser replaced", figures)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read_state(path: Path) -> dict[str, Any]:
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
 
@@ -55,45 +71,37 @@ def _read(path: Path) -> dict[str, Any]:
     return dict(torch.load(path, map_location="cpu", weights_only=True, mmap=True))
 
 
-ADAPTER = "distillation"
-Layers = dict[str, float]
-
-
-def put_lora(model: TextToImage, path: Path, scale: float, fuse: bool) -> Effect:
-    """Load the LoRA; with `fuse`, W + scale·BA takes W's place and nothing is left to compute at run time."""
+def _load_lora(model: TextToImage, path: Path, scale: float, fuse: bool) -> Effect:
+    """Load a LoRA (Hu et al. 2021); `fuse` replaces W by W + scale·BA, free at run time."""
     pipeline, where = model.pipeline, f"distillation {path.name}"
     folder, name = (path, None) if path.is_dir() else (path.parent, path.name)
     pipeline.load_lora_weights(str(folder), weight_name=name, adapter_name=ADAPTER)
     pipeline.set_adapters([ADAPTER], [scale])
-    changes = dict(_changes(model.denoiser))
+    changes = dict(_measure_changes(model.denoiser))
     if not changes:
         raise NoEffect("no layer of the denoiser got a LoRA", where, "Is it of another model?")
     if not any(changes.values()):
-        raise NoEffect("the LoRA changes no weight (B·A is zero everywhere)", where, "Was it ever trained?")
-    figures: dict[str, float | int | str] = {"lora_layers": len(changes), "largest_change": max(changes.values())}
+        what = "the LoRA changes no weight: B·A is zero everywhere"
+        raise NoEffect(what, where, "Was it ever trained?")
+    count = len(changes)
+    figures: Figures = {"lora_layers": count, "largest_change": max(changes.values())}
     if not fuse:
-        return Done(f"LoRA beside {len(changes)} layers of the denoiser, computed at every call", figures)
+        summary = f"LoRA next to {count} layers of the denoiser, computed at every call"
+        return Done(summary, figures)
     strongest = max(changes, key=lambda layer: changes[layer])
     before = model.denoiser.get_submodule(strongest).base_layer.weight.detach().clone()
     pipeline.fuse_lora(lora_scale=1.0)  # set_adapters has set the scale
     pipeline.unload_lora_weights()
     if (model.denoiser.get_submodule(strongest).weight == before).all():
-        raise NoEffect(f"fused into {before.dtype} weights, the LoRA rounds to nothing", where, "Use +fuse=false.")
-    return Done(f"LoRA fused into {len(changes)} layers of the denoiser", figures)
+        what = f"fused into {before.dtype} weights, the LoRA rounds to nothing"
+        raise NoEffect(what, where, "Use +fuse=false.")
+    return Done(f"LoRA fused into {count} layers of the denoiser", figures)
 
 
-def _changes(denoiser: Any) -> Iterator[tuple[str, float]]:
+def _measure_changes(denoiser: Any) -> Iterator[tuple[str, float]]:
     """Yield each adapted layer with ‖scale·BA‖ / ‖W‖."""
     for name, layer in denoiser.named_modules():
         if ADAPTER in getattr(layer, "lora_A", {}):
             weight = layer.base_layer.weight.detach().float().norm().item()
-            yield name, layer.get_delta_weight(ADAPTER).detach().float().norm().item() / max(weight, 1e-30)
-
-
-def put_student(model: TextToImage, student: Student, path: Path, fuse: bool) -> Effect:
-    """Change the model in place; NoEffect where the weights change nothing."""
-    if student.prediction:
-        predict(model, student.prediction)
-    if student.timesteps:
-        model.hooks.append(fixed_timesteps(student.timesteps))
-    return put_denoiser(model, path) if student.kind == "denoiser" else put_lora(model, path, student.scale, fuse)
+            change = layer.get_delta_weight(ADAPTER).detach().float().norm().item()
+            yield name, change / max(weight, 1e-30)

@@ -3,5 +3,9 @@
 from harness.core.axis import Axis
 
 AXIS = Axis(
-    name="precision", summary="number format of weights and arithmetic", order=50, apply_order=30, default="auto"
+    name="precision",
+    summary="number format of weights and arithmetic",
+    order=50,
+    apply_order=30,
+    default="auto",
 )

@@ -1,4 +1,4 @@
-"""bfloat16: FP32's range with 8 bits of precision."""
+"""bfloat16: FP32's range, 8 bits of precision."""
 
 from typing import ClassVar
 

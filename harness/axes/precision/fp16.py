@@ -1,4 +1,4 @@
-"""IEEE half precision: the field's baseline on GPUs."""
+"""IEEE half precision, the usual baseline on GPUs."""
 
 from typing import ClassVar
 
@@ -17,4 +17,6 @@ class Fp16(Dtype):
     def unavailable(self, machine: Machine) -> Unavailable | None:
         if machine.native_fp16:
             return None
-        return Unavailable(reason="no native FP16 on this machine", hint="use fp32 or bf16, or a GPU")
+        return Unavailable(
+            reason="no native FP16 on this machine", hint="use fp32 or bf16, or a GPU"
+        )

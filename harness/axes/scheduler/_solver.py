@@ -1,4 +1,4 @@
-"""Replaces a pipeline's scheduler by another diffusers class, keeping the model's noise schedule."""
+"""Base of schedulers: another diffusers class with the model's noise schedule."""
 
 from typing import Any, ClassVar
 
@@ -8,27 +8,33 @@ from harness.core.model import Arguments, Call, TextToImage
 from harness.core.outcome import Caution
 
 TRAINED = 1000
-"""Timesteps that models of noise prediction are trained on, from 0 to 999."""
-
-
-def steps_of(context: Context) -> int:
-    """Return how many steps a cell asks for."""
-    return int(context.values["steps"].call_options()["steps"])
+"""Training timesteps of models with noise prediction, 0 to 999."""
+CONSISTENCY_STEPS = 50
+"""Training timesteps of consistency students (`original_inference_steps` in diffusers)."""
+COSINE_STEPS = 3
+"""With more Karras steps of a cosine schedule, the first two round to the last timestep."""
+KARRAS_STEPS = 900
+"""The same limit for the usual schedules, whose largest σ is 10 to 200."""
+FLOW_STEPS = 300
+"""The same limit for a flow with the usual shift of 3."""
 
 
 def refuse_all_steps(context: Context) -> str | None:
-    """Return why a model whose timesteps are counted from 1 cannot take as many steps as it was trained on."""
-    if steps_of(context) < TRAINED:
+    """Return why a model with timesteps counted from 1 cannot make all its training steps."""
+    if context.steps < TRAINED:
         return None
-    where = f"{TRAINED} steps begin at timestep {TRAINED}"
-    return f"{where} (steps_offset), the {context.model.title} was trained on 0 to {TRAINED - 1}: take {TRAINED - 1}"
+    title = context.model.title
+    return (
+        f"{TRAINED} steps begin at timestep {TRAINED} (steps_offset), but the {title} was trained "
+        f"on 0 to {TRAINED - 1}: use {TRAINED - 1} steps"
+    )
 
 
 class Scheduler(AxisValue):
-    """A diffusers scheduler class with the settings that make it this value.
+    """A diffusers scheduler class and its options.
 
-    Noise that a stochastic solver adds comes from the generator of each image, so an image does not depend on its
-    neighbours in the batch.
+    A stochastic solver draws noise from each image's generator, so that an image does not depend on
+    the others of its batch.
     """
 
     trajectory: ClassVar = "changed"
@@ -37,24 +43,24 @@ class Scheduler(AxisValue):
     scheduler_class: ClassVar[str]
     scheduler_options: ClassVar[dict[str, Any]] = {}
     offset: ClassVar[bool] = False
-    """Whether it counts timesteps from the offset that the model's own scheduler has."""
+    """Whether it counts timesteps from the offset of the model's default scheduler."""
     from_pure_noise: ClassVar[bool] = True
-    """Whether it can start where the signal is exactly zero; σ is infinite there."""
+    """Whether it can start where the signal is exactly zero and σ infinite."""
 
     def options(self) -> dict[str, Any]:
-        """Return what differs from the model's own scheduler."""
+        """Return options that replace those of the model's default scheduler."""
         return self.scheduler_options
 
     def flow_options(self, config: Any) -> dict[str, Any]:
-        """Return what a model trained with flow matching needs, given its own scheduler's configuration."""
+        """Return options for flow matching, given the default scheduler's configuration."""
         return {}
 
     def arguments(self) -> Arguments:
-        """Return arguments of every call of the pipeline."""
+        """Return arguments for every call of the pipeline."""
         return {}
 
     def calls(self, steps: int) -> int:
-        """Return how often the denoiser is called in so many steps."""
+        """Return the number of denoiser calls in this many steps."""
         return steps
 
     def workload(self, steps: int) -> float:
@@ -65,120 +71,74 @@ class Scheduler(AxisValue):
         if self.offset and "steps-offset" in model.tags and (reason := refuse_all_steps(context)):
             return reason
         if not self.from_pure_noise and "zero-snr" in model.tags:
-            where = "starts from pure noise (zero terminal SNR)"
-            return f"the {model.title} {where}, and {self.scheduler_class} divides by its signal"
-        if "flow" in model.tags and any("cascade" in value.tags for value in context.values.values()):
-            return f"{self.scheduler_class} cannot begin in the middle of a flow, as a cascade does: use flow-euler"
+            return (
+                f"the {model.title} starts from pure noise (zero terminal SNR), and "
+                f"{self.scheduler_class} divides by the signal"
+            )
+        if "flow" in model.tags and context.has_tag("cascade"):
+            return (
+                f"{self.scheduler_class} cannot start in the middle of a flow, as a cascade does: "
+                "use flow-euler"
+            )
         return None
 
     def cautions(self, context: Context) -> tuple[Caution, ...]:
-        steps = steps_of(context)
-        calls = self.calls(steps)
+        steps, calls = context.steps, self.calls(context.steps)
         if calls == steps:
             return ()
         message = f"{self.scheduler_class} calls the denoiser {calls} times in {steps} steps"
-        return (Caution(kind="denoiser-calls", message=message, advice=f"Compare it with others at {calls} steps."),)
+        advice = f"Compare it with other schedulers at {calls} steps."
+        return (Caution(kind="denoiser-calls", message=message, advice=advice),)
 
     def apply(self, model: TextToImage, setup: Setup) -> Effect:
         import diffusers
 
-        own = model.pipeline.scheduler
-        kept = {"timestep_spacing": "trailing"} if own.config.get("rescale_betas_zero_snr") else {}
-        options = {**kept, **self.options(), **self.flow_options(own.config)}
-        made = getattr(diffusers, self.scheduler_class).from_config(own.config, **options)
-        arguments = self.arguments()
-        alike = type(made) is type(own) and all(made.config.get(key) == own.config.get(key) for key in options)
-        same = alike and not arguments
+        default = model.pipeline.scheduler
+        options = {**self.options(), **self.flow_options(default.config)}
+        if default.config.get("rescale_betas_zero_snr"):
+            options = {"timestep_spacing": "trailing", **options}
+        made = getattr(diffusers, self.scheduler_class).from_config(default.config, **options)
+        alike = all(made.config.get(key) == default.config.get(key) for key in options)
         model.pipeline.scheduler = made
+        arguments = self.arguments()
         if arguments:
-            model.hooks.append(_adding(arguments))
+            model.hooks.append(_add_arguments(arguments))
         words = {**self.options(), **arguments}
         details = "".join(f", {key} {value}" for key, value in words.items())
-        return Done(f"scheduler is {self.scheduler_class}{details}{', as the model ships it' if same else ''}")
+        if type(made) is type(default) and alike and not arguments:
+            details += ", the model's default"
+        return Done(f"scheduler is {self.scheduler_class}{details}")
 
 
-def _adding(more: Arguments) -> Any:
+def _add_arguments(more: Arguments) -> Any:
     def hook(model: TextToImage, call: Call, arguments: Arguments) -> Arguments:
         return {**arguments, **more}
 
     return hook
 
 
-def is_flow(config: Any) -> bool:
-    """Return whether a scheduler's configuration is of flow matching."""
-    return (
-        bool(config.get("use_flow_sigmas")) or "shift" in config or config.get("prediction_type") == "flow_prediction"
-    )
+class KarrasScheduler(Scheduler):
+    """`karras` spaces steps evenly in σ^(1/7) instead of time (Karras et al. 2022, equation 5)."""
 
-
-def flow_sigmas(config: Any) -> dict[str, Any]:
-    """Return the options for a model trained with flow matching, with its own shift; none for others."""
-    if not is_flow(config):
-        return {}
-    shift = config.get("flow_shift", config.get("shift", 1.0))
-    return {"prediction_type": "flow_prediction", "use_flow_sigmas": True, "flow_shift": shift}
-
-
-class Flow(Scheduler):
-    conflicts: ClassVar = frozenset({"no-pipeline", "diffusion"})
-
-    def flow_options(self, config: Any) -> dict[str, Any]:
-        # Sana's own scheduler is a DPM solver, which calls the shift differently.
-        own = {} if "shift" in config else {"shift": config.get("flow_shift", 1.0)}
-        return {**own, **self.options()}
-
-    def refuse(self, context: Context) -> str | None:
-        return None
-
-
-MOST = 50
-"""Timesteps that the student was trained on (`original_inference_steps` of diffusers' schedulers)."""
-
-
-class Consistency(Scheduler):
-    tags: ClassVar = frozenset({"scheduler", "consistency"})
-
-    def refuse(self, context: Context) -> str | None:
-        steps = steps_of(context)
-        if steps > MOST:
-            return f"{self.scheduler_class} has {MOST} timesteps to choose from, the cell asks for {steps} steps"
-        return super().refuse(context)
-
-    def cautions(self, context: Context) -> tuple[Caution, ...]:
-        if any("distilled" in value.tags for value in context.values.values()):
-            return ()
-        message = f"{self.scheduler_class} jumps to the picture in every step, which only distilled weights can do"
-        advice = "Combine it with a distillation such as lcm-lora, unless the model itself is a consistency model."
-        return (Caution(kind="undistilled", message=message, advice=advice),)
-
-
-COSINE_STEPS = 3
-"""Steps from whose next on Karras sigmas of a cosine schedule round to the last timestep twice."""
-KARRAS_STEPS = 900
-"""The same of the usual schedules, whose largest σ is 10 to 200."""
-FLOW_STEPS = 300
-"""The same of a flow with the usual shift of 3."""
-
-
-class WithKarras(Scheduler):
     karras: bool = False
 
     by_timestep: ClassVar[bool] = False
-    """Whether it looks up where it begins by the timestep: with two of them at the beginning it loses a step."""
+    """Whether it finds its first step by timestep: if two are equal, it loses a step."""
 
     def options(self) -> dict[str, Any]:
         return {**self.scheduler_options, **({"use_karras_sigmas": True} if self.karras else {})}
 
     def refuse(self, context: Context) -> str | None:
+        title = context.model.title
         if self.karras and "flow" in context.model.tags:
-            return f"Karras sigmas are of diffusion models, the {context.model.title} is trained with flow matching"
+            return f"Karras sigmas are for diffusion models; the {title} uses flow matching"
         if self.karras and "zero-snr" in context.model.tags:
-            return f"Karras sigmas need a largest σ, the {context.model.title} has none (zero terminal SNR)"
+            return f"Karras sigmas need a largest σ; the {title} has none (zero terminal SNR)"
         return super().refuse(context) or self._refuse_steps(context)
 
     def _refuse_steps(self, context: Context) -> str | None:
-        """Return why timesteps, which are whole numbers, are too few for so many steps."""
-        steps, model = steps_of(context), context.model
+        """Return why the whole-numbered timesteps are too few for the cell's steps, or None."""
+        steps, model = context.steps, context.model
         if not self.by_timestep:
             return None
         most = TRAINED - 2  # with more, two steps have the same σ
@@ -188,14 +148,66 @@ class WithKarras(Scheduler):
             most = FLOW_STEPS
         if steps <= most:
             return None
-        sigmas, advice = ("Karras sigmas", ", or leave karras out") if self.karras else ("sigmas", "")
-        why = f"at {steps} steps the first {sigmas} of the {model.title} round to one timestep"
-        return f"{self.scheduler_class} needs distinct timesteps, {why}: take at most {most}{advice}"
+        sigmas, alternative = "sigmas", ""
+        if self.karras:
+            sigmas, alternative = "Karras sigmas", ", or leave karras out"
+        return (
+            f"{self.scheduler_class} needs distinct timesteps, but at {steps} steps the first "
+            f"{sigmas} of the {model.title} round to one timestep: use at most {most} steps"
+            f"{alternative}"
+        )
 
 
-class Multistep(WithKarras):
+class MultistepScheduler(KarrasScheduler):
+    """A multistep solver that also solves a flow (Lipman et al. 2023), with the model's shift."""
+
     conflicts: ClassVar = frozenset({"no-pipeline"})
     by_timestep: ClassVar = True
 
     def flow_options(self, config: Any) -> dict[str, Any]:
-        return flow_sigmas(config)
+        predicts_flow = config.get("prediction_type") == "flow_prediction"
+        if not (config.get("use_flow_sigmas") or "shift" in config or predicts_flow):
+            return {}
+        shift = config.get("flow_shift", config.get("shift", 1.0))
+        return {
+            "prediction_type": "flow_prediction",
+            "use_flow_sigmas": True,
+            "flow_shift": shift,
+        }
+
+
+class FlowScheduler(Scheduler):
+    """A scheduler for flow matching only."""
+
+    conflicts: ClassVar = frozenset({"no-pipeline", "diffusion"})
+
+    def flow_options(self, config: Any) -> dict[str, Any]:
+        if "shift" in config:
+            return self.options()
+        # Sana's default scheduler is a DPM solver, which names the shift differently.
+        return {"shift": config.get("flow_shift", 1.0), **self.options()}
+
+    def refuse(self, context: Context) -> str | None:
+        return None
+
+
+class ConsistencyScheduler(Scheduler):
+    """LCM and TCD jump to the image and back in every step, which needs a distilled denoiser."""
+
+    tags: ClassVar = frozenset({"scheduler", "consistency"})
+
+    def refuse(self, context: Context) -> str | None:
+        if context.steps > CONSISTENCY_STEPS:
+            return (
+                f"{self.scheduler_class} has {CONSISTENCY_STEPS} timesteps, "
+                f"but the cell has {context.steps} steps"
+            )
+        return super().refuse(context)
+
+    def cautions(self, context: Context) -> tuple[Caution, ...]:
+        if context.has_tag("distilled"):
+            return ()
+        message = f"{self.scheduler_class} jumps to the image in every step, "
+        message += "which only distilled weights support"
+        advice = "Add a distillation such as lcm-lora, unless the model is a consistency model."
+        return (Caution(kind="undistilled", message=message, advice=advice),)

@@ -1,4 +1,4 @@
-"""The scheduler that the model ships with."""
+"""The model's default scheduler."""
 
 from typing import ClassVar
 
@@ -7,7 +7,7 @@ from harness.core.axis import AxisValue, Context
 
 
 class Default(AxisValue):
-    summary: ClassVar[str] = "the model's own scheduler"
+    summary: ClassVar[str] = "the model's default scheduler"
     trajectory: ClassVar = "changed"
     tags: ClassVar = frozenset({"own-scheduler"})
 

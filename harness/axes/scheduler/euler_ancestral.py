@@ -1,4 +1,4 @@
-"""Euler with ancestral noise at every step (k-diffusion): livelier, and it does not converge with more steps."""
+"""Euler with ancestral noise at every step (k-diffusion); more steps do not make it converge."""
 
 from typing import Any, ClassVar
 
