@@ -45,7 +45,7 @@ class LatentsNearest(StoredStart):
         return (Caution(kind="neighbours-only", message=message, advice=advice),)
 
     def apply(self, model: TextToImage, setup: Setup) -> Effect:
-        from harness.axes.caching._donors import Donors, Neighbours
+        from harness.axes.caching._donors import Donors, Neighbours, pass_embeddings
 
         texts = {
             key[0]: prompt for key, prompt in zip(setup.call.keys, setup.call.prompts, strict=True)
