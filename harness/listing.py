@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from harness.axes import all_axes, get_axis, resolve_setting, value_names
+from harness.axes import get_axis, list_value_names, load_axes, resolve_setting
 from harness.core.axis import AxisValue, Setting
 from harness.core.catalog import resolve
 from harness.core.errors import UsageError
@@ -30,9 +30,9 @@ def list_axes(names: tuple[str, ...] = ()) -> list[dict[str, Any]]:
     """
     machine = describe_machine()
     rows = []
-    for axis in [get_axis(name) for name in names] or all_axes():
+    for axis in [get_axis(name) for name in names] or load_axes():
         free = [resolve(f"harness.axes.{axis.name}", axis.open_value, AxisValue)] if axis.open_value else []
-        named = {name: resolve_setting(Setting(axis=axis.name, name=name)) for name in value_names(axis.name)}
+        named = {name: resolve_setting(Setting(axis=axis.name, name=name)) for name in list_value_names(axis.name)}
         rows += [_axis_row(axis.name, "…", value, "yes") for value in free]
         rows += [_axis_row(axis.name, name, value, _here(value, machine)) for name, value in named.items()]
     return rows

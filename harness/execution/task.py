@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from harness.axes import call_options, resolve_setting
+from harness.axes import collect_call_options, resolve_setting
 from harness.core.axis import Shape
 from harness.core.base import Frozen
 from harness.core.errors import HarnessError, NoEffect
@@ -82,7 +82,7 @@ def _shapes(plan: Plan, planned: PlannedCell) -> tuple[Shape, ...]:
     """Return each shape once, sorted: cells that can share what is built must ask for the same."""
     ready = (other.cell for other in plan.cells if other.skip is None)
     alike = (cell for cell in ready if cell.build_key == planned.cell.build_key)
-    asked = (call_options(resolve_setting(setting) for setting in cell.settings) for cell in alike)
+    asked = (collect_call_options(resolve_setting(setting) for setting in cell.settings) for cell in alike)
     return tuple(sorted({_shape(options) for options in asked}))
 
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from harness.axes import all_axes, call_options
-from harness.axes.fitting import misfit
+from harness.axes import collect_call_options, load_axes
+from harness.axes.compatibility import explain_conflict
 from harness.core.axis import Context
 from harness.core.cell import Cell
 from harness.core.footprint import Footprint
@@ -22,7 +22,7 @@ def skip_reason(cell: Cell, model: ModelInfo, machine: Machine) -> str | None:
     What cannot be on any machine is told before what is missing on this one: nobody should fetch weights in vain.
     """
     context = Context(model, machine, live_values(cell))
-    return misfit(cell, context) or _unavailable(cell, context)
+    return explain_conflict(cell, context) or _unavailable(cell, context)
 
 
 def find_cautions(cell: Cell, model: ModelInfo, machine: Machine) -> tuple[Caution, ...]:
@@ -61,7 +61,7 @@ def memory_shortage(cell: Cell, model: ModelInfo, machine: Machine, free_bytes: 
 def footprint(cell: Cell, model: ModelInfo, machine: Machine) -> Footprint:
     """Return what a cell surely needs on its machine's device, asking every value what it changes."""
     values = live_values(cell)
-    options = call_options(values.values())
+    options = collect_call_options(values.values())
     images = options["batch"] * options["width"] * options["height"] / (model.width * model.height)
     calls = {"denoiser": images * (2 if model.guided(options["guidance"]) else 1)}
     need = Footprint(
@@ -69,7 +69,7 @@ def footprint(cell: Cell, model: ModelInfo, machine: Machine) -> Footprint:
         activations={role: n * calls.get(role, images) * FULL_BYTES for role, n in model.activations.items()},
         auto_bytes=2 if machine.native_fp16 else 4,
     )
-    for axis in sorted(all_axes(), key=lambda axis: (axis.apply_order, axis.order)):
+    for axis in sorted(load_axes(), key=lambda axis: (axis.apply_order, axis.order)):
         need = values[axis.name].footprint(need)
     return need
 
@@ -122,7 +122,7 @@ def refuse_latent(latent: Latent | None, cell: Cell, model: ModelInfo) -> str | 
     for axis, value in values.items():
         if "cascade" in value.tags:
             return f"prompts.latent and {axis} {cell.setting(axis)} exclude each other: it starts smaller than it ends"
-    size = call_options(values.values())
+    size = collect_call_options(values.values())
     width, height, (channels, scale) = int(size["width"]), int(size["height"]), model.latent
     needed = (channels, height // scale, width // scale)
     if latent.shape == needed:
@@ -132,7 +132,7 @@ def refuse_latent(latent: Latent | None, cell: Cell, model: ModelInfo) -> str | 
 
 def caution_negatives(prompts: Sequence[Prompt], cell: Cell, model: ModelInfo) -> tuple[Caution, ...]:
     """Return a warning where negative prompts change nothing: they need the second pass of true guidance."""
-    scale = call_options(live_values(cell).values())["guidance"]
+    scale = collect_call_options(live_values(cell).values())["guidance"]
     if all(prompt.negative is None for prompt in prompts) or model.guided(scale):
         return ()
     embedded, none = ("embedded-guidance" in model.tags, "no-guidance" in model.tags)

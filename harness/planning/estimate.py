@@ -3,7 +3,7 @@
 from math import prod
 from typing import NamedTuple
 
-from harness.axes import call_options
+from harness.axes import collect_call_options
 from harness.core.cell import Cell
 from harness.core.matrix import Matrix, Measure
 from harness.core.model import ModelInfo
@@ -61,7 +61,7 @@ def _call_s(cell: Cell, pace: Pace) -> float:
 def _work(cell: Cell, model: ModelInfo) -> tuple[float, float, float]:
     """Return denoiser passes of an image, its area in the model's own, and images of a call."""
     values = tuple(live_values(cell).values())
-    options = call_options(values)
+    options = collect_call_options(values)
     area = options["width"] * options["height"] / (model.width * model.height)
     steps = int(options["steps"])
     guided = model.guided(options["guidance"])

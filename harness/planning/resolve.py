@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 
-from harness.axes import all_axes, read_entry, resolve_setting
+from harness.axes import load_axes, read_entry, resolve_setting
 from harness.core.axis import AxisValue, Setting
 from harness.core.cell import Cell
 from harness.core.machine import Machine
@@ -23,7 +23,7 @@ def settle(wish: Wish, model: ModelInfo, machine: Machine) -> Cell:
     model's own default, else the axis's.
     """
     defaults = _defaults(wish, model)
-    settings = tuple(_concrete(wish.get(axis.name) or defaults[axis.name], machine) for axis in all_axes())
+    settings = tuple(_concrete(wish.get(axis.name) or defaults[axis.name], machine) for axis in load_axes())
     named = [s for s in settings if s.axis in ALWAYS_NAMED or s != _concrete(defaults[s.axis], machine)]
     return Cell(
         id="_".join(_word(setting) for setting in named),
@@ -45,7 +45,7 @@ def fingerprints(cell: Cell, model: ModelInfo) -> dict[str, str]:
 
 
 def _defaults(wish: Wish, model: ModelInfo) -> dict[str, Setting]:
-    names = {axis.name: axis.default for axis in all_axes()}
+    names = {axis.name: axis.default for axis in load_axes()}
     names |= {"guidance": f"{model.guidance:g}", "resolution": f"{model.width}x{model.height}"}
     for setting in wish.values():
         names |= resolve_setting(setting).brings(model)

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.axes.fitting import fitting
+from harness.axes.compatibility import make_fit_check
 from harness.core.base import Frozen
 from harness.core.cell import Cell
 from harness.core.outcome import Completed
@@ -129,7 +129,7 @@ def _told(loaded: Loaded, cell_id: str, cell: Completed, facts: TraceFacts) -> T
     from harness.tracing import TracedCell, advise, find_bound
 
     plan, settings = loaded.plan, loaded.plan.find(cell_id).cell
-    scene = TracedCell(facts, cell, settings, plan.model, fitting(settings, plan.model, plan.machine))
+    scene = TracedCell(facts, cell, settings, plan.model, make_fit_check(settings, plan.model, plan.machine))
     bound = find_bound(scene)
     advice = tuple(
         Advised(sentence=found.sentence, figure=f"about {share(found.concerns)} of a call" if found.concerns else "")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from harness.axes import read_entry, resolve_setting, value_names
+from harness.axes import list_value_names, read_entry, resolve_setting
 from harness.axes.compiler._artefacts import fingerprint, keep
 from harness.axes.compiler._onnx import FILE, Session, export_onnx
 from harness.axes.compiler._replacement import Engine, exchange, join, record, run_eager, split
@@ -180,7 +180,7 @@ def test_in_layer_values_exclude_leaving_torch(settings: dict[str, str], reason:
 
 
 @pytest.mark.parametrize("compiler", ["inductor", "onnxruntime", "openvino"])
-@pytest.mark.parametrize("caching", value_names("caching"))
+@pytest.mark.parametrize("caching", list_value_names("caching"))
 def test_caches_inside_the_denoiser_exclude_compilers(compiler: str, caching: str, tiny: Tiny) -> None:
     """Those around it, of prompts and latents, go with all."""
     inside = "block-cache" in resolve_setting(read_entry("caching", caching)).tags

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness.axes import read_entry, resolve_setting, value_names
+from harness.axes import list_value_names, read_entry, resolve_setting
 from harness.axes.memory._offload import MovedWeights, Offload
 from harness.axes.memory.group_offload import GroupOffload
 from harness.axes.memory.model_offload import ModelOffload
@@ -28,7 +28,7 @@ GPU = Gpu(
     name="NVIDIA H200", capability=(9, 0), memory_bytes=141 * 2**30, driver="570", cuda="12.8",
     power_limit_w=Absent(absent="not asked"),
 )  # fmt: skip
-OFFLOADS = tuple(name for name in value_names("memory") if name.endswith("offload"))
+OFFLOADS = tuple(name for name in list_value_names("memory") if name.endswith("offload"))
 
 
 def figures(made: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pytest
 
 from harness.axes import read_entry
-from harness.axes.fitting import fitting
+from harness.axes.compatibility import make_fit_check
 from harness.core.axis import Setting
 from harness.core.cell import Cell
 from harness.core.machine import Machine
@@ -323,11 +323,11 @@ def test_excluded_values_are_not_advised(tmp_path: Path, monkeypatch: pytest.Mon
     for settings in ({"caching": "deepcache"}, {"memory": "model-offload"}):
         made = case("launch-bound", tmp_path)
         seen = scene(made._replace(settings=settings))
-        found = said(seen._replace(fits=fitting(seen.cell, MODEL, machine)), monkeypatch)
+        found = said(seen._replace(fits=make_fit_check(seen.cell, MODEL, machine)), monkeypatch)
         assert [str(one) for one in found["launches"].tries] == ["batch 4"]
         assert not any("inductor" in advice.sentence for advice in found.values())
     plain = scene(case("launch-bound", tmp_path))
-    found = said(plain._replace(fits=fitting(plain.cell, MODEL, machine)), monkeypatch)
+    found = said(plain._replace(fits=make_fit_check(plain.cell, MODEL, machine)), monkeypatch)
     assert len(found["launches"].tries) == 2
 
 
