@@ -164,6 +164,11 @@ class AxisValue(Frozen):
     excuses no value without such a reason."""
 
     @classmethod
+    def where(cls) -> str:
+        """Return the axis and the name that the value's folder and file give it: `caching first-block`."""
+        return " ".join(cls.__module__.split(".")[-2:]).replace("_", "-")
+
+    @classmethod
     def parse(cls, name: str) -> "AxisValue":
         """Return the value that a free name such as `50` or `64x64` stands for; ValueError if it is none."""
         raise ValueError(f"{name!r} is not a value")

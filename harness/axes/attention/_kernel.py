@@ -64,7 +64,7 @@ class HalfKernel(AttentionKernel):
 def refuse_single_precision(context: Context) -> str | None:
     """Return why a half-precision kernel cannot run in a cell on a GPU, or None."""
     precision = context.values["precision"]
-    # Quantized weights compute in a precision of their own choice.
+    # Quantized weights have an option for the precision they compute in.
     single = getattr(precision, "compute", "auto") == "fp32"
     half = precision.tags & {"fp16", "bf16", "quantized"} and not single
     if half or not context.machine.gpus:

@@ -61,7 +61,6 @@ class BlockCache(ApproximateReuse):
 
     needs: ClassVar = "a transformer with diffusers' CacheMixin (FLUX)"
     conflicts: ClassVar = ApproximateReuse.conflicts | {"no-block-cache", "cascade"}
-    name: ClassVar[str]
     unit: ClassVar[str] = "blocks"
     fix: ClassVar[str]
     """Advice if nothing was skipped."""
@@ -79,7 +78,7 @@ class BlockCache(ApproximateReuse):
         model.denoiser.enable_cache(config)
         log.setLevel(level)
         hooks = [hook for hook in _list_hooks(model.denoiser) if id(hook) not in before]
-        return SkippedBlocks(f"caching {self.name}", hooks, self.fix, self.unit)
+        return SkippedBlocks(self.where(), hooks, self.fix, self.unit)
 
 
 def _list_hooks(denoiser: Any) -> Iterator[Any]:

@@ -36,7 +36,7 @@ class DeepCache(ApproximateReuse):
         from harness.axes.caching._hooks import hook_levels
 
         hooks = hook_levels(model, self.interval, self.depth)
-        return SkippedBlocks("caching deepcache", hooks, "Take more steps.", "inner blocks")
+        return SkippedBlocks(self.where(), hooks, "Take more steps.", "inner blocks")
 
 
 def _count_levels(model: ModelInfo) -> int | None:

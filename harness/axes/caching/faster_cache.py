@@ -16,7 +16,6 @@ class FasterCache(BlockCache):
     """Guidance-distilled models such as FLUX use only its attention part."""
 
     summary: ClassVar[str] = "extrapolates attention in later steps"
-    name: ClassVar = "faster-cache"
     unit: ClassVar = "attentions"
     fix: ClassVar = "Raise after, or take more steps."
     examples: ClassVar = ("faster-cache+after=900",)

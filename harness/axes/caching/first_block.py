@@ -11,7 +11,6 @@ from harness.core.model import TextToImage
 
 class FirstBlock(BlockCache):
     summary: ClassVar[str] = "skips all blocks while the first one changes little"
-    name: ClassVar = "first-block"
     fix: ClassVar = "Raise the threshold, or take more steps."
     examples: ClassVar = ("first-block+threshold=2",)
     may_idle: ClassVar = (

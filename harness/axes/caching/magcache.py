@@ -15,7 +15,6 @@ class MagCache(BlockCache):
     """The magnitude ratios from step to step are measured on the cell's first prompt."""
 
     summary: ClassVar[str] = "skips all blocks while the magnitude of their residual is steady"
-    name: ClassVar = "magcache"
     fix: ClassVar = "Raise the threshold, or take more steps."
     examples: ClassVar = ("magcache+threshold=0.5",)
 

@@ -11,7 +11,6 @@ from harness.core.model import TextToImage
 
 class PyramidAttention(BlockCache):
     summary: ClassVar[str] = "reuses attention outputs in several steps"
-    name: ClassVar = "pyramid-attention"
     unit: ClassVar = "attentions"
     fix: ClassVar = "Widen the timesteps between after and until, or take more steps."
     examples: ClassVar = ("pyramid-attention+interval=3+until=0",)

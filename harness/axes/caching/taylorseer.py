@@ -11,7 +11,6 @@ from harness.core.model import TextToImage
 
 class TaylorSeer(BlockCache):
     summary: ClassVar[str] = "extrapolates attention from earlier steps"
-    name: ClassVar = "taylorseer"
     unit: ClassVar = "modules"
     fix: ClassVar = "Lower first, or take more steps."
     examples: ClassVar = ("taylorseer+order=2", "taylorseer+lite")

@@ -20,4 +20,4 @@ class TextKv(StepReuse):
         from harness.axes.caching._hooks import hook_projections
 
         hooks = hook_projections(model)
-        return SkippedBlocks("caching text-kv", hooks, "Take more steps.", "text projections")
+        return SkippedBlocks(self.where(), hooks, "Take more steps.", "text projections")

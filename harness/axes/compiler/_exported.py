@@ -29,7 +29,7 @@ class TensorRt(Exported):
     """
 
     package: ClassVar[str]
-    tolerance: ClassVar = 0.3  # with fp8; the parity check in `apply` holds others to less
+    tolerance: ClassVar = 0.3  # with fp8; for others, `apply` checks parity with a lower limit
     repeatability: ClassVar = 1e-3
 
     workspace_gib: Annotated[float, Field(gt=0, le=512)] = 8.0

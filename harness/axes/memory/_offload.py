@@ -60,8 +60,7 @@ class Offload(AxisValue):
         return {"place": "cpu"}
 
     def apply(self, model: TextToImage, setup: Setup) -> Effect:
-        name = type(self).__module__.rpartition(".")[2].replace("_", "-")
-        return MovedWeights(f"memory {name}", self.offload(model), self.waits)
+        return MovedWeights(self.where(), self.offload(model), self.waits)
 
     def offload(self, model: TextToImage) -> list[Fetch]:
         """Hook the model's parts and return the methods that will move their weights."""

@@ -27,4 +27,4 @@ class VaeSlicing(AxisValue):
 
     def apply(self, model: TextToImage, setup: Setup) -> Effect:
         model.vae.enable_slicing()
-        return DecodedPieces("memory vae-slicing", "slice", "Use batch 2 or more.")
+        return DecodedPieces(self.where(), "slice", "Use batch 2 or more.")

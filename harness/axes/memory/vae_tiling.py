@@ -49,4 +49,4 @@ class VaeTiling(AxisValue):
     def apply(self, model: TextToImage, setup: Setup) -> Effect:
         set_tiles(model.vae, self.tile)
         fix = "Set a smaller tile, or a larger resolution."
-        return DecodedPieces("memory vae-tiling", "tile", fix)
+        return DecodedPieces(self.where(), "tile", fix)

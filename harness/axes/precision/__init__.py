@@ -1,4 +1,4 @@
-"""In which numbers the weights are held and multiplied."""
+"""The number format of weights and arithmetic."""
 
 from harness.core.axis import Axis
 
