@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.axes import load_axes, get_axis, read_entry, resolve_setting, list_value_names
+from harness.axes import get_axis, list_value_names, load_axes, read_entry, resolve_setting
 from harness.core.axis import AxisValue, Setting
 from harness.core.catalog import resolve
 from harness.core.errors import NoEffect

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.axes import load_axes, read_entry, resolve_setting, list_value_names
+from harness.axes import list_value_names, load_axes, read_entry, resolve_setting
 from harness.core.axis import Setup
 from harness.core.machine import Gpu, Machine
 from harness.core.matrix import Model
@@ -50,7 +50,9 @@ H200, RTX = with_card("NVIDIA H200", (9, 0), 141), with_card("NVIDIA GeForce RTX
 
 @cache
 def spellings(axis: str) -> tuple[str, ...]:
-    named = (word for name in list_value_names(axis) for word in (name, *resolve_setting(read_entry(axis, name)).examples))
+    named = (
+        word for name in list_value_names(axis) for word in (name, *resolve_setting(read_entry(axis, name)).examples)
+    )
     return (*FREE.get(axis, ()), *named)
 
 
