@@ -2,14 +2,7 @@
 
 from typing import ClassVar
 
-from harness.core.axis import (
-    AxisValue,
-    Context,
-    Setup,
-    Unavailable,
-    require_gpu,
-    require_packages,
-)
+from harness.core.axis import AxisValue, Context, Setup, Unavailable, require_gpu, require_packages
 from harness.core.effect import Done, Effect
 from harness.core.errors import NoEffect
 from harness.core.machine import Machine

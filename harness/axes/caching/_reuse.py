@@ -148,7 +148,4 @@ class StoredStart(AxisValue):
 
 def count_calls(computed: int, replayed: int, calls: int) -> Figures:
     """Return the computed and the stored denoiser calls, per whole-pipeline call."""
-    return {
-        "denoiser_calls": computed / calls,
-        "denoiser_calls_skipped": replayed / calls,
-    }
+    return {"denoiser_calls": computed / calls, "denoiser_calls_skipped": replayed / calls}

@@ -16,14 +16,7 @@ from harness.axes.precision._layers import (
     read_patterns,
     select_layers,
 )
-from harness.core.axis import (
-    AxisValue,
-    Context,
-    Setup,
-    Unavailable,
-    require_gpu,
-    require_packages,
-)
+from harness.core.axis import AxisValue, Context, Setup, Unavailable, require_gpu, require_packages
 from harness.core.effect import Done, Effect
 from harness.core.errors import NoEffect
 from harness.core.footprint import Footprint

@@ -169,11 +169,7 @@ class MultistepScheduler(KarrasScheduler):
         if not (config.get("use_flow_sigmas") or "shift" in config or predicts_flow):
             return {}
         shift = config.get("flow_shift", config.get("shift", 1.0))
-        return {
-            "prediction_type": "flow_prediction",
-            "use_flow_sigmas": True,
-            "flow_shift": shift,
-        }
+        return {"prediction_type": "flow_prediction", "use_flow_sigmas": True, "flow_shift": shift}
 
 
 class FlowScheduler(Scheduler):
