@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from harness.core.axis import AxisValue, Context, Setup, Unavailable, require_gpu, require_packages
-from harness.core.effect import Done, Effect
+from harness.core.effect import Effect, FixedEffect
 from harness.core.errors import NoEffect
 from harness.core.machine import Machine
 from harness.core.model import TextToImage
@@ -35,7 +35,7 @@ class AttentionKernel(AxisValue):
             raise NoEffect(what, f"attention {self.backend}", fix)
         name = self.backend.strip("_")
         figures: Figures = {"layers": layers, "kernel_calls": wanted or layers}
-        return Done(f"{layers} attention layers of the denoiser use {name}", figures)
+        return FixedEffect(f"{layers} attention layers of the denoiser use {name}", figures)
 
 
 class HalfKernel(AttentionKernel):

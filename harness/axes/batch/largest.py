@@ -8,7 +8,7 @@ import psutil
 from pydantic import Field
 
 from harness.core.axis import AxisValue, Context, Setup
-from harness.core.effect import Done, Effect
+from harness.core.effect import Effect, FixedEffect
 from harness.core.errors import MachineError
 from harness.core.model import Call, TextToImage
 from harness.core.outcome import Figures
@@ -56,7 +56,7 @@ class Largest(AxisValue):
         )
         peak = trial.peaks.get(found, 0)
         figures: Figures = {"images": found, "trials": trial.count, "peak_bytes": peak}
-        effect = Done(f"{found} images per call: {why}", figures)
+        effect = FixedEffect(f"{found} images per call: {why}", figures)
         effect.batch = found
         return effect
 

@@ -223,7 +223,7 @@ class Replacement(torch.nn.Module):
         self.__dict__["_skeleton"] = skeleton.to("meta")  # not a submodule: it has no weights
         self._dtype, self._recording, self._run = skeleton.dtype, recording, engine.run
         self.device = next(iter(recording.inputs.tensors.values())).device
-        self.held_bytes, self.calls = engine.weights_bytes, 0
+        self.engine_bytes, self.calls = engine.weights_bytes, 0
 
     @property
     def dtype(self) -> torch.dtype:

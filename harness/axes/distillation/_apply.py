@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.axes.distillation._weights import Student
-from harness.core.effect import Done, Effect
+from harness.core.effect import Effect, FixedEffect
 from harness.core.errors import NoEffect
 from harness.core.model import Arguments, Call, CallHook, TextToImage
 from harness.core.outcome import Figures
@@ -58,7 +58,7 @@ def _load_denoiser(model: TextToImage, path: Path) -> Effect:
         raise NoEffect("these weights equal the model's", where)
     model.denoiser.load_state_dict(state)
     figures: Figures = {"tensors_replaced": int(changed)}
-    return Done(f"{changed} of {len(before)} tensors of the denoiser replaced", figures)
+    return FixedEffect(f"{changed} of {len(before)} tensors of the denoiser replaced", figures)
 
 
 def _read_state(path: Path) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def _load_lora(model: TextToImage, path: Path, scale: float, fuse: bool) -> Effe
     figures: Figures = {"lora_layers": count, "largest_change": max(changes.values())}
     if not fuse:
         summary = f"LoRA next to {count} layers of the denoiser, computed at every call"
-        return Done(summary, figures)
+        return FixedEffect(summary, figures)
     strongest = max(changes, key=lambda layer: changes[layer])
     before = model.denoiser.get_submodule(strongest).base_layer.weight.detach().clone()
     pipeline.fuse_lora(lora_scale=1.0)  # set_adapters has set the scale
@@ -95,7 +95,7 @@ def _load_lora(model: TextToImage, path: Path, scale: float, fuse: bool) -> Effe
     if (model.denoiser.get_submodule(strongest).weight == before).all():
         what = f"fused into {before.dtype} weights, the LoRA rounds to nothing"
         raise NoEffect(what, where, "Use +fuse=false.")
-    return Done(f"LoRA fused into {count} layers of the denoiser", figures)
+    return FixedEffect(f"LoRA fused into {count} layers of the denoiser", figures)
 
 
 def _measure_changes(denoiser: Any) -> Iterator[tuple[str, float]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.checkpoints.header import read_shapes
-from harness.core.effect import Done, Effect
+from harness.core.effect import Effect, FixedEffect
 from harness.core.errors import NoEffect, UsageError
 from harness.core.model import ModelInfo, TextToImage
 from harness.core.outcome import Figures
@@ -193,7 +193,7 @@ class ConvertedLayers:
             f"layers of {', '.join(self.networks)}: {format_percent(coverage, 0)} of their "
             f"weights, {format_bytes(sizes['bytes_before'])} → {format_bytes(sizes['bytes_after'])}"
         )
-        return Done(summary, figures)
+        return FixedEffect(summary, figures)
 
     def _find_layer(self, name: tuple[str, str]) -> Any:
         network, layer = name

@@ -17,7 +17,7 @@ from harness.axes.precision._layers import (
     select_layers,
 )
 from harness.core.axis import AxisValue, Context, Setup, Unavailable, require_gpu, require_packages
-from harness.core.effect import Done, Effect
+from harness.core.effect import Effect, FixedEffect
 from harness.core.errors import NoEffect
 from harness.core.footprint import Footprint
 from harness.core.machine import Machine
@@ -55,7 +55,7 @@ class Dtype(AxisValue):
         total = sum(model.weights_bytes().values())
         figures: Figures = {"bytes": total, "denoiser_share": round(share, 4)}
         summary = f"{format_percent(share, 0)} of the denoiser's weights are {self.dtype}"
-        return Done(summary, figures)
+        return FixedEffect(summary, figures)
 
 
 def set_matmul_precision(precision: Literal["ieee", "tf32"]) -> float:

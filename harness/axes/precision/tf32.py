@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from harness.axes.precision._quantized import Dtype, set_matmul_precision
 from harness.core.axis import Setup, Unavailable, require_gpu
-from harness.core.effect import Done, Effect
+from harness.core.effect import Effect, FixedEffect
 from harness.core.machine import Machine
 from harness.core.model import TextToImage
 
@@ -23,4 +23,4 @@ class Tf32(Dtype):
         """Switch matrix products and convolutions, and check that a product loses bits."""
         error = set_matmul_precision("tf32")
         summary = f"matrix products and convolutions in TF32, with a relative error of {error:.0e}"
-        return Done(summary, {"error": error})
+        return FixedEffect(summary, {"error": error})

@@ -3,7 +3,7 @@
 from typing import Any, ClassVar
 
 from harness.core.axis import AxisValue, Context, Setup
-from harness.core.effect import Done, Effect
+from harness.core.effect import Effect, FixedEffect
 from harness.core.model import Arguments, Call, TextToImage
 from harness.core.outcome import Caution
 
@@ -107,7 +107,7 @@ class Scheduler(AxisValue):
         details = "".join(f", {key} {value}" for key, value in words.items())
         if type(made) is type(default) and alike and not arguments:
             details += ", the model's default"
-        return Done(f"scheduler is {self.scheduler_class}{details}")
+        return FixedEffect(f"scheduler is {self.scheduler_class}{details}")
 
 
 def _add_arguments(more: Arguments) -> Any:
