@@ -44,7 +44,7 @@ class Scene(NamedTuple):
     evaluated: bool = True
     judged: bool = True
 
-    def prompts_of(self, made: Made) -> int:
+    def get_prompts(self, made: Made) -> int:
         """Return the number of prompts a cell has images of."""
         return self.looks[made.look] if self.looks else self.prompts
 
