@@ -35,7 +35,9 @@ class Explained(NamedTuple):
     diff: TraceDiff | None = None
 
 
-def profile(run: Path, cell: str = "", *, progress: Progress | None = None, inline: bool = False) -> tuple[str, ...]:
+def profile(
+    run: Path, cell: str = "", *, progress: Progress | None = None, inline: bool = False
+) -> tuple[str, ...]:
     """Trace one completed cell of a run, or all of them, in a worker as the run had; return their ids.
 
     `inline` does it in this process. Only traces are written: what was timed stays. Raises UsageError for a cell that
@@ -50,7 +52,11 @@ def profile(run: Path, cell: str = "", *, progress: Progress | None = None, inli
     here = describe_machine()
     notes = _differences(decided, here)
     with lock_run(run):
-        launcher = InlineLauncher() if inline else ProcessLauncher(decided.model.uses_torch, bool(here.gpus))
+        launcher = (
+            InlineLauncher()
+            if inline
+            else ProcessLauncher(decided.model.uses_torch, bool(here.gpus))
+        )
         try:
             launcher.prepare()
             tracing = Retracing(run, decided, launcher, progress or SilentProgress(), notes)
@@ -89,7 +95,9 @@ def _traced(run: Path, cell: str) -> tuple[PlannedCell, Completed, Trace, TraceF
         reason = "what it says is not there"
     else:
         return planned, outcome, outcome.trace, facts
-    raise NothingToDo(f"no trace to read: {reason}", planned.id, f"Run: harness profile {run} {planned.id}")
+    raise NothingToDo(
+        f"no trace to read: {reason}", planned.id, f"Run: harness profile {run} {planned.id}"
+    )
 
 
 def _completed(run: Path, decided: Plan, cell: str) -> PlannedCell:
@@ -97,22 +105,38 @@ def _completed(run: Path, decided: Plan, cell: str) -> PlannedCell:
     known = {planned.id: planned for planned in decided.cells}
     wanted = decided.baseline_id if cell == BASELINE else cell
     if wanted not in known:
-        raise UsageError(f'no cell "{cell}" in this run. {did_you_mean(cell, [*known, BASELINE])}', str(run))
+        raise UsageError(
+            f'no cell "{cell}" in this run. {did_you_mean(cell, [*known, BASELINE])}', str(run)
+        )
     outcome = read_outcome(run, wanted)
     if isinstance(outcome, Completed):
         return known[wanted]
     failed = failure_of(outcome)
-    why = f"it failed in {failed.phase}: {failed.message.splitlines()[0]}" if failed else "it was not run yet"
+    why = (
+        f"it failed in {failed.phase}: {failed.message.splitlines()[0]}"
+        if failed
+        else "it was not run yet"
+    )
     if isinstance(outcome, Skipped):
         why = f"it was skipped: {outcome.reason}"
-    raise NothingToDo(f"only a completed cell has a trace; {why}", wanted, "Choose another: harness report lists them.")
+    raise NothingToDo(
+        f"only a completed cell has a trace; {why}",
+        wanted,
+        "Choose another: harness report lists them.",
+    )
 
 
 def _all_completed(run: Path, decided: Plan) -> list[PlannedCell]:
     outcomes = read_outcomes(run)
-    chosen = [planned for planned in decided.compared if isinstance(outcomes.get(planned.id), Completed)]
+    chosen = [
+        planned for planned in decided.compared if isinstance(outcomes.get(planned.id), Completed)
+    ]
     if not chosen:
-        raise NothingToDo("no cell of this run completed", str(run), f"Run: harness run {decided.matrix.name}.toml")
+        raise NothingToDo(
+            "no cell of this run completed",
+            str(run),
+            f"Run: harness run {decided.matrix.name}.toml",
+        )
     return chosen
 
 
@@ -120,13 +144,24 @@ def _differences(decided: Plan, here: Machine) -> tuple[str, ...]:
     """Say how a trace taken here is none of what was timed; MachineError where the cells cannot run here."""
     there = decided.machine
     if there.device != here.device:
-        raise MachineError(f"the run was made on {there.title}; this is {here.title}", "", "Trace it on that machine.")
+        raise MachineError(
+            f"the run was made on {there.title}; this is {here.title}",
+            "",
+            "Trace it on that machine.",
+        )
     notes = []
     if there.title != here.title:
-        notes.append(f"traced on another machine ({here.title}) than it was timed on ({there.title})")
-    changed = [name for name in ("torch", "diffusers") if there.packages.get(name) != here.packages.get(name)]
+        notes.append(
+            f"traced on another machine ({here.title}) than it was timed on ({there.title})"
+        )
+    changed = [
+        name
+        for name in ("torch", "diffusers")
+        if there.packages.get(name) != here.packages.get(name)
+    ]
     notes += [
-        f"traced with {name} {here.packages.get(name)}, timed with {there.packages.get(name)}" for name in changed
+        f"traced with {name} {here.packages.get(name)}, timed with {there.packages.get(name)}"
+        for name in changed
     ]
     if resolve_model(decided.matrix.model).describe().digest != decided.model.digest:
         notes.append("the model's weights are others than those that were timed")

@@ -1,1 +1,1 @@
-"""Weight files on disk: what their headers say, whether they are whole, and digests. Without torch."""
+"""Weight files: headers, digests, the Hugging Face Hub. A library for models, metrics and axes; no torch."""

@@ -55,7 +55,9 @@ def list_repository(repository: Repository, check_access: bool = False) -> dict[
     from huggingface_hub import HfApi
 
     with _plain_errors(repository):
-        info = HfApi().model_info(repository.id, revision=repository.revision, files_metadata=True, timeout=_TIMEOUT_S)
+        info = HfApi().model_info(
+            repository.id, revision=repository.revision, files_metadata=True, timeout=_TIMEOUT_S
+        )
         if check_access and info.gated:
             HfApi().auth_check(repository.id)
     return {file.rfilename: file.size or 0 for file in info.siblings or ()}
@@ -72,7 +74,12 @@ def fetch_files(repository: Repository, files: Sequence[str], quiet: bool = Fals
     bars = _silent_bars() if quiet else None
     with _plain_errors(repository):
         return Path(
-            snapshot_download(repository.id, revision=repository.revision, allow_patterns=list(files), tqdm_class=bars)
+            snapshot_download(
+                repository.id,
+                revision=repository.revision,
+                allow_patterns=list(files),
+                tqdm_class=bars,
+            )
         )
 
 
@@ -82,7 +89,9 @@ def check_room(size_bytes: int, named: str) -> None:
     free = shutil.disk_usage(place).free
     if free < size_bytes:
         what = f"{format_bytes(size_bytes)} of {named} do not fit: {format_bytes(free)} are free"
-        raise MachineError(what, str(place), "Make room, or set HF_HOME to a folder on another disk.")
+        raise MachineError(
+            what, str(place), "Make room, or set HF_HOME to a folder on another disk."
+        )
 
 
 def cache_folder() -> Path:
@@ -97,20 +106,31 @@ def _plain_errors(repository: Repository) -> Iterator[None]:
     from huggingface_hub import errors
 
     where = f"model {repository.id}"
-    network: Any = (*errors.HfHubHTTPError.__bases__, OSError)  # what its HTTP library raises differs by version
+    network: Any = (
+        *errors.HfHubHTTPError.__bases__,
+        OSError,
+    )  # what its HTTP library raises differs by version
     try:
         yield
     except errors.GatedRepoError as error:
-        fix = f"Ask for access at {_page(repository)}, then set HF_TOKEN to a token of that account."
-        raise UsageError("this model is gated: its files need an account that was given access", where, fix) from error
+        fix = (
+            f"Ask for access at {_page(repository)}, then set HF_TOKEN to a token of that account."
+        )
+        raise UsageError(
+            "this model is gated: its files need an account that was given access", where, fix
+        ) from error
     except errors.RepositoryNotFoundError as error:
         fix = "Check the id, owner/name; for a private model set HF_TOKEN. For a folder here, begin with ./"
-        raise UsageError("the Hugging Face Hub knows no such model, or shows it to others only", where, fix) from error
+        raise UsageError(
+            "the Hugging Face Hub knows no such model, or shows it to others only", where, fix
+        ) from error
     except errors.RevisionNotFoundError as error:
         fix = f"See {_page(repository)}/commits/main"
         raise UsageError(f'it has no revision "{repository.revision}"', where, fix) from error
     except errors.HFValidationError as error:
-        raise UsageError(f"no id of the Hugging Face Hub: {error}", where, "It is owner/name.") from error
+        raise UsageError(
+            f"no id of the Hugging Face Hub: {error}", where, "It is owner/name."
+        ) from error
     except errors.HfHubHTTPError as error:
         status = getattr(error.response, "status_code", "")
         if status in (401, 403):
@@ -120,7 +140,9 @@ def _plain_errors(repository: Repository) -> Iterator[None]:
     except network as error:
         if getattr(error, "errno", None) in _CANNOT_WRITE:
             fix = "Set HF_HOME to a folder with room that can be written."
-            raise MachineError(f"the cache cannot be written: {error}", str(cache_folder()), fix) from error
+            raise MachineError(
+                f"the cache cannot be written: {error}", str(cache_folder()), fix
+            ) from error
         raise UnreachableError(_reason(error)) from error
 
 
@@ -190,7 +212,11 @@ def fetch_published(files: Sequence[PublishedFile]) -> None:
             why, lacking = str(error), names
         if lacking:  # huggingface_hub is content with an older snapshot where it finds no network
             fix = "The same command goes on from here: files that are whole are kept."
-            raise MachineError(f"the download of {', '.join(lacking)} broke off: {why}", f"huggingface.co/{repo}", fix)
+            raise MachineError(
+                f"the download of {', '.join(lacking)} broke off: {why}",
+                f"huggingface.co/{repo}",
+                fix,
+            )
 
 
 def is_offline() -> bool:

@@ -3,7 +3,16 @@
 from harness.core.timing import Repeat
 from harness.execution.pairing import Turn
 from harness.execution.stopping_rule import calls_of
-from harness.execution.task import Broken, Launcher, PartnerLost, Step, Task, Tell, Worker, is_crowded
+from harness.execution.task import (
+    Broken,
+    Launcher,
+    PartnerLost,
+    Step,
+    Task,
+    Tell,
+    Worker,
+    is_crowded,
+)
 
 
 class Partner:
@@ -48,7 +57,9 @@ class Partner:
         while True:
             try:
                 (awake,) = self.block(1)
-                return Turn("baseline", self, calls_of(awake.latency_s, self.task.measure), self._revive)
+                return Turn(
+                    "baseline", self, calls_of(awake.latency_s, self.task.measure), self._revive
+                )
             except Broken as broken:
                 self._revive(broken)
 
@@ -68,7 +79,9 @@ class Partner:
 
     def _open(self) -> Worker:
         if self._worker is None:
-            self._worker = self._launcher.open(self.task, lambda step: self._tell(Step("partner", note=step.phase)))
+            self._worker = self._launcher.open(
+                self.task, lambda step: self._tell(Step("partner", note=step.phase))
+            )
             self._worker.prepare()
         return self._worker
 

@@ -69,7 +69,9 @@ def check_model(task: Task) -> None:
     source = resolve_model(task.model)
     if source.describe().digest != task.model_digest:
         fix = "Begin a new run with --fresh: this one would mix two models."
-        raise UsageError("the files of the model were changed after the plan was made", "model", fix)
+        raise UsageError(
+            "the files of the model were changed after the plan was made", "model", fix
+        )
     source.verify()
 
 
@@ -102,7 +104,10 @@ class Built(NamedTuple):
         order = {axis.name: axis.order for axis in all_axes()}
         rows = sorted(self.watched, key=lambda pair: order[pair[0].axis])
         shown = [(setting, effect.report(self.model, calls)) for setting, effect in rows]
-        return tuple(Applied(axis=setting.axis, value=str(setting), **found.model_dump()) for setting, found in shown)
+        return tuple(
+            Applied(axis=setting.axis, value=str(setting), **found.model_dump())
+            for setting, found in shown
+        )
 
 
 def apply_values(model: TextToImage, recipe: Recipe, setup: Setup) -> Built:
@@ -110,4 +115,8 @@ def apply_values(model: TextToImage, recipe: Recipe, setup: Setup) -> Built:
     arithmetic = Arithmetic(model.denoiser)
     values = zip(recipe.settings, recipe.values, strict=True)
     applied = [(setting, value.apply(model, setup)) for setting, value in values]
-    return Built(model, tuple((setting, effect) for setting, effect in applied if effect is not None), arithmetic)
+    return Built(
+        model,
+        tuple((setting, effect) for setting, effect in applied if effect is not None),
+        arithmetic,
+    )

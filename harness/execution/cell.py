@@ -24,7 +24,16 @@ from harness.execution.pairing import (
     refuse_visitors,
 )
 from harness.execution.stopping_rule import Goal, calls_of
-from harness.execution.task import Broken, Launcher, Ledger, PartnerLost, Task, Tell, Worker, is_crowded
+from harness.execution.task import (
+    Broken,
+    Launcher,
+    Ledger,
+    PartnerLost,
+    Task,
+    Tell,
+    Worker,
+    is_crowded,
+)
 from harness.execution.trace import remove_scratch
 from harness.execution.warnings import condition_cautions, timing_cautions
 from harness.measure.memory import free_bytes
@@ -64,7 +73,9 @@ class Measurement:
         except Broken as broken:
             return broken.failed
         finally:
-            remove_scratch(self.task.folder)  # of a trace that broke, now that nobody writes any more
+            remove_scratch(
+                self.task.folder
+            )  # of a trace that broke, now that nobody writes any more
 
     def untimed(self) -> Completed | Extended:
         """Only make its images."""
@@ -134,7 +145,9 @@ class Measurement:
         finally:
             partner.close()
         self._refuse_visitors()
-        with closing(self._launcher.open(self.task.model_copy(update={"pictured": ()}), self._tell)) as worker:
+        with closing(
+            self._launcher.open(self.task.model_copy(update={"pictured": ()}), self._tell)
+        ) as worker:
             cell = self._prepared(worker)
             with self._ledger.phase_of("repeats"):
                 amid(self._recorder, cell, self._goal)
@@ -156,7 +169,9 @@ class Measurement:
             partner.rest()
             return self._outcome(bare, pairing, bare.trace)
         partner.close()
-        with closing(self._launcher.open(self.task.model_copy(update={"timed": False}), self._tell)) as worker:
+        with closing(
+            self._launcher.open(self.task.model_copy(update={"timed": False}), self._tell)
+        ) as worker:
             worker.prepare()
             more = worker.finish()
             assert isinstance(more, Extended)
@@ -182,7 +197,9 @@ class Measurement:
         assert isinstance(bare, Completed)
         return bare
 
-    def _traced(self, worker: Worker, bare: Completed, pairing: Pairing, awake: bool = True) -> Completed:
+    def _traced(
+        self, worker: Worker, bare: Completed, pairing: Pairing, awake: bool = True
+    ) -> Completed:
         """Return the outcome with a trace, if one is asked for; before it is taken, keep what there is."""
         if not self.task.measure.trace:
             return self._outcome(bare, pairing, bare.trace)
@@ -198,7 +215,9 @@ class Measurement:
                 worker.block(1)
             return worker.trace()
         except Broken as broken:
-            return Absent(absent=f"{broken.failed.kind} while it was traced: {broken.failed.message}")
+            return Absent(
+                absent=f"{broken.failed.kind} while it was traced: {broken.failed.message}"
+            )
 
     def _refuse_visitors(self) -> None:
         if not self.task.measure.allow_visitors:

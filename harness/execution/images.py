@@ -79,10 +79,14 @@ def image_batch(task: Task, call: Call) -> int:
     """Return how many images one call makes: as the matrix says, else by size."""
     if task.measure.image_batch:
         return task.measure.image_batch
-    return max(1, min(64, BATCH_PIXELS[task.device.partition(":")[0]] // (call.width * call.height)))
+    return max(
+        1, min(64, BATCH_PIXELS[task.device.partition(":")[0]] // (call.width * call.height))
+    )
 
 
-def make_pictures(model: TextToImage, task: Task, call: Call, lanes: int, advance: Callable[[int], None]) -> Pictures:
+def make_pictures(
+    model: TextToImage, task: Task, call: Call, lanes: int, advance: Callable[[int], None]
+) -> Pictures:
     """Generate and write the image of every (prompt, seed); BadImage if they are not finite or all blank.
 
     A call that runs out of memory is made again with half as many images, down to one.
@@ -130,11 +134,15 @@ def _make_batch(model: TextToImage, task: Task, call: Call, keys: list[Key], roo
     pixels = np.concatenate(parts)
     blank = int((pixels.max(axis=(1, 2)) == pixels.min(axis=(1, 2))).all(axis=1).sum())
     pairs = zip(keys, pixels, strict=True)
-    images = tuple(write_picture(task.folder, prompt.id, seed, picture) for (prompt, seed), picture in pairs)
+    images = tuple(
+        write_picture(task.folder, prompt.id, seed, picture) for (prompt, seed), picture in pairs
+    )
     return Batch(images, blank)
 
 
-def _in_lanes(work: Callable[[list[Key]], Batch], batches: list[list[Key]], lanes: int) -> Iterator[Batch]:
+def _in_lanes(
+    work: Callable[[list[Key]], Batch], batches: list[list[Key]], lanes: int
+) -> Iterator[Batch]:
     """Yield what is made, in order; an error ends all."""
     if lanes == 1:
         yield from map(work, batches)
@@ -159,7 +167,9 @@ def generate(model: TextToImage, call: Call, keys: list[Key]) -> Any:
     values = np.asarray(model.generate(call_for(call, keys)))
     if not np.isfinite(values).all():
         broken = int((~np.isfinite(values)).any(axis=(1, 2, 3)).sum())
-        raise BadImage(f"{broken} of {len(keys)} images hold values that are not numbers (NaN or infinity)")
+        raise BadImage(
+            f"{broken} of {len(keys)} images hold values that are not numbers (NaN or infinity)"
+        )
     return (values.clip(0, 1) * 255).round().astype(np.uint8)
 
 

@@ -41,11 +41,15 @@ class ProcessLauncher:
 
     def __init__(self, with_torch: bool = True, gpu: bool = False) -> None:
         count_by_bus()
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads starve each other on few cores
+        os.environ.setdefault(
+            "OMP_WAIT_POLICY", "PASSIVE"
+        )  # spinning threads starve each other on few cores
         # Workers end without teardown; Python's tracker would tell users of semaphores it cleans up after them.
         os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker:UserWarning")
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["harness.execution.worker", *libraries(with_torch, gpu)])
+        self._context.set_forkserver_preload(
+            ["harness.execution.worker", *libraries(with_torch, gpu)]
+        )
         self._late = PRELOAD if with_torch and gpu else ""
 
     def prepare(self) -> None:
@@ -109,7 +113,9 @@ class ProcessWorker:
             raise self._died() from None
         while True:
             left_s = max(0.0, min(1.0, deadline - time.monotonic()))
-            dead = self._process.sentinel in wait([self._pipe, self._process.sentinel], timeout=left_s)
+            dead = self._process.sentinel in wait(
+                [self._pipe, self._process.sentinel], timeout=left_s
+            )
             while self._pipe.poll():
                 try:
                     message = self._pipe.recv()
@@ -155,7 +161,9 @@ def _nameless_main() -> Iterator[None]:
 
 
 Answer = TypeVar("Answer")
-SHARED = Memory.model_validate(dict.fromkeys(Memory.model_fields, Absent(absent="ran in the harness's own process")))
+SHARED = Memory.model_validate(
+    dict.fromkeys(Memory.model_fields, Absent(absent="ran in the harness's own process"))
+)
 """The baseline, the profiler and all cells before are in what this process holds."""
 
 
@@ -233,11 +241,19 @@ def keep_sockets_short() -> None:
         finally:
             tempfile.tempdir = usual
     fix = "Set TMPDIR to a folder that can be written and has a short name."
-    raise MachineError("the folder of temporary files has too long a name for sockets", tempfile.gettempdir(), fix)
+    raise MachineError(
+        "the folder of temporary files has too long a name for sockets", tempfile.gettempdir(), fix
+    )
 
 
 def _short_folders() -> Iterator[str]:
     """Yield the folders to try, those with short enough names."""
-    for folder in (tempfile.gettempdir(), os.environ.get("XDG_RUNTIME_DIR", ""), "/tmp", "/var/tmp", "/dev/shm"):
+    for folder in (
+        tempfile.gettempdir(),
+        os.environ.get("XDG_RUNTIME_DIR", ""),
+        "/tmp",
+        "/var/tmp",
+        "/dev/shm",
+    ):
         if folder and Path(folder).is_absolute() and len(os.fsencode(folder)) + ADDED <= LONGEST:
             yield folder

@@ -227,6 +227,9 @@ def _later(block: Block, by_s: float) -> Block:
 
 
 def _made(
-    recorder: Recorder, kind: Literal["interleaved", "sandwiched", "alone"], stopped: str = "", why: str = ""
+    recorder: Recorder,
+    kind: Literal["interleaved", "sandwiched", "alone"],
+    stopped: str = "",
+    why: str = "",
 ) -> Pairing:
     return Pairing(kind=kind, blocks=tuple(recorder.blocks), stopped=stopped, why=why)

@@ -59,7 +59,13 @@ def run_plan(
     """
     outcomes = read_outcomes(run)
     baseline = plan.find(plan.baseline_id)
-    stage = _Stage(run, plan, launcher, Partner(launcher, make_task(plan, baseline, _folder(run, baseline))), progress)
+    stage = _Stage(
+        run,
+        plan,
+        launcher,
+        Partner(launcher, make_task(plan, baseline, _folder(run, baseline))),
+        progress,
+    )
     try:
         for planned in plan.cells:
             before, count = outcomes.get(planned.id), wanted[planned.id]
@@ -68,7 +74,9 @@ def run_plan(
             begin = time.perf_counter()
             progress.cell_began(planned)
             work = _Work(stage, planned, isinstance(outcomes.get(baseline.id), Completed))
-            outcome = work.extend(before, count) if isinstance(before, Completed) else work.begin(count)
+            outcome = (
+                work.extend(before, count) if isinstance(before, Completed) else work.begin(count)
+            )
             outcome = _with_wall_time(outcome, time.perf_counter() - begin)
             write_outcome(run, planned.id, outcome)
             outcomes[planned.id] = outcome
@@ -125,14 +133,18 @@ class _Work:
             raise TypeError("a later round is not timed")
         return before.extended(added)
 
-    def _measure(self, pictured: tuple[Prompt, ...], keep: Keep | None = None) -> Completed | Extended | Failed:
+    def _measure(
+        self, pictured: tuple[Prompt, ...], keep: Keep | None = None
+    ) -> Completed | Extended | Failed:
         """Measure it in a first round, where there is something to `keep`; else only make its images."""
         folder = _folder(self.run, self.planned)
         task = make_task(self.plan, self.planned, folder, pictured, timed=keep is not None)
         tell = partial(self.progress.cell_advanced, self.planned)
         outcome = Measurement(task, self.launcher, tell, keep or ignore).measured(self.partner)
         if isinstance(outcome, Failed) and outcome.kind == "disk-full":
-            fix = "Free some space, then run the same command again: cells already measured are kept."
+            fix = (
+                "Free some space, then run the same command again: cells already measured are kept."
+            )
             raise MachineError("the disk is full", str(folder), fix)
         return outcome
 
@@ -149,7 +161,9 @@ def _with_wall_time(outcome: Outcome, wall_s: float) -> Outcome:
     if isinstance(outcome, Failed):
         return outcome.model_copy(update={"wall_s": wall_s})
     if isinstance(outcome, Completed) and outcome.halted is not None:
-        return outcome.model_copy(update={"halted": outcome.halted.model_copy(update={"wall_s": wall_s})})
+        return outcome.model_copy(
+            update={"halted": outcome.halted.model_copy(update={"wall_s": wall_s})}
+        )
     return outcome
 
 
@@ -170,7 +184,10 @@ def reuse(run: Path, plan: Plan, planned: PlannedCell, have: int, wanted: int) -
             continue
         images = tuple(by_key[key] for key in keys)
         folders = RunFolder(source).cell(cell_id), RunFolder(run).cell(planned.id)
-        if all(_link(folders[0] / image.path, folders[1] / image.path, image.sha256) for image in images):
+        if all(
+            _link(folders[0] / image.path, folders[1] / image.path, image.sha256)
+            for image in images
+        ):
             return _bare(outcome, source.name).model_copy(update={"images": images})
         for image in images:  # what is made here must not be written through a link into that run
             (folders[1] / image.path).unlink(missing_ok=True)
@@ -202,7 +219,9 @@ def with_images_of(reused: Completed | None, made: Completed | Failed) -> Comple
         return made
     if isinstance(made, Failed):
         why = f"{made.kind} in {made.phase}: {made.message}"
-        return reused.model_copy(update={"pairing": UNTIMED.model_copy(update={"stopped": f"not timed: {why}"})})
+        return reused.model_copy(
+            update={"pairing": UNTIMED.model_copy(update={"stopped": f"not timed: {why}"})}
+        )
     return made.model_copy(update={"images": reused.images, "reused_from": reused.reused_from})
 
 
@@ -237,10 +256,14 @@ class Retracing(NamedTuple):
         task = make_task(self.plan, planned, RunFolder(self.run).cell(planned.id))
         found = _trace(task, self.launcher, lambda step: self.progress.cell_advanced(planned, step))
         if isinstance(found, Absent):
-            raise MachineError(f"no trace: {found.absent}", planned.id, "What was timed stays as it is.")
+            raise MachineError(
+                f"no trace: {found.absent}", planned.id, "What was timed stays as it is."
+            )
         trace = found.model_copy(update={"notes": found.notes + self.notes})
         still_true = tuple(caution for caution in before.warnings if caution.kind != "not-traced")
-        write_outcome(self.run, planned.id, before.model_copy(update={"trace": trace, "warnings": still_true}))
+        write_outcome(
+            self.run, planned.id, before.model_copy(update={"trace": trace, "warnings": still_true})
+        )
 
 
 def _trace(task: Task, launcher: Launcher, tell: Tell) -> Trace | Absent:
@@ -252,7 +275,9 @@ def _trace(task: Task, launcher: Launcher, tell: Tell) -> Trace | Absent:
         return worker.trace()
     except Broken as broken:
         failed = broken.failed
-        raise MachineError(f"it broke in {failed.phase}: {failed.message}", task.planned.id, failed.hint) from broken
+        raise MachineError(
+            f"it broke in {failed.phase}: {failed.message}", task.planned.id, failed.hint
+        ) from broken
     finally:
         if worker is not None:
             worker.close()

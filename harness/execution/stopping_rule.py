@@ -26,7 +26,11 @@ class Goal:
     def part(self, time: float, precision: float) -> "Goal":
         """Return the goal of a part: reached after this share of the time at most, or in this share of the width."""
         whole = self.measure
-        update = {"precision": precision * whole.precision, "min_s": time * whole.min_s, "max_s": time * whole.max_s}
+        update = {
+            "precision": precision * whole.precision,
+            "min_s": time * whole.min_s,
+            "max_s": time * whole.max_s,
+        }
         return Goal(whole.model_copy(update=update), self._tell)
 
     def reached(self, pairing: Pairing, taken: int, spent_s: float) -> str:

@@ -57,7 +57,11 @@ class Step(NamedTuple):
 
 
 def make_task(
-    plan: Plan, planned: PlannedCell, folder: Path, pictured: tuple[Prompt, ...] = (), timed: bool = True
+    plan: Plan,
+    planned: PlannedCell,
+    folder: Path,
+    pictured: tuple[Prompt, ...] = (),
+    timed: bool = True,
 ) -> Task:
     """Return the task of measuring a planned cell and making images of these prompts, or only its images."""
     return Task(
@@ -139,7 +143,9 @@ class PartnerLost(Exception):
     """The baseline's process broke, and is not started once more for this cell; `crowded`: for want of memory."""
 
     def __init__(self, failed: Failed) -> None:
-        super().__init__(f"the baseline's process broke ({failed.kind} in {failed.phase}): {failed.message}")
+        super().__init__(
+            f"the baseline's process broke ({failed.kind} in {failed.phase}): {failed.message}"
+        )
         self.crowded = is_crowded(failed)
 
 
@@ -203,7 +209,11 @@ def describe_exception(error: BaseException, phase: Phase, log: str) -> Failed:
     """Return the outcome for an exception raised inside a cell."""
     kind = _kind(error)
     message = str(error).strip() or type(error).__name__
-    hint = error.fix if isinstance(error, HarnessError) and error.fix else HINTS.get(kind, "See the log of this cell.")
+    hint = (
+        error.fix
+        if isinstance(error, HarnessError) and error.fix
+        else HINTS.get(kind, "See the log of this cell.")
+    )
     if not isinstance(error, HarnessError | BadImage):
         message = f"{type(error).__name__}: {message}"
     return Failed(kind=kind, phase=phase, message=message[:2000], hint=hint, log=log)
@@ -215,8 +225,20 @@ def describe_death(exit_code: int | None, phase: Phase, log: str) -> Failed:
         name = signal.Signals(-exit_code).name
         if name == "SIGKILL":
             message = "the process was killed (SIGKILL), most likely by the system for using too much memory"
-            return Failed(kind="out-of-memory", phase=phase, message=message, hint=HINTS["out-of-memory"], log=log)
-        return Failed(kind="crash", phase=phase, message=f"the process died of {name}", hint=HINTS["crash"], log=log)
+            return Failed(
+                kind="out-of-memory",
+                phase=phase,
+                message=message,
+                hint=HINTS["out-of-memory"],
+                log=log,
+            )
+        return Failed(
+            kind="crash",
+            phase=phase,
+            message=f"the process died of {name}",
+            hint=HINTS["crash"],
+            log=log,
+        )
     message = f"the process ended without a result (exit status {exit_code})"
     return Failed(kind="crash", phase=phase, message=message, hint=HINTS["crash"], log=log)
 

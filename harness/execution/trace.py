@@ -33,7 +33,9 @@ def take_trace(model: TextToImage, call: Call, folder: Path) -> Trace | Absent:
         return _take(model, call, folder)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        return Absent(absent=FULL if full else f"the trace could not be written: {error.strerror or error}")
+        return Absent(
+            absent=FULL if full else f"the trace could not be written: {error.strerror or error}"
+        )
     except HarnessError as error:
         return Absent(absent=f"what the trace says could not be stored: {error.what}")
     except Exception as error:
@@ -67,7 +69,9 @@ def _take(model: TextToImage, call: Call, folder: Path) -> Trace | Absent:
     _write_facts(plain, profiled, scratch / TRACE_FACTS)
     for name in (TRACE, TRACE_FACTS):
         os.replace(scratch / name, folder / name)
-    return Trace(path=TRACE, size_bytes=(folder / TRACE).stat().st_size, steps=profiled.steps, notes=notes)
+    return Trace(
+        path=TRACE, size_bytes=(folder / TRACE).stat().st_size, steps=profiled.steps, notes=notes
+    )
 
 
 def _write_facts(plain: Path, profiled: Profiled, target: Path) -> None:

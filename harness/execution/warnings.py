@@ -39,7 +39,9 @@ class Timed(NamedTuple):
         return max(self.measure.max_s, sum(_calls(self.pairing.blocks)))
 
 
-def timing_cautions(pairing: Pairing, warmup_s: tuple[float, ...], measure: Measure) -> tuple[Caution, ...]:
+def timing_cautions(
+    pairing: Pairing, warmup_s: tuple[float, ...], measure: Measure
+) -> tuple[Caution, ...]:
     """Return what to know about a cell's times: profiled or cold calls, outliers, two speeds, drift, imprecision."""
     blocks = pairing.of("cell")
     if not blocks:
@@ -60,7 +62,9 @@ def _first_call(timed: Timed) -> Iterator[Caution]:
         first, *rest = _calls((*timed.cold, *timed.steady))
         against = f", {format_seconds(median(rest))} the others" if rest else ""
         message = f"measure.warmup = 0: a first call was timed, which took {format_seconds(first)}{against}"
-        yield measured_caution("first-call", message=message, advice="Set measure.warmup to 1 or more.")
+        yield measured_caution(
+            "first-call", message=message, advice="Set measure.warmup to 1 or more."
+        )
 
 
 def _warming_up(timed: Timed) -> Iterator[Caution]:
@@ -70,16 +74,24 @@ def _warming_up(timed: Timed) -> Iterator[Caution]:
     sides = {"": (_calls(timed.cold), timed.calls_s)}
     if timed.pairing.kind == "interleaved":
         begin, baseline = timed.steady[0].group, timed.pairing.of("baseline")
-        cold, steady = ([b for b in baseline if (b.group < begin) == early] for early in (True, False))
+        cold, steady = (
+            [b for b in baseline if (b.group < begin) == early] for early in (True, False)
+        )
         sides["the baseline's "] = _calls(cold), _calls(steady)
-    whose, (before, after) = max(sides.items(), key=lambda side: abs(log(median(side[1][0]) / median(side[1][1]))))
+    whose, (before, after) = max(
+        sides.items(), key=lambda side: abs(log(median(side[1][0]) / median(side[1][1])))
+    )
     if abs(median(before) / median(after) - 1) <= timed.measure.precision:
         return
     blocks = "block was" if len(timed.cold) == 1 else f"{len(timed.cold)} blocks were"
     cold_s, steady_s = format_seconds(median(before)), format_seconds(median(after))
-    message = f"{whose or 'the '}first {blocks} not steady yet: {cold_s} a call, {steady_s} after that"
+    message = (
+        f"{whose or 'the '}first {blocks} not steady yet: {cold_s} a call, {steady_s} after that"
+    )
     enough = len(timed.warmup_s) + len(before)
-    yield measured_caution("warming-up", message=message, advice=f"Set measure.warmup to {enough} or more.")
+    yield measured_caution(
+        "warming-up", message=message, advice=f"Set measure.warmup to {enough} or more."
+    )
 
 
 def _outliers(timed: Timed) -> Iterator[Caution]:
@@ -102,7 +114,9 @@ def _two_speeds(timed: Timed) -> Iterator[Caution]:
             f"calls have two speeds: {format_seconds(found.low)} ({format_percent(found.low_share, 0)} of them) and"
             f" {format_seconds(found.high)}; their median is one of both by chance"
         )
-        yield measured_caution("two-speeds", message=message, advice=f"{LOCK}, or find out what changes in between.")
+        yield measured_caution(
+            "two-speeds", message=message, advice=f"{LOCK}, or find out what changes in between."
+        )
 
 
 def _drifted(timed: Timed) -> Iterator[Caution]:
@@ -113,9 +127,13 @@ def _drifted(timed: Timed) -> Iterator[Caution]:
     advice = f"{LOCK}, and let the machine cool or warm up before."
     if timed.pairing.kind == "interleaved":
         begin = timed.steady[0].group
-        beside = _drift_of(tuple(b for b in timed.pairing.of("baseline") if b.group >= begin), timed.measure)
+        beside = _drift_of(
+            tuple(b for b in timed.pairing.of("baseline") if b.group >= begin), timed.measure
+        )
         if beside is None:
-            message += ", the baseline's beside them did not: the speedup depends on when it is measured"
+            message += (
+                ", the baseline's beside them did not: the speedup depends on when it is measured"
+            )
             advice = "Look for what grows from call to call: memory, a cache, heat; and measure longer (measure.max_s)."
         else:
             message += f", the baseline's beside them {_change(beside)}: the speedup is free of it, seconds are not"
@@ -123,7 +141,9 @@ def _drifted(timed: Timed) -> Iterator[Caution]:
 
 
 def _drift_of(blocks: tuple[Block, ...], measure: Measure) -> Drift | None:
-    found = drift(middles_s(blocks), [median(latencies(block)) for block in blocks]) if blocks else None
+    found = (
+        drift(middles_s(blocks), [median(latencies(block)) for block in blocks]) if blocks else None
+    )
     return found if found and abs(found.share) > measure.precision else None
 
 
@@ -182,7 +202,9 @@ HOT_C = 83.0
 def condition_cautions(blocks: Sequence[Block]) -> tuple[Caution, ...]:
     """Return warnings about what the machine did while these blocks, the cell's and the baseline's, were timed."""
     states = [block.conditions for block in blocks]
-    found = (ask(states) for ask in (_slowed, _capped, _clock_drift, _hot, _processor_drift, _visited))
+    found = (
+        ask(states) for ask in (_slowed, _capped, _clock_drift, _hot, _processor_drift, _visited)
+    )
     return tuple(caution for caution in (*found, _busy(blocks)) if caution is not None)
 
 
@@ -194,13 +216,21 @@ def _slowed(states: list[Conditions]) -> Caution | None:
     message = f"the device was slowed down in {len(hit)} of {len(states)} blocks ({', '.join(words)}{_heat(states)})"
     advice = "Improve the cooling, or let the machine cool and run again"
     clock = min(_known(states, lambda state: state.clock_mhz), default=None)
-    lock = f"; or lock a clock that it can hold: sudo nvidia-smi -lgc {clock:.0f} (undo: -rgc)" if clock else ""
+    lock = (
+        f"; or lock a clock that it can hold: sudo nvidia-smi -lgc {clock:.0f} (undo: -rgc)"
+        if clock
+        else ""
+    )
     return measured_caution("throttled", message=message, advice=f"{advice}{lock}.")
 
 
 def _capped(states: list[Conditions]) -> Caution | None:
     known = [state for state in states if not isinstance(state.throttle, Absent)]
-    capped = [state for state in known if not isinstance(state.throttle, Absent) and "sw_power_cap" in state.throttle]
+    capped = [
+        state
+        for state in known
+        if not isinstance(state.throttle, Absent) and "sw_power_cap" in state.throttle
+    ]
     if not capped:
         return None
     most = max(_known(capped, lambda state: state.power_w), default=None)
@@ -241,12 +271,18 @@ def _hot(states: list[Conditions]) -> Caution | None:
     if highest < HOT_C or any(state.slowed for state in states):
         return None
     message = f"the GPU was at {highest:.0f} °C: a little more and it slows down"
-    return measured_caution("hot", message=message, advice="Improve the cooling, or leave pauses between runs.")
+    return measured_caution(
+        "hot", message=message, advice="Improve the cooling, or leave pauses between runs."
+    )
 
 
 def _busy(blocks: Sequence[Block]) -> Caution | None:
     """Warn of other programs; long blocks count for more, since a short one's load is counted in few clock ticks."""
-    loads = [(load, _seconds(block)) for block in blocks if not isinstance(load := block.conditions.cpu_load, Absent)]
+    loads = [
+        (load, _seconds(block))
+        for block in blocks
+        if not isinstance(load := block.conditions.cpu_load, Absent)
+    ]
     spent_s = sum(seconds for _, seconds in loads)
     share = sum(load * seconds for load, seconds in loads) / spent_s if spent_s else 0.0
     if share <= BUSY:
@@ -254,7 +290,9 @@ def _busy(blocks: Sequence[Block]) -> Caution | None:
     message = f"other programs kept {format_percent(share, 0)} of the processors busy"
     most = max(load for load, _ in loads)
     advice = "Close them (top shows which), or run when the machine is quiet."
-    return measured_caution("busy", message=f"{message}, {format_percent(most, 0)} in the worst block", advice=advice)
+    return measured_caution(
+        "busy", message=f"{message}, {format_percent(most, 0)} in the worst block", advice=advice
+    )
 
 
 def _visited(states: list[Conditions]) -> Caution | None:
@@ -264,7 +302,9 @@ def _visited(states: list[Conditions]) -> Caution | None:
     hit = sum(bool(state.visitors) and not isinstance(state.visitors, Absent) for state in states)
     names = ", ".join(_words(visitor) for visitor in seen.values())
     message = f"other processes used the GPU in {hit} of {len(states)} blocks: {names}"
-    return measured_caution("visitors", message=message, advice="End them (nvidia-smi shows them) and run again.")
+    return measured_caution(
+        "visitors", message=message, advice="End them (nvidia-smi shows them) and run again."
+    )
 
 
 def _all_visitors(states: list[Conditions]) -> Iterator[Visitor]:
@@ -274,7 +314,11 @@ def _all_visitors(states: list[Conditions]) -> Iterator[Visitor]:
 
 
 def _words(visitor: Visitor) -> str:
-    held = "" if isinstance(visitor.used_bytes, Absent) else f" with {format_bytes(visitor.used_bytes)}"
+    held = (
+        ""
+        if isinstance(visitor.used_bytes, Absent)
+        else f" with {format_bytes(visitor.used_bytes)}"
+    )
     return f"{visitor.name} (pid {visitor.pid}){held}"
 
 

@@ -95,14 +95,20 @@ class CellWork:
         """Return what the timed calls do not tell: what each value did, memory, images, the floor."""
         if not self.task.timed:
             made = self._pictures()
-            return Extended(images=made.images, phases_s=dict(self.ledger.seconds), warnings=made.cautions)
+            return Extended(
+                images=made.images, phases_s=dict(self.ledger.seconds), warnings=made.cautions
+            )
         self.ledger.phase = "repeats"
         applied = self.built.report(self.calls) if self.calls else ()
         memory = self._memory() if self.calls else NO_MEMORY
         made = self._pictures()
         with self.ledger.phase_of("floor"):
             arithmetic = self.recipe.arithmetic
-            floor = self.built.arithmetic.floor(self.model.device, arithmetic) if self.calls else UNTIMED
+            floor = (
+                self.built.arithmetic.floor(self.model.device, arithmetic)
+                if self.calls
+                else UNTIMED
+            )
         return Completed(
             cold_start=self._cold_start(),
             warmup_s=self.warmup_s,
@@ -157,7 +163,9 @@ class CellWork:
     def _memory(self) -> Memory:
         """Take the peaks of one call in a pass of its own, since asking for them takes time."""
         with self.ledger.phase_of("memory"):
-            return peaks_of(lambda: self.model.generate(self.timed_call), self.model.device, self.free_before)
+            return peaks_of(
+                lambda: self.model.generate(self.timed_call), self.model.device, self.free_before
+            )
 
     def _pictures(self) -> Pictures:
         total = len(self.task.pictured) * len(self.task.seeds)
@@ -165,7 +173,11 @@ class CellWork:
             return Pictures((), ())
         with self.ledger.phase_of("images"):
             return make_pictures(
-                self.model, self.task, self.recipe.call(), self._lanes(), lambda n: self.ledger.advance(n, total)
+                self.model,
+                self.task,
+                self.recipe.call(),
+                self._lanes(),
+                lambda n: self.ledger.advance(n, total),
             )
 
     def _lanes(self) -> int:
@@ -219,7 +231,9 @@ def _by_role(calls: list[PartCall], total_s: float) -> dict[str, float]:
 def stage_call(task_prompts: Any, call: Call, batch: int, seed: int) -> Call:
     """Return the call that is timed: the first prompts of the set, repeated up to the batch size."""
     count = len(task_prompts)
-    return call_for(call, [(task_prompts[place % count], seed + place // count) for place in range(batch)])
+    return call_for(
+        call, [(task_prompts[place % count], seed + place // count) for place in range(batch)]
+    )
 
 
 class Done(NamedTuple):
@@ -235,9 +249,13 @@ def obey(task_json: str, pipe: Connection, asked_at: float, late: str) -> None:
     """
     start_s = time.time() - asked_at
     task = Task.model_validate_json(task_json)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C is for the parent, which ends this process
     _die_with(os.getppid())
-    log = (task.folder / LOG).open("a", buffering=1, encoding="utf-8", errors="replace")  # later rounds go on in it
+    log = (task.folder / LOG).open(
+        "a", buffering=1, encoding="utf-8", errors="replace"
+    )  # later rounds go on in it
     os.dup2(log.fileno(), 1)
     os.dup2(log.fileno(), 2)
     sys.stdout = sys.stderr = log
@@ -281,4 +299,6 @@ def tail(log: Path, characters: int = 4000) -> str:
     except OSError:
         return ""
     # faulthandler ends with a list of all extension modules, thousands of characters that explain nothing
-    return "".join(line for line in lines if not line.startswith("Extension modules:"))[-characters:]
+    return "".join(line for line in lines if not line.startswith("Extension modules:"))[
+        -characters:
+    ]

@@ -86,7 +86,9 @@ class CpuWatch:
         busy_s, total_s = _busy_and_total_s()
         passed_s = total_s - self._total_s
         if passed_s <= 0:
-            return Absent(absent="this system does not count its processors' time, or the block was too short")
+            return Absent(
+                absent="this system does not count its processors' time, or the block was too short"
+            )
         after = _spent_s(self._ours)
         ours_s = sum(after[pid] - self._spent[pid] for pid in after.keys() & self._spent.keys())
         return min(max((busy_s - self._busy_s - ours_s) / passed_s, 0.0), 1.0)
@@ -95,13 +97,18 @@ class CpuWatch:
         """How often the core that was slowed most was slowed, itself or with its package."""
         after = self._throttle_counts()
         if not after or not self._throttled:
-            return Absent(absent="no thermal_throttle counters: not an Intel processor, or a virtual machine")
+            return Absent(
+                absent="no thermal_throttle counters: not an Intel processor, or a virtual machine"
+            )
         return max(count - self._throttled.get(core, count) for core, count in after.items())
 
     def _throttle_counts(self) -> dict[Path, int]:
         found = {}
         for core in self._cores():
-            kinds = [_number(core / f"thermal_throttle/{kind}_throttle_count") for kind in ("core", "package")]
+            kinds = [
+                _number(core / f"thermal_throttle/{kind}_throttle_count")
+                for kind in ("core", "package")
+            ]
             counts = [count for count in kinds if count is not None]
             if counts:
                 found[core] = sum(counts)
@@ -122,7 +129,9 @@ def _busy_and_total_s() -> tuple[float, float]:
     """Seconds since the start in which those cores worked, and all seconds (guests are counted in user and nice)."""
     cores = psutil.cpu_times(percpu=True)
     times = [cores[number] for number in _allowed() if number < len(cores)]
-    total = sum(sum(core) - getattr(core, "guest", 0.0) - getattr(core, "guest_nice", 0.0) for core in times)
+    total = sum(
+        sum(core) - getattr(core, "guest", 0.0) - getattr(core, "guest_nice", 0.0) for core in times
+    )
     return total - sum(core.idle + getattr(core, "iowait", 0.0) for core in times), total
 
 
@@ -175,7 +184,13 @@ class Rapl:
         if after.keys() != self._before.keys():
             return Absent(absent="RAPL: other packages than before")
         counts = ((after[package], begin) for package, begin in self._before.items())
-        return sum(now.uj - begin.uj + (begin.range_uj if now.uj < begin.uj else 0) for now, begin in counts) / 1e6
+        return (
+            sum(
+                now.uj - begin.uj + (begin.range_uj if now.uj < begin.uj else 0)
+                for now, begin in counts
+            )
+            / 1e6
+        )
 
     def _read(self) -> dict[Path, _Counter] | Absent:
         packages = [zone for zone in sorted(self._powercap.glob("*-rapl:*")) if _is_package(zone)]
@@ -191,7 +206,9 @@ class Rapl:
                 )
                 for package in packages
             }
-        except PermissionError:  # since CVE-2020-8694: it lets a program guess what another computes
+        except (
+            PermissionError
+        ):  # since CVE-2020-8694: it lets a program guess what another computes
             return Absent(absent="RAPL: only root may read /sys/class/powercap/*/energy_uj")
         except (OSError, ValueError) as error:
             return Absent(absent=f"RAPL: {error}")

@@ -17,7 +17,14 @@ from harness.core.machine import Gpu, Machine
 from harness.core.units import Absent, format_bytes, format_percent
 from harness.measure.conditions import watching
 from harness.measure.memory import reset_resident_peak
-from harness.measure.nvml import energy_j, first_card, refused, sample_gpu, visible_cards, whole_card
+from harness.measure.nvml import (
+    energy_j,
+    first_card,
+    refused,
+    sample_gpu,
+    visible_cards,
+    whole_card,
+)
 from harness.measure.profiler import DRIVER
 
 PACKAGES = (
@@ -35,7 +42,9 @@ def describe_machine() -> Machine:
         name=re.sub(r"[^A-Za-z0-9]+", "-", socket.gethostname()).strip("-").lower() or "machine",
         gpus=_gpus(),
         cpu=_cpu_model(),
-        cpu_cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cpu_cores=len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count() or 1,
         memory_bytes=psutil.virtual_memory().total,
         os=platform.platform(),
         python=platform.python_version(),
@@ -119,7 +128,9 @@ def _git_state() -> tuple[str | Absent, bool | Absent]:
 
 def _git(folder: Path, *words: str) -> str:
     command = ["git", "-C", str(folder), *words]
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=True, timeout=10)
+    done = subprocess.run(
+        command, capture_output=True, encoding="utf-8", errors="replace", check=True, timeout=10
+    )
     return done.stdout.strip()
 
 
@@ -144,7 +155,10 @@ def abilities() -> tuple[Ability, ...]:
         *_card_abilities(),
         Ability("energy of the processors (RAPL)", _with_unit(seen.energy_j, " J in 50 ms")),
         Ability("clock of the processors (cpufreq)", _with_unit(seen.cpu_mhz, " MHz")),
-        Ability("processors slowed for heat (thermal_throttle)", _with_unit(seen.cpu_throttled, " times in 50 ms")),
+        Ability(
+            "processors slowed for heat (thermal_throttle)",
+            _with_unit(seen.cpu_throttled, " times in 50 ms"),
+        ),
         Ability("load by other programs (/proc/stat)", _load(seen.cpu_load)),
         Ability("peak of resident memory (VmHWM)", _peak()),
         Ability("counters of the processors (perf)", _perf()),
@@ -165,7 +179,9 @@ def _card_abilities() -> list[Ability]:
         Ability("clock of the GPU's memory (NVML)", _with_unit(sample.memory_clock_mhz, " MHz")),
         Ability("temperature of the GPU (NVML)", _with_unit(sample.temperature_c, " °C")),
         Ability("power of the GPU (NVML)", _with_unit(sample.power_w, " W")),
-        Ability("energy of the GPU (NVML)", _with_unit(energy_j(card), " J since its driver was loaded")),
+        Ability(
+            "energy of the GPU (NVML)", _with_unit(energy_j(card), " J since its driver was loaded")
+        ),
         Ability("why the GPU is slowed (NVML)", _listed(sample.throttle, "not slowed now")),
         Ability("processes on the GPU (NVML)", _listed(sample.visitors, "none now")),
     ]
@@ -176,7 +192,11 @@ def _with_unit(reading: float | Absent, unit: str) -> str | Absent:
 
 
 def _load(share: float | Absent) -> str | Absent:
-    return share if isinstance(share, Absent) else f"{format_percent(share, 0)} of the cores' time just now"
+    return (
+        share
+        if isinstance(share, Absent)
+        else f"{format_percent(share, 0)} of the cores' time just now"
+    )
 
 
 def _listed(reading: tuple[Any, ...] | Absent, nothing: str) -> str | Absent:
@@ -198,7 +218,9 @@ def _perf() -> str | Absent:
         return Absent(absent="this kernel has no perf")
     words = f"perf_event_paranoid is {level}"
     if level > 2 and os.geteuid() != 0:
-        return Absent(absent=f"{words}: denied to this user (sudo sysctl kernel.perf_event_paranoid=2)")
+        return Absent(
+            absent=f"{words}: denied to this user (sudo sysctl kernel.perf_event_paranoid=2)"
+        )
     return words
 
 
@@ -207,6 +229,12 @@ def _cupti() -> str | Absent:
         first_card()
     except Exception:
         return Absent(absent="no GPU")
-    if DRIVER.exists() and "RmProfilingAdminOnly: 1" in DRIVER.read_text(encoding="utf-8") and os.geteuid() != 0:
-        return Absent(absent="for administrators only: set NVreg_RestrictProfilingToAdminUsers=0 for the nvidia module")
+    if (
+        DRIVER.exists()
+        and "RmProfilingAdminOnly: 1" in DRIVER.read_text(encoding="utf-8")
+        and os.geteuid() != 0
+    ):
+        return Absent(
+            absent="for administrators only: set NVreg_RestrictProfilingToAdminUsers=0 for the nvidia module"
+        )
     return "the driver does not refuse them"

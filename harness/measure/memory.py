@@ -60,7 +60,10 @@ def _trim() -> None:
 
 
 def _memory(
-    allocated: int | Absent, reserved: int | Absent, held: int | Absent, resident: tuple[int | Absent, int | Absent]
+    allocated: int | Absent,
+    reserved: int | Absent,
+    held: int | Absent,
+    resident: tuple[int | Absent, int | Absent],
 ) -> Memory:
     return Memory(
         allocated_bytes=allocated,
@@ -77,7 +80,9 @@ def _held_bytes(reserved: int, free_before: int | None) -> int | Absent:
     A figure below `reserved` is another's: pids in a container are not those that the driver counts.
     """
     try:
-        held = used_by_process(first_card()).get(os.getpid(), Absent(absent="NVML does not list this process"))
+        held = used_by_process(first_card()).get(
+            os.getpid(), Absent(absent="NVML does not list this process")
+        )
     except Exception as error:
         held = refused(error)
     if not isinstance(held, Absent) and held >= reserved:
@@ -96,7 +101,9 @@ def reset_resident_peak(process: Path = PROCESS) -> int | Absent:
     try:
         (process / "clear_refs").write_text("5", encoding="utf-8")  # 5: reset VmHWM (proc(5))
     except OSError as error:
-        return Absent(absent=f"the peak cannot be reset here: {error.strerror} (/proc/self/clear_refs)")
+        return Absent(
+            absent=f"the peak cannot be reset here: {error.strerror} (/proc/self/clear_refs)"
+        )
     return resident_peak(process)
 
 

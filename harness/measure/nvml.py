@@ -72,11 +72,20 @@ def _card(word: str, count: int) -> Any | None:
     import pynvml
 
     if word.isdecimal():
-        return _or_first_slice(pynvml.nvmlDeviceGetHandleByIndex(int(word))) if int(word) < count else None
+        return (
+            _or_first_slice(pynvml.nvmlDeviceGetHandleByIndex(int(word)))
+            if int(word) < count
+            else None
+        )
     if word.startswith("MIG-"):
         return pynvml.nvmlDeviceGetHandleByUUID(word)
-    cards = (pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(count if word.startswith("GPU-") else 0))
-    found = next((card for card in cards if _text(pynvml.nvmlDeviceGetUUID(card)).startswith(word)), None)
+    cards = (
+        pynvml.nvmlDeviceGetHandleByIndex(index)
+        for index in range(count if word.startswith("GPU-") else 0)
+    )
+    found = next(
+        (card for card in cards if _text(pynvml.nvmlDeviceGetUUID(card)).startswith(word)), None
+    )
     return None if found is None else _or_first_slice(found)
 
 
@@ -121,7 +130,9 @@ def visitors_of(card: Any, ours: Collection[int]) -> tuple[Visitor, ...] | Absen
     used = used_by_process(card)
     if not used.keys() & set(ours) and not _pids_are_the_machines():
         listed = f"lists {len(used)} by other pids" if used else "lists none"
-        return Absent(absent=f"a container has pids of its own: NVML {listed}, so others cannot be told from ours")
+        return Absent(
+            absent=f"a container has pids of its own: NVML {listed}, so others cannot be told from ours"
+        )
     foreign = sorted(used.keys() - set(ours))
     return tuple(Visitor(pid=pid, name=_name(pid), used_bytes=used[pid]) for pid in foreign)
 
@@ -131,13 +142,17 @@ def used_by_process(card: Any) -> dict[int, int | Absent]:
     import pynvml
 
     listed = pynvml.nvmlDeviceGetComputeRunningProcesses(card)
-    with contextlib.suppress(pynvml.NVMLError):  # cards without a display, and slices, draw no pictures
+    with contextlib.suppress(
+        pynvml.NVMLError
+    ):  # cards without a display, and slices, draw no pictures
         listed = [*listed, *pynvml.nvmlDeviceGetGraphicsRunningProcesses(card)]
     used: dict[int, int | Absent] = {}
     for process in listed:
         count = process.usedGpuMemory
         known = Absent(absent="NVML: this driver does not tell it") if count is None else int(count)
-        used[int(process.pid)] = known  # in both lists it is the same figure: a process's memory, whatever it is for
+        used[int(process.pid)] = (
+            known  # in both lists it is the same figure: a process's memory, whatever it is for
+        )
     return used
 
 
@@ -217,14 +232,18 @@ class GpuWatch:
 
     def figures(self) -> dict[str, Any]:
         """Return the fields of Conditions that NVML knows: means, but the highest temperature, and all that slowed."""
-        clocks, memory_clocks, temperatures, powers, reasons, seen = zip(*self._samples, strict=True)
+        clocks, memory_clocks, temperatures, powers, reasons, seen = zip(
+            *self._samples, strict=True
+        )
         return {
             "clock_mhz": _together(clocks, _mean),
             "memory_clock_mhz": _together(memory_clocks, _mean),
             "temperature_c": _together(temperatures, max),
             "power_w": _together(powers, _mean),
             "throttle": _together(reasons, _union),
-            "visitors": _together(seen, lambda found: tuple({one.pid: one for some in found for one in some}.values())),
+            "visitors": _together(
+                seen, lambda found: tuple({one.pid: one for some in found for one in some}.values())
+            ),
             "energy_j": self._drawn(),
         }
 

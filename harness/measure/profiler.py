@@ -53,14 +53,23 @@ def _profile(call: Callable[[], object], plain: Path, device: str) -> float:
     """Write the plain trace of a call and return the seconds it took."""
     from torch.profiler import ProfilerActivity, profile, record_function, supported_activities
 
-    wanted = {ProfilerActivity.CPU, ProfilerActivity.CUDA} if device.startswith("cuda") else {ProfilerActivity.CPU}
-    with profile(activities=sorted(wanted & supported_activities(), key=str)) as profiler, recording(record_function):
+    wanted = (
+        {ProfilerActivity.CPU, ProfilerActivity.CUDA}
+        if device.startswith("cuda")
+        else {ProfilerActivity.CPU}
+    )
+    with (
+        profile(activities=sorted(wanted & supported_activities(), key=str)) as profiler,
+        recording(record_function),
+    ):
         begin = time.perf_counter()
         call()
         synchronize(device)
         seconds = time.perf_counter() - begin
     profiler.export_chrome_trace(str(plain))
-    if shutil.disk_usage(plain.parent).free < LEAST_FREE:  # kineto says nothing of what it could not write
+    if (
+        shutil.disk_usage(plain.parent).free < LEAST_FREE
+    ):  # kineto says nothing of what it could not write
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(plain))
     return seconds
 
@@ -74,7 +83,11 @@ def _graphs() -> int:
 def why_blind() -> str:
     """Say why a trace of a GPU shows nothing of the GPU, and what to do."""
     missing = "no kernel of the GPU was seen: "
-    if DRIVER.exists() and "RmProfilingAdminOnly: 1" in DRIVER.read_text(encoding="utf-8") and os.geteuid() != 0:
+    if (
+        DRIVER.exists()
+        and "RmProfilingAdminOnly: 1" in DRIVER.read_text(encoding="utf-8")
+        and os.geteuid() != 0
+    ):
         return missing + (
             "the driver shows its counters to administrators only; set NVreg_RestrictProfilingToAdminUsers=0 for the "
             "nvidia module, or give the container CAP_SYS_ADMIN, then: harness profile RUN CELL"

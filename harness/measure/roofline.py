@@ -57,7 +57,9 @@ class Arithmetic:
             flops, rate = self._flops(), product_rate(device, dtype)
         except Exception as error:  # a network that cannot run without data or is called unlike its own, a full device
             return Absent(absent=f"operations could not be counted: {error}")
-        return Floor(flops=flops, flops_per_s=rate, dtype=dtype, bytes_per_s=_copy_rate_or_why(device))
+        return Floor(
+            flops=flops, flops_per_s=rate, dtype=dtype, bytes_per_s=_copy_rate_or_why(device)
+        )
 
     def _flops(self) -> int:
         assert self._make is not None
@@ -65,7 +67,9 @@ class Arithmetic:
         counted: dict[str, int] = {}
         total = 0
         for args, kwargs in self._calls:
-            key = repr((args, kwargs))  # tensors without data are told apart by their size and format
+            key = repr(
+                (args, kwargs)
+            )  # tensors without data are told apart by their size and format
             if key not in counted:
                 counted[key] = count_flops(partial(network, *args, **kwargs))
             total += counted[key]
@@ -78,7 +82,9 @@ def _without_data(kind: Any, config: Any, dtype: Any) -> Any:
 
     with torch.device("meta"):
         network = kind.from_config(config)
-    return torch.nn.Module.to(network, dtype).eval()  # diffusers' own `to` warns of layers that stay in FP32
+    return torch.nn.Module.to(
+        network, dtype
+    ).eval()  # diffusers' own `to` warns of layers that stay in FP32
 
 
 def count_flops(call: Callable[[], object]) -> int:
@@ -140,9 +146,13 @@ def _product(side: int, device: str, dtype: Any) -> Callable[[], object]:
 
     generator = torch.Generator(device).manual_seed(0)
     if dtype.itemsize > 1:
-        left, right = (torch.randn(side, side, device=device, generator=generator).to(dtype) for _ in range(2))
+        left, right = (
+            torch.randn(side, side, device=device, generator=generator).to(dtype) for _ in range(2)
+        )
         return lambda: left @ right
-    left, right = (torch.randn(side, side, device=device, generator=generator).to(dtype) for _ in range(2))
+    left, right = (
+        torch.randn(side, side, device=device, generator=generator).to(dtype) for _ in range(2)
+    )
     scale = torch.ones((), device=device)
     return lambda: torch._scaled_mm(left, right.t(), scale, scale, out_dtype=torch.bfloat16)
 

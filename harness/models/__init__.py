@@ -11,7 +11,14 @@ from harness.core.matrix import Model
 from harness.core.model import ModelSource
 from harness.core.paths import expand_user
 
-__all__ = ["ask_hub", "fetch_published", "is_offline", "model_defaults", "read_model", "resolve_model"]
+__all__ = [
+    "ask_hub",
+    "fetch_published",
+    "is_offline",
+    "model_defaults",
+    "read_model",
+    "resolve_model",
+]
 
 _HUB_ID = re.compile(r"(?P<id>[A-Za-z0-9][\w.-]*/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 
@@ -36,15 +43,24 @@ def read_model(entry: Any) -> Model:
         if "source" not in entry:
             known = ", ".join(list_names("harness.models"))
             raise UsageError('a table needs a key "source"', fix=f"Known: {known}")
-        return Model(source=str(entry["source"]), options={key: entry[key] for key in entry if key != "source"})
+        return Model(
+            source=str(entry["source"]),
+            options={key: entry[key] for key in entry if key != "source"},
+        )
     if not isinstance(entry, str):
-        raise UsageError(f"a word or a table is meant, not {entry!r}", fix='Such as model = "path/to/sdxl-folder"')
+        raise UsageError(
+            f"a word or a table is meant, not {entry!r}",
+            fix='Such as model = "path/to/sdxl-folder"',
+        )
     return _read_word(entry)
 
 
 def _read_word(word: str) -> Model:
     if not word.strip():
-        raise UsageError("empty; name a model", fix='Such as model = "bundled", or leave the key out for that one')
+        raise UsageError(
+            "empty; name a model",
+            fix='Such as model = "bundled", or leave the key out for that one',
+        )
     if word in list_names("harness.models"):
         return Model(source=word)
     path = expand_user(word)

@@ -32,5 +32,7 @@ def configurations() -> dict[str, Configuration]:
 def configuration_folder(name: str) -> Path:
     """Return the folder of a named model, in diffusers' layout without weights; UsageError for an unknown name."""
     if name not in configurations():
-        raise UsageError(f'no configuration is named "{name}"', fix=did_you_mean(name, configurations()))
+        raise UsageError(
+            f'no configuration is named "{name}"', fix=did_you_mean(name, configurations())
+        )
     return FOLDER / name

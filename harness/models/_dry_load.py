@@ -28,8 +28,19 @@ def dry_load(network: Network) -> Misfit:
         with _silent(diffusers.utils.logging), _silent(transformers.utils.logging):
             if network.folder:
                 return _try_original(network)
-            return _try_diffusers(made, network) if network.library == "diffusers" else _try_transformers(made, network)
-    except (TypeError, ValueError, KeyError, AttributeError, RuntimeError, ArithmeticError) as error:
+            return (
+                _try_diffusers(made, network)
+                if network.library == "diffusers"
+                else _try_transformers(made, network)
+            )
+    except (
+        TypeError,
+        ValueError,
+        KeyError,
+        AttributeError,
+        RuntimeError,
+        ArithmeticError,
+    ) as error:
         return Misfit(
             refused=f"{network.kind} cannot be built: {str(error).splitlines()[0] if str(error) else error!r}"
         )
@@ -72,7 +83,9 @@ def _try_original(network: Network) -> Misfit:
     from diffusers import pipelines
     from diffusers.loaders import single_file
 
-    checkpoint = {name: torch.empty(shape, device="meta") for name, shape in network.tensors.items()}
+    checkpoint = {
+        name: torch.empty(shape, device="meta") for name, shape in network.tensors.items()
+    }
     try:
         with _stopped_before_loading():
             single_file.load_single_file_sub_model(
@@ -99,7 +112,9 @@ def _stopped_before_loading() -> Iterator[None]:
     try:
         yield
     finally:
-        single_file_model.load_model_dict_into_meta = single_file_utils.load_model_dict_into_meta = load
+        single_file_model.load_model_dict_into_meta = (
+            single_file_utils.load_model_dict_into_meta
+        ) = load
 
 
 class _Translated(Exception):
@@ -111,9 +126,13 @@ def compare(expected: Shapes, found: Shapes, ignored: tuple[str, ...] = ()) -> M
     extra = sorted(found.keys() - expected.keys())
     return Misfit(
         missing=tuple(sorted(expected.keys() - found.keys())),
-        unexpected=tuple(name for name in extra if not any(re.search(pattern, name) for pattern in ignored)),
+        unexpected=tuple(
+            name for name in extra if not any(re.search(pattern, name) for pattern in ignored)
+        ),
         shapes=tuple(
-            (name, found[name], shape) for name, shape in sorted(expected.items()) if found.get(name, shape) != shape
+            (name, found[name], shape)
+            for name, shape in sorted(expected.items())
+            if found.get(name, shape) != shape
         ),
     )
 
@@ -131,9 +150,13 @@ def _try_transformers(made: Any, network: Network) -> Misfit:
         ignore_mismatched_sizes=True,
         dtype=torch.float32,
     )
-    shapes = tuple((name, tuple(found), tuple(expected)) for name, found, expected in info["mismatched_keys"])
+    shapes = tuple(
+        (name, tuple(found), tuple(expected)) for name, found, expected in info["mismatched_keys"]
+    )
     return Misfit(
-        missing=tuple(sorted(info["missing_keys"])), unexpected=tuple(sorted(info["unexpected_keys"])), shapes=shapes
+        missing=tuple(sorted(info["missing_keys"])),
+        unexpected=tuple(sorted(info["unexpected_keys"])),
+        shapes=shapes,
     )
 
 

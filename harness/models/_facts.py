@@ -29,7 +29,9 @@ def scheduler_tags(folder: Folder) -> set[str]:
     config = folder.config("scheduler")
     kind = str(config.get("_class_name"))
     flow = "FlowMatch" in kind or config.get("prediction_type") == "flow_prediction"
-    offset = bool(config.get("steps_offset")) and config.get("timestep_spacing", "leading") == "leading"
+    offset = (
+        bool(config.get("steps_offset")) and config.get("timestep_spacing", "leading") == "leading"
+    )
     found = {
         "flow": flow or bool(config.get("use_flow_sigmas")),
         "zero-snr": bool(config.get("rescale_betas_zero_snr")),
@@ -47,13 +49,17 @@ def unet_tags(config: dict[str, Any]) -> set[str]:
     return {"unet", "cross-attention", "no-block-cache", *embedded}
 
 
-def facts(family: str, folder: Folder, guidance: float, sizes: tuple[int, int], tags: set[str]) -> ModelInfo:
+def facts(
+    family: str, folder: Folder, guidance: float, sizes: tuple[int, int], tags: set[str]
+) -> ModelInfo:
     """Return the description of a folder's model; `sizes` are its own side in pixels and what divides all sides."""
     side, multiple = sizes
     known: dict[str, Any] = {"title": "", "digest": "", "family": family, "guidance": guidance}
     latent = (int(folder.config("vae").get("latent_channels") or 4), vae_scale(folder))
     every = frozenset({family, *tags, *scheduler_tags(folder)})
-    return ModelInfo(**known, width=side, height=side, size_multiple=multiple, latent=latent, tags=every)
+    return ModelInfo(
+        **known, width=side, height=side, size_multiple=multiple, latent=latent, tags=every
+    )
 
 
 MAPS_OF_DENOISER, MAPS_OF_VAE = 12, 2
@@ -101,7 +107,9 @@ def activations(folder: Folder, info: ModelInfo) -> dict[str, int]:
 def size_facts(folder: Folder, info: ModelInfo) -> dict[str, dict[str, int]]:
     """Return the fields of a description that tell how large a folder's model is; empty where its files do not tell."""
     parameters = stored_parameters(folder)
-    return {"parameters": parameters, "activations": activations(folder, info)} if parameters else {}
+    return (
+        {"parameters": parameters, "activations": activations(folder, info)} if parameters else {}
+    )
 
 
 def _has_weights(component: str) -> bool:

@@ -34,7 +34,9 @@ class Component(NamedTuple):
         """The file that says what the component is; empty for a tokenizer."""
         if "Tokenizer" in self.kind:
             return ""
-        return next((file for word, file in _CONFIGURATION.items() if word in self.kind), "config.json")
+        return next(
+            (file for word, file in _CONFIGURATION.items() if word in self.kind), "config.json"
+        )
 
     @property
     def has_weights(self) -> bool:
@@ -61,13 +63,17 @@ class Wanted(NamedTuple):
     @property
     def configurations(self) -> list[str]:
         """The few files that tell what the model is."""
-        named = [f"{part.name}/{part.configuration}" for part in self.components if part.configuration]
+        named = [
+            f"{part.name}/{part.configuration}" for part in self.components if part.configuration
+        ]
         return [INDEX, *named]
 
 
 def wanted_of(folder: Folder, variant: str) -> Wanted:
     """Return what is wanted of a pipeline's repository, given a folder that has its model_index.json."""
-    unused = {name for name, part in find_family(folder).fixed_load_arguments.items() if part is None}
+    unused = {
+        name for name, part in find_family(folder).fixed_load_arguments.items() if part is None
+    }
     return Wanted(folder.index, variant, unused)
 
 
@@ -79,17 +85,27 @@ def choose_files(listing: Collection[str], wanted: Wanted) -> list[str]:
     """
     chosen, varied = [INDEX], False
     for component in wanted.components:
-        inside = [path for path in listing if path.startswith(f"{component.name}/") and path.count("/") == 1]
-        chosen += [path for path in inside if Path(path).suffix in SMALL and not match_weights(path)]
+        inside = [
+            path
+            for path in listing
+            if path.startswith(f"{component.name}/") and path.count("/") == 1
+        ]
+        chosen += [
+            path for path in inside if Path(path).suffix in SMALL and not match_weights(path)
+        ]
         if component.has_weights:
             own = _of_variant(inside, wanted.variant).fetched if wanted.variant else ()
             weights = own or _of_variant(inside, "").fetched
             if not weights:
-                raise UsageError(f"{component.name} has no safetensors", fix="Pickled weights are never loaded.")
+                raise UsageError(
+                    f"{component.name} has no safetensors", fix="Pickled weights are never loaded."
+                )
             chosen += weights
             varied |= bool(own)
     if wanted.variant and not varied:
-        named = sorted({variant_of(match) for path in listing if (match := match_weights(path))} - {""})
+        named = sorted(
+            {variant_of(match) for path in listing if (match := match_weights(path))} - {""}
+        )
         known = f"It has: {', '.join(named)}." if named else "It has none: leave the variant out."
         raise UsageError(f'no component has weights of the variant "{wanted.variant}"', fix=known)
     return sorted(chosen)
@@ -100,7 +116,11 @@ def lacking_files(folder: Path, wanted: Wanted, sure: bool = False) -> list[str]
 
     A component that is here in plain weights only is taken to have no variant, if another has; not if `sure`.
     """
-    named = [path.name for part in wanted.components for path in (folder / part.name).glob("*.safetensors")]
+    named = [
+        path.name
+        for part in wanted.components
+        for path in (folder / part.name).glob("*.safetensors")
+    ]
     varied = bool(_of_variant(named, wanted.variant).fetched)
     accepted = (wanted.variant, "") if varied and not sure else (wanted.variant,)
     return [
@@ -130,13 +150,20 @@ def lacking_tokens(folder: Path, kind: str) -> list[str]:
 
 def _lacking_weights(folder: Path, stem: str, variants: tuple[str, ...]) -> list[str]:
     there = _names(folder)
-    found = next((found for variant in variants if (found := _of_variant(there, variant)).fetched), _Variant())
+    found = next(
+        (found for variant in variants if (found := _of_variant(there, variant)).fetched),
+        _Variant(),
+    )
     suffix = f".{variants[0]}" if variants[0] else ""
     if found.wholes:
         return []
     if found.indexes:
-        return sorted({shard for index in found.indexes for shard in _read_shards(folder / index)} - there)
-    return [f"{stem}.safetensors.index{suffix}.json" if found.shards else f"{stem}{suffix}.safetensors"]
+        return sorted(
+            {shard for index in found.indexes for shard in _read_shards(folder / index)} - there
+        )
+    return [
+        f"{stem}.safetensors.index{suffix}.json" if found.shards else f"{stem}{suffix}.safetensors"
+    ]
 
 
 class _Variant(NamedTuple):
@@ -153,10 +180,18 @@ class _Variant(NamedTuple):
 
 
 def _of_variant(paths: Iterable[str], variant: str) -> _Variant:
-    matches = {path: match for path in sorted(paths) if (match := match_weights(path)) and variant_of(match) == variant}
-    wholes = tuple(path for path, match in matches.items() if not match["shard"] and not match["index"])
+    matches = {
+        path: match
+        for path in sorted(paths)
+        if (match := match_weights(path)) and variant_of(match) == variant
+    }
+    wholes = tuple(
+        path for path, match in matches.items() if not match["shard"] and not match["index"]
+    )
     indexes = tuple(path for path, match in matches.items() if match["index"])
-    return _Variant(wholes, indexes, tuple(path for path in matches if path not in {*wholes, *indexes}))
+    return _Variant(
+        wholes, indexes, tuple(path for path in matches if path not in {*wholes, *indexes})
+    )
 
 
 def match_weights(path: str) -> re.Match[str] | None:
@@ -191,10 +226,16 @@ class WeightFiles(NamedTuple):
         """What the plan says where the same weights are there twice; else empty."""
         if not self.unread:
             return ""
-        read = f"the {len(self.files)} shards of {self.shard_index}" if self.shard_index else self.files[0]
+        read = (
+            f"the {len(self.files)} shards of {self.shard_index}"
+            if self.shard_index
+            else self.files[0]
+        )
         other = ", ".join(self.unread)
         are = "are" if len(self.unread) > 1 else "is"
-        return f"{self.folder.name}: {read} will be read; {other} {are} there too and will not be read"
+        return (
+            f"{self.folder.name}: {read} will be read; {other} {are} there too and will not be read"
+        )
 
 
 def find_weight_files(folder: Folder, wanted: Wanted) -> dict[str, WeightFiles]:
@@ -207,7 +248,9 @@ def find_weight_files(folder: Folder, wanted: Wanted) -> dict[str, WeightFiles]:
     found = {part.name: _find(folder.path / part.name, part, wanted.variant) for part in parts}
     if wanted.variant and not any(files.variant == wanted.variant for files in found.values()):
         what = f'no component has weights of the variant "{wanted.variant}"'
-        raise UsageError(what, str(folder.path), "Leave the variant out, or name one that the files have.")
+        raise UsageError(
+            what, str(folder.path), "Leave the variant out, or name one that the files have."
+        )
     return found
 
 
@@ -216,8 +259,14 @@ def choose_variant(folder: Folder, wanted: Wanted) -> str:
 
     Raises UsageError where there are several to choose from.
     """
-    lacking = [part for part in wanted.components if part.has_weights and not _has_plain(folder.path / part.name, part)]
-    found = sorted({variant for part in lacking for variant in _variants(_names(folder.path / part.name))})
+    lacking = [
+        part
+        for part in wanted.components
+        if part.has_weights and not _has_plain(folder.path / part.name, part)
+    ]
+    found = sorted(
+        {variant for part in lacking for variant in _variants(_names(folder.path / part.name))}
+    )
     if len(found) > 1:
         what = f"{lacking[0].name} has no plain weights, but the variants {', '.join(found)}"
         fix = f'Name one: model = {{source = "folder", path = "…", variant = "{found[0]}"}}'
@@ -237,8 +286,15 @@ def list_read_files(folder: Folder, wanted: Wanted) -> dict[str, Path]:
 def list_small_files(folder: Folder, wanted: Wanted) -> dict[str, Path]:
     """Return the configurations and tokenizers of a pipeline's components, by their name inside the folder."""
     listed = (path for part in wanted.components for path in (folder.path / part.name).glob("*"))
-    small = (path for path in listed if path.suffix in SMALL and path.is_file() and not match_weights(path.name))
-    return {INDEX: folder.path / INDEX, **{path.relative_to(folder.path).as_posix(): path for path in small}}
+    small = (
+        path
+        for path in listed
+        if path.suffix in SMALL and path.is_file() and not match_weights(path.name)
+    )
+    return {
+        INDEX: folder.path / INDEX,
+        **{path.relative_to(folder.path).as_posix(): path for path in small},
+    }
 
 
 def _find(folder: Path, part: Component, variant: str) -> WeightFiles:
@@ -258,7 +314,9 @@ def _find_pickled(folder: Path, part: Component, there: frozenset[str]) -> Weigh
     if whole := _pickle(part, there):
         return WeightFiles(folder, whole)
     if any(_SHARDED_PICKLE.fullmatch(name) for name in there):
-        raise UsageError(f"the weights of {part.name} are pickles in several files (.bin)", str(folder), _PICKLED)
+        raise UsageError(
+            f"the weights of {part.name} are pickles in several files (.bin)", str(folder), _PICKLED
+        )
     if any("-of-" in name for name in there):
         what = f"{part.name} has shards of weights, but the index that lists them is missing"
     else:
@@ -294,7 +352,9 @@ def _pickle_stem(part: Component) -> str:
 
 def _has_plain(folder: Path, part: Component) -> bool:
     there, stem = _names(folder), _pickle_stem(part)
-    return any(_of_variant(there, "")) or any(name.startswith((f"{stem}.bin", f"{stem}-0")) for name in there)
+    return any(_of_variant(there, "")) or any(
+        name.startswith((f"{stem}.bin", f"{stem}-0")) for name in there
+    )
 
 
 def _variants(there: frozenset[str]) -> set[str]:

@@ -22,8 +22,16 @@ def components_of(index: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
 
     A part that is `null` or `[null, null]` is one that the pipeline does without.
     """
-    listed = {name: part for name, part in index.items() if isinstance(part, list) and not name.startswith("_")}
-    return {name: (str(part[0]), str(part[1])) for name, part in listed.items() if len(part) == 2 and part[0]}
+    listed = {
+        name: part
+        for name, part in index.items()
+        if isinstance(part, list) and not name.startswith("_")
+    }
+    return {
+        name: (str(part[0]), str(part[1]))
+        for name, part in listed.items()
+        if len(part) == 2 and part[0]
+    }
 
 
 class Folder:
@@ -55,7 +63,11 @@ class Folder:
 
         diffusers writes `[null, null]` for a part that is not there, and reads nothing else.
         """
-        nothing = {name: [None, None] for name, part in self.index.items() if part is None and _PART.match(name)}
+        nothing = {
+            name: [None, None]
+            for name, part in self.index.items()
+            if part is None and _PART.match(name)
+        }
         if not nothing:
             yield self.path
             return
@@ -72,7 +84,9 @@ class Folder:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
-            raise UsageError(f"cannot read {path.name}: {error.strerror}", str(path.parent), fix) from error
+            raise UsageError(
+                f"cannot read {path.name}: {error.strerror}", str(path.parent), fix
+            ) from error
         except ValueError as error:
             raise UsageError(f"{path.name} is not JSON: {error}", str(path.parent), fix) from error
         if not isinstance(content, dict):

@@ -79,7 +79,10 @@ _READINGS: dict[str, tuple[_Reading, ...]] = {
 }
 _COUNTS = {
     "sd3": {"num_layers": r"joint_blocks\.(\d+)\."},
-    "flux": {"num_layers": r"double_blocks\.(\d+)\.", "num_single_layers": r"single_blocks\.(\d+)\."},
+    "flux": {
+        "num_layers": r"double_blocks\.(\d+)\.",
+        "num_single_layers": r"single_blocks\.(\d+)\.",
+    },
 }
 """Family → key of the transformer's config.json → what numbers the blocks it counts."""
 
@@ -101,9 +104,13 @@ def find_misfits(parts: Mapping[str, Shapes], folder: Folder, family: str) -> li
         config = folder.config(part)
         for key, found in _facts(part, tensors, family).items():
             expected = config.get(key[0])
-            expected = expected[key[1]] if key[1] is not None and isinstance(expected, list) else expected
+            expected = (
+                expected[key[1]] if key[1] is not None and isinstance(expected, list) else expected
+            )
             if isinstance(expected, int) and expected != found:
-                misfits.append(f"{key[0]} of the {part} is {found} in the file, {expected} in the configuration")
+                misfits.append(
+                    f"{key[0]} of the {part} is {found} in the file, {expected} in the configuration"
+                )
     return misfits
 
 
@@ -116,9 +123,13 @@ def _facts(part: str, tensors: Shapes, family: str) -> dict[tuple[str, int | Non
             facts[reading.key, reading.place] = matches[0][reading.side]
     if part == "transformer":
         for key, pattern in _COUNTS[family].items():
-            facts[key, None] = len({found[1] for name in tensors if (found := re.match(pattern, name))})
+            facts[key, None] = len(
+                {found[1] for name in tensors if (found := re.match(pattern, name))}
+            )
         if family == "flux":
-            facts["guidance_embeds", None] = any(name.startswith("guidance_in.") for name in tensors)
+            facts["guidance_embeds", None] = any(
+                name.startswith("guidance_in.") for name in tensors
+            )
     return facts
 
 
@@ -147,7 +158,9 @@ def find_config(named: str, path: Path) -> FileConfig:
         return FileConfig(Folder(folder.resolve()))
     if named:
         fix = f"{did_you_mean(named, SHIPPED)} Or a folder in diffusers' layout."
-        raise UsageError(f'no folder and no shipped configuration is "{named}"', "model.config", fix)
+        raise UsageError(
+            f'no folder and no shipped configuration is "{named}"', "model.config", fix
+        )
     return _guess(path)
 
 
@@ -157,12 +170,16 @@ def _guess(path: Path) -> FileConfig:
         config = _shipped(name)
         family = find_family(config.folder).family
         parts = split_parts(shapes, family)
-        misfits = find_misfits(parts, config.folder, family) if "unet" in parts else ["it holds no UNet"]
+        misfits = (
+            find_misfits(parts, config.folder, family) if "unet" in parts else ["it holds no UNet"]
+        )
         if not misfits:
             return config._replace(guessed=name)
         why.append(f"{name}: {misfits[0]}")
     fix = f"Name a folder in diffusers' layout with config = …, or one of {', '.join(SHIPPED)}."
-    what = "\n  ".join(["the file fits none of the configurations that ship for single files", *why])
+    what = "\n  ".join(
+        ["the file fits none of the configurations that ship for single files", *why]
+    )
     raise UsageError(what, str(path), fix)
 
 

@@ -107,33 +107,55 @@ class PipelineModel:
         sources = torch.nn.functional.interpolate(
             sources, size=(call.height, call.width), mode="bicubic", antialias=True
         ).clamp(0, 1)
-        arguments = {**self._arguments(call), "image": sources.to(self.device, self.dtype), "strength": strength}
+        arguments = {
+            **self._arguments(call),
+            "image": sources.to(self.device, self.dtype),
+            "strength": strength,
+        }
         for hook in self.hooks:
             arguments = hook(self, call, arguments)
         return self._image_pipeline()(**arguments).images
 
-    def encode(self, prompts: tuple[str, ...], guided: bool, negatives: tuple[str, ...] = ()) -> Arguments:
+    def encode(
+        self, prompts: tuple[str, ...], guided: bool, negatives: tuple[str, ...] = ()
+    ) -> Arguments:
         """Return the pipeline's arguments that stand for prompts: tensors with one row per prompt."""
         import torch
 
-        negative = {"negative_prompt": list(negatives)} if negatives and guided and self.true_guidance else {}
+        negative = (
+            {"negative_prompt": list(negatives)}
+            if negatives and guided and self.true_guidance
+            else {}
+        )
         with torch.no_grad():
             tensors = self._encode(list(prompts), guided, negative)
         named = zip(self.embedding_names, tensors, strict=True)
-        return {name: tensor for name, tensor in named if guided or not name.startswith("negative_")}
+        return {
+            name: tensor for name, tensor in named if guided or not name.startswith("negative_")
+        }
 
     def embedded(self, arguments: Arguments, embeddings: Arguments) -> Arguments:
         """Return the arguments of a call with embeddings in the place of its prompts."""
-        kept = {name: value for name, value in arguments.items() if name not in ("prompt", "negative_prompt")}
+        kept = {
+            name: value
+            for name, value in arguments.items()
+            if name not in ("prompt", "negative_prompt")
+        }
         return {**kept, **self.embedded_arguments, **embeddings}
 
     def _encode(self, prompts: list[str], guided: bool, negative: Arguments) -> tuple[Any, ...]:
         return tuple(
-            self.pipeline.encode_prompt(prompts, device=self.device, do_classifier_free_guidance=guided, **negative)
+            self.pipeline.encode_prompt(
+                prompts, device=self.device, do_classifier_free_guidance=guided, **negative
+            )
         )
 
     def noise(
-        self, keys: tuple[tuple[str, int], ...], width: int, height: int, sources: list[Any] | None = None
+        self,
+        keys: tuple[tuple[str, int], ...],
+        width: int,
+        height: int,
+        sources: list[Any] | None = None,
     ) -> Any:
         """Return float32 noise of shape (n, channels, height / f, width / f), drawn on the CPU.
 
@@ -141,7 +163,9 @@ class PipelineModel:
         """
         scale = self.pipeline.vae_scale_factor
         channels = self.denoiser.config.in_channels
-        return initial_latents(sources or generators(keys), (channels, height // scale, width // scale), self.latent)
+        return initial_latents(
+            sources or generators(keys), (channels, height // scale, width // scale), self.latent
+        )
 
     def _arguments(self, call: Call) -> Arguments:
         negated = call.negatives and call.guidance > 1 and self.true_guidance
@@ -161,8 +185,12 @@ class PipelineModel:
         """The image-to-image pipeline around the same components, whatever they were replaced by."""
         import diffusers
 
-        settings = {name: value for name, value in self.pipeline.config.items() if isinstance(value, bool)}
-        made = getattr(diffusers, str(self.image_pipeline_class))(**self.pipeline.components, **settings)
+        settings = {
+            name: value for name, value in self.pipeline.config.items() if isinstance(value, bool)
+        }
+        made = getattr(diffusers, str(self.image_pipeline_class))(
+            **self.pipeline.components, **settings
+        )
         made.set_progress_bar_config(disable=True)
         return made
 
@@ -191,7 +219,9 @@ class PipelineModel:
         import torch
 
         components = {
-            name: part for name, part in self.pipeline.components.items() if isinstance(part, torch.nn.Module)
+            name: part
+            for name, part in self.pipeline.components.items()
+            if isinstance(part, torch.nn.Module)
         }
         return {
             name: getattr(part, "held_bytes", 0)

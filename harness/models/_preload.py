@@ -2,7 +2,9 @@
 
 import logging
 
-logging.disable(logging.WARNING)  # else what installed packages say of one another stands above every run
+logging.disable(
+    logging.WARNING
+)  # else what installed packages say of one another stands above every run
 
 import torch  # noqa: E402, F401
 from diffusers import (  # noqa: E402, F401

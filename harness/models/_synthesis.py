@@ -36,12 +36,20 @@ def random_network(make: Callable[[], Any], where: Where) -> Any:
     made: dict[int, Any] = {}  # a weight that two layers share is made once
     for owner, name, weight, dtype in _weights(network, where.dtype):
         if id(weight) not in made:
-            tensor = _drawn(weight, name, dtype, generator) if weight.is_meta else weight.to(where.device, dtype)
+            tensor = (
+                _drawn(weight, name, dtype, generator)
+                if weight.is_meta
+                else weight.to(where.device, dtype)
+            )
             made[id(weight)] = torch.nn.Parameter(tensor, requires_grad=False)
         owner._parameters[name] = made[id(weight)]
     for module in network.modules():
         for name, buffer in module.named_buffers(recurse=False):
-            dtype = where.dtype if buffer.is_floating_point() and name in _kept_buffers(network, module) else None
+            dtype = (
+                where.dtype
+                if buffer.is_floating_point() and name in _kept_buffers(network, module)
+                else None
+            )
             module._buffers[name] = buffer.to(where.device, dtype)
     return network.eval()
 
@@ -90,7 +98,9 @@ def _mode() -> Any:
     from torch.overrides import TorchFunctionMode
 
     class EmptyIsMeta(TorchFunctionMode):
-        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        def __torch_function__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
             given = kwargs or {}
             if func is torch.empty and given.get("device") is None:
                 given = {**given, "device": "meta"}
@@ -106,7 +116,12 @@ def clip_tokenizer(length: int) -> Any:
     """Return a CLIP tokenizer for `length` tokens; its end token is the last one, as the pooled embedding expects."""
     from transformers import CLIPTokenizer
 
-    tokens = [*LETTERS, *(letter + "</w>" for letter in LETTERS), "<|startoftext|>", "<|endoftext|>"]
+    tokens = [
+        *LETTERS,
+        *(letter + "</w>" for letter in LETTERS),
+        "<|startoftext|>",
+        "<|endoftext|>",
+    ]
     vocabulary = {token: number for number, token in enumerate(tokens)}
     return CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=length)
 
@@ -115,7 +130,13 @@ def t5_tokenizer(length: int) -> Any:
     """Return a Unigram tokenizer as T5's."""
     from transformers import T5Tokenizer
 
-    pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0), *((letter, -3.0) for letter in LETTERS)]
+    pieces = [
+        ("<pad>", 0.0),
+        ("</s>", 0.0),
+        ("<unk>", 0.0),
+        ("▁", -2.0),
+        *((letter, -3.0) for letter in LETTERS),
+    ]
     return T5Tokenizer(vocab=pieces, extra_ids=0, model_max_length=length)
 
 
@@ -124,7 +145,9 @@ def gemma_tokenizer(length: int, learned: Iterable[str], size: int) -> Any:
     from transformers import GemmaTokenizer
 
     tokens = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "▁", *LETTERS]
-    letters = GemmaTokenizer(vocab={token: number for number, token in enumerate(tokens)}, model_max_length=length)
+    letters = GemmaTokenizer(
+        vocab={token: number for number, token in enumerate(tokens)}, model_max_length=length
+    )
     return letters.train_new_from_iterator([*learned, LETTERS], vocab_size=size)
 
 
@@ -139,9 +162,13 @@ def synthesize(folder: Folder, device: str, dtype: Any, arguments: dict[str, Any
     import diffusers
 
     pipeline_class = getattr(diffusers, folder.pipeline_class)
-    given = {name: entry for name, entry in folder.index.items() if not name.startswith("_")} | arguments
+    given = {
+        name: entry for name, entry in folder.index.items() if not name.startswith("_")
+    } | arguments
     made = {
-        name: _component(folder, name, Where(device, dtype, _seed(name))) if isinstance(entry, list) else entry
+        name: _component(folder, name, Where(device, dtype, _seed(name)))
+        if isinstance(entry, list)
+        else entry
         for name, entry in given.items()
     }
     accepted = inspect.signature(pipeline_class.__init__).parameters

@@ -25,9 +25,15 @@ def clip_tokenizer(name: str) -> Any:
 
     merges = _shipped_merges()
     letters = list(bytes_to_unicode().values())
-    tokens = [*letters, *(f"{letter}</w>" for letter in letters), *("".join(pair) for pair in merges)]
+    tokens = [
+        *letters,
+        *(f"{letter}</w>" for letter in letters),
+        *("".join(pair) for pair in merges),
+    ]
     vocabulary = {token: number for number, token in enumerate([*tokens, "<|startoftext|>", END])}
-    return CLIPTokenizer(vocab=vocabulary, merges=merges, pad_token=PADS[name], model_max_length=_LENGTH)
+    return CLIPTokenizer(
+        vocab=vocabulary, merges=merges, pad_token=PADS[name], model_max_length=_LENGTH
+    )
 
 
 Count = Callable[[str], int]
@@ -60,16 +66,23 @@ def _cut_by(folder: Folder, name: str, texts: Sequence[str]) -> CutTexts:
         count = _counter(folder, name)
     except UncountedError as error:
         return CutTexts(encoder=encoder, uncounted=str(error))
-    return CutTexts(encoder=encoder, tokens=most, texts=tuple(text for text in long if count(text) > most))
+    return CutTexts(
+        encoder=encoder, tokens=most, texts=tuple(text for text in long if count(text) > most)
+    )
 
 
 def _read_length(folder: Folder, name: str, encoder: str) -> int:
     """Return how many tokens a text may have by its tokenizer's files, or by the positions that its encoder knows."""
     try:
-        settings = json.loads((folder.path / name / "tokenizer_config.json").read_text(encoding="utf-8"))
+        settings = json.loads(
+            (folder.path / name / "tokenizer_config.json").read_text(encoding="utf-8")
+        )
     except (OSError, ValueError):
         settings = {}
-    limits = (settings.get("model_max_length"), folder.config(encoder).get("max_position_embeddings"))
+    limits = (
+        settings.get("model_max_length"),
+        folder.config(encoder).get("max_position_embeddings"),
+    )
     return min((int(limit) for limit in limits if limit and limit < _UNBOUNDED), default=_UNBOUNDED)
 
 
@@ -93,7 +106,9 @@ def _library_counter(place: Path, kind: str) -> Count:
 
         tokenizer = getattr(transformers, kind).from_pretrained(str(place), local_files_only=True)
     except (ImportError, OSError, ValueError, AttributeError) as error:
-        raise UncountedError(f"the tokenizer in {place} cannot be read: {str(error).splitlines()[0]}") from error
+        raise UncountedError(
+            f"the tokenizer in {place} cannot be read: {str(error).splitlines()[0]}"
+        ) from error
     return lambda text: len(tokenizer(text, truncation=False).input_ids)
 
 
@@ -120,7 +135,9 @@ def _clip_counter(merges: list[tuple[str, ...]]) -> Count:
     from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
     letters = pre_tokenizers.ByteLevel.alphabet()
-    tokens = dict.fromkeys([*letters, *(f"{letter}</w>" for letter in letters), *map("".join, merges)])
+    tokens = dict.fromkeys(
+        [*letters, *(f"{letter}</w>" for letter in letters), *map("".join, merges)]
+    )
     vocabulary = {token: number for number, token in enumerate(tokens)}
     pieces: Any = [merge for merge in merges if all(piece in vocabulary for piece in merge)]
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=pieces, end_of_word_suffix="</w>"))

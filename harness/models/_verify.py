@@ -14,7 +14,13 @@ from harness.checkpoints.cache import keep, read_kept
 from harness.checkpoints.header import read_header, refuse_pointers
 from harness.core.base import Frozen
 from harness.core.errors import UsageError
-from harness.models._files import Wanted, WeightFiles, find_weight_files, lacking_tokens, list_read_files
+from harness.models._files import (
+    Wanted,
+    WeightFiles,
+    find_weight_files,
+    lacking_tokens,
+    list_read_files,
+)
 from harness.models._folder import Folder
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -53,12 +59,16 @@ class Misfit(Frozen):
         parts = [self.refused] if self.refused else []
         parts += [f"it lacks {_count(self.missing)}"] if self.missing else []
         parts += (
-            [f"it holds tensors that the network does not have, {_count(self.unexpected)}"] if self.unexpected else []
+            [f"it holds tensors that the network does not have, {_count(self.unexpected)}"]
+            if self.unexpected
+            else []
         )
         if self.shapes:
             name, found, expected = self.shapes[0]
             sizes = f"{name} is {_size(found)}, by the configuration {_size(expected)}"
-            parts.append(f"{len(self.shapes)} tensor{'s' * (len(self.shapes) > 1)} of another shape: {sizes}")
+            parts.append(
+                f"{len(self.shapes)} tensor{'s' * (len(self.shapes) > 1)} of another shape: {sizes}"
+            )
         return "; ".join(parts)
 
 
@@ -96,7 +106,13 @@ def _ask(networks: Sequence[Network]) -> list[Misfit]:
     offline = {**os.environ, "HF_HUB_OFFLINE": "1"}
     try:
         done = subprocess.run(
-            command, input=asked, capture_output=True, text=True, timeout=_TIMEOUT_S, env=offline, check=False
+            command,
+            input=asked,
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_S,
+            env=offline,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UncheckedError(f"{type(error).__name__}: {error}") from error
@@ -149,8 +165,13 @@ def verify_folder(folder: Folder, wanted: Wanted) -> tuple[str, ...]:
     networks = {name: _network(folder, name, found) for name, found in files.items()}
     packed = [name for name, network in networks.items() if "quantization_config" in network.config]
     notes = [found.note for found in files.values() if found.note]
-    notes += [f"{name} comes quantized: its tensors are not compared with its configuration" for name in packed]
-    places = {_place(files[name]): network for name, network in networks.items() if name not in packed}
+    notes += [
+        f"{name} comes quantized: its tensors are not compared with its configuration"
+        for name in packed
+    ]
+    places = {
+        _place(files[name]): network for name, network in networks.items() if name not in packed
+    }
     return (*notes, *_refuse_misfits(places, folder.path))
 
 
@@ -161,14 +182,19 @@ def _refuse_without_words(folder: Folder, wanted: Wanted) -> None:
             words = [file for file in missing if file != "tokenizer_config.json"]
             if words:
                 fix = "Copy or download the whole model again: without it every prompt would be unknown words."
-                raise UsageError(f"{part.name} has no {' and no '.join(words)}", str(folder.path / part.name), fix)
+                raise UsageError(
+                    f"{part.name} has no {' and no '.join(words)}",
+                    str(folder.path / part.name),
+                    fix,
+                )
 
 
 def verify_file(path: Path, folder: Folder, parts: Sequence[str]) -> tuple[str, ...]:
     """Return notes on a file in its authors' layout that holds these parts; raises as `verify_folder`."""
     tensors = {name: entry.shape for name, entry in read_header(path).items()}
     networks = [
-        _describe(folder, part).model_copy(update={"tensors": tensors, "folder": str(folder.path)}) for part in parts
+        _describe(folder, part).model_copy(update={"tensors": tensors, "folder": str(folder.path)})
+        for part in parts
     ]
     return _refuse_misfits({f"{path.name}, {network.name},": network for network in networks}, path)
 
@@ -189,8 +215,12 @@ def _refuse_misfits(networks: Mapping[str, Network], where: Path) -> tuple[str, 
 
 
 def _network(folder: Folder, name: str, found: WeightFiles) -> Network:
-    tensors = {tensor: entry.shape for path in found.paths for tensor, entry in read_header(path).items()}
-    return _describe(folder, name).model_copy(update={"tensors": tensors, "sharded": bool(found.shard_index)})
+    tensors = {
+        tensor: entry.shape for path in found.paths for tensor, entry in read_header(path).items()
+    }
+    return _describe(folder, name).model_copy(
+        update={"tensors": tensors, "sharded": bool(found.shard_index)}
+    )
 
 
 def _describe(folder: Folder, name: str) -> Network:

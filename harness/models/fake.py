@@ -61,7 +61,11 @@ class FakeModel:
         self.draw: Draw = FakeModel.text_to_image
         self.loras: dict[str, Any] = {}
         self.latent: Any = None
-        self._parts = {"text_encoder": FakePart(step_s), "denoiser": FakePart(step_s), "vae": FakePart(step_s)}
+        self._parts = {
+            "text_encoder": FakePart(step_s),
+            "denoiser": FakePart(step_s),
+            "vae": FakePart(step_s),
+        }
 
         self.denoiser, self.vae = self._parts["denoiser"], self._parts["vae"]
 
@@ -79,14 +83,18 @@ class FakeModel:
         for _ in range(call.steps):
             self._parts["denoiser"]()
         self._parts["vae"]()
-        pictures = [_picture(prompt, key, call) for prompt, key in zip(call.prompts, call.keys, strict=True)]
+        pictures = [
+            _picture(prompt, key, call) for prompt, key in zip(call.prompts, call.keys, strict=True)
+        ]
         images = np.stack(pictures).astype(np.float32)
         return images * {"nan": np.nan, "black": 0.0}.get(str(fault), 1.0)
 
     def image_to_image(self, call: Call, images: Any, strength: float) -> Any:
         raise UsageError("the fake model has no image-to-image form")
 
-    def encode(self, prompts: tuple[str, ...], guided: bool, negatives: tuple[str, ...] = ()) -> Arguments:
+    def encode(
+        self, prompts: tuple[str, ...], guided: bool, negatives: tuple[str, ...] = ()
+    ) -> Arguments:
         raise UsageError("the fake model has no prompt embeddings")
 
     def embedded(self, arguments: Arguments, embeddings: Arguments) -> Arguments:

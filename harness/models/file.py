@@ -22,7 +22,9 @@ from harness.models.families import find_family
 FAMILIES = ("sd", "sdxl", "sd3", "flux")
 """Those that diffusers can load from one file."""
 UNUSED = ("safety_checker",)
-OTHERWISE = "A model with another scheduler, such as one of v-prediction, needs its own folder as config"
+OTHERWISE = (
+    "A model with another scheduler, such as one of v-prediction, needs its own folder as config"
+)
 
 
 class SingleFile(ModelSource):
@@ -51,7 +53,9 @@ class SingleFile(ModelSource):
             "parameters": _count(parts, folder),
             "activations": activations(folder, info),
             "pins": {"config": guessed} if guessed else {},
-            "notes": (f"{path.name} is built as {guessed}, whose shapes it has. {OTHERWISE}",) if guessed else (),
+            "notes": (f"{path.name} is built as {guessed}, whose shapes it has. {OTHERWISE}",)
+            if guessed
+            else (),
         }
         return info.model_copy(update=known)
 
@@ -60,7 +64,9 @@ class SingleFile(ModelSource):
         path = self._path()
         folder, tokenizers, _ = find_config(self.config, path)
         parts = _checked_parts(path, folder, find_family(folder).family, tokenizers)
-        return verify_file(path, folder, tuple(parts)) + verify_folder(folder, _beside(folder, {*tokenizers, *parts}))
+        return verify_file(path, folder, tuple(parts)) + verify_folder(
+            folder, _beside(folder, {*tokenizers, *parts})
+        )
 
     def find_cut(self, texts: Sequence[str]) -> tuple[CutTexts, ...]:
         return find_cut(find_config(self.config, self._path()).folder, texts)
@@ -78,8 +84,13 @@ class SingleFile(ModelSource):
             str(path), config=str(folder.path), dtype=dtype, local_files_only=True, **arguments
         )
         for name, part in pipeline.components.items():
-            if isinstance(part, torch.nn.Module) and (lost := [key for key, w in part.named_parameters() if w.is_meta]):
-                raise UsageError(f"the file lacks {len(lost)} tensors of the {name}, such as {lost[0]}", str(path))
+            if isinstance(part, torch.nn.Module) and (
+                lost := [key for key, w in part.named_parameters() if w.is_meta]
+            ):
+                raise UsageError(
+                    f"the file lacks {len(lost)} tensors of the {name}, such as {lost[0]}",
+                    str(path),
+                )
         pipeline.set_progress_bar_config(disable=True)
         return family(pipeline.to(options.get("place", device)), device, dtype)
 
@@ -87,9 +98,13 @@ class SingleFile(ModelSource):
         return Path(os.path.abspath(expand_user(self.path)))
 
 
-def _checked_parts(path: Path, folder: Folder, family: str, made: Collection[str]) -> dict[str, Shapes]:
+def _checked_parts(
+    path: Path, folder: Folder, family: str, made: Collection[str]
+) -> dict[str, Shapes]:
     if family not in FAMILIES:
-        raise UsageError(f"a {family} model cannot be loaded from one file", str(path), "Use its folder.")
+        raise UsageError(
+            f"a {family} model cannot be loaded from one file", str(path), "Use its folder."
+        )
     parts = split_parts(read_shapes(path), family)
     if not parts.keys() & {"unet", "transformer"}:
         fix = f"A whole {family} model is meant, as {folder.path} says; a LoRA is a value of distillation."
@@ -101,7 +116,9 @@ def _checked_parts(path: Path, folder: Folder, family: str, made: Collection[str
     lacking = lacking_files(folder.path, Wanted(folder.index, "", {*UNUSED, *made, *parts}))
     if lacking:
         fix = "Name a folder that has them in `config`: the whole model's, or its own with these files added."
-        raise UsageError(f"neither the file nor {folder.path} holds {', '.join(lacking)}", str(path), fix)
+        raise UsageError(
+            f"neither the file nor {folder.path} holds {', '.join(lacking)}", str(path), fix
+        )
     return parts
 
 
@@ -111,12 +128,18 @@ def _beside(folder: Folder, parts: Collection[str]) -> Wanted:
 
 
 def _read_beside(folder: Folder, parts: Collection[str]) -> dict[str, Path]:
-    return {**list_small_files(folder, Wanted(folder.index)), **list_read_files(folder, _beside(folder, parts))}
+    return {
+        **list_small_files(folder, Wanted(folder.index)),
+        **list_read_files(folder, _beside(folder, parts)),
+    }
 
 
 def _count(parts: Mapping[str, Shapes], folder: Folder) -> dict[str, int]:
     """Return the numbers in each part's weights by role, the folder's own too; empty if one is unknown."""
-    inside = {role_of(part): sum(math.prod(shape) for shape in tensors.values()) for part, tensors in parts.items()}
+    inside = {
+        role_of(part): sum(math.prod(shape) for shape in tensors.values())
+        for part, tensors in parts.items()
+    }
     parameters = {**stored_parameters(folder), **inside}
     weighty = [part for part in Wanted(folder.index, "", UNUSED).components if part.has_weights]
     return parameters if len(parameters) == len(weighty) else {}

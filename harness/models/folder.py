@@ -22,11 +22,17 @@ from harness.models.families import find_family
 class LocalFolder(ModelSource):
     """The family (SD, SDXL, SD3, FLUX, PixArt-Sigma, Sana) is read from model_index.json."""
 
-    summary: ClassVar[str] = "a local folder in diffusers' layout: SD, SDXL, SD3, FLUX, PixArt-Sigma, Sana"
+    summary: ClassVar[str] = (
+        "a local folder in diffusers' layout: SD, SDXL, SD3, FLUX, PixArt-Sigma, Sana"
+    )
 
     path: GivenPath
     variant: Annotated[
-        str, Field(pattern=r"^\w*$", description="such as fp16; left out: plain weights, else the only variant")
+        str,
+        Field(
+            pattern=r"^\w*$",
+            description="such as fp16; left out: plain weights, else the only variant",
+        ),
     ] = ""
     title: str = ""
     """What reports call it; empty: the folder's name."""
@@ -69,4 +75,6 @@ class LocalFolder(ModelSource):
     def _notes(self, wanted: Wanted) -> tuple[str, ...]:
         if wanted.variant == self.variant:
             return ()
-        return (f"the weights are the variant {wanted.variant}: there are no plain ones in {self.path}",)
+        return (
+            f"the weights are the variant {wanted.variant}: there are no plain ones in {self.path}",
+        )

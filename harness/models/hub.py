@@ -32,7 +32,9 @@ _IN_WHOLE_FILES = ("sd15", "sdxl-base", "sdxl-turbo")
 """Configurations that ship whose models are published with one file of weights per part, and as fp16."""
 
 
-def _explain_missing(repository: Repository, variant: str, lacking: Sequence[str], why: str) -> MachineError:
+def _explain_missing(
+    repository: Repository, variant: str, lacking: Sequence[str], why: str
+) -> MachineError:
     """Return the error that names every file that is known to be missing, and the command that gets them.
 
     `lacking` is empty where nothing is here, so that only famous models' files are known by name.
@@ -46,9 +48,7 @@ def _explain_missing(repository: Repository, variant: str, lacking: Sequence[str
         what += f"\nA folder was meant? None is called {repository.id} here."
     command = f"hf download {repository.id} {' '.join(files) or _patterns(variant)}"
     command += f" --revision {repository.revision}" if repository.revision != "main" else ""
-    fix = (
-        f"With a network: {command}\nOr copy the cache of a machine that has it here, or name its folder with HF_HOME."
-    )
+    fix = f"With a network: {command}\nOr copy the cache of a machine that has it here, or name its folder with HF_HOME."
     return MachineError(what, f"model {repository}", fix)
 
 
@@ -62,7 +62,9 @@ def _published_files(repository_id: str, variant: str) -> list[str]:
 
 def _patterns(variant: str) -> str:
     weights = f"*/*.{variant}*safetensors" if variant else "*/*.safetensors"
-    included = " ".join(f"--include '{pattern}'" for pattern in ("*.json", "*.txt", "*.model", weights))
+    included = " ".join(
+        f"--include '{pattern}'" for pattern in ("*.json", "*.txt", "*.model", weights)
+    )
     return included if variant else f"{included} --exclude '*.fp16*'"
 
 
@@ -89,7 +91,11 @@ def look_up(repository: Repository, variant: str) -> Snapshot:
     asked.
     """
     here = find_snapshot(repository, INDEX)
-    if here and repository.pinned and not lacking_files(here, wanted_of(Folder(here), variant), sure=True):
+    if (
+        here
+        and repository.pinned
+        and not lacking_files(here, wanted_of(Folder(here), variant), sure=True)
+    ):
         return _whole(here, variant)
     try:
         return _ask(repository, variant)
@@ -104,7 +110,11 @@ def find_here(repository: Repository) -> Path:
     """Return the folder of a snapshot that is in the cache; MachineError where it is not."""
     here = find_snapshot(repository, INDEX)
     if here is None:
-        raise MachineError("it is no longer in the Hugging Face cache", f"model {repository}", "Run again to fetch it.")
+        raise MachineError(
+            "it is no longer in the Hugging Face cache",
+            f"model {repository}",
+            "Run again to fetch it.",
+        )
     return here
 
 
@@ -116,9 +126,7 @@ def refuse_changed(files: Mapping[str, Path]) -> None:
     for name, path in files.items():
         blob = path.resolve()
         if _SHA256.fullmatch(blob.name) and digest_file(blob) != blob.name:
-            what = (
-                f"{name} was changed or damaged in the Hugging Face cache: its sha256 is not that of the published file"
-            )
+            what = f"{name} was changed or damaged in the Hugging Face cache: its sha256 is not that of the published file"
             raise MachineError(what, str(path), f"Remove {blob} and run again to fetch it.")
 
 
@@ -126,7 +134,9 @@ def _ask(repository: Repository, variant: str) -> Snapshot:
     listing = list_repository(repository)
     if INDEX not in listing:
         fix = 'A lone .safetensors file of it can be downloaded and named: model = "x.safetensors"'
-        raise UsageError(f"it has no {INDEX}: it is not in diffusers' layout", f"model {repository.id}", fix)
+        raise UsageError(
+            f"it has no {INDEX}: it is not in diffusers' layout", f"model {repository.id}", fix
+        )
     folder = fetch_files(repository, [INDEX], quiet=True)
     wanted = wanted_of(Folder(folder), variant)
     fetch_files(repository, wanted.configurations, quiet=True)
@@ -134,8 +144,14 @@ def _ask(repository: Repository, variant: str) -> Snapshot:
 
 
 def _whole(folder: Path, variant: str) -> Snapshot:
-    listing = {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
-    return Snapshot(folder, _download(folder.name, folder, listing, wanted_of(Folder(folder), variant)))
+    listing = {
+        path.relative_to(folder).as_posix(): path.stat().st_size
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+    return Snapshot(
+        folder, _download(folder.name, folder, listing, wanted_of(Folder(folder), variant))
+    )
 
 
 def _download(named: str, folder: Path, listing: Mapping[str, int], wanted: Wanted) -> Download:
@@ -155,11 +171,15 @@ def _download(named: str, folder: Path, listing: Mapping[str, int], wanted: Want
 class Hub(ModelSource):
     """Only what the pipeline uses is fetched, once, before the first cell; a token comes from HF_TOKEN alone."""
 
-    summary: ClassVar[str] = "a model of the Hugging Face Hub in diffusers' layout, pinned to a commit"
+    summary: ClassVar[str] = (
+        "a model of the Hugging Face Hub in diffusers' layout, pinned to a commit"
+    )
 
     id: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$", description="owner/name")]
     revision: Annotated[str, Field(min_length=1, description="a commit; a branch moves")] = "main"
-    variant: Annotated[str, Field(pattern=r"^\w*$", description="such as fp16, where the model has it")] = ""
+    variant: Annotated[
+        str, Field(pattern=r"^\w*$", description="such as fp16, where the model has it")
+    ] = ""
 
     def describe(self) -> ModelInfo:
         """Return the facts of the model; asks the Hub where the revision is no commit or files are lacking.
@@ -171,14 +191,18 @@ class Hub(ModelSource):
         folder = Folder(snapshot.folder)
         known = {
             "title": f"{self.id}@{snapshot.commit[:7]}",
-            "digest": hashlib.sha256(f"{self.id}\0{snapshot.commit}\0{self.variant}".encode()).hexdigest(),
+            "digest": hashlib.sha256(
+                f"{self.id}\0{snapshot.commit}\0{self.variant}".encode()
+            ).hexdigest(),
             "folder": str(snapshot.folder),
             "pins": {"revision": snapshot.commit},
             "notes": () if self._repository.pinned else (self._unpinned(snapshot),),
             "download": snapshot.download,
         }
         info = find_family(folder).describe(folder)
-        return info.model_copy(update=known | (size_facts(folder, info) or self._published_size(folder, info)))
+        return info.model_copy(
+            update=known | (size_facts(folder, info) or self._published_size(folder, info))
+        )
 
     def verify(self) -> tuple[str, ...]:
         snapshot = look_up(self._repository, self.variant)
@@ -202,11 +226,15 @@ class Hub(ModelSource):
             fetch_files(self._repository, download.missing)
         except UnreachableError as error:
             fix = "The same command goes on from here: files that are whole are kept."
-            raise MachineError(f"the download broke off: {error}", f"model {self.id}", fix) from error
+            raise MachineError(
+                f"the download broke off: {error}", f"model {self.id}", fix
+            ) from error
 
     def load(self, device: str, options: dict[str, Any]) -> TextToImage:
         folder = Folder(find_here(self._repository))
-        return find_family(folder).load(folder, device, wanted_of(folder, self.variant).load_options(options))
+        return find_family(folder).load(
+            folder, device, wanted_of(folder, self.variant).load_options(options)
+        )
 
     @property
     def _repository(self) -> Repository:

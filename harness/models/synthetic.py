@@ -19,7 +19,9 @@ from harness.models.families import find_family
 class Synthetic(ModelSource):
     """The true architecture from a configuration that ships with the package; nothing is downloaded."""
 
-    summary: ClassVar[str] = "a named model at full size with random weights: speed and memory, no quality, no download"
+    summary: ClassVar[str] = (
+        "a named model at full size with random weights: speed and memory, no quality, no download"
+    )
 
     name: str
     """Which: sd15, sdxl-base, sdxl-turbo, sd35-medium, sd35-large, flux-dev, flux-schnell, pixart-sigma, sana-1600m."""
@@ -43,7 +45,9 @@ class Synthetic(ModelSource):
         family = find_family(folder)
         dtype = getattr(torch, options.get("dtype", "float32"))
         arguments = {**family.fixed_load_arguments, **options.get("arguments", {})}
-        return family(synthesize(folder, options.get("place", device), dtype, arguments), device, dtype)
+        return family(
+            synthesize(folder, options.get("place", device), dtype, arguments), device, dtype
+        )
 
 
 @cache
@@ -52,7 +56,9 @@ def _describe(name: str) -> ModelInfo:
     info = find_family(folder).describe(folder)
     facts: dict[str, Any] = {
         "title": f"{known.title}, random weights",
-        "digest": digest_files({name: folder.path / name for name in wanted_of(folder, "").configurations}),
+        "digest": digest_files(
+            {name: folder.path / name for name in wanted_of(folder, "").configurations}
+        ),
         "folder": str(folder.path),
         "quality_applies": False,
         "parameters": known.parameters,

@@ -28,7 +28,9 @@ def skip_reason(cell: Cell, model: ModelInfo, machine: Machine) -> str | None:
 def find_cautions(cell: Cell, model: ModelInfo, machine: Machine) -> tuple[Caution, ...]:
     """Return what the values of a cell warn of."""
     context = Context(model, machine, live_values(cell))
-    return tuple(caution for value in context.values.values() for caution in value.cautions(context))
+    return tuple(
+        caution for value in context.values.values() for caution in value.cautions(context)
+    )
 
 
 def _unavailable(cell: Cell, context: Context) -> str | None:
@@ -43,7 +45,9 @@ FULL_BYTES = 4
 """Of one number before any value says in what it is held."""
 
 
-def memory_shortage(cell: Cell, model: ModelInfo, machine: Machine, free_bytes: int | None) -> str | None:
+def memory_shortage(
+    cell: Cell, model: ModelInfo, machine: Machine, free_bytes: int | None
+) -> str | None:
     """Return why a cell does not fit into the memory that is free, or None if it does or nothing is known."""
     if free_bytes is None or not model.parameters:
         return None
@@ -66,7 +70,9 @@ def footprint(cell: Cell, model: ModelInfo, machine: Machine) -> Footprint:
     calls = {"denoiser": images * (2 if model.guided(options["guidance"]) else 1)}
     need = Footprint(
         weights={role: count * FULL_BYTES for role, count in model.parameters.items()},
-        activations={role: n * calls.get(role, images) * FULL_BYTES for role, n in model.activations.items()},
+        activations={
+            role: n * calls.get(role, images) * FULL_BYTES for role, n in model.activations.items()
+        },
         auto_bytes=2 if machine.native_fp16 else 4,
     )
     for axis in sorted(all_axes(), key=lambda axis: (axis.apply_order, axis.order)):
@@ -81,7 +87,11 @@ Answers = Mapping[HubFile, PublishedFile | str]
 def files_of(cell: Cell, model: ModelInfo) -> dict[HubFile, str]:
     """Return the files that a cell lacks, each with the axis and setting that read it."""
     values = live_values(cell).items()
-    return {file: f"{axis} {cell.setting(axis)}" for axis, value in values for file in value.wants(model)}
+    return {
+        file: f"{axis} {cell.setting(axis)}"
+        for axis, value in values
+        for file in value.wants(model)
+    }
 
 
 def refuse_lacking(cell: Cell, model: ModelInfo, answers: Answers) -> str | None:
@@ -105,7 +115,9 @@ def note_downloads(plan: Plan) -> Plan:
         return plan
     count, size = len(plan.downloads), format_bytes(sum(file.size_bytes for file in plan.downloads))
     listed = ", ".join(f"{file.file} of {file.repo}" for file in plan.downloads)
-    note = f"download before the first cell: {count} file{'s' if count > 1 else ''}, {size}: {listed}"
+    note = (
+        f"download before the first cell: {count} file{'s' if count > 1 else ''}, {size}: {listed}"
+    )
     return plan.model_copy(update={"notes": (*plan.notes, note)})
 
 
@@ -130,13 +142,21 @@ def refuse_latent(latent: Latent | None, cell: Cell, model: ModelInfo) -> str | 
     return f"prompts.latent is {_words(latent.shape)}, pictures of {width}x{height} start from {_words(needed)}"
 
 
-def caution_negatives(prompts: Sequence[Prompt], cell: Cell, model: ModelInfo) -> tuple[Caution, ...]:
+def caution_negatives(
+    prompts: Sequence[Prompt], cell: Cell, model: ModelInfo
+) -> tuple[Caution, ...]:
     """Return a warning where negative prompts change nothing: they need the second pass of true guidance."""
     scale = call_options(live_values(cell).values())["guidance"]
     if all(prompt.negative is None for prompt in prompts) or model.guided(scale):
         return ()
     embedded, none = ("embedded-guidance" in model.tags, "no-guidance" in model.tags)
-    why = "takes its guidance as an input" if embedded else "needs no guidance" if none else "is not guided at 1"
+    why = (
+        "takes its guidance as an input"
+        if embedded
+        else "needs no guidance"
+        if none
+        else "is not guided at 1"
+    )
     message = f"negative prompts have no effect: the {model.title} {why}"
     advice = "Leave them out." if embedded or none else "Raise guidance above 1, or leave them out."
     return (Caution(kind="idle-negative", message=message, advice=advice),)
@@ -146,7 +166,9 @@ def start_notes(latent: Latent | None) -> list[str]:
     """Return what a plan says of the noise that its images start from."""
     if latent is None:
         return []
-    return [f"every image starts from {latent.path} ({_words(latent.shape)}, sha256 {latent.sha256[:12]})"]
+    return [
+        f"every image starts from {latent.path} ({_words(latent.shape)}, sha256 {latent.sha256[:12]})"
+    ]
 
 
 def note_cut(prompts: Sequence[Prompt], found: Sequence[CutTexts]) -> list[str]:

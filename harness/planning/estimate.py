@@ -30,7 +30,12 @@ def estimate_seconds(planned: PlannedCell, images: int, pace: Pace) -> float:
     values = tuple(live_values(planned.cell).values())
     passes, area, _ = _work(planned.cell, pace.model)
     compile_s = COMPILE_S if any(value.lazy for value in values) else 0.0
-    return START_S + compile_s + _timing_s(planned, pace) + images * passes * pace.rate.image_step_s * area
+    return (
+        START_S
+        + compile_s
+        + _timing_s(planned, pace)
+        + images * passes * pace.rate.image_step_s * area
+    )
 
 
 def _timing_s(planned: PlannedCell, pace: Pace) -> float:
@@ -42,8 +47,15 @@ def _timing_s(planned: PlannedCell, pace: Pace) -> float:
     warmup_s = measure.warmup * call_s
     if planned.role == "baseline":
         return warmup_s + _blocks_s(max(BLOCK_S, call_s), measure)
-    start_s = START_S + measure.warmup * baseline_s if planned.role == "rerun" else 0.0  # of the baseline beside it
-    return start_s + baseline_s + warmup_s + _blocks_s(2 * (max(BLOCK_S, call_s) + max(BLOCK_S, baseline_s)), measure)
+    start_s = (
+        START_S + measure.warmup * baseline_s if planned.role == "rerun" else 0.0
+    )  # of the baseline beside it
+    return (
+        start_s
+        + baseline_s
+        + warmup_s
+        + _blocks_s(2 * (max(BLOCK_S, call_s) + max(BLOCK_S, baseline_s)), measure)
+    )
 
 
 def _blocks_s(group_s: float, measure: Measure) -> float:

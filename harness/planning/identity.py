@@ -35,7 +35,11 @@ def plan_differences(existing: Plan, wanted: Plan) -> tuple[str, ...]:
         found.append(f"model: {titles} ({wanted.model.digest[:12]})")
     if _texts(existing) != _texts(wanted):
         counts = (len(existing.prompts), len(wanted.prompts))
-        found.append("prompts: other texts" if counts[0] == counts[1] else f"prompts: {counts[0]} ≠ {counts[1]}")
+        found.append(
+            "prompts: other texts"
+            if counts[0] == counts[1]
+            else f"prompts: {counts[0]} ≠ {counts[1]}"
+        )
     if (existing.latent and existing.latent.sha256) != (wanted.latent and wanted.latent.sha256):
         found.append("prompts.latent: other noise")
     return tuple(found + _cell_differences(existing, wanted, bool(found)))
@@ -51,7 +55,11 @@ def file_differences(run: Plan, matrix: Matrix, expand: Expand) -> tuple[str, ..
     if run.matrix.model != Model(source=matrix.model.source, options=left_open):
         found.append(f"model: {_spelled(run.matrix.model)} ≠ {_spelled(matrix.model)}")
     prompts, wanted = run.matrix.prompts.model_dump(), matrix.prompts.model_dump()
-    found += [f"prompts.{key}: {value!r} ≠ {wanted[key]!r}" for key, value in prompts.items() if value != wanted[key]]
+    found += [
+        f"prompts.{key}: {value!r} ≠ {wanted[key]!r}"
+        for key, value in prompts.items()
+        if value != wanted[key]
+    ]
     cells = [_settings(each, run, expand) for each in (run.matrix, matrix)]
     if cells[0] != cells[1]:
         found.append("axes, exclude, include or baseline: other cells")
@@ -60,14 +68,20 @@ def file_differences(run: Plan, matrix: Matrix, expand: Expand) -> tuple[str, ..
 
 def with_rules(run: Plan, matrix: Matrix, policy: Policy) -> Plan:
     """Return a run's plan with what judges and describes it taken from a matrix file and a policy."""
-    quality = run.matrix.quality.model_copy(update={key: getattr(matrix.quality, key) for key in QUALITY_RULES})
+    quality = run.matrix.quality.model_copy(
+        update={key: getattr(matrix.quality, key) for key in QUALITY_RULES}
+    )
     rules = {key: getattr(matrix, key) for key in RULES}
-    changed = run.model_copy(update={"matrix": run.matrix.model_copy(update={**rules, "quality": quality})})
+    changed = run.model_copy(
+        update={"matrix": run.matrix.model_copy(update={**rules, "quality": quality})}
+    )
     if policy == run.policy:
         return changed
     was = f": it was {run.policy.name}" if run.policy.name != policy.name else ""
     note = f"the policy {policy.name} was changed after the run began{was}"
-    return changed.model_copy(update={"policy": policy, "notes": tuple(dict.fromkeys((*run.notes, note)))})
+    return changed.model_copy(
+        update={"policy": policy, "notes": tuple(dict.fromkeys((*run.notes, note)))}
+    )
 
 
 def shorten(differences: Sequence[str]) -> str:
@@ -79,7 +93,9 @@ def shorten(differences: Sequence[str]) -> str:
 def _matrix_differences(mine: Matrix, theirs: Matrix) -> list[str]:
     """Return the keys that differ of those which change measurements or images, but for cells, model and prompts."""
     first, second = _flat(mine), _flat(theirs)
-    return [f"{key}: {value} ≠ {second[key]}" for key, value in first.items() if value != second[key]]
+    return [
+        f"{key}: {value} ≠ {second[key]}" for key, value in first.items() if value != second[key]
+    ]
 
 
 def _flat(matrix: Matrix) -> dict[str, object]:
@@ -98,10 +114,16 @@ def _cell_differences(existing: Plan, wanted: Plan, explained: bool) -> list[str
     if before.keys() != after.keys():
         sides = (("removed", before.keys() - after.keys()), ("added", after.keys() - before.keys()))
         return [f"cells: {', '.join(sorted(ids))} {what}" for what, ids in sides if ids]
-    changed = [cell_id for cell_id in after if before[cell_id].content_key != after[cell_id].content_key]
+    changed = [
+        cell_id for cell_id in after if before[cell_id].content_key != after[cell_id].content_key
+    ]
     if not changed or explained:
         return []
-    axes = {axis for cell_id in changed for axis in _changed_axes(before[cell_id].files, after[cell_id].files)}
+    axes = {
+        axis
+        for cell_id in changed
+        for axis in _changed_axes(before[cell_id].files, after[cell_id].files)
+    }
     return [f"{', '.join(changed)}: other {' and '.join(sorted(axes)) or 'settings or'} files"]
 
 
@@ -116,7 +138,10 @@ def _changed_axes(mine: dict[str, str], theirs: dict[str, str]) -> set[str]:
 def _settings(matrix: Matrix, run: Plan, expand: Expand) -> tuple[object, ...]:
     """Return the cells a matrix asks for with a run's model and machine: baseline first, the others in no order."""
     try:
-        baseline, *others = (settle(wish, run.model, run.machine) for wish in (baseline_wish(matrix), *expand(matrix)))
+        baseline, *others = (
+            settle(wish, run.model, run.machine)
+            for wish in (baseline_wish(matrix), *expand(matrix))
+        )
     except UsageError:  # results outlive the values they were made with
         return (matrix.axes, matrix.exclude, matrix.include, matrix.baseline)
     settings: list[tuple[Setting, ...]] = [cell.settings for cell in others]

@@ -27,12 +27,20 @@ def decide_looks(plan: Plan) -> Plan:
     """Return the plan with the looks of an adaptive run; as it is where the matrix asks for all images."""
     if plan.matrix.quality.images != "auto" or not plan.model.quality_applies:
         return plan
-    cells = [planned.cell for planned in plan.cells if planned.role == "candidate" and planned.skip is None]
+    cells = [
+        planned.cell
+        for planned in plan.cells
+        if planned.role == "candidate" and planned.skip is None
+    ]
     most, to_pass = len(plan.prompts), prompts_to_pass(plan.policy, cells)
     looks = choose_looks(most, to_pass)
-    notes = [f"adaptive: verdicts are looked at with {', '.join(map(str, looks))} prompts; the estimate is for {most}"]
+    notes = [
+        f"adaptive: verdicts are looked at with {', '.join(map(str, looks))} prompts; the estimate is for {most}"
+    ]
     if to_pass > most:
-        notes.append(f"no cell can pass with {most} prompts: {len(cells)} cells under this policy need {to_pass}")
+        notes.append(
+            f"no cell can pass with {most} prompts: {len(cells)} cells under this policy need {to_pass}"
+        )
     return plan.model_copy(update={"looks": looks, "notes": (*plan.notes, *notes)})
 
 
@@ -57,7 +65,11 @@ def prompts_to_pass(policy: Policy, cells: Sequence[Cell]) -> int:
     too, so the chance of being fooled at any look is that of the first.
     """
     share = 1 / max(1, len(cells)) if policy.correction == "holm" else 1.0
-    rules = {(rule.quantity, rule.metric, str(rule.where)): rule for rule in policy.gate if rule.severity == "error"}
+    rules = {
+        (rule.quantity, rule.metric, str(rule.where)): rule
+        for rule in policy.gate
+        if rule.severity == "error"
+    }
     needed = [
         least_prompts(rule.least_damage, rule.alpha * share)
         for rule in rules.values()
@@ -67,7 +79,10 @@ def prompts_to_pass(policy: Policy, cells: Sequence[Cell]) -> int:
 
 
 def prompts_wanted(
-    plan: Plan, outcomes: Mapping[str, Outcome], judgement: Judgement | None, evaluation: Evaluation | None
+    plan: Plan,
+    outcomes: Mapping[str, Outcome],
+    judgement: Judgement | None,
+    evaluation: Evaluation | None,
 ) -> dict[str, int]:
     """Return cell id → the number of prompts it should have images of, given the verdicts so far.
 
@@ -83,12 +98,19 @@ def prompts_wanted(
         for planned in plan.cells
         if planned.role == "candidate" and planned.skip is None
     }
-    wanted |= {cell_id: outcome.prompts for cell_id, outcome in _halted(outcomes) if cell_id in wanted}
+    wanted |= {
+        cell_id: outcome.prompts for cell_id, outcome in _halted(outcomes) if cell_id in wanted
+    }
     # What every cell is compared with has as many as the one that has most, but no more than a verdict waits for.
     most = max(wanted.values(), default=plan.looks[0])
-    waiting = [wanted[i] for i in wanted if _waits_for_other_seed(plan, verdicts.get(i), evaluation)]
+    waiting = [
+        wanted[i] for i in wanted if _waits_for_other_seed(plan, verdicts.get(i), evaluation)
+    ]
     other = max(waiting, default=plan.looks[0])
-    shared = {p.id: min(other if p.role == "other-seed" else most, len(plan.prompts_of(p))) for p in plan.cells}
+    shared = {
+        p.id: min(other if p.role == "other-seed" else most, len(plan.prompts_of(p)))
+        for p in plan.cells
+    }
     return shared | wanted
 
 
@@ -99,7 +121,11 @@ def settled(verdict: CellVerdict, evaluation: Evaluation | None = None) -> bool:
     that does not count because its metrics are blind to some damage waits for as many images as the ladder takes.
     """
     if verdict.blind_to:
-        return max((rung.images for rung in evaluation.ladder), default=0) >= LADDER_IMAGES if evaluation else False
+        return (
+            max((rung.images for rung in evaluation.ladder), default=0) >= LADDER_IMAGES
+            if evaluation
+            else False
+        )
     unscored = evaluation.missing if evaluation else {}
     undecided = [rule for rule in verdict.errors if rule.result in ("inconclusive", "missing")]
     return (
@@ -110,7 +136,9 @@ def settled(verdict: CellVerdict, evaluation: Evaluation | None = None) -> bool:
     )
 
 
-def _waits_for_other_seed(plan: Plan, verdict: CellVerdict | None, evaluation: Evaluation | None) -> bool:
+def _waits_for_other_seed(
+    plan: Plan, verdict: CellVerdict | None, evaluation: Evaluation | None
+) -> bool:
     """Return whether a cell's verdict needs more of the baseline's other seed, by which some losses are calibrated.
 
     It does not where all that is undecided does without, nor where such a rule is about to fail the cell.
@@ -126,7 +154,9 @@ def _waits_for_other_seed(plan: Plan, verdict: CellVerdict | None, evaluation: E
     alone = {name for name in metrics if not get_metric(name).needs_other_seed(reference)}
     undecided = [rule for rule in verdict.errors if rule.result in ("inconclusive", "missing")]
     failing = any(rule.metric in alone and _is_outside(rule) for rule in undecided)
-    return not failing and any(rule.metric not in alone for rule in undecided if rule.rule.quantity in OF_A_METRIC)
+    return not failing and any(
+        rule.metric not in alone for rule in undecided if rule.rule.quantity in OF_A_METRIC
+    )
 
 
 def _is_outside(rule: RuleVerdict) -> bool:
@@ -146,15 +176,28 @@ def _next_look(plan: Plan, verdict: CellVerdict | None, evaluation: Evaluation |
 def _prompts(verdict: CellVerdict, evaluation: Evaluation | None) -> int:
     """Return how many prompts a cell was judged on; what could not be judged at all does not say it itself."""
     judged = [rule.prompts for rule in verdict.rules if rule.prompts is not None]
-    scored = [delta.prompts for delta in evaluation.deltas if delta.cell_id == verdict.cell_id] if evaluation else []
+    scored = (
+        [delta.prompts for delta in evaluation.deltas if delta.cell_id == verdict.cell_id]
+        if evaluation
+        else []
+    )
     return max(judged or scored, default=0)
 
 
 def _reach_of_baseline(plan: Plan, outcomes: Mapping[str, Outcome]) -> int:
     """Return how many prompts cells can be compared over: fewer where the baseline or its other seed was halted."""
     needed = {planned.id for planned in plan.cells if planned.role in ("baseline", "other-seed")}
-    return min([plan.looks[-1], *(outcome.prompts for cell_id, outcome in _halted(outcomes) if cell_id in needed)])
+    return min(
+        [
+            plan.looks[-1],
+            *(outcome.prompts for cell_id, outcome in _halted(outcomes) if cell_id in needed),
+        ]
+    )
 
 
 def _halted(outcomes: Mapping[str, Outcome]) -> list[tuple[str, Completed]]:
-    return [(cell_id, o) for cell_id, o in outcomes.items() if isinstance(o, Completed) and o.halted is not None]
+    return [
+        (cell_id, o)
+        for cell_id, o in outcomes.items()
+        if isinstance(o, Completed) and o.halted is not None
+    ]

@@ -52,14 +52,24 @@ class Surroundings(Frozen):
     """What the Hub has of the files that cells lack, or why they cannot be had."""
 
 
-def lacking_files(matrix: Matrix, wishes: Sequence[Wish], around: Surroundings) -> tuple[HubFile, ...]:
+def lacking_files(
+    matrix: Matrix, wishes: Sequence[Wish], around: Surroundings
+) -> tuple[HubFile, ...]:
     """Return the published files that are not here and without which cells that could run cannot."""
-    cells = (settle(wish, around.model, around.machine) for wish in (baseline_wish(matrix), *wishes))
+    cells = (
+        settle(wish, around.model, around.machine) for wish in (baseline_wish(matrix), *wishes)
+    )
     wanted = ((cell, files_of(cell, around.model)) for cell in cells)
-    return tuple(dict.fromkeys(file for cell, files in wanted if files and not _misfit(cell, around) for file in files))
+    return tuple(
+        dict.fromkeys(
+            file for cell, files in wanted if files and not _misfit(cell, around) for file in files
+        )
+    )
 
 
-def make_plan(matrix: Matrix, matrix_text: str, wishes: Sequence[Wish], around: Surroundings) -> Plan:
+def make_plan(
+    matrix: Matrix, matrix_text: str, wishes: Sequence[Wish], around: Surroundings
+) -> Plan:
     """Return the plan of one run; no model is loaded.
 
     Raises MatrixError if two wishes are one cell or quality.max is more than there are prompts, and MachineError if
@@ -71,7 +81,9 @@ def make_plan(matrix: Matrix, matrix_text: str, wishes: Sequence[Wish], around: 
     notes: list[str] = []
     baseline = settle(baseline_wish(matrix), around.model, around.machine)
     if baseline.id not in {cell.id for cell in cells}:
-        notes.append(f"baseline {baseline.id} is not in the matrix: it was added, since everything is compared with it")
+        notes.append(
+            f"baseline {baseline.id} is not in the matrix: it was added, since everything is compared with it"
+        )
     if not around.machine.native_fp16 and baseline_wish(matrix)["precision"].name == "auto":
         notes.append("baseline precision is fp32: this machine has no native fp16")
     reason = _reason(baseline, around)
@@ -81,7 +93,10 @@ def make_plan(matrix: Matrix, matrix_text: str, wishes: Sequence[Wish], around: 
     others = [cell for cell in cells if cell.id != baseline.id]
     roles: list[tuple[Cell, Role]] = [(baseline, "baseline")]
     if around.model.quality_applies:
-        roles += [(_renamed(baseline, RERUN_ID), "rerun"), (_renamed(baseline, OTHER_SEED_ID), "other-seed")]
+        roles += [
+            (_renamed(baseline, RERUN_ID), "rerun"),
+            (_renamed(baseline, OTHER_SEED_ID), "other-seed"),
+        ]
     roles += [(cell, "candidate") for cell in loading_order(baseline, others, around.model)]
     notes += model_notes(around.model)
     notes += start_notes(around.latent)
@@ -91,7 +106,11 @@ def make_plan(matrix: Matrix, matrix_text: str, wishes: Sequence[Wish], around: 
 
 
 def _assemble(
-    matrix: Matrix, matrix_text: str, roles: list[tuple[Cell, Role]], around: Surroundings, notes: tuple[str, ...]
+    matrix: Matrix,
+    matrix_text: str,
+    roles: list[tuple[Cell, Role]],
+    around: Surroundings,
+    notes: tuple[str, ...],
 ) -> Plan:
     sha256 = hashlib.sha256(matrix_text.encode()).hexdigest()
     stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
@@ -112,7 +131,9 @@ def _assemble(
     pace = Pace(matrix, around.model, around.rate, roles[0][0])
     for order, (cell, role) in enumerate(roles):
         files = fingerprints(cell, around.model)
-        bare = PlannedCell(cell=cell, role=role, order=order, files=files, estimate_s=0.0, content_key="")
+        bare = PlannedCell(
+            cell=cell, role=role, order=order, files=files, estimate_s=0.0, content_key=""
+        )
         images = len(draft.prompts_of(bare)) * len(matrix.seeds)
         reason = _reason(cell, around)
         estimate = 0.0 if reason else estimate_seconds(bare, images, pace)
@@ -155,7 +176,9 @@ def _pool(matrix: Matrix, around: Surroundings) -> tuple[Prompt, ...]:
     prompts = around.prompts
     if matrix.quality.max > len(prompts):
         fix = "Lower it, raise prompts.limit, or leave it out to use them all"
-        raise MatrixError([f"quality.max: {matrix.quality.max} is more than the {len(prompts)} prompts. {fix}"])
+        raise MatrixError(
+            [f"quality.max: {matrix.quality.max} is more than the {len(prompts)} prompts. {fix}"]
+        )
     return prompts[: (matrix.quality.max or None) if around.model.quality_applies else 1]
 
 
@@ -170,7 +193,9 @@ def _refuse_doubles(cells: Sequence[Cell]) -> None:
     problems = []
     for cell in cells:
         if cell.id in seen:
-            problems.append(f"two cells are the same: {cell.id}. Remove one, in axes, exclude or include")
+            problems.append(
+                f"two cells are the same: {cell.id}. Remove one, in axes, exclude or include"
+            )
         seen.add(cell.id)
     if problems:
         raise MatrixError(sorted(set(problems)))
@@ -185,7 +210,14 @@ def _content_key(plan: Plan, planned: PlannedCell) -> str:
     prompts = [(prompt.id, prompt.text, prompt.negative) for prompt in plan.prompts_of(planned)]
     start = plan.latent_of(planned)
     images = (prompts, plan.seeds_of(planned), start and start.sha256)
-    parts = (plan.model.digest, planned.cell.by_axis, planned.files, images, plan.machine.facts, planned.role)
+    parts = (
+        plan.model.digest,
+        planned.cell.by_axis,
+        planned.files,
+        images,
+        plan.machine.facts,
+        planned.role,
+    )
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
@@ -207,13 +239,16 @@ def loading_order(baseline: Cell, cells: Sequence[Cell], model: ModelInfo) -> li
     files = [_files(cell, model) for cell in everyone]
     builds = [cell.build_key for cell in everyone]
     place = {
-        cell.id: (files.index(own), builds.index(cell.build_key)) for cell, own in zip(everyone, files, strict=True)
+        cell.id: (files.index(own), builds.index(cell.build_key))
+        for cell, own in zip(everyone, files, strict=True)
     }
     return sorted(cells, key=lambda cell: place[cell.id])
 
 
 def _files(cell: Cell, model: ModelInfo) -> tuple[str, ...]:
-    return tuple(found for value in live_values(cell).values() if (found := value.fingerprint(model)))
+    return tuple(
+        found for value in live_values(cell).values() if (found := value.fingerprint(model))
+    )
 
 
 def pinned(model: Model, info: ModelInfo) -> Model:
@@ -229,6 +264,10 @@ def model_notes(info: ModelInfo) -> list[str]:
     if not missing:
         size = format_bytes(info.download.size_bytes)
         return [*info.notes, f"model files: {files}, {size}, all in the cache"]
-    here = f"{files - missing} of {files} are in the cache" if missing < files else "none is in the cache"
+    here = (
+        f"{files - missing} of {files} are in the cache"
+        if missing < files
+        else "none is in the cache"
+    )
     size = format_bytes(info.download.missing_bytes)
     return [*info.notes, f"download before the first cell: {missing} files, {size} ({here})"]

@@ -9,7 +9,14 @@ from harness.core.quality import Delta, Evaluation, Uncertainty
 from harness.core.rule import RELATIVE, Rule
 from harness.core.units import Absent
 from harness.stats.confidence import standard_error
-from harness.stats.noninferiority import Forecast, Pilot, drift_needed, forecast, least_prompts, sequential_needed
+from harness.stats.noninferiority import (
+    Forecast,
+    Pilot,
+    drift_needed,
+    forecast,
+    least_prompts,
+    sequential_needed,
+)
 
 
 class Power(Frozen):
@@ -46,14 +53,20 @@ def forecast_power(plan: Plan, pilot: Evaluation) -> tuple[Power, ...]:
     Normal theory on the pilot's standard errors, which fall as 1 / √prompts; a pass at the strictest level that Holm's
     correction may hold a cell against. A metric that the pilot did not score has no row.
     """
-    candidates = [planned.cell for planned in plan.cells if planned.role == "candidate" and planned.skip is None]
+    candidates = [
+        planned.cell
+        for planned in plan.cells
+        if planned.role == "candidate" and planned.skip is None
+    ]
     share = 1 / max(1, len(candidates)) if plan.policy.correction == "holm" else 1.0
     rows = []
     for cell in candidates:
         for delta, rule, own in _judged(plan, cell, pilot):
             shown, spread = _figures(delta, rule)
             if shown is not None and spread is not None:
-                rows.append(_forecast(plan, cell, (delta, rule, share), (shown if own else None, spread)))
+                rows.append(
+                    _forecast(plan, cell, (delta, rule, share), (shown if own else None, spread))
+                )
     return tuple(rows)
 
 
@@ -63,7 +76,11 @@ def _judged(plan: Plan, cell: Cell, pilot: Evaluation) -> Iterator[tuple[Delta, 
     for metric in dict.fromkeys(delta.metric for delta in pilot.deltas):
         all_deltas = [delta for delta in pilot.deltas if delta.metric == metric and delta.gates]
         for quantity in sorted(RELATIVE):
-            rules = [rule for rule in plan.policy.gate if rule.quantity == quantity and _judges(rule, cell, metric)]
+            rules = [
+                rule
+                for rule in plan.policy.gate
+                if rule.quantity == quantity and _judges(rule, cell, metric)
+            ]
             if not rules:
                 continue
             if metric in own:
@@ -90,7 +107,10 @@ def _error(delta: Delta, rule: Rule) -> float:
 
 
 def _forecast(
-    plan: Plan, cell: Cell, test: tuple[Delta, Rule, float], figures: tuple[float | None, Uncertainty]
+    plan: Plan,
+    cell: Cell,
+    test: tuple[Delta, Rule, float],
+    figures: tuple[float | None, Uncertainty],
 ) -> Power:
     (delta, rule, share), (seen, spread) = test, figures
     pilot, margin = Pilot(standard_error(spread), delta.prompts), rule.margin or 0.0
@@ -101,8 +121,12 @@ def _forecast(
     least_to_pass = least_prompts(rule.least_damage, rule.alpha * share)
     least = least_to_pass if loss < margin else 0
     needed = sequential_needed(margin - loss, pilot, alpha, looks)
-    enough = tuple(look for look in looks if look >= least)  # looks before cannot pass, however clean they are
-    ahead = forecast(margin - loss, pilot, alpha, looks) if enough else Forecast(0.0, float(looks[-1]))
+    enough = tuple(
+        look for look in looks if look >= least
+    )  # looks before cannot pass, however clean they are
+    ahead = (
+        forecast(margin - loss, pilot, alpha, looks) if enough else Forecast(0.0, float(looks[-1]))
+    )
     passes_up_to = margin - drift_needed(rule.alpha * share, looks) * error
     return Power(
         cell_id=cell.id,

@@ -23,8 +23,12 @@ def settle(wish: Wish, model: ModelInfo, machine: Machine) -> Cell:
     model's own default, else the axis's.
     """
     defaults = _defaults(wish, model)
-    settings = tuple(_concrete(wish.get(axis.name) or defaults[axis.name], machine) for axis in all_axes())
-    named = [s for s in settings if s.axis in ALWAYS_NAMED or s != _concrete(defaults[s.axis], machine)]
+    settings = tuple(
+        _concrete(wish.get(axis.name) or defaults[axis.name], machine) for axis in all_axes()
+    )
+    named = [
+        s for s in settings if s.axis in ALWAYS_NAMED or s != _concrete(defaults[s.axis], machine)
+    ]
     return Cell(
         id="_".join(_word(setting) for setting in named),
         settings=settings,
@@ -64,7 +68,11 @@ def _word(setting: Setting) -> str:
     options = str(setting).partition("+")[2]
     word = f"{label}+{options}" if options else label
     safe = re.sub(r"[^A-Za-z0-9.=+-]+", "-", word)
-    return word if safe == word and len(word) <= 60 else f"{safe[:48]}~{hashlib.sha256(word.encode()).hexdigest()[:8]}"
+    return (
+        word
+        if safe == word and len(word) <= 60
+        else f"{safe[:48]}~{hashlib.sha256(word.encode()).hexdigest()[:8]}"
+    )
 
 
 def _digest(settings: object) -> str:

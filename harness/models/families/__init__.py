@@ -20,7 +20,11 @@ def find_family(folder: Folder) -> type[PipelineModel]:
     family = _families().get(folder.pipeline_class)
     if family is None:
         known = ", ".join(sorted(_families()))
-        raise UsageError(f'no family knows the pipeline "{folder.pipeline_class}"', str(folder.path), f"Known: {known}")
+        raise UsageError(
+            f'no family knows the pipeline "{folder.pipeline_class}"',
+            str(folder.path),
+            f"Known: {known}",
+        )
     _refuse_incomplete(folder, family)
     return family
 

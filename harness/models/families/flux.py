@@ -29,10 +29,20 @@ class Flux(PipelineModel):
         return embeddings, pooled
 
     def noise(
-        self, keys: tuple[tuple[str, int], ...], width: int, height: int, sources: list[Any] | None = None
+        self,
+        keys: tuple[tuple[str, int], ...],
+        width: int,
+        height: int,
+        sources: list[Any] | None = None,
     ) -> Any:
         """Return float32 noise of shape (n, height·width / 4f², 4·channels): 2×2 latents are one token."""
         scale = self.pipeline.vae_scale_factor
-        channels, rows, columns = self.denoiser.config.in_channels // 4, height // scale, width // scale
-        latents = initial_latents(sources or generators(keys), (channels, rows, columns), self.latent)
+        channels, rows, columns = (
+            self.denoiser.config.in_channels // 4,
+            height // scale,
+            width // scale,
+        )
+        latents = initial_latents(
+            sources or generators(keys), (channels, rows, columns), self.latent
+        )
         return self.pipeline._pack_latents(latents, len(keys), channels, rows, columns)

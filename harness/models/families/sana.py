@@ -19,14 +19,24 @@ class Sana(MaskedTextModel):
     def describe(cls, folder: Folder) -> ModelInfo:
         scale, config = vae_scale(folder), folder.config("transformer")
         side = int(config.get("sample_size") or 32) * scale
-        tags = {"transformer", "cross-attention", "masked-attention", "no-block-cache", "no-image-to-image"}
+        tags = {
+            "transformer",
+            "cross-attention",
+            "masked-attention",
+            "no-block-cache",
+            "no-image-to-image",
+        }
         multiple = math.lcm(32, scale * int(config.get("patch_size", 1)))
         return facts(cls.family, folder, 4.5, (side, multiple), tags)
 
     def _encode(self, prompts: list[str], guided: bool, negative: Arguments) -> tuple[object, ...]:
         return tuple(
             self.pipeline.encode_prompt(
-                prompts, guided, device=self.device, complex_human_instruction=self._instruction(), **negative
+                prompts,
+                guided,
+                device=self.device,
+                complex_human_instruction=self._instruction(),
+                **negative,
             )
         )
 
@@ -34,4 +44,8 @@ class Sana(MaskedTextModel):
         """The text that the pipeline puts before every prompt unless it is told otherwise."""
         import inspect
 
-        return list(inspect.signature(self.pipeline.__call__).parameters["complex_human_instruction"].default)
+        return list(
+            inspect.signature(self.pipeline.__call__)
+            .parameters["complex_human_instruction"]
+            .default
+        )

@@ -22,7 +22,9 @@ class StableDiffusion3(PipelineModel):
         scale, config = vae_scale(folder), folder.config("transformer")
         side = int(config.get("sample_size") or 128) * scale
         tags = {"transformer", "joint-attention", "no-block-cache"}
-        return facts(cls.family, folder, 7.0, (side, scale * int(config.get("patch_size", 2))), tags)
+        return facts(
+            cls.family, folder, 7.0, (side, scale * int(config.get("patch_size", 2))), tags
+        )
 
     def _encode(self, prompts: list[str], guided: bool, negative: Arguments) -> tuple[object, ...]:
         return tuple(

@@ -26,4 +26,6 @@ class StableDiffusionXl(PipelineModel):
         side = int(config.get("sample_size") or 128) * scale
         # In FP16 the pipeline casts the VAE to FP32 for its call, if the VAE asks for it, as it does by default.
         upcast = {"upcasts-vae"} if folder.config("vae").get("force_upcast", True) else set()
-        return facts(cls.family, folder, 5.0, (side, math.lcm(8, scale)), unet_tags(config) | upcast)
+        return facts(
+            cls.family, folder, 5.0, (side, math.lcm(8, scale)), unet_tags(config) | upcast
+        )

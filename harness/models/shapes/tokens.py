@@ -18,7 +18,9 @@ START, END = "<|startoftext|>", "<|endoftext|>"
 def words() -> list[str]:
     """Every word that a caption of the world can hold, in a fixed order."""
     kinds = [*world.SIZES, *world.COLOURS, *world.SHAPES, *world.BACKGROUNDS]
-    return list(dict.fromkeys(["a", "on", "background", *kinds, *" ".join(world.RELATIONS).split()]))
+    return list(
+        dict.fromkeys(["a", "on", "background", *kinds, *" ".join(world.RELATIONS).split()])
+    )
 
 
 def _bytes() -> list[str]:
