@@ -1,1 +1,1 @@
-"""Weight files: headers, digests, the Hugging Face Hub. A library for models, metrics and axes; no torch."""
+"""Weight files for models, metrics and axes: headers, digests, the Hugging Face Hub. No torch."""

@@ -1,4 +1,4 @@
-"""A JSON cache in the user's cache folder, shared by all runs, for facts that take long to compute."""
+"""A JSON cache in the user's cache folder, shared by all runs, for expensive facts."""
 
 import json
 import os

@@ -33,7 +33,8 @@ Header = Mapping[str, Tensor]
 def read_header(path: Path) -> dict[str, Tensor]:
     """Return name → tensor of a safetensors file, or of a file written by torch.save.
 
-    Raises UsageError for a file that is unreadable, truncated, a Git LFS pointer, or of another format.
+    Raises UsageError for a file that is unreadable, truncated, a Git LFS pointer, or of another
+    format.
     """
     refuse_pointers((path,))
     if path.suffix != ".safetensors":
@@ -52,7 +53,9 @@ def read_header(path: Path) -> dict[str, Tensor]:
         what = f"cannot read the file: {error.strerror}"
         raise UsageError(what, str(path), "Name a .safetensors file.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        fix = "Download it again. Pickled checkpoints (.ckpt, .pt) cannot be renamed to .safetensors."
+        fix = (
+            "Download it again. Pickled checkpoints (.ckpt, .pt) cannot be renamed to .safetensors."
+        )
         raise UsageError("this is not a safetensors file", str(path), fix) from error
     needed = 8 + length + max(ends, default=0)
     if size < needed:
@@ -67,7 +70,7 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 
 def read_pickled_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Return name → shape of a checkpoint of torch.save, in the zip format that torch uses since 1.6.
+    """Return name → shape of a torch checkpoint, in the zip format since torch 1.6.
 
     Executes no pickled code. Raises UsageError for other files, and for pickles of anything but
     named tensors.
@@ -110,7 +113,7 @@ def _rebuild_shape(first: Any, *rest: Any) -> tuple[int, ...]:
 
 
 def refuse_pointers(paths: Iterable[Path]) -> None:
-    """Raise UsageError for the first file that is a Git LFS pointer; unreadable files are skipped."""
+    """Raise UsageError for the first Git LFS pointer; unreadable files are skipped."""
     for path in paths:
         text = _read_pointer(path)
         if text:

@@ -40,7 +40,8 @@ class Partner:
     def begin(self, tell: Tell) -> None:
         """Be there for another cell, whose progress this is; raises PartnerLost.
 
-        It rests: what the cell's process finds free is to be the same with it as after its next rest.
+        It rests: what the cell's process finds free is to be the same with it as after its next
+        rest.
         """
         self._tell, self._revived = tell, False
         try:
@@ -52,7 +53,8 @@ class Partner:
     def turn(self) -> Turn:
         """Return the baseline's side of a pairing, after a call that wakes it up; raises PartnerLost.
 
-        While others worked, its memory was given back, and the processor's caches hold other things.
+        While others worked, its memory was given back, and the processor's caches hold other
+        things.
         """
         while True:
             try:

@@ -247,7 +247,8 @@ def _untraced(trace: Trace | Absent, measure: Measure) -> tuple[Caution, ...]:
 def lack_of_room(task: Task, baseline: Task, waiting: bool) -> str:
     """Return why a cell must have the device to itself, or ''.
 
-    `waiting`: the baseline's weights are there already; what its calls need besides comes back with each of its turns.
+    `waiting`: the baseline's weights are there already; what its calls need besides comes back with
+    each of its turns.
     """
     if any("tries-batches" in value.tags for value in read_recipe(task.planned.cell).values):
         return "it looks for the most images that fit into memory"

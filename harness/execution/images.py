@@ -89,9 +89,9 @@ def make_pictures(
 ) -> Pictures:
     """Generate and write the image of every (prompt, seed); BadImage if they are not finite or all blank.
 
-    A call that runs out of memory is made again with half as many images, down to one.
-    `lanes` batches are made at a time, each by a thread with one core: on a CPU that is up to twice as fast as
-    all cores on one batch, since small operations do not divide well. No image depends on it.
+    A call that runs out of memory is made again with half as many images, down to one. `lanes`
+    batches are made at a time, each by a thread with one core: on a CPU that is up to twice as fast
+    as all cores on one batch, since small operations do not divide well. No image depends on it.
     """
     keys: list[Key] = [(prompt, seed) for prompt in task.pictured for seed in task.seeds]
     room = Room(max(1, image_batch(task, call) // lanes))

@@ -132,14 +132,15 @@ def _details(visitor: Visitor) -> str:
 
 BEFORE, AMID = (0.25, 0.5), (0.75, 0.8)
 """What share of the time may be over, and what share of the width asked for is enough, after the baseline's blocks
-before a cell and after the cell's own: what is to come adds to the width, and more blocks at the end mend little."""
+before a cell and after the cell's own: what is to come adds to the width, and more blocks at the
+end mend little."""
 
 
 def interleave(recorder: Recorder, baseline: Turn, cell: Turn, goal: Goal) -> Pairing:
     """Alternate both sides: baseline, cell, cell, baseline, so that a steady drift favours neither.
 
-    Raises PartnerLost where the baseline's process is gone before the groups tell anything; later, the group that it
-    left unfinished does not count, for a drift does not cancel in it.
+    Raises PartnerLost where the baseline's process is gone before the groups tell anything; later,
+    the group that it left unfinished does not count, for a drift does not cancel in it.
     """
     for group in count():
         try:
@@ -184,7 +185,8 @@ def before(recorder: Recorder, baseline: Turn, goal: Goal) -> None:
 def amid(recorder: Recorder, cell: Turn, goal: Goal) -> None:
     """Take blocks of the cell, twice as many as of the baseline before it at least, each a group of its own.
 
-    Until the speedup would be precise enough, were the baseline timed after it as it was before, or time is up.
+    Until the speedup would be precise enough, were the baseline timed after it as it was before, or
+    time is up.
     """
     for taken in count(1):
         recorder.take(cell, recorder.next_group)

@@ -54,8 +54,9 @@ def run_plan(
 ) -> dict[str, Outcome]:
     """Give every planned cell its outcome, with images of as many prompts as `wanted` says, and return them all.
 
-    What is there is not made again; a cell that failed, or was halted in a later round, is not tried again.
-    Raises MachineError when results cannot be written: nothing already measured is lost.
+    What is there is not made again; a cell that failed, or was halted in a later round, is not
+    tried again. Raises MachineError when results cannot be written: nothing already measured is
+    lost.
     """
     outcomes = read_outcomes(run)
     baseline = plan.find(plan.baseline_id)
@@ -170,9 +171,10 @@ def _with_wall_time(outcome: Outcome, wall_s: float) -> Outcome:
 def reuse(run: Path, plan: Plan, planned: PlannedCell, have: int, wanted: int) -> Completed | None:
     """Link the images of prompts `have` to `wanted` from an earlier run with exactly the same content.
 
-    Returns an outcome with these images and nothing of what was measured there, or None where no run has all of them
-    undamaged: a run with a damaged one is passed over, so that it is made again here.
-    Only the baseline's rerun and other-seed run are taken over; what is timed is timed in its own run.
+    Returns an outcome with these images and nothing of what was measured there, or None where no
+    run has all of them undamaged: a run with a damaged one is passed over, so that it is made again
+    here. Only the baseline's rerun and other-seed run are taken over; what is timed is timed in its
+    own run.
     """
     if planned.role not in ("rerun", "other-seed"):
         return None

@@ -23,8 +23,8 @@ FULL = "the disk is full: free some space, then harness profile RUN CELL"
 def take_trace(model: TextToImage, call: Call, folder: Path) -> Trace | Absent:
     """Trace a call and write the trace and the facts read from it into the cell's folder, both or neither.
 
-    Never raises for what the profiler, the model or the disk do: the reason is in what it returns, and an earlier
-    trace stays.
+    Never raises for what the profiler, the model or the disk do: the reason is in what it returns,
+    and an earlier trace stays.
     """
     if model.pipeline is None:
         return Absent(absent="the model does not run in torch")

@@ -39,8 +39,8 @@ UNTIMED = Absent(absent="nothing was timed")
 class CellWork:
     """One cell at work; every method raises whatever the model raises, with `ledger.phase` set.
 
-    `start_s` is what it took to start this process. Of a later round of an adaptive run (`task.timed` false) there are
-    only `prepare` and `finish`, which makes its images.
+    `start_s` is what it took to start this process. Of a later round of an adaptive run
+    (`task.timed` false) there are only `prepare` and `finish`, which makes its images.
     """
 
     def __init__(self, task: Task, ledger: Ledger, start_s: float) -> None:
@@ -245,7 +245,8 @@ class Done(NamedTuple):
 def obey(task_json: str, pipe: Connection, asked_at: float, late: str) -> None:
     """Do what comes through the pipe, a method of CellWork with its arguments; output goes to the cell's log.
 
-    Between two commands it waits for the pipe, and so takes no processor. After an error it says Failed and ends.
+    Between two commands it waits for the pipe, and so takes no processor. After an error it says
+    Failed and ends.
     """
     start_s = time.time() - asked_at
     task = Task.model_validate_json(task_json)

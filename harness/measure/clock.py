@@ -120,8 +120,8 @@ class StageClock:
 def stage_clock(parts: dict[str, Any], device: str) -> Iterator[StageClock]:
     """Watch the calls of each part inside the block.
 
-    The hooks sit on the object that the pipeline calls (a compiled module included), so they run outside
-    compiled code and cost microseconds a call.
+    The hooks sit on the object that the pipeline calls (a compiled module included), so they run
+    outside compiled code and cost microseconds a call.
     """
     clock = StageClock(device)
     handles = [handle for role, part in parts.items() for handle in _watch(part, role, clock)]

@@ -25,9 +25,10 @@ class Watch:
 def watching(device: str, ours: Collection[int]) -> Iterator[Watch]:
     """Note the machine's state while the block inside runs; `ours` are the pids of our own processes, no visitors.
 
-    A GPU is sampled every 0.1 s: clocks and power are means of the samples (the driver's power is itself a mean of up
-    to the last second), temperature is the highest, `throttle` and `visitors` whatever any sample saw. Processors are
-    read before and after only. Energy is the difference of a counter: the card's on a GPU, the processors' without one.
+    A GPU is sampled every 0.1 s: clocks and power are means of the samples (the driver's power is
+    itself a mean of up to the last second), temperature is the highest, `throttle` and `visitors`
+    whatever any sample saw. Processors are read before and after only. Energy is the difference of
+    a counter: the card's on a GPU, the processors' without one.
     """
     watch = Watch()
     gpu = GpuWatch(ours) if device.startswith("cuda") else None
@@ -167,7 +168,8 @@ class _Counter(NamedTuple):
 class Rapl:
     """The packages' energy counters: `drawn()` is what they counted since it was made.
 
-    Only whole packages are read (Linux, Documentation/power/powercap): their parts count again what is in them.
+    Only whole packages are read (Linux, Documentation/power/powercap): their parts count again what
+    is in them.
     """
 
     def __init__(self, powercap: Path = POWERCAP) -> None:

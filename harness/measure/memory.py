@@ -32,9 +32,9 @@ def free_bytes(device: str) -> int | None:
 def peaks_of(call: Callable[[], object], device: str, free_before: int | None = None) -> Memory:
     """Return the highest memory while `call` runs; what a machine cannot tell is absent with its reason.
 
-    The allocators' unused memory is given back before, so that all peaks are of this call. `free_before` is what was
-    free on the device before this process used it, with all others in place (`free_bytes`): it tells what this process
-    holds where the driver does not list it.
+    The allocators' unused memory is given back before, so that all peaks are of this call.
+    `free_before` is what was free on the device before this process used it, with all others in
+    place (`free_bytes`): it tells what this process holds where the driver does not list it.
     """
     gpu = device.startswith("cuda")
     gc.collect()
@@ -77,7 +77,8 @@ def _memory(
 def _held_bytes(reserved: int, free_before: int | None) -> int | Absent:
     """What this process holds of the device: context, libraries and what torch reserved, which it keeps after a call.
 
-    A figure below `reserved` is another's: pids in a container are not those that the driver counts.
+    A figure below `reserved` is another's: pids in a container are not those that the driver
+    counts.
     """
     try:
         held = used_by_process(first_card()).get(

@@ -28,8 +28,9 @@ ADVICE = {
 def visible_cards() -> Iterator[Any]:
     """Yield the handle of each card that CUDA shows to this process, in CUDA's order; raises what NVML raises.
 
-    As CUDA does, it reads CUDA_VISIBLE_DEVICES up to the first entry that is no card (CUDA C++ Programming Guide,
-    "CUDA Environment Variables"); an index counts cards in the order of the bus (see machine.count_by_bus).
+    As CUDA does, it reads CUDA_VISIBLE_DEVICES up to the first entry that is no card (CUDA C++
+    Programming Guide, "CUDA Environment Variables"); an index counts cards in the order of the bus
+    (see machine.count_by_bus).
     """
     import pynvml
 
@@ -114,8 +115,9 @@ WHOLE_MACHINE = "pid:[4026531836]"
 def visitors(device: str, ours: Collection[int]) -> tuple[Visitor, ...] | Absent:
     """Return the processes on the GPU whose pid is not among `ours`, lowest first.
 
-    In a container NVML may list nobody, or everybody by pids of the machine outside, our own processes too. So where
-    pids are the container's own, the list counts only if it names one of ours; else nothing is said.
+    In a container NVML may list nobody, or everybody by pids of the machine outside, our own
+    processes too. So where pids are the container's own, the list counts only if it names one of
+    ours; else nothing is said.
     """
     if not device.startswith("cuda"):
         return Absent(absent="no GPU")
@@ -199,8 +201,8 @@ class GpuSample(NamedTuple):
 class GpuWatch:
     """Samples the card in a thread, every 0.1 s from `begin` to `end`.
 
-    The first sample comes half an interval late, so that a card which was idle has taken up its work; a shorter block
-    has one sample, right at its end.
+    The first sample comes half an interval late, so that a card which was idle has taken up its
+    work; a shorter block has one sample, right at its end.
     """
 
     def __init__(self, ours: Collection[int]) -> None:

@@ -35,9 +35,9 @@ class Profiled(NamedTuple):
 def profile_call(call: Callable[[int], object], steps: int, plain: Path, device: str) -> Profiled:
     """Run `call(n)`, a call of n steps, under the profiler and write what it saw to `plain`, a Chrome trace.
 
-    All `steps` are traced if that is affordable, else the first few: a first profiled call of two steps, which also
-    pays for the profiler's own start, tells. Stacks and shapes are left out: they make traces huge. Raises OSError
-    as the disk does, and what the call raises.
+    All `steps` are traced if that is affordable, else the first few: a first profiled call of two
+    steps, which also pays for the profiler's own start, tells. Stacks and shapes are left out: they
+    make traces huge. Raises OSError as the disk does, and what the call raises.
     """
     least = min(LEAST_STEPS, steps)
     seconds = _profile(lambda: call(least), plain, device)

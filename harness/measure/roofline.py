@@ -90,8 +90,8 @@ def _without_data(kind: Any, config: Any, dtype: Any) -> Any:
 def count_flops(call: Callable[[], object]) -> int:
     """Return the floating-point operations of matrix products, convolutions and attention in a call: torch's count.
 
-    A multiplication and an addition are two; what is done number by number is not counted, nor is attention by fused
-    kernels of a CPU: on the meta device there are none.
+    A multiplication and an addition are two; what is done number by number is not counted, nor is
+    attention by fused kernels of a CPU: on the meta device there are none.
     """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
@@ -112,8 +112,8 @@ def product_rate(device: str, dtype: str) -> float:
 def copy_rate(device: str) -> float:
     """Return the bytes a second at which a device copies within its memory, read and written bytes both counted.
 
-    The best of several large copies, as STREAM counts its Copy (McCalpin 1995). Raises what torch raises on a full
-    device.
+    The best of several large copies, as STREAM counts its Copy (McCalpin 1995). Raises what torch
+    raises on a full device.
     """
     import torch
 

@@ -1,7 +1,4 @@
-"""A model without torch: instant pictures whose noise shrinks with the steps, and faults on demand.
-
-For tests, and for trying the tool on any machine in seconds.
-"""
+"""A model without torch, for tests and for trying the tool: instant images, faults on demand."""
 
 import hashlib
 import os
@@ -20,7 +17,7 @@ Fault = Literal["error", "segfault", "killed", "hang", "out-of-memory", "nan", "
 
 
 class FakePart:
-    """Something that is called and can be watched, as a torch module is."""
+    """A callable with hooks, like a torch module."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -114,7 +111,7 @@ class FakeModel:
 
 
 class Fake(ModelSource):
-    """`step_s` seconds per denoiser call; `faults` maps a number of steps to what goes wrong there."""
+    """`step_s` seconds per denoiser call; `faults` maps a number of steps to a fault."""
 
     summary: ClassVar[str] = "instant pictures without torch, for tests and for trying the tool"
     prompt_set: ClassVar[str] = shapes.PROMPT_SET

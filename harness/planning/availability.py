@@ -19,7 +19,8 @@ from harness.planning.resolve import live_values
 def skip_reason(cell: Cell, model: ModelInfo, machine: Machine) -> str | None:
     """Return why a cell cannot run on this machine with this model, or None if it can.
 
-    What cannot be on any machine is told before what is missing on this one: nobody should fetch weights in vain.
+    What cannot be on any machine is told before what is missing on this one: nobody should fetch
+    weights in vain.
     """
     context = Context(model, machine, live_values(cell))
     return misfit(cell, context) or _unavailable(cell, context)

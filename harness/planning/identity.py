@@ -1,6 +1,7 @@
 """Whether an existing run is the one that is wanted: the same measurements and images, whatever judges them.
 
-Prices, policy, rules, description and the choice of metrics change no measurement: a run follows them (`with_rules`).
+Prices, policy, rules, description and the choice of metrics change no measurement: a run follows
+them (`with_rules`).
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +27,8 @@ Expand = Callable[[Matrix], Sequence[Wish]]
 def plan_differences(existing: Plan, wanted: Plan) -> tuple[str, ...]:
     """Return why an existing run cannot be continued as the wanted one, fact by fact; empty if it can.
 
-    The numbers of prompts at which an adaptive run is judged do not count: they stay as they were fixed.
+    The numbers of prompts at which an adaptive run is judged do not count: they stay as they were
+    fixed.
     """
     found = _matrix_differences(existing.matrix, wanted.matrix)
     found += existing.machine.differences(wanted.machine)
@@ -48,7 +50,8 @@ def plan_differences(existing: Plan, wanted: Plan) -> tuple[str, ...]:
 def file_differences(run: Plan, matrix: Matrix, expand: Expand) -> tuple[str, ...]:
     """Return what a matrix file asks for that a run did not measure; empty if it is a run of this file.
 
-    Independent of this machine and of files that the matrix names, so that results can be read anywhere.
+    Independent of this machine and of files that the matrix names, so that results can be read
+    anywhere.
     """
     found = _matrix_differences(run.matrix, matrix)
     left_open = {**run.model.pins, **matrix.model.options}

@@ -47,8 +47,9 @@ def decide_looks(plan: Plan) -> Plan:
 def choose_looks(most: int, to_pass: int) -> tuple[int, ...]:
     """Return the looks (cumulative prompts, rising, the last is `most`) where a pass needs at least `to_pass` prompts.
 
-    One look before a pass is possible stops hopeless cells cheaply; then the first possible pass; then about 1.4 times
-    as many prompts each time. Where `most` prompts cannot pass a cell, failing is all there is to look for.
+    One look before a pass is possible stops hopeless cells cheaply; then the first possible pass;
+    then about 1.4 times as many prompts each time. Where `most` prompts cannot pass a cell, failing
+    is all there is to look for.
     """
     first = min(to_pass, most)
     early = round(EARLY_SHARE * first)
@@ -61,8 +62,8 @@ def choose_looks(most: int, to_pass: int) -> tuple[int, ...]:
 def prompts_to_pass(policy: Policy, cells: Sequence[Cell]) -> int:
     """Return the prompts without which the policy passes no cell, at the strictest level Holm may hold one against.
 
-    The level is not spent over looks: a sample without a single destroyed prompt was without one at every earlier look
-    too, so the chance of being fooled at any look is that of the first.
+    The level is not spent over looks: a sample without a single destroyed prompt was without one at
+    every earlier look too, so the chance of being fooled at any look is that of the first.
     """
     share = 1 / max(1, len(cells)) if policy.correction == "holm" else 1.0
     rules = {
@@ -86,8 +87,9 @@ def prompts_wanted(
 ) -> dict[str, int]:
     """Return cell id → the number of prompts it should have images of, given the verdicts so far.
 
-    In an adaptive run every cell begins with the first look's prompts. A cell whose verdict is settled gets no more;
-    another gets the next look's. It depends only on what is on disk, so an interrupted round goes on as it began.
+    In an adaptive run every cell begins with the first look's prompts. A cell whose verdict is
+    settled gets no more; another gets the next look's. It depends only on what is on disk, so an
+    interrupted round goes on as it began.
     """
     if not plan.looks:
         return {planned.id: len(plan.prompts_of(planned)) for planned in plan.cells}
@@ -117,8 +119,9 @@ def prompts_wanted(
 def settled(verdict: CellVerdict, evaluation: Evaluation | None = None) -> bool:
     """Return whether more images could not change a verdict.
 
-    It passed or failed; or what it lacks are no images: a metric that cannot be had here, a steadier latency. A pass
-    that does not count because its metrics are blind to some damage waits for as many images as the ladder takes.
+    It passed or failed; or what it lacks are no images: a metric that cannot be had here, a
+    steadier latency. A pass that does not count because its metrics are blind to some damage waits
+    for as many images as the ladder takes.
     """
     if verdict.blind_to:
         return (
@@ -141,7 +144,8 @@ def _waits_for_other_seed(
 ) -> bool:
     """Return whether a cell's verdict needs more of the baseline's other seed, by which some losses are calibrated.
 
-    It does not where all that is undecided does without, nor where such a rule is about to fail the cell.
+    It does not where all that is undecided does without, nor where such a rule is about to fail the
+    cell.
     """
     if verdict is None or evaluation is None:
         return True

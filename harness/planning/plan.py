@@ -72,8 +72,8 @@ def make_plan(
 ) -> Plan:
     """Return the plan of one run; no model is loaded.
 
-    Raises MatrixError if two wishes are one cell or quality.max is more than there are prompts, and MachineError if
-    the baseline cannot run here.
+    Raises MatrixError if two wishes are one cell or quality.max is more than there are prompts, and
+    MachineError if the baseline cannot run here.
     """
     around = around.model_copy(update={"prompts": _pool(matrix, around)})
     cells = [settle(wish, around.model, around.machine) for wish in wishes]
@@ -224,8 +224,9 @@ def _content_key(plan: Plan, planned: PlannedCell) -> str:
 def loading_order(baseline: Cell, cells: Sequence[Cell], model: ModelInfo) -> list[Cell]:
     """Return cells in the order in which they are measured, after the baseline.
 
-    Every cell is loaded by a process of its own, so a large model is read once per cell: from the disk the first time,
-    from the page cache afterwards, as long as nothing else pushed it out. So, from the outside in:
+    Every cell is loaded by a process of its own, so a large model is read once per cell: from the
+    disk the first time, from the page cache afterwards, as long as nothing else pushed it out. So,
+    from the outside in:
 
     1. cells that read the same files besides the model's own (weights of a distilled denoiser, a LoRA) stand together,
        those of the baseline first;

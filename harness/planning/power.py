@@ -50,8 +50,9 @@ class Power(Frozen):
 def forecast_power(plan: Plan, pilot: Evaluation) -> tuple[Power, ...]:
     """Return what a planned run can tell, one row for each candidate and metric that an error rule judges by a margin.
 
-    Normal theory on the pilot's standard errors, which fall as 1 / √prompts; a pass at the strictest level that Holm's
-    correction may hold a cell against. A metric that the pilot did not score has no row.
+    Normal theory on the pilot's standard errors, which fall as 1 / √prompts; a pass at the
+    strictest level that Holm's correction may hold a cell against. A metric that the pilot did not
+    score has no row.
     """
     candidates = [
         planned.cell

@@ -19,8 +19,8 @@ ALWAYS_NAMED = ("steps", "precision")
 def settle(wish: Wish, model: ModelInfo, machine: Machine) -> Cell:
     """Return the cell a wish means.
 
-    An axis left open takes what another value of the cell brings (an LCM-LoRA brings its scheduler), else the
-    model's own default, else the axis's.
+    An axis left open takes what another value of the cell brings (an LCM-LoRA brings its
+    scheduler), else the model's own default, else the axis's.
     """
     defaults = _defaults(wish, model)
     settings = tuple(

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from harness import api
+from harness.checkpoints.hub import fetch_published
 from harness.core.errors import MachineError
 from harness.core.plan import Plan
-from harness.models import fetch_published
 from harness.store import read_outcomes, read_plan
 from tests.builders.hub_server import FakeHub, point_at, serve
 from tests.builders.lora_on_the_spot import write_lora
@@ -139,7 +139,7 @@ def test_a_file_that_the_hub_does_not_have_is_a_reason_that_names_what_it_has(hu
     said = reason(api.plan(matrix()))
     assert f"huggingface.co/{REPO} has no {EIGHT}; it has {FOUR}" in said
     said = reason(api.plan(matrix(f"lora+weights={REPO}")))
-    assert f"has no pytorch_lora_weights.safetensors; it has {FOUR}: name one with weights and weight_name" in said
+    assert f"has no pytorch_lora_weights.safetensors; it has {FOUR}: set weights and weight_name" in said
 
 
 def test_a_repository_that_is_gated_or_not_there_is_a_reason(
@@ -151,7 +151,7 @@ def test_a_repository_that_is_gated_or_not_there_is_a_reason(
     assert f"{hub.endpoint}/{REPO}" in said
     monkeypatch.setenv("HF_TOKEN", "right")
     assert reasons(api.plan(matrix("sdxl-lightning"))) == []
-    assert "knows no such model" in reason(api.plan(matrix("lora+weights=owner/nothing")))
+    assert "does not exist on the Hugging Face Hub" in reason(api.plan(matrix("lora+weights=owner/nothing")))
 
 
 def test_without_network_the_reason_is_the_command_and_nobody_else_is_asked(
@@ -188,7 +188,7 @@ def test_a_download_that_breaks_off_is_one_error_and_goes_on(
         patch.setattr(api, "fetch_published", cut)
         with pytest.raises(MachineError, match=f"the download of {EIGHT} broke off") as caught:
             api.open_run(loaded, results=results)
-    assert "The same command goes on" in caught.value.fix
+    assert "Run the same command again" in caught.value.fix
     hub.down = False
     run = api.open_run(loaded, results=results)
     assert reasons(read_plan(run)) == []

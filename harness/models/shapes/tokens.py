@@ -1,4 +1,4 @@
-"""A CLIP tokenizer in which each word of the shapes world is one token and any other text is bytes."""
+"""A CLIP tokenizer with one token per word of the shapes world, and bytes for other text."""
 
 from __future__ import annotations
 
