@@ -36,7 +36,7 @@ def test_a_pointer_is_refused_with_the_size_it_stands_for(tmp_path: Path) -> Non
     path = tmp_path / "x.safetensors"
     path.write_text(POINTER)
     for read in (read_header, lambda place: refuse_pointers((place,))):
-        with pytest.raises(UsageError, match=r"Git LFS pointer instead of the file \\(3.2 GiB\\)") as caught:
+        with pytest.raises(UsageError, match=r"Git LFS pointer instead of the file \(3.2 GiB\)") as caught:
             read(path)
         assert str(path) in str(caught.value)
         assert "git lfs pull" in caught.value.fix

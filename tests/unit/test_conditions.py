@@ -78,7 +78,7 @@ def test_one_counter_may_be_refused_while_others_tell(monkeypatch: pytest.Monkey
     seen = watch_block()
     assert (seen.clock_mhz, seen.temperature_c) == (1980, 41)
     for reading, words in (
-        (seen.power_w, "does not tell"), (seen.energy_j, "too old"), (seen.throttle, "refused"),
+        (seen.power_w, "not supported by this card"), (seen.energy_j, "too old"), (seen.throttle, "not permitted"),
         (seen.visitors, "fallen off the bus"),
     ):  # fmt: skip
         assert isinstance(reading, Absent)
@@ -149,7 +149,7 @@ def test_in_a_container_our_own_process_is_never_called_foreign(
     install(monkeypatch, FakeCard(compute=listed))
     found = nvml.visitors("cuda", [WORKER])
     assert isinstance(found, Absent)
-    assert "a container has pids of its own" in found.absent
+    assert "this container has its own pids" in found.absent
     install(monkeypatch, FakeCard(compute={WORKER: 1, **listed}))
     told = nvml.visitors("cuda", [WORKER])
     assert [visitor.pid for visitor in told] == list(listed)  # type: ignore[union-attr]

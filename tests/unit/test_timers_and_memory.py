@@ -135,7 +135,7 @@ def test_where_the_driver_does_not_list_this_process_what_it_took_of_the_free_me
     for before in (None, 100 * 2**30 + 2**20):  # not asked, and others gave memory back meanwhile
         unknown = peaks(cuda, free_before=before).device_used_bytes
         assert isinstance(unknown, Absent)
-        assert "what others hold is not known" in unknown.absent
+        assert "the memory of other processes is unknown" in unknown.absent
 
 
 def test_a_gpu_is_timed_by_its_own_clock_too(cuda: PlayedCuda) -> None:
