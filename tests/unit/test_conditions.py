@@ -54,8 +54,8 @@ def test_samples_are_joined_by_mean_highest_and_all_that_was_seen(monkeypatch: p
 
 @pytest.mark.parametrize(
     ("error", "words"),
-    [("LibraryNotFound", "libnvidia-ml"), ("DriverNotLoaded", "driver is not loaded"), ("NoPermission", "refused"),
-     ("LibRmVersionMismatch", "different versions"), ("Unknown", "NVML: Unknown")],
+    [("LibraryNotFound", "libnvidia-ml"), ("DriverNotLoaded", "driver is not loaded"), ("NoPermission", "not permitted"),
+     ("LibRmVersionMismatch", "versions differ"), ("Unknown", "NVML: Unknown")],
 )  # fmt: skip
 def test_without_nvml_every_figure_of_the_card_says_why(
     error: str, words: str, monkeypatch: pytest.MonkeyPatch
