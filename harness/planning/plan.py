@@ -210,15 +210,9 @@ def _content_key(plan: Plan, planned: PlannedCell) -> str:
     prompts = [(prompt.id, prompt.text, prompt.negative) for prompt in plan.prompts_of(planned)]
     start = plan.latent_of(planned)
     images = (prompts, plan.seeds_of(planned), start and start.sha256)
-    parts = (
-        plan.model.digest,
-        planned.cell.by_axis,
-        planned.files,
-        images,
-        plan.machine.facts,
-        planned.role,
-    )
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
+    again = planned.role == "rerun"  # may differ by chance only: generated again, not linked
+    parts = (plan.model.digest, planned.cell.by_axis, planned.files, images, plan.machine.facts)
+    return hashlib.sha256(repr((*parts, again)).encode()).hexdigest()
 
 
 def loading_order(baseline: Cell, cells: Sequence[Cell], model: ModelInfo) -> list[Cell]:
