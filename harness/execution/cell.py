@@ -10,19 +10,10 @@ from harness.core.outcome import Caution, Completed, Extended, Failed, measured_
 from harness.core.timing import Pairing
 from harness.core.trace import Trace
 from harness.core.units import Absent, format_bytes
+from harness.execution import pairing as blocks
 from harness.execution.baseline_worker import Partner
 from harness.execution.build import read_recipe
-from harness.execution.pairing import (
-    Recorder,
-    Turn,
-    after,
-    amid,
-    before,
-    by_itself,
-    interleave,
-    one_sided,
-    refuse_visitors,
-)
+from harness.execution.pairing import Recorder, Turn, refuse_visitors
 from harness.execution.stopping_rule import Goal, calls_of
 from harness.execution.task import (
     Broken,
@@ -33,28 +24,27 @@ from harness.execution.task import (
     Tell,
     Worker,
     is_crowded,
-)
+)  # fmt: skip
 from harness.execution.trace import remove_scratch
 from harness.execution.warnings import condition_cautions, timing_cautions
 from harness.measure.memory import free_bytes
 
 Keep = Callable[[Completed], None]
-Pair = Callable[[Turn], Pairing]
-TRACING = Absent(absent="the run was ended while it was traced")
+TRACING = Absent(absent="the run ended during the trace")
 
 
 def ignore(outcome: Completed) -> None:
-    """Keep nothing."""
+    """Discard an outcome."""
 
 
 class Crowded(Exception):
-    """A cell that ran out of memory while the baseline waited beside it: it may do by itself."""
+    """A cell ran out of memory next to the baseline's process; it may complete alone."""
 
 
 class Measurement:
-    """One cell from its process's start to its outcome; all methods but `measured` raise Broken where the cell breaks.
+    """Takes one cell from the start of its process to its outcome.
 
-    `keep` is given the outcome before anything is done that it could be lost by: before the trace.
+    `keep` receives the outcome before the trace is taken, which could lose it.
     """
 
     def __init__(self, task: Task, launcher: Launcher, tell: Tell, keep: Keep) -> None:
@@ -63,32 +53,31 @@ class Measurement:
         self._begin()
 
     def measured(self, partner: Partner | None) -> Completed | Extended | Failed:
-        """Return what became of it, timed in the way that suits it; `partner` is None where there is no baseline."""
+        """Return the outcome; `partner` is None if the baseline did not complete."""
         try:
             if not (self.task.timed and self.task.planned.timed):
-                return self.untimed()
+                return self._untimed()
             if self.task.planned.role == "baseline":
-                return self.alone()
-            return self.beside(partner) if partner else self.alone("the baseline did not complete")
+                return self._alone()
+            return (
+                self._beside(partner) if partner else self._alone("the baseline did not complete")
+            )
         except Broken as broken:
             return broken.failed
         finally:
-            remove_scratch(
-                self.task.folder
-            )  # of a trace that broke, now that nobody writes any more
+            remove_scratch(self.task.folder)  # of a failed trace, after its process has ended
 
-    def untimed(self) -> Completed | Extended:
-        """Only make its images."""
+    def _untimed(self) -> Completed | Extended:
         with closing(self._launcher.open(self.task, self._tell)) as worker:
             worker.prepare()
             return worker.finish()
 
-    def alone(self, why: str = "") -> Completed:
-        """Time it by itself: the baseline, or for a reason another cell."""
-        return self._make(lambda cell: by_itself(self._recorder, cell, self._goal, why))
+    def _alone(self, why: str = "") -> Completed:
+        """Time the cell without the baseline."""
+        return self._make(lambda cell: blocks.by_itself(self._recorder, cell, self._goal, why))
 
-    def beside(self, partner: Partner) -> Completed:
-        """Time it by turns with the baseline; where both do not fit, by itself between two times of the baseline."""
+    def _beside(self, partner: Partner) -> Completed:
+        """Interleave with the baseline, or time the cell between two baseline runs."""
         why = lack_of_room(self.task, partner.task, partner.alive)
         if why:
             return self._between(partner, why)
@@ -102,28 +91,28 @@ class Measurement:
         except PartnerLost as lost:
             why = str(lost)
             if not lost.crowded:
-                return self.alone(why)
+                return self._alone(why)
         partner.close()
         self._begin(time.perf_counter() - begin)
         return self._between(partner, why)
 
     def _begin(self, lost_s: float = 0.0) -> None:
-        """Forget what was timed so far; the wall time it took is the price of trying with the baseline beside it."""
+        """Start the measurement again; a failed attempt counts as time of the baseline worker."""
         self._ledger = Ledger(self._tell)
         self._recorder = Recorder(self.task.device, self.task.measure.allow_visitors)
         if lost_s:
             self._ledger.seconds["partner"] = lost_s
 
     def _by_turns(self, partner: Partner) -> Completed:
-        """Raise PartnerLost or Crowded where the two cannot be there at once."""
+        """Interleave with the baseline; PartnerLost or Crowded if memory is short for both."""
 
         def pair(cell: Turn) -> Pairing:
             try:
-                pairing = interleave(self._recorder, partner.turn(), cell, self._goal)
+                pairing = blocks.interleave(self._recorder, partner.turn(), cell, self._goal)
             except PartnerLost as lost:
                 if lost.crowded:
                     raise
-                return by_itself(self._recorder, cell, self._goal, str(lost))
+                return blocks.by_itself(self._recorder, cell, self._goal, str(lost))
             partner.rest()
             return pairing
 
@@ -131,54 +120,51 @@ class Measurement:
             return self._make(pair)
         except Broken as broken:
             if partner.alive and is_crowded(broken.failed):
-                raise Crowded(f"beside the baseline: {broken.failed.message}") from broken
+                raise Crowded(f"next to the baseline: {broken.failed.message}") from broken
             raise
 
     def _between(self, partner: Partner, why: str) -> Completed:
-        """Time the baseline, the cell, and the baseline again, one process at a time; all else comes after that."""
+        """Time the baseline, the cell and the baseline again, one process at a time."""
         try:
             with self._ledger.phase_of("partner"):
                 partner.begin(self._tell)
-                before(self._recorder, partner.turn(), self._goal)
+                blocks.before(self._recorder, partner.turn(), self._goal)
         except PartnerLost as lost:
-            return self.alone(str(lost))
+            return self._alone(str(lost))
         finally:
             partner.close()
         self._refuse_visitors()
-        with closing(
-            self._launcher.open(self.task.model_copy(update={"pictured": ()}), self._tell)
-        ) as worker:
+        bare_task = self.task.model_copy(update={"pictured": ()})
+        with closing(self._launcher.open(bare_task, self._tell)) as worker:
             cell = self._prepared(worker)
             with self._ledger.phase_of("repeats"):
-                amid(self._recorder, cell, self._goal)
+                blocks.amid(self._recorder, cell, self._goal)
             bare = self._finished(worker)
-        pairing = self._after(partner, why)
-        return self._pictured(bare, pairing, partner)
+        return self._pictured(bare, self._after(partner, why), partner)
 
     def _after(self, partner: Partner, why: str) -> Pairing:
         try:
             with self._ledger.phase_of("partner"):
                 partner.begin(self._tell)
-                return after(self._recorder, partner.turn(), self._goal, why)
+                return blocks.after(self._recorder, partner.turn(), self._goal, why)
         except PartnerLost as lost:
-            return one_sided(self._recorder, why, str(lost))
+            return blocks.one_sided(self._recorder, why, str(lost))
 
     def _pictured(self, bare: Completed, pairing: Pairing, partner: Partner) -> Completed:
-        """Let another worker make the images and the trace of a cell that is timed already."""
+        """Generate images and trace of a timed cell in another process."""
         if not (self.task.pictured or self.task.measure.trace):
             partner.rest()
             return self._outcome(bare, pairing, bare.trace)
         partner.close()
-        with closing(
-            self._launcher.open(self.task.model_copy(update={"timed": False}), self._tell)
-        ) as worker:
+        untimed = self.task.model_copy(update={"timed": False})
+        with closing(self._launcher.open(untimed, self._tell)) as worker:
             worker.prepare()
             more = worker.finish()
             assert isinstance(more, Extended)
-            return self._traced(worker, bare.extended(more), pairing, awake=False)
+            return self._traced(worker, bare.extended(more), pairing, warm=False)
 
-    def _make(self, pair: Pair) -> Completed:
-        """Let a worker do all there is to do, its blocks as `pair` asks for them."""
+    def _make(self, pair: Callable[[Turn], Pairing]) -> Completed:
+        """Do everything in one process; `pair` takes its blocks."""
         self._refuse_visitors()
         with closing(self._launcher.open(self.task, self._tell)) as worker:
             cell = self._prepared(worker)
@@ -187,9 +173,8 @@ class Measurement:
             return self._traced(worker, self._finished(worker), pairing)
 
     def _prepared(self, worker: Worker) -> Turn:
-        """Return the cell's side of a pairing."""
         warmup_s = worker.prepare()
-        self._refuse_visitors()  # in a container, which is told of others only where it is on the GPU itself
+        self._refuse_visitors()  # a container sees other processes only once it uses the GPU itself
         return Turn("cell", worker, calls_of(warmup_s[-1] if warmup_s else 0.0, self.task.measure))
 
     def _finished(self, worker: Worker) -> Completed:
@@ -198,65 +183,61 @@ class Measurement:
         return bare
 
     def _traced(
-        self, worker: Worker, bare: Completed, pairing: Pairing, awake: bool = True
+        self, worker: Worker, bare: Completed, pairing: Pairing, warm: bool = True
     ) -> Completed:
-        """Return the outcome with a trace, if one is asked for; before it is taken, keep what there is."""
+        """Return the outcome, with a trace if the matrix asks for one.
+
+        A worker is `warm` after a call at the timed batch size.
+        """
         if not self.task.measure.trace:
             return self._outcome(bare, pairing, bare.trace)
         self._keep(self._outcome(bare, pairing, TRACING))
+        trace: Trace | Absent
         with self._ledger.phase_of("trace"):
-            trace = self._trace(worker, awake)
+            try:
+                if not warm:
+                    worker.block(1)
+                trace = worker.trace()
+            except Broken as broken:
+                failed = broken.failed
+                trace = Absent(absent=f"{failed.kind} during the trace: {failed.message}")
         return self._outcome(bare, pairing, trace)
-
-    def _trace(self, worker: Worker, awake: bool) -> Trace | Absent:
-        """Return the trace of a worker, which is `awake` once it has made calls at the batch that is timed."""
-        try:
-            if not awake:
-                worker.block(1)
-            return worker.trace()
-        except Broken as broken:
-            return Absent(
-                absent=f"{broken.failed.kind} while it was traced: {broken.failed.message}"
-            )
 
     def _refuse_visitors(self) -> None:
         if not self.task.measure.allow_visitors:
             refuse_visitors(self.task.device)
 
     def _outcome(self, bare: Completed, pairing: Pairing, trace: Trace | Absent) -> Completed:
-        """Join what the worker told and what was timed."""
-        measure, phases = self.task.measure, Counter(bare.phases_s)
-        phases.update(self._ledger.seconds)
+        measure, phases_s = self.task.measure, Counter(bare.phases_s)
+        phases_s.update(self._ledger.seconds)
         found = (
             *timing_cautions(pairing, bare.warmup_s, measure),
             *condition_cautions(pairing.blocks),
             *_untraced(trace, measure),
         )
-        more = {"pairing": pairing, "trace": trace, "phases_s": dict(phases)}
+        more = {"pairing": pairing, "trace": trace, "phases_s": dict(phases_s)}
         return bare.model_copy(update={**more, "warnings": bare.warnings + found})
 
 
 def _untraced(trace: Trace | Absent, measure: Measure) -> tuple[Caution, ...]:
-    """Return a warning where a trace was asked for and there is none."""
     if not measure.trace or isinstance(trace, Trace):
         return ()
-    advice = "harness profile RUN CELL traces it without measuring it again."
+    advice = "Run harness profile RUN CELL to trace it without measuring it again."
     return (measured_caution("not-traced", message=f"no trace: {trace.absent}", advice=advice),)
 
 
 def lack_of_room(task: Task, baseline: Task, waiting: bool) -> str:
-    """Return why a cell must have the device to itself, or ''.
+    """Return why a cell and the baseline cannot share the device's memory, or ''.
 
-    `waiting`: the baseline's weights are there already; what its calls need besides comes back with
-    each of its turns.
+    If the baseline's process is `waiting`, its weights are in use already; its calls need more.
     """
     if any("tries-batches" in value.tags for value in read_recipe(task.planned.cell).values):
-        return "it looks for the most images that fit into memory"
-    needs, beside = task.planned.needs, baseline.planned.needs
+        return "it searches for the largest batch that fits into memory"
+    needs, other = task.planned.needs, baseline.planned.needs
     free = free_bytes(task.device)
-    if needs is None or beside is None or free is None:
+    if needs is None or other is None or free is None:
         return ""
-    needed = needs.needed + (beside.activations_bytes if waiting else beside.needed)
+    needed = needs.needed + (other.activations_bytes if waiting else other.needed)
     if needed <= free:
         return ""
-    return f"it and the baseline need about {format_bytes(needed)} at once, {format_bytes(free)} is free"
+    return f"it and the baseline need {format_bytes(needed)} together, {format_bytes(free)} is free"

@@ -31,6 +31,15 @@ def _free_on_card() -> int:
     return int(pynvml.nvmlDeviceGetMemoryInfo(first_card()).free)
 
 
+def release_cached(device: str) -> None:
+    """Release the GPU memory that torch caches, and that garbage cycles occupy."""
+    if device.startswith("cuda"):
+        import torch
+
+        gc.collect()
+        torch.cuda.empty_cache()
+
+
 def peaks_of(call: Callable[[], object], device: str, free_before: int | None = None) -> Memory:
     """Return the peak memory of a call.
 

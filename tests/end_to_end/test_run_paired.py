@@ -182,7 +182,7 @@ def test_a_run_that_is_ended_while_it_traces_keeps_the_cell(tmp_path: Path) -> N
     outcome = completed(read_outcomes(run)[CELL])
     assert outcome.pairing.kind == "interleaved"
     assert outcome.images
-    assert outcome.trace == Absent(absent="the run was ended while it was traced")
+    assert outcome.trace == Absent(absent="the run ended during the trace")
     assert api.pending(run) == []
 
 
@@ -220,7 +220,7 @@ def test_images_of_the_rerun_are_taken_over_and_it_is_timed_all_the_same(tmp_pat
     other = completed(read_outcomes(second)["baseline-other-seed"])
     assert other.reused_from == first.name
     assert other.pairing.blocks == ()
-    elsewhere = Absent(absent=f"its images were taken over from {first.name}")
+    elsewhere = Absent(absent=f"its images were reused from {first.name}")
     assert (other.cold_start, other.trace, other.memory.peak()) == (elsewhere,) * 3
     assert (other.warmup_s, other.warnings) == ((), ())
     assert completed(read_outcomes(first)["baseline-other-seed"]).warmup_s

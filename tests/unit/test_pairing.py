@@ -50,7 +50,7 @@ def test_both_take_turns_in_groups_that_favour_neither(plan: Plan) -> None:
     assert pairing.why == ""
     assert [block.group for block in pairing.blocks] == [group for group in range(LEAST_GROUPS) for _ in range(4)]
     assert speedup(pairing).estimate == pytest.approx(4)
-    assert pairing.stopped == "±0.0 %, ±2.0 % was asked for"
+    assert pairing.stopped == "±0.0 %, ±2.0 % requested"
     begun = [block.begun_s for block in pairing.blocks]
     assert begun == sorted(begun)
     assert begun[0] == 0
@@ -80,7 +80,7 @@ def test_blocks_are_taken_until_the_speedup_is_as_precise_as_asked_for(tmp_path:
         plan, script = plan_of(folder, measure), Script()
         script.factors = iter(np.random.default_rng(1).lognormal(0, 0.1, 100_000).tolist())
         pairing = completed(measured(script, task_of(plan, CELL), plan)).pairing
-        assert "was asked for" in pairing.stopped
+        assert "requested" in pairing.stopped
         return len(pairing.blocks) // 4
 
     coarse, fine = (taken(f"max_s = 10000\nprecision = '{share}%'") for share in (5, 2))
@@ -163,7 +163,7 @@ def test_where_both_do_not_fit_the_baseline_is_timed_before_and_after(
     assert isinstance(outcome, Completed)
     pairing = outcome.pairing
     assert pairing.kind == "sandwiched"
-    assert pairing.why == "it and the baseline need about 37.3 GiB at once, 27.9 GiB is free"
+    assert pairing.why == "it and the baseline need about 37.3 GiB together, 27.9 GiB is free"
     assert script.most_alive == 1
     sides = "".join(block.side[0] for block in pairing.blocks)
     assert sides == "b" * LEAST_GROUPS + "c" * 2 * LEAST_GROUPS + "b" * LEAST_GROUPS
@@ -236,7 +236,7 @@ def test_blocks_between_are_taken_until_the_speedup_is_precise_or_time_is_up(
         return pairing, [len(side) for side in sides.replace("bc", "b c").replace("cb", "c b").split()]
 
     long, counts = taken("long", "max_s = 90\nprecision = '3%'")
-    assert long.stopped.endswith("±3.0 % was asked for")
+    assert long.stopped.endswith("±3.0 % requested")
     width = precise(long)
     assert width is not None
     assert width <= 0.03
@@ -253,7 +253,7 @@ def test_a_baseline_that_waits_needs_room_to_work_in_at_its_turns(plan: Plan, mo
     cell, baseline = task_of(plan, CELL, change), task_of(plan, BASELINE, change)
     assert lack_of_room(cell, baseline, waiting=True) == ""
     beside(monkeypatch, free=29e9, needs=20e9)
-    assert "at once" in lack_of_room(cell, baseline, waiting=True)
+    assert "together" in lack_of_room(cell, baseline, waiting=True)
 
 
 def test_a_cell_that_looks_for_the_largest_batch_has_the_memory_to_itself(
@@ -263,7 +263,7 @@ def test_a_cell_that_looks_for_the_largest_batch_has_the_memory_to_itself(
 
     monkeypatch.setattr(Images, "tags", frozenset({"tries-batches"}))
     pairing = completed(measured(Script(), task_of(plan, CELL), plan)).pairing
-    assert (pairing.kind, pairing.why) == ("sandwiched", "it looks for the most images that fit into memory")
+    assert (pairing.kind, pairing.why) == ("sandwiched", "it searches for the largest batch that fits into memory")
 
 
 @pytest.mark.parametrize("command", ["prepare", "block", "finish"])
@@ -272,7 +272,7 @@ def test_a_cell_that_runs_out_of_memory_beside_the_baseline_may_do_alone(plan: P
     script.breaks[CELL, command] = [failed("out-of-memory", "no room")]
     outcome = completed(measured(script, task_of(plan, CELL), plan))
     assert outcome.pairing.kind == "sandwiched"
-    assert outcome.pairing.why == "beside the baseline: no room"
+    assert outcome.pairing.why == "next to the baseline: no room"
     assert script.blocks()[-LEAST_GROUPS:] == "b" * LEAST_GROUPS
 
 
@@ -308,7 +308,7 @@ def test_a_baseline_that_dies_again_leaves_the_cell_alone(plan: Plan) -> None:
     pairing = completed(measured(script, task_of(plan, CELL), plan)).pairing
     assert pairing.kind == "alone"
     assert pairing.of("baseline") == ()
-    assert "the baseline's process broke" in pairing.why
+    assert "the baseline's process failed" in pairing.why
     assert "died of SIGSEGV" in pairing.why
     shown = [block for block in pairing.blocks if block.side == "baseline"]
     assert shown  # but they count no more
@@ -322,11 +322,11 @@ def test_a_baseline_that_dies_late_leaves_the_groups_that_are_there(plan: Plan) 
     script.breaks[BASELINE, "block"] = [None] * enough + [failed("crash"), failed("crash")]
     pairing = completed(measured(script, task_of(plan, CELL), plan)).pairing
     assert pairing.kind == "interleaved"
-    assert "the baseline's process broke" in pairing.stopped
+    assert "the baseline's process failed" in pairing.stopped
     *_, last = pairing.blocks
     unfinished = [block for block in pairing.blocks if block.superseded]
     assert {block.group for block in unfinished} == {last.group}
-    assert "its group was not finished" in last.superseded
+    assert "its round is incomplete" in last.superseded
     assert {block.group for block in pairing.of("cell")} == set(range(last.group))
 
 
