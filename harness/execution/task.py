@@ -197,7 +197,7 @@ HINTS: dict[FailureKind, str] = {
     "out-of-memory": "Use a smaller batch, resolution or precision, or set measure.image_batch.",
     "timeout": "Raise measure.timeout_s, or measure fewer prompts.",
     "crash": "The process died inside native code: see the log; try the cell alone with --select.",
-    "bad-image": "These settings destroy images, often by fp16 overflow in the VAE or the scheduler.",
+    "bad-image": "These settings destroy images: often fp16 overflow in the VAE, or the scheduler.",
     "no-effect": "This setting has no effect on this model: leave it out, or change its options.",
     "disk-full": "Free some space and run the same command again.",
 }
