@@ -7,7 +7,7 @@ from harness.axes.fitting import fitting
 from harness.core.catalog import did_you_mean
 from harness.core.errors import MachineError, NothingToDo, UsageError
 from harness.core.machine import Machine
-from harness.core.outcome import Completed, Skipped, failure_of
+from harness.core.outcome import Completed, Skipped, find_failure
 from harness.core.plan import Plan, PlannedCell
 from harness.core.trace import Trace, TraceFacts
 from harness.core.units import Absent
@@ -35,9 +35,7 @@ class Explained(NamedTuple):
     diff: TraceDiff | None = None
 
 
-def profile(
-    run: Path, cell: str = "", *, progress: Progress | None = None, inline: bool = False
-) -> tuple[str, ...]:
+def profile(run: Path, cell: str = "", *, progress: Progress | None = None, inline: bool = False) -> tuple[str, ...]:
     """Trace one completed cell of a run, or all of them, in a worker as the run had; return their ids.
 
     `inline` does it in this process. Only traces are written: what was timed stays. Raises UsageError for a cell that
@@ -52,11 +50,7 @@ def profile(
     here = describe_machine()
     notes = _differences(decided, here)
     with lock_run(run):
-        launcher = (
-            InlineLauncher()
-            if inline
-            else ProcessLauncher(decided.model.uses_torch, bool(here.gpus))
-        )
+        launcher = InlineLauncher() if inline else ProcessLauncher(decided.model.uses_torch, bool(here.gpus))
         try:
             launcher.prepare()
             tracing = Retracing(run, decided, launcher, progress or SilentProgress(), notes)
@@ -75,8 +69,8 @@ def explain(run: Path, cell: str, against: str = "", other: Path | None = None) 
     planned, outcome, trace, facts = _traced(run, cell)
     decided = read_plan(run)
     fits = fitting(planned.cell, decided.model, decided.machine)
-    scene = TracedCell(facts, outcome, planned.cell, decided.model, fits)
-    explained = Explained(run, planned.id, trace, facts, find_bound(scene), advise(scene))
+    traced = TracedCell(facts, outcome, planned.cell, decided.model, fits)
+    explained = Explained(run, planned.id, trace, facts, find_bound(traced), advise(traced))
     if not against and other is None:
         return explained
     before, *_, facts_before = _traced(other or run, against or planned.id)
@@ -95,9 +89,7 @@ def _traced(run: Path, cell: str) -> tuple[PlannedCell, Completed, Trace, TraceF
         reason = "what it says is not there"
     else:
         return planned, outcome, outcome.trace, facts
-    raise NothingToDo(
-        f"no trace to read: {reason}", planned.id, f"Run: harness profile {run} {planned.id}"
-    )
+    raise NothingToDo(f"no trace to read: {reason}", planned.id, f"Run: harness profile {run} {planned.id}")
 
 
 def _completed(run: Path, decided: Plan, cell: str) -> PlannedCell:
@@ -105,18 +97,12 @@ def _completed(run: Path, decided: Plan, cell: str) -> PlannedCell:
     known = {planned.id: planned for planned in decided.cells}
     wanted = decided.baseline_id if cell == BASELINE else cell
     if wanted not in known:
-        raise UsageError(
-            f'no cell "{cell}" in this run. {did_you_mean(cell, [*known, BASELINE])}', str(run)
-        )
+        raise UsageError(f'no cell "{cell}" in this run. {did_you_mean(cell, [*known, BASELINE])}', str(run))
     outcome = read_outcome(run, wanted)
     if isinstance(outcome, Completed):
         return known[wanted]
-    failed = failure_of(outcome)
-    why = (
-        f"it failed in {failed.phase}: {failed.message.splitlines()[0]}"
-        if failed
-        else "it was not run yet"
-    )
+    failed = find_failure(outcome)
+    why = f"it failed in {failed.phase}: {failed.message.splitlines()[0]}" if failed else "it was not run yet"
     if isinstance(outcome, Skipped):
         why = f"it was skipped: {outcome.reason}"
     raise NothingToDo(
@@ -128,9 +114,7 @@ def _completed(run: Path, decided: Plan, cell: str) -> PlannedCell:
 
 def _all_completed(run: Path, decided: Plan) -> list[PlannedCell]:
     outcomes = read_outcomes(run)
-    chosen = [
-        planned for planned in decided.compared if isinstance(outcomes.get(planned.id), Completed)
-    ]
+    chosen = [planned for planned in decided.compared if isinstance(outcomes.get(planned.id), Completed)]
     if not chosen:
         raise NothingToDo(
             "no cell of this run completed",
@@ -151,17 +135,10 @@ def _differences(decided: Plan, here: Machine) -> tuple[str, ...]:
         )
     notes = []
     if there.title != here.title:
-        notes.append(
-            f"traced on another machine ({here.title}) than it was timed on ({there.title})"
-        )
-    changed = [
-        name
-        for name in ("torch", "diffusers")
-        if there.packages.get(name) != here.packages.get(name)
-    ]
+        notes.append(f"traced on another machine ({here.title}) than it was timed on ({there.title})")
+    changed = [name for name in ("torch", "diffusers") if there.packages.get(name) != here.packages.get(name)]
     notes += [
-        f"traced with {name} {here.packages.get(name)}, timed with {there.packages.get(name)}"
-        for name in changed
+        f"traced with {name} {here.packages.get(name)}, timed with {there.packages.get(name)}" for name in changed
     ]
     if resolve_model(decided.matrix.model).describe().digest != decided.model.digest:
         notes.append("the model's weights are others than those that were timed")

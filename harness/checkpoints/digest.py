@@ -11,7 +11,7 @@ from harness.checkpoints.cache import keep, read_kept
 
 _KEPT_FROM_BYTES = 2**20
 """Reading a smaller file is faster than looking up its cached digest."""
-_SETTLED_NS = 2_000_000_000
+_STABLE_NS = 2_000_000_000
 """Coarsest file times (FAT): a file that changed within this time may change again unnoticed."""
 _THREADS = 4
 
@@ -39,8 +39,8 @@ def digest_file(path: Path) -> str:
     if isinstance(kept, dict) and kept.get("state") == before:
         return str(kept["sha256"])
     digest = _read(path)
-    settled = time.time_ns() - max(before[3:]) > _SETTLED_NS
-    if settled and _state(path) == before:
+    stable = time.time_ns() - max(before[3:]) > _STABLE_NS
+    if stable and _state(path) == before:
         keep("digests", name, {"state": before, "sha256": digest})
     return digest
 

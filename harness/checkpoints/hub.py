@@ -89,7 +89,7 @@ def fetch_files(repository: Repository, files: Sequence[str], quiet: bool = Fals
         )
 
 
-def check_room(size_bytes: int, named: str) -> None:
+def check_free_space(size_bytes: int, named: str) -> None:
     """Raise MachineError if a download of `size_bytes` does not fit on the disk of the cache."""
     folders = (cache_folder(), *cache_folder().parents)
     place = next(folder for folder in folders if folder.is_dir())
@@ -139,7 +139,7 @@ def fetch_published(files: Sequence[PublishedFile]) -> None:
     """
     by_repo = groupby(sorted(files, key=lambda file: file.repo), key=lambda file: file.repo)
     wanted = {repo: [file.file for file in of_repo] for repo, of_repo in by_repo}
-    check_room(sum(file.size_bytes for file in files), ", ".join(wanted))
+    check_free_space(sum(file.size_bytes for file in files), ", ".join(wanted))
     for repo, names in wanted.items():
         why = "the Hugging Face Hub no longer answers"
         try:

@@ -1,28 +1,28 @@
 """The baseline's process, kept alive while other cells are compared with it."""
 
 from harness.core.timing import Repeat
-from harness.execution.pairing import Turn
-from harness.execution.stopping_rule import calls_of
+from harness.execution.pairing import BlockSource
+from harness.execution.stopping_rule import count_calls
 from harness.execution.task import (
+    BaselineWorkerLost,
     Broken,
     Launcher,
-    PartnerLost,
-    Step,
+    Notify,
     Task,
-    Tell,
     Worker,
+    WorkerProgress,
     is_crowded,
 )  # fmt: skip
 
 
-class Partner:
+class BaselineWorker:
     """Starts the baseline's worker on first use; after a failure, restarts it once per cell."""
 
     def __init__(self, launcher: Launcher, task: Task) -> None:
         self.task = task
         self._launcher = launcher
         self._worker: Worker | None = None
-        self._tell: Tell = _ignore
+        self._notify: Notify = _ignore
         self._revived = False
 
     @property
@@ -37,19 +37,19 @@ class Partner:
         """Return this many timed calls of the baseline; may raise Broken."""
         return self._open().block(calls)
 
-    def begin(self, tell: Tell) -> None:
-        """Get ready for another cell and report progress to `tell`; may raise PartnerLost.
+    def begin(self, notify: Notify) -> None:
+        """Get ready for another cell and report progress to `notify`; may raise PartnerLost.
 
         It releases memory, so that the cell finds as much as after later rests.
         """
-        self._tell, self._revived = tell, False
+        self._notify, self._revived = notify, False
         try:
             self._open()
         except Broken as broken:
             self._revive(broken)
         self.rest()
 
-    def turn(self) -> Turn:
+    def source(self) -> BlockSource:
         """Return the source of the baseline's blocks, after a warm-up call; may raise PartnerLost.
 
         While the other process worked, memory was released and processor caches were replaced.
@@ -57,8 +57,8 @@ class Partner:
         while True:
             try:
                 (warmup,) = self.block(1)
-                calls = calls_of(warmup.latency_s, self.task.measure)
-                return Turn("baseline", self, calls, self._revive)
+                calls = count_calls(warmup.latency_s, self.task.measure)
+                return BlockSource("baseline", self, calls, self._revive)
             except Broken as broken:
                 self._revive(broken)
 
@@ -79,7 +79,8 @@ class Partner:
     def _open(self) -> Worker:
         if self._worker is None:
             self._worker = self._launcher.open(
-                self.task, lambda step: self._tell(Step("partner", note=step.phase))
+                self.task,
+                lambda step: self._notify(WorkerProgress("baseline_worker", note=step.phase)),
             )
             self._worker.prepare()
         return self._worker
@@ -87,14 +88,14 @@ class Partner:
     def _revive(self, broken: Broken) -> None:
         self.close()
         if self._revived or is_crowded(broken.failed):
-            raise PartnerLost(broken.failed) from broken
+            raise BaselineWorkerLost(broken.failed) from broken
         self._revived = True
         try:
             self._open()
         except Broken as again:
             self.close()
-            raise PartnerLost(again.failed) from again
+            raise BaselineWorkerLost(again.failed) from again
 
 
-def _ignore(step: Step) -> None:
+def _ignore(step: WorkerProgress) -> None:
     """Discard progress."""

@@ -12,7 +12,7 @@ from harness.core.model import Call, TextToImage
 from harness.core.outcome import Applied
 from harness.core.plan import Prompt
 from harness.execution.task import Task, call_for
-from harness.measure.roofline import Arithmetic
+from harness.measure.roofline import OperationCounter
 from harness.models import resolve_model
 from harness.prompts.latent import read_latent
 
@@ -86,7 +86,7 @@ class Built(NamedTuple):
 
     model: TextToImage
     watched: tuple[tuple[Setting, Effect], ...]
-    arithmetic: Arithmetic
+    arithmetic: OperationCounter
     """Operation counter of the denoiser as loaded."""
 
     def batch(self, asked: int) -> int:
@@ -111,7 +111,7 @@ class Built(NamedTuple):
 
 def apply_values(model: TextToImage, recipe: Recipe, setup: Setup) -> Built:
     """Apply every value to the loaded model, in order."""
-    arithmetic = Arithmetic(model.denoiser)
+    arithmetic = OperationCounter(model.denoiser)
     watched = []
     for setting, value in zip(recipe.settings, recipe.values, strict=True):
         effect = value.apply(model, setup)

@@ -11,17 +11,17 @@ from harness.core.timing import Pairing
 from harness.core.trace import Trace
 from harness.core.units import Absent, format_bytes
 from harness.execution import pairing as blocks
-from harness.execution.baseline_worker import Partner
+from harness.execution.baseline_worker import BaselineWorker
 from harness.execution.build import read_recipe
-from harness.execution.pairing import Recorder, Turn, refuse_visitors
-from harness.execution.stopping_rule import Goal, calls_of
+from harness.execution.pairing import BlockSource, Recorder, refuse_foreign_processes
+from harness.execution.stopping_rule import StoppingRule, count_calls
 from harness.execution.task import (
+    BaselineWorkerLost,
     Broken,
     Launcher,
-    Ledger,
-    PartnerLost,
+    Notify,
+    PhaseTimer,
     Task,
-    Tell,
     Worker,
     is_crowded,
 )  # fmt: skip
@@ -47,20 +47,22 @@ class Measurement:
     `keep` receives the outcome before the trace is taken, which could lose it.
     """
 
-    def __init__(self, task: Task, launcher: Launcher, tell: Tell, keep: Keep) -> None:
-        self.task, self._launcher, self._tell, self._keep = task, launcher, tell, keep
-        self._goal = Goal(task.measure, tell)
+    def __init__(self, task: Task, launcher: Launcher, notify: Notify, keep: Keep) -> None:
+        self.task, self._launcher, self._notify, self._keep = task, launcher, notify, keep
+        self._stopping_rule = StoppingRule(task.measure, notify)
         self._begin()
 
-    def measured(self, partner: Partner | None) -> Completed | Extended | Failed:
-        """Return the outcome; `partner` is None if the baseline did not complete."""
+    def measured(self, baseline_worker: BaselineWorker | None) -> Completed | Extended | Failed:
+        """Return the outcome; `baseline_worker` is None if the baseline did not complete."""
         try:
             if not (self.task.timed and self.task.planned.timed):
                 return self._untimed()
             if self.task.planned.role == "baseline":
                 return self._alone()
             return (
-                self._beside(partner) if partner else self._alone("the baseline did not complete")
+                self._beside(baseline_worker)
+                if baseline_worker
+                else self._alone("the baseline did not complete")
             )
         except Broken as broken:
             return broken.failed
@@ -68,114 +70,124 @@ class Measurement:
             remove_scratch(self.task.folder)  # of a failed trace, after its process has ended
 
     def _untimed(self) -> Completed | Extended:
-        with closing(self._launcher.open(self.task, self._tell)) as worker:
+        with closing(self._launcher.open(self.task, self._notify)) as worker:
             worker.prepare()
             return worker.finish()
 
     def _alone(self, why: str = "") -> Completed:
         """Time the cell without the baseline."""
-        return self._make(lambda cell: blocks.by_itself(self._recorder, cell, self._goal, why))
+        return self._make(
+            lambda cell: blocks.by_itself(self._recorder, cell, self._stopping_rule, why)
+        )
 
-    def _beside(self, partner: Partner) -> Completed:
+    def _beside(self, baseline_worker: BaselineWorker) -> Completed:
         """Interleave with the baseline, or time the cell between two baseline runs."""
-        why = lack_of_room(self.task, partner.task, partner.alive)
+        why = find_memory_shortage(self.task, baseline_worker.task, baseline_worker.alive)
         if why:
-            return self._between(partner, why)
+            return self._between(baseline_worker, why)
         begin = time.perf_counter()
         try:
-            with self._ledger.phase_of("partner"):
-                partner.begin(self._tell)
-            return self._by_turns(partner)
+            with self._timer.measure_phase("baseline_worker"):
+                baseline_worker.begin(self._notify)
+            return self._interleaved(baseline_worker)
         except Crowded as crowded:
             why = str(crowded)
-        except PartnerLost as lost:
+        except BaselineWorkerLost as lost:
             why = str(lost)
             if not lost.crowded:
                 return self._alone(why)
-        partner.close()
+        baseline_worker.close()
         self._begin(time.perf_counter() - begin)
-        return self._between(partner, why)
+        return self._between(baseline_worker, why)
 
     def _begin(self, lost_s: float = 0.0) -> None:
         """Start the measurement again; a failed attempt counts as time of the baseline worker."""
-        self._ledger = Ledger(self._tell)
-        self._recorder = Recorder(self.task.device, self.task.measure.allow_visitors)
+        self._timer = PhaseTimer(self._notify)
+        self._recorder = Recorder(self.task.device, self.task.measure.allow_foreign_processes)
         if lost_s:
-            self._ledger.seconds["partner"] = lost_s
+            self._timer.seconds["baseline_worker"] = lost_s
 
-    def _by_turns(self, partner: Partner) -> Completed:
+    def _interleaved(self, baseline_worker: BaselineWorker) -> Completed:
         """Interleave with the baseline; PartnerLost or Crowded if memory is short for both."""
 
-        def pair(cell: Turn) -> Pairing:
+        def pair(cell: BlockSource) -> Pairing:
             try:
-                pairing = blocks.interleave(self._recorder, partner.turn(), cell, self._goal)
-            except PartnerLost as lost:
+                pairing = blocks.interleave(
+                    self._recorder, baseline_worker.source(), cell, self._stopping_rule
+                )
+            except BaselineWorkerLost as lost:
                 if lost.crowded:
                     raise
-                return blocks.by_itself(self._recorder, cell, self._goal, str(lost))
-            partner.rest()
+                return blocks.by_itself(self._recorder, cell, self._stopping_rule, str(lost))
+            baseline_worker.rest()
             return pairing
 
         try:
             return self._make(pair)
         except Broken as broken:
-            if partner.alive and is_crowded(broken.failed):
+            if baseline_worker.alive and is_crowded(broken.failed):
                 raise Crowded(f"next to the baseline: {broken.failed.message}") from broken
             raise
 
-    def _between(self, partner: Partner, why: str) -> Completed:
+    def _between(self, baseline_worker: BaselineWorker, why: str) -> Completed:
         """Time the baseline, the cell and the baseline again, one process at a time."""
         try:
-            with self._ledger.phase_of("partner"):
-                partner.begin(self._tell)
-                blocks.before(self._recorder, partner.turn(), self._goal)
-        except PartnerLost as lost:
+            with self._timer.measure_phase("baseline_worker"):
+                baseline_worker.begin(self._notify)
+                blocks.before(self._recorder, baseline_worker.source(), self._stopping_rule)
+        except BaselineWorkerLost as lost:
             return self._alone(str(lost))
         finally:
-            partner.close()
-        self._refuse_visitors()
+            baseline_worker.close()
+        self._refuse_foreign_processes()
         bare_task = self.task.model_copy(update={"pictured": ()})
-        with closing(self._launcher.open(bare_task, self._tell)) as worker:
+        with closing(self._launcher.open(bare_task, self._notify)) as worker:
             cell = self._prepared(worker)
-            with self._ledger.phase_of("repeats"):
-                blocks.amid(self._recorder, cell, self._goal)
+            with self._timer.measure_phase("repeats"):
+                blocks.amid(self._recorder, cell, self._stopping_rule)
             bare = self._finished(worker)
-        return self._pictured(bare, self._after(partner, why), partner)
+        return self._pictured(bare, self._after(baseline_worker, why), baseline_worker)
 
-    def _after(self, partner: Partner, why: str) -> Pairing:
+    def _after(self, baseline_worker: BaselineWorker, why: str) -> Pairing:
         try:
-            with self._ledger.phase_of("partner"):
-                partner.begin(self._tell)
-                return blocks.after(self._recorder, partner.turn(), self._goal, why)
-        except PartnerLost as lost:
+            with self._timer.measure_phase("baseline_worker"):
+                baseline_worker.begin(self._notify)
+                return blocks.after(
+                    self._recorder, baseline_worker.source(), self._stopping_rule, why
+                )
+        except BaselineWorkerLost as lost:
             return blocks.one_sided(self._recorder, why, str(lost))
 
-    def _pictured(self, bare: Completed, pairing: Pairing, partner: Partner) -> Completed:
+    def _pictured(
+        self, bare: Completed, pairing: Pairing, baseline_worker: BaselineWorker
+    ) -> Completed:
         """Generate images and trace of a timed cell in another process."""
         if not (self.task.pictured or self.task.measure.trace):
-            partner.rest()
+            baseline_worker.rest()
             return self._outcome(bare, pairing, bare.trace)
-        partner.close()
+        baseline_worker.close()
         untimed = self.task.model_copy(update={"timed": False})
-        with closing(self._launcher.open(untimed, self._tell)) as worker:
+        with closing(self._launcher.open(untimed, self._notify)) as worker:
             worker.prepare()
             more = worker.finish()
             assert isinstance(more, Extended)
             return self._traced(worker, bare.extended(more), pairing, warm=False)
 
-    def _make(self, pair: Callable[[Turn], Pairing]) -> Completed:
+    def _make(self, pair: Callable[[BlockSource], Pairing]) -> Completed:
         """Do everything in one process; `pair` takes its blocks."""
-        self._refuse_visitors()
-        with closing(self._launcher.open(self.task, self._tell)) as worker:
+        self._refuse_foreign_processes()
+        with closing(self._launcher.open(self.task, self._notify)) as worker:
             cell = self._prepared(worker)
-            with self._ledger.phase_of("repeats"):
+            with self._timer.measure_phase("repeats"):
                 pairing = pair(cell)
             return self._traced(worker, self._finished(worker), pairing)
 
-    def _prepared(self, worker: Worker) -> Turn:
+    def _prepared(self, worker: Worker) -> BlockSource:
         warmup_s = worker.prepare()
-        self._refuse_visitors()  # a container sees other processes only once it uses the GPU itself
-        return Turn("cell", worker, calls_of(warmup_s[-1] if warmup_s else 0.0, self.task.measure))
+        self._refuse_foreign_processes()  # a container sees other processes only once it uses the GPU itself
+        return BlockSource(
+            "cell", worker, count_calls(warmup_s[-1] if warmup_s else 0.0, self.task.measure)
+        )
 
     def _finished(self, worker: Worker) -> Completed:
         bare = worker.finish()
@@ -193,7 +205,7 @@ class Measurement:
             return self._outcome(bare, pairing, bare.trace)
         self._keep(self._outcome(bare, pairing, TRACING))
         trace: Trace | Absent
-        with self._ledger.phase_of("trace"):
+        with self._timer.measure_phase("trace"):
             try:
                 if not warm:
                     worker.block(1)
@@ -203,13 +215,13 @@ class Measurement:
                 trace = Absent(absent=f"{failed.kind} during the trace: {failed.message}")
         return self._outcome(bare, pairing, trace)
 
-    def _refuse_visitors(self) -> None:
-        if not self.task.measure.allow_visitors:
-            refuse_visitors(self.task.device)
+    def _refuse_foreign_processes(self) -> None:
+        if not self.task.measure.allow_foreign_processes:
+            refuse_foreign_processes(self.task.device)
 
     def _outcome(self, bare: Completed, pairing: Pairing, trace: Trace | Absent) -> Completed:
         measure, phases_s = self.task.measure, Counter(bare.phases_s)
-        phases_s.update(self._ledger.seconds)
+        phases_s.update(self._timer.seconds)
         found = (
             *timing_cautions(pairing, bare.warmup_s, measure),
             *condition_cautions(pairing.blocks),
@@ -226,7 +238,7 @@ def _untraced(trace: Trace | Absent, measure: Measure) -> tuple[Caution, ...]:
     return (measured_caution("not-traced", message=f"no trace: {trace.absent}", advice=advice),)
 
 
-def lack_of_room(task: Task, baseline: Task, waiting: bool) -> str:
+def find_memory_shortage(task: Task, baseline: Task, waiting: bool) -> str:
     """Return why a cell and the baseline cannot share the device's memory, or ''.
 
     If the baseline's process is `waiting`, its weights are in use already; its calls need more.

@@ -24,7 +24,7 @@ BATCH_PIXELS = {"cpu": 64 * 64 * 32, "cuda": 1024 * 1024 * 4}
 """Pixels of a call that keep a device busy; if memory runs out, calls become smaller."""
 
 
-class Room:
+class BatchLimit:
     """The number of images a call may generate, halved when memory runs out; shared by threads."""
 
     def __init__(self, images: int) -> None:
@@ -87,8 +87,8 @@ def make_pictures(
     image depends on it. Raises BadImage if an image is not finite, or all have only one colour.
     """
     keys: list[Key] = [(prompt, seed) for prompt in task.pictured for seed in task.seeds]
-    room = Room(max(1, image_batch(task, call) // lanes))
-    batches = [keys[start : start + room.asked] for start in range(0, len(keys), room.asked)]
+    limit = BatchLimit(max(1, image_batch(task, call) // lanes))
+    batches = [keys[start : start + limit.asked] for start in range(0, len(keys), limit.asked)]
     free: queue.SimpleQueue[TextToImage] = queue.SimpleQueue()
     for twin in (model, *(model.twin() for _ in range(lanes - 1))):
         free.put(twin)
@@ -96,7 +96,7 @@ def make_pictures(
     def work(batch: list[Key]) -> Batch:
         twin = free.get()
         try:
-            return _make_batch(twin, task, call, batch, room)
+            return _make_batch(twin, task, call, batch, limit)
         finally:
             free.put(twin)
 
@@ -107,15 +107,17 @@ def make_pictures(
     if sum(batch.blank for batch in made) == len(keys):
         raise BadImage(f"all {len(keys)} images are of one colour")
     by_key = {image.key: image for batch in made for image in batch.images}
-    return Pictures(tuple(by_key[prompt.id, seed] for prompt, seed in keys), room.cautions())
+    return Pictures(tuple(by_key[prompt.id, seed] for prompt, seed in keys), limit.cautions())
 
 
-def _make_batch(model: TextToImage, task: Task, call: Call, keys: list[Key], room: Room) -> Batch:
+def _make_batch(
+    model: TextToImage, task: Task, call: Call, keys: list[Key], limit: BatchLimit
+) -> Batch:
     """Generate a batch by one call, or by several if memory runs out."""
     parts: list[Any] = []
     left = keys
     while left:
-        parts.append(room.attempt(partial(generate, model, call), left, model.device))
+        parts.append(limit.attempt(partial(generate, model, call), left, model.device))
         left = left[len(parts[-1]) :]
     pixels = np.concatenate(parts)
     blank = int((pixels.max(axis=(1, 2)) == pixels.min(axis=(1, 2))).all(axis=1).sum())

@@ -28,15 +28,15 @@ from harness.core.trace import Trace
 from harness.core.units import Absent
 from harness.execution.task import (
     Broken,
-    Ledger,
-    Step,
+    Notify,
+    PhaseTimer,
     Task,
-    Tell,
+    WorkerProgress,
     describe_death,
     describe_exception,
     describe_timeout,
 )
-from harness.execution.worker import CellWork, Done, obey, tail
+from harness.execution.worker import CellWork, Reply, obey, tail
 from harness.measure.machine import count_by_bus
 from harness.store.layout import LOG
 
@@ -92,11 +92,11 @@ class ProcessLauncher:
         keep_sockets_short()
         self._start(_do_nothing, ()).join()
 
-    def open(self, task: Task, tell: Tell) -> "ProcessWorker":
+    def open(self, task: Task, notify: Notify) -> "ProcessWorker":
         ours, theirs = self._context.Pipe()
         process = self._start(obey, (task.model_dump_json(), theirs, time.time(), self._late))
         theirs.close()
-        return ProcessWorker(process, ours, task, tell)
+        return ProcessWorker(process, ours, task, notify)
 
     def close(self) -> None:
         """Do nothing: the server ends with this process."""
@@ -111,9 +111,9 @@ class ProcessLauncher:
 class ProcessWorker(_CommandedWorker):
     """A cell in another process; each command may take `measure.timeout_s`."""
 
-    def __init__(self, process: Any, pipe: Any, task: Task, tell: Tell) -> None:
+    def __init__(self, process: Any, pipe: Any, task: Task, notify: Notify) -> None:
         self.pid: int = process.pid
-        self._process, self._pipe, self._tell = process, pipe, tell
+        self._process, self._pipe, self._notify = process, pipe, notify
         self._limit_s, self._log = task.measure.timeout_s, task.folder / LOG
         self._phase: Phase = "start"
 
@@ -139,7 +139,7 @@ class ProcessWorker(_CommandedWorker):
                     message = self._pipe.recv()
                 except (EOFError, OSError):  # OSError: the process died while it sent
                     raise self._died() from None
-                if isinstance(message, Done):
+                if isinstance(message, Reply):
                     return message.answer
                 if isinstance(message, Failed):
                     raise Broken(message)
@@ -149,9 +149,9 @@ class ProcessWorker(_CommandedWorker):
             if time.monotonic() >= deadline:
                 raise Broken(describe_timeout(self._limit_s, self._phase, tail(self._log)))
 
-    def _hear(self, step: Step) -> None:
+    def _hear(self, step: WorkerProgress) -> None:
         self._phase = step.phase
-        self._tell(step)
+        self._notify(step)
 
     def _died(self) -> Broken:
         self._process.join()
@@ -167,8 +167,8 @@ class InlineLauncher:
     def prepare(self) -> None:
         """Do nothing."""
 
-    def open(self, task: Task, tell: Tell) -> "InlineWorker":
-        return InlineWorker(task, tell)
+    def open(self, task: Task, notify: Notify) -> "InlineWorker":
+        return InlineWorker(task, notify)
 
     def close(self) -> None:
         """Do nothing."""
@@ -177,10 +177,10 @@ class InlineLauncher:
 class InlineWorker(_CommandedWorker):
     """A cell in this process."""
 
-    def __init__(self, task: Task, tell: Tell) -> None:
+    def __init__(self, task: Task, notify: Notify) -> None:
         self.pid = os.getpid()
-        self._ledger = Ledger(tell)
-        self._work = self._guard(lambda: CellWork(task, self._ledger, start_s=0.0))
+        self._timer = PhaseTimer(notify)
+        self._work = self._guard(lambda: CellWork(task, self._timer, start_s=0.0))
 
     def finish(self) -> Completed | Extended:
         made = super().finish()
@@ -197,7 +197,7 @@ class InlineWorker(_CommandedWorker):
             return command()
         except Exception as error:
             log = traceback.format_exc()[-4000:]
-            raise Broken(describe_exception(error, self._ledger.phase, log)) from error
+            raise Broken(describe_exception(error, self._timer.phase, log)) from error
 
 
 def libraries(with_torch: bool, gpu: bool) -> list[str]:

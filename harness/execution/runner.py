@@ -14,9 +14,9 @@ from harness.core.outcome import UNTIMED, Completed, Extended, Failed, Memory, O
 from harness.core.plan import Plan, PlannedCell, Prompt
 from harness.core.trace import Trace
 from harness.core.units import Absent
-from harness.execution.baseline_worker import Partner
+from harness.execution.baseline_worker import BaselineWorker
 from harness.execution.cell import Keep, Measurement, ignore
-from harness.execution.task import Broken, Launcher, Step, Task, make_task
+from harness.execution.task import Broken, Launcher, Task, WorkerProgress, make_task
 from harness.execution.trace import remove_scratch
 from harness.store import begin_cell, completed_twins, read_outcomes, write_outcome
 from harness.store.layout import RunFolder
@@ -29,7 +29,7 @@ class Progress(Protocol):
     def cell_began(self, planned: PlannedCell) -> None:
         """The measurement of a cell began."""
 
-    def cell_advanced(self, planned: PlannedCell, step: Step) -> None:
+    def cell_advanced(self, planned: PlannedCell, step: WorkerProgress) -> None:
         """A cell entered a phase, or advanced in it."""
 
     def cell_ended(self, planned: PlannedCell, outcome: Outcome, wall_s: float) -> None:
@@ -42,7 +42,7 @@ class SilentProgress:
     def cell_began(self, planned: PlannedCell) -> None:
         pass
 
-    def cell_advanced(self, planned: PlannedCell, step: Step) -> None:
+    def cell_advanced(self, planned: PlannedCell, step: WorkerProgress) -> None:
         pass
 
     def cell_ended(self, planned: PlannedCell, outcome: Outcome, wall_s: float) -> None:
@@ -59,7 +59,9 @@ def run_plan(
     """
     outcomes = read_outcomes(run)
     baseline = plan.find(plan.baseline_id)
-    partner = Partner(launcher, make_task(plan, baseline, RunFolder(run).cell(baseline.id)))
+    baseline_worker = BaselineWorker(
+        launcher, make_task(plan, baseline, RunFolder(run).cell(baseline.id))
+    )
     try:
         for planned in plan.cells:
             before, count = outcomes.get(planned.id), wanted[planned.id]
@@ -68,7 +70,9 @@ def run_plan(
             begin = time.perf_counter()
             progress.cell_began(planned)
             comparable = isinstance(outcomes.get(baseline.id), Completed)
-            work = _CellRun(run, plan, planned, launcher, partner if comparable else None, progress)
+            work = _CellRun(
+                run, plan, planned, launcher, baseline_worker if comparable else None, progress
+            )
             if isinstance(before, Completed):
                 outcome = work.extend(before, count)
             else:
@@ -78,7 +82,7 @@ def run_plan(
             outcomes[planned.id] = outcome
             progress.cell_ended(planned, outcome, time.perf_counter() - begin)
     finally:
-        partner.close()
+        baseline_worker.close()
     return outcomes
 
 
@@ -89,7 +93,7 @@ class _CellRun(NamedTuple):
     plan: Plan
     planned: PlannedCell
     launcher: Launcher
-    partner: Partner | None
+    baseline_worker: BaselineWorker | None
     progress: Progress
 
     def begin(self, wanted: int) -> Outcome:
@@ -102,14 +106,14 @@ class _CellRun(NamedTuple):
             begin_cell(self.run, self.planned.id)  # removes links to another run's images
         elif not self.planned.timed:
             return reused
-        pictured = self.plan.prompts_of(self.planned)[:wanted] if reused is None else ()
+        pictured = self.plan.get_prompts(self.planned)[:wanted] if reused is None else ()
         made = self._measure(
             pictured,
-            lambda found: write_outcome(self.run, self.planned.id, with_images_of(reused, found)),
+            lambda found: write_outcome(self.run, self.planned.id, add_images(reused, found)),
         )
         if isinstance(made, Extended):
             raise TypeError("a first measurement is timed")
-        return with_images_of(reused, made)
+        return add_images(reused, made)
 
     def extend(self, before: Completed, wanted: int) -> Outcome:
         """Return the outcome with more images; a failure leaves it unchanged, with the reason."""
@@ -117,7 +121,7 @@ class _CellRun(NamedTuple):
         reused = reuse(self.run, self.plan, self.planned, have, wanted)
         if reused is not None:
             return before.model_copy(update={"images": before.images + reused.images})
-        added = self._measure(self.plan.prompts_of(self.planned)[have:wanted])
+        added = self._measure(self.plan.get_prompts(self.planned)[have:wanted])
         if isinstance(added, Failed):
             return before.model_copy(update={"halted": added})
         if isinstance(added, Completed):
@@ -130,8 +134,10 @@ class _CellRun(NamedTuple):
         """Measure the cell; without `keep`, only generate images."""
         folder = RunFolder(self.run).cell(self.planned.id)
         task = make_task(self.plan, self.planned, folder, pictured, timed=keep is not None)
-        tell = partial(self.progress.cell_advanced, self.planned)
-        outcome = Measurement(task, self.launcher, tell, keep or ignore).measured(self.partner)
+        notify = partial(self.progress.cell_advanced, self.planned)
+        outcome = Measurement(task, self.launcher, notify, keep or ignore).measured(
+            self.baseline_worker
+        )
         if isinstance(outcome, Failed) and outcome.kind == "disk-full":
             fix = "Free some space, then run the same command again: measured cells are kept."
             raise MachineError("the disk is full", str(folder), fix)
@@ -157,7 +163,7 @@ def reuse(run: Path, plan: Plan, planned: PlannedCell, have: int, wanted: int) -
     """
     if planned.role not in ("rerun", "other-seed"):
         return None
-    prompts, seeds = plan.prompts_of(planned)[have:wanted], plan.seeds_of(planned)
+    prompts, seeds = plan.get_prompts(planned)[have:wanted], plan.get_seeds(planned)
     keys = [(prompt.id, seed) for prompt in prompts for seed in seeds]
     here = RunFolder(run).cell(planned.id)
     for source, cell_id, outcome in completed_twins(run.parent, planned.content_key):
@@ -184,7 +190,7 @@ def _without_measurements(outcome: Completed, source: str) -> Completed:
         denoiser_calls=outcome.denoiser_calls,
         weights_bytes=outcome.weights_bytes,
         memory=Memory.model_validate(dict.fromkeys(Memory.model_fields, elsewhere)),
-        floor=elsewhere,
+        roofline=elsewhere,
         threads=outcome.threads,
         phases_s={},
         trace=elsewhere,
@@ -192,7 +198,7 @@ def _without_measurements(outcome: Completed, source: str) -> Completed:
     )
 
 
-def with_images_of(reused: Completed | None, made: Completed | Failed) -> Completed | Failed:
+def add_images(reused: Completed | None, made: Completed | Failed) -> Completed | Failed:
     """Return a measurement with reused images, which stay even if the measurement failed."""
     if reused is None:
         return made

@@ -3,32 +3,32 @@
 from math import ceil
 
 from harness.core.matrix import Measure
-from harness.core.timing import BLOCK_S, FEWEST_GROUPS, Pairing
+from harness.core.timing import BLOCK_S, MIN_ROUNDS_FOR_INTERVAL, Pairing
 from harness.core.units import format_percent, format_seconds
-from harness.execution.task import Step, Tell
-from harness.stats.speedup import LEAST_GROUPS, precise
+from harness.execution.task import Notify, WorkerProgress
+from harness.stats.speedup import MIN_ROUNDS_FOR_VERDICT, precise
 
 MOST_CALLS = 50
 
 
-def calls_of(call_s: float, measure: Measure) -> int:
+def count_calls(call_s: float, measure: Measure) -> int:
     """Return the calls of a block: twice the rounds of a verdict fit into measure.max_s."""
-    block_s = min(BLOCK_S, measure.max_s / (8 * LEAST_GROUPS))
+    block_s = min(BLOCK_S, measure.max_s / (8 * MIN_ROUNDS_FOR_VERDICT))
     return max(1, min(MOST_CALLS, ceil(block_s / call_s))) if call_s > 0 else 1
 
 
-class Goal:
+class StoppingRule:
     """Stops when the figure is as precise as measure.precision, or when measure.max_s is over."""
 
-    def __init__(self, measure: Measure, tell: Tell) -> None:
-        self.measure, self._tell = measure, tell
+    def __init__(self, measure: Measure, notify: Notify) -> None:
+        self.measure, self._notify = measure, notify
 
-    def part(self, time: float, precision: float) -> "Goal":
+    def part(self, time: float, precision: float) -> "StoppingRule":
         """Return the rule for a part of the measurement: shares of the time and of the width."""
         whole = self.measure
         limits = {"min_s": time * whole.min_s, "max_s": time * whole.max_s}
         update = {**limits, "precision": precision * whole.precision}
-        return Goal(whole.model_copy(update=update), self._tell)
+        return StoppingRule(whole.model_copy(update=update), self._notify)
 
     def reached(self, pairing: Pairing, taken: int, spent_s: float) -> str:
         """Return why to stop after `taken` rounds (or blocks) and `spent_s` seconds, or ''."""
@@ -37,10 +37,10 @@ class Goal:
         wanted = f"±{format_percent(measure.precision)}"
         share = min(100, int(100 * spent_s / measure.max_s))
         note = f"block {len(pairing.blocks)}, {around}wants {wanted}"
-        self._tell(Step("repeats", share, 100, note))
+        self._notify(WorkerProgress("repeats", share, 100, note))
         narrow = width is not None and width <= measure.precision
-        enough = narrow and spent_s >= measure.min_s and taken >= LEAST_GROUPS
-        over = spent_s >= measure.max_s and taken >= FEWEST_GROUPS
+        enough = narrow and spent_s >= measure.min_s and taken >= MIN_ROUNDS_FOR_VERDICT
+        over = spent_s >= measure.max_s and taken >= MIN_ROUNDS_FOR_INTERVAL
         if not (enough or over):
             return ""
         if narrow:

@@ -47,7 +47,7 @@ class Task(Frozen):
     """The cell's folder: the worker writes images, traces and log, the runner the outcome."""
 
 
-class Step(NamedTuple):
+class WorkerProgress(NamedTuple):
     """Progress of a worker: its phase, how much of it is done, and a note."""
 
     phase: Phase
@@ -69,11 +69,11 @@ def make_task(
         model=plan.matrix.model,
         model_digest=plan.model.digest,
         measure=plan.matrix.measure,
-        prompts=plan.prompts_of(planned)[: plan.prompt_counts(planned)[0]],
+        prompts=plan.get_prompts(planned)[: plan.prompt_counts(planned)[0]],
         pictured=pictured,
         timed=timed,
-        seeds=plan.seeds_of(planned),
-        latent=plan.latent_of(planned),
+        seeds=plan.get_seeds(planned),
+        latent=plan.get_latent(planned),
         device=plan.machine.device,
         cores=plan.machine.cpu_cores,
         uses_torch=plan.model.uses_torch,
@@ -104,22 +104,22 @@ def call_for(call: Call, pairs: Sequence[tuple[Prompt, int]]) -> Call:
     return call.model_copy(update=images)
 
 
-Tell = Callable[[Step], None]
+Notify = Callable[[WorkerProgress], None]
 
 
-class Ledger:
+class PhaseTimer:
     """Measures the wall time of each phase; a failure is recorded with the current phase."""
 
-    def __init__(self, tell: Tell) -> None:
-        self.tell = tell
+    def __init__(self, notify: Notify) -> None:
+        self.notify = notify
         self.phase: Phase = "start"
         self.seconds: dict[str, float] = {}
 
     @contextmanager
-    def phase_of(self, phase: Phase) -> Iterator[None]:
+    def measure_phase(self, phase: Phase) -> Iterator[None]:
         """Add the time of the block to a phase, even if it raises."""
         self.phase = phase
-        self.tell(Step(phase))
+        self.notify(WorkerProgress(phase))
         begin = time.perf_counter()
         try:
             yield
@@ -127,7 +127,7 @@ class Ledger:
             self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - begin
 
     def advance(self, done: int, total: int) -> None:
-        self.tell(Step(self.phase, done, total))
+        self.notify(WorkerProgress(self.phase, done, total))
 
 
 class Broken(Exception):
@@ -138,7 +138,7 @@ class Broken(Exception):
         self.failed = failed
 
 
-class PartnerLost(Exception):
+class BaselineWorkerLost(Exception):
     """The baseline's process failed for good; `crowded`: because memory ran out."""
 
     def __init__(self, failed: Failed) -> None:
@@ -182,7 +182,7 @@ class Launcher(Protocol):
     def prepare(self) -> None:
         """Prepare what all workers need, before anything is timed."""
 
-    def open(self, task: Task, tell: Tell) -> Worker:
+    def open(self, task: Task, notify: Notify) -> Worker:
         """Start a worker that reports its progress."""
 
     def close(self) -> None:

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from harness.core.matrix import Measure
 from harness.core.outcome import Caution, MeasuredKind, measured_caution
-from harness.core.timing import Block, Conditions, Pairing, Visitor
+from harness.core.timing import Block, Conditions, ForeignProcess, Pairing
 from harness.core.units import Absent, format_bytes, format_count, format_percent, format_seconds
 from harness.stats.latency_diagnostics import Drift, drift, modes, outliers
-from harness.stats.speedup import LEAST_GROUPS, precision_of
+from harness.stats.speedup import MIN_ROUNDS_FOR_VERDICT, compute_precision
 from harness.stats.steady_state import latencies, middles_s, steady_blocks
 
 RARE = 0.01
@@ -83,8 +83,10 @@ def _warming_up(timed: Timed) -> Iterator[Caution]:
         return
     sides = {"": (_calls(timed.cold), timed.calls_s)}
     if timed.pairing.kind == "interleaved":
-        begin, baseline = timed.steady[0].group, timed.pairing.of("baseline")
-        cold, steady = ([b for b in baseline if (b.group < begin) == e] for e in (True, False))
+        begin, baseline = timed.steady[0].round_index, timed.pairing.of("baseline")
+        cold, steady = (
+            [b for b in baseline if (b.round_index < begin) == e] for e in (True, False)
+        )
         sides["the baseline's "] = _calls(cold), _calls(steady)
     levels = {whose: tuple(map(median, calls)) for whose, calls in sides.items()}
     whose = max(levels, key=lambda side: abs(log(levels[side][0] / levels[side][1])))
@@ -123,15 +125,15 @@ def _two_speeds(timed: Timed) -> Iterator[Caution]:
 
 
 def _drifted(timed: Timed) -> Iterator[Caution]:
-    found = _drift_of(timed.steady, timed.measure)
+    found = _find_drift(timed.steady, timed.measure)
     if found is None:
         return
     message = f"calls became {_change(found)} during the measurement"
     advice = f"{LOCK}, and let the machine cool or warm up before."
     if timed.pairing.kind == "interleaved":
-        begin = timed.steady[0].group
-        baseline = tuple(b for b in timed.pairing.of("baseline") if b.group >= begin)
-        other = _drift_of(baseline, timed.measure)
+        begin = timed.steady[0].round_index
+        baseline = tuple(b for b in timed.pairing.of("baseline") if b.round_index >= begin)
+        other = _find_drift(baseline, timed.measure)
         if other is None:
             message += ", the baseline's did not: the speedup depends on when it is measured"
             advice = (
@@ -143,7 +145,7 @@ def _drifted(timed: Timed) -> Iterator[Caution]:
     yield measured_caution("drift", message=message, advice=advice)
 
 
-def _drift_of(blocks: tuple[Block, ...], measure: Measure) -> Drift | None:
+def _find_drift(blocks: tuple[Block, ...], measure: Measure) -> Drift | None:
     if not blocks:
         return None
     found = drift(middles_s(blocks), [median(latencies(block)) for block in blocks])
@@ -151,13 +153,13 @@ def _drift_of(blocks: tuple[Block, ...], measure: Measure) -> Drift | None:
 
 
 def _imprecise(timed: Timed) -> Iterator[Caution]:
-    measure, (half_width, samples) = timed.measure, precision_of(timed.pairing)
+    measure, (half_width, samples) = timed.measure, compute_precision(timed.pairing)
     what = "the median latency" if timed.pairing.kind == "alone" else "the speedup"
     known = "" if half_width is None else f" is known only to ±{format_percent(half_width)}"
-    if samples < LEAST_GROUPS:
+    if samples < MIN_ROUNDS_FOR_VERDICT:
         unit = "measurement round" if timed.pairing.kind == "interleaved" else "block"
         message = f"{what}{known or ' is not known'} after {format_count(samples, unit)}"
-        longer = _round_up(timed.spent_s * LEAST_GROUPS / max(samples, 1))
+        longer = _round_up(timed.spent_s * MIN_ROUNDS_FOR_VERDICT / max(samples, 1))
         advice = f"Raise measure.max_s to about {longer}, or use fewer steps or smaller images."
         yield measured_caution("few-groups", message=message, advice=advice)
     elif half_width is not None and half_width > measure.precision:
@@ -281,20 +283,24 @@ def _busy(blocks: Sequence[Block]) -> Caution | None:
 
 
 def _visited(states: list[Conditions]) -> Caution | None:
-    lists = [s.visitors for s in states if not isinstance(s.visitors, Absent) and s.visitors]
-    seen = {visitor.pid: visitor for found in lists for visitor in found}
+    lists = [
+        s.foreign_processes
+        for s in states
+        if not isinstance(s.foreign_processes, Absent) and s.foreign_processes
+    ]
+    seen = {process.pid: process for found in lists for process in found}
     if not seen:
         return None
     names = ", ".join(map(_describe, seen.values()))
     message = f"other processes used the GPU in {len(lists)} of {len(states)} blocks: {names}"
     advice = "End them (nvidia-smi lists them) and run again."
-    return measured_caution("visitors", message=message, advice=advice)
+    return measured_caution("foreign-processes", message=message, advice=advice)
 
 
-def _describe(visitor: Visitor) -> str:
-    used = visitor.used_bytes
+def _describe(process: ForeignProcess) -> str:
+    used = process.used_bytes
     size = "" if isinstance(used, Absent) else f" with {format_bytes(used)}"
-    return f"{visitor.name} (pid {visitor.pid}){size}"
+    return f"{process.name} (pid {process.pid}){size}"
 
 
 def _known(states: list[Conditions], figure: Callable[[Conditions], float | Absent]) -> list[float]:

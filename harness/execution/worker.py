@@ -25,10 +25,10 @@ from harness.core.trace import Trace
 from harness.core.units import Absent
 from harness.execution.build import apply_values, check_model, load_model, read_recipe
 from harness.execution.images import Pictures, make_pictures
-from harness.execution.task import Ledger, Task, call_for, describe_exception
+from harness.execution.task import PhaseTimer, Task, call_for, describe_exception
 from harness.execution.trace import take_trace
 from harness.measure.clock import PartCall, stage_clock, timed
-from harness.measure.memory import free_bytes, peaks_of, release_cached
+from harness.measure.memory import free_bytes, measure_peaks, release_cached
 from harness.store.caches import build_cache_dir
 from harness.store.layout import LOG
 
@@ -42,28 +42,28 @@ class CellWork:
     and `finish`, which generates the images, are called.
     """
 
-    def __init__(self, task: Task, ledger: Ledger, start_s: float) -> None:
+    def __init__(self, task: Task, timer: PhaseTimer, start_s: float) -> None:
         annotate_with(nvtx)
-        self.task, self.ledger = task, ledger
+        self.task, self.timer = task, timer
         self.recipe = read_recipe(task.planned.cell)
         self.warmup_s: tuple[float, ...] = ()
         self.calls = 0
         self.denoiser_calls = 0
         self.first_s = 0.0  # of the first timed call
         self.free_before = free_bytes(task.device)  # the difference at the end is this process's
-        ledger.seconds["start"] = start_s
+        timer.seconds["start"] = start_s
 
     def prepare(self) -> tuple[float, ...]:
         """Load, apply, compile and warm up; return the seconds of each warm-up call.
 
         An untimed cell makes one call, to measure the first.
         """
-        self.ledger.phase = "load"
+        self.timer.phase = "load"
         check_model(self.task)  # not part of the load time
-        with self.ledger.phase_of("load"):
+        with self.timer.measure_phase("load"):
             _set_threads(self.task)
             model = load_model(self.task, self.recipe)
-        with self.ledger.phase_of("apply"):
+        with self.timer.measure_phase("apply"):
             call = self.recipe.call(self.task.prompts, self.task.seeds)
             setup = Setup(call, self.recipe.batch, build_cache_dir(), self.task.shapes)
             self.built = apply_values(model, self.recipe, setup)
@@ -73,7 +73,7 @@ class CellWork:
 
     def block(self, calls: int) -> tuple[Repeat, ...]:
         """Return this many consecutive timed calls."""
-        self.ledger.phase = "repeats"
+        self.timer.phase = "repeats"
         if not self.calls:
             self.built.start()
         repeats = take_repeats(self.model, self.timed_call, calls)
@@ -88,17 +88,17 @@ class CellWork:
 
     def finish(self) -> Completed | Extended:
         """Return everything but the timed calls: effects of values, memory, images, bounds."""
-        phases_s = self.ledger.seconds
+        phases_s = self.timer.seconds
         if not self.task.timed:
             made = self._pictures()
             return Extended(images=made.images, phases_s=phases_s, warnings=made.cautions)
-        self.ledger.phase = "repeats"
+        self.timer.phase = "repeats"
         applied = self.built.report(self.calls) if self.calls else ()
         memory = self._memory() if self.calls else NO_MEMORY
         made = self._pictures()
-        with self.ledger.phase_of("floor"):
+        with self.timer.measure_phase("roofline"):
             counter, dtype = self.built.arithmetic, self.recipe.arithmetic
-            floor = counter.floor(self.model.device, dtype) if self.calls else UNTIMED
+            roofline = counter.roofline(self.model.device, dtype) if self.calls else UNTIMED
         return Completed(
             cold_start=self._cold_start(),
             warmup_s=self.warmup_s,
@@ -107,7 +107,7 @@ class CellWork:
             denoiser_calls=self.denoiser_calls,
             weights_bytes=self.model.weights_bytes(),
             memory=memory,
-            floor=floor,
+            roofline=roofline,
             threads=self.task.measure.threads or self.task.cores,
             phases_s=phases_s,
             applied=applied,
@@ -116,7 +116,7 @@ class CellWork:
 
     def trace(self) -> Trace | Absent:
         """Trace one call, separately, because the profiler slows it down."""
-        self.ledger.phase = "trace"
+        self.timer.phase = "trace"
         return take_trace(self.model, self.timed_call, self.task.folder)
 
     @property
@@ -133,15 +133,15 @@ class CellWork:
     def _warm_up(self) -> None:
         """Make the warm-up calls; a lazy compilation happens before, in a call of one step."""
         if self.recipe.lazy:
-            with self.ledger.phase_of("compile"):
+            with self.timer.measure_phase("compile"):
                 time_call(self.model, self.timed_call.model_copy(update={"steps": 1}))
-        with self.ledger.phase_of("warmup"):
+        with self.timer.measure_phase("warmup"):
             for _ in range(self.task.measure.warmup or int(not self.task.planned.timed)):
                 with self.built.arithmetic.watching(self.model.parts()["denoiser"]):
                     self.warmup_s += (time_call(self.model, self.timed_call),)
 
     def _cold_start(self) -> ColdStart:
-        seconds = self.ledger.seconds
+        seconds = self.timer.seconds
         return ColdStart(
             start_s=seconds["start"],
             load_s=seconds["load"],
@@ -153,16 +153,16 @@ class CellWork:
     def _memory(self) -> Memory:
         """Measure the peaks of one call, separately, because reading them takes time."""
         model, call = self.model, self.timed_call
-        with self.ledger.phase_of("memory"):
-            return peaks_of(lambda: model.generate(call), model.device, self.free_before)
+        with self.timer.measure_phase("memory"):
+            return measure_peaks(lambda: model.generate(call), model.device, self.free_before)
 
     def _pictures(self) -> Pictures:
         total = len(self.task.pictured) * len(self.task.seeds)
         if not total:
             return Pictures((), ())
         call, lanes = self.recipe.call(), self._lanes()
-        with self.ledger.phase_of("images"):
-            advance = partial(self.ledger.advance, total=total)
+        with self.timer.measure_phase("images"):
+            advance = partial(self.timer.advance, total=total)
             return make_pictures(self.model, self.task, call, lanes, advance)
 
     def _lanes(self) -> int:
@@ -213,7 +213,7 @@ def _by_role(calls: list[PartCall], total_s: float) -> dict[str, float]:
     return {**sums, "other": max(0.0, total_s - sum(sums.values()))}
 
 
-class Done(NamedTuple):
+class Reply(NamedTuple):
     """The answer to a command."""
 
     answer: Any
@@ -235,16 +235,16 @@ def obey(task_json: str, pipe: Connection, asked_at: float, late: str) -> None:
     os.dup2(log.fileno(), 2)
     sys.stdout = sys.stderr = log
     faulthandler.enable(log)
-    ledger = Ledger(pipe.send)
+    timer = PhaseTimer(pipe.send)
     try:
         if late:
             importlib.import_module(late)
-        work = CellWork(task, ledger, start_s)
+        work = CellWork(task, timer, start_s)
         for command, arguments in iter(partial(_next, pipe), None):
-            pipe.send(Done(command(work, *arguments)))
+            pipe.send(Reply(command(work, *arguments)))
     except BaseException as error:
         traceback.print_exc()
-        pipe.send(describe_exception(error, ledger.phase, tail(task.folder / LOG)))
+        pipe.send(describe_exception(error, timer.phase, tail(task.folder / LOG)))
     os._exit(0)  # skip torch's slow teardown: everything is delivered
 
 

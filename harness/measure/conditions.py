@@ -17,14 +17,14 @@ CPUS = Path("/sys/devices/system/cpu")
 POWERCAP = Path("/sys/class/powercap")
 
 
-class Watch:
+class ConditionsWatch:
     """The conditions of a block, once it has ended."""
 
     conditions: Conditions = UNKNOWN
 
 
 @contextmanager
-def watching(device: str, ours: Collection[int]) -> Iterator[Watch]:
+def watching(device: str, ours: Collection[int]) -> Iterator[ConditionsWatch]:
     """Record the machine's state during the block; `ours` are the pids of our own processes.
 
     A GPU is sampled every 0.1 s: clocks and power are means of the samples (the driver's power is
@@ -33,7 +33,7 @@ def watching(device: str, ours: Collection[int]) -> Iterator[Watch]:
     would use the time it measures. Energy is the difference of a counter, of the card or, without a
     GPU, of the processors.
     """
-    watch = Watch()
+    watch = ConditionsWatch()
     gpu = GpuWatch(ours) if device.startswith("cuda") else None
     rapl = None if gpu else Rapl()
     cpu = CpuWatch(ours)

@@ -169,7 +169,7 @@ def _card_abilities() -> list[Ability]:
         Ability("power of the GPU (NVML)", _with_unit(sample.power_w, " W")),
         Ability("energy of the GPU (NVML)", energy),
         Ability("why the GPU is slowed (NVML)", _listed(sample.throttle, "not slowed now")),
-        Ability("processes on the GPU (NVML)", _listed(sample.visitors, "none now")),
+        Ability("processes on the GPU (NVML)", _listed(sample.foreign_processes, "none now")),
     ]
 
 

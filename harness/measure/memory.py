@@ -40,7 +40,9 @@ def release_cached(device: str) -> None:
         torch.cuda.empty_cache()
 
 
-def peaks_of(call: Callable[[], object], device: str, free_before: int | None = None) -> Memory:
+def measure_peaks(
+    call: Callable[[], object], device: str, free_before: int | None = None
+) -> Memory:
     """Return the peak memory of a call.
 
     Unused memory of the allocators is released first, so that all peaks are of this call.

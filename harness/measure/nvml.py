@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import psutil
 
-from harness.core.timing import Visitor
+from harness.core.timing import ForeignProcess
 from harness.core.units import Absent
 
 ADVICE = {
@@ -116,7 +116,7 @@ def _or_first_slice(card: Any) -> Any:
     return pynvml.nvmlDeviceGetMigDeviceHandleByIndex(card, 0)
 
 
-def visitors(device: str, ours: Collection[int]) -> tuple[Visitor, ...] | Absent:
+def foreign_processes(device: str, ours: Collection[int]) -> tuple[ForeignProcess, ...] | Absent:
     """Return the processes on the GPU whose pid is not among `ours`, sorted by pid.
 
     In a container NVML may list no process, or all processes, ours included, by pids of the host.
@@ -124,10 +124,10 @@ def visitors(device: str, ours: Collection[int]) -> tuple[Visitor, ...] | Absent
     """
     if not device.startswith("cuda"):
         return Absent(absent="no GPU")
-    return asked(lambda: visitors_of(first_card(), ours))
+    return asked(lambda: list_foreign_processes(first_card(), ours))
 
 
-def visitors_of(card: Any, ours: Collection[int]) -> tuple[Visitor, ...] | Absent:
+def list_foreign_processes(card: Any, ours: Collection[int]) -> tuple[ForeignProcess, ...] | Absent:
     """Return the foreign processes of one card, by its NVML handle; may raise NVMLError."""
     used = used_by_process(card)
     if not used.keys() & set(ours) and not _has_host_pids():
@@ -135,7 +135,7 @@ def visitors_of(card: Any, ours: Collection[int]) -> tuple[Visitor, ...] | Absen
         why = f"this container has its own pids: NVML {listed}, so foreign processes are unknown"
         return Absent(absent=why)
     foreign = sorted(used.keys() - set(ours))
-    return tuple(Visitor(pid=pid, name=_name(pid), used_bytes=used[pid]) for pid in foreign)
+    return tuple(ForeignProcess(pid=pid, name=_name(pid), used_bytes=used[pid]) for pid in foreign)
 
 
 def used_by_process(card: Any) -> dict[int, int | Absent]:
@@ -174,7 +174,7 @@ class GpuSample(NamedTuple):
     temperature_c: float | Absent
     power_w: float | Absent
     throttle: tuple[str, ...] | Absent
-    visitors: tuple[Visitor, ...] | Absent
+    foreign_processes: tuple[ForeignProcess, ...] | Absent
 
 
 class GpuWatch:
@@ -219,7 +219,7 @@ class GpuWatch:
             "temperature_c": _together(temperatures, max),
             "power_w": _together(powers, _mean),
             "throttle": _together(reasons, _union),
-            "visitors": _together(seen, _distinct),
+            "foreign_processes": _together(seen, _distinct),
             "energy_j": self._drawn(),
         }
 
@@ -254,7 +254,7 @@ def sample_gpu(card: Any, ours: Collection[int]) -> GpuSample:
         asked(lambda: float(pynvml.nvmlDeviceGetTemperature(whole, pynvml.NVML_TEMPERATURE_GPU))),
         asked(lambda: pynvml.nvmlDeviceGetPowerUsage(whole) / 1e3) if whole == card else SLICE,
         asked(lambda: _reasons(whole)),
-        asked(lambda: visitors_of(card, ours)),
+        asked(lambda: list_foreign_processes(card, ours)),
     )
 
 
@@ -300,5 +300,5 @@ def _union(found: list[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(word for word in REASONS.values() if word in seen)
 
 
-def _distinct(found: list[tuple[Visitor, ...]]) -> tuple[Visitor, ...]:
+def _distinct(found: list[tuple[ForeignProcess, ...]]) -> tuple[ForeignProcess, ...]:
     return tuple({one.pid: one for some in found for one in some}.values())

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from harness.core.outcome import Floor
+from harness.core.outcome import Roofline
 from harness.core.units import Absent
 from harness.measure.clock import timed
 
@@ -16,7 +16,7 @@ GPU_COPY, CPU_COPY = 2**30, 2**28
 LEAST_RUNS, LEAST_S = 3, 0.1
 
 
-class Arithmetic:
+class OperationCounter:
     """Counts the operations of a denoiser's calls, as if the loaded network executed them.
 
     An axis value that skips operations may be faster than this bound.
@@ -39,7 +39,7 @@ class Arithmetic:
         self._calls.clear()
 
         def note(_: Any, args: Any, kwargs: Any) -> None:
-            self._calls.append(tree_map(_shape_of, (args, kwargs)))
+            self._calls.append(tree_map(_to_shape, (args, kwargs)))
 
         handle = part.register_forward_pre_hook(note, with_kwargs=True)
         try:
@@ -47,7 +47,7 @@ class Arithmetic:
         finally:
             handle.remove()
 
-    def floor(self, device: str, dtype: str) -> Floor | Absent:
+    def roofline(self, device: str, dtype: str) -> Roofline | Absent:
         """Return the bounds of the watched calls on a device, in a number format."""
         if self._make is None:
             return Absent(absent="the denoiser has no configuration to count from")
@@ -58,7 +58,7 @@ class Arithmetic:
         except Exception as error:  # a network that needs data, other arguments, a full device
             return Absent(absent=f"operations could not be counted: {error}")
         copied = _copy_rate_or_why(device)
-        return Floor(flops=flops, flops_per_s=rate, dtype=dtype, bytes_per_s=copied)
+        return Roofline(flops=flops, flops_per_s=rate, dtype=dtype, bytes_per_s=copied)
 
     def _flops(self) -> int:
         assert self._make is not None
@@ -149,7 +149,7 @@ def _product(side: int, device: str, dtype: Any) -> Callable[[], object]:
     return lambda: torch._scaled_mm(left, right.t(), scale, scale, out_dtype=torch.bfloat16)
 
 
-def _shape_of(value: Any) -> Any:
+def _to_shape(value: Any) -> Any:
     """Return a tensor without its data; other values unchanged."""
     import torch
 

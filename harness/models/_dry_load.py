@@ -2,7 +2,7 @@
 
 Networks and tensors live on the meta device, so that the libraries' own rules apply: translated
 names, tied tensors, and names known to be superfluous. As a program, it reads a JSON list of
-`Network` and writes one of `Misfit`.
+`NetworkFiles` and writes one of `Misfit`.
 """
 
 import json
@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from harness.models._verify import Misfit, Network, Shapes
+from harness.models._verify import Misfit, NetworkFiles, Shapes
 
 _BUILD_ERRORS = (TypeError, ValueError, KeyError, AttributeError, RuntimeError, ArithmeticError)
 
 
-def dry_load(network: Network) -> Misfit:
+def dry_load(network: NetworkFiles) -> Misfit:
     """Return the misfit of a network's files; `refused` if the network cannot be built."""
     import diffusers
     import transformers
@@ -52,7 +52,7 @@ def _silent(logging: Any) -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _try_diffusers(made: Any, network: Network) -> Misfit:
+def _try_diffusers(made: Any, network: NetworkFiles) -> Misfit:
     import torch
     from accelerate import init_empty_weights
 
@@ -65,7 +65,7 @@ def _try_diffusers(made: Any, network: Network) -> Misfit:
     return compare(_shapes(model.state_dict()), _shapes(state), tuple(ignored))
 
 
-def _try_original(network: Network) -> Misfit:
+def _try_original(network: NetworkFiles) -> Misfit:
     """Compare with what diffusers would load after translation; superfluous names are fine."""
     import torch
     from diffusers import pipelines
@@ -120,7 +120,7 @@ def compare(expected: Shapes, found: Shapes, ignored: tuple[str, ...] = ()) -> M
     return Misfit(missing=tuple(missing), unexpected=tuple(unexpected), shapes=tuple(shapes))
 
 
-def _try_transformers(made: Any, network: Network) -> Misfit:
+def _try_transformers(made: Any, network: NetworkFiles) -> Misfit:
     import torch
 
     one = torch.zeros(())
@@ -134,5 +134,5 @@ def _try_transformers(made: Any, network: Network) -> Misfit:
 
 
 if __name__ == "__main__":
-    networks = [Network.model_validate(entry) for entry in json.load(sys.stdin)]
+    networks = [NetworkFiles.model_validate(entry) for entry in json.load(sys.stdin)]
     print(json.dumps([dry_load(network).model_dump() for network in networks]))

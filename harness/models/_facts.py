@@ -71,7 +71,7 @@ def facts(
     return ModelInfo(**known, **size, latent=latent, tags=every)
 
 
-def role_of(component: str) -> str:
+def get_role(component: str) -> str:
     """Return the role of a pipeline's component: `unet` and `transformer` are the denoiser."""
     return "denoiser" if component in ("unet", "transformer") else component
 
@@ -84,7 +84,7 @@ def stored_parameters(folder: Folder) -> dict[str, int]:
     """
     found: dict[str, int] = {}
     for component in folder.components:
-        role = role_of(component)
+        role = get_role(component)
         if role not in ("denoiser", "vae") and not role.startswith("text_encoder"):
             continue  # the safety checker is not loaded, a tokenizer has no weights
         shapes: dict[str, tuple[int, ...]] = {}

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from harness.checkpoints.header import refuse_pointers
 from harness.core.errors import UsageError
-from harness.models._folder import INDEX, Folder, components_of
+from harness.models._folder import INDEX, Folder, list_components
 from harness.models.families import find_family
 
 SMALL = {".json", ".txt", ".model", ".jinja"}
@@ -50,7 +50,7 @@ class Component(NamedTuple):
         return self.configuration == "config.json"
 
 
-class Wanted(NamedTuple):
+class WantedFiles(NamedTuple):
     """What to load: model_index.json, a variant (such as fp16), unused components."""
 
     pipeline: Mapping[str, Any]
@@ -59,7 +59,7 @@ class Wanted(NamedTuple):
 
     @property
     def components(self) -> tuple[Component, ...]:
-        named = components_of(self.pipeline).items()
+        named = list_components(self.pipeline).items()
         return tuple(Component(name, *part) for name, part in named if name not in self.unused)
 
     @property
@@ -100,13 +100,15 @@ class WeightFiles(NamedTuple):
         return f"{self.folder.name}: {read} will be read; {unread} will not be read"
 
 
-def wanted_of(folder: Folder, variant: str) -> Wanted:
+def select_files(folder: Folder, variant: str) -> WantedFiles:
     """Return what to load of a pipeline, given a folder that has its model_index.json."""
     arguments = find_family(folder).fixed_load_arguments
-    return Wanted(folder.index, variant, {name for name, part in arguments.items() if part is None})
+    return WantedFiles(
+        folder.index, variant, {name for name, part in arguments.items() if part is None}
+    )
 
 
-def choose_files(listing: Collection[str], wanted: Wanted) -> list[str]:
+def choose_files(listing: Collection[str], wanted: WantedFiles) -> list[str]:
     """Return the files of a repository to download, sorted.
 
     As in diffusers, plain weights replace a variant that a component does not have. Raises
@@ -133,7 +135,7 @@ def choose_files(listing: Collection[str], wanted: Wanted) -> list[str]:
     return sorted(chosen)
 
 
-def lacking_files(folder: Path, wanted: Wanted, sure: bool = False) -> list[str]:
+def list_missing_files(folder: Path, wanted: WantedFiles, sure: bool = False) -> list[str]:
     """Return the files missing in a folder, as far as the present files tell: indexes name shards.
 
     A component with plain weights only counts as complete if another component has the variant,
@@ -143,19 +145,21 @@ def lacking_files(folder: Path, wanted: Wanted, sure: bool = False) -> list[str]
     named = [path.name for part in parts for path in (folder / part.name).glob("*.safetensors")]
     varied = bool(_of_variant(named, wanted.variant).fetched)
     accepted = (wanted.variant, "") if varied and not sure else (wanted.variant,)
-    missing = ((part.name, file) for part in parts for file in _lacking(folder, part, accepted))
+    missing = (
+        (part.name, file) for part in parts for file in _list_missing(folder, part, accepted)
+    )
     return [f"{name}/{file}" for name, file in missing]
 
 
-def _lacking(folder: Path, part: Component, variants: tuple[str, ...]) -> list[str]:
+def _list_missing(folder: Path, part: Component, variants: tuple[str, ...]) -> list[str]:
     place = folder / part.name
     if not part.configuration:
-        return lacking_tokens(place, part.kind.removesuffix("Fast"))
+        return missing_tokens(place, part.kind.removesuffix("Fast"))
     missing = [] if (place / part.configuration).is_file() else [part.configuration]
-    return missing + (_lacking_weights(place, part, variants) if part.has_weights else [])
+    return missing + (_list_missing_weights(place, part, variants) if part.has_weights else [])
 
 
-def lacking_tokens(folder: Path, kind: str) -> list[str]:
+def missing_tokens(folder: Path, kind: str) -> list[str]:
     """Return the missing files of a tokenizer class: vocabulary and tokenizer_config.json."""
     there = _names(folder)
     known = kind in _TOKENIZERS
@@ -167,7 +171,7 @@ def lacking_tokens(folder: Path, kind: str) -> list[str]:
     return sorted({*needed, "tokenizer_config.json"} - there)
 
 
-def _lacking_weights(folder: Path, part: Component, variants: tuple[str, ...]) -> list[str]:
+def _list_missing_weights(folder: Path, part: Component, variants: tuple[str, ...]) -> list[str]:
     there, stem = _names(folder), STEMS.get(part.library, "model")
     each = (_of_variant(there, variant) for variant in variants)
     found = next((found for found in each if found.fetched), _Variant())
@@ -182,7 +186,7 @@ def _lacking_weights(folder: Path, part: Component, variants: tuple[str, ...]) -
     ]
 
 
-def find_weight_files(folder: Folder, wanted: Wanted) -> dict[str, WeightFiles]:
+def find_weight_files(folder: Folder, wanted: WantedFiles) -> dict[str, WeightFiles]:
     """Return component → the files that are read for it.
 
     Plain weights replace a variant that a component does not have. Raises UsageError for weights
@@ -197,7 +201,7 @@ def find_weight_files(folder: Folder, wanted: Wanted) -> dict[str, WeightFiles]:
     return found
 
 
-def choose_variant(folder: Folder, wanted: Wanted) -> str:
+def choose_variant(folder: Folder, wanted: WantedFiles) -> str:
     """Return the variant to load if none is named: plain weights, else the only variant.
 
     Raises UsageError if there are several variants to choose from.
@@ -212,7 +216,7 @@ def choose_variant(folder: Folder, wanted: Wanted) -> str:
     return found[0] if found else ""
 
 
-def list_read_files(folder: Folder, wanted: Wanted) -> dict[str, Path]:
+def list_read_files(folder: Folder, wanted: WantedFiles) -> dict[str, Path]:
     """Return name inside the folder → path of the files that loading a pipeline reads."""
     weights: dict[str, Path] = {}
     for name, found in find_weight_files(folder, wanted).items():
@@ -221,7 +225,7 @@ def list_read_files(folder: Folder, wanted: Wanted) -> dict[str, Path]:
     return list_small_files(folder, wanted) | weights
 
 
-def list_small_files(folder: Folder, wanted: Wanted) -> dict[str, Path]:
+def list_small_files(folder: Folder, wanted: WantedFiles) -> dict[str, Path]:
     """Return name inside the folder → path of configurations and tokenizers."""
     listed = (p for part in wanted.components for p in (folder.path / part.name).glob("*"))
     small = (p for p in listed if p.suffix in SMALL and p.is_file() and not match_weights(p.name))
@@ -234,7 +238,7 @@ def match_weights(path: str) -> re.Match[str] | None:
     return _WEIGHTS.fullmatch(path.rsplit("/", 1)[-1])
 
 
-def variant_of(match: re.Match[str]) -> str:
+def read_variant(match: re.Match[str]) -> str:
     """Return the variant of weights or of an index, such as fp16; empty for plain ones."""
     return match["variant"] or match["indexed"] or ""
 
@@ -254,7 +258,7 @@ class _Variant(NamedTuple):
 
 def _of_variant(paths: Iterable[str], variant: str) -> _Variant:
     matches = {path: match for path in sorted(paths) if (match := match_weights(path))}
-    own = {path: match for path, match in matches.items() if variant_of(match) == variant}
+    own = {path: match for path, match in matches.items() if read_variant(match) == variant}
     wholes = tuple(p for p, match in own.items() if not match["shard"] and not match["index"])
     indexes = tuple(p for p, match in own.items() if match["index"])
     return _Variant(wholes, indexes, tuple(p for p in own if p not in {*wholes, *indexes}))
@@ -323,7 +327,7 @@ def _has_plain(folder: Path, part: Component) -> bool:
 
 
 def _variants(paths: Iterable[str]) -> set[str]:
-    return {variant_of(match) for path in paths if (match := match_weights(path))} - {""}
+    return {read_variant(match) for path in paths if (match := match_weights(path))} - {""}
 
 
 def _names(folder: Path) -> frozenset[str]:

@@ -19,7 +19,7 @@ _PART = re.compile(
 _FIX = "Name a folder that save_pretrained wrote: model_index.json and one folder per component."
 
 
-def components_of(index: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+def list_components(index: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     """Return component → library and class, from a model_index.json.
 
     `null` and `[null, null]` mean a component that the pipeline works without.
@@ -42,7 +42,7 @@ class Folder:
     @property
     def components(self) -> dict[str, tuple[str, str]]:
         """Component → library and class."""
-        return components_of(self.index)
+        return list_components(self.index)
 
     def config(self, component: str) -> dict[str, Any]:
         """Return a component's configuration; empty for a component that is absent."""

@@ -190,7 +190,7 @@ class PipelineModel:
     def weights_bytes(self) -> dict[str, int]:
         """Return the bytes of each component's parameters and buffers, quantized ones as packed.
 
-        A replacement of a component, such as an engine, has its own size in `held_bytes`.
+        A replacement of a component, such as an engine, has its own size in `engine_bytes`.
         """
         import torch
 
@@ -198,7 +198,7 @@ class PipelineModel:
         for name, part in self.pipeline.components.items():
             if isinstance(part, torch.nn.Module):
                 own = sum(_bytes(tensor) for tensor in [*part.parameters(), *part.buffers()])
-                sizes[name] = own + getattr(part, "held_bytes", 0)
+                sizes[name] = own + getattr(part, "engine_bytes", 0)
         return sizes
 
 

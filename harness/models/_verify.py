@@ -26,7 +26,7 @@ _RANDOM = "Download or save the model again: missing tensors would be filled wit
 _WORDLESS = "Copy or download the whole model again: without it every prompt is unknown words."
 
 
-class Network(Frozen):
+class NetworkFiles(Frozen):
     """A network as its pipeline describes it, and the tensors in its files."""
 
     name: str
@@ -69,7 +69,7 @@ class UncheckedError(Exception):
     """The comparison failed; the message is a short reason."""
 
 
-def verify_folder(folder: Folder, wanted: files.Wanted) -> tuple[str, ...]:
+def verify_folder(folder: Folder, wanted: files.WantedFiles) -> tuple[str, ...]:
     """Return notes for the plan: duplicate weights, and components that were not compared.
 
     Raises UsageError, with file and tensors, for files that are damaged or do not fit their
@@ -100,7 +100,7 @@ def verify_file(path: Path, folder: Folder, parts: Sequence[str]) -> tuple[str, 
     return _refuse_misfits({f"{path.name}, {network.name},": network for network in networks}, path)
 
 
-def find_misfits(networks: Sequence[Network]) -> list[Misfit]:
+def find_misfits(networks: Sequence[NetworkFiles]) -> list[Misfit]:
     """Return how the files of each network differ from its configuration.
 
     Results are cached, so that a plan imports torch only for new files and configurations: in
@@ -118,23 +118,25 @@ def find_misfits(networks: Sequence[Network]) -> list[Misfit]:
     return found
 
 
-def _refuse_wordless(folder: Folder, wanted: files.Wanted) -> None:
+def _refuse_wordless(folder: Folder, wanted: files.WantedFiles) -> None:
     for part in wanted.components:
         if "Tokenizer" in part.kind:
             place = folder.path / part.name
-            missing = files.lacking_tokens(place, part.kind.removesuffix("Fast"))
+            missing = files.missing_tokens(place, part.kind.removesuffix("Fast"))
             words = [file for file in missing if file != "tokenizer_config.json"]
             if words:
                 what = f"{part.name} has no {' and no '.join(words)}"
                 raise UsageError(what, str(place), _WORDLESS)
 
 
-def _describe(folder: Folder, name: str) -> Network:
+def _describe(folder: Folder, name: str) -> NetworkFiles:
     library, kind = folder.components[name]
-    return Network(name=name, library=library, kind=kind, config=folder.config(name), tensors={})
+    return NetworkFiles(
+        name=name, library=library, kind=kind, config=folder.config(name), tensors={}
+    )
 
 
-def _refuse_misfits(networks: Mapping[str, Network], where: Path) -> tuple[str, ...]:
+def _refuse_misfits(networks: Mapping[str, NetworkFiles], where: Path) -> tuple[str, ...]:
     try:
         misfits = zip(networks, find_misfits(tuple(networks.values())), strict=True)
     except UncheckedError as error:
@@ -149,7 +151,7 @@ def _refuse_misfits(networks: Mapping[str, Network], where: Path) -> tuple[str, 
     return ()
 
 
-def _compare(networks: Sequence[Network]) -> list[Misfit]:
+def _compare(networks: Sequence[NetworkFiles]) -> list[Misfit]:
     if not networks:
         return []
     if all(sys.modules.get(name) is not None for name in _PACKAGES):
@@ -178,7 +180,7 @@ def _versions() -> list[str]:
         raise UncheckedError(f"{error.name} is not installed") from error
 
 
-def _hash(network: Network, versions: Sequence[str]) -> str:
+def _hash(network: NetworkFiles, versions: Sequence[str]) -> str:
     asked = json.dumps([network.model_dump(), list(versions)], sort_keys=True)
     return hashlib.sha256(asked.encode()).hexdigest()
 

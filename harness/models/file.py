@@ -11,8 +11,8 @@ from harness.checkpoints.header import read_shapes
 from harness.core.errors import UsageError
 from harness.core.model import CutTexts, ModelInfo, ModelSource, TextToImage
 from harness.core.paths import GivenPath, expand_user
-from harness.models._facts import activations, role_of, stored_parameters
-from harness.models._files import Wanted, lacking_files, list_read_files, list_small_files
+from harness.models._facts import activations, get_role, stored_parameters
+from harness.models._files import WantedFiles, list_missing_files, list_read_files, list_small_files
 from harness.models._folder import Folder
 from harness.models._original import Shapes, find_config, find_misfits, split_parts
 from harness.models._tokenizers import clip_tokenizer, find_cut
@@ -44,8 +44,8 @@ class SingleFile(ModelSource):
         family = find_family(folder)
         parts = _checked_parts(path, folder, family.family, tokenizers)
         info = family.describe(folder)
-        small = list_small_files(folder, Wanted(folder.index))
-        added = list_read_files(folder, _beside(folder, parts))
+        small = list_small_files(folder, WantedFiles(folder.index))
+        added = list_read_files(folder, _siblings(folder, parts))
         known = {
             "title": self.title or path.stem,
             "digest": digest_files({path.name: path, **small, **added}),
@@ -63,7 +63,7 @@ class SingleFile(ModelSource):
         path = self._path()
         folder, tokenizers, _ = find_config(self.config, path)
         parts = _checked_parts(path, folder, find_family(folder).family, tokenizers)
-        rest = _beside(folder, {*tokenizers, *parts})
+        rest = _siblings(folder, {*tokenizers, *parts})
         return verify_file(path, folder, tuple(parts)) + verify_folder(folder, rest)
 
     def find_cut(self, texts: Sequence[str]) -> tuple[CutTexts, ...]:
@@ -107,23 +107,27 @@ def _checked_parts(
     if misfits:
         fix = f"Set config to the configurations of its base model, instead of {folder.path}."
         raise UsageError("; ".join(misfits), str(path), fix)
-    lacking = lacking_files(folder.path, Wanted(folder.index, "", {*UNUSED, *made, *parts}))
-    if lacking:
+    absent_files = list_missing_files(
+        folder.path, WantedFiles(folder.index, "", {*UNUSED, *made, *parts})
+    )
+    if absent_files:
         fix = "Set `config` to a folder that has them, such as that of the whole model."
-        what = f"{', '.join(lacking)} is neither in the file nor in {folder.path}"
+        what = f"{', '.join(absent_files)} is neither in the file nor in {folder.path}"
         raise UsageError(what, str(path), fix)
     return parts
 
 
-def _beside(folder: Folder, parts: Collection[str]) -> Wanted:
+def _siblings(folder: Folder, parts: Collection[str]) -> WantedFiles:
     """Return what to load from the folder: the components that are missing in the file."""
-    return Wanted(folder.index, "", {*UNUSED, *parts})
+    return WantedFiles(folder.index, "", {*UNUSED, *parts})
 
 
 def _count(parts: Mapping[str, Shapes], folder: Folder) -> dict[str, int]:
     """Return the number of weights by role, of file and folder; empty if one is unknown."""
     parameters = stored_parameters(folder)
     for part, tensors in parts.items():
-        parameters[role_of(part)] = sum(math.prod(shape) for shape in tensors.values())
-    weighty = [part for part in Wanted(folder.index, "", UNUSED).components if part.has_weights]
+        parameters[get_role(part)] = sum(math.prod(shape) for shape in tensors.values())
+    weighty = [
+        part for part in WantedFiles(folder.index, "", UNUSED).components if part.has_weights
+    ]
     return parameters if len(parameters) == len(weighty) else {}

@@ -15,7 +15,13 @@ from harness.core.errors import MachineError, UsageError
 from harness.core.model import CutTexts, Download, ModelInfo, ModelSource, TextToImage
 from harness.models._configurations import configuration_folder, configurations
 from harness.models._facts import activations, size_facts
-from harness.models._files import Wanted, choose_files, lacking_files, list_read_files, wanted_of
+from harness.models._files import (
+    WantedFiles,
+    choose_files,
+    list_missing_files,
+    list_read_files,
+    select_files,
+)
 from harness.models._folder import INDEX, Folder
 from harness.models._tokenizers import find_cut
 from harness.models._verify import verify_folder
@@ -65,7 +71,7 @@ class Hub(ModelSource):
         if snapshot.download.missing:
             return ()
         folder = Folder(snapshot.folder)
-        wanted = wanted_of(folder, self.variant)
+        wanted = select_files(folder, self.variant)
         _refuse_changed(list_read_files(folder, wanted))
         return verify_folder(folder, wanted)
 
@@ -77,7 +83,7 @@ class Hub(ModelSource):
         download = self._look_up().download
         if not download.missing:
             return
-        hub.check_room(download.missing_bytes, self.id)
+        hub.check_free_space(download.missing_bytes, self.id)
         try:
             hub.fetch_files(self._repository, download.missing)
         except UnreachableError as error:
@@ -90,7 +96,7 @@ class Hub(ModelSource):
             what = "it is no longer in the Hugging Face cache"
             raise MachineError(what, f"model {self._repository}", "Run again to download it.")
         folder = Folder(cached)
-        options = wanted_of(folder, self.variant).load_options(options)
+        options = select_files(folder, self.variant).load_options(options)
         return find_family(folder).load(folder, device, options)
 
     @property
@@ -130,13 +136,18 @@ class _Snapshot(NamedTuple):
 def _look_up(repository: Repository, variant: str) -> _Snapshot:
     """Return a repository's snapshot; asks the Hub only for a branch, or if files are missing."""
     cached = hub.find_snapshot(repository, INDEX)
-    wanted = wanted_of(Folder(cached), variant) if cached else None
-    if cached and wanted and repository.pinned and not lacking_files(cached, wanted, sure=True):
+    wanted = select_files(Folder(cached), variant) if cached else None
+    if (
+        cached
+        and wanted
+        and repository.pinned
+        and not list_missing_files(cached, wanted, sure=True)
+    ):
         return _read_cached(cached, wanted)
     try:
         return _ask(repository, variant)
     except UnreachableError as error:
-        missing = lacking_files(cached, wanted) if cached and wanted else []
+        missing = list_missing_files(cached, wanted) if cached and wanted else []
         if cached and wanted and not missing:
             return _read_cached(cached, wanted)._replace(unasked=str(error))
         raise _explain_missing(repository, variant, missing, str(error)) from error
@@ -149,18 +160,20 @@ def _ask(repository: Repository, variant: str) -> _Snapshot:
         fix = 'Download a single .safetensors file of it and name that: model = "x.safetensors"'
         raise UsageError(what, f"model {repository.id}", fix)
     folder = hub.fetch_files(repository, [INDEX], quiet=True)
-    wanted = wanted_of(Folder(folder), variant)
+    wanted = select_files(Folder(folder), variant)
     hub.fetch_files(repository, wanted.configurations, quiet=True)
     return _Snapshot(folder, _download(repository.id, folder, listing, wanted))
 
 
-def _read_cached(folder: Path, wanted: Wanted) -> _Snapshot:
+def _read_cached(folder: Path, wanted: WantedFiles) -> _Snapshot:
     files = (path for path in folder.rglob("*") if path.is_file())
     listing = {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
     return _Snapshot(folder, _download(folder.name, folder, listing, wanted))
 
 
-def _download(named: str, folder: Path, listing: Mapping[str, int], wanted: Wanted) -> Download:
+def _download(
+    named: str, folder: Path, listing: Mapping[str, int], wanted: WantedFiles
+) -> Download:
     try:
         files = choose_files(listing, wanted)
     except UsageError as error:
@@ -208,7 +221,7 @@ def _list_published(repository_id: str, variant: str) -> list[str]:
     if not names or variant not in ("", "fp16"):
         return []
     folder = Folder(configuration_folder(names[0]))
-    return [INDEX, *lacking_files(folder.path / "nothing", wanted_of(folder, variant))]
+    return [INDEX, *list_missing_files(folder.path / "nothing", select_files(folder, variant))]
 
 
 def _patterns(variant: str) -> str:

@@ -83,25 +83,25 @@ def footprint(cell: Cell, model: ModelInfo, machine: Machine) -> Footprint:
     return need
 
 
-def files_of(cell: Cell, model: ModelInfo) -> dict[HubFile, str]:
+def list_cell_files(cell: Cell, model: ModelInfo) -> dict[HubFile, str]:
     """Return the missing files of a cell, each with the axis and setting that read it."""
     values = live_values(cell).items()
     wants = ((file, axis) for axis, value in values for file in value.wants(model))
     return {file: f"{axis} {cell.setting(axis)}" for file, axis in wants}
 
 
-def refuse_lacking(cell: Cell, model: ModelInfo, answers: Answers) -> str | None:
+def refuse_missing_files(cell: Cell, model: ModelInfo, answers: Answers) -> str | None:
     """Return why a missing file of a cell cannot be fetched, or None."""
-    for file, reader in files_of(cell, model).items():
+    for file, reader in list_cell_files(cell, model).items():
         answer = answers.get(file, f"{file} is not in the Hugging Face cache")
         if isinstance(answer, str):
             return f"{reader}: {answer}"
     return None
 
 
-def downloads_of(cell: Cell, model: ModelInfo, answers: Answers) -> tuple[PublishedFile, ...]:
+def list_downloads(cell: Cell, model: ModelInfo, answers: Answers) -> tuple[PublishedFile, ...]:
     """Return the files to download for a cell."""
-    found = (answers.get(file) for file in files_of(cell, model))
+    found = (answers.get(file) for file in list_cell_files(cell, model))
     return tuple(file for file in found if isinstance(file, PublishedFile))
 
 

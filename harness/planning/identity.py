@@ -12,7 +12,7 @@ from harness.core.matrix import Matrix, Model
 from harness.core.plan import Plan
 from harness.core.policy import Policy
 from harness.planning.plan import baseline_wish
-from harness.planning.resolve import Wish, settle
+from harness.planning.resolve import Wish, resolve_cell
 
 RULES = {"about", "prices", "policy", "gate"}
 """Keys of a matrix for judging and describing a run."""
@@ -125,7 +125,7 @@ def _settings(matrix: Matrix, run: Plan, expand: Expand) -> tuple[object, ...]:
     """Return the baseline and the cells of a matrix with a run's model and machine."""
     wishes = (baseline_wish(matrix), *expand(matrix))
     try:
-        baseline, *others = (settle(wish, run.model, run.machine) for wish in wishes)
+        baseline, *others = (resolve_cell(wish, run.model, run.machine) for wish in wishes)
     except UsageError:  # an axis value of old results may no longer exist
         return (matrix.axes, matrix.exclude, matrix.include, matrix.baseline)
     settings: list[tuple[Setting, ...]] = [cell.settings for cell in others]

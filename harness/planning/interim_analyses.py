@@ -23,27 +23,29 @@ EARLY_SHARE = 0.4
 FEWEST = 20
 """An interval from fewer prompts is too wide to decide."""
 GROWTH = 1.4
-MOST_LOOKS = 6
+MAX_INTERIM_ANALYSES = 6
 """From the first possible pass on; each analysis reduces the level of all others."""
 
 
-def decide_looks(plan: Plan) -> Plan:
+def plan_interim_analyses(plan: Plan) -> Plan:
     """Return the plan with the interim analyses of an adaptive run; other plans unchanged."""
     if plan.matrix.quality.images != "auto" or not plan.model.quality_applies:
         return plan
     ready = (planned for planned in plan.cells if planned.skip is None)
     cells = [planned.cell for planned in ready if planned.role == "candidate"]
     most, to_pass = len(plan.prompts), prompts_to_pass(plan.policy, cells)
-    looks = choose_looks(most, to_pass)
-    counts = ", ".join(map(str, looks))
+    interim_analyses = choose_interim_analyses(most, to_pass)
+    counts = ", ".join(map(str, interim_analyses))
     notes = [f"adaptive: interim analyses at {counts} prompts; the estimate is for {most}"]
     if to_pass > most:
         needed = f"{len(cells)} cells under this policy need {to_pass}"
         notes.append(f"no cell can pass with {most} prompts: {needed}")
-    return plan.model_copy(update={"looks": looks, "notes": (*plan.notes, *notes)})
+    return plan.model_copy(
+        update={"interim_analyses": interim_analyses, "notes": (*plan.notes, *notes)}
+    )
 
 
-def choose_looks(most: int, to_pass: int) -> tuple[int, ...]:
+def choose_interim_analyses(most: int, to_pass: int) -> tuple[int, ...]:
     """Return the prompts of each interim analysis, up to `most`; a pass needs `to_pass`.
 
     One analysis before a pass is possible stops hopeless cells cheaply; then follows the first
@@ -51,10 +53,14 @@ def choose_looks(most: int, to_pass: int) -> tuple[int, ...]:
     """
     first = min(to_pass, most)
     early = round(EARLY_SHARE * first)
-    looks = {first, most} | ({early} if early >= FEWEST else set())
-    steps = min(MOST_LOOKS - 1, round(math.log(most / first, GROWTH))) if most > first else 0
-    looks |= {round(first * (most / first) ** (step / steps)) for step in range(1, steps)}
-    return tuple(sorted(looks))
+    interim_analyses = {first, most} | ({early} if early >= FEWEST else set())
+    steps = (
+        min(MAX_INTERIM_ANALYSES - 1, round(math.log(most / first, GROWTH))) if most > first else 0
+    )
+    interim_analyses |= {
+        round(first * (most / first) ** (step / steps)) for step in range(1, steps)
+    }
+    return tuple(sorted(interim_analyses))
 
 
 def prompts_to_pass(policy: Policy, cells: Sequence[Cell]) -> int:
@@ -86,27 +92,27 @@ def prompts_wanted(
     decided verdict gets those of the next. The result depends only on files, so that an interrupted
     run continues.
     """
-    if not plan.looks:
-        return {planned.id: len(plan.prompts_of(planned)) for planned in plan.cells}
+    if not plan.interim_analyses:
+        return {planned.id: len(plan.get_prompts(planned)) for planned in plan.cells}
     verdicts = {verdict.cell_id: verdict for verdict in judgement.cells} if judgement else {}
-    limit = _reach_of_baseline(plan, outcomes)
+    limit = _baseline_limit(plan, outcomes)
     wanted = {
-        planned.id: min(limit, _next_look(plan, verdicts.get(planned.id), evaluation))
+        planned.id: min(limit, _next_analysis(plan, verdicts.get(planned.id), evaluation))
         for planned in plan.cells
         if planned.role == "candidate" and planned.skip is None
     }
     wanted |= {i: outcome.prompts for i, outcome in _halted(outcomes) if i in wanted}
     # Baseline runs get as many prompts as the cells that are compared with them.
-    most = max(wanted.values(), default=plan.looks[0])
+    most = max(wanted.values(), default=plan.interim_analyses[0])
     waiting = [i for i in wanted if _waits_for_other_seed(plan, verdicts.get(i), evaluation)]
-    other = max((wanted[i] for i in waiting), default=plan.looks[0])
+    other = max((wanted[i] for i in waiting), default=plan.interim_analyses[0])
     for planned in plan.cells:
         count = other if planned.role == "other-seed" else most
-        wanted.setdefault(planned.id, min(count, len(plan.prompts_of(planned))))
+        wanted.setdefault(planned.id, min(count, len(plan.get_prompts(planned))))
     return wanted
 
 
-def settled(verdict: CellVerdict, evaluation: Evaluation | None = None) -> bool:
+def is_decided(verdict: CellVerdict, evaluation: Evaluation | None = None) -> bool:
     """Return whether more images could not change a verdict.
 
     The cell passed or failed, or needs something else: a metric that is not available, a more
@@ -135,7 +141,7 @@ def _waits_for_other_seed(
     """
     if verdict is None or evaluation is None:
         return True
-    if settled(verdict, evaluation):
+    if is_decided(verdict, evaluation):
         return False
     if verdict.blind_to:
         return True
@@ -153,13 +159,16 @@ def _is_outside(rule: RuleVerdict) -> bool:
     return rule.observed is not None and not low < rule.observed < high
 
 
-def _next_look(plan: Plan, verdict: CellVerdict | None, evaluation: Evaluation | None) -> int:
+def _next_analysis(plan: Plan, verdict: CellVerdict | None, evaluation: Evaluation | None) -> int:
     if verdict is None:
-        return plan.looks[0]
+        return plan.interim_analyses[0]
     judged_on = _prompts(verdict, evaluation)
-    if settled(verdict, evaluation):
+    if is_decided(verdict, evaluation):
         return judged_on
-    return next((look for look in plan.looks if look > judged_on), plan.looks[-1])
+    return next(
+        (analysis for analysis in plan.interim_analyses if analysis > judged_on),
+        plan.interim_analyses[-1],
+    )
 
 
 def _prompts(verdict: CellVerdict, evaluation: Evaluation | None) -> int:
@@ -170,11 +179,11 @@ def _prompts(verdict: CellVerdict, evaluation: Evaluation | None) -> int:
     return max(judged or scored, default=0)
 
 
-def _reach_of_baseline(plan: Plan, outcomes: Mapping[str, Outcome]) -> int:
+def _baseline_limit(plan: Plan, outcomes: Mapping[str, Outcome]) -> int:
     """Return the most prompts to compare: fewer if a baseline run was halted."""
     needed = {planned.id for planned in plan.cells if planned.role in ("baseline", "other-seed")}
     halted = (outcome.prompts for cell_id, outcome in _halted(outcomes) if cell_id in needed)
-    return min([plan.looks[-1], *halted])
+    return min([plan.interim_analyses[-1], *halted])
 
 
 def _halted(outcomes: Mapping[str, Outcome]) -> list[tuple[str, Completed]]:

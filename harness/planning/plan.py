@@ -19,24 +19,24 @@ from harness.core.published import HubFile, PublishedFile
 from harness.core.units import format_bytes
 from harness.planning.availability import (
     caution_negatives,
-    downloads_of,
-    files_of,
     find_cautions,
     footprint,
+    list_cell_files,
+    list_downloads,
     memory_shortage,
-    refuse_lacking,
     refuse_latent,
+    refuse_missing_files,
     skip_reason,
     start_notes,
 )
-from harness.planning.estimate import Pace, estimate_seconds
-from harness.planning.resolve import Wish, fingerprints, settle
+from harness.planning.estimate import EstimateInputs, estimate_seconds
+from harness.planning.resolve import Wish, fingerprints, resolve_cell
 
 BASELINE: dict[str, Entry] = {"steps": 50, "precision": "auto", "compiler": "eager"}
 """The default baseline: 50 steps, FP16 (FP32 without native FP16), eager."""
 
 
-class Surroundings(Frozen):
+class PlanContext(Frozen):
     """What a plan depends on besides the matrix."""
 
     model: ModelInfo
@@ -51,21 +51,21 @@ class Surroundings(Frozen):
     """What the Hub has of missing files, or why they cannot be fetched."""
 
 
-def lacking_files(
-    matrix: Matrix, wishes: Sequence[Wish], around: Surroundings
+def list_missing_files(
+    matrix: Matrix, wishes: Sequence[Wish], around: PlanContext
 ) -> tuple[HubFile, ...]:
     """Return the missing published files of all cells that could run with them."""
     found: dict[HubFile, None] = {}
     for wish in (baseline_wish(matrix), *wishes):
-        cell = settle(wish, around.model, around.machine)
-        files = files_of(cell, around.model)
+        cell = resolve_cell(wish, around.model, around.machine)
+        files = list_cell_files(cell, around.model)
         if files and not _misfit(cell, around):
             found |= dict.fromkeys(files)
     return tuple(found)
 
 
 def make_plan(
-    matrix: Matrix, matrix_text: str, wishes: Sequence[Wish], around: Surroundings
+    matrix: Matrix, matrix_text: str, wishes: Sequence[Wish], around: PlanContext
 ) -> Plan:
     """Return the plan of a run, without loading the model.
 
@@ -73,10 +73,10 @@ def make_plan(
     MachineError if the baseline cannot run here.
     """
     around = around.model_copy(update={"prompts": _pool(matrix, around)})
-    cells = [settle(wish, around.model, around.machine) for wish in wishes]
+    cells = [resolve_cell(wish, around.model, around.machine) for wish in wishes]
     _refuse_doubles(cells)
     notes: list[str] = []
-    baseline = settle(baseline_wish(matrix), around.model, around.machine)
+    baseline = resolve_cell(baseline_wish(matrix), around.model, around.machine)
     if baseline.id not in {cell.id for cell in cells}:
         why = "since all cells are compared with it"
         notes.append(f"baseline {baseline.id} is not in the matrix: it was added, {why}")
@@ -103,7 +103,7 @@ def _assemble(
     matrix: Matrix,
     matrix_text: str,
     roles: list[tuple[Cell, Role]],
-    around: Surroundings,
+    around: PlanContext,
     notes: tuple[str, ...],
 ) -> Plan:
     sha256 = hashlib.sha256(matrix_text.encode()).hexdigest()
@@ -121,7 +121,7 @@ def _assemble(
         cells=(),
         notes=notes,
     )
-    pace = Pace(matrix, around.model, around.rate, roles[0][0])
+    inputs = EstimateInputs(matrix, around.model, around.rate, roles[0][0])
     planned = []
     for order, (cell, role) in enumerate(roles):
         files = fingerprints(cell, around.model)
@@ -131,32 +131,32 @@ def _assemble(
         update: dict[str, object] = {"content_key": _content_key(draft, bare)}
         update["skip"] = _reason(cell, around)
         if update["skip"] is None:
-            update |= _decide(draft, bare, around, pace)
+            update |= _decide(draft, bare, around, inputs)
         planned.append(bare.model_copy(update=update))
     return draft.model_copy(update={"cells": tuple(planned)})
 
 
 def _decide(
-    plan: Plan, planned: PlannedCell, around: Surroundings, pace: Pace
+    plan: Plan, planned: PlannedCell, around: PlanContext, inputs: EstimateInputs
 ) -> dict[str, object]:
     """Return the fields of a planned cell that can run."""
     cell, model = planned.cell, around.model
-    images = len(plan.prompts_of(planned)) * len(plan.matrix.seeds)
+    images = len(plan.get_prompts(planned)) * len(plan.matrix.seeds)
     cautions = find_cautions(cell, model, around.machine)
     return {
-        "estimate_s": estimate_seconds(planned, images, pace),
+        "estimate_s": estimate_seconds(planned, images, inputs),
         "cautions": (*cautions, *caution_negatives(around.prompts, cell, model)),
-        "downloads": downloads_of(cell, model, around.published),
+        "downloads": list_downloads(cell, model, around.published),
         "needs": footprint(cell, model, around.machine) if model.parameters else None,
     }
 
 
-def _reason(cell: Cell, around: Surroundings) -> str | None:
+def _reason(cell: Cell, around: PlanContext) -> str | None:
     """Return why a cell cannot run here, even after downloads, or None."""
-    return _misfit(cell, around) or refuse_lacking(cell, around.model, around.published)
+    return _misfit(cell, around) or refuse_missing_files(cell, around.model, around.published)
 
 
-def _misfit(cell: Cell, around: Surroundings) -> str | None:
+def _misfit(cell: Cell, around: PlanContext) -> str | None:
     """Return why a cell cannot run here even with all its files, or None."""
     return (
         skip_reason(cell, around.model, around.machine)
@@ -165,7 +165,7 @@ def _misfit(cell: Cell, around: Surroundings) -> str | None:
     )
 
 
-def _pool(matrix: Matrix, around: Surroundings) -> tuple[Prompt, ...]:
+def _pool(matrix: Matrix, around: PlanContext) -> tuple[Prompt, ...]:
     """Return the most prompts of a cell; one if quality does not apply, to generate any image."""
     prompts = around.prompts
     if matrix.quality.max > len(prompts):
@@ -190,9 +190,9 @@ def _refuse_doubles(cells: Sequence[Cell]) -> None:
 
 def _content_key(plan: Plan, planned: PlannedCell) -> str:
     """Return a hash of everything that determines a cell's images, to reuse equal ones."""
-    prompts = [(prompt.id, prompt.text, prompt.negative) for prompt in plan.prompts_of(planned)]
-    start = plan.latent_of(planned)
-    images = (prompts, plan.seeds_of(planned), start and start.sha256)
+    prompts = [(prompt.id, prompt.text, prompt.negative) for prompt in plan.get_prompts(planned)]
+    start = plan.get_latent(planned)
+    images = (prompts, plan.get_seeds(planned), start and start.sha256)
     again = planned.role == "rerun"  # may differ by chance only: generated again, not linked
     parts = (plan.model.digest, planned.cell.by_axis, planned.files, images, plan.machine.facts)
     return hashlib.sha256(repr((*parts, again)).encode()).hexdigest()

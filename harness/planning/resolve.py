@@ -16,7 +16,7 @@ ALWAYS_NAMED = ("steps", "precision")
 """Axes that every cell id names, even at their defaults."""
 
 
-def settle(wish: Wish, model: ModelInfo, machine: Machine) -> Cell:
+def resolve_cell(wish: Wish, model: ModelInfo, machine: Machine) -> Cell:
     """Return the complete cell of a wish.
 
     An open axis gets the value that another value brings (an LCM-LoRA brings its scheduler), else

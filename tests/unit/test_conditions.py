@@ -8,7 +8,7 @@ from typing import Any
 import psutil
 import pytest
 
-from harness.core.timing import Conditions, Visitor
+from harness.core.timing import Conditions, ForeignProcess
 from harness.core.units import Absent
 from harness.measure import conditions, nvml
 from harness.measure.conditions import CpuWatch, Rapl, watching
@@ -30,7 +30,7 @@ def test_a_block_that_is_over_at_once_has_one_sample(monkeypatch: pytest.MonkeyP
     assert card.asked["clock"] == 1
     assert (seen.clock_mhz, seen.memory_clock_mhz, seen.temperature_c, seen.power_w) == (1980, 3201, 41, 512.34)
     assert seen.energy_j == pytest.approx(140.5)
-    assert (seen.throttle, seen.visitors, seen.slowed) == ((), (), ())
+    assert (seen.throttle, seen.foreign_processes, seen.slowed) == ((), (), ())
 
 
 def test_samples_are_joined_by_mean_highest_and_all_that_was_seen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +49,7 @@ def test_samples_are_joined_by_mean_highest_and_all_that_was_seen(monkeypatch: p
     assert seen.temperature_c == 88
     assert seen.throttle == ("sw_power_cap", "sw_thermal_slowdown", "hw_thermal_slowdown")
     assert seen.slowed == ("sw_thermal_slowdown", "hw_thermal_slowdown")
-    assert seen.visitors == (Visitor(pid=STRANGER, name="unknown", used_bytes=2**20),)
+    assert seen.foreign_processes == (ForeignProcess(pid=STRANGER, name="unknown", used_bytes=2**20),)
 
 
 @pytest.mark.parametrize(
@@ -62,11 +62,19 @@ def test_without_nvml_every_figure_of_the_card_says_why(
 ) -> None:
     install(monkeypatch, FakeCard(init=nvml_error(error)))
     seen = watch_block()
-    for name in ("clock_mhz", "memory_clock_mhz", "temperature_c", "power_w", "throttle", "visitors", "energy_j"):
+    for name in (
+        "clock_mhz",
+        "memory_clock_mhz",
+        "temperature_c",
+        "power_w",
+        "throttle",
+        "foreign_processes",
+        "energy_j",
+    ):
         reading = getattr(seen, name)
         assert isinstance(reading, Absent)
         assert words in reading.absent
-    assert nvml.visitors("cuda", [WORKER]) == seen.visitors
+    assert nvml.foreign_processes("cuda", [WORKER]) == seen.foreign_processes
 
 
 def test_one_counter_may_be_refused_while_others_tell(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +87,7 @@ def test_one_counter_may_be_refused_while_others_tell(monkeypatch: pytest.Monkey
     assert (seen.clock_mhz, seen.temperature_c) == (1980, 41)
     for reading, words in (
         (seen.power_w, "not supported by this card"), (seen.energy_j, "too old"), (seen.throttle, "not permitted"),
-        (seen.visitors, "fallen off the bus"),
+        (seen.foreign_processes, "fallen off the bus"),
     ):  # fmt: skip
         assert isinstance(reading, Absent)
         assert words in reading.absent
@@ -94,7 +102,7 @@ def test_a_reading_that_fails_once_is_left_out(monkeypatch: pytest.MonkeyPatch) 
 def test_a_slice_tells_its_cards_clock_but_not_its_power(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, FakeCard(), sliced=True)
     seen = watch_block()
-    assert (seen.clock_mhz, seen.temperature_c, seen.visitors) == (1980, 41, ())
+    assert (seen.clock_mhz, seen.temperature_c, seen.foreign_processes) == (1980, 41, ())
     assert seen.power_w == seen.energy_j == nvml.SLICE
 
 
@@ -128,7 +136,7 @@ def whole_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_stranger_is_named_with_its_memory_once(monkeypatch: pytest.MonkeyPatch) -> None:
     me = os.getpid()
     install(monkeypatch, FakeCard(compute={me: 2**20, WORKER: 1}, graphics={me: 2**20, STRANGER: None}))
-    stranger, myself = nvml.visitors("cuda", [WORKER])  # type: ignore[misc]
+    stranger, myself = nvml.foreign_processes("cuda", [WORKER])  # type: ignore[misc]
     assert (myself.pid, myself.used_bytes) == (me, 2**20)
     assert myself.name == psutil.Process().name()
     assert (stranger.pid, stranger.name) == (STRANGER, "unknown")
@@ -138,7 +146,7 @@ def test_a_stranger_is_named_with_its_memory_once(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.usefixtures("whole_machine")
 def test_an_empty_card_has_no_visitor(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, FakeCard(compute={}, graphics=nvml_error("NotSupported")))
-    assert nvml.visitors("cuda", [WORKER]) == ()
+    assert nvml.foreign_processes("cuda", [WORKER]) == ()
 
 
 @pytest.mark.usefixtures("container")
@@ -147,19 +155,19 @@ def test_in_a_container_our_own_process_is_never_called_foreign(
     listed: dict[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(monkeypatch, FakeCard(compute=listed))
-    found = nvml.visitors("cuda", [WORKER])
+    found = nvml.foreign_processes("cuda", [WORKER])
     assert isinstance(found, Absent)
     assert "this container has its own pids" in found.absent
     install(monkeypatch, FakeCard(compute={WORKER: 1, **listed}))
-    told = nvml.visitors("cuda", [WORKER])
-    assert [visitor.pid for visitor in told] == list(listed)  # type: ignore[union-attr]
+    told = nvml.foreign_processes("cuda", [WORKER])
+    assert [process.pid for process in told] == list(listed)  # type: ignore[union-attr]
 
 
 def test_a_cpu_has_no_card_and_its_own_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     with watching("cpu", [os.getpid()]) as watch:
         pass
-    assert watch.conditions.clock_mhz == watch.conditions.visitors == Absent(absent="no GPU")
-    assert nvml.visitors("cpu", []) == Absent(absent="no GPU")
+    assert watch.conditions.clock_mhz == watch.conditions.foreign_processes == Absent(absent="no GPU")
+    assert nvml.foreign_processes("cpu", []) == Absent(absent="no GPU")
 
 
 @pytest.fixture
