@@ -184,7 +184,8 @@ class Measurement:
 
     def _prepared(self, worker: Worker) -> BlockSource:
         warmup_s = worker.prepare()
-        self._refuse_foreign_processes()  # a container sees other processes only once it uses the GPU itself
+        # A container sees other processes only once it uses the GPU itself.
+        self._refuse_foreign_processes()
         return BlockSource(
             "cell", worker, count_calls(warmup_s[-1] if warmup_s else 0.0, self.task.measure)
         )

@@ -10,7 +10,7 @@ from harness.core.model import ModelInfo
 from harness.models._folder import Folder
 
 MAPS_OF_DENOISER, MAPS_OF_VAE = 12, 2
-"""Feature maps alive at once in the widest place, as tests/unit/test_size.py checks.
+"""Feature maps alive at once in the widest place, as tests/unit/test_model_size.py checks.
 
 A denoiser, in units of its first width at every site: input, normalized input, queries, keys,
 values, the wider layers of its feed-forward, and what waits on skip connections. A VAE's decoder:

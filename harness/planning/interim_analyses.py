@@ -36,7 +36,7 @@ def plan_interim_analyses(plan: Plan) -> Plan:
     most, to_pass = len(plan.prompts), prompts_to_pass(plan.policy, cells)
     interim_analyses = choose_interim_analyses(most, to_pass)
     counts = ", ".join(map(str, interim_analyses))
-    notes = [f"adaptive: interim analyses at {counts} prompts; the estimate is for {most}"]
+    notes = [f"adaptive: interim analyses after {counts} prompts; the estimate is for {most}"]
     if to_pass > most:
         needed = f"{len(cells)} cells under this policy need {to_pass}"
         notes.append(f"no cell can pass with {most} prompts: {needed}")
