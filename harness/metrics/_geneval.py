@@ -73,8 +73,12 @@ def _thing(which: int) -> str:
     return f"(?P<article{which}>an?) (?:(?P<colour{which}>{_either(COLOURS)}) )?(?P<name{which}>{_either(OBJECTS)})"
 
 
-_THINGS = re.compile(f"a photo of {_thing(1)}(?: (?P<between>and|{_either(RELATIONS)}) {_thing(2)})?")
-_COUNTED = re.compile(f"a photo of (?P<count>{_either(tuple(COUNTS))}) (?P<name>{_either(tuple(_SINGULARS))})")
+_THINGS = re.compile(
+    f"a photo of {_thing(1)}(?: (?P<between>and|{_either(RELATIONS)}) {_thing(2)})?"
+)
+_COUNTED = re.compile(
+    f"a photo of (?P<count>{_either(tuple(COUNTS))}) (?P<name>{_either(tuple(_SINGULARS))})"
+)
 
 
 @cache
@@ -176,7 +180,9 @@ def distinct(boxes: Sequence[Box]) -> list[Box]:
 def positions(first: Box, second: Box) -> set[str]:
     """Return where the first box lies, seen from the second; none where they are too close to tell."""
     offset = first.centre - second.centre
-    clear = np.maximum(np.abs(offset) - MARGIN * (first.extent + second.extent), 0) * np.sign(offset)
+    clear = np.maximum(np.abs(offset) - MARGIN * (first.extent + second.extent), 0) * np.sign(
+        offset
+    )
     if (np.abs(clear) < _NOTHING).all():
         return set()
     right, down = clear / np.linalg.norm(offset)

@@ -1,21 +1,14 @@
 """Networks of the transformers library, made from verified files of the Hugging Face Hub; nothing is ever fetched."""
 
-import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from harness.core.errors import MachineError
-from harness.metrics._devices import device
+from harness.metrics._base import device
 from harness.metrics._weight_file import WeightFile
-from harness.metrics._weights import sha256_of
-
-
-def sha256_of_all(paths: Sequence[Path]) -> str:
-    """Return one sha256 for several files: that of their sha256 in their order."""
-    return hashlib.sha256("".join(sha256_of(path) for path in paths).encode()).hexdigest()
 
 
 def load_network(kinds: tuple[Any, Any], config: Path, weights: Path, wanted: WeightFile) -> Any:
@@ -63,4 +56,8 @@ def _without_dtype(settings: Any) -> Any:
     """Return a configuration that does not say in which precision to run: metrics always take float32."""
     if not isinstance(settings, dict):
         return settings
-    return {key: _without_dtype(value) for key, value in settings.items() if key not in ("dtype", "torch_dtype")}
+    return {
+        key: _without_dtype(value)
+        for key, value in settings.items()
+        if key not in ("dtype", "torch_dtype")
+    }

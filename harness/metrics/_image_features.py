@@ -17,11 +17,21 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.core.quality import Definition, MetricKind, Question
-from harness.metrics import _attributes
-from harness.metrics._base import FeatureScorer, Metric, Network, Pixels
-from harness.metrics._devices import device, exact, in_batches, library, to_array, to_levels, to_unit
-from harness.metrics._weights import Form, WeightFile, Weights, sha256_of
+from harness.core.quality import MetricKind, Question
+from harness.metrics import _bundled
+from harness.metrics._base import (
+    Description,
+    FeatureScorer,
+    Metric,
+    Network,
+    Pixels,
+    device,
+    exact,
+    in_batches,
+    to_levels,
+    to_unit,
+)
+from harness.metrics._weights import Form, WeightFile, Weights
 
 SIDE = 299
 ZERO_TO_ONE = "uint8 RGB to [-1, 1] as 2·x/255 − 1"
@@ -39,7 +49,9 @@ class Resizing(NamedTuple):
 def _mlperf(pictures: Pixels) -> Any:
     from torch.nn import functional
 
-    images = functional.interpolate(to_unit(pictures), (SIDE, SIDE), mode="bilinear", align_corners=False)
+    images = functional.interpolate(
+        to_unit(pictures), (SIDE, SIDE), mode="bilinear", align_corners=False
+    )
     return images * 2 - 1
 
 
@@ -49,7 +61,9 @@ def _clean(pictures: Pixels) -> Any:
     def resized(picture: Pixels) -> Any:
         return np.stack([_bicubic(picture[..., channel]) for channel in range(3)])
 
-    with ThreadPoolExecutor(cpu_count()) as pool:  # Pillow lets go of the interpreter while it resizes
+    with ThreadPoolExecutor(
+        cpu_count()
+    ) as pool:  # Pillow lets go of the interpreter while it resizes
         images = np.stack(list(pool.map(resized, pictures)))
     return (torch.from_numpy(images).to(device()) - 128) / 128
 
@@ -58,12 +72,16 @@ def _bicubic(channel: Pixels) -> Any:
     """Resize one channel as float32, since rounding to uint8 in between is one of the errors clean-fid found."""
     from PIL import Image
 
-    image = Image.fromarray(channel.astype(np.float32)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    image = Image.fromarray(channel.astype(np.float32)).resize(
+        (SIDE, SIDE), Image.Resampling.BICUBIC
+    )
     return np.asarray(image).clip(0, 255)
 
 
 def _tf1(pictures: Pixels) -> Any:
-    from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x as resize
+    from torch_fidelity.interpolate_compat_tensorflow import (
+        interpolate_bilinear_2d_like_tensorflow1x as resize,
+    )
 
     return (resize(to_levels(pictures), size=(SIDE, SIDE), align_corners=False) - 128) / 128
 
@@ -72,16 +90,22 @@ def _torchmetrics(pictures: Pixels) -> Any:
     from torch.nn import functional
 
     size = (SIDE, SIDE)
-    images = functional.interpolate(to_levels(pictures), size, mode="bilinear", align_corners=False, antialias=True)
+    images = functional.interpolate(
+        to_levels(pictures), size, mode="bilinear", align_corners=False, antialias=True
+    )
     return (images - 128) / 128
 
 
 RESIZINGS: dict[str, Resizing] = {
     "mlperf": Resizing(
-        "to 299×299, bilinear without antialias, half-pixel centres (pytorch-fid)", ZERO_TO_ONE, _mlperf
+        "to 299×299, bilinear without antialias, half-pixel centres (pytorch-fid)",
+        ZERO_TO_ONE,
+        _mlperf,
     ),
     "clean": Resizing(
-        "to 299×299, Pillow bicubic with antialias on float channels, clipped (clean-fid)", _AROUND_128, _clean
+        "to 299×299, Pillow bicubic with antialias on float channels, clipped (clean-fid)",
+        _AROUND_128,
+        _clean,
     ),
     "tf1": Resizing(
         "to 299×299, bilinear without antialias, no half-pixel centres (TensorFlow 1, torch-fidelity)",
@@ -89,7 +113,9 @@ RESIZINGS: dict[str, Resizing] = {
         _tf1,
     ),
     "torchmetrics": Resizing(
-        "to 299×299, bilinear with antialias, half-pixel centres (torchmetrics ≥ 1.8)", _AROUND_128, _torchmetrics
+        "to 299×299, bilinear with antialias, half-pixel centres (torchmetrics ≥ 1.8)",
+        _AROUND_128,
+        _torchmetrics,
     ),
 }
 
@@ -102,7 +128,11 @@ WEIGHTS = WeightFile(
     sha256=_SHA256,
     url=f"{_RELEASES}/pt_inception-2015-12-05-6726825d.pth",
     also=(
-        Form(file="weights-inception-2015-12-05-6726825d.pth", sha256=_SHA256, origin="torch-fidelity 0.2.0"),
+        Form(
+            file="weights-inception-2015-12-05-6726825d.pth",
+            sha256=_SHA256,
+            origin="torch-fidelity 0.2.0",
+        ),
         Form(
             file="inception_v3_2015_12_05_pool3.pth",
             sha256="3d78cd594af396036e307e7a69642acf0001dcd72ab3b072fb35761dd7b955a5",
@@ -174,7 +204,9 @@ def _tiles(pictures: Pixels) -> Pixels:
     height, width = pictures.shape[1:3]
     if min(height, width) < _TILES * _TILE:
         return pictures
-    rows, columns = (np.linspace(0, length - _TILE, _TILES).astype(int) for length in (height, width))
+    rows, columns = (
+        np.linspace(0, length - _TILE, _TILES).astype(int) for length in (height, width)
+    )
     cut = [pictures[:, y : y + _TILE, x : x + _TILE] for y in rows for x in columns]
     return np.stack(cut, axis=1).reshape(-1, _TILE, _TILE, 3)
 
@@ -284,8 +316,8 @@ def _resized(profile: str) -> Extractor:
 
 WHOLE: dict[str, Extractor] = {
     "bundled": Extractor(
-        _attributes.EXTRACTOR, _attributes.RESIZE, _attributes.VALUE_RANGE, _attributes.FEATURES,
-        lambda _: _attributes.attribute_network(),
+        _bundled.ATTRIBUTES, _bundled.RESIZE, _bundled.VALUE_RANGE, _bundled.FEATURES,
+        lambda _: _bundled.attribute_network(),
     ),
     **{profile: _resized(profile) for profile in RESIZINGS},
 }  # fmt: skip
@@ -304,13 +336,9 @@ NATIVE: dict[str, Extractor] = {
 
 
 class _Scorer(FeatureScorer):
-    def __init__(self, network: Network) -> None:
-        self.network = network
-
     def features(self, activations: Any) -> NDArray[np.float32]:
-        seen = activations.features if isinstance(activations, _attributes.Activations) else activations
-        found: NDArray[np.float32] = to_array(seen)
-        return found
+        bundled = isinstance(activations, _bundled.Activations)
+        return super().features(activations.features if bundled else activations)
 
 
 class ImageFeatureMetric(Metric):
@@ -333,30 +361,22 @@ class ImageFeatureMetric(Metric):
         return () if self.profile == "bundled" else (WEIGHTS,)
 
     def ships(self) -> tuple[Path, ...]:
-        return (_attributes.weights_path(),) if self.profile == "bundled" else ()
+        return (_bundled.weights_path("attributes"),) if self.profile == "bundled" else ()
 
     @property
     def dimensions(self) -> int:
         return self.extractor.dimensions
 
-    def _weights(self, weights: Weights) -> Path:
-        return _attributes.weights_path() if self.profile == "bundled" else weights.find(WEIGHTS)
-
-    def define(self, weights: Weights) -> Definition:
+    def describe(self) -> Description:
         extractor = self.extractor
-        return Definition(
-            metric=self.name,
-            kind=self.kind,
-            question=self.question,
-            extractor=extractor.words,
-            weights_sha256=sha256_of(self._weights(weights)),
+        return Description(
+            extractor.words,
+            extractor.value_range,
+            extractor.libraries,
             resize=extractor.resize,
-            value_range=extractor.value_range,
-            reference="",
-            library=library(*extractor.libraries),
-            better="lower",
             formula=self.formula,
         )
 
     def load(self, weights: Weights) -> FeatureScorer:
-        return _Scorer(self.extractor.network(self._weights(weights)))
+        paths = [*(weights.find(wanted) for wanted in self.needs()), *self.ships()]
+        return _Scorer(self.extractor.network(paths[0]))

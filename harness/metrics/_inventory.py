@@ -48,23 +48,39 @@ def download(form: Form, target: Path, advance: Advance) -> None:
                 lock.unlink(missing_ok=True)
     except urllib.error.HTTPError as error:
         raise _failed(form, target, f"the server answers {error.code} {error.reason}") from error
-    except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
-        kept = " What came is kept: the same command goes on from there." if partial.exists() else ""
-        raise _failed(form, target, f"no connection ({getattr(error, 'reason', None) or error}).{kept}") from error
+    except (
+        urllib.error.URLError,
+        http.client.HTTPException,
+        ConnectionError,
+        TimeoutError,
+    ) as error:
+        kept = (
+            " What came is kept: the same command goes on from there." if partial.exists() else ""
+        )
+        raise _failed(
+            form, target, f"no connection ({getattr(error, 'reason', None) or error}).{kept}"
+        ) from error
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             partial.unlink(missing_ok=True)
             fix = "Make room, or set TORCH_HOME to a folder on another disk."
-            raise MachineError(f"the disk is full: {form.file} does not fit", str(target.parent), fix) from error
+            raise MachineError(
+                f"the disk is full: {form.file} does not fit", str(target.parent), fix
+            ) from error
         fix = "Set TORCH_HOME to a folder that can be written."
-        raise MachineError(f"cannot write {form.file}: {error.strerror}", str(target.parent), fix) from error
+        raise MachineError(
+            f"cannot write {form.file}: {error.strerror}", str(target.parent), fix
+        ) from error
 
 
 def download_from_hub(form: Form) -> Path:
     """Fetch a file into the Hugging Face cache, where it is looked for, and return it; MachineError if it cannot be."""
     from huggingface_hub import errors, hf_hub_download
 
-    network: Any = (*errors.HfHubHTTPError.__bases__, OSError)  # what its HTTP library raises differs by version
+    network: Any = (
+        *errors.HfHubHTTPError.__bases__,
+        OSError,
+    )  # what its HTTP library raises differs by version
     try:
         return Path(hf_hub_download(form.hub, form.file))
     except network as error:
@@ -75,7 +91,9 @@ def download_from_hub(form: Form) -> Path:
 def _resume(form: Form, partial: Path, advance: Advance) -> None:
     resumed = partial.exists() and partial.stat().st_size > 0
     _continue(form, partial, advance)
-    if resumed and not _right(partial, form):  # what was left behind belongs to another file: once more
+    if resumed and not _right(
+        partial, form
+    ):  # what was left behind belongs to another file: once more
         partial.unlink()
         _continue(form, partial, advance)
 
@@ -121,7 +139,9 @@ def _accept(form: Form, partial: Path, target: Path) -> None:
     found = sha256_of(partial)
     partial.unlink()
     what = f"what came is not {form.file}: its sha256 is {found}, expected {form.sha256}; it was removed"
-    raise MachineError(what, form.url, "Try again, or another network: a proxy may have answered with a page.")
+    raise MachineError(
+        what, form.url, "Try again, or another network: a proxy may have answered with a page."
+    )
 
 
 def _right(path: Path, form: Form) -> bool:
@@ -165,10 +185,18 @@ def inventory(metrics: Sequence[Metric], weights: Weights) -> tuple[WeightRow, .
     return tuple(rows + [_row(wanted, names, weights) for wanted, names in needed.items()])
 
 
-def fetch(metrics: Sequence[Metric], weights: Weights, advance: Advance | None = None) -> tuple[Path, ...]:
+def fetch(
+    metrics: Sequence[Metric], weights: Weights, advance: Advance | None = None
+) -> tuple[Path, ...]:
     """Download what is missing and return the new files; MachineError if one cannot be had or is not the right one."""
-    missing = [wanted for wanted in _grouped(metrics, lambda metric: metric.needs()) if weights.look(wanted) is None]
-    return tuple(_fetch(wanted, weights.paths.get(wanted.key), advance or _quietly) for wanted in missing)
+    missing = [
+        wanted
+        for wanted in _grouped(metrics, lambda metric: metric.needs())
+        if weights.look(wanted) is None
+    ]
+    return tuple(
+        _fetch(wanted, weights.paths.get(wanted.key), advance or _quietly) for wanted in missing
+    )
 
 
 def _fetch(wanted: WeightFile, named: str | None, advance: Advance) -> Path:
@@ -186,7 +214,9 @@ def _quietly(name: str, here: int, total: int) -> None:
     """Tell nobody."""
 
 
-def _grouped(metrics: Iterable[Metric], files: Callable[[Metric], tuple[File, ...]]) -> dict[File, tuple[str, ...]]:
+def _grouped(
+    metrics: Iterable[Metric], files: Callable[[Metric], tuple[File, ...]]
+) -> dict[File, tuple[str, ...]]:
     """Return file → names of the metrics that use it."""
     users: dict[File, tuple[str, ...]] = {}
     for metric in metrics:
@@ -199,7 +229,13 @@ def _shipped(path: Path, names: tuple[str, ...]) -> WeightRow:
     digest = sha256_of(path)
     size = path.stat().st_size
     return WeightRow(
-        metrics=names, key="", file=path.name, state="shipped", path=str(path), sha256=digest, size_bytes=size
+        metrics=names,
+        key="",
+        file=path.name,
+        state="shipped",
+        path=str(path),
+        sha256=digest,
+        size_bytes=size,
     )
 
 
@@ -216,8 +252,15 @@ def _row(wanted: WeightFile, names: tuple[str, ...], weights: Weights) -> Weight
     try:
         found = weights.look(wanted)
     except MachineError as error:
-        return row.model_copy(update={"state": "wrong", "path": error.where, "advice": f"{error.what}. {error.fix}"})
+        return row.model_copy(
+            update={"state": "wrong", "path": error.where, "advice": f"{error.what}. {error.fix}"}
+        )
     if found is None:
         return row.model_copy(update={"sha256": wanted.public.sha256})
-    here = {"file": found.path.name, "path": str(found.path), "sha256": found.sha256, "size_bytes": found.size_bytes}
+    here = {
+        "file": found.path.name,
+        "path": str(found.path),
+        "sha256": found.sha256,
+        "size_bytes": found.size_bytes,
+    }
     return row.model_copy(update={**here, "state": "found", "check": found.check, "advice": ""})

@@ -1,18 +1,18 @@
 """CLIP dual encoders through open_clip: OpenAI's ViT-B/32, and ViT-L/14 at 336 pixels."""
 
+import warnings
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.core.errors import MachineError
-from harness.metrics._base import Network, Pixels
-from harness.metrics._clip_state import clip_state
-from harness.metrics._devices import device, exact, in_batches
+from harness.metrics._base import Network, Pixels, device, exact, in_batches
 from harness.metrics._weights import Form, WeightFile
 
 VALUE_RANGE = "uint8 RGB to [0, 1], standardised with OpenAI's means and deviations"
 _OPENAI = "https://openaipublic.azureedge.net/clip/models"
 _TEXTS, _PICTURES = 256, 16  # at once
+_ARCHIVE_ONLY = frozenset({"input_resolution", "context_length", "vocab_size"})
 
 
 class Tower(NamedTuple):
@@ -76,7 +76,9 @@ class ClipNetwork(Network):
         import torch
 
         with exact():
-            return torch.cat([self._read(self.net, texts[i : i + _TEXTS]) for i in range(0, len(texts), _TEXTS)])
+            return torch.cat(
+                [self._read(self.net, texts[i : i + _TEXTS]) for i in range(0, len(texts), _TEXTS)]
+            )
 
 
 @cache
@@ -93,8 +95,12 @@ def openai_network(path: Path, tower: Tower) -> ClipNetwork:
     try:
         net.load_state_dict(clip_state(path))
     except RuntimeError as error:
-        raise MachineError(f"this is no checkpoint of {tower.extractor}", str(path), tower.weights.source) from error
-    transform = open_clip.image_transform(tower.side, is_train=False)  # mean and deviation are OpenAI's
+        raise MachineError(
+            f"this is no checkpoint of {tower.extractor}", str(path), tower.weights.source
+        ) from error
+    transform = open_clip.image_transform(
+        tower.side, is_train=False
+    )  # mean and deviation are OpenAI's
     tokenize = open_clip.get_tokenizer(tower.architecture)
 
     def see(net: Any, pictures: Pixels) -> Any:
@@ -108,3 +114,28 @@ def openai_network(path: Path, tower: Tower) -> ClipNetwork:
         return net.encode_text(tokenize(texts).to(device()), normalize=True)
 
     return ClipNetwork(net.to(device()).eval().requires_grad_(False), see, read)
+
+
+def clip_state(path: Path) -> dict[str, Any]:
+    """Return the tensors of a CLIP checkpoint by name; no code in it is executed but what TorchScript allows.
+
+    OpenAI published TorchScript archives; others share plain tensors.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    try:
+        state = load_file(path) if path.suffix == ".safetensors" else _load_archive(path)
+    except RuntimeError:
+        state = torch.load(path, "cpu", weights_only=True)
+    return {key: value for key, value in state.items() if key not in _ARCHIVE_ONLY}
+
+
+def _load_archive(path: Path) -> dict[str, Any]:
+    """Return the tensors of a TorchScript archive, without torch's warning about its format."""
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`torch.jit.load` is deprecated", FutureWarning)
+        found: dict[str, Any] = torch.jit.load(path, "cpu").state_dict()
+    return found

@@ -55,14 +55,19 @@ class Feed:
         self._hook: Any = None
 
     def __enter__(self) -> "Feed":
-        if "torch" in sys.modules:  # else there is no module to be fed, and pixel metrics do without torch
+        if (
+            "torch" in sys.modules
+        ):  # else there is no module to be fed, and pixel metrics do without torch
             from torch.nn.modules.module import register_module_forward_pre_hook
 
             self._hook = register_module_forward_pre_hook(self._take)
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> bool:
         if self._hook is not None:
             self._hook.remove()
@@ -120,7 +125,9 @@ def excerpt(what: str, values: Any) -> Excerpt:
     flat = array.ravel()
     places = (np.arange(_SAMPLES, dtype=np.int64) * 2_654_435_761) % flat.size
     chosen = [flat.mean(), flat.std(), *flat[places]] if flat.size > _SAMPLES else list(flat)
-    return Excerpt(what=what, shape=array.shape, values=tuple(float(f"{value:.7g}") for value in chosen))
+    return Excerpt(
+        what=what, shape=array.shape, values=tuple(float(f"{value:.7g}") for value in chosen)
+    )
 
 
 def difference(wanted: Excerpt, here: Excerpt, tolerance: float) -> str:
@@ -133,13 +140,19 @@ def difference(wanted: Excerpt, here: Excerpt, tolerance: float) -> str:
     worst = int(np.nanargmax(np.where(np.isfinite(apart), apart, np.inf)))
     if apart[worst] <= allowed:
         return ""
-    return f"{wanted.what}: found {found[worst]:.6g}, expected {expected[worst]:.6g} ± {allowed:.2g}"
+    return (
+        f"{wanted.what}: found {found[worst]:.6g}, expected {expected[worst]:.6g} ± {allowed:.2g}"
+    )
 
 
 SIZES = ((48, 64), (352, 400))
 """Height and width: one smaller and one larger than what networks look at, neither square."""
 TEXT = "A photo of 2 small red circles, left of a café’s window — naïve & large"
-CHECKABLE = (TEXT, "a photo of an orange bench and a blue tv", "a large red circle on a white background")
+CHECKABLE = (
+    TEXT,
+    "a photo of an orange bench and a blue tv",
+    "a large red circle on a white background",
+)
 """Texts of which each correctness metric can check at least one."""
 
 
@@ -180,11 +193,23 @@ def observe(metric: Metric, scorer: Scorer, whole: bool) -> Vector:
     if isinstance(scorer, CorrectnessScorer):
         inputs += [excerpt(what, ids) for what, ids in scorer.token_ids().items()]
     shipped = {path.name: sha256_of(path) for path in metric.ships()}
-    covers = "pixels to scores" if whole else "what the network is fed; not its features: the weights could not be had"
-    return Vector(covers=covers, made_with=versions(), shipped=shipped, inputs=tuple(inputs), outputs=tuple(outputs))
+    covers = (
+        "pixels to scores"
+        if whole
+        else "what the network is fed; not its features: the weights could not be had"
+    )
+    return Vector(
+        covers=covers,
+        made_with=versions(),
+        shipped=shipped,
+        inputs=tuple(inputs),
+        outputs=tuple(outputs),
+    )
 
 
-def _results(metric: Metric, scorer: Any, seen: Any, named: tuple[str, tuple[int, int]]) -> list[Excerpt]:
+def _results(
+    metric: Metric, scorer: Any, seen: Any, named: tuple[str, tuple[int, int]]
+) -> list[Excerpt]:
     name, size = named
     if isinstance(scorer, PairScorer):
         distances = scorer.distances(seen, scorer.network.look(picture(size, other=True)[None]))
@@ -220,7 +245,11 @@ def self_test(metric: Metric, scorer: Scorer) -> None:
     """
     passed = _PASSED.setdefault(scorer.network, set())
     if metric.name not in passed:
-        compare(metric, vector_of(metric), observe(metric, scorer, whole=bool(vector_of(metric).outputs)))
+        compare(
+            metric,
+            vector_of(metric),
+            observe(metric, scorer, whole=bool(vector_of(metric).outputs)),
+        )
         passed.add(metric.name)
 
 
@@ -242,7 +271,9 @@ def compare(metric: Metric, expected: Vector, found: Vector) -> None:
     """Raise MachineError for the first thing that is not as expected."""
     for name, digest in expected.shipped.items():
         if found.shipped.get(name) != digest:
-            raise _failed(metric, expected, f"{name} has sha256 {found.shipped.get(name)}, expected {digest}")
+            raise _failed(
+                metric, expected, f"{name} has sha256 {found.shipped.get(name)}, expected {digest}"
+            )
     output_tolerance = _OUTPUT_TOLERANCE if expected.inputs else _ARITHMETIC_TOLERANCE
     for theirs, ours, tolerance in (
         (expected.inputs, found.inputs, _INPUT_TOLERANCE),

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from harness.core.base import Frozen
 from harness.core.errors import MachineError
 from harness.metrics._weight_file import VARIABLE, Check, Form, Found, WeightFile, advice, expanded
 
-__all__ = ["Form", "WeightFile", "Weights", "sha256_of"]
+__all__ = ["Form", "WeightFile", "Weights", "sha256_of", "sha256_of_all"]
 
 _LARGE = 2**26
 """Bytes from which on the Hub keeps files outside git, under their sha256: 10 MB as a rule."""
@@ -20,6 +20,18 @@ def sha256_of(path: Path) -> str:
     """Return the sha256 of a file, read once per process and state of the file."""
     state = path.stat()
     return _digest(path, state.st_size, state.st_mtime_ns)
+
+
+def sha256_of_all(paths: Sequence[Path]) -> str:
+    """Return one sha256 for several files, which of one is its own: that of their sha256 in order; empty for none."""
+    digests = [sha256_of(path) for path in paths]
+    return (
+        digests[0]
+        if len(digests) == 1
+        else hashlib.sha256("".join(digests).encode()).hexdigest()
+        if digests
+        else ""
+    )
 
 
 @cache
@@ -59,7 +71,9 @@ class Weights(Frozen):
 
     def looked(self, wanted: WeightFile) -> tuple[str, ...]:
         """Return every place that is searched, in words."""
-        hubs = () if wanted.key in self.paths else tuple(form.hub for form in wanted.forms if form.hub)
+        hubs = (
+            () if wanted.key in self.paths else tuple(form.hub for form in wanted.forms if form.hub)
+        )
         own = tuple(str(path) for path in self.places(wanted))
         return own + tuple(f"the Hugging Face cache of {hub}" for hub in hubs)
 
@@ -111,7 +125,10 @@ def _verified(path: Path, wanted: WeightFile) -> Found:
     if check := next(checks, None):
         return Found(path=path, sha256=digest, size_bytes=path.stat().st_size, check=check)
     known = " or ".join(form.sha256 for form in wanted.forms if form.sha256)
-    expected = known or "what the Hugging Face cache says, and only a file in that cache can be verified so"
+    expected = (
+        known
+        or "what the Hugging Face cache says, and only a file in that cache can be verified so"
+    )
     what = f"this is not {wanted.title}: its sha256 is {digest}, expected {expected}"
     raise MachineError(what, str(path), f"Replace it with the file from {wanted.public.source}.")
 

@@ -39,5 +39,7 @@ class Fid(ImageFeatureMetric):
                 f"{images:,} images cannot fill a covariance of {self.dimensions:,} features: compare equal N only"
             )
         if self.profile == "mlperf" and images != MLPERF_IMAGES:
-            found.append(f"MLPerf's FID is of {MLPERF_IMAGES:,} images, this of {images:,}: not comparable")
+            found.append(
+                f"MLPerf's FID is of {MLPERF_IMAGES:,} images, this of {images:,}: not comparable"
+            )
         return tuple(found)

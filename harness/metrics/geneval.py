@@ -18,19 +18,41 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.core.quality import Definition, MetricKind, Question
+from harness.core.quality import MetricKind, Question
 from harness.metrics import _open_clip
-from harness.metrics._base import CorrectnessScorer, Floats, Metric, Network, Pixels
-from harness.metrics._devices import device, exact, library, to_array
-from harness.metrics._geneval import COLOURS, COUNTED, FOUND, OBJECTS, Box, article, distinct, parse, shows
-from harness.metrics._hub_model import load_network, sha256_of_all
+from harness.metrics._base import (
+    CorrectnessScorer,
+    Description,
+    Floats,
+    Metric,
+    Network,
+    Pixels,
+    device,
+    exact,
+    to_array,
+    why_unreadable,
+)
+from harness.metrics._geneval import (
+    COLOURS,
+    COUNTED,
+    FOUND,
+    OBJECTS,
+    Box,
+    article,
+    distinct,
+    parse,
+    shows,
+)
+from harness.metrics._hub_model import load_network
 from harness.metrics._weights import WeightFile, Weights
 
 _HUB = "google/owlv2-base-patch16-ensemble"
 CONFIG = WeightFile(key="owlv2-config", file="config.json", hub=_HUB)
 WEIGHTS = WeightFile(key="owlv2", file="model.safetensors", hub=_HUB)
 EXTRACTOR = "OWLv2 base, patch 16, ensemble"
-RESIZE = "padded to a square on the right and below, to 960×960, bilinear with antialias (transformers)"
+RESIZE = (
+    "padded to a square on the right and below, to 960×960, bilinear with antialias (transformers)"
+)
 VALUE_RANGE = "uint8 RGB to [0, 1], standardised with OpenAI's means and deviations"
 _PICTURES = {"cpu": 1, "cuda": 4}  # at once
 
@@ -66,7 +88,9 @@ class DetectorNetwork(Network):
         with exact():
             grid = self.net.image_embedder(fed)[0]
             patches = grid.flatten(1, 2)
-            logits = self.net.class_head(patches, self._queries.expand(len(patches), -1, -1), None)[0]
+            logits = self.net.class_head(patches, self._queries.expand(len(patches), -1, -1), None)[
+                0
+            ]
             boxes = self.net.box_predictor(patches, grid)
             scores, labels = logits.sigmoid().max(dim=-1)
         rows = zip(pictures, to_array(scores), to_array(labels), to_array(boxes), strict=True)
@@ -75,7 +99,9 @@ class DetectorNetwork(Network):
 
 def _seen(picture: Pixels, scores: Any, labels: Any, boxes: Any) -> Seen:
     height, width = picture.shape[:2]
-    corners = np.concatenate([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], axis=1)
+    corners = np.concatenate(
+        [boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], axis=1
+    )
     corners = (corners * max(height, width)).clip(0, [width, height, width, height])
     found: dict[str, list[Box]] = {}
     for index in np.flatnonzero(scores > FOUND):
@@ -110,7 +136,11 @@ def sureness(seen: Sequence[Seen]) -> NDArray[np.float64]:
     return np.stack([one.sureness for one in seen])
 
 
-_TEMPLATES = ("a photo of a {colour} {name}", "a photo of a {colour}-colored {name}", "a photo of a {colour} object")
+_TEMPLATES = (
+    "a photo of a {colour} {name}",
+    "a photo of a {colour}-colored {name}",
+    "a photo of a {colour} object",
+)
 
 
 class _Scorer(CorrectnessScorer):
@@ -126,15 +156,23 @@ class _Scorer(CorrectnessScorer):
 
     def _shows(self, seen: Seen, text: str) -> bool:
         def colour_of(name: str, box: Box) -> str:
-            likeness = to_array(self._clip.look(_crop(seen.picture, box)[None])) @ self._colours(name).T
+            likeness = (
+                to_array(self._clip.look(_crop(seen.picture, box)[None])) @ self._colours(name).T
+            )
             return COLOURS[int(likeness.argmax())]
 
         return shows(parse(text), seen.objects, colour_of)
 
     def _read_colours(self, name: str) -> NDArray[np.float32]:
         """Return unit embeddings (10, d) of an object in each colour, each the mean of all templates."""
-        texts = [template.format(colour=colour, name=name) for colour in COLOURS for template in _TEMPLATES]
-        read = to_array(self._clip.read(texts)).reshape(len(COLOURS), len(_TEMPLATES), -1).mean(axis=1)
+        texts = [
+            template.format(colour=colour, name=name)
+            for colour in COLOURS
+            for template in _TEMPLATES
+        ]
+        read = (
+            to_array(self._clip.read(texts)).reshape(len(COLOURS), len(_TEMPLATES), -1).mean(axis=1)
+        )
         unit: NDArray[np.float32] = read / np.linalg.norm(read, axis=1, keepdims=True)
         return unit
 
@@ -162,28 +200,23 @@ class Geneval(Metric):
         return (CONFIG, WEIGHTS, _open_clip.B32.weights)
 
     def refusal(self, text: str) -> str:
-        try:
-            parse(text)
-        except ValueError as error:
-            return str(error)
-        return ""
+        return why_unreadable(parse, text)
 
-    def define(self, weights: Weights) -> Definition:
-        return Definition(
-            metric=self.name,
-            kind=self.kind,
-            question=self.question,
-            extractor=f"{EXTRACTOR}; colours: {_open_clip.B32.extractor}",
-            weights_sha256=sha256_of_all([weights.find(wanted) for wanted in self.needs()]),
+    def describe(self) -> Description:
+        return Description(
+            f"{EXTRACTOR}; colours: {_open_clip.B32.extractor}",
+            VALUE_RANGE,
+            ("torch", "transformers", "open_clip_torch"),
             resize=f"{RESIZE}; colours: box {_open_clip.B32.resize}",
-            value_range=VALUE_RANGE,
-            reference="the prompt's text",
-            library=library("torch", "transformers", "open_clip_torch"),
-            better="higher",
             formula=f"1 if GenEval's rules hold for boxes above {FOUND} (counting: {COUNTED}), else 0",
-            notes=("The detector is OWLv2, not GenEval's Mask2Former: do not compare with published GenEval scores.",),
+            better="higher",
+            notes=(
+                "The detector is OWLv2, not GenEval's Mask2Former: do not compare with published GenEval scores.",
+            ),
         )
 
     def load(self, weights: Weights) -> CorrectnessScorer:
         config, owlv2, clip = (weights.find(wanted) for wanted in self.needs())
-        return _Scorer(detector_network(config, owlv2), _open_clip.openai_network(clip, _open_clip.B32))
+        return _Scorer(
+            detector_network(config, owlv2), _open_clip.openai_network(clip, _open_clip.B32)
+        )

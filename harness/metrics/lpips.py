@@ -2,18 +2,27 @@
 
 LPIPS: distance of deep features, channel by channel, averaged over the picture (Zhang et al. 2018)."""
 
-import hashlib
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from harness.core.errors import MachineError
-from harness.core.quality import Definition, MetricKind, Question
-from harness.metrics import _attributes
-from harness.metrics._base import Floats, Metric, Network, PairScorer, Pixels
-from harness.metrics._devices import device, exact, library, to_array, to_unit
-from harness.metrics._weights import Form, WeightFile, Weights, sha256_of
+from harness.core.quality import MetricKind, Question
+from harness.metrics import _bundled
+from harness.metrics._base import (
+    Description,
+    Floats,
+    Metric,
+    Network,
+    PairScorer,
+    Pixels,
+    device,
+    exact,
+    to_array,
+    to_unit,
+)
+from harness.metrics._weights import Form, WeightFile, Weights
 
 _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 
@@ -69,7 +78,9 @@ class TrunkNetwork(Network):
 
         with exact():
             images = to_unit(pictures) * 2 - 1
-            shift, scale = (torch.tensor(x, device=images.device).view(1, 3, 1, 1) for x in (_SHIFT, _SCALE))
+            shift, scale = (
+                torch.tensor(x, device=images.device).view(1, 3, 1, 1) for x in (_SHIFT, _SCALE)
+            )
             x, maps = (images - shift) / scale, []
             for index, layer in enumerate(self.net):
                 x = layer(x)
@@ -92,14 +103,10 @@ def heads_path(profile: str) -> Path:
     """Return the heads in the installed lpips; MachineError if it is not installed."""
     spec = find_spec("lpips")
     if spec is None or spec.origin is None:
-        raise MachineError("the package lpips is not installed", f"lpips:{profile}", "pip install lpips")
+        raise MachineError(
+            "the package lpips is not installed", f"lpips:{profile}", "pip install lpips"
+        )
     return Path(spec.origin).parent / "weights" / "v0.1" / f"{profile}.pth"
-
-
-def weights_sha256(weights: Weights, profile: str) -> str:
-    """Return one sha256 for trunk and heads together."""
-    both = sha256_of(weights.find(TRUNKS[profile].weights)) + sha256_of(heads_path(profile))
-    return hashlib.sha256(both.encode()).hexdigest()
 
 
 @cache
@@ -118,7 +125,9 @@ def trunk_network(path: Path, profile: str) -> TrunkNetwork:
         if isinstance(layer, torch.nn.ReLU):
             layer.inplace = False
     heads = torch.load(heads_path(profile), map_location="cpu", weights_only=True)
-    weights = [heads[f"lin{index}.model.1.weight"].to(device()) for index in range(len(trunk.stops))]
+    weights = [
+        heads[f"lin{index}.model.1.weight"].to(device()) for index in range(len(trunk.stops))
+    ]
     return TrunkNetwork(net.to(device()).eval().requires_grad_(False), trunk.stops, weights)
 
 
@@ -126,7 +135,7 @@ class _Bundled(PairScorer):
     """Unweighted: the mean over depths and places of the squared distance between unit feature vectors."""
 
     def __init__(self) -> None:
-        self.network = _attributes.attribute_network()
+        self.network = _bundled.attribute_network()
 
     def distances(self, first: Any, second: Any) -> Floats:
         with exact():
@@ -165,24 +174,26 @@ class Lpips(Metric):
         return (self._trunk.weights,) if self._trunk else ()
 
     def ships(self) -> tuple[Path, ...]:
-        return (heads_path(self.profile) if self._trunk else _attributes.weights_path(),)
+        return (heads_path(self.profile) if self._trunk else _bundled.weights_path("attributes"),)
 
-    def define(self, weights: Weights) -> Definition:
-        trunk = self._trunk
-        digest = weights_sha256(weights, self.profile) if trunk else _attributes.weights_sha256()
-        return Definition(
-            metric=self.name,
-            kind=self.kind,
-            question=self.question,
-            extractor=f"{trunk.architecture}, five ReLU layers, LPIPS v0.1 heads" if trunk else _attributes.EXTRACTOR,
-            weights_sha256=digest,
-            resize="none" if trunk else _attributes.RESIZE,
-            value_range=_attributes.VALUE_RANGE,
-            reference="the baseline's image of the same prompt and seed",
-            library=library("torch", "lpips") if trunk else library("torch"),
-            better="lower",
-            formula="mean over places of the squared difference of unit feature vectors"
-            + (", weighted by the heads, summed over layers" if trunk else ", averaged over layers"),
+    def describe(self) -> Description:
+        trunk, formula = (
+            self._trunk,
+            "mean over places of the squared difference of unit feature vectors",
+        )
+        if trunk is None:
+            return Description(
+                _bundled.ATTRIBUTES,
+                _bundled.VALUE_RANGE,
+                ("torch",),
+                resize=_bundled.RESIZE,
+                formula=f"{formula}, averaged over layers",
+            )
+        return Description(
+            f"{trunk.architecture}, five ReLU layers, LPIPS v0.1 heads",
+            _bundled.VALUE_RANGE,
+            ("torch", "lpips"),
+            formula=f"{formula}, weighted by the heads, summed over layers",
         )
 
     def load(self, weights: Weights) -> PairScorer:

@@ -18,10 +18,20 @@ from typing import Any, ClassVar
 import numpy as np
 
 from harness.core.errors import MachineError
-from harness.core.quality import Definition, MetricKind, Question
-from harness.metrics._base import CorrectnessScorer, Floats, Metric, Network, Pixels
-from harness.metrics._devices import device, exact, in_batches, library, to_array
-from harness.metrics._hub_model import load_network, sha256_of_all
+from harness.core.quality import MetricKind, Question
+from harness.metrics._base import (
+    CorrectnessScorer,
+    Description,
+    Floats,
+    Metric,
+    Network,
+    Pixels,
+    device,
+    exact,
+    in_batches,
+    to_array,
+)
+from harness.metrics._hub_model import load_network
 from harness.metrics._weights import WeightFile, Weights
 
 _HUB = "HuggingFaceTB/SmolVLM-500M-Instruct"
@@ -42,11 +52,23 @@ class AnsweringNetwork(Network):
 
     def __init__(self, net: Any, prepare: Any, words: Any) -> None:
         self.net, self._prepare, self._words = net, prepare, words
-        side = net.config.vision_config.image_size // net.config.vision_config.patch_size // net.config.scale_factor
+        side = (
+            net.config.vision_config.image_size
+            // net.config.vision_config.patch_size
+            // net.config.scale_factor
+        )
         view = f"{_FAKE}{_GLOBAL}{_IMAGE * side**2}{_FAKE}"
-        self._before, self._after = (self._ids(part, True) for part in (f"{_TURN}User:{view}", f"{_END}\nAssistant:"))
-        self._yes, self._no = ([ids[0] for ids in self._spelt(answer) if len(ids) == 1] for answer in _ANSWERS)
-        unknown = [token for token in (_TURN, _FAKE, _GLOBAL, _IMAGE, _END) if words.token_to_id(token) is None]
+        self._before, self._after = (
+            self._ids(part, True) for part in (f"{_TURN}User:{view}", f"{_END}\nAssistant:")
+        )
+        self._yes, self._no = (
+            [ids[0] for ids in self._spelt(answer) if len(ids) == 1] for answer in _ANSWERS
+        )
+        unknown = [
+            token
+            for token in (_TURN, _FAKE, _GLOBAL, _IMAGE, _END)
+            if words.token_to_id(token) is None
+        ]
         unknown += [answer for answer, ids in (("yes", self._yes), ("no", self._no)) if not ids]
         if unknown:
             raise ValueError(f"it has no token for {', '.join(unknown)}")
@@ -68,9 +90,13 @@ class AnsweringNetwork(Network):
 
         def part(some: Pixels) -> Any:
             images = [[Image.fromarray(picture)] for picture in some]
-            fed = self._prepare(images=images, return_tensors="pt")["pixel_values"][:, 0].to(device())
+            fed = self._prepare(images=images, return_tensors="pt")["pixel_values"][:, 0].to(
+                device()
+            )
             with exact():
-                return self.net.model.connector(self.net.model.vision_model(pixel_values=fed).last_hidden_state)
+                return self.net.model.connector(
+                    self.net.model.vision_model(pixel_values=fed).last_hidden_state
+                )
 
         return in_batches(part, pictures, _PICTURES)
 
@@ -84,7 +110,10 @@ class AnsweringNetwork(Network):
 
         parts = range(0, len(questions), _QUESTIONS)
         with exact():
-            answers = [self._answers(pictures[i : i + _QUESTIONS], questions[i : i + _QUESTIONS]) for i in parts]
+            answers = [
+                self._answers(pictures[i : i + _QUESTIONS], questions[i : i + _QUESTIONS])
+                for i in parts
+            ]
             return torch.cat(answers)
 
     def _answers(self, pictures: Any, questions: Sequence[str]) -> Any:
@@ -95,16 +124,24 @@ class AnsweringNetwork(Network):
         words = self.net.get_input_embeddings()(ids)
         words[ids == self.net.config.image_token_id] = pictures.flatten(0, 1)
         states = self.net.model.text_model(inputs_embeds=words, use_cache=False).last_hidden_state
-        last = torch.tensor([len(row) - 1 for row in rows], device=ids.device)  # what pads a row comes after, unseen
+        last = torch.tensor(
+            [len(row) - 1 for row in rows], device=ids.device
+        )  # what pads a row comes after, unseen
         logits = self.net.lm_head(states[torch.arange(len(rows), device=ids.device), last]).double()
-        return torch.sigmoid(logits[:, self._yes].logsumexp(dim=1) - logits[:, self._no].logsumexp(dim=1))
+        return torch.sigmoid(
+            logits[:, self._yes].logsumexp(dim=1) - logits[:, self._no].logsumexp(dim=1)
+        )
 
 
 @cache
 def answering_network(config: Path, tokenizer: Path, weights: Path) -> AnsweringNetwork:
     """Return the one shared instance; raises MachineError for files that are not SmolVLM's."""
     from tokenizers import Tokenizer
-    from transformers import Idefics3Config, Idefics3ForConditionalGeneration, Idefics3ImageProcessor
+    from transformers import (
+        Idefics3Config,
+        Idefics3ForConditionalGeneration,
+        Idefics3ImageProcessor,
+    )
 
     net = load_network((Idefics3ForConditionalGeneration, Idefics3Config), config, weights, WEIGHTS)
     side = {"longest_edge": net.config.vision_config.image_size}
@@ -130,7 +167,10 @@ class _Scorer(CorrectnessScorer):
         return np.asarray(to_array(shares), dtype=np.float64)
 
     def evidence(self, activations: Any, texts: Sequence[str]) -> dict[str, Any]:
-        ids = {f"token ids of text {i}": self.network.token_ids(QUESTION.format(text)) for i, text in enumerate(texts)}
+        ids = {
+            f"token ids of text {i}": self.network.token_ids(QUESTION.format(text))
+            for i, text in enumerate(texts)
+        }
         return {"what stands for the picture": to_array(activations), **ids}
 
 
@@ -146,20 +186,17 @@ class Vqa(Metric):
     def refusal(self, text: str) -> str:
         return "" if text.strip() else "the prompt is empty"
 
-    def define(self, weights: Weights) -> Definition:
-        return Definition(
-            metric=self.name,
-            kind=self.kind,
-            question=self.question,
-            extractor=EXTRACTOR,
-            weights_sha256=sha256_of_all([weights.find(wanted) for wanted in self.needs()]),
+    def describe(self) -> Description:
+        return Description(
+            EXTRACTOR,
+            VALUE_RANGE,
+            ("torch", "transformers", "tokenizers"),
             resize=RESIZE,
-            value_range=VALUE_RANGE,
-            reference="the prompt's text",
-            library=library("torch", "transformers", "tokenizers"),
-            better="higher",
             formula=f"P(yes) / (P(yes) + P(no)) of the answer to: {QUESTION.format('…')}",
-            notes=("SmolVLM-500M answers, not the paper's CLIP-FlanT5: do not compare with published VQAScores.",),
+            better="higher",
+            notes=(
+                "SmolVLM-500M answers, not the paper's CLIP-FlanT5: do not compare with published VQAScores.",
+            ),
         )
 
     def load(self, weights: Weights) -> CorrectnessScorer:

@@ -15,8 +15,8 @@ import pytest
 from harness.core.errors import MachineError, MatrixError, UsageError
 from harness.matrix.load import parse_matrix
 from harness.metrics import Weights, fetch, get_metric, inventory, known_metrics
-from harness.metrics._clip_state import clip_state
 from harness.metrics._inventory import download
+from harness.metrics._open_clip import clip_state
 from harness.metrics._weights import Form, WeightFile, sha256_of
 from tests.builders.hub_server import FakeHub, point_at, serve
 

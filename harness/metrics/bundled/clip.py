@@ -29,15 +29,21 @@ def build() -> CLIP:
     """The untrained dual encoder, an open_clip `CLIP` of two small transformers."""
     from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 
-    vision = CLIPVisionCfg(layers=4, width=WIDTH, head_width=32, patch_size=8, image_size=SIDE, mlp_ratio=2.0)
-    text = CLIPTextCfg(context_length=LENGTH, vocab_size=END + 1, width=WIDTH, heads=4, layers=3, mlp_ratio=2.0)
+    vision = CLIPVisionCfg(
+        layers=4, width=WIDTH, head_width=32, patch_size=8, image_size=SIDE, mlp_ratio=2.0
+    )
+    text = CLIPTextCfg(
+        context_length=LENGTH, vocab_size=END + 1, width=WIDTH, heads=4, layers=3, mlp_ratio=2.0
+    )
     return CLIP(embed_dim=WIDTH, vision_cfg=vision, text_cfg=text)
 
 
 def load(device: str | torch.device = "cpu", weights: Path = WEIGHTS) -> CLIP:
     """The trained dual encoder in float32, in evaluation mode."""
     net = build()
-    net.load_state_dict({name: value.float() for name, value in load_file(weights).items()}, strict=False)
+    net.load_state_dict(
+        {name: value.float() for name, value in load_file(weights).items()}, strict=False
+    )
     return net.to(device).eval().requires_grad_(False)
 
 
@@ -57,7 +63,9 @@ def tokenize(texts: list[str]) -> Tensor:
 def encode_image(net: CLIP, images: Tensor) -> Tensor:
     """Unit embeddings (count, 128) of pictures in [0, 1], (count, 3, height, width) of any size."""
     if images.shape[-2:] != (SIDE, SIDE):
-        images = functional.interpolate(images, (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
+        images = functional.interpolate(
+            images, (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False
+        )
     return net.encode_image(images * 2 - 1, normalize=True)
 
 
