@@ -1,13 +1,16 @@
 """Alignment metrics (CLIP score): loss = (mean_b − mean_c) / (mean_b − chance).
 
-Chance is the mean score of the baseline's images against all other prompts of the set whose text differs, every
-pairing counted once. Its uncertainty is carried along through the first-order (Hájek) terms of that U-statistic.
+Chance is the mean score of the baseline's images against all other prompts of the set whose text
+differs, every pairing counted once. Its uncertainty is carried along through the first-order
+(Hájek) terms of that U-statistic.
 
-Correctness metrics: loss = (mean_b − mean_c) / (mean_b − chance), in shares of what prompts ask for.
+Correctness metrics: loss = (mean_b − mean_c) / (mean_b − chance), in shares of what prompts ask
+for.
 
-Chance is what the baseline's pictures show of other prompts: each is checked once more against the prompt before its
-own whose text differs. Values of single pictures are 0 or 1 for most such metrics and near 1 on average, where a
-bootstrap is too sure: bounds are then those of paired proportions (stats.paired_binary)."""
+Chance is what the baseline's pictures show of other prompts: each is checked once more against the
+prompt before its own whose text differs. Values of single pictures are 0 or 1 for most such metrics
+and near 1 on average, where a bootstrap is too sure: bounds are then those of paired proportions
+(stats.paired_binary)."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -84,10 +87,14 @@ class AlignmentComparer:
         if signal_to_noise(before) >= CLEAR:
             bare = bare._replace(literal=ratio(drop, before, draws))
         else:
-            bare = bare._replace(literal=Absent(absent="the baseline's own score is not clearly above zero"))
+            bare = bare._replace(
+                literal=Absent(absent="the baseline's own score is not clearly above zero")
+            )
         chance = self.chance(prompts)
         if chance is None:
-            return bare._replace(loss=Absent(absent="all prompts are the same text: chance cannot be measured"))
+            return bare._replace(
+                loss=Absent(absent="all prompts are the same text: chance cannot be measured")
+            )
         bare = bare._replace(calibration={"chance": float(chance.mean())})
         if signal_to_noise(before - chance) < CLEAR:
             reason = "the baseline's images fit their prompts no better than other prompts: there is nothing to lose"
@@ -143,17 +150,25 @@ class CorrectnessComparer:
             return bare._replace(loss=NEAR_CHANCE)
         return bare._replace(loss=self._lost(before, after, chance, prompts))
 
-    def _lost(self, before: Floats, after: Floats, chance: Floats, prompts: int) -> Estimate | Absent:
+    def _lost(
+        self, before: Floats, after: Floats, chance: Floats, prompts: int
+    ) -> Estimate | Absent:
         """Return the mean of before − after over that of before − chance; absent where that is not above 0."""
         span = float((before - chance).mean())
         if span <= 0:
             return NEAR_CHANCE
         if not (_is_binary(before) and _is_binary(after)):
-            numerator, denominator = (cluster_means(values, prompts) for values in (before - after, before - chance))
+            numerator, denominator = (
+                cluster_means(values, prompts) for values in (before - after, before - chance)
+            )
             return ratio(numerator, denominator, self.scene.resamples)
         seeds = self.scene.lineup.seeds  # seeds of a prompt may change together: they count as one
-        lost, gained = (float(np.maximum(sign * (before - after), 0).sum()) / seeds for sign in (1, -1))
-        return _estimate(float((before - after).mean()) / span, difference(lost, gained, prompts), span)
+        lost, gained = (
+            float(np.maximum(sign * (before - after), 0).sum()) / seeds for sign in (1, -1)
+        )
+        return _estimate(
+            float((before - after).mean()) / span, difference(lost, gained, prompts), span
+        )
 
 
 def _is_binary(values: Floats) -> bool:

@@ -2,28 +2,32 @@
 
 With a reference set of real images, loss = |D_c − D_b| / D_b.
 
-Without one, the reference b′ is the baseline at other seeds. D_b = D(b, b′) is then no property of the baseline: both
-sets come from one distribution, so a Fréchet distance is pure small-sample bias that shrinks as 1 / N (the same
-candidate would lose 150 % at N = 256 and 280 % at N = 500, simulated) and an unbiased MMD² is 0 but for noise. So the
-scale is anchored at "destroyed" as for the other metrics: loss = |D_c − D_b| / (S − D_b), where S is the total
-variance of b′ in the space the distance is taken in: 0 % is a rerun of the baseline, 100 % all variety gone.
+Without one, the reference b′ is the baseline at other seeds. D_b = D(b, b′) is then no property of
+the baseline: both sets come from one distribution, so a Fréchet distance is pure small-sample bias
+that shrinks as 1 / N (the same candidate would lose 150 % at N = 256 and 280 % at N = 500,
+simulated) and an unbiased MMD² is 0 but for noise. So the scale is anchored at "destroyed" as for
+the other metrics: loss = |D_c − D_b| / (S − D_b), where S is the total variance of b′ in the space
+the distance is taken in: 0 % is a rerun of the baseline, 100 % all variety gone.
 
-- Fréchet: S = tr Σ of the features, the distance of b′ to itself collapsed onto its average picture;
-- MMD²: S = E k(y, y) − E k(y, y′), the distance of b′ to itself collapsed onto one of its pictures, on average over
-  which. With a linear kernel that is tr Σ again. The average picture would not do: CMMD's kernel is so wide that it
-  is nearly linear, and b′ collapsed onto its mean is at distance 0. Neither would a black picture: how far off it
-  lies is an accident of the network.
+- Fréchet: S = tr Σ of the features, the distance of b′ to itself collapsed onto its average
+  picture;
+- MMD²: S = E k(y, y) − E k(y, y′), the distance of b′ to itself collapsed onto one of its pictures,
+  on average over which. With a linear kernel that is tr Σ again. The average picture would not do:
+  CMMD's kernel is so wide that it is nearly linear, and b′ collapsed onto its mean is at distance
+  0. Neither would a black picture: how far off it lies is an accident of the network.
 
-Metrics of fidelity (detail, colour) always take b′ as their reference: real images are damaged in ways of their own,
-and the question is what the cell adds to the baseline's. They have a just-visible change, `floor`, for each feature.
-Features are counted in units of √(w + floor²), w the variance within prompts, half that of f(b) − f(b′); S is their
-number, so that 100 % is one unit in every feature, however alike the prompts of a set are.
+Metrics of fidelity (detail, colour) always take b′ as their reference: real images are damaged in
+ways of their own, and the question is what the cell adds to the baseline's. They have a
+just-visible change, `floor`, for each feature. Features are counted in units of √(w + floor²), w
+the variance within prompts, half that of f(b) − f(b′); S is their number, so that 100 % is one unit
+in every feature, however alike the prompts of a set are.
 
-Change and scale are corrected for small-sample bias by the jackknife (B·θ − (B − 1)·mean of the leave-outs), the idea
-of FID∞ (Chong & Forsyth 2020): a candidate with less variety has less bias, and at N = 256 the uncorrected change would
-pass 20 % of candidates whose true loss is exactly the margin (simulated; corrected: at most 5 %). Where images are no
-more than dimensions the rest of the bias is found and allowed for (stats.few_images). Candidate and baseline share
-prompts and noise, so most of what a set of images owes to chance cancels in the change.
+Change and scale are corrected for small-sample bias by the jackknife (B·θ − (B − 1)·mean of the
+leave-outs), the idea of FID∞ (Chong & Forsyth 2020): a candidate with less variety has less bias,
+and at N = 256 the uncorrected change would pass 20 % of candidates whose true loss is exactly the
+margin (simulated; corrected: at most 5 %). Where images are no more than dimensions the rest of the
+bias is found and allowed for (stats.few_images). Candidate and baseline share prompts and noise, so
+most of what a set of images owes to chance cancels in the change.
 """
 
 import math
@@ -44,7 +48,9 @@ from harness.stats.distance_loss import NOTHING, Lost, Measured, Missing, distan
 from harness.stats.frechet import FixedReference, Moments, Reference, feature_distance
 from harness.stats.mmd import MmdReference, mmd
 
-NEITHER = Absent(absent="no reference set in the matrix, and the baseline's other-seed run did not complete")
+NEITHER = Absent(
+    absent="no reference set in the matrix, and the baseline's other-seed run did not complete"
+)
 NOT_APART = Absent(absent="the baseline's distance to the reference is not clearly above 0")
 
 
@@ -65,7 +71,9 @@ class Distances(Protocol):
 class DistributionComparer:
     """Compares sets of features by their distance to a reference; `real` is what is known of a reference set."""
 
-    def __init__(self, scene: Scene, reader: Reader, metric: Metric, real: Floats | Moments | None = None) -> None:
+    def __init__(
+        self, scene: Scene, reader: Reader, metric: Metric, real: Floats | Moments | None = None
+    ) -> None:
         self.scene, self.reader, self.metric = scene, reader, metric
         self.real = None if metric.needs_baseline else real
         self._references: dict[int, tuple[Distances, Measured]] = {}
@@ -85,7 +93,10 @@ class DistributionComparer:
             return np.ones(1)
         if prompts not in self._units:
             images = prompts * self.scene.lineup.seeds
-            pair = (self.scene.sight.rows(self.reader, which)[:images] for which in (self.scene.lineup.baseline, other))
+            pair = (
+                self.scene.sight.rows(self.reader, which)[:images]
+                for which in (self.scene.lineup.baseline, other)
+            )
             first, second = (np.asarray(rows, dtype=np.float64) for rows in pair)
             self._units[prompts] = np.sqrt((first - second).var(axis=0) / 2 + self.metric.floor**2)
         return self._units[prompts]
@@ -96,9 +107,18 @@ class DistributionComparer:
             other = self.scene.lineup.other_seed
             if self.real is None and other is None:
                 return None
-            shared = None if self.real is not None or other is None else self._features(other, prompts)
-            made = self._mmd(shared) if self.metric.statistic == "mmd" else self._frechet(shared, prompts)
-            self._references[prompts] = made, made.measure(self._features(self.scene.lineup.baseline, prompts))
+            shared = (
+                None if self.real is not None or other is None else self._features(other, prompts)
+            )
+            made = (
+                self._mmd(shared)
+                if self.metric.statistic == "mmd"
+                else self._frechet(shared, prompts)
+            )
+            self._references[prompts] = (
+                made,
+                made.measure(self._features(self.scene.lineup.baseline, prompts)),
+            )
         return self._references[prompts]
 
     def _frechet(self, shared: Floats | None, prompts: int) -> Distances:
@@ -121,7 +141,11 @@ class DistributionComparer:
         if found is None:
             return self._bare(variant, prompts, NEITHER)
         reference, base = found
-        own = base if variant is self.scene.lineup.baseline else reference.measure(self._features(variant, prompts))
+        own = (
+            base
+            if variant is self.scene.lineup.baseline
+            else reference.measure(self._features(variant, prompts))
+        )
         before, after, spreads = base.distances, own.distances, reference.spreads
         if self.metric.floor:
             spreads = np.full_like(spreads, self.metric.dimensions)
@@ -130,7 +154,9 @@ class DistributionComparer:
         real = self.real is not None
         anchor = {"baseline": float(before[0])} if real else {"collapsed": float(spreads[0])}
         lost = distance_loss(base, own, spreads, self._missing(reference, base), real)
-        sure = lost.scale[0] > CLEAR * jack.standard_error(lost.scale[1:]) and math.isfinite(lost.reach)
+        sure = lost.scale[0] > CLEAR * jack.standard_error(lost.scale[1:]) and math.isfinite(
+            lost.reach
+        )
         loss = _two_sided(lost) if sure else NOT_APART
         least = self.metric.dimensions + 1
         few = math.ceil(least / self.scene.lineup.seeds) if lost.reach > 0 else None
@@ -142,22 +168,32 @@ class DistributionComparer:
 
     def _bare(self, variant: Variant, prompts: int, why: Absent) -> Change:
         """Without a reference there is only the distance to the baseline itself."""
-        own, base = (self._features(which, prompts) for which in (variant, self.scene.lineup.baseline))
+        own, base = (
+            self._features(which, prompts) for which in (variant, self.scene.lineup.baseline)
+        )
         if prompts * self.scene.lineup.seeds < 2:
             return Change(0.0, 0.0, why, why, why, {})
-        apart = mmd(own, base, self.metric.kernel) if self.metric.statistic == "mmd" else feature_distance(own, base)
+        apart = (
+            mmd(own, base, self.metric.kernel)
+            if self.metric.statistic == "mmd"
+            else feature_distance(own, base)
+        )
         return Change(0.0, apart, why, why, why, {})
 
 
 def _signed(values: Floats) -> Estimate:
     """Return the estimate of values with all prompts (first) and with each block left out."""
     distribution = jack.jackknife(float(values[0]), values[1:])
-    return Estimate(float(values[0]), distribution, interval(distribution, float(values[0]), jack.METHOD))
+    return Estimate(
+        float(values[0]), distribution, interval(distribution, float(values[0]), jack.METHOD)
+    )
 
 
 def _two_sided(lost: Lost) -> Estimate:
     """Return the estimate of |θ|."""
     distribution, value = fold(lost.distribution), abs(lost.found.value)
     return Estimate(
-        value, distribution, interval(distribution, value, jack.WIDENED if lost.reach > 0 else jack.CORRECTED)
+        value,
+        distribution,
+        interval(distribution, value, jack.WIDENED if lost.reach > 0 else jack.CORRECTED),
     )

@@ -1,9 +1,10 @@
 """The damage ladder: the baseline's own pictures with damages of known size, scored like a cell.
 
-It shows what the metrics of a run notice and, for each family of damage, the largest dose that they would let pass.
-Metrics that need no weights climb every rung. A network climbs a family only where those have missed what the policy
-demands. Every metric meets the strongest dose of a few families, and the same pictures undamaged: one that finds a loss
-in those is not reproducible here, one that notices no damage at all is blind.
+It shows what the metrics of a run notice and, for each family of damage, the largest dose that they
+would let pass. Metrics that need no weights climb every rung. A network climbs a family only where
+those have missed what the policy demands. Every metric meets the strongest dose of a few families,
+and the same pictures undamaged: one that finds a loss in those is not reproducible here, one that
+notices no damage at all is blind.
 """
 
 import hashlib
@@ -50,7 +51,9 @@ class Step(NamedTuple):
     variant: Variant
 
 
-def climb(plan: Plan, scene: Scene, comparers: Mapping[str, Comparer], advance: Advance) -> tuple[Rung, ...]:
+def climb(
+    plan: Plan, scene: Scene, comparers: Mapping[str, Comparer], advance: Advance
+) -> tuple[Rung, ...]:
     """Return the rungs of all metrics, more of those that judge every cell, by default or because a rule names them.
 
     A ladder of the same pictures, metrics and rules is taken from the cache.
@@ -70,13 +73,21 @@ def _key(plan: Plan, scene: Scene, comparers: Mapping[str, Comparer], steps: Seq
     """Return a hash of all that a ladder depends on."""
     lineup = scene.lineup
     count = len(steps[0].variant.pictures)
-    others = [variant.pictures[:count] if variant else () for variant in (lineup.other_seed, lineup.rerun)]
+    others = [
+        variant.pictures[:count] if variant else () for variant in (lineup.other_seed, lineup.rerun)
+    ]
     parts = (
         [(picture.sha256, picture.damage) for step in steps for picture in step.variant.pictures],
         [[picture.sha256 for picture in pictures] for pictures in others],
         [comparer.reader.definition.model_dump_json() for comparer in comparers.values()],
         [rule.model_dump_json() for rule in plan.policy.gate],
-        (plan.policy.demanded, plan.looks, scene.resamples, scene.sight.size, lineup.texts[: count // lineup.seeds]),
+        (
+            plan.policy.demanded,
+            plan.looks,
+            scene.resamples,
+            scene.sight.size,
+            lineup.texts[: count // lineup.seeds],
+        ),
     )
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
@@ -90,22 +101,35 @@ def _climb(
     rungs = _score(scene, climbing, steps, advance)
     others = [comparer for comparer in comparers.values() if comparer not in climbing]
     rungs += _score(
-        scene, others, [_telling(s) for s in steps if s.level == STRONGEST or s.family == IDENTICAL], advance
+        scene,
+        others,
+        [_telling(s) for s in steps if s.level == STRONGEST or s.family == IDENTICAL],
+        advance,
     )
     if plan.looks and scene.lineup.prompts < min(LADDER_IMAGES, plan.looks[-1]):
-        return tuple(rungs)  # the next look has more pictures: what is missed now may be noticed then without networks
+        return tuple(
+            rungs
+        )  # the next look has more pictures: what is missed now may be noticed then without networks
     missed = _missed(plan, rungs)
     done = {(rung.damage, rung.level, rung.metric) for rung in rungs}
     for comparer in judging:
-        left = [step for step in steps if step.level <= missed.get(step.family, -1) and _may_notice(comparer, step)]
-        left = [step for step in left if (step.family, step.level, comparer.reader.name) not in done]
+        left = [
+            step
+            for step in steps
+            if step.level <= missed.get(step.family, -1) and _may_notice(comparer, step)
+        ]
+        left = [
+            step for step in left if (step.family, step.level, comparer.reader.name) not in done
+        ]
         rungs += _score(scene, [comparer], left, advance) if left else []
     return tuple(rungs)
 
 
 def _telling(step: Step) -> Step:
     """Return a step that is read only by the kinds of metric that should notice its family; all read identical ones."""
-    kinds = frozenset(kind for kind, families in TELLING.items() if step.family in (IDENTICAL, *families))
+    kinds = frozenset(
+        kind for kind, families in TELLING.items() if step.family in (IDENTICAL, *families)
+    )
     return step._replace(variant=replace(step.variant, kinds=kinds))
 
 
@@ -134,7 +158,9 @@ def _missed(plan: Plan, rungs: Sequence[Rung]) -> dict[str, int]:
         if rung.level <= demanded.get(rung.damage, USUAL_LEVEL)
         and fails(rung, (rule for rule in rules if not rule.metric or rule.names(rung.metric)))
     }
-    return {family: demanded.get(family, USUAL_LEVEL) for family in FAMILIES if family not in noticed}
+    return {
+        family: demanded.get(family, USUAL_LEVEL) for family in FAMILIES if family not in noticed
+    }
 
 
 def _steps(lineup: Lineup, side: int) -> list[Step]:
@@ -145,14 +171,21 @@ def _steps(lineup: Lineup, side: int) -> list[Step]:
     for family in DAMAGES:
         for level in LEVELS:
             damage = f"{family}:{level}"
-            step = Step(family, level, dose_words(family, level, side), _variant(damage, _damaged(pictures, damage)))
+            step = Step(
+                family,
+                level,
+                dose_words(family, level, side),
+                _variant(damage, _damaged(pictures, damage)),
+            )
             steps.append(step)
     others = other_prompts(lineup.texts[:prompts])
     for level, share in enumerate(SHARES):
         for family, replaced in _replacements(pictures, share, others, lineup.seeds).items():
             mixed = [replaced.get(place, picture) for place, picture in enumerate(pictures)]
             dose = SET_DAMAGES[family].format(f"{100 * len(replaced) / len(pictures):.2g}")
-            kinds = EVERY - {"distribution"} if family == "wrong-prompt" else EVERY  # the set stays the same
+            kinds = (
+                EVERY - {"distribution"} if family == "wrong-prompt" else EVERY
+            )  # the set stays the same
             steps.append(Step(family, level, dose, _variant(f"{family}:{level}", mixed, kinds)))
     return steps
 
@@ -169,11 +202,15 @@ def _replacements(
         "some-damaged": {place: _damaged(pictures, SOME)[place] for place in places},
     }
     if others is not None:
-        found["wrong-prompt"] = {p: pictures[others[p // seeds] * seeds + p % seeds] for p in places}
+        found["wrong-prompt"] = {
+            p: pictures[others[p // seeds] * seeds + p % seeds] for p in places
+        }
     return found
 
 
-def _variant(name: str, pictures: Sequence[Picture], kinds: frozenset[MetricKind] = EVERY) -> Variant:
+def _variant(
+    name: str, pictures: Sequence[Picture], kinds: frozenset[MetricKind] = EVERY
+) -> Variant:
     return Variant(f"ladder:{name}", tuple(pictures), kinds)
 
 
@@ -181,9 +218,13 @@ def _damaged(pictures: Sequence[Picture], damage: str) -> list[Picture]:
     return [Picture(picture.path, picture.sha256, damage) for picture in pictures]
 
 
-def _score(scene: Scene, comparers: Sequence[Comparer], steps: Sequence[Step], advance: Advance) -> list[Rung]:
+def _score(
+    scene: Scene, comparers: Sequence[Comparer], steps: Sequence[Step], advance: Advance
+) -> list[Rung]:
     """Return a rung for each metric and step it can read."""
-    scene.sight.look([comparer.reader for comparer in comparers], tuple(step.variant for step in steps), advance)
+    scene.sight.look(
+        [comparer.reader for comparer in comparers], tuple(step.variant for step in steps), advance
+    )
     return [
         _rung(scene, comparer, step)
         for comparer in comparers
@@ -209,7 +250,9 @@ def _rung(scene: Scene, comparer: Comparer, step: Step) -> Rung:
         loss=loss if isinstance(loss, Absent) else loss.interval,
         loss_uncertainty=loss if isinstance(loss, Absent) else rounded(loss.distribution),
         score=_NO_SCORE if isinstance(score, Absent) or not paired else score.interval,
-        score_uncertainty=_NO_SCORE if isinstance(score, Absent) or not paired else rounded(score.distribution),
+        score_uncertainty=_NO_SCORE
+        if isinstance(score, Absent) or not paired
+        else rounded(score.distribution),
     )
 
 
@@ -240,7 +283,9 @@ def not_monotone(ladder: Sequence[Rung]) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for metric in dict.fromkeys(rung.metric for rung in ladder):
         own = [rung for rung in ladder if rung.metric == metric]
-        if families := tuple(f for f in FAMILIES if _falls(rung for rung in own if rung.damage == f)):
+        if families := tuple(
+            f for f in FAMILIES if _falls(rung for rung in own if rung.damage == f)
+        ):
             found[metric] = families
     return found
 

@@ -100,21 +100,29 @@ def other_prompts(texts: Sequence[str]) -> tuple[int, ...] | None:
 def line_up(run: Path, plan: Plan, outcomes: dict[str, Outcome]) -> Lineup:
     """Return the line-up of a run.
 
-    Raises ResultsError if the baseline did not complete, or a cell has not exactly the baseline's (prompt, seed) set;
-    in an adaptive run, that of its first prompts, as many as one of the plan's looks.
+    Raises ResultsError if the baseline did not complete, or a cell has not exactly the baseline's
+    (prompt, seed) set; in an adaptive run, that of its first prompts, as many as one of the plan's
+    looks.
     """
     baseline = outcomes.get(plan.baseline_id)
     if not isinstance(baseline, Completed):
         state = baseline.status if baseline is not None else "not run yet"
         fix = "Everything is compared with it: repair it, then run harness run with --retry-failed."
-        raise ResultsError(f"the baseline {plan.baseline_id} did not complete ({state})", str(run), fix)
+        raise ResultsError(
+            f"the baseline {plan.baseline_id} did not complete ({state})", str(run), fix
+        )
     variants = {
-        planned.role if planned.role in ("rerun", "other-seed") else planned.id: _variant(run, plan, planned, outcome)
+        planned.role if planned.role in ("rerun", "other-seed") else planned.id: _variant(
+            run, plan, planned, outcome
+        )
         for planned in plan.cells
         if isinstance(outcome := outcomes.get(planned.id), Completed)
     }
     count = len(variants[plan.baseline_id].pictures)
-    variants = {name: replace(variant, pictures=variant.pictures[:count]) for name, variant in variants.items()}
+    variants = {
+        name: replace(variant, pictures=variant.pictures[:count])
+        for name, variant in variants.items()
+    }
     prompts = plan.prompts[: count // len(plan.matrix.seeds)]
     wanted = [planned.id for planned in plan.compared if planned.role == "candidate"]
     return Lineup(
@@ -135,7 +143,9 @@ def _variant(run: Path, plan: Plan, planned: PlannedCell, outcome: Completed) ->
     wanted = [(prompt.id, seed) for prompt in plan.prompts_of(planned)[:count] for seed in seeds]
     if len(found) != len(outcome.images) or set(found) != set(wanted):
         raise ResultsError(_difference(set(found), set(wanted)), f"{run.name}/{planned.id}", AGAIN)
-    pictures = tuple(Picture(image_path(run, planned.id, found[key]), found[key].sha256) for key in wanted)
+    pictures = tuple(
+        Picture(image_path(run, planned.id, found[key]), found[key].sha256) for key in wanted
+    )
     kinds: dict[str, frozenset[MetricKind]] = {
         "rerun": frozenset({"paired"}),
         "other-seed": frozenset({"paired", "distribution", "prompt-wise"}),

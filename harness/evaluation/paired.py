@@ -1,7 +1,8 @@
 """Paired metrics (LPIPS, PSNR, SSIM): loss = (d(c, b) − floor) / (d(b, b′) − floor).
 
-b′ is the baseline at another seed and floor the distance between two runs of the baseline. The floor was measured on
-the first prompts only; without a rerun it counts as 0, which can only make a loss larger.
+b′ is the baseline at another seed and floor the distance between two runs of the baseline. The
+floor was measured on the first prompts only; without a rerun it counts as 0, which can only make a
+loss larger.
 """
 
 from collections.abc import Callable
@@ -13,9 +14,18 @@ from harness.evaluation.alignment import CLEAR
 from harness.evaluation.change import LEAST_PROMPTS, TOO_FEW, Change, Scene
 from harness.evaluation.lineup import Variant
 from harness.evaluation.looking import Reader
-from harness.stats.bootstrap import Floats, cluster_means, mean, ratio, signal_to_noise, spread_subset
+from harness.stats.bootstrap import (
+    Floats,
+    cluster_means,
+    mean,
+    ratio,
+    signal_to_noise,
+    spread_subset,
+)
 
-NO_LITERAL = Absent(absent="the baseline's distance to itself is 0, so there is no relative change of it")
+NO_LITERAL = Absent(
+    absent="the baseline's distance to itself is 0, so there is no relative change of it"
+)
 
 
 class PairedComparer:
@@ -53,7 +63,9 @@ class PairedComparer:
         bare = bare._replace(score=mean(shown, draws), literal=NO_LITERAL)
         other = self.scene.lineup.other_seed
         if other is None:
-            return bare._replace(loss=Absent(absent="the baseline's other-seed run did not complete"))
+            return bare._replace(
+                loss=Absent(absent="the baseline's other-seed run did not complete")
+            )
         floor = self._floor(prompts)
         apart_seeds = cluster_means(self.distances(other)[: prompts * seeds], prompts)
         calibration = {"floor": float(floor.mean()), "other seed": float(apart_seeds.mean())}
@@ -66,5 +78,7 @@ class PairedComparer:
     def _baseline_score(self, prompts: int) -> float:
         """The score of the baseline's rerun, or of the baseline with itself where there is none."""
         rerun = self.scene.lineup.rerun
-        measured = self.distances(rerun)[: prompts * self.scene.lineup.seeds] if rerun else np.zeros(1)
+        measured = (
+            self.distances(rerun)[: prompts * self.scene.lineup.seeds] if rerun else np.zeros(1)
+        )
         return float(self.to_score(measured).mean())

@@ -23,17 +23,22 @@ class Ready(NamedTuple):
     metric: Metric
 
 
-def ready_metric(metric: Metric, quality: Quality, reference: ReferenceSet | None, images: int) -> Ready:
+def ready_metric(
+    metric: Metric, quality: Quality, reference: ReferenceSet | None, images: int
+) -> Ready:
     """Return a metric ready to read the pictures of a run whose baseline has so many.
 
-    Raises MachineError if its weights are missing, or if it cannot be scored against the reference set.
+    Raises MachineError if its weights are missing, or if it cannot be scored against the reference
+    set.
     """
     weights = Weights.of(quality.weights)
     definition = metric.define(weights)
     if definition.kind == "distribution":
         used = None if metric.needs_baseline else reference
         if why := why_not_readable(used, metric.statistic, metric.dimensions):
-            raise MachineError(why, metric.name, "Name a folder of images in quality.reference, or another metric.")
+            raise MachineError(
+                why, metric.name, "Name a folder of images in quality.reference, or another metric."
+            )
         against = used.id if used else OTHER_SEEDS
         notes = metric.cautions(images)
         definition = definition.model_copy(update={"reference": against, "notes": notes})
@@ -45,7 +50,11 @@ def compare(scene: Scene, ready: Ready, reference: ReferenceSet | None) -> Compa
     reader, metric = ready
 
     def distribution() -> Comparer:
-        real = reference.read(reader, scene.sight.cache) if reference and not metric.needs_baseline else None
+        real = (
+            reference.read(reader, scene.sight.cache)
+            if reference and not metric.needs_baseline
+            else None
+        )
         return DistributionComparer(scene, reader, metric, real)
 
     makers: dict[str, Callable[[], Comparer]] = {

@@ -20,7 +20,12 @@ from harness.core.matrix import Quality
 from harness.core.quality import BASELINE_AT_OTHER_SEEDS
 from harness.evaluation.lineup import Picture
 from harness.evaluation.looking import FeatureCache, Reader
-from harness.evaluation.pictures import UndecodableError, check_decodable, picture_size, read_pictures
+from harness.evaluation.pictures import (
+    UndecodableError,
+    check_decodable,
+    picture_size,
+    read_pictures,
+)
 from harness.metrics import get_metric
 from harness.stats.frechet import Floats, Moments
 
@@ -49,12 +54,18 @@ class ImageSet:
         try:
             return self._read(reader, cache)
         except ResultsError as error:
-            raise UsageError(f"{error.where}: {error.what}", "quality.reference", _REPAIR) from error
+            raise UsageError(
+                f"{error.where}: {error.what}", "quality.reference", _REPAIR
+            ) from error
 
     def _read(self, reader: Reader, cache: FeatureCache) -> Floats:
         keys = [f"{picture.sha256}@8bit" for picture in self.pictures]
         known = cache.get(reader.fingerprint, list(dict.fromkeys(keys)))
-        missing = {key: picture for key, picture in zip(keys, self.pictures, strict=True) if key not in known}
+        missing = {
+            key: picture
+            for key, picture in zip(keys, self.pictures, strict=True)
+            if key not in known
+        }
         by_size: dict[tuple[int, int], list[str]] = defaultdict(list)
         for key, picture in missing.items():
             by_size[picture_size(picture)].append(key)
@@ -90,7 +101,8 @@ ReferenceSet = ImageSet | Statistics
 def open_reference(name: str | None) -> ReferenceSet | None:
     """Return the reference set a matrix names, or None where it names none.
 
-    Raises UsageError for a path that does not exist, fewer than two images, or an .npz that holds no statistics.
+    Raises UsageError for a path that does not exist, fewer than two images, or an .npz that holds
+    no statistics.
     """
     if name is None:
         return None
@@ -147,7 +159,11 @@ def _check_images(reference: ImageSet) -> list[str]:
         found = list(zip(reference.pictures, pool.map(check, reference.pictures), strict=True))
     _refuse([(picture.path, frames) for picture, frames in found if isinstance(frames, str)])
     several = sum(isinstance(frames, int) and frames > 1 for _, frames in found)
-    return [f"quality.reference: the first picture is read of {several} files that hold several"] if several else []
+    return (
+        [f"quality.reference: the first picture is read of {several} files that hold several"]
+        if several
+        else []
+    )
 
 
 def _refuse(problems: Sequence[tuple[Path, str]]) -> None:
@@ -161,10 +177,14 @@ def _ignored(folder: Path) -> list[str]:
     """Return a note that counts what a folder holds besides images, by ending."""
     others = [path for path in folder.rglob("*") if path.suffix.lower() not in ENDINGS]
     kinds = Counter(path.suffix or path.name for path in others if not path.is_dir())
-    kinds.update(f"{path.name}, a link to a folder" for path in others if path.is_dir() and path.is_symlink())
+    kinds.update(
+        f"{path.name}, a link to a folder" for path in others if path.is_dir() and path.is_symlink()
+    )
     named = ", ".join(f"{kind} ({count})" for kind, count in kinds.most_common(_NAMED))
     more = ", …" if len(kinds) > _NAMED else ""
-    return [f"quality.reference: {kinds.total()} other files ignored: {named}{more}"] if kinds else []
+    return (
+        [f"quality.reference: {kinds.total()} other files ignored: {named}{more}"] if kinds else []
+    )
 
 
 def _open_folder(path: Path) -> ImageSet:
@@ -180,14 +200,18 @@ def _open_folder(path: Path) -> ImageSet:
     _refuse(problems)
     if len(files) < 2:
         ignored = "".join(f" ({note.partition(': ')[2]})" for note in _ignored(path))
-        raise UsageError(f"too few images in {path.absolute()}: {len(files)}{ignored}", "quality.reference", _FIX)
+        raise UsageError(
+            f"too few images in {path.absolute()}: {len(files)}{ignored}", "quality.reference", _FIX
+        )
     return ImageSet(tuple(pictures))
 
 
 def _open_statistics(path: Path) -> Statistics:
     try:
         with np.load(path, allow_pickle=False) as archive:
-            mean, covariance = (np.asarray(archive[key], dtype=np.float64) for key in ("mu", "sigma"))
+            mean, covariance = (
+                np.asarray(archive[key], dtype=np.float64) for key in ("mu", "sigma")
+            )
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         what = f"{path.absolute()} holds no arrays mu and sigma ({error})"
         raise UsageError(what, "quality.reference", _FIX) from error
@@ -196,5 +220,7 @@ def _open_statistics(path: Path) -> Statistics:
         what = f"{path.absolute()} holds {shapes}: expected (d,) and (d, d)"
         raise UsageError(what, "quality.reference", _FIX)
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
-        raise UsageError(f"{path.absolute()} holds values that are not finite", "quality.reference", _FIX)
+        raise UsageError(
+            f"{path.absolute()} holds values that are not finite", "quality.reference", _FIX
+        )
     return Statistics(Moments(mean, covariance), hashlib.sha256(path.read_bytes()).hexdigest())

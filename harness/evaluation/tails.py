@@ -52,7 +52,9 @@ def contrast_reader() -> Reader:
 WORST = 10
 
 
-def find_tail(variant: Variant, lineup: Lineup, sight: Sight, comparers: dict[str, Comparer]) -> Tail:
+def find_tail(
+    variant: Variant, lineup: Lineup, sight: Sight, comparers: dict[str, Comparer]
+) -> Tail:
     """Return the tail of one cell. Broken: black or constant, or fitting its prompt worse than chance."""
     broken = sight.rows(contrast_reader(), variant)[:, 0] < CONSTANT
     decile: dict[str, float] = {}
@@ -78,7 +80,8 @@ def find_tail(variant: Variant, lineup: Lineup, sight: Sight, comparers: dict[st
 def _share_high(count: int, n: int, seeds: int) -> float:
     """Return the upper bound on the share of broken images; prompts are the unit.
 
-    The seeds of a prompt may break together, so the count stands for as many prompts as it would fill, of all prompts.
+    The seeds of a prompt may break together, so the count stands for as many prompts as it would
+    fill, of all prompts.
     """
     return share_upper(math.ceil(count / seeds), n // seeds)
 
@@ -90,19 +93,27 @@ def _worst_decile(values: Floats, definition: Definition) -> float:
     return worst if definition.better == "higher" else 0.0 - worst
 
 
-def _worst_images(variant: Variant, lineup: Lineup, comparers: dict[str, Comparer]) -> tuple[WorstImage, ...]:
+def _worst_images(
+    variant: Variant, lineup: Lineup, comparers: dict[str, Comparer]
+) -> tuple[WorstImage, ...]:
     """Return the worst images by the first metric of each kind, worst first; none of the baseline's own."""
     if variant is lineup.baseline:
         return ()
     found: dict[str, tuple[WorstImage, ...]] = {}
-    for comparer in sorted(comparers.values(), key=lambda comparer: not comparer.reader.name.startswith("lpips")):
+    for comparer in sorted(
+        comparers.values(), key=lambda comparer: not comparer.reader.name.startswith("lpips")
+    ):
         kind = comparer.reader.kind
         if kind not in found and (values := comparer.image_values(variant)):
-            found[kind] = _worst_by(comparer, np.asarray(values), _worsening(comparer, variant, lineup), lineup)
+            found[kind] = _worst_by(
+                comparer, np.asarray(values), _worsening(comparer, variant, lineup), lineup
+            )
     return tuple(image for images in found.values() for image in images)
 
 
-def _worst_by(comparer: Comparer, values: Floats, worsening: Floats, lineup: Lineup) -> tuple[WorstImage, ...]:
+def _worst_by(
+    comparer: Comparer, values: Floats, worsening: Floats, lineup: Lineup
+) -> tuple[WorstImage, ...]:
     order = np.argsort(-worsening, kind="stable")[:WORST]
     return tuple(
         WorstImage(
@@ -118,7 +129,9 @@ def _worsening(comparer: Comparer, variant: Variant, lineup: Lineup) -> Floats:
     """Return by how much each image is worse than the baseline's, in the metric's own units; only positive is worse."""
     if isinstance(comparer, PairedComparer):
         return comparer.distances(variant)
-    before, after = (np.asarray(comparer.image_values(which)) for which in (lineup.baseline, variant))
+    before, after = (
+        np.asarray(comparer.image_values(which)) for which in (lineup.baseline, variant)
+    )
     if isinstance(comparer, PromptWiseComparer):
         return after - threshold(before[: len(after)])
     return before[: len(after)] - after

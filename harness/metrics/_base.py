@@ -1,7 +1,7 @@
 """Metrics, scorers and networks: the types that metrics implement, and how networks run.
 
-A metric is a description that is cheap to create; `load` returns its scorer, which holds a network. Networks always
-run in float32, so that a score means the same on every machine.
+A metric is a description that is cheap to create; `load` returns its scorer, which holds a network.
+Networks always run in float32, so that a score means the same on every machine.
 """
 
 from abc import ABC, abstractmethod

@@ -1,12 +1,14 @@
 """The prompts of GenEval (Ghosh et al. 2023), read into what a picture must show.
 
-GenEval makes its prompts from six patterns, the 80 object names of COCO and ten colours, so a prompt says all that is
-checked. GenEval's own spelling counts: it writes `a photo of two toothbrushs`.
+GenEval makes its prompts from six patterns, the 80 object names of COCO and ten colours, so a
+prompt says all that is checked. GenEval's own spelling counts: it writes `a photo of two
+toothbrushs`.
 
-The rules of GenEval (Ghosh et al. 2023): does a picture with these boxes show what a prompt asks for?
+The rules of GenEval (Ghosh et al. 2023): does a picture with these boxes show what a prompt asks
+for?
 
-An object counts as found from a detection score on; where a prompt names a number, from a higher one on. Colour and
-position are read off the surest box of an object."""
+An object counts as found from a detection score on; where a prompt names a number, from a higher
+one on. Colour and position are read off the surest box of an object."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -42,8 +44,8 @@ class Wanted(NamedTuple):
 class Asked(NamedTuple):
     """All that a prompt asks for.
 
-    `number` is set where the prompt names a number: exactly so many of the first object. `relation` is where the first
-    object lies, seen from the second.
+    `number` is set where the prompt names a number: exactly so many of the first object. `relation`
+    is where the first object lies, seen from the second.
     """
 
     objects: tuple[Wanted, ...]

@@ -31,8 +31,8 @@ _NOTHING_LEFT = 416
 def download(form: Form, target: Path, advance: Advance) -> None:
     """Fetch a file to `target`, unless it is there already.
 
-    Raises MachineError without network, with a full disk, if the transfer breaks, or if the file is not the one
-    (it is removed).
+    Raises MachineError without network, with a full disk, if the transfer breaks, or if the file is
+    not the one (it is removed).
     """
     from filelock import FileLock
 
@@ -160,8 +160,9 @@ State = Literal["found", "shipped", "wrong", "missing"]
 class WeightRow(Frozen):
     """One weight file with the metrics that need it.
 
-    `found` was verified (`check` says how), `shipped` came with an installed package, `wrong` is there but is another
-    file, `missing` lies at none of the places `looked` names. `advice` says what to do about the last two.
+    `found` was verified (`check` says how), `shipped` came with an installed package, `wrong` is
+    there but is another file, `missing` lies at none of the places `looked` names. `advice` says
+    what to do about the last two.
     """
 
     metrics: tuple[str, ...]

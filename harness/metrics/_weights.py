@@ -43,7 +43,8 @@ def _digest(path: Path, size: int, time: int) -> str:
 def cache_folder() -> Path:
     """Return the folder where torch keeps downloaded weights (TORCH_HOME, as torch.hub decides it).
 
-    Downloads go there too, where other packages find them; never into HARNESS_WEIGHTS, which may be a shared folder.
+    Downloads go there too, where other packages find them; never into HARNESS_WEIGHTS, which may be
+    a shared folder.
     """
     root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return expanded(os.environ.get("TORCH_HOME") or f"{root}/torch") / "hub" / "checkpoints"
@@ -80,7 +81,8 @@ class Weights(Frozen):
     def look(self, wanted: WeightFile) -> Found | None:
         """Return a file that was found and verified, or None where there is none.
 
-        Raises MachineError for the first file that is there but is not the one: passing over it would hide it.
+        Raises MachineError for the first file that is there but is not the one: passing over it
+        would hide it.
         """
         for path in self.places(wanted):
             if path.is_file():
@@ -90,8 +92,8 @@ class Weights(Frozen):
     def find(self, wanted: WeightFile) -> Path:
         """Return the verified path of a file.
 
-        Raises WeightsMissing naming the file, its sha256 and every place looked at, or MachineError for a file that is
-        not the one.
+        Raises WeightsMissing naming the file, its sha256 and every place looked at, or MachineError
+        for a file that is not the one.
         """
         if found := self.look(wanted):
             return found.path

@@ -2,7 +2,8 @@
 
 A small classifier predicts layout, background, and the shape, colour and size of each object. An
 image is correct if all of them are what the caption says: one wrong attribute makes a wrong image,
-as in GenEval (Ghosh et al. 2023). The classifier is right on all held-out images of the shapes world.
+as in GenEval (Ghosh et al. 2023). The classifier is right on all held-out images of the shapes
+world.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """CMMD: the squared maximum mean discrepancy of CLIP embeddings (Jayasumana et al. 2024).
 
-Kernel exp(−|x − y|²/(2σ²)), σ = 10, times 1000. The authors' program uses the biased estimator, whose
-bias falls with N; this is the unbiased one, with which sets of different size agree. Reported with
-its loss; gates only where a rule names it.
+Kernel exp(−|x − y|²/(2σ²)), σ = 10, times 1000. The authors' program uses the biased estimator,
+whose bias falls with N; this is the unbiased one, with which sets of different size agree. Reported
+with its loss; gates only where a rule names it.
 """
 
 from functools import cache

@@ -1,7 +1,7 @@
 """KID: the unbiased squared maximum mean discrepancy of image features (Bińkowski et al. 2018).
 
-Kernel ((x·y)/d + 1)³ over all images at once; programs that average over random subsets estimate the
-same number with more noise. Reported with its loss; gates only where a rule names it, since FID
+Kernel ((x·y)/d + 1)³ over all images at once; programs that average over random subsets estimate
+the same number with more noise. Reported with its loss; gates only where a rule names it, since FID
 judges the same features.
 """
 

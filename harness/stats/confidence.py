@@ -15,7 +15,9 @@ Floats = NDArray[np.float64]
 
 
 def _levels() -> Floats:
-    tail = np.concatenate([[0.0001, 0.0002, 0.0005], np.arange(0.001, 0.01, 0.0005), np.arange(0.01, 0.05, 0.0025)])
+    tail = np.concatenate(
+        [[0.0001, 0.0002, 0.0005], np.arange(0.001, 0.01, 0.0005), np.arange(0.01, 0.05, 0.0025)]
+    )
     lower = np.concatenate([tail, np.arange(0.05, 0.4999, 0.025)])
     return np.round(np.concatenate([lower, [0.5], 1 - lower[::-1]]), 6)
 
@@ -74,11 +76,19 @@ def lower_bound(distribution: Uncertainty, level: float) -> float:
     return upper_bound(distribution, 1 - level)
 
 
-def interval(distribution: Uncertainty, estimate: float, method: str, level: float = 0.95) -> Interval:
+def interval(
+    distribution: Uncertainty, estimate: float, method: str, level: float = 0.95
+) -> Interval:
     """Return the equal-tailed two-sided interval at `level` around `estimate`."""
     tail = (1 - level) / 2
     low, high = upper_bound(distribution, tail), upper_bound(distribution, 1 - tail)
-    return Interval(estimate=estimate, low=min(low, estimate), high=max(high, estimate), level=level, method=method)
+    return Interval(
+        estimate=estimate,
+        low=min(low, estimate),
+        high=max(high, estimate),
+        level=level,
+        method=method,
+    )
 
 
 def p_value(distribution: Uncertainty, margin: float) -> float:
@@ -94,18 +104,20 @@ def p_value(distribution: Uncertainty, margin: float) -> float:
     after = int(np.searchsorted(quantiles, margin, side="left"))
     span = quantiles[after] - quantiles[after - 1]
     share = (margin - quantiles[after - 1]) / span if span > 0 else 0.0
-    level = distribution.levels[after - 1] + share * (distribution.levels[after] - distribution.levels[after - 1])
+    level = distribution.levels[after - 1] + share * (
+        distribution.levels[after] - distribution.levels[after - 1]
+    )
     return float(1 - level)
 
 
 def fold(distribution: Uncertainty) -> Uncertainty:
     """Return the confidence distribution of |θ| from that of θ.
 
-    The upper bound is max(U, −L): it is below m exactly when both one-sided tests of TOST reject (Schuirmann 1987),
-    so its error rate at θ = ±m is that of the one-sided bounds. The lower bound is max(0, L, −U). What is promised are
-    the one-sided error rates; the two-sided interval covers |θ| at least as often as the signed one covers θ, and
-    always where θ = 0.
-    Levels must be symmetric about 0.5.
+    The upper bound is max(U, −L): it is below m exactly when both one-sided tests of TOST reject
+    (Schuirmann 1987), so its error rate at θ = ±m is that of the one-sided bounds. The lower bound
+    is max(0, L, −U). What is promised are the one-sided error rates; the two-sided interval covers
+    |θ| at least as often as the signed one covers θ, and always where θ = 0. Levels must be
+    symmetric about 0.5.
     """
     signed = np.asarray(distribution.quantiles)
     folded = np.maximum(np.maximum(signed, -signed[::-1]), 0.0)

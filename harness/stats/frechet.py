@@ -126,8 +126,9 @@ def frechet_distance(first: Moments, second: Moments) -> float:
 def feature_distance(first: ArrayLike, second: ArrayLike) -> float:
     """Return the Fréchet distance between two sets of features (n, d) and (m, d).
 
-    With no more images than dimensions the centred features are the factors, and the trace is an n × m problem instead
-    of d × d: tr (Σ₁^½ Σ₂ Σ₁^½)^½ = ‖X₁ X₂ᵀ‖_* / √((n−1)(m−1)). Raises ValueError as `moments` does.
+    With no more images than dimensions the centred features are the factors, and the trace is an n
+    × m problem instead of d × d: tr (Σ₁^½ Σ₂ Σ₁^½)^½ = ‖X₁ X₂ᵀ‖_* / √((n−1)(m−1)). Raises
+    ValueError as `moments` does.
     """
     x, y = checked(first), checked(second)
     if min(len(x), len(y)) > x.shape[1]:
@@ -135,7 +136,9 @@ def feature_distance(first: ArrayLike, second: ArrayLike) -> float:
     mean_x, mean_y = x.mean(axis=0), y.mean(axis=0)
     a, b = (x - mean_x) / np.sqrt(len(x) - 1), (y - mean_y) / np.sqrt(len(y) - 1)
     apart = mean_x - mean_y
-    return max(0.0, float(apart @ apart + np.sum(a * a) + np.sum(b * b) - 2 * nuclear_norm(a @ b.T)))
+    return max(
+        0.0, float(apart @ apart + np.sum(a * a) + np.sum(b * b) - 2 * nuclear_norm(a @ b.T))
+    )
 
 
 _AT_ONCE = 2**22
@@ -281,7 +284,9 @@ class FixedReference:
     def _few(self, other: LeaveOuts) -> Floats:
         pairs = other.centred @ self._root
         parts = ((pairs[rows], size) for rows, size in zip(other.kept, other.sizes, strict=True))
-        return np.array([nuclear_norm(left - left.mean(axis=0)) / np.sqrt(size - 1) for left, size in parts])
+        return np.array(
+            [nuclear_norm(left - left.mean(axis=0)) / np.sqrt(size - 1) for left, size in parts]
+        )
 
 
 def _many(other: LeaveOuts, reference: Callable[[int], Floats]) -> Floats:
@@ -290,6 +295,8 @@ def _many(other: LeaveOuts, reference: Callable[[int], Floats]) -> Floats:
     found = []
     for start in range(0, other.count, step):
         part = range(start, min(start + step, other.count))
-        first, second = (np.stack([of(index) for index in part]) for of in (reference, other.covariance))
+        first, second = (
+            np.stack([of(index) for index in part]) for of in (reference, other.covariance)
+        )
         found.append(cross_traces(first, second))
     return np.concatenate(found)

@@ -19,7 +19,8 @@ BLOCKS = 20
 def assign_blocks(clusters: int, blocks: int = BLOCKS, seed: int = 0) -> NDArray[np.int64]:
     """Return the block (0 … blocks − 1) of each cluster, sizes differing by at most one.
 
-    Clusters are shuffled first, so that an order in the prompt set (by topic, say) does not end up in the blocks.
+    Clusters are shuffled first, so that an order in the prompt set (by topic, say) does not end up
+    in the blocks.
     """
     count = min(blocks, clusters)
     return np.random.default_rng(seed).permutation(clusters).astype(np.int64) % count
@@ -78,5 +79,7 @@ def distribution_of_square(found: Corrected) -> Uncertainty:
     reach = straight - found.value
     outward = reach > 0 if found.value >= 0 else reach < 0
     scale = np.maximum(abs(found.value), np.abs(reach))
-    bend = np.divide(reach * np.abs(reach), 4 * scale, out=np.zeros_like(reach), where=outward & (scale > 0))
+    bend = np.divide(
+        reach * np.abs(reach), 4 * scale, out=np.zeros_like(reach), where=outward & (scale > 0)
+    )
     return uncertainty(straight + bend)

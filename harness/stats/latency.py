@@ -42,8 +42,9 @@ def image_s(pairing: Pairing, batch: int) -> float | None:
 def latency_of(blocks: Sequence[Sequence[float]]) -> Latency:
     """Return the median of all calls, given as the seconds of each block's.
 
-    Calls of a block are alike, so that blocks are the unit (of an only block: its calls). Of one call the interval is
-    that call, its method says so, and there is no spread. Raises ValueError where there is no call.
+    Calls of a block are alike, so that blocks are the unit (of an only block: its calls). Of one
+    call the interval is that call, its method says so, and there is no spread. Raises ValueError
+    where there is no call.
     """
     calls = np.array([seconds for block in blocks for seconds in block])
     if not calls.size:
@@ -51,7 +52,9 @@ def latency_of(blocks: Sequence[Sequence[float]]) -> Latency:
     estimate, p95_s = float(np.median(calls)), float(np.quantile(calls, 0.95))
     located = log_median(blocks)
     if not located.known():
-        one = Interval(estimate=estimate, low=estimate, high=estimate, method="one call: no interval")
+        one = Interval(
+            estimate=estimate, low=estimate, high=estimate, method="one call: no interval"
+        )
         return Latency(calls.size, len(blocks), one, ONE_CALL, p95_s)
     spread = located.spread()
     return Latency(calls.size, len(blocks), interval(spread, estimate, METHOD), spread, p95_s)
@@ -66,7 +69,9 @@ def log_median(blocks: Sequence[Sequence[float]]) -> Location:
     logs, owner, count = np.log(calls[order]), owner[order], int(owner.max()) + 1
 
     def medians(drawn: NDArray[np.int64]) -> NDArray[np.float64]:
-        return np.array([_median(logs, np.bincount(places, minlength=count)[owner]) for places in drawn])
+        return np.array(
+            [_median(logs, np.bincount(places, minlength=count)[owner]) for places in drawn]
+        )
 
     return Location(math.log(float(np.median(calls))), *bootstrap(count, medians))
 

@@ -29,7 +29,9 @@ def outliers(values: ArrayLike) -> tuple[int, ...]:
     apart = np.abs(logs - middle)
     fence = _FENCE * (high - low)
     far = (logs > high + fence) | (logs < low - fence)
-    return tuple(int(place) for place in np.flatnonzero(far & (apart > _REACH * 1.4826 * np.median(apart))))
+    return tuple(
+        int(place) for place in np.flatnonzero(far & (apart > _REACH * 1.4826 * np.median(apart)))
+    )
 
 
 Floats = NDArray[np.float64]
@@ -54,9 +56,10 @@ class Modes(NamedTuple):
 def modes(values: ArrayLike) -> Modes | None:
     """Return the two levels of positive values (n,), or None where one level explains them.
 
-    The logarithms are cut in two where most of their variance lies between both groups (Fisher 1958, Otsu 1979). They
-    are two levels where the gap, in standard deviations of a group (Ashman, Bird & Zepf 1994, their D), is wider than
-    in 99 of 100 draws of a uniform distribution: of all with one level, its halves are about the furthest apart.
+    The logarithms are cut in two where most of their variance lies between both groups (Fisher
+    1958, Otsu 1979). They are two levels where the gap, in standard deviations of a group (Ashman,
+    Bird & Zepf 1994, their D), is wider than in 99 of 100 draws of a uniform distribution: of all
+    with one level, its halves are about the furthest apart.
     """
     logs = np.sort(np.log(np.asarray(values, dtype=np.float64)))
     if logs.size < _LEAST_FOR_MODES:

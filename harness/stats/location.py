@@ -49,14 +49,17 @@ def locate(values: ArrayLike) -> Location:
     every = np.asarray(values, dtype=np.float64)
     units = joined(every.size)
     taken = np.bincount(units, every) / np.bincount(units)
-    return Location(float(middle(taken)), *bootstrap(taken.size, lambda drawn: middle(taken[drawn])))
+    return Location(
+        float(middle(taken)), *bootstrap(taken.size, lambda drawn: middle(taken[drawn]))
+    )
 
 
 def bootstrap(n: int, middles: Callable[[Places], Floats]) -> tuple[float, float]:
     """Return the standard error of a middle of n units, and its degrees of freedom.
 
-    `middles` returns the middle (r,) of each resample, given as places (r, n). Times √(n / (n − 1)) for the resamples'
-    narrowness (Hesterberg 2015, "What Teachers Should Know About the Bootstrap": the t interval with bootstrap error).
+    `middles` returns the middle (r,) of each resample, given as places (r, n). Times √(n / (n − 1))
+    for the resamples' narrowness (Hesterberg 2015, "What Teachers Should Know About the Bootstrap":
+    the t interval with bootstrap error).
     """
     if n < 2:
         return math.inf, 0
@@ -69,7 +72,11 @@ def combine(estimate: float, parts: Sequence[Location]) -> Location:
         return Location(estimate, math.inf, 0)
     total = sum(part.error**2 for part in parts)
     spread = sum(part.error**4 / part.freedom for part in parts)
-    return Location(estimate, math.sqrt(total), total**2 / spread if spread else min(part.freedom for part in parts))
+    return Location(
+        estimate,
+        math.sqrt(total),
+        total**2 / spread if spread else min(part.freedom for part in parts),
+    )
 
 
 def middle(values: Floats) -> Floats:

@@ -1,10 +1,12 @@
 """Passing among many: Holm's correction, and the fewest prompts with which a pass means anything.
 
-How many prompts settle a verdict, and what a run of given size can tell, from the standard error a pilot showed.
+How many prompts settle a verdict, and what a run of given size can tell, from the standard error a
+pilot showed.
 
-Normal planning formulas: an estimate at distance δ from a bound, with standard error s, is on the right side of it
-with probability `power` once δ = (z_level + z_power) · s, and s falls as 1 / √prompts. `level` is the one-sided level
-of the test, 1 − alpha. With several looks the factor is the drift the group-sequential test needs instead."""
+Normal planning formulas: an estimate at distance δ from a bound, with standard error s, is on the
+right side of it with probability `power` once δ = (z_level + z_power) · s, and s falls as 1 /
+√prompts. `level` is the one-sided level of the test, 1 − alpha. With several looks the factor is
+the drift the group-sequential test needs instead."""
 
 import math
 from collections.abc import Callable, Hashable, Iterable
@@ -69,16 +71,21 @@ class Forecast(NamedTuple):
     prompts: float
 
 
-def prompts_needed(distance: float, error: float, prompts: int, level: float, power: float = POWER) -> int | None:
+def prompts_needed(
+    distance: float, error: float, prompts: int, level: float, power: float = POWER
+) -> int | None:
     """Return the prompts at which a one-sided test at `level` decides with probability `power`.
 
-    `distance` is how far the loss lies from the margin and `error` its standard error at `prompts` prompts:
-    n = prompts · ((z_level + z_power) · error / distance)², the usual normal planning formula. None: too many to say.
+    `distance` is how far the loss lies from the margin and `error` its standard error at `prompts`
+    prompts: n = prompts · ((z_level + z_power) · error / distance)², the usual normal planning
+    formula. None: too many to say.
     """
     return _needed(distance, Pilot(error, prompts), _reach(level, power))
 
 
-def sequential_needed(distance: float, pilot: Pilot, alpha: float, looks: Looks, power: float = POWER) -> int | None:
+def sequential_needed(
+    distance: float, pilot: Pilot, alpha: float, looks: Looks, power: float = POWER
+) -> int | None:
     """Return the prompts of the last look at which a test with looks in the shares of `looks` decides as surely.
 
     A few percent more than `prompts_needed`, since looking early costs error rate; on average far fewer are used.
@@ -99,7 +106,9 @@ def forecast(distance: float, pilot: Pilot, alpha: float, looks: Looks) -> Forec
     return Forecast(float(stops.sum()), used)
 
 
-def precision_needed(observed: float, limit: float, level: float, power: float = POWER) -> float | None:
+def precision_needed(
+    observed: float, limit: float, level: float, power: float = POWER
+) -> float | None:
     """Return half the relative width that a time's or a speedup's 95 % interval needs, to tell it from a limit.
 
     With it a one-sided test at `level` decides with probability `power`, on logarithms, if the quantity is as observed:
@@ -125,7 +134,9 @@ def drift_needed(alpha: float, looks: Looks, power: float = POWER) -> float:
     if len(looks) < 2:
         return _reach(1 - alpha, power)
     limits = bounds(alpha, looks)
-    return float(brentq(lambda drift: stopping(limits, looks, drift).sum() - power, 0.0, 20.0, xtol=1e-6))
+    return float(
+        brentq(lambda drift: stopping(limits, looks, drift).sum() - power, 0.0, 20.0, xtol=1e-6)
+    )
 
 
 def _reach(level: float, power: float) -> float:

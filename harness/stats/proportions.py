@@ -1,17 +1,19 @@
 """The difference of two paired proportions by the score method (Tango 1998).
 
-Of n pairs, `lost` are right before and wrong after, `gained` the other way round. For a difference δ the variance is
-that of the most likely probabilities under which the difference is exactly δ, so a bound is sound where the observed
-variance is 0: of 256 pairs without a change, up to 1.1 % may be lost at 95 % confidence. A bootstrap of the same pairs
-would be certain of 0.
+Of n pairs, `lost` are right before and wrong after, `gained` the other way round. For a difference
+δ the variance is that of the most likely probabilities under which the difference is exactly δ, so
+a bound is sound where the observed variance is 0: of 256 pairs without a change, up to 1.1 % may be
+lost at 95 % confidence. A bootstrap of the same pairs would be certain of 0.
 
 Exact bounds on a share from a count (Clopper & Pearson 1934).
 
-How many more values lie beyond a high quantile of the baseline's than of the baseline itself, with its uncertainty.
+How many more values lie beyond a high quantile of the baseline's than of the baseline itself, with
+its uncertainty.
 
-The quantile is known by its few largest values only, so each bootstrap resample of prompts finds it anew. Bounds are
-the outer ones of the percentile and the basic interval (Davison & Hinkley 1997, §5.2): where a candidate's values
-crowd at the quantile the basic one passes up to 11 % at a true 5 %, the percentile one at most 6 % (simulated)."""
+The quantile is known by its few largest values only, so each bootstrap resample of prompts finds it
+anew. Bounds are the outer ones of the percentile and the basic interval (Davison & Hinkley 1997,
+§5.2): where a candidate's values crowd at the quantile the basic one passes up to 11 % at a true 5
+%, the percentile one at most 6 % (simulated)."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +35,9 @@ def difference(lost: float, gained: float, pairs: float) -> Uncertainty:
         raise ValueError(f"{lost:g} lost and {gained:g} gained of {pairs:g} pairs")
     wanted = normal_quantiles(LEVELS)
     low, high = np.full(LEVELS.size, -1.0), np.full(LEVELS.size, 1.0)
-    for _ in range(_STEPS):  # the statistic falls as δ rises: bisection finds where it is minus the quantile
+    for _ in range(
+        _STEPS
+    ):  # the statistic falls as δ rises: bisection finds where it is minus the quantile
         middle = (low + high) / 2
         above = _statistic(middle, lost, gained, pairs) < -wanted
         low, high = np.where(above, low, middle), np.where(above, middle, high)
@@ -92,9 +96,13 @@ def excess(before: Floats, after: Floats, resamples: int) -> Estimate:
     prompts, seeds = before.shape
     ordered = np.sort(before, axis=None)
     owner = np.argsort(before, axis=None) // seeds
-    rank = np.searchsorted(ordered, after)  # a value is above the k-th of the baseline's if its rank is above k
+    rank = np.searchsorted(
+        ordered, after
+    )  # a value is above the k-th of the baseline's if its rank is above k
     value = float(_lost(np.ones((1, prompts)), owner, rank)[0])
-    drawn = np.concatenate([_lost(counts, owner, rank) for counts in resampled_counts(prompts, resamples)])
+    drawn = np.concatenate(
+        [_lost(counts, owner, rank) for counts in resampled_counts(prompts, resamples)]
+    )
     percentile = np.quantile(drawn, LEVELS)
     basic = 2 * value - percentile[::-1]
     outer = np.where(LEVELS > 0.5, np.maximum(percentile, basic), np.minimum(percentile, basic))

@@ -1,11 +1,13 @@
 """Group-sequential tests: look at the data several times and keep the error rate of one look.
 
-The error rate is spent over the looks by the Pocock-type function of Lan & DeMets (1983), α·ln(1 + (e − 1)·t), where t
-is the share of the prompts seen: even enough that a clear case is decided early. Boundaries come from the recursion
-of Armitage, McPherson & Rowe (1969) as in Jennison & Turnbull, "Group Sequential Methods" (2000), ch. 7 and 19:
-test statistics at looks i < j are normal with correlation √(nᵢ / nⱼ).
+The error rate is spent over the looks by the Pocock-type function of Lan & DeMets (1983), α·ln(1 +
+(e − 1)·t), where t is the share of the prompts seen: even enough that a clear case is decided
+early. Boundaries come from the recursion of Armitage, McPherson & Rowe (1969) as in Jennison &
+Turnbull, "Group Sequential Methods" (2000), ch. 7 and 19: test statistics at looks i < j are normal
+with correlation √(nᵢ / nⱼ).
 
-A bound at level 1 − nominal_alpha(…) is a repeated confidence bound (ibid., ch. 9): it holds however a run stopped.
+A bound at level 1 − nominal_alpha(…) is a repeated confidence bound (ibid., ch. 9): it holds
+however a run stopped.
 """
 
 from functools import lru_cache
@@ -43,7 +45,8 @@ def bounds(alpha: float, looks: Looks) -> Floats:
 def stopping(limits: Floats, looks: Looks, drift: float = 0.0) -> Floats:
     """Return the probability (looks,) that each look is the first to exceed its limit.
 
-    `drift` is the expected value of the standard normal statistic at the last look; it grows as √prompts.
+    `drift` is the expected value of the standard normal statistic at the last look; it grows as
+    √prompts.
     """
     return _Walk(np.asarray(looks, dtype=np.float64) / looks[-1], drift).crossings(limits)
 
@@ -85,7 +88,9 @@ class _Walk:
         nodes = mass = np.empty(0)
         for k, share in enumerate(wanted):
             state = (k, nodes, mass)
-            limits[k] = brentq(lambda x, s=state, w=share: self._beyond(s[0], x, s[1], s[2]) - w, -_REACH, _REACH)
+            limits[k] = brentq(
+                lambda x, s=state, w=share: self._beyond(s[0], x, s[1], s[2]) - w, -_REACH, _REACH
+            )
             nodes, mass = self._step(k, limits[k], nodes, mass)
         return limits
 

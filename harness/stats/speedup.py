@@ -57,10 +57,16 @@ def log_ratio(baseline: Sequence[Block], cell: Sequence[Block]) -> Location:
     theirs = [_stretches(log_medians(side), len(side) // length) for side in sides if len(side) > 1]
     strays = max(float(levels.std(ddof=1)) for levels in (stretches, *theirs))
     errors = [max(strays, _error(side)) for side in sides]
-    later = float(np.interp(at_s, times, np.linspace(0, 1, len(times))).mean()) if len(times) > 1 else 0.0
+    later = (
+        float(np.interp(at_s, times, np.linspace(0, 1, len(times))).mean())
+        if len(times) > 1
+        else 0.0
+    )
     weights = (1 - later, later)[: len(sides)]
     spread = sum((weight * error) ** 2 for weight, error in zip(weights, errors, strict=True))
-    return Location(float(middle(ratios)), math.sqrt(spread + strays**2 / stretches.size), stretches.size - 1)
+    return Location(
+        float(middle(ratios)), math.sqrt(spread + strays**2 / stretches.size), stretches.size - 1
+    )
 
 
 def drift_share(baseline: Sequence[Block], cell: Sequence[Block]) -> float | None:
@@ -83,8 +89,9 @@ def _error(side: Sequence[Block]) -> float:
 LEAST_GROUPS = 8
 """Groups (of a cell timed alone: blocks) without which no precision counts as reached.
 
-An interval that is narrow by chance would stop too early. By simulation (tests/unit/test_stats_speedup.py): where the
-clock wanders, intervals that were stopped for being narrow hold the true speedup in 92 % with 6 and in 94 % with 8."""
+An interval that is narrow by chance would stop too early. By simulation
+(tests/unit/test_stats_speedup.py): where the clock wanders, intervals that were stopped for being
+narrow hold the true speedup in 92 % with 6 and in 94 % with 8."""
 
 
 class Speedup(NamedTuple):
@@ -115,7 +122,9 @@ def speedup(pairing: Pairing, images: tuple[int, int] = (1, 1)) -> Speedup:
     if not baseline or not cell:
         raise ValueError("a speedup needs blocks of the baseline and of the cell")
     if pairing.kind == "sandwiched":
-        made = _made(log_ratio(baseline, cell), images, "bootstrap over blocks, baseline before and after")
+        made = _made(
+            log_ratio(baseline, cell), images, "bootstrap over blocks, baseline before and after"
+        )
         return made._replace(drift_share=drift_share(baseline, cell))
     theirs, mine = group_levels(baseline), group_levels(cell)
     groups = sorted(theirs.keys() & mine.keys())
@@ -123,7 +132,11 @@ def speedup(pairing: Pairing, images: tuple[int, int] = (1, 1)) -> Speedup:
         raise ValueError("a speedup needs a group with blocks of both sides")
     left_out = warming(pairing)
     ratios = [theirs[group] - mine[group] for group in groups[left_out:]]
-    made = _made(locate(ratios if len(ratios) > 1 else _halves(baseline, cell)), images, "bootstrap over ABBA groups")
+    made = _made(
+        locate(ratios if len(ratios) > 1 else _halves(baseline, cell)),
+        images,
+        "bootstrap over ABBA groups",
+    )
     return made._replace(groups=len(ratios), warming=left_out)
 
 
@@ -135,7 +148,9 @@ def unpaired(baseline: Pairing, cell: Pairing, images: tuple[int, int] = (1, 1))
     """
     if not baseline.of("cell") or not cell.of("cell"):
         raise ValueError("a speedup needs blocks of the baseline and of the cell")
-    theirs, mine = (log_median([latencies(block) for block in steady_blocks(side)]) for side in (baseline, cell))
+    theirs, mine = (
+        log_median([latencies(block) for block in steady_blocks(side)]) for side in (baseline, cell)
+    )
     located = combine(theirs.estimate - mine.estimate, (theirs, mine))
     return _made(located, images, "bootstrap over blocks, unpaired")
 
@@ -179,7 +194,10 @@ def precision_of(pairing: Pairing) -> Reached:
 
 def _halves(baseline: tuple[Block, ...], cell: tuple[Block, ...]) -> list[float]:
     """Return the log ratios AB and BA of an only group: a drift parts them, so that their interval is wide."""
-    return [float(theirs - mine) for theirs, mine in zip(log_medians(baseline), log_medians(cell), strict=False)]
+    return [
+        float(theirs - mine)
+        for theirs, mine in zip(log_medians(baseline), log_medians(cell), strict=False)
+    ]
 
 
 def _made(located: Location, images: tuple[int, int], method: str) -> Speedup:
@@ -187,7 +205,9 @@ def _made(located: Location, images: tuple[int, int], method: str) -> Speedup:
     log = located._replace(estimate=located.estimate + math.log(images[1] / images[0]))
     estimate = math.exp(log.estimate)
     if not log.known():
-        why = Absent(absent=f"one look says {estimate:.3g}×, and nothing how sure that is: raise measure.max_s")
+        why = Absent(
+            absent=f"one look says {estimate:.3g}×, and nothing how sure that is: raise measure.max_s"
+        )
         return Speedup(estimate, why, why, log)
     spread = log.spread()
     return Speedup(estimate, interval(spread, estimate, method), spread, log)

@@ -1,11 +1,14 @@
 """Blocks of timed calls as numbers: the logarithm of each one's median, and when it was timed.
 
-Where a series of times has warmed up: change points near its beginning, found by a permutation test.
+Where a series of times has warmed up: change points near its beginning, found by a permutation
+test.
 
-Warm-up is often still there after the warm-up calls, or never ends (Barrett, Bolz-Tereick, Killick, Mount & Tratt 2017,
-"Virtual Machine Warmup Blows Hot and Cold"): it has to be looked for, not assumed.
+Warm-up is often still there after the warm-up calls, or never ends (Barrett, Bolz-Tereick, Killick,
+Mount & Tratt 2017, "Virtual Machine Warmup Blows Hot and Cold"): it has to be looked for, not
+assumed.
 
-Which blocks of a pairing are of a machine that has warmed up: what every figure of time is made from."""
+Which blocks of a pairing are of a machine that has warmed up: what every figure of time is made
+from."""
 
 import math
 from collections.abc import Sequence
@@ -37,7 +40,9 @@ def group_levels(blocks: Sequence[Block]) -> dict[int, float]:
     return {group: fmean(levels) for group, levels in grouped.items()}
 
 
-def brackets(baseline: Sequence[Block], cell: Sequence[Block]) -> tuple[tuple[Block, ...], tuple[Block, ...]]:
+def brackets(
+    baseline: Sequence[Block], cell: Sequence[Block]
+) -> tuple[tuple[Block, ...], tuple[Block, ...]]:
     """Return the baseline's blocks before the first one (there is one) of a sandwiched cell, and after it."""
     turn = cell[0].begun_s
     before = tuple(block for block in baseline if block.begun_s < turn)
@@ -82,7 +87,9 @@ def _change(logs: Floats, most: int) -> int:
     gap = gaps.max() * _likeness(deviations, cut)
     if gap <= _UNSEEN * deviations.std():
         return 0
-    dearer = logs.size ** (1 / logs.size)  # BIC: where the step lies is a number more than a line has
+    dearer = logs.size ** (
+        1 / logs.size
+    )  # BIC: where the step lies is a number more than a line has
     if _remainder(deviations, cut) * dearer >= _remainder_of_line(deviations):
         return 0
     orders = np.random.default_rng(0).permuted(np.tile(deviations, (_ORDERS, 1)), axis=1)
@@ -115,7 +122,9 @@ def _likeness(deviations: Floats, cut: int) -> float:
 
 
 def _remainder(deviations: Floats, cut: int) -> float:
-    return float(sum(((part - part.mean()) ** 2).sum() for part in (deviations[:cut], deviations[cut:])))
+    return float(
+        sum(((part - part.mean()) ** 2).sum() for part in (deviations[:cut], deviations[cut:]))
+    )
 
 
 def _remainder_of_line(deviations: Floats) -> float:
@@ -154,5 +163,8 @@ def steady_blocks(pairing: Pairing, side: Side = "cell") -> tuple[Block, ...]:
         return tuple(block for part in parts for block in steady(part))
     if not left_out or pairing.kind == "alone":
         return blocks[left_out:]
-    groups = sorted({block.group for block in pairing.of("baseline")} & {block.group for block in pairing.of("cell")})
+    groups = sorted(
+        {block.group for block in pairing.of("baseline")}
+        & {block.group for block in pairing.of("cell")}
+    )
     return tuple(block for block in blocks if block.group >= groups[left_out])

@@ -38,8 +38,12 @@ class Stages:
     """Which stage the host was in, and so to which stage a piece of work belongs."""
 
     def __init__(self, seen: Seen) -> None:
-        self._host = Track(innermost(event for event in seen.ranges if event.name.startswith(STAGE)))
-        self._device = Track(innermost(event for event in seen.device_ranges if event.name.startswith(STAGE)))
+        self._host = Track(
+            innermost(event for event in seen.ranges if event.name.startswith(STAGE))
+        )
+        self._device = Track(
+            innermost(event for event in seen.device_ranges if event.name.startswith(STAGE))
+        )
 
     def at(self, moment_s: float) -> str:
         return _stage(self._host.at(moment_s))
@@ -93,12 +97,15 @@ class Busy(NamedTuple):
 def busy_times(work: Sequence[Work], stages: Stages) -> list[Busy]:
     """Share out the device's time, in order of begin.
 
-    Of kernels that overlap the first has it; copies have what no kernel covers: one that runs beside the arithmetic,
-    as offloaded weights do, costs nothing.
+    Of kernels that overlap the first has it; copies have what no kernel covers: one that runs
+    beside the arithmetic, as offloaded weights do, costs nothing.
     """
     kernels = [piece for piece in work if not piece.is_copy]
     covered = _Covered(kernels)
-    found = [*_first_come(kernels, stages, None), *_first_come(filter(lambda p: p.is_copy, work), stages, covered)]
+    found = [
+        *_first_come(kernels, stages, None),
+        *_first_come(filter(lambda p: p.is_copy, work), stages, covered),
+    ]
     return sorted(found, key=lambda busy: busy.work.begin_s)
 
 
@@ -132,7 +139,9 @@ class _Covered:
     def seconds(self, begin_s: float, end_s: float) -> float:
         """Return how much of a stretch is covered."""
         first, last = bisect_right(self.ends, begin_s), bisect_left(self.begins, end_s)
-        return sum(min(self.ends[n], end_s) - max(self.begins[n], begin_s) for n in range(first, last))
+        return sum(
+            min(self.ends[n], end_s) - max(self.begins[n], begin_s) for n in range(first, last)
+        )
 
 
 def _first_come(work: Iterable[Work], stages: Stages, covered: _Covered | None) -> Iterable[Busy]:

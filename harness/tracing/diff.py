@@ -2,7 +2,8 @@
 
 The changes between two traces in plain sentences.
 
-Compare two traces: which kernels came, went, got slower or ran more often; each figure per call of its stage."""
+Compare two traces: which kernels came, went, got slower or ran more often; each figure per call of
+its stage."""
 
 import re
 from collections.abc import Sequence
@@ -83,10 +84,20 @@ def tell(
 ) -> tuple[str, ...]:
     """Return what changed: the denoiser first, then its kernels, then the other stages. Under the profiler."""
     if before.device != after.device:
-        return (f"The traces cannot be compared kernel by kernel: one is of a {before.device}, one of {after.device}.",)
+        return (
+            f"The traces cannot be compared kernel by kernel: one is of a {before.device}, one of {after.device}.",
+        )
     told = [_denoiser(change, families) for change in stages if change.stage == DENOISER]
-    told += [f"{word} one denoiser call: {_named(found)}." for turn, word in _WORDS if (found := _of(kernels, turn))]
-    told += [_stage(change) for change in stages if change.stage != DENOISER and _matters(change, before, after)]
+    told += [
+        f"{word} one denoiser call: {_named(found)}."
+        for turn, word in _WORDS
+        if (found := _of(kernels, turn))
+    ]
+    told += [
+        _stage(change)
+        for change in stages
+        if change.stage != DENOISER and _matters(change, before, after)
+    ]
     return tuple(told) or (f"No stage changed by more than {format_percent(_TELLING, 0)}.",)
 
 
@@ -97,9 +108,13 @@ def _of(kernels: Sequence[KernelChange], turn: Turn) -> list[KernelChange]:
 def _denoiser(change: StageChange, families: Sequence[FamilyChange]) -> str:
     parts = [(change.after_idle_s - change.before_idle_s, "pauses")]
     parts += [(found.after_s - found.before_s, found.family) for found in families]
-    parts = sorted((part for part in parts if abs(part[0]) >= 0.01 * change.before_s), key=lambda part: -abs(part[0]))
+    parts = sorted(
+        (part for part in parts if abs(part[0]) >= 0.01 * change.before_s),
+        key=lambda part: -abs(part[0]),
+    )
     why = ", ".join(
-        f"{'+' if seconds > 0 else '−'}{format_seconds(abs(seconds))} {name}" for seconds, name in parts[:3]
+        f"{'+' if seconds > 0 else '−'}{format_seconds(abs(seconds))} {name}"
+        for seconds, name in parts[:3]
     )
     return f"One denoiser call under the profiler: {_from_to(change)}{f': {why}' if why else ''}."
 
@@ -165,14 +180,18 @@ class _Sum(NamedTuple):
 def compare(before: TraceFacts, after: TraceFacts) -> TraceDiff:
     """Return what changed between two traces, the largest changes first.
 
-    They may have different numbers of steps: what is compared is one call of the denoiser, of the VAE and so on.
-    Kernels are the same where they differ only in the tile a library chose or the number a compiler gave.
+    They may have different numbers of steps: what is compared is one call of the denoiser, of the
+    VAE and so on. Kernels are the same where they differ only in the tile a library chose or the
+    number a compiler gave.
     """
     stages = tuple(_stages(before, after))
     kernels = tuple(sorted(_kernels(before, after), key=lambda change: -abs(change.change_s)))
     families = tuple(_families(before, after))
     return TraceDiff(
-        stages=stages, families=families, kernels=kernels, sentences=tell(before, after, stages, families, kernels)
+        stages=stages,
+        families=families,
+        kernels=kernels,
+        sentences=tell(before, after, stages, families, kernels),
     )
 
 
@@ -218,8 +237,15 @@ def _per_family(facts: TraceFacts) -> dict[Family, float]:
 
 def _kernels(before: TraceFacts, after: TraceFacts) -> list[KernelChange]:
     old, new = _sums(before), _sums(after)
-    walls = {stage.stage: _each(stage, "wall_s") for facts in (after, before) for stage in facts.stages}
-    steps = {stage.calls for facts in (after, before) for stage in facts.stages if stage.stage == DENOISER}
+    walls = {
+        stage.stage: _each(stage, "wall_s") for facts in (after, before) for stage in facts.stages
+    }
+    steps = {
+        stage.calls
+        for facts in (after, before)
+        for stage in facts.stages
+        if stage.stage == DENOISER
+    }
     found = []
     for key in dict.fromkeys((*old, *new)):
         first, second = old.get(key), new.get(key)
@@ -249,7 +275,9 @@ def _turn(first: _Sum | None, second: _Sum | None) -> Turn:
     if first is None or second is None:
         return "went" if first else "came"
     one_before, one_after = (side.seconds / (side.calls or 1) for side in (first, second))
-    oftener = (second.calls - first.calls) * (one_before + one_after)  # the two add up to twice the change
+    oftener = (second.calls - first.calls) * (
+        one_before + one_after
+    )  # the two add up to twice the change
     slower = (one_after - one_before) * (first.calls + second.calls)
     if abs(oftener) > abs(slower):
         return "more often" if oftener > 0 else "less often"

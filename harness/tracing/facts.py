@@ -1,6 +1,7 @@
 """What a trace says: time by stage and by family of kernels, pauses, waits, copies, conversions.
 
-The bars of a trace's timeline: stages, steps and regions, on the device's time where it worked for them."""
+The bars of a trace's timeline: stages, steps and regions, on the device's time where it worked for
+them."""
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
@@ -8,7 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from harness.core.trace import BETWEEN, REGION, STAGE, STEP, Family, Gap, Kernel, Span, StageTime, TraceFacts
+from harness.core.trace import (
+    BETWEEN,
+    REGION,
+    STAGE,
+    STEP,
+    Family,
+    Gap,
+    Kernel,
+    Span,
+    StageTime,
+    TraceFacts,
+)
 from harness.tracing import activity, tallies
 from harness.tracing.activity import CALL, Busy, busy_times, idle_times
 from harness.tracing.chrome_trace import Event, read_events
@@ -51,7 +63,9 @@ def read_trace(path: Path) -> TraceFacts:
 def _window(seen: Seen) -> tuple[float, float]:
     """From the begin to the end of the traced call: its range, or else all that the host did."""
     events = [event for event in seen.ranges if event.name == activity.CALL] or seen.host
-    return min((event.begin_s for event in events), default=0.0), max((event.end_s for event in events), default=0.0)
+    return min((event.begin_s for event in events), default=0.0), max(
+        (event.end_s for event in events), default=0.0
+    )
 
 
 def _stage_times(
@@ -71,7 +85,9 @@ def _stage_times(
     for event in seen.runtime:
         if is_launch(event):
             launches.setdefault(stages.at(event.begin_s), []).append(event)
-    calls = Counter(event.name.removeprefix(STAGE) for event in seen.ranges if event.name.startswith(STAGE))
+    calls = Counter(
+        event.name.removeprefix(STAGE) for event in seen.ranges if event.name.startswith(STAGE)
+    )
     return tuple(
         StageTime(
             stage=stage,
@@ -101,7 +117,9 @@ def _kernels(busy: Sequence[Busy]) -> tuple[Kernel, ...]:
     )
 
 
-def _gaps(seen: Seen, stages: activity.Stages, idle: Sequence[activity.Idle], begin_s: float) -> tuple[Gap, ...]:
+def _gaps(
+    seen: Seen, stages: activity.Stages, idle: Sequence[activity.Idle], begin_s: float
+) -> tuple[Gap, ...]:
     longest = sorted(idle, key=lambda gap: -gap.seconds)[:_GAPS]
     doing = activity.Doing(seen, longest)
     return tuple(
@@ -124,7 +142,9 @@ def _notes(seen: Seen, wall_s: float) -> tuple[str, ...]:
         notes.append("no stages are marked in this trace: all of it counts as between stages")
     lost = sum(work.launched_s is None for work in seen.work)
     if lost:
-        notes.append(f"the launches of {lost} of {len(seen.work)} kernels are missing: placed by when they ran")
+        notes.append(
+            f"the launches of {lost} of {len(seen.work)} kernels are missing: placed by when they ran"
+        )
     if seen.overhead_s > 0.02 * wall_s:
         notes.append(f"the profiler itself took {seen.overhead_s * 1e3:.1f} ms of it")
     return tuple(notes)
@@ -160,7 +180,10 @@ def timeline(seen: Seen, begin_s: float) -> tuple[tuple[Span, ...], int]:
         begin, end = placed.extent(event)
         if around:
             outer = around[-1][1]
-            begin, end = max(begin, outer.begin_s + begin_s), min(end, outer.begin_s + begin_s + outer.seconds)
+            begin, end = (
+                max(begin, outer.begin_s + begin_s),
+                min(end, outer.begin_s + begin_s + outer.seconds),
+            )
         if end <= begin:
             continue
         name = event.name.split(":", 1)[1]
@@ -174,7 +197,9 @@ def timeline(seen: Seen, begin_s: float) -> tuple[tuple[Span, ...], int]:
         spans.append(span)
         around.append((event, span))
     longest = sorted(spans, key=lambda span: (-span.seconds, span.depth))[:_MOST]
-    return tuple(sorted(longest, key=lambda span: (span.begin_s, span.depth))), len(spans) - len(longest)
+    return tuple(sorted(longest, key=lambda span: (span.begin_s, span.depth))), len(spans) - len(
+        longest
+    )
 
 
 class _Placed:
@@ -182,12 +207,18 @@ class _Placed:
 
     def __init__(self, seen: Seen) -> None:
         self._device = seen.device
-        work = sorted((work for work in seen.work if work.launched_s is not None), key=lambda work: work.asked_s)
+        work = sorted(
+            (work for work in seen.work if work.launched_s is not None),
+            key=lambda work: work.asked_s,
+        )
         self._launched = [work.asked_s for work in work]
         self._work = work
 
     def extent(self, event: Event) -> tuple[float, float]:
-        first, last = bisect_left(self._launched, event.begin_s), bisect_left(self._launched, event.end_s)
+        first, last = (
+            bisect_left(self._launched, event.begin_s),
+            bisect_left(self._launched, event.end_s),
+        )
         if self._device == "cpu" or first == last:
             return event.begin_s, event.end_s
         own = self._work[first:last]

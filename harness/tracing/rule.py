@@ -22,7 +22,8 @@ Tries = tuple[Try, ...]
 class Advice(Frozen):
     """One sentence and the figure behind it.
 
-    `concerns` is the share (0 to 1) of the whole call's time that the advice is about: the most it could save.
+    `concerns` is the share (0 to 1) of the whole call's time that the advice is about: the most it
+    could save.
     """
 
     rule: str
@@ -57,10 +58,19 @@ def name_tries(tries: Tries) -> str:
 
 def advise_on_call(rule: str, sentence: str, share: float, tries: Tries = ()) -> Advice:
     """Return advice about a share of the whole call."""
-    return Advice(rule=rule, sentence=sentence, figure=share, unit="share of the call", concerns=share, tries=tries)
+    return Advice(
+        rule=rule,
+        sentence=sentence,
+        figure=share,
+        unit="share of the call",
+        concerns=share,
+        tries=tries,
+    )
 
 
-def advise_on_denoiser(cell: TracedCell, rule: str, sentence: str, share: float, tries: Tries = ()) -> Advice:
+def advise_on_denoiser(
+    cell: TracedCell, rule: str, sentence: str, share: float, tries: Tries = ()
+) -> Advice:
     """Return advice about a share of the denoiser's time; the values to try end the sentence."""
     return Advice(
         rule=rule,

@@ -25,10 +25,15 @@ def waits(seen: Seen, stages: Stages, idle: Sequence[Idle]) -> Waits:
     begin, end = (calls[0].begin_s, calls[-1].end_s) if calls else (0.0, 0.0)
     in_loop = [event for event in found if begin <= event.begin_s < end]
     asking = Track(innermost(_outermost(seen.operators)))
-    callers = Counter(asked.name if (asked := asking.at(event.begin_s)) else "Python" for event in in_loop or found)
+    callers = Counter(
+        asked.name if (asked := asking.at(event.begin_s)) else "Python"
+        for event in in_loop or found
+    )
     begins = [gap.begin_s for gap in idle]
     places = {bisect_right(begins, event.end_s) - 1: event.end_s for event in in_loop}
-    left = [idle[place] for place, moment in places.items() if place >= 0 and idle[place].end_s > moment]
+    left = [
+        idle[place] for place, moment in places.items() if place >= 0 and idle[place].end_s > moment
+    ]
     return Waits(
         count=len(found),
         total_s=_seconds(found),
@@ -47,7 +52,8 @@ def copies(busy: Iterable[Busy], direction: str) -> Tally:
 def casts(seen: Seen, stages: Stages, busy: Iterable[Busy]) -> Tally:
     """Return the conversions between number formats that are a kernel or an operator of their own.
 
-    On a GPU those kernels that `aten::_to_copy` launched or whose name says so; on a CPU the calls of that operator.
+    On a GPU those kernels that `aten::_to_copy` launched or whose name says so; on a CPU the calls
+    of that operator.
     """
     asked = _outermost(event for event in seen.operators if event.name == "aten::_to_copy")
     if seen.device == "cpu":
@@ -73,7 +79,9 @@ def recompiles(seen: Seen) -> int | Absent:
 
 def compiling_s(seen: Seen, stages: Stages) -> dict[str, float]:
     """Return the seconds in which dynamo compiled, by stage."""
-    return _summed((stages.at(event.begin_s), event.end_s - event.begin_s) for event in _compilations(seen))
+    return _summed(
+        (stages.at(event.begin_s), event.end_s - event.begin_s) for event in _compilations(seen)
+    )
 
 
 def _compilations(seen: Seen) -> list[Event]:

@@ -44,7 +44,9 @@ class TracedCell(NamedTuple):
 
     @property
     def denoiser(self) -> StageTime | None:
-        return next((stage for stage in self.facts.stages if stage.stage == DENOISER and stage.calls), None)
+        return next(
+            (stage for stage in self.facts.stages if stage.stage == DENOISER and stage.calls), None
+        )
 
     @property
     def gpu(self) -> bool:
@@ -58,7 +60,9 @@ class TracedCell(NamedTuple):
     def denoiser_bytes(self) -> int | None:
         """Return the size of the denoiser's weights, which lie under its name in the pipeline; None if unknown."""
         sizes = self.outcome.weights_bytes
-        return next((sizes[name] for name in ("unet", "transformer", DENOISER) if sizes.get(name)), None)
+        return next(
+            (sizes[name] for name in ("unet", "transformer", DENOISER) if sizes.get(name)), None
+        )
 
     def setting(self, axis: str) -> str:
         """Return what the cell is set to, options included; empty for an axis it does not name."""
@@ -71,7 +75,9 @@ class TracedCell(NamedTuple):
 
     def stage_s(self, stage: str) -> float:
         """Return the seconds of one stage in a whole call: the median of the repeats, else as in the trace."""
-        timed = [repeat.stages_s[stage] for repeat in self.outcome.repeats if stage in repeat.stages_s]
+        timed = [
+            repeat.stages_s[stage] for repeat in self.outcome.repeats if stage in repeat.stages_s
+        ]
         if timed:
             return median(timed)
         traced = next((found for found in self.facts.stages if found.stage == stage), None)
@@ -79,7 +85,11 @@ class TracedCell(NamedTuple):
 
     def _times(self, stage: StageTime) -> float:
         """How many times as often a whole call has the stage as the traced one, which may be of the first steps."""
-        return self.outcome.denoiser_calls / stage.calls if stage.stage == DENOISER and stage.calls else 1.0
+        return (
+            self.outcome.denoiser_calls / stage.calls
+            if stage.stage == DENOISER and stage.calls
+            else 1.0
+        )
 
     @property
     def call_s(self) -> float:
@@ -91,13 +101,23 @@ class TracedCell(NamedTuple):
     def share(self, stage: str) -> float:
         """Return the share of a whole call that a stage takes, 0 to 1; BETWEEN: what no stage takes."""
         if stage == BETWEEN:
-            return max(1 - sum(self.share(found.stage) for found in self.facts.stages if found.stage != BETWEEN), 0.0)
+            return max(
+                1
+                - sum(
+                    self.share(found.stage) for found in self.facts.stages if found.stage != BETWEEN
+                ),
+                0.0,
+            )
         return min(self.stage_s(stage) / self.call_s, 1.0) if self.call_s else 0.0
 
     @property
     def denoiser_call_s(self) -> float:
         """Return the seconds of one call of the denoiser."""
-        return self.stage_s(DENOISER) / self.outcome.denoiser_calls if self.outcome.denoiser_calls else 0.0
+        return (
+            self.stage_s(DENOISER) / self.outcome.denoiser_calls
+            if self.outcome.denoiser_calls
+            else 0.0
+        )
 
     @property
     def idle_share(self) -> float:
@@ -107,10 +127,14 @@ class TracedCell(NamedTuple):
     def _idle(self, stage: StageTime) -> float:
         """Return the share of a stage's time in which the device had nothing to do.
 
-        A profiler slows down the host but not a GPU's kernels. So on a GPU their time is held against the stage timed
-        without it; on a CPU both are slowed, and the trace's own share is taken.
+        A profiler slows down the host but not a GPU's kernels. So on a GPU their time is held
+        against the stage timed without it; on a CPU both are slowed, and the trace's own share is
+        taken.
         """
-        traced, whole_s = stage.gap_s / stage.wall_s if stage.wall_s else 0.0, self.stage_s(stage.stage)
+        traced, whole_s = (
+            stage.gap_s / stage.wall_s if stage.wall_s else 0.0,
+            self.stage_s(stage.stage),
+        )
         if not self.gpu or stage.stage == BETWEEN or not whole_s:
             return traced
         return min(max(1 - stage.busy_s * self._times(stage) / whole_s, 0.0), traced)
@@ -118,7 +142,9 @@ class TracedCell(NamedTuple):
     def working(self, lost_s: Mapping[str, float]) -> float:
         """Return the share of a whole call that work takes, given its seconds by stage in the trace."""
         return sum(
-            self.share(stage.stage) * (1 - self._idle(stage)) * min(lost_s.get(stage.stage, 0.0) / stage.busy_s, 1.0)
+            self.share(stage.stage)
+            * (1 - self._idle(stage))
+            * min(lost_s.get(stage.stage, 0.0) / stage.busy_s, 1.0)
             for stage in self.facts.stages
             if stage.busy_s
         )
@@ -126,7 +152,9 @@ class TracedCell(NamedTuple):
     def waiting(self, lost_s: Mapping[str, float]) -> float:
         """Return the share of a whole call that pauses take, given their seconds by stage in the trace."""
         return sum(
-            self.share(stage.stage) * self._idle(stage) * min(lost_s.get(stage.stage, 0.0) / stage.gap_s, 1.0)
+            self.share(stage.stage)
+            * self._idle(stage)
+            * min(lost_s.get(stage.stage, 0.0) / stage.gap_s, 1.0)
             for stage in self.facts.stages
             if stage.gap_s
         )
@@ -136,7 +164,11 @@ class TracedCell(NamedTuple):
         stage = self.denoiser
         if stage is None or not stage.busy_s:
             return 0.0
-        return (1 - self.idle_share) * sum(stage.families_s.get(name, 0.0) for name in families) / stage.busy_s
+        return (
+            (1 - self.idle_share)
+            * sum(stage.families_s.get(name, 0.0) for name in families)
+            / stage.busy_s
+        )
 
     @property
     def graphs(self) -> bool:
@@ -148,7 +180,12 @@ class TracedCell(NamedTuple):
     def launching(self) -> bool:
         """Whether the denoiser's kernels are so many, launched one by one, that launching explains pauses."""
         stage = self.denoiser
-        return stage is not None and self.gpu and not self.graphs and stage.launches >= _MANY_LAUNCHES * stage.calls
+        return (
+            stage is not None
+            and self.gpu
+            and not self.graphs
+            and stage.launches >= _MANY_LAUNCHES * stage.calls
+        )
 
     @property
     def opaque(self) -> bool:
@@ -160,9 +197,10 @@ class TracedCell(NamedTuple):
 class Bound(Frozen):
     """What one call of the denoiser spends its time on, each a share of it, 0 to 1.
 
-    `compute_share`: the least time of its arithmetic at the rate of large matrix products measured here.
-    `weights_share`: the least time of reading its weights once, at the rate of a large copy measured here.
-    `traffic_share`: kernels that wait for memory by their nature: norms, element by element, copies.
+    `compute_share`: the least time of its arithmetic at the rate of large matrix products measured
+    here. `weights_share`: the least time of reading its weights once, at the rate of a large copy
+    measured here. `traffic_share`: kernels that wait for memory by their nature: norms, element by
+    element, copies.
     """
 
     verdict: Verdict
@@ -190,7 +228,9 @@ def find_bound(scene: TracedCell) -> Bound:
     )
 
 
-def _verdict(scene: TracedCell, compute: float | Absent, weights: float | Absent, traffic: float) -> Verdict:
+def _verdict(
+    scene: TracedCell, compute: float | Absent, weights: float | Absent, traffic: float
+) -> Verdict:
     if scene.denoiser is None or scene.opaque:
         return "unknown"
     if scene.idle_share >= IDLE_SHARE:
@@ -214,7 +254,9 @@ def _compute_share(scene: TracedCell) -> float | Absent:
     floor = _floor(scene)
     if isinstance(floor, Absent):
         return floor
-    return _held_against(scene, floor.seconds / scene.outcome.denoiser_calls, "the arithmetic that was counted")
+    return _held_against(
+        scene, floor.seconds / scene.outcome.denoiser_calls, "the arithmetic that was counted"
+    )
 
 
 def _weights_share(scene: TracedCell) -> float | Absent:
@@ -233,13 +275,19 @@ def _held_against(scene: TracedCell, least_s: float, what: str) -> float | Absen
     if scene.setting("caching") not in ("", "none"):
         return Absent(absent=f"caching leaves out some of {what}")
     share = least_s / scene.denoiser_call_s
-    return share if share <= _WHOLE else Absent(absent=f"it is faster than {what}: some is left out")
+    return (
+        share if share <= _WHOLE else Absent(absent=f"it is faster than {what}: some is left out")
+    )
 
 
-def _sentence(scene: TracedCell, verdict: Verdict, compute: float | Absent, weights: float | Absent) -> str:
+def _sentence(
+    scene: TracedCell, verdict: Verdict, compute: float | Absent, weights: float | Absent
+) -> str:
     """Say the verdict in words, with the figure behind it."""
     if scene.denoiser is None:
-        return "What holds the cell back is not known: no call of the denoiser is marked in the trace."
+        return (
+            "What holds the cell back is not known: no call of the denoiser is marked in the trace."
+        )
     call = f"One denoiser call takes {format_seconds(scene.denoiser_call_s)}"
     if scene.opaque:
         return f"{call}, in an engine outside of torch, of which the trace shows nothing."
@@ -249,7 +297,9 @@ def _sentence(scene: TracedCell, verdict: Verdict, compute: float | Absent, weig
         return f"{call}; {idle} of it {scene.device} waits for {'the host ' * (verdict == 'launch-bound')}{why}."
     facts = [f"{scene.device} waits {idle} of that time"]
     if not isinstance(compute, Absent):
-        facts.append(f"the arithmetic alone would need {format_percent(compute, 0)} at the rate measured here")
+        facts.append(
+            f"the arithmetic alone would need {format_percent(compute, 0)} at the rate measured here"
+        )
     if not isinstance(weights, Absent):
         facts.append(f"reading the weights once {format_percent(weights, 0)}")
     return f"{call}; {', '.join(facts)}."

@@ -83,9 +83,17 @@ def sort_events(events: Iterable[Event]) -> Seen:
     launched = {event.correlation: event.begin_s for event in runtime if event.correlation}
     if not device and any(is_launch(event) and "Kernel" in event.name for event in runtime):
         what = "kernels were launched, but the profiler was not let see them on the GPU"
-        raise ResultsError(what, "trace", "Allow GPU performance counters for this user (NVreg_RestrictProfiling…=0).")
+        raise ResultsError(
+            what,
+            "trace",
+            "Allow GPU performance counters for this user (NVreg_RestrictProfiling…=0).",
+        )
     operators = tuple(of.get("operator", ()))
-    work = [_kernel(event, launched.get(event.correlation)) for event in device] if device else _computed(operators)
+    work = (
+        [_kernel(event, launched.get(event.correlation)) for event in device]
+        if device
+        else _computed(operators)
+    )
     return Seen(
         "cuda" if device else "cpu",
         tuple(sorted(work, key=lambda piece: piece.begin_s)),
@@ -109,7 +117,9 @@ def _kernel(event: Event, launched_s: float | None) -> Work:
 def _computed(operators: Iterable[Event]) -> list[Work]:
     pieces = innermost(event for event in operators if _OPERATOR.search(event.name))
     return [
-        Work(_compiled(piece.event.name), piece.begin_s, piece.end_s, piece.begin_s, int(piece.first))
+        Work(
+            _compiled(piece.event.name), piece.begin_s, piece.end_s, piece.begin_s, int(piece.first)
+        )
         for piece in pieces
     ]
 
@@ -122,19 +132,43 @@ def _compiled(name: str) -> str:
 _FAMILIES: tuple[tuple[Family, str], ...] = (
     ("copy", r"^mem(cpy|set)|nchw_?to_?nhwc|nhwc_?to_?nchw|convert_?tensor|bulk_?transpose"),
     # what inductor fused is named after all that it had a part in, a matrix product too whose result it only takes
-    ("copy", r"^triton_poi_fused_(_?(to_copy|clone|cat|copy|stack|transpose|permute|view|slice))+_\d+"),
+    (
+        "copy",
+        r"^triton_poi_fused_(_?(to_copy|clone|cat|copy|stack|transpose|permute|view|slice))+_\d+",
+    ),
     ("norm", r"^triton_(red|per)_.*(_norm|rsqrt|var_mean)"),
     ("attention", r"^triton_(red|per)_.*softmax"),
     ("elementwise", r"^triton_(poi|red|per)_|cpp_fused|^compiled graph"),
-    ("norm", r"(layer|group|rms|batch|instance)_?norm|rowwise_?moments|compute_?fused_?params|normalization|bn_fw"),
-    ("attention", r"flash|fmha|mha_|sdpa|scaled_dot_product|attention|attn|sage|xformers|mem_?eff|softmax"),
+    (
+        "norm",
+        r"(layer|group|rms|batch|instance)_?norm|rowwise_?moments|compute_?fused_?params|normalization|bn_fw",
+    ),
+    (
+        "attention",
+        r"flash|fmha|mha_|sdpa|scaled_dot_product|attention|attn|sage|xformers|mem_?eff|softmax",
+    ),
     # an implicit GEMM is how a convolution is computed, so these come before GEMM
-    ("convolution", r"conv(?!ert)|implicit_?(precomp_?)?gemm|winograd|fprop|im2col|vol2col|fft2d|cudnn"),
-    ("gemm", r"gemm|gemv|nvjet|cutlass|cublas|matmul|marlin|xmma|split_?k|(?<![a-z])q?linear|__myl_\w*fc"),
+    (
+        "convolution",
+        r"conv(?!ert)|implicit_?(precomp_?)?gemm|winograd|fprop|im2col|vol2col|fft2d|cudnn",
+    ),
+    (
+        "gemm",
+        r"gemm|gemv|nvjet|cutlass|cublas|matmul|marlin|xmma|split_?k|(?<![a-z])q?linear|__myl_\w*fc",
+    ),
     ("gemm", r"(?<![a-z])(mm|bmm|addmm|addbmm|baddbmm|addmv|mv|dot|einsum)(?![a-z])"),
-    ("copy", r"copy|cat_?array|::cat$|concat|clone|contiguous|::stack$|(?<!aten::)(transpose|permute)"),
-    ("elementwise", r"elementwise|pointwise|silu|gelu|relu|sigmoid|tanh|rotary|rope|upsample|quant"),
-    ("elementwise", r"^aten::_?(add|r?sub|mul|div|pow|exp|log|r?sqrt|sin|cos|neg|abs|clamp|fill|zero|where|lerp)"),
+    (
+        "copy",
+        r"copy|cat_?array|::cat$|concat|clone|contiguous|::stack$|(?<!aten::)(transpose|permute)",
+    ),
+    (
+        "elementwise",
+        r"elementwise|pointwise|silu|gelu|relu|sigmoid|tanh|rotary|rope|upsample|quant",
+    ),
+    (
+        "elementwise",
+        r"^aten::_?(add|r?sub|mul|div|pow|exp|log|r?sqrt|sin|cos|neg|abs|clamp|fill|zero|where|lerp)",
+    ),
 )
 """The first that fits holds. Softmax is there because diffusion models take it nowhere but in attention."""
 
@@ -162,8 +196,9 @@ _LONGEST = 100
 def short_name(name: str) -> str:
     """Return a kernel's name with no more of its template than says what it does.
 
-    `void at::native::vectorized_elementwise_kernel<4, at::native::CUDAFunctor_add<c10::Half>, …>(…)` is
-    `vectorized_elementwise_kernel<CUDAFunctor_add>`; a name that is no C++ stays as it is, up to 100 characters.
+    `void at::native::vectorized_elementwise_kernel<4, at::native::CUDAFunctor_add<c10::Half>,
+    …>(…)` is `vectorized_elementwise_kernel<CUDAFunctor_add>`; a name that is no C++ stays as it
+    is, up to 100 characters.
     """
     head = _HEAD.match(name)
     if head is None:
