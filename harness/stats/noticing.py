@@ -17,7 +17,10 @@ LEAST_LOSS = 1e-4
 
 def finds(rung: Rung) -> bool:
     """Return whether the metric surely finds a loss, by its one-sided 95 % bound."""
-    return not isinstance(rung.loss_uncertainty, Absent) and lower_bound(rung.loss_uncertainty, 0.95) > LEAST_LOSS
+    return (
+        not isinstance(rung.loss_uncertainty, Absent)
+        and lower_bound(rung.loss_uncertainty, 0.95) > LEAST_LOSS
+    )
 
 
 def fails(rung: Rung, rules: Iterable[Rule]) -> bool:
@@ -26,7 +29,10 @@ def fails(rung: Rung, rules: Iterable[Rule]) -> bool:
 
 
 def passes(rung: Rung, rules: Iterable[Rule]) -> bool:
-    """Return whether every rule that judges the rung's metric surely finds its limit kept; not where none has one."""
+    """Return whether every rule that judges the rung's metric surely finds its limit kept.
+
+    Not where none has one.
+    """
     found = [kept for rule in rules if (kept := _is_inside(rung, rule)) is not None]
     return bool(found) and all(found)
 
