@@ -1,13 +1,27 @@
-"""Rules about the whole call: time between stages, casts, VAE, text encoders, recompilation, waits, transfers."""
+"""Rules about the whole call.
+
+Time between stages, casts, VAE, text encoders, recompilation, waits, transfers.
+"""
 
 from harness.core.trace import BETWEEN
 from harness.core.units import Absent, format_bytes, format_percent, format_seconds
-from harness.tracing.rule import Advice, Rule, Tries, advise_on_call, larger_batch, name_tries, possible
+from harness.tracing.rule import (
+    Advice,
+    Rule,
+    Tries,
+    advise_on_call,
+    larger_batch,
+    name_tries,
+    possible,
+)
 from harness.tracing.traced_cell import Bound, TracedCell
 
 
 def between(cell: TracedCell, bound: Bound) -> Advice | None:
-    """Scheduler steps, tokenizing, tensors to images: Python outside the denoiser, which no compiler optimizes."""
+    """Scheduler steps, tokenizing, tensors to images.
+
+    Python outside the denoiser, which no compiler optimizes.
+    """
     share = cell.share(BETWEEN)
     if share < 0.08:
         return None
@@ -40,16 +54,26 @@ def decoding(cell: TracedCell, bound: Bound) -> Advice | None:
         return None
     compiler, memory = cell.setting("compiler"), cell.setting("memory")
     base = "inductor" if compiler in ("", "eager") else compiler
-    tries = possible(cell, "compiler", f"{base}+vae") if base.startswith("inductor") and "+vae" not in base else ()
-    ways = [f"where it fits whole, memory {memory} is not needed"] if memory.startswith("vae-") else []
+    tries = (
+        possible(cell, "compiler", f"{base}+vae")
+        if base.startswith("inductor") and "+vae" not in base
+        else ()
+    )
+    ways = (
+        [f"where it fits whole, memory {memory} is not needed"] if memory.startswith("vae-") else []
+    )
     ways += [f"{name_tries(tries)} compiles the decoder too"] if tries else []
     sentence = f"{format_percent(share, 0)} of the call is the VAE's decoding ({format_seconds(cell.stage_s('vae'))})"
-    return advise_on_call("decoding", f"{sentence}: {'; '.join(ways)}." if ways else f"{sentence}.", share, tries)
+    return advise_on_call(
+        "decoding", f"{sentence}: {'; '.join(ways)}." if ways else f"{sentence}.", share, tries
+    )
 
 
 def encoding(cell: TracedCell, bound: Bound) -> Advice | None:
     """Repeated prompts need not be encoded again."""
-    encoders = [stage.stage for stage in cell.facts.stages if stage.stage.startswith("text_encoder")]
+    encoders = [
+        stage.stage for stage in cell.facts.stages if stage.stage.startswith("text_encoder")
+    ]
     share = sum(cell.share(stage) for stage in encoders)
     if share < 0.08 or cell.setting("caching").startswith("prompt-embeddings"):
         return None
@@ -98,12 +122,19 @@ def synchronisations(cell: TracedCell, bound: Bound) -> Advice | None:
         "does not read them back."
     )
     return Advice(
-        rule="synchronisations", sentence=sentence, figure=each, unit="waits per denoising step", concerns=share
+        rule="synchronisations",
+        sentence=sentence,
+        figure=each,
+        unit="waits per denoising step",
+        concerns=share,
     )
 
 
 def transfers(cell: TracedCell, bound: Bound) -> Advice | None:
-    """Offloaded weights are moved, or tensors are created on the host; transfers that overlap kernels do not count."""
+    """Offloaded weights are moved, or tensors are created on the host.
+
+    Transfers that overlap kernels do not count.
+    """
     to_device, to_host = cell.facts.host_to_device, cell.facts.device_to_host
     share = cell.working(to_device.lost_s) + cell.working(to_host.lost_s)
     if share < 0.05:
@@ -113,10 +144,20 @@ def transfers(cell: TracedCell, bound: Bound) -> Advice | None:
     tries: Tries = ()
     if "offload" in memory:
         tries = possible(cell, "memory", "none")
-        sentence += f"memory {memory} moves the weights; where they fit into the GPU, use memory none."
+        sentence += (
+            f"memory {memory} moves the weights; where they fit into the GPU, use memory none."
+        )
     else:
         sentence += "create tensors on the GPU, and keep them there."
     return advise_on_call("transfers", sentence, share, tries)
 
 
-RULES: tuple[Rule, ...] = (between, casts, decoding, encoding, recompiles, synchronisations, transfers)
+RULES: tuple[Rule, ...] = (
+    between,
+    casts,
+    decoding,
+    encoding,
+    recompiles,
+    synchronisations,
+    transfers,
+)

@@ -1,9 +1,4 @@
-"""What changed from one trace to another, as records.
-
-The changes between two traces in plain sentences.
-
-Compare two traces: which kernels came, went, got slower or ran more often; each figure per call of
-its stage."""
+"""Compare two traces: which kernels are new, gone, slower or more frequent, per call of their stage."""
 
 import re
 from collections.abc import Sequence
@@ -15,11 +10,12 @@ from harness.core.units import format_percent, format_seconds
 from harness.tracing.traced_cell import DENOISER
 
 Turn = Literal["came", "went", "slower", "faster", "more often", "less often"]
-"""Slower or faster: one run of the kernel takes another time; more or less often: that is not most of the change."""
+"""Slower or faster: most of the change is in the time of one run; more or less often: in the number
+of runs."""
 
 
 class StageChange(Frozen):
-    """One call of a stage before and after (BETWEEN: all of it); `idle` is when the device had nothing to do."""
+    """One call of a stage before and after (BETWEEN: all of it); `idle`: the device had no work."""
 
     stage: str
     before_s: float
@@ -37,7 +33,7 @@ class FamilyChange(Frozen):
 
 
 class KernelChange(Frozen):
-    """A kernel in one call of a stage; where it came or went, the other side has no calls and no time."""
+    """A kernel in one call of a stage; of a new or gone kernel the other side is 0."""
 
     turn: Turn
     name: str
@@ -54,7 +50,10 @@ class KernelChange(Frozen):
 
 
 class TraceDiff(Frozen):
-    """What changed from one trace to another; `kernels` are those whose change is at least 1 % of their stage."""
+    """The changes between two traces.
+
+    `kernels` are those that change by at least 1 % of their stage.
+    """
 
     stages: tuple[StageChange, ...]
     families: tuple[FamilyChange, ...]
@@ -64,7 +63,7 @@ class TraceDiff(Frozen):
 
 _NAMED = 3
 _TELLING = 0.05
-"""Of a stage's own time that its change must reach to be told."""
+"""Least change of a stage, as a share of its time, that gets a sentence."""
 _WORDS: tuple[tuple[Turn, str], ...] = (
     ("went", "Gone from"),
     ("came", "New in"),
@@ -82,7 +81,7 @@ def tell(
     families: Sequence[FamilyChange],
     kernels: Sequence[KernelChange],
 ) -> tuple[str, ...]:
-    """Return what changed: the denoiser first, then its kernels, then the other stages. Under the profiler."""
+    """Return the changes in sentences: the denoiser, its kernels, then the other stages."""
     if before.device != after.device:
         return (
             f"The traces cannot be compared kernel by kernel: one is of a {before.device}, one of {after.device}.",
@@ -136,7 +135,7 @@ def _from_to(change: StageChange) -> str:
 
 
 def _matters(change: StageChange, before: TraceFacts, after: TraceFacts) -> bool:
-    """What lies between the stages grows with the steps: it is held against the other only where they are as many."""
+    """Return whether a stage changed; time between stages counts only at an equal number of steps."""
     if change.stage == BETWEEN and _steps(before) != _steps(after):
         return False
     return abs(change.after_s - change.before_s) > _TELLING * max(change.before_s, change.after_s)
@@ -147,7 +146,7 @@ def _steps(facts: TraceFacts) -> int:
 
 
 def _named(kernels: Sequence[KernelChange]) -> str:
-    """Name the largest changes, and say how many more there are."""
+    """Return the largest changes by name, and the number of others."""
     words = [_one(kernel) for kernel in kernels[:_NAMED]]
     left = kernels[_NAMED:]
     if left:
@@ -168,7 +167,7 @@ def _one(kernel: KernelChange) -> str:
 _TILE = re.compile(r"[_-](?:\d+x\d+|tilesize\d|ldg\d|stages?_?\d).*$")
 _NUMBER = re.compile(r"(?<=\w)_\d+(?:d\w*)?$")
 _LEAST = 0.01
-"""Of a stage's time that a change must reach to be told."""
+"""Least change of a kernel, as a share of its stage's time, that is listed."""
 
 
 class _Sum(NamedTuple):
@@ -178,11 +177,11 @@ class _Sum(NamedTuple):
 
 
 def compare(before: TraceFacts, after: TraceFacts) -> TraceDiff:
-    """Return what changed between two traces, the largest changes first.
+    """Return the changes between two traces, the largest first.
 
-    They may have different numbers of steps: what is compared is one call of the denoiser, of the
-    VAE and so on. Kernels are the same where they differ only in the tile a library chose or the
-    number a compiler gave.
+    The traces may have different numbers of steps: one call of the denoiser, of the VAE and so on
+    is compared. Kernels are the same if they differ only in the tile that a library chose or the
+    number that a compiler assigned.
     """
     stages = tuple(_stages(before, after))
     kernels = tuple(sorted(_kernels(before, after), key=lambda change: -abs(change.change_s)))
@@ -196,7 +195,10 @@ def compare(before: TraceFacts, after: TraceFacts) -> TraceDiff:
 
 
 def same_kernel(name: str) -> str:
-    """Return what two names of one kernel have in common: `triton_poi_fused_add_7` is `triton_poi_fused_add`."""
+    """Return the common part of a kernel's names.
+
+    `triton_poi_fused_add` for `triton_poi_fused_add_7`.
+    """
     cut = _TILE.sub("", name)
     return _NUMBER.sub("", cut) if cut.startswith("triton_") else cut
 
@@ -271,7 +273,7 @@ def _kernels(before: TraceFacts, after: TraceFacts) -> list[KernelChange]:
 
 
 def _turn(first: _Sum | None, second: _Sum | None) -> Turn:
-    """Say what most of a change comes from: how often the kernel runs, or how long one run takes."""
+    """Return whether most of a change comes from how often the kernel runs, or how long one run takes."""
     if first is None or second is None:
         return "went" if first else "came"
     one_before, one_after = (side.seconds / (side.calls or 1) for side in (first, second))
@@ -285,7 +287,7 @@ def _turn(first: _Sum | None, second: _Sum | None) -> Turn:
 
 
 def _sums(facts: TraceFacts) -> dict[tuple[str, str], _Sum]:
-    """Return calls and seconds per call of the stage, of kernels that are the same but for tiles and numbers."""
+    """Return calls and seconds per call of the stage, by kernel without tiles and numbers."""
     calls = {stage.stage: max(stage.calls, 1) for stage in facts.stages}
     sums: dict[tuple[str, str], _Sum] = {}
     for kernel in facts.kernels:

@@ -1,7 +1,4 @@
-"""What a trace says: time by stage and by family of kernels, pauses, waits, copies, conversions.
-
-The bars of a trace's timeline: stages, steps and regions, on the device's time where it worked for
-them."""
+"""The facts of a trace: time by stage and kernel family, pauses, waits, copies, casts, a timeline."""
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
@@ -30,9 +27,9 @@ _KERNELS, _GAPS = 200, 10
 
 
 def read_trace(path: Path) -> TraceFacts:
-    """Return what a trace of torch.profiler says (.json or .json.gz, of a GPU or of a CPU).
+    """Return the facts of a trace of torch.profiler (.json or .json.gz, of a GPU or of a CPU).
 
-    Raises ResultsError for a file that is damaged, or in which the GPU's work is missing.
+    Raises ResultsError for a damaged file, or one without the GPU's work.
     """
     seen = sort_events(read_events(path))
     begin, end = _window(seen)
@@ -61,7 +58,7 @@ def read_trace(path: Path) -> TraceFacts:
 
 
 def _window(seen: Seen) -> tuple[float, float]:
-    """From the begin to the end of the traced call: its range, or else all that the host did."""
+    """Return begin and end of the traced call: of its range, or else of all host events."""
     events = [event for event in seen.ranges if event.name == activity.CALL] or seen.host
     return min((event.begin_s for event in events), default=0.0), max(
         (event.end_s for event in events), default=0.0
@@ -71,7 +68,7 @@ def _window(seen: Seen) -> tuple[float, float]:
 def _stage_times(
     seen: Seen, stages: activity.Stages, busy: Sequence[Busy], idle: Sequence[activity.Idle]
 ) -> tuple[StageTime, ...]:
-    """Sum up by stage, in the order in which they began."""
+    """Return the sums by stage, in the order in which stages began."""
     families: defaultdict[str, defaultdict[Family, float]] = defaultdict(lambda: defaultdict(float))
     kernels: Counter[str] = Counter()
     waiting: defaultdict[str, float] = defaultdict(float)
@@ -136,7 +133,7 @@ def _gaps(
 
 
 def _notes(seen: Seen, wall_s: float) -> tuple[str, ...]:
-    """What a reader must know about the trace itself."""
+    """Return notes on the quality of the trace itself."""
     notes = []
     if not any(event.name.startswith(STAGE) for event in seen.ranges):
         notes.append("no stages are marked in this trace: all of it counts as between stages")
@@ -159,11 +156,11 @@ _KINDS: tuple[tuple[str, Literal["stage", "step", "region"]], ...] = (
 
 
 def timeline(seen: Seen, begin_s: float) -> tuple[tuple[Span, ...], int]:
-    """Return the ranges that harness put into the trace, outer before inner, and how many are left out.
+    """Return harness's ranges in the trace, outer before inner, and how many are left out.
 
-    On a GPU a bar goes from the first to the last moment at which the device worked for what was launched in it: the
-    host runs ahead. A range that launched nothing lies where the host was. Times count from `begin_s`. Of very many
-    the shortest are left out, which are never those around others.
+    On a GPU a bar extends over the device work that was launched in the range, since the host runs
+    ahead; a range that launched nothing is drawn at the host's time. Times are relative to
+    `begin_s`. Of very many ranges the shortest are left out, which never contain others.
     """
     ours = [
         (event, kind)
@@ -203,7 +200,7 @@ def timeline(seen: Seen, begin_s: float) -> tuple[tuple[Span, ...], int]:
 
 
 class _Placed:
-    """Where the work lies that was launched in a range."""
+    """The position of the work that was launched in a range."""
 
     def __init__(self, seen: Seen) -> None:
         self._device = seen.device

@@ -1,4 +1,7 @@
-"""Records of advice, and what rules share: a rule reads a traced cell and returns one piece of advice or None."""
+"""Records of advice, and what rules share.
+
+A rule reads a traced cell and returns one piece of advice or None.
+"""
 
 from collections.abc import Callable
 

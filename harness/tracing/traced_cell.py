@@ -1,4 +1,7 @@
-"""A traced cell as the advice rules read it: facts of the trace, unprofiled timings, settings; and what bounds it."""
+"""A traced cell as the advice rules read it: facts of the trace, unprofiled timings, settings.
+
+And what bounds it.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from statistics import median
@@ -31,9 +34,10 @@ def _anything(axis: str, value: str) -> bool:
 
 
 class TracedCell(NamedTuple):
-    """What is known of a traced cell. Seconds are those timed without the profiler where there are any.
+    """A cell with the facts of its trace.
 
-    `fits` says of an axis and a value whether the cell could have it, its other settings as they are.
+    Seconds are those of unprofiled calls where there are any. `fits` returns whether a value of an
+    axis is compatible with the cell's other settings.
     """
 
     facts: TraceFacts
@@ -58,23 +62,29 @@ class TracedCell(NamedTuple):
 
     @property
     def denoiser_bytes(self) -> int | None:
-        """Return the size of the denoiser's weights, which lie under its name in the pipeline; None if unknown."""
+        """The size of the denoiser's weights, stored under its name in the pipeline.
+
+        None if unknown.
+        """
         sizes = self.outcome.weights_bytes
         return next(
             (sizes[name] for name in ("unet", "transformer", DENOISER) if sizes.get(name)), None
         )
 
     def setting(self, axis: str) -> str:
-        """Return what the cell is set to, options included; empty for an axis it does not name."""
+        """Return the cell's value of an axis, options included; empty for an axis it does not name."""
         return self.cell.by_axis.get(axis, "")
 
     def others(self, axis: str, values: Iterable[str]) -> tuple[str, ...]:
-        """Return those values that are not on, whatever the options: what may be tried."""
+        """Return the values that the cell does not have, whatever their options."""
         on = self.setting(axis).split("+")[0]
         return tuple(value for value in values if value.split("+")[0] != on)
 
     def stage_s(self, stage: str) -> float:
-        """Return the seconds of one stage in a whole call: the median of the repeats, else as in the trace."""
+        """Return the seconds of a stage in a whole call.
+
+        The median of the repeats, else from the trace.
+        """
         timed = [
             repeat.stages_s[stage] for repeat in self.outcome.repeats if stage in repeat.stages_s
         ]
@@ -84,7 +94,9 @@ class TracedCell(NamedTuple):
         return traced.wall_s * self._times(traced) if traced else 0.0
 
     def _times(self, stage: StageTime) -> float:
-        """How many times as often a whole call has the stage as the traced one, which may be of the first steps."""
+        """Return the ratio of a stage's calls in a whole call and in the trace, which may have fewer
+        steps.
+        """
         return (
             self.outcome.denoiser_calls / stage.calls
             if stage.stage == DENOISER and stage.calls
@@ -93,13 +105,13 @@ class TracedCell(NamedTuple):
 
     @property
     def call_s(self) -> float:
-        """Return the seconds of a whole call: the median of the repeats, else the stages' sum."""
+        """The seconds of a whole call: the median of the repeats, else the sum of the stages."""
         if self.outcome.repeats:
             return median(repeat.latency_s for repeat in self.outcome.repeats)
         return sum(self.stage_s(stage.stage) for stage in self.facts.stages)
 
     def share(self, stage: str) -> float:
-        """Return the share of a whole call that a stage takes, 0 to 1; BETWEEN: what no stage takes."""
+        """Return the share of a whole call that a stage takes, 0 to 1; BETWEEN: the rest."""
         if stage == BETWEEN:
             return max(
                 1
@@ -112,7 +124,7 @@ class TracedCell(NamedTuple):
 
     @property
     def denoiser_call_s(self) -> float:
-        """Return the seconds of one call of the denoiser."""
+        """The seconds of one call of the denoiser."""
         return (
             self.stage_s(DENOISER) / self.outcome.denoiser_calls
             if self.outcome.denoiser_calls
@@ -121,15 +133,15 @@ class TracedCell(NamedTuple):
 
     @property
     def idle_share(self) -> float:
-        """Return the share of the denoiser's time in which the device had nothing to do, 0 to 1."""
+        """The share of the denoiser's time in which the device had no work, 0 to 1."""
         return self._idle(self.denoiser) if self.denoiser else 0.0
 
     def _idle(self, stage: StageTime) -> float:
-        """Return the share of a stage's time in which the device had nothing to do.
+        """Return the share of a stage's time in which the device had no work.
 
-        A profiler slows down the host but not a GPU's kernels. So on a GPU their time is held
-        against the stage timed without it; on a CPU both are slowed, and the trace's own share is
-        taken.
+        A profiler slows the host but not a GPU's kernels. So on a GPU their time is compared with
+        the stage's unprofiled time; on a CPU both are slowed, and the share within the trace is
+        used.
         """
         traced, whole_s = (
             stage.gap_s / stage.wall_s if stage.wall_s else 0.0,
@@ -140,7 +152,9 @@ class TracedCell(NamedTuple):
         return min(max(1 - stage.busy_s * self._times(stage) / whole_s, 0.0), traced)
 
     def working(self, lost_s: Mapping[str, float]) -> float:
-        """Return the share of a whole call that work takes, given its seconds by stage in the trace."""
+        """Return the share of a whole call that some work takes, from its seconds by stage in the
+        trace.
+        """
         return sum(
             self.share(stage.stage)
             * (1 - self._idle(stage))
@@ -150,7 +164,9 @@ class TracedCell(NamedTuple):
         )
 
     def waiting(self, lost_s: Mapping[str, float]) -> float:
-        """Return the share of a whole call that pauses take, given their seconds by stage in the trace."""
+        """Return the share of a whole call that some pauses take, from their seconds by stage in the
+        trace.
+        """
         return sum(
             self.share(stage.stage)
             * self._idle(stage)
@@ -172,13 +188,15 @@ class TracedCell(NamedTuple):
 
     @property
     def graphs(self) -> bool:
-        """Whether the denoiser's kernels are replayed as CUDA graphs, or launched by an engine in few calls."""
+        """Whether the denoiser's kernels are replayed as CUDA graphs, or launched by an engine in few
+        calls.
+        """
         stage = self.denoiser
         return stage is not None and stage.kernels > _KERNELS_PER_GRAPH * max(stage.launches, 1)
 
     @property
     def launching(self) -> bool:
-        """Whether the denoiser's kernels are so many, launched one by one, that launching explains pauses."""
+        """Whether the denoiser launches so many kernels one by one that launching explains pauses."""
         stage = self.denoiser
         return (
             stage is not None
@@ -189,18 +207,18 @@ class TracedCell(NamedTuple):
 
     @property
     def opaque(self) -> bool:
-        """Whether the denoiser runs outside of torch, where a trace of the CPU sees nothing."""
+        """Whether the denoiser runs outside of torch, where a trace of the CPU records nothing."""
         stage = self.denoiser
         return not self.gpu and stage is not None and stage.kernels < _FEW_OPERATORS * stage.calls
 
 
 class Bound(Frozen):
-    """What one call of the denoiser spends its time on, each a share of it, 0 to 1.
+    """How one call of the denoiser spends its time, in shares from 0 to 1.
 
     `compute_share`: the least time of its arithmetic at the rate of large matrix products measured
     here. `weights_share`: the least time of reading its weights once, at the rate of a large copy
-    measured here. `traffic_share`: kernels that wait for memory by their nature: norms, element by
-    element, copies.
+    measured here. `traffic_share`: kernels that are limited by memory bandwidth: norms,
+    element-wise operations, copies.
     """
 
     verdict: Verdict
@@ -213,7 +231,7 @@ class Bound(Frozen):
 
 
 def find_bound(scene: TracedCell) -> Bound:
-    """Return what holds the denoiser back; the roofline's question (Williams et al. 2009) with measured roofs."""
+    """Return what bounds the denoiser: a roofline (Williams et al. 2009) with measured roofs."""
     compute, weights = _compute_share(scene), _weights_share(scene)
     traffic = scene.family_share("norm", "elementwise", "copy")
     verdict = _verdict(scene, compute, weights, traffic)
@@ -271,7 +289,10 @@ def _weights_share(scene: TracedCell) -> float | Absent:
 
 
 def _held_against(scene: TracedCell, least_s: float, what: str) -> float | Absent:
-    """Return the share of a denoiser call that `what` takes at the least; Absent where not all of it is done."""
+    """Return the share of a denoiser call that `what` takes at least.
+
+    Absent where part of it is skipped.
+    """
     if scene.setting("caching") not in ("", "none"):
         return Absent(absent=f"caching leaves out some of {what}")
     share = least_s / scene.denoiser_call_s
@@ -283,7 +304,7 @@ def _held_against(scene: TracedCell, least_s: float, what: str) -> float | Absen
 def _sentence(
     scene: TracedCell, verdict: Verdict, compute: float | Absent, weights: float | Absent
 ) -> str:
-    """Say the verdict in words, with the figure behind it."""
+    """Return the verdict as a sentence with its figures."""
     if scene.denoiser is None:
         return (
             "What holds the cell back is not known: no call of the denoiser is marked in the trace."

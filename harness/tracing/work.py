@@ -1,8 +1,4 @@
-"""What the device did: kernels and copies on a GPU, operators by their own time on a CPU.
-
-Which family a kernel or an operator belongs to, by its name.
-
-Names of kernels as people read them: without the templates and arguments that fill a page."""
+"""Work of the device (kernels and copies on a GPU, operators on a CPU) and the family it belongs to."""
 
 import re
 from collections.abc import Iterable
@@ -15,15 +11,16 @@ from harness.tracing.chrome_trace import Event
 from harness.tracing.intervals import innermost
 
 _OPERATOR = re.compile(r"\w::\w|^## Call CompiledFxGraph|cpp_fused")
-"""What computes among the host's events: operators of torch and its libraries, and code that inductor compiled."""
+"""Host events that compute: operators of torch and its libraries, and code compiled by inductor."""
 
 _LAUNCH = re.compile(r"Launch|Memcpy|Memset")
 
 
 class Work(NamedTuple):
-    """A stretch of the device's time; `launched_s` is when the host asked for it, None where the trace lacks that.
+    """An interval of device work.
 
-    `calls` is 1 for a kernel and for the first piece of an operator, 0 for its other pieces.
+    `launched_s` is when the host launched it, None if not in the trace. `calls` is 1 for a kernel
+    and for the first piece of an operator, 0 for its other pieces.
     """
 
     name: str
@@ -35,17 +32,19 @@ class Work(NamedTuple):
 
     @property
     def is_copy(self) -> bool:
-        """Whether it only moves or sets memory, which the GPU's copy engines do beside kernels."""
+        """Whether it only copies or sets memory, which the GPU's copy engines do concurrently with
+        kernels.
+        """
         return self.name.startswith(("Memcpy", "Memset"))
 
     @property
     def asked_s(self) -> float:
-        """When the host asked for it, or when it ran where that is not known."""
+        """When the host launched it, or when it ran if that is unknown."""
         return self.begin_s if self.launched_s is None else self.launched_s
 
 
 class Seen(NamedTuple):
-    """The events of a trace, sorted by what they are."""
+    """The events of a trace, by what they are."""
 
     device: Literal["cpu", "cuda"]
     work: tuple[Work, ...]
@@ -57,11 +56,11 @@ class Seen(NamedTuple):
 
     @property
     def host(self) -> tuple[Event, ...]:
-        """Everything that the host did."""
+        """All events of the host."""
         return (*self.operators, *self.runtime, *self.ranges)
 
     def within(self, begin_s: float, end_s: float) -> "Seen":
-        """Return what the host began between two moments, and the work that it launched then."""
+        """Return the host's events that begin between two moments, and the work launched between them."""
 
         def inside(events: tuple[Event, ...]) -> tuple[Event, ...]:
             return tuple(event for event in events if begin_s <= event.begin_s < end_s)
@@ -75,7 +74,10 @@ class Seen(NamedTuple):
 
 
 def sort_events(events: Iterable[Event]) -> Seen:
-    """Return what a trace holds; ResultsError where kernels were launched but the profiler was not shown them."""
+    """Return the events of a trace by what they are.
+
+    Raises ResultsError where kernels were launched but the profiler had no access to them.
+    """
     of: dict[str, list[Event]] = {}
     for event in events:
         of.setdefault(event.kind, []).append(event)
@@ -106,7 +108,7 @@ def sort_events(events: Iterable[Event]) -> Seen:
 
 
 def is_launch(event: Event) -> bool:
-    """Return whether a call of the runtime hands the device something to do."""
+    """Return whether a runtime call launches work on the device."""
     return _LAUNCH.search(event.name) is not None
 
 
@@ -125,7 +127,7 @@ def _computed(operators: Iterable[Event]) -> list[Work]:
 
 
 def _compiled(name: str) -> str:
-    """The hash in the name of a compiled graph says nothing, and differs from run to run."""
+    """Return the name of a compiled graph without its hash, which differs from run to run."""
     return "compiled graph (inductor)" if name.startswith("## Call Compiled") else name
 
 
@@ -170,14 +172,15 @@ _FAMILIES: tuple[tuple[Family, str], ...] = (
         r"^aten::_?(add|r?sub|mul|div|pow|exp|log|r?sqrt|sin|cos|neg|abs|clamp|fill|zero|where|lerp)",
     ),
 )
-"""The first that fits holds. Softmax is there because diffusion models take it nowhere but in attention."""
+"""The first match wins. Softmax counts as attention because diffusion models use it nowhere
+else."""
 
 _PATTERNS = tuple((family, re.compile(pattern, re.IGNORECASE)) for family, pattern in _FAMILIES)
 
 
 @lru_cache(maxsize=4096)
 def family_of(name: str) -> Family:
-    """Return the family of a kernel (its full name, templates included) or of an operator (`aten::addmm`)."""
+    """Return the family of a kernel (full name with templates) or of an operator (`aten::addmm`)."""
     return next((family for family, pattern in _PATTERNS if pattern.search(name)), "other")
 
 
@@ -194,11 +197,11 @@ _LONGEST = 100
 
 @lru_cache(maxsize=4096)
 def short_name(name: str) -> str:
-    """Return a kernel's name with no more of its template than says what it does.
+    """Return a kernel's name with only the informative part of its template.
 
     `void at::native::vectorized_elementwise_kernel<4, at::native::CUDAFunctor_add<c10::Half>,
-    …>(…)` is `vectorized_elementwise_kernel<CUDAFunctor_add>`; a name that is no C++ stays as it
-    is, up to 100 characters.
+    …>(…)` is `vectorized_elementwise_kernel<CUDAFunctor_add>`; names that are not C++ are kept, up
+    to 100 characters.
     """
     head = _HEAD.match(name)
     if head is None:
