@@ -97,7 +97,10 @@ class AlignmentComparer:
             )
         bare = bare._replace(calibration={"chance": float(chance.mean())})
         if signal_to_noise(before - chance) < CLEAR:
-            reason = "the baseline's images fit their prompts no better than other prompts: there is nothing to lose"
+            reason = (
+                "the baseline's images fit their prompts no better than other prompts: there is "
+                "nothing to lose"
+            )
             return bare._replace(loss=Absent(absent=reason))
         return bare._replace(loss=ratio(drop, before - chance, draws))
 
@@ -111,7 +114,10 @@ def _without_own_group(vectors: Floats, group: np.ndarray) -> Floats:
 
 ALIKE = Absent(absent="all prompts are the same text: chance cannot be measured")
 NEAR_CHANCE = Absent(
-    absent="the baseline's pictures show their own prompts no better than other prompts: there is nothing to lose"
+    absent=(
+        "the baseline's pictures show their own prompts no better than other prompts: there is "
+        "nothing to lose"
+    )
 )
 
 

@@ -18,7 +18,13 @@ from harness.evaluation.readying import Ready, compare, ready_metric
 from harness.evaluation.reference import ReferenceSet, open_reference
 from harness.evaluation.tails import contrast_reader, find_tail
 from harness.metrics import Metric, WeightsMissing, get_metric
-from harness.store import features_cache_dir, read_outcomes, read_plan, write_evaluation, write_image_scores
+from harness.store import (
+    features_cache_dir,
+    read_outcomes,
+    read_plan,
+    write_evaluation,
+    write_image_scores,
+)
 
 
 def evaluate(run: Path, *, advance: Advance = ignore) -> Evaluation:
@@ -36,7 +42,11 @@ def evaluate(run: Path, *, advance: Advance = ignore) -> Evaluation:
         return evaluation
     reference = open_reference(plan.matrix.quality.reference)
     lineup = line_up(run, plan, read_outcomes(run))
-    extra = [variant for variant in (lineup.rerun, lineup.other_seed, lineup.mismatched) if variant is not None]
+    extra = [
+        variant
+        for variant in (lineup.rerun, lineup.other_seed, lineup.mismatched)
+        if variant is not None
+    ]
     verify(picture for v in (lineup.baseline, *lineup.candidates, *extra) for picture in v.pictures)
     size = picture_size(lineup.baseline.pictures[0])
     metrics, missing = _ready_metrics(plan, lineup, size, reference)
@@ -50,7 +60,9 @@ def evaluate(run: Path, *, advance: Advance = ignore) -> Evaluation:
         evaluation = _compare_all(plan, scene, comparers, advance)
     finally:
         cache.close()
-    evaluation = evaluation.model_copy(update={"missing": missing, "seconds": time.perf_counter() - begin})
+    evaluation = evaluation.model_copy(
+        update={"missing": missing, "seconds": time.perf_counter() - begin}
+    )
     evaluation = without_unsound(evaluation)
     _store(run, lineup, comparers, evaluation)
     return evaluation
@@ -61,7 +73,14 @@ def _nothing_to_score(plan: Plan) -> Evaluation:
     why = f"not applicable: {plan.model.title}"
     missing = dict.fromkeys(plan.matrix.quality.metrics, why)
     return Evaluation(
-        run_id=plan.run_id, scores=(), deltas=(), ladder=(), tails=(), blind={}, missing=missing, seconds=0.0
+        run_id=plan.run_id,
+        scores=(),
+        deltas=(),
+        ladder=(),
+        tails=(),
+        blind={},
+        missing=missing,
+        seconds=0.0,
     )
 
 
@@ -73,13 +92,17 @@ def _ready_metrics(
     for name in plan.matrix.quality.metrics:
         metric = get_metric(name)
         if min(size) < metric.least_pixels:
-            missing[metric.name] = f"pictures of {size[0]}×{size[1]} are too small: it needs {metric.least_pixels}"
+            missing[metric.name] = (
+                f"pictures of {size[0]}×{size[1]} are too small: it needs {metric.least_pixels}"
+            )
             continue
         if why := _refused(metric, lineup.texts):
             missing[metric.name] = why
             continue
         try:
-            ready.append(ready_metric(metric, plan.matrix.quality, reference, len(lineup.baseline.pictures)))
+            ready.append(
+                ready_metric(metric, plan.matrix.quality, reference, len(lineup.baseline.pictures))
+            )
         except WeightsMissing as error:
             missing[metric.name] = f"{error.short}. See: harness weights {metric.name}"
         except MachineError as error:
@@ -95,7 +118,9 @@ def _refused(metric: Metric, texts: tuple[str, ...]) -> str:
     return f"it cannot check {len(refused)} of {len(texts)} prompts, the first: {refused[0][1]}"
 
 
-def _compare_all(plan: Plan, scene: Scene, comparers: dict[str, Comparer], advance: Advance) -> Evaluation:
+def _compare_all(
+    plan: Plan, scene: Scene, comparers: dict[str, Comparer], advance: Advance
+) -> Evaluation:
     lineup = scene.lineup
     cells = (lineup.baseline, *lineup.candidates)
     scores: list[Score] = []
@@ -121,7 +146,9 @@ def _compare_all(plan: Plan, scene: Scene, comparers: dict[str, Comparer], advan
     )
 
 
-def _compare_one(plan: Plan, scene: Scene, comparer: Comparer, variant: Variant) -> tuple[Score | None, Delta]:
+def _compare_one(
+    plan: Plan, scene: Scene, comparer: Comparer, variant: Variant
+) -> tuple[Score | None, Delta]:
     definition = comparer.reader.definition
     prompts = _prompts_compared(plan, scene.lineup, comparer, variant)
     n = prompts * scene.lineup.seeds
@@ -144,9 +171,13 @@ def _compare_one(plan: Plan, scene: Scene, comparer: Comparer, variant: Variant)
         baseline=change.baseline,
         candidate=change.candidate,
         literal=change.literal if isinstance(change.literal, Absent) else change.literal.interval,
-        literal_uncertainty=change.literal if isinstance(change.literal, Absent) else change.literal.distribution,
+        literal_uncertainty=change.literal
+        if isinstance(change.literal, Absent)
+        else change.literal.distribution,
         loss=change.loss if isinstance(change.loss, Absent) else change.loss.interval,
-        loss_uncertainty=change.loss if isinstance(change.loss, Absent) else change.loss.distribution,
+        loss_uncertainty=change.loss
+        if isinstance(change.loss, Absent)
+        else change.loss.distribution,
         calibration=change.calibration,
         resolved_from=change.resolved_from,
         n=n,
@@ -164,18 +195,24 @@ def _prompts_compared(plan: Plan, lineup: Lineup, comparer: Comparer, variant: V
     """
     prompts = lineup.prompts_of(variant)
     metric = get_metric(comparer.reader.name)
-    if lineup.other_seed is None or not metric.needs_other_seed(plan.matrix.quality.reference is not None):
+    if lineup.other_seed is None or not metric.needs_other_seed(
+        plan.matrix.quality.reference is not None
+    ):
         return prompts
     return min(prompts, lineup.prompts_of(lineup.other_seed))
 
 
-def _store(run: Path, lineup: Lineup, comparers: dict[str, Comparer], evaluation: Evaluation) -> None:
+def _store(
+    run: Path, lineup: Lineup, comparers: dict[str, Comparer], evaluation: Evaluation
+) -> None:
     for name, comparer in comparers.items():
         definition: Definition = comparer.reader.definition
         rows = (
             (variant.name, prompt, seed, value)
             for variant in (lineup.baseline, *lineup.candidates)
-            for (prompt, seed), value in zip(lineup.keys, comparer.image_values(variant), strict=False)
+            for (prompt, seed), value in zip(
+                lineup.keys, comparer.image_values(variant), strict=False
+            )
         )
         write_image_scores(run, name, definition, rows)
     write_evaluation(run, evaluation)

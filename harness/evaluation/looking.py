@@ -42,8 +42,8 @@ class FeatureCache:
         self._connection = sqlite3.connect(self._file, timeout=30)
         self._connection.execute("PRAGMA synchronous = OFF")
         self._connection.execute(
-            "CREATE TABLE IF NOT EXISTS seen (extractor TEXT, key TEXT, value BLOB, PRIMARY KEY (extractor, key))"
-            " WITHOUT ROWID"
+            "CREATE TABLE IF NOT EXISTS seen (extractor TEXT, key TEXT, value BLOB, PRIMARY KEY "
+            "(extractor, key)) WITHOUT ROWID"
         )
 
     def _reset(self) -> None:
@@ -77,7 +77,10 @@ class FeatureCache:
             with self._connection:
                 self._connection.executemany(
                     "INSERT OR REPLACE INTO seen VALUES (?, ?, ?)",
-                    ((extractor, key, np.ascontiguousarray(row, dtype=np.float32).tobytes()) for key, row in rows),
+                    (
+                        (extractor, key, np.ascontiguousarray(row, dtype=np.float32).tobytes())
+                        for key, row in rows
+                    ),
                 )
         except sqlite3.Error:
             self._connection = None
@@ -152,16 +155,25 @@ class Sight:
         texts = self.lineup.texts
         keys = [_text_key(text) for text in texts]
         known = self.cache.get(reader.fingerprint, list(dict.fromkeys(keys)))
-        if missing := {key: text for key, text in zip(keys, texts, strict=True) if key not in known}:
+        if missing := {
+            key: text for key, text in zip(keys, texts, strict=True) if key not in known
+        }:
             found = reader.scorer.texts(list(missing.values()))
             known.update(zip(missing, found, strict=True))
             self.cache.put(reader.fingerprint, zip(missing, found, strict=True))
         return np.stack([known[key] for key in keys])
 
-    def look(self, readers: Sequence[Reader], variants: Sequence[Variant], advance: Advance) -> None:
+    def look(
+        self, readers: Sequence[Reader], variants: Sequence[Variant], advance: Advance
+    ) -> None:
         """See everything that is not in the cache; `advance` counts the pictures."""
         for reader in readers:
-            keys = [key for v in variants if reader.wants(v, self.lineup.baseline) for key in self._keys(reader, v)]
+            keys = [
+                key
+                for v in variants
+                if reader.wants(v, self.lineup.baseline)
+                for key in self._keys(reader, v)
+            ]
             known = self._known.setdefault(reader.fingerprint, {})
             known.update(self.cache.get(reader.fingerprint, list(dict.fromkeys(keys))))
         total, done = sum(len(variant.pictures) for variant in variants), 0
@@ -187,7 +199,12 @@ class Sight:
         keys = self._keys(reader, variant, batch.part)
         known = self._known[reader.fingerprint]
         if reader.paired:  # one and the same picture: no distance, by definition
-            pairs = zip(keys, self.lineup.baseline.pictures[batch.part], variant.pictures[batch.part], strict=False)
+            pairs = zip(
+                keys,
+                self.lineup.baseline.pictures[batch.part],
+                variant.pictures[batch.part],
+                strict=False,
+            )
             known.update((key, ZERO) for key, base, own in pairs if base.same_pixels(own))
         if all(key in known for key in keys):
             return
@@ -197,7 +214,8 @@ class Sight:
             found = reader.scorer.distances(first, second)[:, None]
         elif reader.kind == "correctness":
             found = reader.scorer.found(
-                batch.activations(reader.scorer.network, variant), self._checked(variant, batch.part)
+                batch.activations(reader.scorer.network, variant),
+                self._checked(variant, batch.part),
             )[:, None]
         else:
             found = reader.scorer.features(batch.activations(reader.scorer.network, variant))
@@ -213,11 +231,17 @@ class Sight:
             return [f"{key}|{_text_key(text)}" for key, text in zip(own, texts, strict=True)]
         if not reader.paired:
             return own
-        return [f"{base.sha256}|{key}" for base, key in zip(self.lineup.baseline.pictures[part], own, strict=False)]
+        return [
+            f"{base.sha256}|{key}"
+            for base, key in zip(self.lineup.baseline.pictures[part], own, strict=False)
+        ]
 
     def _checked(self, variant: Variant, part: slice) -> list[str]:
         """Return the text that each picture of a part is checked against."""
-        return [self.lineup.text_of(variant, place) for place in range(*part.indices(len(variant.pictures)))]
+        return [
+            self.lineup.text_of(variant, place)
+            for place in range(*part.indices(len(variant.pictures)))
+        ]
 
 
 class _Batch:
@@ -237,9 +261,13 @@ class _Batch:
 
     def _damaged(self, pictures: Sequence[Picture]) -> Pixels:
         """Return the pixels of pictures, each with its damage; a file that several variants damage is read once."""
-        unread = {picture.sha256: picture for picture in pictures if picture.sha256 not in self._decoded}
+        unread = {
+            picture.sha256: picture for picture in pictures if picture.sha256 not in self._decoded
+        }
         if unread:
-            self._decoded |= zip(unread, read_pictures(list(unread.values()), self.sight.size), strict=True)
+            self._decoded |= zip(
+                unread, read_pictures(list(unread.values()), self.sight.size), strict=True
+            )
         pixels = np.stack([self._decoded[picture.sha256] for picture in pictures])
         for damage in dict.fromkeys(picture.damage for picture in pictures if picture.damage):
             chosen = [place for place, picture in enumerate(pictures) if picture.damage == damage]
@@ -258,5 +286,7 @@ class _Batch:
         """Drop what only this variant needed."""
         if variant is not self.sight.lineup.baseline:
             self._pixels.pop(variant.name, None)
-            self._decoded = {key: value for key, value in self._decoded.items() if key in self._kept}
+            self._decoded = {
+                key: value for key, value in self._decoded.items() if key in self._kept
+            }
             self._seen = {key: value for key, value in self._seen.items() if key[1] != variant.name}

@@ -71,7 +71,10 @@ class PairedComparer:
         calibration = {"floor": float(floor.mean()), "other seed": float(apart_seeds.mean())}
         bare = bare._replace(calibration=calibration)
         if signal_to_noise(apart_seeds - floor) < CLEAR:
-            reason = "two seeds of the baseline are no further apart than two runs: there is no range to lose"
+            reason = (
+                "two seeds of the baseline are no further apart than two runs: there is no range "
+                "to lose"
+            )
             return bare._replace(loss=Absent(absent=reason))
         return bare._replace(loss=ratio(apart - floor, apart_seeds - floor, draws))
 

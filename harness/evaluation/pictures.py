@@ -72,7 +72,10 @@ def _damaged(picture: Picture, what: str) -> ResultsError:
     source = source_of(picture.path)
     origin = f"; it was taken over from {source}" if source else ""
     cell = picture.path.parent.parent
-    fix = f"Delete that cell's folder ({cell}), then: harness run {cell.parent.parent}. Only this cell is made anew."
+    fix = (
+        f"Delete that cell's folder ({cell}), then: harness run {cell.parent.parent}. Only this "
+        "cell is made anew."
+    )
     return ResultsError(what + origin, str(picture.path), fix)
 
 
@@ -123,7 +126,9 @@ def _opened(data: bytes) -> Iterator["PillowImage"]:
         with Image.open(io.BytesIO(data)) as image:
             if image.mode not in CONVERTED and not image.mode.startswith(GREY16):
                 fix = "save it as 8-bit or 16-bit grey, or as 8-bit RGB"
-                raise UndecodableError(f"mode {image.mode} has no defined conversion to 8 bit: {fix}")
+                raise UndecodableError(
+                    f"mode {image.mode} has no defined conversion to 8 bit: {fix}"
+                )
             yield image
     except UndecodableError:
         raise

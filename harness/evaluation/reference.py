@@ -31,7 +31,10 @@ from harness.stats.frechet import Floats, Moments
 
 OTHER_SEEDS = f"{BASELINE_AT_OTHER_SEEDS}, same prompts"
 ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
-_FIX = "In quality.reference name a folder of real images or an .npz of statistics (mu, sigma), or leave it out."
+_FIX = (
+    "In quality.reference name a folder of real images or an .npz of statistics (mu, sigma), or "
+    "leave it out."
+)
 _REPAIR = "Remove or replace them: the images of a reference set are used all or not at all."
 _BATCH = 16
 _NAMED = 5
@@ -119,9 +122,15 @@ def why_not_readable(reference: ReferenceSet | None, statistic: str, features: i
     if not isinstance(reference, Statistics):
         return ""
     if statistic != "frechet":
-        return "quality.reference holds mean and covariance only: this metric needs the real images themselves"
+        return (
+            "quality.reference holds mean and covariance only: this metric needs the real images "
+            "themselves"
+        )
     if len(reference.moments.mean) != features:
-        return f"quality.reference is of {len(reference.moments.mean)} features, this metric reads {features}"
+        return (
+            f"quality.reference is of {len(reference.moments.mean)} features, this metric reads "
+            f"{features}"
+        )
     return ""
 
 

@@ -72,7 +72,10 @@ def _either(words: tuple[str, ...]) -> str:
 
 def _thing(which: int) -> str:
     """Return the pattern of an object with its article and perhaps a colour."""
-    return f"(?P<article{which}>an?) (?:(?P<colour{which}>{_either(COLOURS)}) )?(?P<name{which}>{_either(OBJECTS)})"
+    return (
+        f"(?P<article{which}>an?) (?:(?P<colour{which}>{_either(COLOURS)}) "
+        f")?(?P<name{which}>{_either(OBJECTS)})"
+    )
 
 
 _THINGS = re.compile(

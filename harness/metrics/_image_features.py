@@ -108,7 +108,10 @@ RESIZINGS: dict[str, Resizing] = {
         _clean,
     ),
     "tf1": Resizing(
-        "to 299×299, bilinear without antialias, no half-pixel centres (TensorFlow 1, torch-fidelity)",
+        (
+            "to 299×299, bilinear without antialias, no half-pixel centres (TensorFlow 1, "
+            "torch-fidelity)"
+        ),
         _AROUND_128,
         _tf1,
     ),
@@ -146,7 +149,10 @@ EXTRACTOR = f"Inception-v3 2015-12-05, pool3, {FEATURES} features"
 EARLY_FEATURES = 192
 EARLY_LAYERS = 7
 EARLY_LEAST_PIXELS = 31
-EARLY_EXTRACTOR = "Inception-v3 2015-12-05, second pooling layer, 192 means over nine tiles of 64×64 native pixels"
+EARLY_EXTRACTOR = (
+    "Inception-v3 2015-12-05, second pooling layer, 192 means over nine tiles of 64×64 native "
+    "pixels"
+)
 _TILE, _TILES = 64, 3
 _BATCH = {"cpu": 16, "cuda": 64}
 """Pictures at once: on a CPU the first layers' maps of more than these leave its caches."""

@@ -84,7 +84,10 @@ def download_from_hub(form: Form) -> Path:
     try:
         return Path(hf_hub_download(form.hub, form.file))
     except network as error:
-        fix = f"Or, on another machine: hf download {form.hub} {form.file}, and bring its cache here (HF_HOME)."
+        fix = (
+            f"Or, on another machine: hf download {form.hub} {form.file}, and bring its cache here "
+            "(HF_HOME)."
+        )
         raise MachineError(f"cannot download {form.title}: {error}", form.source, fix) from error
 
 
@@ -138,7 +141,10 @@ def _accept(form: Form, partial: Path, target: Path) -> None:
         return
     found = sha256_of(partial)
     partial.unlink()
-    what = f"what came is not {form.file}: its sha256 is {found}, expected {form.sha256}; it was removed"
+    what = (
+        f"what came is not {form.file}: its sha256 is {found}, expected {form.sha256}; it was "
+        "removed"
+    )
     raise MachineError(
         what, form.url, "Try again, or another network: a proxy may have answered with a page."
     )

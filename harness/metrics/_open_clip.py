@@ -29,7 +29,10 @@ class Tower(NamedTuple):
 
     @property
     def resize(self) -> str:
-        return f"to {self.side} on the short side, bicubic with antialias on uint8 (Pillow), centre crop"
+        return (
+            f"to {self.side} on the short side, bicubic with antialias on uint8 (Pillow), centre "
+            "crop"
+        )
 
 
 def _openai(key: str, file: str, sha256: str, hub: str) -> WeightFile:

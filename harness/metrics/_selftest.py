@@ -287,10 +287,14 @@ def compare(metric: Metric, expected: Vector, found: Vector) -> None:
 
 
 def _failed(metric: Metric, expected: Vector, wrong: str) -> MachineError:
-    what = f"{metric.name} does not give the number it should here, so nothing is scored with it. {wrong}"
+    what = (
+        f"{metric.name} does not give the number it should here, so nothing is scored with it. "
+        f"{wrong}"
+    )
     where = f"self-test of {metric.name}"
     fix = (
-        f"An installed library changed the number. Installed: {versions()}. The expected number was made with: "
-        f"{expected.made_with}. Install those versions, or leave the metric out of quality.metrics."
+        f"An installed library changed the number. Installed: {versions()}. The expected number "
+        f"was made with: {expected.made_with}. Install those versions, or leave the metric out of "
+        "quality.metrics."
     )
     return MachineError(what, where, fix)

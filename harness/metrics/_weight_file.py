@@ -71,8 +71,14 @@ def advice(wanted: WeightFile) -> str:
     """Return what to do where a file is absent."""
     form = wanted.public
     if form.only_in_hub:
-        return f"Download it: harness weights MATRIX --download. Or: hf download {form.hub} {form.file}"
-    get = f"Get {form.file} from {form.source} into one of these places, or set {VARIABLE} to its folder."
+        return (
+            f"Download it: harness weights MATRIX --download. Or: hf download {form.hub} "
+            f"{form.file}"
+        )
+    get = (
+        f"Get {form.file} from {form.source} into one of these places, or set {VARIABLE} to its "
+        "folder."
+    )
     return (
         f"Download it: harness weights MATRIX --download. Or: {get[0].lower()}{get[1:]}"
         if form.url

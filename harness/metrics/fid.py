@@ -36,7 +36,8 @@ class Fid(ImageFeatureMetric):
         found = []
         if images <= self.dimensions:
             found.append(
-                f"{images:,} images cannot fill a covariance of {self.dimensions:,} features: compare equal N only"
+                f"{images:,} images cannot fill a covariance of {self.dimensions:,} features: "
+                "compare equal N only"
             )
         if self.profile == "mlperf" and images != MLPERF_IMAGES:
             found.append(

@@ -208,10 +208,15 @@ class Geneval(Metric):
             VALUE_RANGE,
             ("torch", "transformers", "open_clip_torch"),
             resize=f"{RESIZE}; colours: box {_open_clip.B32.resize}",
-            formula=f"1 if GenEval's rules hold for boxes above {FOUND} (counting: {COUNTED}), else 0",
+            formula=(
+                f"1 if GenEval's rules hold for boxes above {FOUND} (counting: {COUNTED}), else 0"
+            ),
             better="higher",
             notes=(
-                "The detector is OWLv2, not GenEval's Mask2Former: do not compare with published GenEval scores.",
+                (
+                    "The detector is OWLv2, not GenEval's Mask2Former: do not compare with "
+                    "published GenEval scores."
+                ),
             ),
         )
 

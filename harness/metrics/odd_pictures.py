@@ -17,4 +17,7 @@ class OddPictures(DetailMetric):
 
     @property
     def formula(self) -> str:
-        return "1 if the largest standardized difference is above the 95th percentile of the baseline's, else 0"
+        return (
+            "1 if the largest standardized difference is above the 95th percentile of the "
+            "baseline's, else 0"
+        )

@@ -39,7 +39,10 @@ CONFIG = WeightFile(key="smolvlm-config", file="config.json", hub=_HUB)
 TOKENIZER = WeightFile(key="smolvlm-tokenizer", file="tokenizer.json", hub=_HUB)
 WEIGHTS = WeightFile(key="smolvlm", file="model.safetensors", hub=_HUB)
 EXTRACTOR = "SmolVLM-500M-Instruct, float32"
-RESIZE = "to 512 on the long side, then to 512×512, Lanczos with antialias on uint8 (transformers), no tiles"
+RESIZE = (
+    "to 512 on the long side, then to 512×512, Lanczos with antialias on uint8 (transformers), no "
+    "tiles"
+)
 VALUE_RANGE = "uint8 RGB to [-1, 1] as 2·x/255 − 1"
 _PICTURES, _QUESTIONS = 4, 8  # at once
 _TURN, _END = "<|im_start|>", "<end_of_utterance>"
@@ -195,7 +198,10 @@ class Vqa(Metric):
             formula=f"P(yes) / (P(yes) + P(no)) of the answer to: {QUESTION.format('…')}",
             better="higher",
             notes=(
-                "SmolVLM-500M answers, not the paper's CLIP-FlanT5: do not compare with published VQAScores.",
+                (
+                    "SmolVLM-500M answers, not the paper's CLIP-FlanT5: do not compare with "
+                    "published VQAScores."
+                ),
             ),
         )
 

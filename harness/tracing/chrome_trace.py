@@ -31,7 +31,7 @@ def open_trace(source: IO[str]) -> tuple[str, Iterator[RawEvent]]:
     text = source.read(CHUNK)
     while (begin := _BEGIN.search(text)) is None:
         if not (more := source.read(CHUNK)):
-            raise ValueError("it is no trace of torch.profiler")
+            raise ValueError("it is not a trace of torch.profiler")
         text += more
     return text[: begin.start()], _events(source, text[begin.end() :])
 
@@ -51,7 +51,7 @@ def _events(source: IO[str], text: str) -> Iterator[RawEvent]:
             if not more:
                 raise ValueError("it ends in the middle of an event") from None
             if len(text) - place > 2 * CHUNK:
-                raise  # no event is as large: more text will not mend it
+                raise  # no event is as large: more text would not help
             text, place = text[place:] + more, 0
         else:
             yield event
@@ -75,7 +75,7 @@ read."""
 
 
 class Event(NamedTuple):
-    """An event with a duration; `thread` is a process and thread of the host, or a device and stream.
+    """An event; `thread` is a process and thread of the host, or a device and stream.
 
     `correlation` is equal at a launch and at the work that it launched, 0 without one.
     """
@@ -107,7 +107,7 @@ def read_events(path: Path) -> list[Event]:
     except (OSError, EOFError, zlib.error, ValueError, TypeError, AttributeError) as error:
         raise _damaged(path, str(error)) from error
     if not events:
-        raise _damaged(path, "there is nothing in it that was timed")
+        raise _damaged(path, "it contains no timed event")
     first = min(event.begin_s for event in events)
     events.sort(key=lambda event: (event.begin_s, -event.end_s))
     return [
@@ -137,7 +137,7 @@ def _event(raw: RawEvent) -> Event | None:
         raw.get("args") or {},
     )
     if not isfinite(begin_s + seconds):
-        raise ValueError("an event's time is no number")
+        raise ValueError("an event's time is not a finite number")
     return Event(
         kind,
         sys.intern(str(raw["name"])),
@@ -192,7 +192,7 @@ LEVELS: tuple[tuple[Callable[[RawEvent], bool], str], ...] = (
 
 
 def pack(plain: Path, target: Path, most_bytes: int = MOST_BYTES) -> Packed:
-    """Write a Chrome trace gzipped, one event per line, without the least important events if needed.
+    """Write a Chrome trace gzipped, one event per line, leaving out minor events if needed.
 
     Raises TooLarge if that is not enough, ValueError if `plain` ends early, OSError as the disk
     does.

@@ -35,7 +35,7 @@ _SHORTCUTS = {
     "caching": ("caching", ("none", ""), ("deepcache", "first-block")),
     "distillation": ("a distilled model", ("none", ""), ()),
 }
-"""By axis: words, settings that leave the axis unused, values of which one must be compatible with the cell."""
+"""By axis: words, settings that leave it unused, values of which one must be compatible."""
 
 
 def arithmetic(cell: TracedCell, bound: Bound) -> Advice | None:
@@ -52,8 +52,8 @@ def arithmetic(cell: TracedCell, bound: Bound) -> Advice | None:
             less.append(words)
     ways = f" ({', '.join(less)})" if less else ""
     sentence = (
-        f"The denoiser computes at {format_percent(share, 0)} of the rate at which this machine multiplies large "
-        f"{cell.outcome.floor.dtype} matrices: faster kernels can save {rest}, "
+        f"The denoiser computes at {format_percent(share, 0)} of the rate at which this machine "
+        f"multiplies large {cell.outcome.floor.dtype} matrices: faster kernels can save {rest}, "
         f"less or cheaper arithmetic saves more{ways}."
     )
     return Advice(
@@ -87,13 +87,13 @@ def attention(cell: TracedCell, bound: Bound) -> Advice | None:
 
 
 def fusion(cell: TracedCell, bound: Bound) -> Advice | None:
-    """Norms, element-wise operations and copies each read and write whole tensors when run eagerly."""
+    """Norms, element-wise operations and copies read and write whole tensors eagerly."""
     tries = possible(cell, "compiler", "inductor") if cell.setting("compiler") in _EAGER else ()
     if bound.traffic_share < 0.2 or not tries:
         return None
     sentence = (
-        f"{format_percent(bound.traffic_share, 0)} of the denoiser's time is norms, element-wise operations and copies,"
-        " which are limited by memory bandwidth and can be fused"
+        f"{format_percent(bound.traffic_share, 0)} of the denoiser's time is norms, element-wise "
+        "operations and copies, which are limited by memory bandwidth and can be fused"
     )
     return advise_on_denoiser(cell, "fusion", sentence, bound.traffic_share, tries)
 
@@ -111,8 +111,9 @@ def guidance(cell: TracedCell, bound: Bound) -> Advice | None:
         return None
     share = (1 - bound.idle_share) * cell.share(DENOISER) / 2
     sentence = (
-        f"Guidance {cell.setting('guidance')} computes every image twice, about {format_percent(share, 0)} of the "
-        "call: a guidance-distilled model with guidance 1 saves it."
+        f"Guidance {cell.setting('guidance')} computes every image twice, about "
+        f"{format_percent(share, 0)} of the call: a guidance-distilled model with guidance 1 saves "
+        "it."
     )
     return advise_on_call("guidance", sentence, share)
 
@@ -134,8 +135,8 @@ def launches(cell: TracedCell, bound: Bound) -> Advice | None:
         return None
     each = format_seconds(stage.busy_s / max(stage.kernels, 1))
     sentence = (
-        f"{format_percent(bound.idle_share, 0)} of the denoiser's time is gaps between kernels: the host launches "
-        f"{stage.launches / stage.calls:,.0f} of them a call, of {each} each"
+        f"{format_percent(bound.idle_share, 0)} of the denoiser's time is gaps between kernels: "
+        f"the host launches {stage.launches / stage.calls:,.0f} of them a call, of {each} each"
     )
     graphs = (
         ("inductor+mode=reduce-overhead",)
@@ -175,14 +176,17 @@ def pauses(cell: TracedCell, bound: Bound) -> Advice | None:
 
 
 def weights(cell: TracedCell, bound: Bound) -> Advice | None:
-    """A large model that generates one small image at a time reads its weights longer than it computes with them."""
+    """A large model that generates one small image at a time is limited by reading weights."""
     share = bound.weights_share
     if isinstance(share, Absent) or share < 0.35:
         return None
     smaller = ("int8-torchao",) if cell.setting("precision") in _FULL_PRECISION else ()
     tries = (*possible(cell, "precision", *smaller), *larger_batch(cell))
     size = format_bytes(cell.denoiser_bytes or 0)
-    sentence = f"Reading the denoiser's weights ({size} a call) takes {format_percent(share, 0)} of its time"
+    sentence = (
+        f"Reading the denoiser's weights ({size} a call) takes {format_percent(share, 0)} of its "
+        "time"
+    )
     return advise_on_denoiser(cell, "weights", sentence, share, tries)
 
 

@@ -1,4 +1,4 @@
-"""Compare two traces: which kernels are new, gone, slower or more frequent, per call of their stage."""
+"""Compare two traces: new, gone, slower and more frequent kernels, per call of their stage."""
 
 import re
 from collections.abc import Sequence
@@ -84,7 +84,10 @@ def tell(
     """Return the changes in sentences: the denoiser, its kernels, then the other stages."""
     if before.device != after.device:
         return (
-            f"The traces cannot be compared kernel by kernel: one is of a {before.device}, one of {after.device}.",
+            (
+                f"The traces cannot be compared kernel by kernel: one is of a {before.device}, one "
+                f"of {after.device}."
+            ),
         )
     told = [_denoiser(change, families) for change in stages if change.stage == DENOISER]
     told += [
@@ -135,7 +138,7 @@ def _from_to(change: StageChange) -> str:
 
 
 def _matters(change: StageChange, before: TraceFacts, after: TraceFacts) -> bool:
-    """Return whether a stage changed; time between stages counts only at an equal number of steps."""
+    """Return whether a stage changed; time between stages counts only at equal steps."""
     if change.stage == BETWEEN and _steps(before) != _steps(after):
         return False
     return abs(change.after_s - change.before_s) > _TELLING * max(change.before_s, change.after_s)
@@ -161,7 +164,10 @@ def _one(kernel: KernelChange) -> str:
         return f"{kernel.name} ({calls:.3g} times, {format_seconds(seconds)})"
     counts = f"{kernel.before_calls:.3g} → {kernel.after_calls:.3g} times, "
     often = counts if kernel.before_calls != kernel.after_calls else ""
-    return f"{kernel.name} ({often}{format_seconds(kernel.before_s)} → {format_seconds(kernel.after_s)})"
+    return (
+        f"{kernel.name} ({often}{format_seconds(kernel.before_s)} → "
+        f"{format_seconds(kernel.after_s)})"
+    )
 
 
 _TILE = re.compile(r"[_-](?:\d+x\d+|tilesize\d|ldg\d|stages?_?\d).*$")
@@ -273,7 +279,7 @@ def _kernels(before: TraceFacts, after: TraceFacts) -> list[KernelChange]:
 
 
 def _turn(first: _Sum | None, second: _Sum | None) -> Turn:
-    """Return whether most of a change comes from how often the kernel runs, or how long one run takes."""
+    """Return whether a change is mostly one of the kernel's count or of its duration."""
     if first is None or second is None:
         return "went" if first else "came"
     one_before, one_after = (side.seconds / (side.calls or 1) for side in (first, second))

@@ -1,4 +1,4 @@
-"""The facts of a trace: time by stage and kernel family, pauses, waits, copies, casts, a timeline."""
+"""The facts of a trace: time by stage and kernel family, pauses, waits, copies, timeline."""
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
@@ -136,11 +136,12 @@ def _notes(seen: Seen, wall_s: float) -> tuple[str, ...]:
     """Return notes on the quality of the trace itself."""
     notes = []
     if not any(event.name.startswith(STAGE) for event in seen.ranges):
-        notes.append("no stages are marked in this trace: all of it counts as between stages")
+        notes.append("no stages are marked in this trace: all time counts as between stages")
     lost = sum(work.launched_s is None for work in seen.work)
     if lost:
         notes.append(
-            f"the launches of {lost} of {len(seen.work)} kernels are missing: placed by when they ran"
+            f"the launches of {lost} of {len(seen.work)} kernels are missing: placed by when they "
+            "ran"
         )
     if seen.overhead_s > 0.02 * wall_s:
         notes.append(f"the profiler itself took {seen.overhead_s * 1e3:.1f} ms of it")

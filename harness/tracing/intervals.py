@@ -8,7 +8,7 @@ from harness.tracing.chrome_trace import Event
 
 
 class Piece(NamedTuple):
-    """An interval in which an event was the innermost; `first` marks the first piece of an event."""
+    """An interval in which an event was innermost; `first` marks its first piece."""
 
     event: Event
     begin_s: float
@@ -17,7 +17,7 @@ class Piece(NamedTuple):
 
 
 def innermost(events: Iterable[Event]) -> list[Piece]:
-    """Cut the nested events of each thread into pieces, so that every moment belongs to the innermost.
+    """Cut the nested events of each thread so that every moment belongs to the innermost.
 
     Returns the pieces of all threads by begin.
     """

@@ -10,7 +10,7 @@ from harness.tracing.traced_cell import DENOISER, Bound, TracedCell
 
 
 class Try(Frozen):
-    """A value of an axis, spelled as in a matrix, that the cell does not have and that may make it faster."""
+    """A value of an axis, spelled as in a matrix, that may make the cell faster."""
 
     axis: str
     value: str
@@ -38,7 +38,7 @@ class Advice(Frozen):
 
 
 Rule = Callable[[TracedCell, Bound], Advice | None]
-"""Returns None where its cause does not slow the cell down. Its function's name is the name of the rule."""
+"""Returns None where its cause does not slow the cell down. The function's name is the rule's."""
 
 
 def possible(cell: TracedCell, axis: str, *values: str) -> Tries:
@@ -52,7 +52,7 @@ def larger_batch(cell: TracedCell) -> Tries:
 
 
 def name_tries(tries: Tries) -> str:
-    """Return `compiler inductor or openvino`, or `compiler inductor, or batch 4`, for a sentence."""
+    """Return a phrase such as `compiler inductor or openvino, or batch 4`."""
     values: dict[str, list[str]] = {}
     for found in tries:
         values.setdefault(found.axis, []).append(found.value)

@@ -9,9 +9,10 @@ from harness.tracing.rule import Advice
 from harness.tracing.traced_cell import Bound
 
 ABOUT = (
-    "Reading of one traced pipeline call of a text-to-image model. Seconds unless a key says otherwise; shares are 0 "
-    "to 1. The walls of all stages add up to the call's wall time under the profiler, which slows down the host. A "
-    "stage is busy while the device computes for it. A figure that could not be measured is {'absent': reason}."
+    "Facts of one traced pipeline call of a text-to-image model. Seconds unless a key says "
+    "otherwise; shares are 0 to 1. The walls of all stages add up to the call's wall time under "
+    "the profiler, which slows down the host. A stage is busy while the device computes for it. A "
+    f"figure that could not be measured is {'absent': reason}."
 )
 _KERNELS = 20
 

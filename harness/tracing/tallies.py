@@ -19,9 +19,7 @@ _CAST = re.compile(r"direct_copy_kernel.*WithCast|float\w*_copy_kernel")
 
 
 def waits(seen: Seen, stages: Stages, idle: Sequence[Idle]) -> Waits:
-    """Return how often the host waited for the device, and the idle time this caused in the denoising
-    loop.
-    """
+    """Return how often the host waited for the device, and the idle time in the denoising loop."""
     found = [event for event in seen.runtime if "Synchronize" in event.name]
     calls = [event for event in seen.ranges if event.name == _DENOISER]
     begin, end = (calls[0].begin_s, calls[-1].end_s) if calls else (0.0, 0.0)

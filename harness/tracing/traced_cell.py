@@ -16,11 +16,11 @@ from harness.core.units import Absent, format_percent, format_seconds
 
 DENOISER = "denoiser"
 _FEW_OPERATORS = 20
-"""Fewer operators per call mean that a CPU denoiser runs in an exported engine, which the trace does not show."""
+"""Fewer operators per call mean that a CPU denoiser runs in an exported engine outside of torch."""
 _KERNELS_PER_GRAPH = 5
 """More kernels per launch mean that they are replayed as CUDA graphs."""
 _MANY_LAUNCHES = 50
-"""From so many launches in a denoiser call on, pauses between kernels are attributed to launching."""
+"""Launches per denoiser call from which on pauses are attributed to launching."""
 IDLE_SHARE, BOUND_SHARE = 0.25, 0.5
 """Share of the denoiser's time from which pauses, or arithmetic or memory, count as its bound."""
 _WHOLE = 1.05
@@ -72,7 +72,7 @@ class TracedCell(NamedTuple):
         )
 
     def setting(self, axis: str) -> str:
-        """Return the cell's value of an axis, options included; empty for an axis it does not name."""
+        """Return the cell's value of an axis with options; empty for an axis it does not name."""
         return self.cell.by_axis.get(axis, "")
 
     def others(self, axis: str, values: Iterable[str]) -> tuple[str, ...]:
@@ -94,9 +94,7 @@ class TracedCell(NamedTuple):
         return traced.wall_s * self._times(traced) if traced else 0.0
 
     def _times(self, stage: StageTime) -> float:
-        """Return the ratio of a stage's calls in a whole call and in the trace, which may have fewer
-        steps.
-        """
+        """Return how many times as many calls of a stage a whole call has as the trace."""
         return (
             self.outcome.denoiser_calls / stage.calls
             if stage.stage == DENOISER and stage.calls
@@ -152,9 +150,7 @@ class TracedCell(NamedTuple):
         return min(max(1 - stage.busy_s * self._times(stage) / whole_s, 0.0), traced)
 
     def working(self, lost_s: Mapping[str, float]) -> float:
-        """Return the share of a whole call that some work takes, from its seconds by stage in the
-        trace.
-        """
+        """Return the share of a whole call that work takes, from its seconds by stage."""
         return sum(
             self.share(stage.stage)
             * (1 - self._idle(stage))
@@ -164,9 +160,7 @@ class TracedCell(NamedTuple):
         )
 
     def waiting(self, lost_s: Mapping[str, float]) -> float:
-        """Return the share of a whole call that some pauses take, from their seconds by stage in the
-        trace.
-        """
+        """Return the share of a whole call that pauses take, from their seconds by stage."""
         return sum(
             self.share(stage.stage)
             * self._idle(stage)
@@ -188,15 +182,13 @@ class TracedCell(NamedTuple):
 
     @property
     def graphs(self) -> bool:
-        """Whether the denoiser's kernels are replayed as CUDA graphs, or launched by an engine in few
-        calls.
-        """
+        """Whether the denoiser's kernels are replayed as CUDA graphs or launched by an engine."""
         stage = self.denoiser
         return stage is not None and stage.kernels > _KERNELS_PER_GRAPH * max(stage.launches, 1)
 
     @property
     def launching(self) -> bool:
-        """Whether the denoiser launches so many kernels one by one that launching explains pauses."""
+        """Whether the denoiser launches enough kernels one by one to explain pauses."""
         stage = self.denoiser
         return (
             stage is not None
@@ -230,29 +222,29 @@ class Bound(Frozen):
     sentence: str
 
 
-def find_bound(scene: TracedCell) -> Bound:
+def find_bound(cell: TracedCell) -> Bound:
     """Return what bounds the denoiser: a roofline (Williams et al. 2009) with measured roofs."""
-    compute, weights = _compute_share(scene), _weights_share(scene)
-    traffic = scene.family_share("norm", "elementwise", "copy")
-    verdict = _verdict(scene, compute, weights, traffic)
+    compute, weights = _compute_share(cell), _weights_share(cell)
+    traffic = cell.family_share("norm", "elementwise", "copy")
+    verdict = _verdict(cell, compute, weights, traffic)
     return Bound(
         verdict=verdict,
-        call_s=scene.denoiser_call_s,
-        idle_share=scene.idle_share,
+        call_s=cell.denoiser_call_s,
+        idle_share=cell.idle_share,
         compute_share=compute,
         weights_share=weights,
         traffic_share=traffic,
-        sentence=_sentence(scene, verdict, compute, weights),
+        sentence=_sentence(cell, verdict, compute, weights),
     )
 
 
 def _verdict(
-    scene: TracedCell, compute: float | Absent, weights: float | Absent, traffic: float
+    cell: TracedCell, compute: float | Absent, weights: float | Absent, traffic: float
 ) -> Verdict:
-    if scene.denoiser is None or scene.opaque:
+    if cell.denoiser is None or cell.opaque:
         return "unknown"
-    if scene.idle_share >= IDLE_SHARE:
-        return "launch-bound" if scene.launching else "host-bound"
+    if cell.idle_share >= IDLE_SHARE:
+        return "launch-bound" if cell.launching else "host-bound"
     known = compute if isinstance(compute, float) else 0.0
     memory = max(weights if isinstance(weights, float) else 0.0, traffic)
     if max(known, memory) >= BOUND_SHARE:
@@ -260,66 +252,64 @@ def _verdict(
     return "unknown" if isinstance(compute, Absent) else "mixed"
 
 
-def _floor(scene: TracedCell) -> Floor | Absent:
-    if isinstance(scene.outcome.floor, Absent):
-        return scene.outcome.floor
-    if not scene.denoiser_call_s:
+def _floor(cell: TracedCell) -> Floor | Absent:
+    if isinstance(cell.outcome.floor, Absent):
+        return cell.outcome.floor
+    if not cell.denoiser_call_s:
         return Absent(absent="no call of the denoiser was timed or traced")
-    return scene.outcome.floor
+    return cell.outcome.floor
 
 
-def _compute_share(scene: TracedCell) -> float | Absent:
-    floor = _floor(scene)
+def _compute_share(cell: TracedCell) -> float | Absent:
+    floor = _floor(cell)
     if isinstance(floor, Absent):
         return floor
-    return _held_against(
-        scene, floor.seconds / scene.outcome.denoiser_calls, "the arithmetic that was counted"
-    )
+    return _compare(cell, floor.seconds / cell.outcome.denoiser_calls, "the counted arithmetic")
 
 
-def _weights_share(scene: TracedCell) -> float | Absent:
-    floor, size = _floor(scene), scene.denoiser_bytes
+def _weights_share(cell: TracedCell) -> float | Absent:
+    floor, size = _floor(cell), cell.denoiser_bytes
     if isinstance(floor, Absent):
         return floor
     if isinstance(floor.bytes_per_s, Absent):
         return floor.bytes_per_s
     if not size:
         return Absent(absent="the size of the denoiser's weights is not known")
-    return _held_against(scene, size / floor.bytes_per_s, "the reading of all its weights")
+    return _compare(cell, size / floor.bytes_per_s, "reading all its weights")
 
 
-def _held_against(scene: TracedCell, least_s: float, what: str) -> float | Absent:
+def _compare(cell: TracedCell, least_s: float, what: str) -> float | Absent:
     """Return the share of a denoiser call that `what` takes at least.
 
     Absent where part of it is skipped.
     """
-    if scene.setting("caching") not in ("", "none"):
-        return Absent(absent=f"caching leaves out some of {what}")
-    share = least_s / scene.denoiser_call_s
-    return (
-        share if share <= _WHOLE else Absent(absent=f"it is faster than {what}: some is left out")
-    )
+    if cell.setting("caching") not in ("", "none"):
+        return Absent(absent=f"caching skips part of {what}")
+    share = least_s / cell.denoiser_call_s
+    return share if share <= _WHOLE else Absent(absent=f"it is faster than {what}: part is skipped")
 
 
 def _sentence(
-    scene: TracedCell, verdict: Verdict, compute: float | Absent, weights: float | Absent
+    cell: TracedCell, verdict: Verdict, compute: float | Absent, weights: float | Absent
 ) -> str:
     """Return the verdict as a sentence with its figures."""
-    if scene.denoiser is None:
-        return (
-            "What holds the cell back is not known: no call of the denoiser is marked in the trace."
-        )
-    call = f"One denoiser call takes {format_seconds(scene.denoiser_call_s)}"
-    if scene.opaque:
-        return f"{call}, in an engine outside of torch, of which the trace shows nothing."
-    idle = format_percent(scene.idle_share, 0)
+    if cell.denoiser is None:
+        return "The bound is unknown: no call of the denoiser is marked in the trace."
+    call = f"One denoiser call takes {format_seconds(cell.denoiser_call_s)}"
+    if cell.opaque:
+        return f"{call}, in an engine outside of torch, which the trace does not show."
+    idle = format_percent(cell.idle_share, 0)
     if verdict in ("launch-bound", "host-bound"):
         why = "to launch the next kernel" if verdict == "launch-bound" else "Python and the host"
-        return f"{call}; {idle} of it {scene.device} waits for {'the host ' * (verdict == 'launch-bound')}{why}."
-    facts = [f"{scene.device} waits {idle} of that time"]
+        return (
+            f"{call}; {idle} of it {cell.device} waits for "
+            f"{'the host ' * (verdict == 'launch-bound')}{why}."
+        )
+    facts = [f"{cell.device} waits {idle} of that time"]
     if not isinstance(compute, Absent):
         facts.append(
-            f"the arithmetic alone would need {format_percent(compute, 0)} at the rate measured here"
+            f"the arithmetic alone would need {format_percent(compute, 0)} at the rate measured "
+            "here"
         )
     if not isinstance(weights, Absent):
         facts.append(f"reading the weights once {format_percent(weights, 0)}")

@@ -1,4 +1,4 @@
-"""Work of the device (kernels and copies on a GPU, operators on a CPU) and the family it belongs to."""
+"""Work of the device, kernels and copies on a GPU, operators on a CPU, and its family."""
 
 import re
 from collections.abc import Iterable
@@ -32,9 +32,7 @@ class Work(NamedTuple):
 
     @property
     def is_copy(self) -> bool:
-        """Whether it only copies or sets memory, which the GPU's copy engines do concurrently with
-        kernels.
-        """
+        """Whether it only copies or sets memory, which may run concurrently with kernels."""
         return self.name.startswith(("Memcpy", "Memset"))
 
     @property
@@ -60,7 +58,7 @@ class Seen(NamedTuple):
         return (*self.operators, *self.runtime, *self.ranges)
 
     def within(self, begin_s: float, end_s: float) -> "Seen":
-        """Return the host's events that begin between two moments, and the work launched between them."""
+        """Return the host's events between two moments, and the work launched then."""
 
         def inside(events: tuple[Event, ...]) -> tuple[Event, ...]:
             return tuple(event for event in events if begin_s <= event.begin_s < end_s)
@@ -84,7 +82,7 @@ def sort_events(events: Iterable[Event]) -> Seen:
     runtime, device = tuple(of.get("runtime", ())), of.get("device", [])
     launched = {event.correlation: event.begin_s for event in runtime if event.correlation}
     if not device and any(is_launch(event) and "Kernel" in event.name for event in runtime):
-        what = "kernels were launched, but the profiler was not let see them on the GPU"
+        what = "kernels were launched, but the profiler has no access to the GPU's events"
         raise ResultsError(
             what,
             "trace",
@@ -133,7 +131,7 @@ def _compiled(name: str) -> str:
 
 _FAMILIES: tuple[tuple[Family, str], ...] = (
     ("copy", r"^mem(cpy|set)|nchw_?to_?nhwc|nhwc_?to_?nchw|convert_?tensor|bulk_?transpose"),
-    # what inductor fused is named after all that it had a part in, a matrix product too whose result it only takes
+    # inductor names a fused kernel after all its inputs, also a matrix product that it only reads
     (
         "copy",
         r"^triton_poi_fused_(_?(to_copy|clone|cat|copy|stack|transpose|permute|view|slice))+_\d+",
@@ -180,13 +178,15 @@ _PATTERNS = tuple((family, re.compile(pattern, re.IGNORECASE)) for family, patte
 
 @lru_cache(maxsize=4096)
 def family_of(name: str) -> Family:
-    """Return the family of a kernel (full name with templates) or of an operator (`aten::addmm`)."""
+    """Return the family of a kernel (its full name) or of an operator (`aten::addmm`)."""
     return next((family for family, pattern in _PATTERNS if pattern.search(name)), "other")
 
 
 _HEAD = re.compile(r"^(?:void\s+)?(?:(?:\w+|\(anonymous namespace\)|<unnamed>)::)*(\w+)(?=[<(])")
-_PLAIN = {"kernel", "kernel2", "device_kernel", "elementwise_kernel", "vectorized_elementwise_kernel",
-          "unrolled_elementwise_kernel", "index_elementwise_kernel", "reduce_kernel"}  # fmt: skip
+_PLAIN = frozenset(
+    """kernel kernel2 device_kernel elementwise_kernel vectorized_elementwise_kernel
+    unrolled_elementwise_kernel index_elementwise_kernel reduce_kernel""".split()
+)
 """Kernels that do whatever their template says."""
 _TELLING = re.compile(
     r"\b(?!gpu_kernel|AUnary|BUnary|Binary|Reduce)"
