@@ -35,7 +35,7 @@ class Network(ABC):
 
     @abstractmethod
     def look(self, pictures: Pixels) -> Any:
-        """Return the activations of uint8 images (n, height, width, 3), as its metrics read them."""
+        """Return the activations of uint8 images (n, height, width, 3)."""
 
 
 class Scorer(ABC):
@@ -80,7 +80,7 @@ class CorrectnessScorer(Scorer):
         """Return the share (n,), 0 to 1, of what each text asks for that its image shows."""
 
     def token_ids(self) -> dict[str, Any]:
-        """Return, for the self-test, token ids made by the tokenizer of an installed package, by their meaning."""
+        """Return, for the self-test, token ids of an installed package's tokenizer, by meaning."""
         return {}
 
     def evidence(self, activations: Any, texts: Sequence[str]) -> dict[str, Any]:
@@ -89,7 +89,7 @@ class CorrectnessScorer(Scorer):
 
 
 class Description(NamedTuple):
-    """What a metric reads from an image (extractor, resize, value range) and what it computes (formula), in words.
+    """What a metric reads from an image, and what it computes (formula), in words.
 
     `libraries` are the installed packages on which the number depends.
     """
@@ -118,10 +118,10 @@ class Metric(Frozen, ABC):
     kernel: ClassVar[Literal["cubic", "gaussian"]] = "cubic"
     """Kernel of a maximum mean discrepancy: KID's polynomial or CMMD's Gaussian."""
     floor: ClassVar[float] = 0.0
-    """The just-visible change of a feature. If above 0, features are expressed in units of √(variance within prompts
-    of the baseline + floor²), and a loss of 100 % is one such unit in every feature."""
+    """The just-visible change of a feature. If above 0, features are expressed in units of
+    √(variance within prompts of the baseline + floor²), and 100 % loss is one unit in each."""
     needs_baseline: ClassVar[bool] = False
-    """Whether it always compares with the baseline at other seeds, even if the matrix names a reference set."""
+    """Whether it always compares with the baseline at other seeds, never with a reference set."""
 
     profile: str = ""
 
@@ -134,7 +134,7 @@ class Metric(Frozen, ABC):
         return f"{self.file}:{self.profile}" if self.profile else self.file
 
     def needs(self) -> tuple[WeightFile, ...]:
-        """Return the weight files that must be present on this machine, besides those that packages contain."""
+        """Return the weight files that it needs, besides those that packages contain."""
         return ()
 
     def ships(self) -> tuple[Path, ...]:
@@ -142,7 +142,10 @@ class Metric(Frozen, ABC):
         return ()
 
     def needs_other_seed(self, reference: bool) -> bool:
-        """Return whether the baseline's other-seed run calibrates its losses; `reference`: the matrix names a set."""
+        """Return whether the baseline's other-seed run calibrates its losses; `reference`.
+
+        The matrix names a set.
+        """
         by_it = self.kind in ("paired", "prompt-wise")
         return by_it or (self.kind == "distribution" and (self.needs_baseline or not reference))
 
@@ -152,7 +155,10 @@ class Metric(Frozen, ABC):
 
     @property
     def weightless(self) -> bool:
-        """Whether it reads pixels without a network: cheap enough for every rung of the damage ladder."""
+        """Whether it reads pixels without a network.
+
+        Cheap enough for every rung of the damage ladder.
+        """
         return not (self.needs() or self.ships())
 
     @property
@@ -190,15 +196,21 @@ class Metric(Frozen, ABC):
 
     @abstractmethod
     def load(self, weights: Weights) -> Scorer:
-        """Return the scorer; raises MachineError if weights are missing or are not the expected file."""
+        """Return the scorer; MachineError if weights are missing or are not the expected file."""
 
     def to_score(self, distances: Floats) -> Floats:
-        """Return the reported values (n,) of distances or similarities: a metric may report on another scale."""
+        """Return the reported values (n,) of distances or similarities.
+
+        A metric may report on another scale.
+        """
         return distances
 
 
 def why_unreadable(parse: Callable[[str], object], text: str) -> str:
-    """Return the message of the ValueError that parsing a prompt raises; an empty string if it raises none."""
+    """Return the message of the ValueError that parsing a prompt raises.
+
+    An empty string if it raises none.
+    """
     try:
         parse(text)
     except ValueError as error:
@@ -215,7 +227,7 @@ def device() -> str:
 
 @contextmanager
 def exact() -> Iterator[None]:
-    """Inference without gradients and without TF32, which would change features in the third digit."""
+    """Run without gradients and without TF32, which would change the third digit."""
     import torch
 
     with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
@@ -223,12 +235,15 @@ def exact() -> Iterator[None]:
 
 
 def to_unit(pictures: Pixels) -> Any:
-    """Return a float32 tensor (n, 3, height, width) in [0, 1] of uint8 images (n, height, width, 3)."""
+    """Return a float32 tensor (n, 3, height, width) in [0, 1] of uint8 images."""
     return to_levels(pictures).div_(255)
 
 
 def to_levels(pictures: Pixels) -> Any:
-    """Return a float32 tensor (n, 3, height, width) of levels 0 … 255; read-only images, as Pillow's, are copied."""
+    """Return a float32 tensor (n, 3, height, width) of levels 0 … 255 of uint8 images.
+
+    Read-only images, as Pillow's, are copied.
+    """
     import torch
 
     writable = np.require(pictures, requirements=["C", "W"])  # torch warns about read-only arrays

@@ -1,9 +1,10 @@
-"""What colour, detail and odd-pictures share: fidelity to the baseline's images at native resolution, no weights.
+"""What colour, detail and odd-pictures share.
 
-Detail features are 18 numbers that see blur, noise, compression, sharpening and banding: of luma in
-grey levels, at full, half and quarter size, how strong edges are, how much fine structure goes with
-them, and how unevenly both are distributed. Blur removes fine structure, noise and compression add
-it everywhere, sharpening raises it at edges only. The choice is measured in docs/quality.md.
+Fidelity to the baseline's images at native resolution, no weights. Detail features are 18 numbers
+that see blur, noise, compression, sharpening and banding: of luma in grey levels, at full, half and
+quarter size, how strong edges are, how much fine structure goes with them, and how unevenly both
+are distributed. Blur removes fine structure, noise and compression add it everywhere, sharpening
+raises it at edges only. The choice is measured in docs/quality.md.
 """
 
 from functools import cache
@@ -33,7 +34,7 @@ _LUMA = (0.299, 0.587, 0.114)
 
 
 class FidelityMetric(Metric):
-    """Compares image sets with the baseline at other seeds, so it judges cells of any trajectory."""
+    """Compares image sets with the baseline at other seeds: any trajectory may be judged."""
 
     question: ClassVar[Question] = "fidelity"
     kind: ClassVar[MetricKind] = "distribution"
@@ -111,7 +112,10 @@ def _spread(values: Any) -> Any:
 
 
 def _combined(spreads: Any) -> Any:
-    """Return the 18 numbers of spreads (n, octaves, 2, 3): strength, its slope, fineness, and unevenness."""
+    """Return the 18 numbers of spreads (n, octaves, 2, 3).
+
+    Strength, its slope, fineness, and unevenness.
+    """
     import torch
 
     first, second, fourth = spreads.unbind(-1)

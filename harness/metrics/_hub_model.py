@@ -1,4 +1,4 @@
-"""Networks of the transformers library, made from verified files of the Hugging Face Hub; nothing is ever fetched."""
+"""Networks of the transformers library from verified local files of the Hugging Face Hub."""
 
 import json
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from harness.metrics._weight_file import WeightFile
 
 
 def load_network(kinds: tuple[Any, Any], config: Path, weights: Path, wanted: WeightFile) -> Any:
-    """Return a network (its class and that of its configuration are `kinds`) in float32, ready to look.
+    """Return a network in float32; `kinds` are its class and that of its configuration.
 
     Raises MachineError for files that are not of this architecture or do not belong together.
     """
@@ -53,7 +53,7 @@ def _without_progress_bar() -> Iterator[None]:
 
 
 def _without_dtype(settings: Any) -> Any:
-    """Return a configuration that does not say in which precision to run: metrics always take float32."""
+    """Return a configuration without its precision: metrics always run in float32."""
     if not isinstance(settings, dict):
         return settings
     return {

@@ -1,10 +1,9 @@
-"""How FID programs bring a picture to Inception's 299×299: they disagree, and that alone moves FID by several points.
+"""What FID and KID share: Inception-v3 under each program's resizing, and one table of profiles.
 
-Parmar et al. 2022 (clean-fid) measured by how much. Each rule here is tested pixel by pixel against its program.
-
-Inception-v3 of 2015-12-05 up to pool3, the network of FID and KID, under each program's resizing.
-
-What FID and KID share: one table of profiles, each an extractor, so that one look at a picture serves both."""
+FID programs resize images to Inception's 299×299 in different ways, which alone moves FID by
+several points (Parmar et al. 2022, clean-fid). Each rule here is tested pixel by pixel against its
+program.
+"""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -39,7 +38,7 @@ _AROUND_128 = "uint8 RGB to [-1, 1) as (x − 128)/128"
 
 
 class Resizing(NamedTuple):
-    """One rule in words, and the function that makes (n, 3, 299, 299) float32 of uint8 pictures."""
+    """A resizing rule in words, and its function: uint8 images to (n, 3, 299, 299) float32."""
 
     resize: str
     value_range: str
@@ -69,7 +68,10 @@ def _clean(pictures: Pixels) -> Any:
 
 
 def _bicubic(channel: Pixels) -> Any:
-    """Resize one channel as float32, since rounding to uint8 in between is one of the errors clean-fid found."""
+    """Resize one channel as float32.
+
+    Rounding to uint8 in between is one of the errors clean-fid found.
+    """
     from PIL import Image
 
     image = Image.fromarray(channel.astype(np.float32)).resize(
@@ -143,7 +145,8 @@ WEIGHTS = WeightFile(
         ),
     ),
 )
-"""Google's graph of that day in pytorch-fid's key names, with `fc` (pytorch-fid, torch-fidelity) or without."""
+"""Google's graph of that day in pytorch-fid's key names, with `fc` (pytorch-fid, torch-fidelity) or
+without."""
 FEATURES = 2048
 EXTRACTOR = f"Inception-v3 2015-12-05, pool3, {FEATURES} features"
 EARLY_FEATURES = 192
@@ -155,11 +158,11 @@ EARLY_EXTRACTOR = (
 )
 _TILE, _TILES = 64, 3
 _BATCH = {"cpu": 16, "cuda": 64}
-"""Pictures at once: on a CPU the first layers' maps of more than these leave its caches."""
+"""Images per batch: on a CPU the first layers' maps of more images exceed its caches."""
 
 
 class InceptionNetwork(Network):
-    """Pictures to pool3 features (n, 2048); networks of different resizing share the layers."""
+    """Images to pool3 features (n, 2048); networks with different resizing share the layers."""
 
     def __init__(self, net: Any, resizing: str) -> None:
         self.net, self.prepare = net, RESIZINGS[resizing].prepare
@@ -176,7 +179,7 @@ class InceptionNetwork(Network):
 
 
 class _NativeNetwork(Network):
-    """Layers over native pixels, in batches; a network says what it feeds them and what it makes of their maps."""
+    """Layers over native pixels, in batches; subclasses choose the pixels and reduce the maps."""
 
     def __init__(self, net: Any) -> None:
         self.net = net
@@ -187,14 +190,15 @@ class _NativeNetwork(Network):
 
     @abstractmethod
     def _features(self, pictures: Pixels) -> Any:
-        """Return features (n, d) of a batch of pictures."""
+        """Return features (n, d) of a batch of images."""
 
 
 class EarlyNetwork(_NativeNetwork):
-    """Pictures to the means (n, 192) of Inception's second pooling layer, over nine tiles of native pixels.
+    """Images to the means (n, 192) of Inception's second pooling layer over native tiles.
 
-    What a picture is like at its own resolution is decided before the layers that tell a cat from a dog. Nine tiles of
-    64 pixels, spread over the picture, cost a seventh of the whole of 512×512 pixels, and as much at any larger size.
+    The early layers see an image at its own resolution, before the layers that distinguish a cat
+    from a dog. Nine tiles of 64 pixels, spread over the image, cost a seventh of the whole of
+    512×512 pixels, and as much at any larger size.
     """
 
     def _features(self, pictures: Pixels) -> Any:
@@ -206,7 +210,7 @@ class EarlyNetwork(_NativeNetwork):
 
 
 def _tiles(pictures: Pixels) -> Pixels:
-    """Return nine tiles of each picture (9n, side, side, 3); of a small picture the picture itself."""
+    """Return nine tiles of each image (9n, side, side, 3); of a small image the image itself."""
     height, width = pictures.shape[1:3]
     if min(height, width) < _TILES * _TILE:
         return pictures
@@ -218,7 +222,10 @@ def _tiles(pictures: Pixels) -> Pixels:
 
 
 class PatchNetwork(_NativeNetwork):
-    """The centre of a picture, 299×299 native pixels, to pool3 features (n, 2048): SDXL-Lightning's Patch FID."""
+    """The centre of an image, 299×299 native pixels, to pool3 features (n, 2048).
+
+    This is SDXL-Lightning's Patch FID.
+    """
 
     def _features(self, pictures: Pixels) -> Any:
         import torch
@@ -230,7 +237,7 @@ class PatchNetwork(_NativeNetwork):
 
 @cache
 def early_network(path: Path) -> EarlyNetwork:
-    """Return the first layers, up to the second pooling, with weights from `path`."""
+    """Return the layers up to the second pooling, with weights from `path`."""
     return EarlyNetwork(_layers(path)[:EARLY_LAYERS])
 
 
@@ -242,16 +249,16 @@ def patch_network(path: Path) -> PatchNetwork:
 
 @cache
 def inception_network(path: Path, resizing: str) -> InceptionNetwork:
-    """Return the one network with weights from `path` and a resizing of `RESIZINGS`."""
+    """Return the network with weights from `path` and a resizing of `RESIZINGS`."""
     return InceptionNetwork(_layers(path), resizing)
 
 
 @cache
 def _layers(path: Path) -> Any:
-    """Return torch-fidelity's layers, checked there against TensorFlow, with weights in pytorch-fid's key names.
+    """Return torch-fidelity's layers, tested there against TensorFlow, with these weights.
 
-    Batch normalisation is folded into the convolutions and memory laid out channels last: twice as fast, and the
-    same features to 1e-5.
+    Batch normalisation is folded into the convolutions and memory laid out channels last: twice as
+    fast, and the same features to 1e-5.
     """
     import torch
     from torch import nn
@@ -299,14 +306,14 @@ def _folded(net: Any) -> Any:
 
 
 class Extractor(NamedTuple):
-    """One profile: what is read from a picture, in words, and the network that reads it."""
+    """One profile: what is read from an image, in words, and the network that reads it."""
 
     words: str
     resize: str
     value_range: str
     dimensions: int
     network: Callable[[Path], Network]
-    """Given the path of Inception's weights; the bundled net has its own."""
+    """Takes the path of Inception's weights; the bundled net ignores it."""
     least_pixels: int = 1
     libraries: tuple[str, ...] = ("torch",)
 
@@ -327,10 +334,11 @@ WHOLE: dict[str, Extractor] = {
     ),
     **{profile: _resized(profile) for profile in RESIZINGS},
 }  # fmt: skip
-"""Profiles that look at the whole picture, brought to one size."""
+"""Profiles that resize the whole image."""
 NATIVE: dict[str, Extractor] = {
     "native192": Extractor(
-        EARLY_EXTRACTOR, "none; nine tiles from 192 pixels a side on, else the whole picture", ZERO_TO_ONE,
+        EARLY_EXTRACTOR,
+        "none; nine tiles from 192 pixels a side on, else the whole picture", ZERO_TO_ONE,
         EARLY_FEATURES, early_network, EARLY_LEAST_PIXELS,
     ),
     "patch": Extractor(
@@ -338,7 +346,7 @@ NATIVE: dict[str, Extractor] = {
         patch_network, SIDE,
     ),
 }  # fmt: skip
-"""Profiles that look at native pixels."""
+"""Profiles that read native pixels."""
 
 
 class _Scorer(FeatureScorer):

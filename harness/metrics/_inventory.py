@@ -1,9 +1,10 @@
-"""Fetch one file: beside its target, resumed where the server can, verified by sha256, then renamed.
+"""The weight files of metrics: their state on this machine, and downloading the missing ones.
 
-No package that is installed anyway does all of it through a public function: torch.hub cannot resume, the Hugging Face
-Hub's client resumes for its own hosts. Interrupted downloads leave `NAME.partial`, which the next try goes on from.
-
-Every weight file that metrics need: where it is, whether it was verified, what to do otherwise."""
+A file is downloaded beside its target, resumed if the server can, verified by sha256, then renamed.
+No installed package does all of it through a public function: torch.hub cannot resume, the Hugging
+Face Hub's client resumes for its own hosts. Interrupted downloads leave `NAME.partial`, from which
+the next attempt continues.
+"""
 
 import errno
 import http.client
@@ -22,17 +23,17 @@ from harness.metrics._weight_file import Form, WeightFile, advice, expanded
 from harness.metrics._weights import Weights, cache_folder, sha256_of
 
 Advance = Callable[[str, int, int], None]
-"""Told of the file's name, the bytes that are here, and all of them (0: unknown)."""
+"""Receives the file's name, the bytes downloaded, and all of them (0: unknown)."""
 _CHUNK = 2**20
 _TIMEOUT_S = 30.0
 _NOTHING_LEFT = 416
 
 
 def download(form: Form, target: Path, advance: Advance) -> None:
-    """Fetch a file to `target`, unless it is there already.
+    """Download a file to `target`, unless it is there already.
 
     Raises MachineError without network, with a full disk, if the transfer breaks, or if the file is
-    not the one (it is removed).
+    not the expected one (it is removed).
     """
     from filelock import FileLock
 
@@ -55,7 +56,9 @@ def download(form: Form, target: Path, advance: Advance) -> None:
         TimeoutError,
     ) as error:
         kept = (
-            " What came is kept: the same command goes on from there." if partial.exists() else ""
+            " The partial download is kept: the same command resumes it."
+            if partial.exists()
+            else ""
         )
         raise _failed(
             form, target, f"no connection ({getattr(error, 'reason', None) or error}).{kept}"
@@ -63,7 +66,7 @@ def download(form: Form, target: Path, advance: Advance) -> None:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             partial.unlink(missing_ok=True)
-            fix = "Make room, or set TORCH_HOME to a folder on another disk."
+            fix = "Free disk space, or set TORCH_HOME to a folder on another disk."
             raise MachineError(
                 f"the disk is full: {form.file} does not fit", str(target.parent), fix
             ) from error
@@ -74,7 +77,7 @@ def download(form: Form, target: Path, advance: Advance) -> None:
 
 
 def download_from_hub(form: Form) -> Path:
-    """Fetch a file into the Hugging Face cache, where it is looked for, and return it; MachineError if it cannot be."""
+    """Download a file into the Hugging Face cache and return it; MachineError if that fails."""
     from huggingface_hub import errors, hf_hub_download
 
     network: Any = (
@@ -102,7 +105,7 @@ def _resume(form: Form, partial: Path, advance: Advance) -> None:
 
 
 def _continue(form: Form, partial: Path, advance: Advance) -> None:
-    """Go on with `partial` until it is whole."""
+    """Continue `partial` until it is complete."""
     here = partial.stat().st_size if partial.exists() else 0
     request = urllib.request.Request(form.url, headers={"User-Agent": "diffusion-harness"})
     if here:
@@ -142,7 +145,7 @@ def _accept(form: Form, partial: Path, target: Path) -> None:
     found = sha256_of(partial)
     partial.unlink()
     what = (
-        f"what came is not {form.file}: its sha256 is {found}, expected {form.sha256}; it was "
+        f"the download is not {form.file}: its sha256 is {found}, expected {form.sha256}; it was "
         "removed"
     )
     raise MachineError(
@@ -166,9 +169,9 @@ State = Literal["found", "shipped", "wrong", "missing"]
 class WeightRow(Frozen):
     """One weight file with the metrics that need it.
 
-    `found` was verified (`check` says how), `shipped` came with an installed package, `wrong` is
-    there but is another file, `missing` lies at none of the places `looked` names. `advice` says
-    what to do about the last two.
+    `found` was verified (`check` says how), `shipped` is part of an installed package, `wrong`
+    exists but is another file, `missing` is in none of the places in `looked`. `advice` says what
+    to do about the last two.
     """
 
     metrics: tuple[str, ...]
@@ -195,7 +198,10 @@ def inventory(metrics: Sequence[Metric], weights: Weights) -> tuple[WeightRow, .
 def fetch(
     metrics: Sequence[Metric], weights: Weights, advance: Advance | None = None
 ) -> tuple[Path, ...]:
-    """Download what is missing and return the new files; MachineError if one cannot be had or is not the right one."""
+    """Download missing files and return them.
+
+    Raises MachineError if a file cannot be downloaded or is not the expected one.
+    """
     missing = [
         wanted
         for wanted in _grouped(metrics, lambda metric: metric.needs())
@@ -218,7 +224,7 @@ def _fetch(wanted: WeightFile, named: str | None, advance: Advance) -> Path:
 
 
 def _quietly(name: str, here: int, total: int) -> None:
-    """Tell nobody."""
+    """Discard progress."""
 
 
 def _grouped(

@@ -1,4 +1,4 @@
-"""CLIP dual encoders through open_clip: OpenAI's ViT-B/32, and ViT-L/14 at 336 pixels."""
+"""CLIP dual encoders of open_clip: OpenAI's ViT-B/32, and ViT-L/14 at 336 pixels."""
 
 import warnings
 from functools import cache
@@ -16,7 +16,7 @@ _ARCHIVE_ONLY = frozenset({"input_resolution", "context_length", "vocab_size"})
 
 
 class Tower(NamedTuple):
-    """One of OpenAI's models: open_clip's name of it, its weights, the side of its pictures, length of embeddings."""
+    """One of OpenAI's models: its name in open_clip, weights, image side, length of embeddings."""
 
     architecture: str
     weights: WeightFile
@@ -65,7 +65,7 @@ L14_336 = Tower(
 
 
 class ClipNetwork(Network):
-    """Pictures and texts to unit embeddings of one space."""
+    """Images and texts to unit embeddings of one space."""
 
     def __init__(self, net: Any, see: Any, read: Any) -> None:
         self.net, self._see, self._read = net, see, read
@@ -86,9 +86,9 @@ class ClipNetwork(Network):
 
 @cache
 def openai_network(path: Path, tower: Tower) -> ClipNetwork:
-    """Return one of OpenAI's models with weights from `path`: its own archive or any state dictionary.
+    """Return one of OpenAI's models with weights from `path`: its archive or any state dictionary.
 
-    Raises MachineError for a file that holds another architecture.
+    Raises MachineError for a file of another architecture.
     """
     import open_clip
     import torch
@@ -120,9 +120,10 @@ def openai_network(path: Path, tower: Tower) -> ClipNetwork:
 
 
 def clip_state(path: Path) -> dict[str, Any]:
-    """Return the tensors of a CLIP checkpoint by name; no code in it is executed but what TorchScript allows.
+    """Return the tensors of a CLIP checkpoint by name.
 
-    OpenAI published TorchScript archives; others share plain tensors.
+    No code in it is executed but what TorchScript allows. OpenAI published TorchScript archives;
+    others share plain tensors.
     """
     import torch
     from safetensors.torch import load_file

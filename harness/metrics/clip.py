@@ -1,4 +1,4 @@
-"""CLIP score: 100 · cosine between an image and its prompt, not clamped at zero (Hessel et al. 2021 clamp it)."""
+"""CLIP score: 100 · cosine of image and prompt, not clamped (Hessel et al. 2021 clamp it)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +22,10 @@ class _Scorer(TextScorer):
 
 
 class Clip(Metric):
-    """`bundled`: the small dual encoder of the shapes world; `mlperf`: open_clip ViT-B-32 with OpenAI's weights."""
+    """`bundled`: the small dual encoder of the shapes world; `mlperf`.
+
+    Open_clip ViT-B-32 with OpenAI's weights.
+    """
 
     question: ClassVar[Question] = "content"
     kind: ClassVar[MetricKind] = "alignment"

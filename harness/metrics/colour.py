@@ -52,7 +52,7 @@ def _tones(picture: Pixels) -> NDArray[np.float32]:
 
 
 def _described(thousandths: NDArray[np.int32], width: int) -> list[float]:
-    """Return the quantiles, mean and standard deviation of values in thousandths, counted in bins of `width`."""
+    """Return quantiles, mean and standard deviation of thousandths in bins of `width`."""
     lowest = int(thousandths.min()) // width
     counts = np.bincount(thousandths // width - lowest)
     centres = (np.arange(len(counts)) + lowest + 0.5) * width / 1000

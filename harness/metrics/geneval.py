@@ -1,14 +1,15 @@
-"""OWLv2 (Minderer et al. 2023): an open-vocabulary detector that looks for the 80 objects of GenEval at once.
+"""GenEval: does an image show the objects, number, colours and positions that its prompt names?
 
-Its text tower reads the same tokens as CLIP's, so open_clip's tokenizer, which comes with that package, serves it.
+Prompts and rules are GenEval's (Ghosh et al. 2023); an image with one thing wrong is wrong. The
+detector differs: GenEval uses Mask2Former, whose package needs old versions of others; here OWLv2
+detects the same objects. Its scores are lower, so the score from which objects are counted is
+another one; it returns boxes but no masks, so a colour is read off the whole box; and CLIP ViT-B/32
+classifies the colour, where GenEval uses ViT-L/14. Compare these scores with each other, never with
+published GenEval scores.
 
-GenEval: does a picture show the objects, number, colours and positions that its prompt names (Ghosh et al. 2023)?
-
-Prompts and rules are GenEval's; a picture with one thing wrong is wrong. The detector is not: GenEval takes
-Mask2Former, whose package needs old versions of others, and here OWLv2 looks for the same objects. Its scores are
-lower, so the score from which objects are counted is another one; it gives boxes but no masks, so a colour is read off
-the whole box; and CLIP ViT-B/32 names the colour, where GenEval takes ViT-L/14. Compare these scores with each other,
-never with published GenEval scores."""
+OWLv2 (Minderer et al. 2023) is an open-vocabulary detector; it detects the 80 objects of GenEval at
+once. Its text tower reads the same tokens as CLIP's, so open_clip's tokenizer serves it.
+"""
 
 from collections.abc import Sequence
 from functools import cache
@@ -58,7 +59,10 @@ _PICTURES = {"cpu": 1, "cuda": 4}  # at once
 
 
 class Seen(NamedTuple):
-    """A picture with the objects found in it; `sureness` (80,) is the score of each object's surest box, else 0."""
+    """An image with the objects found in it.
+
+    `sureness` (80,) is the highest score of each object, 0 if it was not found.
+    """
 
     picture: Pixels
     objects: dict[str, list[Box]]
@@ -66,7 +70,7 @@ class Seen(NamedTuple):
 
 
 class DetectorNetwork(Network):
-    """Finds boxes of GenEval's objects: each box is of the one object it looks most like."""
+    """Finds boxes of GenEval's objects: each box belongs to the object with the highest score."""
 
     def __init__(self, net: Any, prepare: Any) -> None:
         self.net, self._prepare = net, prepare
@@ -114,7 +118,7 @@ def _seen(picture: Pixels, scores: Any, labels: Any, boxes: Any) -> Seen:
 
 
 def _token_ids(length: int) -> Any:
-    """Return the token ids (80, length) of the questions, one for each object."""
+    """Return the token ids (80, length) of the queries, one for each object."""
     import open_clip
 
     tokenize = open_clip.get_tokenizer("ViT-B-32-quickgelu")
@@ -123,7 +127,7 @@ def _token_ids(length: int) -> Any:
 
 @cache
 def detector_network(config: Path, weights: Path) -> DetectorNetwork:
-    """Return the one shared instance; raises MachineError for files that are not OWLv2's."""
+    """Return the shared instance; raises MachineError for files that are not OWLv2's."""
     from transformers import Owlv2Config, Owlv2ForObjectDetection, Owlv2ImageProcessor
 
     net = load_network((Owlv2ForObjectDetection, Owlv2Config), config, weights, WEIGHTS)
@@ -132,7 +136,7 @@ def detector_network(config: Path, weights: Path) -> DetectorNetwork:
 
 
 def sureness(seen: Sequence[Seen]) -> NDArray[np.float64]:
-    """Return the scores (n, 80) of the surest boxes."""
+    """Return the scores (n, 80) of the best boxes."""
     return np.stack([one.sureness for one in seen])
 
 
@@ -164,7 +168,7 @@ class _Scorer(CorrectnessScorer):
         return shows(parse(text), seen.objects, colour_of)
 
     def _read_colours(self, name: str) -> NDArray[np.float32]:
-        """Return unit embeddings (10, d) of an object in each colour, each the mean of all templates."""
+        """Return unit embeddings (10, d) of an object in each colour, means of all templates."""
         texts = [
             template.format(colour=colour, name=name)
             for colour in COLOURS
@@ -184,14 +188,14 @@ class _Scorer(CorrectnessScorer):
 
 
 def _crop(picture: Pixels, box: Box) -> Pixels:
-    """Return what is in a box, at least one pixel."""
+    """Return the pixels of a box, at least one."""
     left, top = int(box.left), int(box.top)
     right, bottom = max(round(box.right), left + 1), max(round(box.bottom), top + 1)
     return picture[top:bottom, left:right]
 
 
 class Geneval(Metric):
-    """OWLv2 base finds objects, CLIP ViT-B/32 names their colours."""
+    """OWLv2 base finds objects, CLIP ViT-B/32 classifies their colours."""
 
     question: ClassVar[Question] = "content"
     kind: ClassVar[MetricKind] = "correctness"

@@ -1,6 +1,4 @@
-"""The trunks of LPIPS v0.1, AlexNet and VGG16: layers from a weights file, heads from pip's lpips.
-
-LPIPS: distance of deep features, channel by channel, averaged over the picture (Zhang et al. 2018)."""
+"""LPIPS: distance of deep features, averaged over the image (Zhang et al. 2018)."""
 
 from functools import cache
 from importlib.util import find_spec
@@ -28,7 +26,7 @@ _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 
 
 class Trunk(NamedTuple):
-    """One trunk: torchvision's name of it, its weights, and the layers (ReLU) whose maps are compared."""
+    """One trunk: its name in torchvision, weights, and the compared layers (ReLU)."""
 
     architecture: str
     weights: WeightFile
@@ -68,7 +66,7 @@ TRUNKS = {
 
 
 class TrunkNetwork(Network):
-    """Pictures to five maps of unit feature vectors, each with the head that weighs its channels."""
+    """Images to five maps of unit feature vectors, each with the head that weighs its channels."""
 
     def __init__(self, net: Any, stops: tuple[int, ...], heads: list[Any]) -> None:
         self.net, self.stops, self.heads = net, stops, heads
@@ -111,7 +109,7 @@ def heads_path(profile: str) -> Path:
 
 @cache
 def trunk_network(path: Path, profile: str) -> TrunkNetwork:
-    """Return the network with its trunk from `path` (torchvision's key names; a classifier is passed over)."""
+    """Return the network with its trunk from `path` (torchvision's keys, without classifier)."""
     import torch
     from torchvision import models
 
@@ -132,7 +130,7 @@ def trunk_network(path: Path, profile: str) -> TrunkNetwork:
 
 
 class _Bundled(PairScorer):
-    """Unweighted: the mean over depths and places of the squared distance between unit feature vectors."""
+    """Unweighted: mean over layers and positions of squared feature distances."""
 
     def __init__(self) -> None:
         self.network = _bundled.attribute_network()
@@ -156,7 +154,10 @@ class _Trunk(PairScorer):
 
 
 class Lpips(Metric):
-    """`bundled`: maps of the attribute net, unweighted; `alex`, `vgg`: v0.1 as in pip's lpips, at native size."""
+    """`bundled`: maps of the attribute net, unweighted; `alex`, `vgg`.
+
+    V0.1 as in the package lpips.
+    """
 
     question: ClassVar[Question] = "identity"
     kind: ClassVar[MetricKind] = "paired"

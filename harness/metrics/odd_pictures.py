@@ -11,7 +11,7 @@ from harness.metrics._fidelity import DetailMetric
 
 
 class OddPictures(DetailMetric):
-    """Gates every cell: images are compared with the baseline at other seeds, not with the same noise."""
+    """Gates every cell: images are compared with other seeds, not with the same noise."""
 
     kind: ClassVar[MetricKind] = "prompt-wise"
 

@@ -1,9 +1,10 @@
-"""PSNR: peak signal-to-noise ratio of uint8 RGB, in dB. Reported with its loss; gates only where a rule names it.
+"""PSNR: peak signal-to-noise ratio of uint8 RGB, in dB. Reported with its loss.
 
-The underlying distance is the mean squared error, which is 0 for identical images and can be
-averaged; its calibrated loss is the share of the squared error between two seeds. The reported
-value per image is in dB, at most 100 dB: for identical images it would be infinite, which no record
-can store. A pixel metric punishes an invisible shift by one pixel, so the gate ignores it by default.
+Gates only where a rule names it. The underlying distance is the mean squared error, which is 0 for
+identical images and can be averaged; its calibrated loss is the share of the squared error between
+two seeds. The reported value per image is in dB, at most 100 dB: for identical images it would be
+infinite, which no record can store. A pixel metric punishes an invisible shift by one pixel, so the
+gate ignores it by default.
 """
 
 from functools import cache

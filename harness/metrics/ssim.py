@@ -1,6 +1,7 @@
-"""SSIM of uint8 RGB (Wang et al. 2004): Gaussian window of 11 pixels, σ 1.5, per channel, valid region only.
+"""SSIM of uint8 RGB (Wang et al. 2004).
 
-The distance is 1 − SSIM. Reported with its loss; gates only where a rule names it (see psnr.py).
+Gaussian window of 11 pixels, σ 1.5, per channel, valid region only. The distance is 1 − SSIM.
+Reported with its loss; gates only where a rule names it (see psnr.py).
 """
 
 from functools import cache
@@ -28,7 +29,7 @@ C1, C2 = 0.01**2, 0.03**2
 
 
 class Smoothed(NamedTuple):
-    """Images minus mid-grey (n, 3, height, width), with local means of them and of their squares."""
+    """Images minus mid-grey (n, 3, height, width), local means of them and their squares."""
 
     images: Any
     mean: Any
@@ -36,7 +37,10 @@ class Smoothed(NamedTuple):
 
 
 class _Windows(Network):
-    """Local means under the window, of centred images: variances are differences of squares in float32."""
+    """Local means under the window, of centred images.
+
+    Variances are differences of squares in float32.
+    """
 
     def look(self, pictures: Pixels) -> Smoothed:
         with exact():
@@ -70,7 +74,7 @@ def _kernel() -> Any:
 
 @cache
 def _band(side: int) -> Any:
-    """Return the window as a matrix (side − 10, side): matrix products smooth small images fastest."""
+    """Return the window as a matrix (side − 10, side), fastest for small images."""
     import torch
 
     return torch.stack(

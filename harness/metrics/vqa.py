@@ -1,14 +1,14 @@
-"""SmolVLM-500M-Instruct: a vision-language model that answers a question about a picture with yes or no.
+"""VQAScore: the probability that a vision-language model confirms the prompt (Lin et al. 2024).
 
-Chosen for VQAScore because it is small (2 GB in float32, on a laptop without a GPU too), free (Apache 2.0) and of an
-architecture that transformers has (Idefics3). Its pictures are not split into tiles: one view of 512×512 and 64 tokens.
+The question is the paper's. The model is not: the paper uses CLIP-FlanT5 with 11 billion
+parameters, and here the small SmolVLM-500M answers, so that a laptop can score. The score is P(yes)
+/ (P(yes) + P(no)) of the answer's first token, in all spellings that are one token; the paper uses
+P(Yes) alone. Compare these scores with each other, never with published ones.
 
-VQAScore: how sure a vision-language model is that a picture shows its prompt (Lin et al. 2024).
-
-The question is the paper's. The model is not: the paper takes CLIP-FlanT5 of 11 billion parameters, and here the small
-SmolVLM-500M answers, so that a laptop can score. The share is P(yes) / (P(yes) + P(no)) of the answer's first token, in
-all spellings that are one token; the paper takes P(Yes) alone. Compare these scores with each other, never with
-published ones."""
+SmolVLM-500M-Instruct was chosen because it is small (2 GB in float32, fast enough without a GPU),
+free (Apache 2.0) and of an architecture in transformers (Idefics3). Images are not split into
+tiles: one view of 512×512 and 64 tokens.
+"""
 
 from collections.abc import Sequence
 from functools import cache
@@ -51,7 +51,7 @@ _ANSWERS = {"yes": (" Yes", " yes", "Yes", "yes"), "no": (" No", " no", "No", "n
 
 
 class AnsweringNetwork(Network):
-    """Encodes pictures once; `yes` then answers any question about them."""
+    """Encodes images once; `yes` then answers any question about them."""
 
     def __init__(self, net: Any, prepare: Any, words: Any) -> None:
         self.net, self._prepare, self._words = net, prepare, words
@@ -82,13 +82,13 @@ class AnsweringNetwork(Network):
         return [self._ids(spelling, False) for spelling in _ANSWERS[answer]]
 
     def _ids(self, text: str, special: bool) -> list[int]:
-        """Return token ids; a special token's name is one token where `special`, else plain text."""
+        """Return token ids; a special token's name is one token if `special`, else plain text."""
         self._words.encode_special_tokens = not special
         ids: list[int] = self._words.encode(text, add_special_tokens=False).ids
         return ids
 
     def look(self, pictures: Pixels) -> Any:
-        """Return what stands for each picture in a question: (n, 64, d)."""
+        """Return the image tokens of each image, (n, 64, d)."""
         from PIL import Image
 
         def part(some: Pixels) -> Any:
@@ -104,11 +104,11 @@ class AnsweringNetwork(Network):
         return in_batches(part, pictures, _PICTURES)
 
     def token_ids(self, question: str) -> list[int]:
-        """Return the token ids of a whole turn: picture, question, and the beginning of the answer."""
+        """Return the token ids of a turn: image, question, and the beginning of the answer."""
         return [*self._before, *self._ids(question, False), *self._after]
 
     def yes(self, pictures: Any, questions: Sequence[str]) -> Any:
-        """Return P(yes) / (P(yes) + P(no)) (n,) of the first token of the answer to each picture's question."""
+        """Return P(yes) / (P(yes) + P(no)) (n,) of the first answer token to each question."""
         import torch
 
         parts = range(0, len(questions), _QUESTIONS)
@@ -138,7 +138,7 @@ class AnsweringNetwork(Network):
 
 @cache
 def answering_network(config: Path, tokenizer: Path, weights: Path) -> AnsweringNetwork:
-    """Return the one shared instance; raises MachineError for files that are not SmolVLM's."""
+    """Return the shared instance; raises MachineError for files that are not SmolVLM's."""
     from tokenizers import Tokenizer
     from transformers import (
         Idefics3Config,
@@ -178,7 +178,7 @@ class _Scorer(CorrectnessScorer):
 
 
 class Vqa(Metric):
-    """SmolVLM-500M-Instruct answers whether the picture shows the prompt."""
+    """SmolVLM-500M-Instruct answers whether the image shows the prompt."""
 
     question: ClassVar[Question] = "content"
     kind: ClassVar[MetricKind] = "correctness"

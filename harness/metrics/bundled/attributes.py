@@ -1,4 +1,4 @@
-"""The attribute net: reads shapes, colours, sizes, layout and background off a picture of the bundled world."""
+"""The attribute net: predicts shapes, colours, sizes, layout and background of the shapes world."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ MAP_LAYERS: tuple[int, ...] = (
 
 
 class AttributeNet(nn.Module):
-    """A small convolutional classifier with one head per attribute; input in [0, 1], (count, 3, height, width)."""
+    """A small CNN classifier with one head per attribute.
+
+    Input in [0, 1], (count, 3, height, width).
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,7 +83,10 @@ class AttributeNet(nn.Module):
         return {name: head(features) for name, head in self.heads.items()}
 
     def labels(self, features: Tensor) -> Tensor:
-        """Labels in the order of CLASSES, int64 (count, 8); -1 in the second slot where there is one object."""
+        """Labels in the order of CLASSES, int64 (count, 8).
+
+        -1 in the second slot where there is one object.
+        """
         labels = torch.stack(
             [logits.argmax(-1) for logits in self.logits(features).values()], dim=-1
         )

@@ -1,4 +1,4 @@
-"""A small open_clip dual encoder of the bundled world, for clip:bundled; it shares nothing with the generator."""
+"""The small open_clip dual encoder of the shapes world; it shares nothing with the generator."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WORDS: tuple[str, ...] = (
     "circle", "square", "triangle", "cross", "ring", "white", "beige", "gray", "black",
     "left", "of", "right", "above", "below",
 )  # fmt: skip
-BYTES = 1  # ids: 0 pads, then 256 bytes, then the words, then start and end (open_clip reads at the largest id)
+BYTES = 1  # ids: 0 pads, then 256 bytes, the words, start and end (open_clip reads at the largest)
 START = BYTES + 256 + len(WORDS)
 END = START + 1
 
@@ -48,7 +48,7 @@ def load(device: str | torch.device = "cpu", weights: Path = WEIGHTS) -> CLIP:
 
 
 def tokenize(texts: list[str]) -> Tensor:
-    """Token ids, int64 (count, 24): words of the world are one token, any other word is its bytes."""
+    """Return token ids, int64 (count, 24): known words are one token, others their bytes."""
     known = {word: BYTES + 256 + i for i, word in enumerate(WORDS)}
     rows = torch.zeros(len(texts), LENGTH, dtype=torch.long)
     for row, text in zip(rows, texts, strict=True):
