@@ -238,8 +238,7 @@ def run(
 def continue_run(folder: Path, *, progress: Progress | None = None, inline: bool = False) -> None:
     """Measure the cells of a run that are `pending`; `inline` runs them in this process."""
     from harness.execution import run_plan
-    from harness.execution.launchers.inline import InlineLauncher
-    from harness.execution.launchers.process import ProcessLauncher
+    from harness.execution.launchers import InlineLauncher, ProcessLauncher
 
     begin = time.perf_counter()
     find_cache()  # before workers start: they use the same

@@ -42,9 +42,8 @@ def profile(run: Path, cell: str = "", *, progress: Progress | None = None, inli
     is not in the run, NothingToDo where nothing completed, MachineError where a cell cannot be traced, here or at all;
     those before it keep theirs.
     """
-    from harness.execution.launchers.inline import InlineLauncher
-    from harness.execution.launchers.process import ProcessLauncher
-    from harness.execution.retracing import Retracing
+    from harness.execution.launchers import InlineLauncher, ProcessLauncher
+    from harness.execution.runner import Retracing
 
     decided = read_plan(run)
     chosen = [_completed(run, decided, cell)] if cell else _all_completed(run, decided)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from harness.checkpoints.kept import keep, read_kept
+from harness.checkpoints.cache import keep, read_kept
 
 _KEPT_FROM_BYTES = 2**20
 """Smaller files are read faster than a kept digest is found."""

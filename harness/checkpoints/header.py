@@ -1,12 +1,14 @@
-"""What the header of a weight file says: the names, number formats and shapes of its tensors."""
+"""Headers of weight files: names, number formats and shapes of tensors. Without torch."""
 
 import json
-from collections.abc import Mapping
+import pickle
+import re
+import zipfile
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.checkpoints.lfs import refuse_pointers
-from harness.checkpoints.pickled import pickled_shapes
 from harness.core.errors import UsageError
 from harness.core.units import format_bytes
 
@@ -63,3 +65,73 @@ def _refuse_cut(path: Path, size: int, needed: int) -> None:
     if size < needed:
         what = f"the file is cut off: it has {format_bytes(size)} of {format_bytes(needed)}"
         raise UsageError(what, str(path), "Download it again.")
+
+
+REBUILT = {("torch._utils", "_rebuild_tensor_v2"), ("torch._utils", "_rebuild_parameter")}
+
+
+def pickled_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return name → shape of a checkpoint in the zip form that torch writes since 1.6.
+
+    Raises UsageError for any other file, and for one that holds more than tensors by name.
+    """
+    fix = "Save the weights alone, as safetensors."
+    try:
+        with zipfile.ZipFile(path) as archive:
+            name = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
+            with archive.open(name) as file:
+                held = _Shapes(file).load()
+    except (zipfile.BadZipFile, StopIteration, OSError, EOFError) as error:
+        raise UsageError("this is no checkpoint of torch", str(path), fix) from error
+    except (pickle.UnpicklingError, AttributeError, TypeError, ValueError) as error:
+        raise UsageError(f"it holds more than tensors ({error})", str(path), fix) from error
+    if not isinstance(held, dict) or not all(isinstance(shape, tuple) for shape in held.values()):
+        raise UsageError("it does not hold tensors by name", str(path), fix)
+    return dict(held)
+
+
+class _Shapes(pickle.Unpickler):
+    """Puts the size of each tensor in its place; names no code but that, so none is run."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in REBUILT:
+            return _size
+        if (module, name) == ("collections", "OrderedDict"):
+            return OrderedDict
+        if module == "torch" and name.endswith("Storage"):
+            return name
+        raise pickle.UnpicklingError(f"{module}.{name}")
+
+    def persistent_load(self, identity: Any) -> None:
+        """Leave the numbers where they are."""
+
+
+def _size(held: Any, *rest: Any) -> tuple[int, ...]:
+    """A tensor is rebuilt from (storage, offset, size, …), a parameter from (tensor, …)."""
+    return tuple(held if isinstance(held, tuple) else rest[1])
+
+
+_BEGIN = b"version https://git-lfs.github.com/spec/"
+_MOST_BYTES = 1024
+"""The specification allows no longer pointer."""
+
+
+def refuse_pointers(paths: Iterable[Path]) -> None:
+    """Raise UsageError for the first file that is a Git LFS pointer; files that cannot be read are skipped."""
+    for path in paths:
+        text = _pointer(path)
+        if text:
+            size = re.search(rb"^size (\d+)", text, re.MULTILINE)
+            meant = f" of {format_bytes(int(size[1]))}" if size else ""
+            fix = "Fetch the file itself: run `git lfs pull` in the clone, or download it with `hf download`."
+            raise UsageError(f"this is a Git LFS pointer, not the file{meant} it stands for", str(path), fix)
+
+
+def _pointer(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            return b""
+        content = path.read_bytes()
+    except OSError:
+        return b""
+    return content if content.startswith(_BEGIN) else b""

@@ -343,8 +343,7 @@ def init(
 def doctor(json: Json = False) -> None:
     """Describe this machine as results will record it, and what it can tell while cells are timed."""
     from harness.cli import console
-    from harness.measure.abilities import abilities
-    from harness.measure.machine import describe_machine
+    from harness.measure.machine import abilities, describe_machine
 
     console.show_machine(describe_machine(), abilities(), json)
 

@@ -29,7 +29,7 @@ from harness.core.plan import Plan, PlannedCell
 from harness.core.quality import Evaluation
 from harness.core.units import Absent, format_bytes, format_percent, format_seconds
 from harness.core.verdict import Judgement
-from harness.measure.abilities import Ability
+from harness.measure.machine import Ability
 from harness.metrics import WeightRow
 from harness.planning import Power
 from harness.profiling import Explained

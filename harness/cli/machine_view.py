@@ -7,7 +7,7 @@ from rich.table import Table
 
 from harness.core.machine import Machine
 from harness.core.units import Absent
-from harness.measure.abilities import Ability
+from harness.measure.machine import Ability
 
 
 def machine_lines(machine: Machine) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from harness.core.base import Frozen
 from harness.core.damage import FAMILIES, Sees
-from harness.core.rule import Correction, Rule
+from harness.core.rule import RELATIVE, Correction, Rule
 
 
 class PolicyFile(Frozen):
@@ -20,6 +20,17 @@ class PolicyFile(Frozen):
         levels: dict[str, int] = {str(wanted.damage): wanted.level for wanted in self.sees}
         found = {family: levels.get(family, levels.get("every")) for family in FAMILIES}
         return {family: level for family, level in found.items() if level is not None}
+
+    def rules_in_every_cell(self, metric: str) -> tuple[Rule, ...]:
+        """Return the error rules that judge a gating metric in every cell: of those on the same quantity the last."""
+        found = {
+            rule.quantity: rule
+            for rule in self.gate
+            if rule.severity == "error"
+            and not rule.where
+            and (rule.names(metric) if rule.metric else rule.quantity in RELATIVE)
+        }
+        return tuple(found.values())
 
 
 class Policy(PolicyFile):

@@ -41,6 +41,7 @@ class Scene:
 class Comparer(Protocol):
     """One metric ready to compare variants with the baseline."""
 
+    scene: Scene
     reader: Reader
 
     def change(self, variant: Variant, prompts: int) -> Change:

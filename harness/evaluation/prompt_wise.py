@@ -24,17 +24,26 @@ class PromptWiseComparer:
 
     def __init__(self, scene: Scene, reader: Reader, floor: float) -> None:
         self.scene, self.reader, self.floor = scene, reader, floor
+        self._others: dict[int, tuple[Floats, Floats]] = {}
 
     def _features(self, variant: Variant, images: int) -> Floats:
         return np.asarray(self.scene.sight.rows(self.reader, variant)[:images], dtype=np.float64)
 
+    def _other(self, images: int) -> tuple[Floats, Floats]:
+        """Return the features of the first pictures at other seeds and the unit of each; kept for all variants."""
+        if images not in self._others:
+            lineup = self.scene.lineup
+            assert lineup.other_seed is not None
+            base, other = (
+                self._features(which, images) for which in (lineup.baseline, lineup.other_seed)
+            )
+            self._others[images] = other, np.sqrt((base - other).var(axis=0) + self.floor**2)
+        return self._others[images]
+
     def distances(self, variant: Variant, images: int) -> Floats:
         """Return how far each of the first pictures is from the baseline's of the same prompt at other seeds."""
-        lineup = self.scene.lineup
-        assert lineup.other_seed is not None
-        own, base, other = (self._features(which, images) for which in (variant, lineup.baseline, lineup.other_seed))
-        scale = np.sqrt((base - other).var(axis=0) + self.floor**2)
-        return np.asarray((np.abs(own - other) / scale).max(axis=1))
+        other, scale = self._other(images)
+        return np.asarray((np.abs(self._features(variant, images) - other) / scale).max(axis=1))
 
     def image_values(self, variant: Variant) -> list[float]:
         other = self.scene.lineup.other_seed
@@ -48,12 +57,16 @@ class PromptWiseComparer:
         if self.scene.lineup.other_seed is None:
             return bare._replace(score=NO_OTHER_SEED, literal=NO_OTHER_SEED, loss=NO_OTHER_SEED)
         images = prompts * self.scene.lineup.seeds
-        before, after = (self.distances(which, images) for which in (self.scene.lineup.baseline, variant))
+        before, after = (
+            self.distances(which, images) for which in (self.scene.lineup.baseline, variant)
+        )
         limit = threshold(before)
         odd = [(values > limit).reshape(prompts, -1).mean(axis=1) for values in (before, after)]
         bare = bare._replace(baseline=float(odd[0].mean()), candidate=float(odd[1].mean()))
         if prompts < LEAST_PROMPTS:
             return bare
-        found = excess(before.reshape(prompts, -1), after.reshape(prompts, -1), self.scene.resamples)
+        found = excess(
+            before.reshape(prompts, -1), after.reshape(prompts, -1), self.scene.resamples
+        )
         return bare._replace(score=mean(odd[1], self.scene.resamples), literal=found, loss=found,
                              calibration={"threshold": limit})  # fmt: skip

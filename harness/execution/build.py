@@ -12,7 +12,7 @@ from harness.core.model import Call, TextToImage
 from harness.core.outcome import Applied
 from harness.core.plan import Prompt
 from harness.execution.task import Task, call_for
-from harness.measure.arithmetic import Arithmetic
+from harness.measure.roofline import Arithmetic
 from harness.models import resolve_model
 from harness.prompts.latent import read_latent
 

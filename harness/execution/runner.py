@@ -1,5 +1,8 @@
-"""Go through a plan: what is done stays, what is skipped is recorded, what remains is launched."""
+"""Run a plan cell by cell, or trace its cells again."""
 
+import hashlib
+import os
+import shutil
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -7,15 +10,17 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from harness.core.errors import MachineError
-from harness.core.outcome import Completed, Extended, Failed, Outcome, Skipped
+from harness.core.outcome import UNTIMED, Completed, Extended, Failed, Memory, Outcome, Skipped
 from harness.core.plan import Plan, PlannedCell, Prompt
-from harness.execution.launchers import Launcher
-from harness.execution.measuring import Keep, Measurement, ignore
-from harness.execution.partner import Partner
-from harness.execution.reuse import reuse, with_images_of
-from harness.execution.task import Step, make_task
-from harness.store import begin_cell, read_outcomes, write_outcome
+from harness.core.trace import Trace
+from harness.core.units import Absent
+from harness.execution.baseline_worker import Partner
+from harness.execution.cell import Keep, Measurement, ignore
+from harness.execution.task import Broken, Launcher, Step, Task, Tell, make_task
+from harness.execution.trace import remove_scratch
+from harness.store import begin_cell, completed_twins, read_outcomes, write_outcome
 from harness.store.layout import RunFolder
+from harness.store.read import read_outcome
 
 
 class Progress(Protocol):
@@ -146,3 +151,109 @@ def _with_wall_time(outcome: Outcome, wall_s: float) -> Outcome:
     if isinstance(outcome, Completed) and outcome.halted is not None:
         return outcome.model_copy(update={"halted": outcome.halted.model_copy(update={"wall_s": wall_s})})
     return outcome
+
+
+def reuse(run: Path, plan: Plan, planned: PlannedCell, have: int, wanted: int) -> Completed | None:
+    """Link the images of prompts `have` to `wanted` from an earlier run with exactly the same content.
+
+    Returns an outcome with these images and nothing of what was measured there, or None where no run has all of them
+    undamaged: a run with a damaged one is passed over, so that it is made again here.
+    Only the baseline's rerun and other-seed run are taken over; what is timed is timed in its own run.
+    """
+    if planned.role not in ("rerun", "other-seed"):
+        return None
+    prompts, seeds = plan.prompts_of(planned)[have:wanted], plan.seeds_of(planned)
+    keys = [(prompt.id, seed) for prompt in prompts for seed in seeds]
+    for source, cell_id, outcome in completed_twins(run.parent, planned.content_key):
+        by_key = {image.key: image for image in outcome.images}
+        if not set(keys) <= by_key.keys():
+            continue
+        images = tuple(by_key[key] for key in keys)
+        folders = RunFolder(source).cell(cell_id), RunFolder(run).cell(planned.id)
+        if all(_link(folders[0] / image.path, folders[1] / image.path, image.sha256) for image in images):
+            return _bare(outcome, source.name).model_copy(update={"images": images})
+        for image in images:  # what is made here must not be written through a link into that run
+            (folders[1] / image.path).unlink(missing_ok=True)
+    return None
+
+
+def _bare(outcome: Completed, source: str) -> Completed:
+    """Return what is true of a cell in whatever run: not what it cost or did in that one, nor files left there."""
+    elsewhere = Absent(absent=f"its images were taken over from {source}")
+    return Completed(
+        cold_start=elsewhere,
+        warmup_s=(),
+        batch=outcome.batch,
+        images=(),
+        denoiser_calls=outcome.denoiser_calls,
+        weights_bytes=outcome.weights_bytes,
+        memory=Memory.model_validate(dict.fromkeys(Memory.model_fields, elsewhere)),
+        floor=elsewhere,
+        threads=outcome.threads,
+        phases_s={},
+        trace=elsewhere,
+        reused_from=source,
+    )
+
+
+def with_images_of(reused: Completed | None, made: Completed | Failed) -> Completed | Failed:
+    """Return what was measured with the images that were taken over; they are there also where measuring failed."""
+    if reused is None:
+        return made
+    if isinstance(made, Failed):
+        why = f"{made.kind} in {made.phase}: {made.message}"
+        return reused.model_copy(update={"pairing": UNTIMED.model_copy(update={"stopped": f"not timed: {why}"})})
+    return made.model_copy(update={"images": reused.images, "reused_from": reused.reused_from})
+
+
+def _link(origin: Path, target: Path, sha256: str) -> bool:
+    """Make `target` the same file, or a copy where the file system has no links; whether it is the recorded picture."""
+    try:
+        target.unlink(missing_ok=True)  # left by an interrupted round
+        os.link(origin, target)
+    except OSError:
+        try:
+            shutil.copyfile(origin, target)
+        except OSError:
+            return False
+    return hashlib.sha256(target.read_bytes()).hexdigest() == sha256
+
+
+class Retracing(NamedTuple):
+    """Whose cells are traced and by which workers; `notes` are put to every trace."""
+
+    run: Path
+    plan: Plan
+    launcher: Launcher
+    progress: Progress
+    notes: tuple[str, ...]
+
+    def retrace(self, planned: PlannedCell) -> None:
+        """Give a completed cell a new trace; MachineError, and the old one stays, if that fails."""
+        before = read_outcome(self.run, planned.id)
+        if not isinstance(before, Completed):
+            raise TypeError("only a completed cell is traced")
+        self.progress.cell_began(planned)
+        task = make_task(self.plan, planned, RunFolder(self.run).cell(planned.id))
+        found = _trace(task, self.launcher, lambda step: self.progress.cell_advanced(planned, step))
+        if isinstance(found, Absent):
+            raise MachineError(f"no trace: {found.absent}", planned.id, "What was timed stays as it is.")
+        trace = found.model_copy(update={"notes": found.notes + self.notes})
+        still_true = tuple(caution for caution in before.warnings if caution.kind != "not-traced")
+        write_outcome(self.run, planned.id, before.model_copy(update={"trace": trace, "warnings": still_true}))
+
+
+def _trace(task: Task, launcher: Launcher, tell: Tell) -> Trace | Absent:
+    """Return the trace of a worker that does nothing but this."""
+    worker = None
+    try:
+        worker = launcher.open(task, tell)
+        worker.prepare()
+        return worker.trace()
+    except Broken as broken:
+        failed = broken.failed
+        raise MachineError(f"it broke in {failed.phase}: {failed.message}", task.planned.id, failed.hint) from broken
+    finally:
+        if worker is not None:
+            worker.close()
+        remove_scratch(task.folder)

@@ -1,21 +1,37 @@
-"""What one cell's process does, command by command: prepare → blocks of timed calls → finish → trace."""
+"""The process of a cell: it prepares, times blocks, finishes and traces, one command at a time."""
 
+import faulthandler
 import gc
+import importlib
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import nvtx
 
 from harness.core.axis import Setup
 from harness.core.model import Call, TextToImage
 from harness.core.outcome import NO_MEMORY, ColdStart, Completed, Extended, Memory
+from harness.core.region import annotate_with
 from harness.core.timing import Repeat
 from harness.core.trace import Trace
 from harness.core.units import Absent
 from harness.execution.build import apply_values, check_model, load_model, read_recipe
-from harness.execution.ledger import Ledger
-from harness.execution.pictures import Pictures, make_pictures
-from harness.execution.task import Task
-from harness.execution.timing import stage_call, take_repeats, time_call
-from harness.execution.tracing import take_trace
+from harness.execution.images import Pictures, make_pictures
+from harness.execution.task import Ledger, Task, call_for, describe_exception
+from harness.execution.trace import take_trace
+from harness.measure.clock import PartCall, stage_clock, timed
 from harness.measure.memory import free_bytes, peaks_of
 from harness.store.caches import build_cache_dir
+from harness.store.layout import LOG
 
 UNTIMED = Absent(absent="nothing was timed")
 
@@ -28,6 +44,7 @@ class CellWork:
     """
 
     def __init__(self, task: Task, ledger: Ledger, start_s: float) -> None:
+        annotate_with(nvtx)
         self.task, self.ledger = task, ledger
         self.recipe = read_recipe(task.planned.cell)
         self.warmup_s: tuple[float, ...] = ()
@@ -165,3 +182,103 @@ def _set_threads(task: Task) -> None:
     import torch
 
     torch.set_num_threads(task.measure.threads or task.cores)
+
+
+def time_call(model: TextToImage, call: Call) -> float:
+    """Return the wall seconds of one call, its result thrown away."""
+    with timed(model.device) as watch:
+        model.generate(call)
+    return watch.seconds
+
+
+def take_repeats(model: TextToImage, call: Call, count: int) -> tuple[Repeat, ...]:
+    """Return `count` timed calls with the time of each part and each denoiser call."""
+    return tuple(_take_repeat(model, call) for _ in range(count))
+
+
+def _take_repeat(model: TextToImage, call: Call) -> Repeat:
+    with stage_clock(model.parts(), model.device) as clock, timed(model.device) as watch:
+        model.generate(call)
+    calls = clock.calls()
+    return Repeat(
+        latency_s=watch.seconds,
+        device_s=watch.device_s,
+        stages_s=_by_role(calls, watch.seconds),
+        steps_s=tuple(part.seconds for part in calls if part.role == "denoiser"),
+    )
+
+
+def _by_role(calls: list[PartCall], total_s: float) -> dict[str, float]:
+    """Seconds per role, and `other`: scheduler, tokenizer, post-processing and Python between the parts."""
+    sums: dict[str, float] = {}
+    for part in calls:
+        sums[part.role] = sums.get(part.role, 0.0) + part.seconds
+    return {**sums, "other": max(0.0, total_s - sum(sums.values()))}
+
+
+def stage_call(task_prompts: Any, call: Call, batch: int, seed: int) -> Call:
+    """Return the call that is timed: the first prompts of the set, repeated up to the batch size."""
+    count = len(task_prompts)
+    return call_for(call, [(task_prompts[place % count], seed + place // count) for place in range(batch)])
+
+
+class Done(NamedTuple):
+    """The answer to a command."""
+
+    answer: Any
+
+
+def obey(task_json: str, pipe: Connection, asked_at: float, late: str) -> None:
+    """Do what comes through the pipe, a method of CellWork with its arguments; output goes to the cell's log.
+
+    Between two commands it waits for the pipe, and so takes no processor. After an error it says Failed and ends.
+    """
+    start_s = time.time() - asked_at
+    task = Task.model_validate_json(task_json)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
+    _die_with(os.getppid())
+    log = (task.folder / LOG).open("a", buffering=1, encoding="utf-8", errors="replace")  # later rounds go on in it
+    os.dup2(log.fileno(), 1)
+    os.dup2(log.fileno(), 2)
+    sys.stdout = sys.stderr = log
+    faulthandler.enable(log)
+    ledger = Ledger(pipe.send)
+    try:
+        if late:
+            importlib.import_module(late)
+        work = CellWork(task, ledger, start_s)
+        for command, arguments in iter(partial(_next, pipe), None):
+            pipe.send(Done(command(work, *arguments)))
+    except BaseException as error:
+        traceback.print_exc()
+        pipe.send(describe_exception(error, ledger.phase, tail(task.folder / LOG)))
+    os._exit(0)  # no slow teardown of torch: everything is delivered
+
+
+def _next(pipe: Connection) -> tuple[Callable[..., Any], tuple[object, ...]] | None:
+    """Return the next command and its arguments, None where nobody gives commands any more."""
+    try:
+        return pipe.recv()
+    except (EOFError, OSError):
+        return None
+
+
+def _die_with(parent: int) -> None:
+    """End this process when the server is gone, as after kill -9 of the harness: nobody would read the result."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def tail(log: Path, characters: int = 4000) -> str:
+    """Return the end of a worker's log."""
+    try:
+        lines = log.read_text(errors="replace", encoding="utf-8").splitlines(keepends=True)
+    except OSError:
+        return ""
+    # faulthandler ends with a list of all extension modules, thousands of characters that explain nothing
+    return "".join(line for line in lines if not line.startswith("Extension modules:"))[-characters:]

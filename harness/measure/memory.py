@@ -11,8 +11,7 @@ import psutil
 
 from harness.core.outcome import Memory
 from harness.core.units import Absent
-from harness.measure._cards import first_card, refused
-from harness.measure.visitors import used_by_process
+from harness.measure.nvml import first_card, refused, used_by_process
 
 NO_GPU = Absent(absent="no GPU")
 PROCESS = Path("/proc/self")

@@ -4,12 +4,12 @@ import os.path
 import re
 from typing import Any
 
+from harness.checkpoints.hub import ask_hub, fetch_published, is_offline
 from harness.core.catalog import did_you_mean, list_names, resolve
 from harness.core.errors import UsageError
 from harness.core.matrix import Model
 from harness.core.model import ModelSource
 from harness.core.paths import expand_user
-from harness.models._published import ask_hub, fetch_published, is_offline
 
 __all__ = ["ask_hub", "fetch_published", "is_offline", "model_defaults", "read_model", "resolve_model"]
 

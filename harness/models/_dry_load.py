@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from harness.models._misfit import Misfit, Network, Shapes
+from harness.models._verify import Misfit, Network, Shapes
 
 
 def dry_load(network: Network) -> Misfit:

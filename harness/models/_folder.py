@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from harness.checkpoints.lfs import refuse_pointers
+from harness.checkpoints.header import refuse_pointers
 from harness.core.errors import UsageError
 
 INDEX = "model_index.json"

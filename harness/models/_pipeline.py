@@ -1,13 +1,13 @@
-"""A diffusers pipeline seen as a text-to-image model: what all families have in common."""
+"""A diffusers pipeline as a text-to-image model: what all families share."""
 
 import copy
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from harness.core.errors import UsageError
 from harness.core.model import Arguments, Call, CallHook, Draw, ModelInfo
 from harness.models._folder import Folder
-from harness.models._noise import generators, initial_latents
 
 ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3")
 
@@ -209,3 +209,40 @@ def _bytes(tensor: Any) -> int:
         return int(tensor.nbytes)
     names, _ = tensor.__tensor_flatten__()
     return sum(_bytes(getattr(tensor, name)) for name in names)
+
+
+def noise_seed(prompt_id: str, seed: int) -> int:
+    """Return a 63-bit seed from a stable hash of the pairing key."""
+    digest = hashlib.sha256(f"{prompt_id}\0{seed}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def generators(keys: Sequence[tuple[str, int]]) -> list[Any]:
+    """Return one CPU generator per image, so that an image does not depend on its neighbours in the batch."""
+    import torch
+
+    return [torch.Generator("cpu").manual_seed(noise_seed(*key)) for key in keys]
+
+
+def initial_latents(sources: Sequence[Any], shape: tuple[int, int, int], fixed: Any = None) -> Any:
+    """Return float32 standard normal noise of shape (n, *shape), drawn on the CPU, one generator per image.
+
+    Or `fixed`, an array of that shape, for each of them; UsageError where it is of another.
+    """
+    import torch
+
+    if fixed is None:
+        return torch.stack([torch.randn(shape, generator=source) for source in sources])
+    if tuple(fixed.shape) != shape:
+        what = f"its shape is {tuple(fixed.shape)}, images of this size start from {shape}"
+        raise UsageError(what, "prompts.latent", "Use the resolution that it was made for.")
+    return torch.as_tensor(fixed, dtype=torch.float32).expand(len(sources), *shape).clone()
+
+
+class MaskedTextModel(PipelineModel):
+    embedding_names: ClassVar = (
+        "prompt_embeds", "prompt_attention_mask", "negative_prompt_embeds", "negative_prompt_attention_mask",
+    )  # fmt: skip
+    # The matrix says the size, so no binning; cleaning captions depends on which packages are installed.
+    fixed_arguments: ClassVar = {"use_resolution_binning": False, "clean_caption": False}
+    embedded_arguments: ClassVar = {"negative_prompt": None}

@@ -1,36 +1,137 @@
-"""Tokenizers made on the spot, without files: letters are tokens, so any prompt can be read and every token is known.
+"""CLIP's tokenizer without files, and prompts that are longer than a text encoder reads."""
 
-Pipelines pad prompts to the model's own length, so encoders do the work that they would do for real tokens.
-"""
-
-import string
-from collections.abc import Iterable
+import gzip
+import json
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
-LETTERS = string.ascii_letters + string.digits + string.punctuation
+from harness.core.model import CutTexts
+from harness.models._folder import Folder
+from harness.models.families import find_family
+
+END = "<|endoftext|>"
+PADS = {"tokenizer": END, "tokenizer_2": "!"}
+"""What each tokenizer of SD 1.5 and SDXL pads with (huggingface/diffusers issue 4153)."""
+_MERGES = 49152 - 256 - 2
+_LENGTH = 77
 
 
-def clip_tokenizer(length: int) -> Any:
-    """Return a CLIP tokenizer for `length` tokens; its end token is the last one, as the pooled embedding expects."""
+def clip_tokenizer(name: str) -> Any:
+    """Return the tokenizer that pipelines of SD 1.5 and SDXL call by this name: 49,408 tokens, 77 a prompt."""
+    from open_clip.tokenizer import bytes_to_unicode
     from transformers import CLIPTokenizer
 
-    tokens = [*LETTERS, *(letter + "</w>" for letter in LETTERS), "<|startoftext|>", "<|endoftext|>"]
+    merges = _shipped_merges()
+    letters = list(bytes_to_unicode().values())
+    tokens = [*letters, *(f"{letter}</w>" for letter in letters), *("".join(pair) for pair in merges)]
+    vocabulary = {token: number for number, token in enumerate([*tokens, "<|startoftext|>", END])}
+    return CLIPTokenizer(vocab=vocabulary, merges=merges, pad_token=PADS[name], model_max_length=_LENGTH)
+
+
+Count = Callable[[str], int]
+_UNBOUNDED = 10**6
+"""A tokenizer without a limit says a number larger than this one."""
+_SPECIAL = 2
+"""Tokens for the begin and the end of a text."""
+_CLIP_WORDS = r"""<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"""
+
+
+class UncountedError(Exception):
+    """The tokens of a prompt cannot be counted; the message says why in a few words."""
+
+
+def find_cut(folder: Folder, texts: Sequence[str]) -> tuple[CutTexts, ...]:
+    """Return what each text encoder of a pipeline cuts; those that read every text whole are left out."""
+    names = [name for name in folder.components if name.startswith("tokenizer")]
+    found = [_cut_by(folder, name, texts) for name in names]
+    return tuple(cut for cut in found if cut.texts or cut.uncounted)
+
+
+def _cut_by(folder: Folder, name: str, texts: Sequence[str]) -> CutTexts:
+    encoder = name.replace("tokenizer", "text_encoder")
+    most = find_family(folder).text_lengths.get(name) or _read_length(folder, name, encoder)
+    # A token stands for one letter at least, so most texts are known to fit without a tokenizer.
+    long = [text for text in texts if not text.isascii() or len(text) + _SPECIAL > most]
+    if not long:
+        return CutTexts(encoder=encoder)
+    try:
+        count = _counter(folder, name)
+    except UncountedError as error:
+        return CutTexts(encoder=encoder, uncounted=str(error))
+    return CutTexts(encoder=encoder, tokens=most, texts=tuple(text for text in long if count(text) > most))
+
+
+def _read_length(folder: Folder, name: str, encoder: str) -> int:
+    """Return how many tokens a text may have by its tokenizer's files, or by the positions that its encoder knows."""
+    try:
+        settings = json.loads((folder.path / name / "tokenizer_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        settings = {}
+    limits = (settings.get("model_max_length"), folder.config(encoder).get("max_position_embeddings"))
+    return min((int(limit) for limit in limits if limit and limit < _UNBOUNDED), default=_UNBOUNDED)
+
+
+def _counter(folder: Folder, name: str) -> Count:
+    from tokenizers import Tokenizer
+
+    place, kind = folder.path / name, folder.components[name][1]
+    if (place / "tokenizer.json").is_file():
+        tokenizer = Tokenizer.from_file(str(place / "tokenizer.json"))
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return lambda text: len(tokenizer.encode(text).ids)
+    if kind.startswith("CLIP"):
+        return _clip_counter(_read_merges(place / "merges.txt"))
+    return _library_counter(place, kind)
+
+
+def _library_counter(place: Path, kind: str) -> Count:
+    try:
+        import transformers
+
+        tokenizer = getattr(transformers, kind).from_pretrained(str(place), local_files_only=True)
+    except (ImportError, OSError, ValueError, AttributeError) as error:
+        raise UncountedError(f"the tokenizer in {place} cannot be read: {str(error).splitlines()[0]}") from error
+    return lambda text: len(tokenizer(text, truncation=False).input_ids)
+
+
+def _read_merges(path: Path) -> list[tuple[str, ...]]:
+    """Return CLIP's merges: those of a file, else those that open_clip ships, which all CLIP models share."""
+    if not path.is_file():
+        return _shipped_merges()
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [tuple(line.split()) for line in lines if len(line.split()) == 2]
+
+
+def _shipped_merges() -> list[tuple[str, ...]]:
+    """Return the merges that open_clip ships, read without importing it, since it imports torch."""
+    spec = find_spec("open_clip")
+    if spec is None or not spec.submodule_search_locations:
+        raise UncountedError("open_clip is not installed, which ships CLIP's merges")
+    shipped = Path(spec.submodule_search_locations[0]) / "bpe_simple_vocab_16e6.txt.gz"
+    lines = gzip.decompress(shipped.read_bytes()).decode("utf-8").split("\n")
+    return [tuple(line.split()) for line in lines[1 : _MERGES + 1]]
+
+
+def _clip_counter(merges: list[tuple[str, ...]]) -> Count:
+    """Return a counter of CLIP's tokens: which number a token has does not matter, only where texts are split."""
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
+
+    letters = pre_tokenizers.ByteLevel.alphabet()
+    tokens = dict.fromkeys([*letters, *(f"{letter}</w>" for letter in letters), *map("".join, merges)])
     vocabulary = {token: number for number, token in enumerate(tokens)}
-    return CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=length)
-
-
-def t5_tokenizer(length: int) -> Any:
-    """Return a Unigram tokenizer as T5's."""
-    from transformers import T5Tokenizer
-
-    pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0), *((letter, -3.0) for letter in LETTERS)]
-    return T5Tokenizer(vocab=pieces, extra_ids=0, model_max_length=length)
-
-
-def gemma_tokenizer(length: int, learned: Iterable[str], size: int) -> Any:
-    """Return a byte-pair tokenizer as Gemma's, of `size` tokens; the texts it learned are short in it."""
-    from transformers import GemmaTokenizer
-
-    tokens = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "▁", *LETTERS]
-    letters = GemmaTokenizer(vocab={token: number for number, token in enumerate(tokens)}, model_max_length=length)
-    return letters.train_new_from_iterator([*learned, LETTERS], vocab_size=size)
+    pieces: Any = [merge for merge in merges if all(piece in vocabulary for piece in merge)]
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=pieces, end_of_word_suffix="</w>"))
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_CLIP_WORDS), behavior="removed", invert=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
+    tokenizer.add_special_tokens(["<|startoftext|>", "<|endoftext|>"])
+    return lambda text: len(tokenizer.encode(text).ids) + _SPECIAL

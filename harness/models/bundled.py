@@ -7,10 +7,9 @@ from typing import Any, ClassVar
 from harness.checkpoints.digest import digest_files
 from harness.core.model import CutTexts, ModelInfo, ModelSource, TextToImage
 from harness.models import shapes
+from harness.models._files import list_read_files, wanted_of
 from harness.models._folder import Folder
-from harness.models._layout import wanted_of
-from harness.models._prompt_length import find_cut
-from harness.models._weight_files import list_read_files
+from harness.models._tokenizers import find_cut
 from harness.models.families import find_family
 
 _LORAS = {"lcm-lora": shapes.LCM_LORA}

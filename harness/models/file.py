@@ -11,15 +11,12 @@ from harness.checkpoints.header import read_shapes
 from harness.core.errors import UsageError
 from harness.core.model import CutTexts, ModelInfo, ModelSource, TextToImage
 from harness.core.paths import GivenPath, expand_user
-from harness.models._clip_vocabulary import clip_tokenizer
-from harness.models._file_config import find_config
+from harness.models._facts import activations, role_of, stored_parameters
+from harness.models._files import Wanted, lacking_files, list_read_files, list_small_files
 from harness.models._folder import Folder
-from harness.models._layout import Wanted, lacking_files
-from harness.models._original import Shapes, find_misfits, split_parts
-from harness.models._prompt_length import find_cut
-from harness.models._size import activations, role_of, stored_parameters
+from harness.models._original import Shapes, find_config, find_misfits, split_parts
+from harness.models._tokenizers import clip_tokenizer, find_cut
 from harness.models._verify import verify_file, verify_folder
-from harness.models._weight_files import list_read_files, list_small_files
 from harness.models.families import find_family
 
 FAMILIES = ("sd", "sdxl", "sd3", "flux")

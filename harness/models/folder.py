@@ -8,15 +8,14 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from harness.checkpoints.digest import digest_files
-from harness.checkpoints.lfs import refuse_pointers
+from harness.checkpoints.header import refuse_pointers
 from harness.core.model import CutTexts, ModelInfo, ModelSource, TextToImage
 from harness.core.paths import GivenPath, expand_user
+from harness.models._facts import size_facts
+from harness.models._files import Wanted, choose_variant, list_read_files, wanted_of
 from harness.models._folder import Folder
-from harness.models._layout import Wanted, wanted_of
-from harness.models._prompt_length import find_cut
-from harness.models._size import size_facts
+from harness.models._tokenizers import find_cut
 from harness.models._verify import verify_folder
-from harness.models._weight_files import choose_variant, list_read_files
 from harness.models.families import find_family
 
 

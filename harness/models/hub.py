@@ -1,23 +1,155 @@
 """A model of the Hugging Face Hub, by its id and a pinned commit."""
 
 import hashlib
-from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
-from harness.core.errors import MachineError
-from harness.core.model import CutTexts, ModelInfo, ModelSource, TextToImage
-from harness.models._configurations import configurations
-from harness.models._folder import Folder
-from harness.models._hub import Repository, UnreachableError, check_room, fetch_files
-from harness.models._layout import wanted_of
-from harness.models._prompt_length import find_cut
-from harness.models._size import activations, size_facts
-from harness.models._snapshot import Snapshot, find_here, look_up, refuse_changed
+from harness.checkpoints.digest import digest_file
+from harness.checkpoints.hub import (
+    Repository,
+    UnreachableError,
+    cache_folder,
+    check_room,
+    fetch_files,
+    find_snapshot,
+    list_repository,
+)
+from harness.core.errors import MachineError, UsageError
+from harness.core.model import CutTexts, Download, ModelInfo, ModelSource, TextToImage
+from harness.models._configurations import configuration_folder, configurations
+from harness.models._facts import activations, size_facts
+from harness.models._files import Wanted, choose_files, lacking_files, list_read_files, wanted_of
+from harness.models._folder import INDEX, Folder
+from harness.models._tokenizers import find_cut
 from harness.models._verify import verify_folder
-from harness.models._weight_files import list_read_files
 from harness.models.families import find_family
+
+_IN_WHOLE_FILES = ("sd15", "sdxl-base", "sdxl-turbo")
+"""Configurations that ship whose models are published with one file of weights per part, and as fp16."""
+
+
+def _explain_missing(repository: Repository, variant: str, lacking: Sequence[str], why: str) -> MachineError:
+    """Return the error that names every file that is known to be missing, and the command that gets them.
+
+    `lacking` is empty where nothing is here, so that only famous models' files are known by name.
+    """
+    everything = not lacking
+    files = lacking or _published_files(repository.id, variant)
+    what = "none of its files are" if everything else f"{len(files)} of its files are not"
+    what += f" in the Hugging Face cache ({cache_folder()}), and {why}"
+    what += "".join(f"\n  {file}" for file in files)
+    if everything and not repository.pinned:
+        what += f"\nA folder was meant? None is called {repository.id} here."
+    command = f"hf download {repository.id} {' '.join(files) or _patterns(variant)}"
+    command += f" --revision {repository.revision}" if repository.revision != "main" else ""
+    fix = (
+        f"With a network: {command}\nOr copy the cache of a machine that has it here, or name its folder with HF_HOME."
+    )
+    return MachineError(what, f"model {repository}", fix)
+
+
+def _published_files(repository_id: str, variant: str) -> list[str]:
+    names = [name for name in _IN_WHOLE_FILES if configurations()[name].id == repository_id]
+    if not names or variant not in ("", "fp16"):
+        return []
+    folder = Folder(configuration_folder(names[0]))
+    return [INDEX, *lacking_files(folder.path / "nothing", wanted_of(folder, variant))]
+
+
+def _patterns(variant: str) -> str:
+    weights = f"*/*.{variant}*safetensors" if variant else "*/*.safetensors"
+    included = " ".join(f"--include '{pattern}'" for pattern in ("*.json", "*.txt", "*.model", weights))
+    return included if variant else f"{included} --exclude '*.fp16*'"
+
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class Snapshot(NamedTuple):
+    """A repository at one commit: the folder with its configurations and whatever else is here."""
+
+    folder: Path
+    download: Download
+    unasked: str = ""
+    """Why the Hub could not be asked where the branch is now; empty if it was asked, or need not be."""
+
+    @property
+    def commit(self) -> str:
+        return self.folder.name
+
+
+def look_up(repository: Repository, variant: str) -> Snapshot:
+    """Return a repository's snapshot; the Hub is asked only if the revision is no commit, or files are lacking.
+
+    Raises UsageError for what the Hub does not have, and MachineError, with the missing files, where it cannot be
+    asked.
+    """
+    here = find_snapshot(repository, INDEX)
+    if here and repository.pinned and not lacking_files(here, wanted_of(Folder(here), variant), sure=True):
+        return _whole(here, variant)
+    try:
+        return _ask(repository, variant)
+    except UnreachableError as error:
+        lacking = lacking_files(here, wanted_of(Folder(here), variant)) if here else []
+        if here and not lacking:
+            return _whole(here, variant)._replace(unasked=str(error))
+        raise _explain_missing(repository, variant, lacking, str(error)) from error
+
+
+def find_here(repository: Repository) -> Path:
+    """Return the folder of a snapshot that is in the cache; MachineError where it is not."""
+    here = find_snapshot(repository, INDEX)
+    if here is None:
+        raise MachineError("it is no longer in the Hugging Face cache", f"model {repository}", "Run again to fetch it.")
+    return here
+
+
+def refuse_changed(files: Mapping[str, Path]) -> None:
+    """Raise MachineError for a file of the cache that is not what the Hub published.
+
+    Of large files the cache's own name is the sha256, which the digest of the model, its commit, stands for.
+    """
+    for name, path in files.items():
+        blob = path.resolve()
+        if _SHA256.fullmatch(blob.name) and digest_file(blob) != blob.name:
+            what = (
+                f"{name} was changed or damaged in the Hugging Face cache: its sha256 is not that of the published file"
+            )
+            raise MachineError(what, str(path), f"Remove {blob} and run again to fetch it.")
+
+
+def _ask(repository: Repository, variant: str) -> Snapshot:
+    listing = list_repository(repository)
+    if INDEX not in listing:
+        fix = 'A lone .safetensors file of it can be downloaded and named: model = "x.safetensors"'
+        raise UsageError(f"it has no {INDEX}: it is not in diffusers' layout", f"model {repository.id}", fix)
+    folder = fetch_files(repository, [INDEX], quiet=True)
+    wanted = wanted_of(Folder(folder), variant)
+    fetch_files(repository, wanted.configurations, quiet=True)
+    return Snapshot(folder, _download(repository.id, folder, listing, wanted))
+
+
+def _whole(folder: Path, variant: str) -> Snapshot:
+    listing = {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+    return Snapshot(folder, _download(folder.name, folder, listing, wanted_of(Folder(folder), variant)))
+
+
+def _download(named: str, folder: Path, listing: Mapping[str, int], wanted: Wanted) -> Download:
+    try:
+        files = choose_files(listing, wanted)
+    except UsageError as error:
+        raise UsageError(error.what, f"model {named}", error.fix) from error
+    missing = tuple(file for file in files if not (folder / file).is_file())
+    return Download(
+        files=len(files),
+        size_bytes=sum(listing[file] for file in files),
+        missing=missing,
+        missing_bytes=sum(listing[file] for file in missing),
+    )
 
 
 class Hub(ModelSource):

@@ -9,9 +9,9 @@ from harness.checkpoints.digest import digest_files
 from harness.core.errors import UsageError
 from harness.core.model import ModelInfo, ModelSource, TextToImage
 from harness.models._configurations import configuration_folder, configurations
+from harness.models._facts import activations
+from harness.models._files import wanted_of
 from harness.models._folder import Folder
-from harness.models._layout import wanted_of
-from harness.models._size import activations
 from harness.models._synthesis import synthesize
 from harness.models.families import find_family
 

@@ -9,7 +9,7 @@ from harness.core.matrix import Matrix, Measure
 from harness.core.model import ModelInfo
 from harness.core.plan import PlannedCell, Rate
 from harness.core.timing import BLOCK_S, FEWEST_GROUPS
-from harness.planning.settle import live_values
+from harness.planning.resolve import live_values
 from harness.stats.speedup import LEAST_GROUPS
 
 COMPILE_S = 45.0

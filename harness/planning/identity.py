@@ -11,7 +11,7 @@ from harness.core.matrix import Matrix, Model
 from harness.core.plan import Plan
 from harness.core.policy import Policy
 from harness.planning.plan import baseline_wish
-from harness.planning.settle import Wish, settle
+from harness.planning.resolve import Wish, settle
 
 RULES = {"about", "prices", "policy", "gate"}
 """Keys of a matrix that judge or describe a run."""

@@ -1,4 +1,4 @@
-"""Make the plan of a run: every wished cell, the baseline, and the two extra baseline runs that calibrate losses."""
+"""Make the plan of a run: every cell, the baseline, and the two extra baseline runs that calibrate losses."""
 
 import hashlib
 from collections.abc import Sequence
@@ -11,20 +11,27 @@ from harness.core.cell import Cell
 from harness.core.errors import MachineError, MatrixError
 from harness.core.footprint import Footprint
 from harness.core.machine import Machine
-from harness.core.matrix import Entry, Matrix
+from harness.core.matrix import Entry, Matrix, Model
 from harness.core.model import ModelInfo
 from harness.core.outcome import Caution
 from harness.core.plan import OTHER_SEED_ID, RERUN_ID, Latent, Plan, PlannedCell, Prompt, Rate, Role
 from harness.core.policy import Policy
 from harness.core.published import HubFile, PublishedFile
-from harness.planning.availability import find_cautions, skip_reason
+from harness.core.units import format_bytes
+from harness.planning.availability import (
+    caution_negatives,
+    downloads_of,
+    files_of,
+    find_cautions,
+    footprint,
+    memory_shortage,
+    refuse_lacking,
+    refuse_latent,
+    skip_reason,
+    start_notes,
+)
 from harness.planning.estimate import Pace, estimate_seconds
-from harness.planning.fit import footprint, misfit
-from harness.planning.lacking import downloads_of, files_of, refuse_lacking
-from harness.planning.order import loading_order
-from harness.planning.origin import model_notes, pinned
-from harness.planning.prompted import caution_negatives, refuse_latent, start_notes
-from harness.planning.settle import Wish, fingerprints, settle
+from harness.planning.resolve import Wish, fingerprints, live_values, settle
 
 BASELINE: dict[str, Entry] = {"steps": 50, "precision": "auto", "compiler": "eager"}
 """The baseline where the matrix says nothing else: 50 steps, FP16 (FP32 without native FP16), eager."""
@@ -129,7 +136,7 @@ def _misfit(cell: Cell, around: Surroundings) -> str | None:
     return (
         skip_reason(cell, around.model, around.machine)
         or refuse_latent(around.latent, cell, around.model)
-        or misfit(cell, around.model, around.machine, around.free_bytes)
+        or memory_shortage(cell, around.model, around.machine, around.free_bytes)
     )
 
 
@@ -178,5 +185,51 @@ def _content_key(plan: Plan, planned: PlannedCell) -> str:
     prompts = [(prompt.id, prompt.text, prompt.negative) for prompt in plan.prompts_of(planned)]
     start = plan.latent_of(planned)
     images = (prompts, plan.seeds_of(planned), start and start.sha256)
-    parts = (plan.model.digest, planned.cell.by_axis, planned.files, images, plan.machine.facts, planned.role)
+    again = planned.role == "rerun"  # images that must differ only by chance are generated again, not linked
+    parts = (plan.model.digest, planned.cell.by_axis, planned.files, images, plan.machine.facts, again)
     return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def loading_order(baseline: Cell, cells: Sequence[Cell], model: ModelInfo) -> list[Cell]:
+    """Return cells in the order in which they are measured, after the baseline.
+
+    Every cell is loaded by a process of its own, so a large model is read once per cell: from the disk the first time,
+    from the page cache afterwards, as long as nothing else pushed it out. So, from the outside in:
+
+    1. cells that read the same files besides the model's own (weights of a distilled denoiser, a LoRA) stand together,
+       those of the baseline first;
+    2. among them, cells that build the same pipeline (precision, compiler, caching), so that compiled code and engines
+       are found again while they are still in the page cache;
+    3. else as the matrix names them.
+
+    The number format is no level of its own: fp16 and fp32 cells read the same files.
+    """
+    everyone = (baseline, *cells)
+    files = [_files(cell, model) for cell in everyone]
+    builds = [cell.build_key for cell in everyone]
+    place = {
+        cell.id: (files.index(own), builds.index(cell.build_key)) for cell, own in zip(everyone, files, strict=True)
+    }
+    return sorted(cells, key=lambda cell: place[cell.id])
+
+
+def _files(cell: Cell, model: ModelInfo) -> tuple[str, ...]:
+    return tuple(found for value in live_values(cell).values() if (found := value.fingerprint(model)))
+
+
+def pinned(model: Model, info: ModelInfo) -> Model:
+    """Return the matrix's model with what it left open decided, so that all cells load the same commit."""
+    return model.model_copy(update={"options": {**model.options, **info.pins}})
+
+
+def model_notes(info: ModelInfo) -> list[str]:
+    """Return what a plan says of its model: what it has to say itself, and what is fetched before the first cell."""
+    if info.download is None:
+        return list(info.notes)
+    files, missing = info.download.files, len(info.download.missing)
+    if not missing:
+        size = format_bytes(info.download.size_bytes)
+        return [*info.notes, f"model files: {files}, {size}, all in the cache"]
+    here = f"{files - missing} of {files} are in the cache" if missing < files else "none is in the cache"
+    size = format_bytes(info.download.missing_bytes)
+    return [*info.notes, f"download before the first cell: {missing} files, {size} ({here})"]

@@ -10,7 +10,6 @@ from harness.core.base import Frozen
 from harness.core.damage import FAMILIES
 from harness.core.outcome import Image
 from harness.core.quality import Rung
-from harness.core.rule import RELATIVE, Rule
 from harness.core.units import Absent
 from harness.damages import DAMAGES, IDENTICAL, apply_damage
 from harness.reporting.loaded import Loaded
@@ -73,7 +72,7 @@ def _row(loaded: Loaded, family: str, rungs: list[Rung]) -> LadderRow:
     at = {level: [rung for rung in rungs if rung.level == level] for level in levels}
     passing = None
     for level in levels:
-        if not all(passes(rung, _rules(loaded, rung)) for rung in at[level]):
+        if not all(passes(rung, loaded.policy.rules_in_every_cell(rung.metric)) for rung in at[level]):
             break
         passing = level
     failing = next((level for level in levels if _finders(loaded, at[level])), None)
@@ -91,24 +90,11 @@ def _row(loaded: Loaded, family: str, rungs: list[Rung]) -> LadderRow:
     )
 
 
-def _rules(loaded: Loaded, rung: Rung) -> list[Rule]:
-    """Return the rules that judge a metric in every cell: of those on the same quantity the last."""
-    found = {
-        rule.quantity: rule
-        for rule in loaded.policy.gate
-        if rule.severity == "error" and not rule.where and _is_of(rule, rung.metric)
-    }
-    return list(found.values())
-
-
-def _is_of(rule: Rule, metric: str) -> bool:
-    return rule.names(metric) if rule.metric else rule.quantity in RELATIVE
-
-
 def _finders(loaded: Loaded, rungs: list[Rung]) -> list[Rung]:
     """Return the rungs whose metric would surely fail a cell that looks like this."""
     odd = loaded.evaluation.not_monotone if loaded.evaluation else {}
-    return [r for r in rungs if r.damage not in odd.get(r.metric, ()) and fails(r, _rules(loaded, r))]
+    trusted = [rung for rung in rungs if rung.damage not in odd.get(rung.metric, ())]
+    return [rung for rung in trusted if fails(rung, loaded.policy.rules_in_every_cell(rung.metric))]
 
 
 def _estimate(rung: Rung) -> float:

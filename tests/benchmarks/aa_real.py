@@ -22,9 +22,9 @@ from harness.core.outcome import Completed
 from harness.core.plan import RERUN_ID, Plan
 from harness.core.timing import Pairing
 from harness.core.units import Absent, format_percent
-from harness.execution.launchers.process import ProcessLauncher
-from harness.execution.measuring import Measurement, ignore
-from harness.execution.partner import Partner
+from harness.execution.baseline_worker import Partner
+from harness.execution.cell import Measurement, ignore
+from harness.execution.launchers import ProcessLauncher
 from harness.execution.task import Step, make_task
 from harness.stats.speedup import speedup
 

@@ -18,7 +18,7 @@ from harness import api
 from harness.core.outcome import Completed, Extended
 from harness.core.timing import Repeat
 from harness.core.units import Absent
-from harness.execution.launchers import process
+from harness.execution import launchers
 from harness.execution.task import Step, Task
 from harness.store import read_judgement, read_outcomes, read_plan
 from harness.store.layout import RunFolder
@@ -111,7 +111,7 @@ def main() -> None:
     matrix.write_text(QUICK if options.quick else MATRIX.read_text(encoding="utf-8"), encoding="utf-8")
     fixed = options.fixed or api.bench(api.load(matrix), results=results / "fixed")
     if options.fixed:
-        process.ProcessLauncher = lambda *_: Replay(fixed)  # type: ignore[assignment,misc]
+        launchers.ProcessLauncher = lambda *_: Replay(fixed)  # type: ignore[assignment,misc]
     text = matrix.read_text(encoding="utf-8")
     matrix = results / "adaptive.toml"
     text = text.replace("[quality]\n", f'[quality]\nimages = "auto"\nmax = {64 if options.quick else options.max}\n')

@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from harness.measure.arithmetic import count_flops, product_rate
+from harness.measure.roofline import count_flops, product_rate
 from harness.models._configurations import configuration_folder, configurations
 from harness.models._folder import Folder
 

@@ -17,8 +17,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from harness.core.timing import Block, Pairing, Repeat, Side
 from harness.core.units import Absent
-from harness.measure.clock import timed
-from harness.measure.stages import stage_clock
+from harness.measure.clock import stage_clock, timed
 from harness.stats.speedup import speedup
 
 TURNS: tuple[Side, ...] = ("baseline", "cell", "cell", "baseline")

@@ -17,9 +17,8 @@ from harness.execution.task import Task
 from harness.matrix import expand, parse_matrix
 from harness.measure.machine import describe_machine
 from harness.models import resolve_model
-from harness.planning.availability import skip_reason
-from harness.planning.lacking import refuse_lacking
-from harness.planning.settle import settle
+from harness.planning.availability import refuse_lacking, skip_reason
+from harness.planning.resolve import settle
 
 PROMPTS = (Prompt(id="p", text="a small red circle"), Prompt(id="q", text="a large blue ring on white"))
 PLAIN = {"steps": "4", "guidance": "2", "resolution": "32x32", "batch": "2"}

@@ -13,11 +13,9 @@ from harness.core.plan import Plan
 from harness.core.timing import Repeat
 from harness.core.trace import Trace
 from harness.core.units import Absent
-from harness.execution.launchers import Broken
-from harness.execution.ledger import Tell
-from harness.execution.measuring import Measurement, ignore
-from harness.execution.partner import Partner
-from harness.execution.task import Step, Task, make_task
+from harness.execution.baseline_worker import Partner
+from harness.execution.cell import Measurement, ignore
+from harness.execution.task import Broken, Step, Task, Tell, make_task
 from tests.builders.fake_run import MATRIX, write_matrix
 
 BASELINE, CELL = "50-steps_fp32", "4-steps_fp32"
@@ -145,7 +143,7 @@ def beside(monkeypatch: pytest.MonkeyPatch, free: float, needs: float) -> Any:
 
     Return the change of a task.
     """
-    monkeypatch.setattr("harness.execution.beside.free_bytes", lambda device: free)
+    monkeypatch.setattr("harness.execution.cell.free_bytes", lambda device: free)
     half = {"denoiser": needs / 2}
     update = {"needs": Footprint(weights=half, activations=half)}
     return lambda task: task.model_copy(update={"planned": task.planned.model_copy(update=update)})

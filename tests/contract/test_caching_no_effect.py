@@ -8,7 +8,7 @@ import pytest
 from harness.axes import read_entry, value_names
 from harness.axes.caching import _embeddings, _store
 from harness.core.errors import NoEffect, UsageError
-from harness.execution.failures import describe_exception
+from harness.execution.task import describe_exception
 from harness.models import shapes
 from tests.builders.cell_on_model import BUNDLED, plan_cell, run_cell
 from tests.builders.tiny import FAMILIES

@@ -217,14 +217,14 @@ def test_a_lone_file_is_given_tokenizers(
     config: Callable[[Path], Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from harness.models import _file_config, file
+    from harness.models import _original, file
     from tests.builders.tiny.tokenizers import clip
 
     said = config(folders["sdxl"])
     for name in ("tokenizer", "tokenizer_2"):
         shutil.rmtree(said / name)
     asked = []
-    monkeypatch.setattr(_file_config, "configuration_folder", lambda name: said)
+    monkeypatch.setattr(_original, "configuration_folder", lambda name: said)
     monkeypatch.setattr(file, "clip_tokenizer", lambda name: asked.append(name) or clip())
     model = resolve_model(Model(source="file", options={"path": str(files["sdxl"])}))
     assert model.describe().family == "sdxl"
@@ -241,7 +241,7 @@ def test_a_lone_file_is_given_tokenizers(
 
 def test_the_tokenizers_are_those_of_the_published_models() -> None:
     """Ids of huggingface/diffusers issue 4153: the second pads with "!" and takes every "!" for padding."""
-    from harness.models._clip_vocabulary import clip_tokenizer
+    from harness.models._tokenizers import clip_tokenizer
 
     first, second = clip_tokenizer("tokenizer"), clip_tokenizer("tokenizer_2")
     assert first("! !! !!!").input_ids == [49406, 256, 748, 995, 49407]

@@ -14,7 +14,7 @@ from harness.core.errors import UsageError
 from harness.core.matrix import Model
 from harness.execution.build import check_model
 from harness.execution.task import Task
-from harness.models import _misfit
+from harness.models import _verify
 from harness.models._original import split_parts
 from harness.models.file import SingleFile
 from harness.models.folder import LocalFolder
@@ -160,7 +160,7 @@ def test_missing_tensors_of_a_single_file_are_named(family: str, tiny: Tiny, tmp
 
 def test_what_was_compared_once_is_kept(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     LocalFolder(path=tiny("sd")).verify()
-    monkeypatch.setattr(_misfit, "_ask", lambda networks: pytest.fail("asked again") if networks else [])
+    monkeypatch.setattr(_verify, "_ask", lambda networks: pytest.fail("asked again") if networks else [])
     assert LocalFolder(path=tiny("sd")).verify() == ()
 
 
@@ -181,9 +181,9 @@ def test_a_plan_refuses_without_importing_torch(copy: Callable[[str], Path]) -> 
 
 def test_a_comparison_that_cannot_be_made_is_a_note(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(name: str) -> str:
-        raise _misfit.PackageNotFoundError(name)
+        raise _verify.PackageNotFoundError(name)
 
-    monkeypatch.setattr(_misfit, "version", absent)
+    monkeypatch.setattr(_verify, "version", absent)
     (note,) = LocalFolder(path=tiny("sd")).verify()
     assert note.endswith("were not compared with its configurations: torch is not installed")
 

@@ -11,7 +11,7 @@ from harness.core.catalog import list_names, resolve
 from harness.core.errors import UsageError
 from harness.core.matrix import Model
 from harness.core.model import Call, ModelSource, TextToImage
-from harness.measure.stages import stage_clock
+from harness.measure.clock import stage_clock
 from harness.models import resolve_model, shapes
 from tests.builders.tiny import FAMILIES
 

@@ -20,7 +20,7 @@ from harness.core.model import ModelInfo
 from harness.measure.machine import PACKAGES, describe_machine
 from harness.models import resolve_model
 from harness.planning.availability import find_cautions, skip_reason
-from harness.planning.settle import settle
+from harness.planning.resolve import settle
 from tests.builders.cell_on_model import PLAIN, PROMPTS, distance, plan_cell, run_cell
 from tests.builders.tiny import FAMILIES
 

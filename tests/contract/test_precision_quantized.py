@@ -21,7 +21,7 @@ from harness.measure.machine import describe_machine
 from harness.models.bundled import Bundled
 from harness.models.fake import Fake
 from harness.planning.availability import find_cautions, skip_reason
-from harness.planning.settle import settle
+from harness.planning.resolve import settle
 from tests.builders.cell_on_model import BUNDLED, FLOAT, distance, plan_cell, run_cell
 
 Tiny = Callable[[str], Path]

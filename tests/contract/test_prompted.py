@@ -15,7 +15,7 @@ from harness.core.plan import Latent, Prompt
 from harness.models import resolve_model
 from harness.models._folder import Folder
 from harness.models.families import find_family
-from harness.planning.prompted import caution_negatives, refuse_latent
+from harness.planning.availability import caution_negatives, refuse_latent
 from tests.builders.cell_on_model import distance, plan_cell, run_cell
 from tests.builders.tiny import FAMILIES, build_tiny
 
@@ -98,7 +98,7 @@ def test_a_unet_distilled_with_guidance_is_told_by_its_configuration(tmp_path: P
 
 
 def test_every_text_encoder_is_timed_by_its_role(loaded: Loaded) -> None:
-    from harness.measure.stages import stage_clock
+    from harness.measure.clock import stage_clock
 
     with stage_clock(loaded.model.parts(), "cpu") as clock:
         loaded.draw()

@@ -12,7 +12,7 @@ import harness
 from harness.api import continue_run, open_run
 from harness.core.model import Call
 from harness.core.outcome import Completed, Floor
-from harness.measure.arithmetic import Arithmetic
+from harness.measure.roofline import Arithmetic
 from harness.models import synthetic
 from harness.models._configurations import Configuration
 from harness.models.synthetic import Synthetic

@@ -15,8 +15,8 @@ from harness.core.matrix import Model
 from harness.core.model import Call, TextToImage
 from harness.core.trace import Trace, TraceFacts
 from harness.core.units import Absent
-from harness.execution import tracing
-from harness.execution.tracing import take_trace
+from harness.execution import trace as capture
+from harness.execution.trace import take_trace
 from harness.measure import profiler
 from harness.models import resolve_model
 from harness.store.layout import TRACE, TRACE_FACTS
@@ -121,7 +121,7 @@ def test_a_gpu_that_shows_no_kernel_is_named_with_what_to_do(
     for name in (TRACE, TRACE_FACTS):
         (tmp_path / name).write_bytes(b"old")
     monkeypatch.setattr(profiler, "synchronize", lambda device: None)
-    monkeypatch.setattr(tracing, "stage_clock", lambda parts, device: nullcontext())
+    monkeypatch.setattr(capture, "stage_clock", lambda parts, device: nullcontext())
     monkeypatch.setattr(model, "device", "cuda")
     trace = take_trace(model, CALL, tmp_path)
     assert isinstance(trace, Absent)
@@ -139,7 +139,7 @@ def test_facts_that_cannot_be_read_or_stored_leave_the_old_trace(
     def damaged(path: Path) -> TraceFacts:
         raise ResultsError("the trace cannot be read", str(path), "Take it again.")
 
-    monkeypatch.setattr(tracing, "read_trace", damaged)
+    monkeypatch.setattr(capture, "read_trace", damaged)
     trace = take_trace(model, CALL, tmp_path)
     assert trace == Absent(absent="what the trace says could not be stored: the trace cannot be read")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {TRACE: b"old", TRACE_FACTS: b"old"}

@@ -207,9 +207,8 @@ def test_stage_by_stage_a_run_goes_round_by_round_and_says_so(tmp_path: Path) ->
 
 def test_a_cell_that_breaks_in_a_later_round_keeps_what_it_has(matrix: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from harness.core.outcome import Failed
-    from harness.execution.launchers import Broken
-    from harness.execution.launchers.inline import InlineLauncher
-    from harness.execution.task import Task
+    from harness.execution.launchers import InlineLauncher
+    from harness.execution.task import Broken, Task
 
     run = api.open_run(api.load(matrix), results=matrix.parent / "broken")
     whole = InlineLauncher.open
@@ -220,7 +219,7 @@ def test_a_cell_that_breaks_in_a_later_round_keeps_what_it_has(matrix: Path, mon
         raise Broken(Failed(kind="crash", phase="images", message="gone"))
 
     monkeypatch.setattr(InlineLauncher, "open", breaks)
-    monkeypatch.setattr("harness.execution.launchers.process.ProcessLauncher", lambda *_: InlineLauncher())
+    monkeypatch.setattr("harness.execution.launchers.ProcessLauncher", lambda *_: InlineLauncher())
     verdicts = results_of(api.settle(run))
     assert verdicts["8-steps_fp32"] == "inconclusive"
     assert prompts_of(run)["8-steps_fp32"] == 34

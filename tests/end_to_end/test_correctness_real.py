@@ -97,7 +97,7 @@ def test_the_detector_agrees_with_transformers() -> None:
     from transformers import Owlv2Processor
 
     from harness.metrics._geneval import FOUND, Box, distinct
-    from harness.models._clip_vocabulary import clip_tokenizer
+    from harness.models._tokenizers import clip_tokenizer
 
     scorer: Any = get_metric("geneval").load(Weights())
     net, _ = reference("geneval")

@@ -7,7 +7,7 @@ import textwrap
 PROBE = """
     import multiprocessing, sys
     import torch
-    from harness.execution.launchers.process import libraries
+    from harness.execution.launchers import libraries
 
     if __name__ == "__main__":
         context = multiprocessing.get_context("forkserver")

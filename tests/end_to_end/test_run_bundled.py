@@ -10,7 +10,7 @@ from harness.core.matrix import Measure, Model
 from harness.core.model import Call
 from harness.core.outcome import Completed
 from harness.core.plan import PlannedCell, Prompt
-from harness.execution.pictures import make_pictures
+from harness.execution.images import make_pictures
 from harness.execution.task import Task
 from harness.models import resolve_model, shapes
 from harness.store import image_path, read_outcomes

@@ -16,10 +16,9 @@ from harness.core.outcome import Completed, Failed, Outcome
 from harness.core.plan import PlannedCell
 from harness.core.units import Absent
 from harness.execution import run_plan
-from harness.execution.launchers.process import ProcessLauncher, ProcessWorker
-from harness.execution.ledger import Tell
-from harness.execution.reuse import with_images_of
-from harness.execution.task import Step, Task
+from harness.execution.launchers import ProcessLauncher, ProcessWorker
+from harness.execution.runner import with_images_of
+from harness.execution.task import Step, Task, Tell
 from harness.reporting.ledger import ledger_of
 from harness.reporting.loaded import load
 from harness.store import read_outcomes, read_plan, read_times

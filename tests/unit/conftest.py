@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.core.timing import UNKNOWN, Conditions
-from harness.execution import recording
+from harness.execution import pairing
 from harness.reporting.facts import Facts, all_facts
 from harness.reporting.loaded import Loaded, load
 from tests.builders.reporting_example import make_run
@@ -43,5 +43,5 @@ def states(monkeypatch: pytest.MonkeyPatch) -> dict[int, Conditions]:
     def watching(device: str, ours: tuple[int, ...]) -> Iterator[Watch]:
         yield Watch(told.get(next(seen), UNKNOWN))
 
-    monkeypatch.setattr(recording, "watching", watching)
+    monkeypatch.setattr(pairing, "watching", watching)
     return told

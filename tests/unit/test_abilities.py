@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from harness.cli.commands import app
 from harness.core.units import Absent
-from harness.measure import abilities as found_on
-from harness.measure.abilities import abilities
+from harness.measure import machine as found_on
+from harness.measure.machine import abilities
 from tests.builders.fake_nvml import FakeCard, install, nvml_error
 
 

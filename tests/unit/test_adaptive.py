@@ -17,7 +17,7 @@ from harness.core.quality import Evaluation
 from harness.core.rule import Rule
 from harness.matrix import parse_matrix
 from harness.planning import decide_looks, forecast_power, prompts_wanted
-from harness.planning.looks import choose_looks, prompts_to_pass
+from harness.planning.interim_analyses import choose_looks, prompts_to_pass
 from tests.builders.judged_run import COMPLETED, Known, Loss, _planned, delta, judged, verdicts
 from tests.builders.scored_run import _machine, _model
 from tests.unit.test_planning import plan as make

@@ -6,7 +6,7 @@ import pytest
 
 from harness.core.outcome import Floor
 from harness.core.units import Absent
-from harness.measure.arithmetic import Arithmetic, count_flops, product_rate
+from harness.measure.roofline import Arithmetic, count_flops, product_rate
 
 
 def test_operations_are_those_counted_by_hand() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from harness import api
 from harness.core.errors import MachineError
-from harness.execution.launchers.sockets import LONGEST, keep_sockets_short
+from harness.execution.launchers import LONGEST, keep_sockets_short
 from harness.metrics._weight_file import expanded
 from harness.metrics._weights import cache_folder
 from harness.store.caches import VARIABLE, build_cache_dir, features_cache_dir, find_cache
@@ -75,7 +75,7 @@ def test_a_long_folder_of_temporary_files_is_not_used_for_sockets(tmp_path: Path
     long = tmp_path / ("t" * LONGEST)
     long.mkdir()
     script = (
-        "from harness.execution.launchers.process import ProcessLauncher\n"
+        "from harness.execution.launchers import ProcessLauncher\n"
         "import multiprocessing.util\n"
         "launcher = ProcessLauncher(with_torch=False)\n"
         "launcher.prepare()\n"

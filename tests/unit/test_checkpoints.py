@@ -8,8 +8,7 @@ import pytest
 
 from harness.checkpoints import digest
 from harness.checkpoints.digest import digest_file, digest_files
-from harness.checkpoints.header import Tensor, read_header, read_shapes
-from harness.checkpoints.lfs import refuse_pointers
+from harness.checkpoints.header import Tensor, read_header, read_shapes, refuse_pointers
 from harness.core.errors import UsageError
 
 POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 3438167540\n"

@@ -12,7 +12,7 @@ from harness.core.machine import Gpu, Machine
 from harness.core.model import ModelInfo
 from harness.core.units import Absent
 from harness.matrix import expand, load_matrix
-from harness.planning.settle import settle
+from harness.planning.resolve import settle
 from tests.readme import ROOT
 
 NONE = Absent(absent="not measured in a test")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from harness.core.timing import UNKNOWN, Block, Conditions, Repeat, Visitor
-from harness.execution.conditions import condition_cautions
+from harness.execution.warnings import condition_cautions
 
 QUIET = {
     "clock_mhz": 1980.0, "memory_clock_mhz": 3201.0, "temperature_c": 60.0, "power_w": 500.0, "throttle": (),

@@ -10,10 +10,8 @@ import pytest
 
 from harness.core.timing import Conditions, Visitor
 from harness.core.units import Absent
-from harness.measure import cpu, gpu, visitors
-from harness.measure.conditions import watching
-from harness.measure.cpu import CpuWatch
-from harness.measure.rapl import Rapl
+from harness.measure import conditions, nvml
+from harness.measure.conditions import CpuWatch, Rapl, watching
 from tests.builders.fake_nvml import FakeCard, install, nvml_error
 
 WORKER, STRANGER = 4242, 777
@@ -36,7 +34,7 @@ def test_a_block_that_is_over_at_once_has_one_sample(monkeypatch: pytest.MonkeyP
 
 
 def test_samples_are_joined_by_mean_highest_and_all_that_was_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu, "EVERY_S", 0.01)
+    monkeypatch.setattr(nvml, "EVERY_S", 0.01)
     stranger = {WORKER: 2**30, STRANGER: 2**20}
     card = FakeCard(
         clock=[1980, 1380], temperature=[80, 88, 80], power=[600_000, 400_000],
@@ -68,7 +66,7 @@ def test_without_nvml_every_figure_of_the_card_says_why(
         reading = getattr(seen, name)
         assert isinstance(reading, Absent)
         assert words in reading.absent
-    assert visitors.visitors("cuda", [WORKER]) == seen.visitors
+    assert nvml.visitors("cuda", [WORKER]) == seen.visitors
 
 
 def test_one_counter_may_be_refused_while_others_tell(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +86,7 @@ def test_one_counter_may_be_refused_while_others_tell(monkeypatch: pytest.Monkey
 
 
 def test_a_reading_that_fails_once_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu, "EVERY_S", 0.01)
+    monkeypatch.setattr(nvml, "EVERY_S", 0.01)
     install(monkeypatch, FakeCard(clock=[nvml_error("Timeout"), 1500]))
     assert watch_block(0.1).clock_mhz == 1500
 
@@ -97,11 +95,11 @@ def test_a_slice_tells_its_cards_clock_but_not_its_power(monkeypatch: pytest.Mon
     install(monkeypatch, FakeCard(), sliced=True)
     seen = watch_block()
     assert (seen.clock_mhz, seen.temperature_c, seen.visitors) == (1980, 41, ())
-    assert seen.power_w == seen.energy_j == gpu.SLICE
+    assert seen.power_w == seen.energy_j == nvml.SLICE
 
 
 def test_a_block_that_breaks_stops_the_watch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu, "EVERY_S", 0.01)
+    monkeypatch.setattr(nvml, "EVERY_S", 0.01)
     card = install(monkeypatch, FakeCard())
     with pytest.raises(OSError, match="the worker died"), watching("cuda", [WORKER]):
         raise OSError("the worker died")
@@ -115,22 +113,22 @@ def container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pids are this container's own."""
     link = tmp_path / "pid"
     link.symlink_to("pid:[4026532999]")
-    monkeypatch.setattr(visitors, "NAMESPACE", link)
+    monkeypatch.setattr(nvml, "NAMESPACE", link)
 
 
 @pytest.fixture
 def whole_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pids are those of the whole machine."""
     link = tmp_path / "pid"
-    link.symlink_to(visitors.WHOLE_MACHINE)
-    monkeypatch.setattr(visitors, "NAMESPACE", link)
+    link.symlink_to(nvml.WHOLE_MACHINE)
+    monkeypatch.setattr(nvml, "NAMESPACE", link)
 
 
 @pytest.mark.usefixtures("whole_machine")
 def test_a_stranger_is_named_with_its_memory_once(monkeypatch: pytest.MonkeyPatch) -> None:
     me = os.getpid()
     install(monkeypatch, FakeCard(compute={me: 2**20, WORKER: 1}, graphics={me: 2**20, STRANGER: None}))
-    stranger, myself = visitors.visitors("cuda", [WORKER])  # type: ignore[misc]
+    stranger, myself = nvml.visitors("cuda", [WORKER])  # type: ignore[misc]
     assert (myself.pid, myself.used_bytes) == (me, 2**20)
     assert myself.name == psutil.Process().name()
     assert (stranger.pid, stranger.name) == (STRANGER, "unknown")
@@ -140,7 +138,7 @@ def test_a_stranger_is_named_with_its_memory_once(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.usefixtures("whole_machine")
 def test_an_empty_card_has_no_visitor(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, FakeCard(compute={}, graphics=nvml_error("NotSupported")))
-    assert visitors.visitors("cuda", [WORKER]) == ()
+    assert nvml.visitors("cuda", [WORKER]) == ()
 
 
 @pytest.mark.usefixtures("container")
@@ -149,11 +147,11 @@ def test_in_a_container_our_own_process_is_never_called_foreign(
     listed: dict[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(monkeypatch, FakeCard(compute=listed))
-    found = visitors.visitors("cuda", [WORKER])
+    found = nvml.visitors("cuda", [WORKER])
     assert isinstance(found, Absent)
     assert "a container has pids of its own" in found.absent
     install(monkeypatch, FakeCard(compute={WORKER: 1, **listed}))
-    told = visitors.visitors("cuda", [WORKER])
+    told = nvml.visitors("cuda", [WORKER])
     assert [visitor.pid for visitor in told] == list(listed)  # type: ignore[union-attr]
 
 
@@ -161,7 +159,7 @@ def test_a_cpu_has_no_card_and_its_own_figures(monkeypatch: pytest.MonkeyPatch) 
     with watching("cpu", [os.getpid()]) as watch:
         pass
     assert watch.conditions.clock_mhz == watch.conditions.visitors == Absent(absent="no GPU")
-    assert visitors.visitors("cpu", []) == Absent(absent="no GPU")
+    assert nvml.visitors("cpu", []) == Absent(absent="no GPU")
 
 
 @pytest.fixture
@@ -174,7 +172,7 @@ def cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (core / "cpufreq/scaling_cur_freq").write_text(f"{(number + 1) * 1_000_000}\n", encoding="utf-8")
         (core / "thermal_throttle/core_throttle_count").write_text("7\n", encoding="utf-8")
         (core / "thermal_throttle/package_throttle_count").write_text("9\n", encoding="utf-8")
-    monkeypatch.setattr(cpu, "_allowed", lambda: [1, 2])
+    monkeypatch.setattr(conditions, "_allowed", lambda: [1, 2])
     return tmp_path
 
 
@@ -197,26 +195,26 @@ def test_a_machine_without_those_files_says_so(tmp_path: Path) -> None:
 def test_load_is_what_others_did_of_the_cores_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Of 4 s of two cores 3 s were busy, 1 s of them ours: others had half; a process of ours that ended is theirs."""
     times, spent = iter([(100.0, 1000.0), (103.0, 1004.0)]), iter([{1: 50.0, 2: 8.0}, {1: 51.0}])
-    monkeypatch.setattr(cpu, "_busy_and_total_s", lambda: next(times))
-    monkeypatch.setattr(cpu, "_spent_s", lambda _: next(spent))
+    monkeypatch.setattr(conditions, "_busy_and_total_s", lambda: next(times))
+    monkeypatch.setattr(conditions, "_spent_s", lambda _: next(spent))
     assert CpuWatch([1, 2], tmp_path).figures().cpu_load == 0.5
 
 
 def test_our_own_work_is_no_load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     times, spent = iter([(0.0, 0.0), (0.25, 0.5)]), iter([{1: 0.0}, {1: 0.26}])
-    monkeypatch.setattr(cpu, "_busy_and_total_s", lambda: next(times))
-    monkeypatch.setattr(cpu, "_spent_s", lambda _: next(spent))
+    monkeypatch.setattr(conditions, "_busy_and_total_s", lambda: next(times))
+    monkeypatch.setattr(conditions, "_spent_s", lambda _: next(spent))
     assert CpuWatch([1], tmp_path).figures().cpu_load == 0
 
 
 def test_a_sandbox_that_counts_no_time_has_no_load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(cpu, "_busy_and_total_s", lambda: (0.0, 0.0))
+    monkeypatch.setattr(conditions, "_busy_and_total_s", lambda: (0.0, 0.0))
     assert isinstance(CpuWatch([], tmp_path).figures().cpu_load, Absent)
 
 
 def test_a_pid_that_is_gone_has_spent_nothing() -> None:
-    assert list(cpu._spent_s([os.getpid(), 2**22 + 1])) == [os.getpid()]
-    busy_s, total_s = cpu._busy_and_total_s()
+    assert list(conditions._spent_s([os.getpid(), 2**22 + 1])) == [os.getpid()]
+    busy_s, total_s = conditions._busy_and_total_s()
     assert 0 < busy_s <= total_s
 
 

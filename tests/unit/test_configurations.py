@@ -9,8 +9,8 @@ import pytest
 
 from harness.core.errors import UsageError
 from harness.models._configurations import FOLDER, configuration_folder, configurations
+from harness.models._facts import role_of
 from harness.models._folder import Folder
-from harness.models._size import role_of
 from harness.models.families import find_family
 
 PUBLISHED_BILLIONS = {

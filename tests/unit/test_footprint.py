@@ -16,8 +16,8 @@ from harness.matrix import expand, parse_matrix
 from harness.measure.memory import free_bytes
 from harness.models.synthetic import Synthetic
 from harness.planning import Surroundings, make_plan
-from harness.planning.fit import footprint
-from harness.planning.settle import settle
+from harness.planning.availability import footprint
+from harness.planning.resolve import settle
 
 GIB = 2**30
 PARAMETERS = {"denoiser": 12 * GIB, "text_encoder": 4 * GIB, "vae": GIB // 4}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.core.errors import UsageError
-from harness.models._layout import Wanted, choose_files, lacking_files
+from harness.models._files import Wanted, choose_files, lacking_files
 
 SDXL = {
     "_class_name": "StableDiffusionXLPipeline",

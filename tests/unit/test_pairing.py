@@ -12,11 +12,10 @@ from harness.core.plan import Plan
 from harness.core.timing import UNKNOWN, Conditions, Pairing, Visitor
 from harness.core.trace import Trace
 from harness.core.units import Absent
-from harness.execution import recording
-from harness.execution.beside import lack_of_room
-from harness.execution.goal import calls_of
-from harness.execution.measuring import TRACING, Measurement, ignore
-from harness.execution.partner import Partner
+from harness.execution import pairing
+from harness.execution.baseline_worker import Partner
+from harness.execution.cell import TRACING, Measurement, ignore, lack_of_room
+from harness.execution.stopping_rule import calls_of
 from harness.stats.speedup import LEAST_GROUPS, precise, speedup
 from harness.store.layout import TRACE
 from tests.builders.scripted_workers import (
@@ -143,7 +142,7 @@ def test_visitors_that_are_allowed_cost_no_second_block(tmp_path: Path, states: 
 def test_visitors_before_a_cell_are_an_error_that_says_who_and_what_to_do(
     tmp_path: Path, states: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recording, "visitors", lambda device, ours: (OTHER,))
+    monkeypatch.setattr(pairing, "visitors", lambda device, ours: (OTHER,))
     plan = plan_of(tmp_path)
     with pytest.raises(MachineError, match=r"game \(pid 77, 1 GiB\)") as caught:
         measured(Script(), task_of(plan, CELL), plan)
@@ -179,7 +178,7 @@ def test_where_both_do_not_fit_the_baseline_is_timed_before_and_after(
 
 @pytest.fixture
 def crowded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.execution.measuring.lack_of_room", lambda *_: "no room")
+    monkeypatch.setattr("harness.execution.cell.lack_of_room", lambda *_: "no room")
 
 
 def test_images_and_trace_of_a_cell_between_come_after_the_baseline_that_follows_it(

@@ -11,12 +11,12 @@ from harness.core.machine import Gpu, Machine
 from harness.core.model import ModelInfo
 from harness.core.plan import Plan
 from harness.core.units import Absent
-from harness.execution.pictures import BATCH_PIXELS
+from harness.execution.images import BATCH_PIXELS
 from harness.models._configurations import configurations
 from harness.models.hub import Hub
 from harness.models.synthetic import Synthetic
-from harness.planning.fit import misfit
-from harness.planning.settle import live_values, settle
+from harness.planning.availability import memory_shortage
+from harness.planning.resolve import live_values, settle
 from tests.readme import ROOT
 
 MATRICES = sorted((ROOT / "matrices").glob("*.toml"))
@@ -95,7 +95,7 @@ def test_a_batch_of_its_pictures_fits_too(plan: Plan, preset: Path) -> None:
         batch = max(int(size["batch"]), int(BATCH_PIXELS[plan.machine.device] // (size["width"] * size["height"])))
         wish = {setting.axis: setting for setting in planned.cell.settings} | {"batch": read_entry("batch", batch)}
         cell = settle(wish, plan.model, plan.machine)
-        assert misfit(cell, plan.model, plan.machine, free) is None, planned.id
+        assert memory_shortage(cell, plan.model, plan.machine, free) is None, planned.id
 
 
 def test_its_baseline_is_one_of_its_cells_and_no_include_is_lost_in_another(plan: Plan) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness.core.matrix import Measure
-from harness.execution.launchers import Broken
-from harness.execution.launchers.process import ProcessWorker
+from harness.execution.launchers import ProcessWorker
+from harness.execution.task import Broken
 from tests.builders.scripted_workers import CELL, plan_of, task_of
 
 

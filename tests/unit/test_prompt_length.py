@@ -14,7 +14,7 @@ from harness import api
 from harness.core.model import CutTexts
 from harness.core.plan import Prompt
 from harness.models._folder import Folder
-from harness.models._prompt_length import find_cut
+from harness.models._tokenizers import find_cut
 from harness.planning import note_cut
 from tests.builders.tiny import FAMILIES
 
@@ -60,7 +60,7 @@ def test_the_limit_is_where_the_pipeline_cuts(family: str, tiny: Tiny) -> None:
 
 def test_clip_is_counted_alike_with_and_without_a_definition(tiny: Tiny, tmp_path: Path) -> None:
     """Published SD 1.5 and SDXL have vocab.json and merges.txt; for a lone file those of open_clip are taken."""
-    from harness.models._clip_vocabulary import clip_tokenizer
+    from harness.models._tokenizers import clip_tokenizer
 
     tokenizer = clip_tokenizer("tokenizer")
     folder = Path(shutil.copytree(tiny("sd"), tmp_path / "sd"))

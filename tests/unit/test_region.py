@@ -36,7 +36,8 @@ class Ranges:
 def ranges(monkeypatch: pytest.MonkeyPatch) -> Ranges:
     """What NVTX is told."""
     heard = Ranges()
-    monkeypatch.setattr(regions, "nvtx", heard)
+    monkeypatch.setattr(regions, "_annotators", [])
+    regions.annotate_with(heard)
     return heard
 
 

@@ -10,7 +10,7 @@ from harness.core.matrix import Measure
 from harness.core.model import Call
 from harness.core.outcome import Image
 from harness.core.plan import PlannedCell, Prompt
-from harness.execution.pictures import Pictures, make_pictures
+from harness.execution.images import Pictures, make_pictures
 from harness.execution.task import Task
 from harness.models.fake import FakeModel
 

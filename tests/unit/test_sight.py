@@ -12,7 +12,7 @@ from harness.core.rule import Rule
 from harness.core.units import Absent
 from harness.core.verdict import CellVerdict
 from harness.matrix import load_policy, parse_policy
-from harness.planning.rounds import settled
+from harness.planning.interim_analyses import settled
 from harness.stats.confidence import interval, student
 from harness.stats.noticing import fails, passes
 from tests.builders.judged_run import Known, verdicts

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from harness.models._configurations import configuration_folder
+from harness.models._facts import activations, role_of, size_facts, stored_parameters
 from harness.models._folder import Folder
-from harness.models._size import activations, role_of, size_facts, stored_parameters
 from harness.models.families import find_family
 from tests.builders.tiny import FAMILIES
 

@@ -11,9 +11,8 @@ import pytest
 from harness.core.outcome import NO_MEMORY, Memory, Peak
 from harness.core.units import Absent
 from harness.measure import clock, memory
-from harness.measure.clock import timed
+from harness.measure.clock import stage_clock, timed
 from harness.measure.memory import peaks_of, reset_resident_peak
-from harness.measure.stages import stage_clock
 from tests.builders.fake_nvml import FakeCard, install, nvml_error
 
 SIZE = 256 * 2**20

@@ -8,7 +8,7 @@ import pytest
 from harness.core.matrix import Measure
 from harness.core.outcome import Caution, MeasuredKind
 from harness.core.timing import Pairing, Repeat
-from harness.execution.cautions import timing_cautions
+from harness.execution.warnings import timing_cautions
 from harness.reporting import cautions
 from tests.builders.timed_pairs import ABBA, Machine, alone, interleaved, latencies, made_blocks, sandwich
 

@@ -7,13 +7,11 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from harness.core.units import Absent
-from harness.execution.launchers.inline import InlineLauncher
-from harness.execution.launchers.process import ProcessLauncher
-from harness.measure._cards import first_card
+from harness.execution.launchers import InlineLauncher, ProcessLauncher
 from harness.measure.conditions import watching
-from harness.measure.gpu import energy_j
 from harness.measure.machine import describe_machine
 from harness.measure.memory import free_bytes
+from harness.measure.nvml import energy_j, first_card
 
 UUIDS = ("GPU-aaaa-1", "GPU-bbbb-2", "GPU-cccc-3")
 SLICE = "MIG-dddd-4"

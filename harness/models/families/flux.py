@@ -5,8 +5,7 @@ from typing import Any, ClassVar
 from harness.core.model import Arguments, ModelInfo
 from harness.models._facts import facts, vae_scale
 from harness.models._folder import Folder
-from harness.models._noise import generators, initial_latents
-from harness.models._pipeline import PipelineModel
+from harness.models._pipeline import PipelineModel, generators, initial_latents
 
 
 class Flux(PipelineModel):

@@ -6,7 +6,7 @@ from typing import ClassVar
 from harness.core.model import Arguments, ModelInfo
 from harness.models._facts import facts, vae_scale
 from harness.models._folder import Folder
-from harness.models.families._masked_text import MaskedTextModel
+from harness.models._pipeline import MaskedTextModel
 
 
 class PixArtSigma(MaskedTextModel):

@@ -5,7 +5,7 @@ from typing import Any
 
 from diffusers import SanaPipeline
 
-from harness.models._tokenizers import clip_tokenizer, gemma_tokenizer, t5_tokenizer
+from harness.models._synthesis import clip_tokenizer, gemma_tokenizer, t5_tokenizer
 
 LENGTH = 24
 

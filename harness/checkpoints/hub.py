@@ -1,21 +1,17 @@
-"""The Hugging Face Hub and its cache: what a repository holds, what of it is here, and fetching the rest.
-
-All through huggingface_hub, which takes its address, cache, token and whether it may use the network from HF_ENDPOINT,
-HF_HOME, HF_TOKEN and HF_HUB_OFFLINE. It goes on with a file after a broken connection; a file that a killed process
-left unfinished begins anew, files that are whole are kept.
-"""
+"""The Hugging Face Hub and its cache: what repositories hold, what of it is here, and downloads."""
 
 import errno
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.core.errors import MachineError, UsageError
+from harness.core.published import HubFile, PublishedFile
 from harness.core.units import format_bytes
-from harness.models._folder import INDEX
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 _TIMEOUT_S = 15.0
@@ -41,11 +37,11 @@ class UnreachableError(Exception):
     """The Hub gave no answer; the message says why in a few words."""
 
 
-def find_snapshot(repository: Repository) -> Path | None:
-    """Return the folder in the cache that holds a repository's files at this revision, or None; asks nobody."""
+def find_snapshot(repository: Repository, file: str) -> Path | None:
+    """Return the folder in the cache that holds a repository's `file` at this revision, or None; works offline."""
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(repository.id, INDEX, revision=repository.revision)
+    found = try_to_load_from_cache(repository.id, file, revision=repository.revision)
     return Path(found).parent if isinstance(found, str) else None
 
 
@@ -151,3 +147,77 @@ def _silent_bars() -> type:
             super().__init__(*arguments, **{**options, "disable": True})
 
     return Silent
+
+
+_BRANCH = "main"
+"""Where the cache is looked into for a lone file."""
+_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
+_SHOWN = 4
+
+
+def ask_hub(wanted: Iterable[HubFile]) -> dict[HubFile, PublishedFile | str]:
+    """Return what the Hub has of each file, or in words why it cannot be had.
+
+    A repository is asked about once; where the Hub gives no answer, it is not asked about the others.
+    """
+    answers: dict[HubFile, PublishedFile | str] = {}
+    silent = ""
+    for repo, files in groupby(sorted(set(wanted)), key=lambda file: file.repo):
+        asked = tuple(files)
+        try:
+            answers |= {} if silent else _ask(repo, asked)
+        except UnreachableError as error:
+            silent = str(error)
+        answers |= {file: _how_to_get(file, silent) for file in asked if silent}
+    return answers
+
+
+def fetch_published(files: Sequence[PublishedFile]) -> None:
+    """Bring files into the cache.
+
+    Raises UsageError for files that may not be read, and MachineError where they do not fit or the download breaks off.
+    """
+    by_repo = groupby(sorted(files, key=lambda file: file.repo), key=lambda file: file.repo)
+    wanted = {repo: tuple(of_repo) for repo, of_repo in by_repo}
+    check_room(sum(file.size_bytes for file in files), ", ".join(wanted))
+    for repo, of_repo in wanted.items():
+        names = [file.file for file in of_repo]
+        why = "the Hugging Face Hub no longer answers"
+        try:
+            folder = fetch_files(Repository(repo, _BRANCH), names)
+            lacking = [name for name in names if not (folder / name).is_file()]
+        except UnreachableError as error:
+            why, lacking = str(error), names
+        if lacking:  # huggingface_hub is content with an older snapshot where it finds no network
+            fix = "The same command goes on from here: files that are whole are kept."
+            raise MachineError(f"the download of {', '.join(lacking)} broke off: {why}", f"huggingface.co/{repo}", fix)
+
+
+def is_offline() -> bool:
+    """Return whether HF_HUB_OFFLINE is set."""
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
+
+
+def _ask(repo: str, files: Sequence[HubFile]) -> dict[HubFile, PublishedFile | str]:
+    try:
+        listing = list_repository(Repository(repo, _BRANCH), check_access=True)
+    except UsageError as error:
+        return dict.fromkeys(files, f"huggingface.co/{repo}: {error.what}. {error.fix}")
+    return {file: _published(file, listing) for file in files}
+
+
+def _published(file: HubFile, listing: Mapping[str, int]) -> PublishedFile | str:
+    found = next((name for name in file.names if name in listing), None)
+    if found is not None:
+        return PublishedFile(repo=file.repo, file=found, size_bytes=listing[found])
+    others = [name for name in listing if name.endswith(_WEIGHTS)]
+    more = ", …" if len(others) > _SHOWN else ""
+    has = f"it has {', '.join(others[:_SHOWN])}{more}" if others else "it holds no weights"
+    return f"huggingface.co/{file.repo} has no {' or '.join(file.names)}; {has}: name one with weights and weight_name"
+
+
+def _how_to_get(file: HubFile, why: str) -> str:
+    command = f"hf download {file.repo} {file.names[0]}"
+    return f"{file} is not in the Hugging Face cache, and {why}: get it with `{command}`, or name a file with weights"

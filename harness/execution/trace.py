@@ -10,8 +10,8 @@ from harness.core.model import Call, TextToImage
 from harness.core.region import region
 from harness.core.trace import Trace
 from harness.core.units import Absent
+from harness.measure.clock import stage_clock
 from harness.measure.profiler import Profiled, profile_call, why_blind
-from harness.measure.stages import stage_clock
 from harness.store.layout import TRACE, TRACE_FACTS
 from harness.store.write import write_atomically
 from harness.tracing import read_trace

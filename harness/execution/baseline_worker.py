@@ -1,25 +1,9 @@
 """The baseline in a process of its own, alive beside the cells that are compared with it."""
 
-from harness.core.outcome import Failed
 from harness.core.timing import Repeat
-from harness.execution.goal import calls_of
-from harness.execution.launchers import Broken, Launcher, Worker
-from harness.execution.ledger import Tell
-from harness.execution.recording import Turn
-from harness.execution.task import Step, Task
-
-
-class PartnerLost(Exception):
-    """The baseline's process broke, and is not started once more for this cell; `crowded`: for want of memory."""
-
-    def __init__(self, failed: Failed) -> None:
-        super().__init__(f"the baseline's process broke ({failed.kind} in {failed.phase}): {failed.message}")
-        self.crowded = is_crowded(failed)
-
-
-def is_crowded(failed: Failed) -> bool:
-    """Whether what failed may do with the device to itself: memory ran out, or it takes one process at a time."""
-    return failed.kind == "out-of-memory" or "busy or unavailable" in failed.message
+from harness.execution.pairing import Turn
+from harness.execution.stopping_rule import calls_of
+from harness.execution.task import Broken, Launcher, PartnerLost, Step, Task, Tell, Worker, is_crowded
 
 
 class Partner:

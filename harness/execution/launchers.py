@@ -1,36 +1,39 @@
-"""Run each cell in a process of its own, forked from a server that has its libraries loaded but no CUDA.
-
-Starting costs a fraction of a second instead of the seconds that importing them takes. Where there is a GPU the server
-loads torch alone: diffusers, torchao and bitsandbytes ask CUDA for its devices while they are imported, and a process
-forked after that cannot use it. The worker imports them then, before its clock begins, as no cell's cold start pays for
-imports.
-"""
+"""Start workers: in forked processes, or in this one."""
 
 import multiprocessing
 import os
 import sys
+import tempfile
 import time
+import traceback
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import util
 from multiprocessing.connection import wait
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
-from harness.core.outcome import Completed, Extended, Failed, Phase
+from harness.core.errors import MachineError
+from harness.core.outcome import Completed, Extended, Failed, Memory, Phase
 from harness.core.timing import Repeat
 from harness.core.trace import Trace
 from harness.core.units import Absent
-from harness.execution.failures import describe_death, describe_timeout
-from harness.execution.launchers import Broken
-from harness.execution.launchers.obeying import Done, obey, tail
-from harness.execution.launchers.sockets import keep_sockets_short
-from harness.execution.ledger import Tell
-from harness.execution.task import Step, Task
-from harness.execution.worker import CellWork
+from harness.execution.task import (
+    Broken,
+    Ledger,
+    Step,
+    Task,
+    Tell,
+    describe_death,
+    describe_exception,
+    describe_timeout,
+)
+from harness.execution.worker import CellWork, Done, obey, tail
 from harness.measure.machine import count_by_bus
 from harness.store.layout import LOG
 
-PRELOAD = "harness.execution.preload"
+PRELOAD = "harness.models._preload"
 
 
 class ProcessLauncher:
@@ -149,3 +152,92 @@ def _nameless_main() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = main
+
+
+Answer = TypeVar("Answer")
+SHARED = Memory.model_validate(dict.fromkeys(Memory.model_fields, Absent(absent="ran in the harness's own process")))
+"""The baseline, the profiler and all cells before are in what this process holds."""
+
+
+class InlineWorker:
+    """A cell that works in this process."""
+
+    def __init__(self, task: Task, tell: Tell) -> None:
+        self.pid = os.getpid()
+        self._ledger = Ledger(tell)
+        self._work = self._obey(lambda: CellWork(task, self._ledger, start_s=0.0))
+
+    def prepare(self) -> tuple[float, ...]:
+        return self._obey(self._work.prepare)
+
+    def block(self, calls: int) -> tuple[Repeat, ...]:
+        return self._obey(lambda: self._work.block(calls))
+
+    def rest(self) -> None:
+        self._obey(self._work.rest)
+
+    def finish(self) -> Completed | Extended:
+        made = self._obey(self._work.finish)
+        return made.model_copy(update={"memory": SHARED}) if isinstance(made, Completed) else made
+
+    def trace(self) -> Trace | Absent:
+        return self._obey(self._work.trace)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _obey(self, command: Callable[[], Answer]) -> Answer:
+        try:
+            return command()
+        except Exception as error:
+            log = traceback.format_exc()[-4000:]
+            raise Broken(describe_exception(error, self._ledger.phase, log)) from error
+
+
+class InlineLauncher:
+    """Lets cells work in this process, one at a time."""
+
+    def __init__(self) -> None:
+        count_by_bus()
+
+    def prepare(self) -> None:
+        """Nothing is needed."""
+
+    def open(self, task: Task, tell: Tell) -> InlineWorker:
+        return InlineWorker(task, tell)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+LONGEST = 104
+"""Bytes that every system allows a socket's path: Linux 107, macOS 103, with the terminating 0."""
+
+ADDED = len("/pymp-12345678/listener-12345678") + 1
+"""What multiprocessing appends to the folder of temporary files."""
+
+
+def keep_sockets_short() -> None:
+    """Choose the folder of multiprocessing's sockets, once a process: TMPDIR, or a shorter one where that is too long.
+
+    Raises MachineError where no short folder can be written.
+    """
+    usual = tempfile.tempdir
+    for folder in _short_folders():
+        try:
+            tempfile.tempdir = folder
+            util.get_temp_dir()  # makes it, and returns the same one from now on, also in workers
+            return
+        except OSError:
+            continue
+        finally:
+            tempfile.tempdir = usual
+    fix = "Set TMPDIR to a folder that can be written and has a short name."
+    raise MachineError("the folder of temporary files has too long a name for sockets", tempfile.gettempdir(), fix)
+
+
+def _short_folders() -> Iterator[str]:
+    """Yield the folders to try, those with short enough names."""
+    for folder in (tempfile.gettempdir(), os.environ.get("XDG_RUNTIME_DIR", ""), "/tmp", "/var/tmp", "/dev/shm"):
+        if folder and Path(folder).is_absolute() and len(os.fsencode(folder)) + ADDED <= LONGEST:
+            yield folder

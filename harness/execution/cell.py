@@ -1,4 +1,4 @@
-"""Measure a cell: in blocks by turns with the baseline, its process alive beside it, or as near to that as can be."""
+"""Measure one cell: interleaved with the baseline, between two runs of it, or alone."""
 
 import time
 from collections import Counter
@@ -9,18 +9,25 @@ from harness.core.matrix import Measure
 from harness.core.outcome import Caution, Completed, Extended, Failed, measured_caution
 from harness.core.timing import Pairing
 from harness.core.trace import Trace
-from harness.core.units import Absent
-from harness.execution.beside import lack_of_room
-from harness.execution.cautions import timing_cautions
-from harness.execution.conditions import condition_cautions
-from harness.execution.goal import Goal, calls_of
-from harness.execution.launchers import Broken, Launcher, Worker
-from harness.execution.ledger import Ledger, Tell
-from harness.execution.pairing import after, amid, before, by_itself, interleave, one_sided
-from harness.execution.partner import Partner, PartnerLost, is_crowded
-from harness.execution.recording import Recorder, Turn, refuse_visitors
-from harness.execution.task import Task
-from harness.execution.tracing import remove_scratch
+from harness.core.units import Absent, format_bytes
+from harness.execution.baseline_worker import Partner
+from harness.execution.build import read_recipe
+from harness.execution.pairing import (
+    Recorder,
+    Turn,
+    after,
+    amid,
+    before,
+    by_itself,
+    interleave,
+    one_sided,
+    refuse_visitors,
+)
+from harness.execution.stopping_rule import Goal, calls_of
+from harness.execution.task import Broken, Launcher, Ledger, PartnerLost, Task, Tell, Worker, is_crowded
+from harness.execution.trace import remove_scratch
+from harness.execution.warnings import condition_cautions, timing_cautions
+from harness.measure.memory import free_bytes
 
 Keep = Callable[[Completed], None]
 Pair = Callable[[Turn], Pairing]
@@ -216,3 +223,20 @@ def _untraced(trace: Trace | Absent, measure: Measure) -> tuple[Caution, ...]:
         return ()
     advice = "harness profile RUN CELL traces it without measuring it again."
     return (measured_caution("not-traced", message=f"no trace: {trace.absent}", advice=advice),)
+
+
+def lack_of_room(task: Task, baseline: Task, waiting: bool) -> str:
+    """Return why a cell must have the device to itself, or ''.
+
+    `waiting`: the baseline's weights are there already; what its calls need besides comes back with each of its turns.
+    """
+    if any("tries-batches" in value.tags for value in read_recipe(task.planned.cell).values):
+        return "it looks for the most images that fit into memory"
+    needs, beside = task.planned.needs, baseline.planned.needs
+    free = free_bytes(task.device)
+    if needs is None or beside is None or free is None:
+        return ""
+    needed = needs.needed + (beside.activations_bytes if waiting else beside.needed)
+    if needed <= free:
+        return ""
+    return f"it and the baseline need about {format_bytes(needed)} at once, {format_bytes(free)} is free"

@@ -5,8 +5,7 @@ from math import ceil
 from harness.core.matrix import Measure
 from harness.core.timing import BLOCK_S, FEWEST_GROUPS, Pairing
 from harness.core.units import format_percent, format_seconds
-from harness.execution.ledger import Tell
-from harness.execution.task import Step
+from harness.execution.task import Step, Tell
 from harness.stats.speedup import LEAST_GROUPS, precise
 
 MOST_CALLS = 50
