@@ -12,7 +12,7 @@ ABOUT = (
     "Facts of one traced pipeline call of a text-to-image model. Seconds unless a key says "
     "otherwise; shares are 0 to 1. The walls of all stages add up to the call's wall time under "
     "the profiler, which slows down the host. A stage is busy while the device computes for it. A "
-    f"figure that could not be measured is {'absent': reason}."
+    "figure that could not be measured is {'absent': reason}."
 )
 _KERNELS = 20
 
