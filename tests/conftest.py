@@ -1,9 +1,16 @@
-"""What tests of several folders share."""
+"""Fixtures of several folders, and settings of the test session."""
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+
+def pytest_collection_finish() -> None:
+    """Exempt all that collection imported from garbage collection: each worker of the harness runs a full one."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

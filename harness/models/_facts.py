@@ -57,7 +57,7 @@ def facts(family: str, folder: Folder, guidance: float, sizes: tuple[int, int], 
 
 
 MAPS_OF_DENOISER, MAPS_OF_VAE = 12, 2
-"""Feature maps that are alive at once in the widest place; held against the meta device by tests/unit/test_size.py.
+"""Feature maps that are alive at once in the widest place; tests/unit/test_model_size.py compares with the meta device.
 
 A denoiser: its input, normalized input, queries, keys, values, the wider layers of its feed-forward and what waits on
 skip connections, in units of its first width at every site. A VAE's decoder: input and output of the

@@ -61,15 +61,13 @@ def shown_cells(page: Any) -> list[str]:
     return [row.inner_text().splitlines()[0] for row in page.locator("#table tbody tr:visible th").all()]
 
 
-def test_page_opens_without_errors_and_asks_for_nothing_else(
-    page: Any, index: Path, seen: dict[str, list[str]]
-) -> None:
+def test_page_opens_offline_without_errors(page: Any, index: Path, seen: dict[str, list[str]]) -> None:
     assert page.locator("h1").inner_text() == "4 of 11 cells may ship."
     assert seen["errors"] == []
     assert [url for url in seen["requests"] if not url.startswith("data:")] == [index.as_uri()]
 
 
-def test_table_sorts_by_keyboard_both_ways_with_absent_figures_last(page: Any) -> None:
+def test_table_sorts_by_keyboard_and_keeps_absent_last(page: Any) -> None:
     speedup = page.get_by_role("button", name="Speedup")
     speedup.focus()
     page.keyboard.press("Enter")
@@ -88,7 +86,7 @@ def test_table_filters_by_words_and_verdicts(page: Any) -> None:
     assert page.locator("#shown").inner_text() == "1 of 12 cells"
 
 
-def test_a_point_shows_its_figures_and_leads_to_its_cell(page: Any) -> None:
+def test_point_shows_its_values_and_links_to_its_cell(page: Any) -> None:
     section = page.locator("[id='cell-4-steps_lcm-lora']")
     assert section.get_attribute("open") is None
     point = page.locator("#pareto-chart [aria-label^='4-steps_lcm-lora, pass']")
@@ -158,7 +156,7 @@ def opened(page: Any, cell_id: str, drawing: str) -> Any:
         (".flame", "text encoder: ", "denoiser: "),
     ],
 )
-def test_drawings_are_read_out_piece_by_piece_by_keyboard(page: Any, drawing: str, first: str, second: str) -> None:
+def test_drawings_can_be_read_by_keyboard(page: Any, drawing: str, first: str, second: str) -> None:
     found = opened(page, "20-steps", drawing)
     readout = found.locator("xpath=..").locator(".readout")
     resting = readout.inner_text()

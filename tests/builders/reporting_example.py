@@ -1,50 +1,32 @@
 """A believable run folder without a model: cells of every standing, raw samples and small pictures."""
 
 import hashlib
-import random
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from harness.core.axis import Setting
 from harness.core.cell import Cell
-from harness.core.machine import Gpu, Machine
+from harness.core.machine import Machine
 from harness.core.matrix import Matrix, Prices, Quality
 from harness.core.model import ModelInfo
 from harness.core.outcome import Applied, Caution, ColdStart, Completed, Failed, Image, Skipped
 from harness.core.plan import OTHER_SEED_ID, RERUN_ID, Plan, PlannedCell, Prompt, Role
-from harness.core.policy import Policy
-from harness.core.quality import (
-    Definition,
-    Delta,
-    Evaluation,
-    Interval,
-    Rung,
-    Score,
-    Tail,
-    Uncertainty,
-    WorstImage,
-)
 from harness.core.trace import Trace
 from harness.core.units import Absent
 from harness.gating import judge
 from harness.reporting.pictures import evenly
-from harness.stats.confidence import interval, student
-from harness.stats.proportions import share_upper
 from harness.store import (
     append_time,
     create_run,
     read_outcomes,
-    write_evaluation,
-    write_image_scores,
     write_outcome,
 )
 from harness.store.layout import TRACE, TRACE_FACTS, RunFolder
+from tests.builders.reporting_cells import AXES, CELLS, FEW_STEPS, H200, USUAL, Made, Scene
 from tests.builders.reporting_measured import Timed, alone_of, facts_of, memory_of, pairing_of
 from tests.builders.reporting_pictures import draw, prompts
+from tests.builders.reporting_scores import evaluate
 
-AXES = ("steps", "distillation", "precision", "compiler", "resolution", "batch")
-BASELINE = "50-steps"
 MATRIX_TEXT = """\
 schema_version = 1
 name = "quickstart"
@@ -63,112 +45,22 @@ precision = "fp32"   # <no native fp16 here> & "quotes"
 """
 
 
-class Made(NamedTuple):
-    """What one synthetic cell is made of: `loss` is the true calibrated loss, `noise` what pictures get."""
-
-    id: str
-    settings: tuple[str, ...]
-    latency_s: float = 1.0
-    loss: float = 0.0
-    kept: bool = True
-    noise: int = 3
-    size: int = 64
-    compile_s: float = 0.0
-    state: str = "completed"
-    look: int = -1
-    """In an adaptive run: the look at which it was judged last."""
-
-
-class Scene(NamedTuple):
-    """What a synthetic run is like: how many prompts, judged by which policy, at which looks, what went wrong."""
-
-    prompts: int = 256
-    policy: Policy = Policy()
-    looks: tuple[int, ...] = ()
-    blind: tuple[str, ...] = ("ssim",)
-    missing: tuple[str, ...] = ()
-    unsound: str = ""
-    """A metric that finds a loss in identical pictures."""
-    notes: tuple[str, ...] = ()
-    """Cautions in the definition of the distribution metric."""
-    gpu: bool = False
-    evaluated: bool = True
-    judged: bool = True
-
-    def prompts_of(self, made: Made) -> int:
-        """Return the number of prompts a cell has images of."""
-        return self.looks[made.look] if self.looks else self.prompts
-
-
-USUAL = Scene()
-H200 = Gpu(
-    name="NVIDIA H200", capability=(9, 0), memory_bytes=141 << 30, driver="570.1", cuda="12.8", power_limit_w=700
-)
-
-
-CELLS: tuple[Made, ...] = (
-    Made("50-steps", ("50", "none", "fp32", "eager", "64x64", "1"), 0.982),
-    Made("50-steps_bf16", ("50", "none", "bf16", "eager", "64x64", "1"), 0.611, 0.006, noise=5),
-    Made("50-steps_inductor", ("50", "none", "fp32", "inductor", "64x64", "1"), 0.874, 0.0, compile_s=21.0, noise=1),
-    Made("50-steps_fp16", ("50", "none", "fp16", "eager", "64x64", "1"), state="skipped"),
-    Made("20-steps", ("20", "none", "fp32", "eager", "64x64", "1"), 0.402, 0.017, kept=False, noise=9),
-    Made("20-steps_bf16", ("20", "none", "bf16", "eager", "64x64", "1"), 0.251, 0.0555, False, 13),
-    Made("8-steps", ("8", "none", "fp32", "eager", "64x64", "1"), 0.171, 0.137, False, 30),
-    Made("4-steps", ("4", "none", "fp32", "eager", "64x64", "1"), 0.094, 0.462, False, 75),
-    Made("4-steps_lcm-lora", ("4", "lcm-lora", "fp32", "eager", "64x64", "1"), 0.1002, 0.021, False, noise=10),
-    Made("4-steps_lcm-lora_bf16", ("4", "lcm-lora", "bf16", "eager", "64x64", "1"), 0.0689, 0.047, False, 14),
-    Made("4-steps_lcm-lora_bf16_inductor", ("4", "lcm-lora", "bf16", "inductor", "64x64", "1"), state="failed"),
-    Made("50-steps_128px", ("50", "none", "fp32", "eager", "128x128", "1"), 3.91, 0.061, False, 12, 128),
-)  # fmt: skip
-
-
-class Metric(NamedTuple):
-    """One synthetic metric: the baseline's score and how it moves with a loss of 1."""
-
-    name: str
-    kind: str
-    better: str
-    baseline: float
-    reach: float
-    spread: float
-
-
-METRICS = (
-    Metric("fid:bundled", "distribution", "lower", 8.42, 8.42, 0.9),
-    Metric("clip:bundled", "alignment", "higher", 31.4, -17.0, 0.35),
-    Metric("lpips:bundled", "paired", "lower", 0.004, 0.31, 0.5),
-    Metric("psnr", "paired", "higher", 38.0, -24.0, 0.5),
-    Metric("ssim", "paired", "higher", 0.991, -0.6, 0.5),
-    Metric("attributes:bundled", "correctness", "higher", 0.97, -0.97, 0.3),
-    Metric("detail", "distribution", "lower", 0.4, 18.0, 0.2),
-)
-
-
-def definition(metric: Metric, scene: Scene = USUAL) -> Definition:
-    """Return the definition of a synthetic metric."""
-    bundled = metric.name.endswith(":bundled")
-    return Definition.model_validate({
-        "metric": metric.name, "kind": metric.kind, "better": metric.better,
-        "question": {"fid:bundled": "variety", "detail": "fidelity"}.get(metric.name, "content"),
-        "extractor": "attribute CNN, 0.4 M parameters" if bundled else "pixels",
-        "weights_sha256": hashlib.sha256(metric.name.encode()).hexdigest() if bundled else "",
-        "resize": "none (native size)", "value_range": "uint8 RGB",
-        "reference": "baseline at other seeds" if metric.kind == "distribution" else "none",
-        "notes": scene.notes if metric.kind == "distribution" else (),
-        "library": "torch 2.14.1", "unit": "dB" if metric.name == "psnr" else "",
-    })  # fmt: skip
-
-
 EVENTS = {
     "50-steps_bf16": "throttled", "50-steps_inductor": "warming", "20-steps_bf16": "two-speeds",
     "8-steps": "sandwiched", "4-steps": "outliers",
 }  # fmt: skip
 """What befell the timing of some cells."""
+
+
 TRACED = ("50-steps", "50-steps_bf16", "20-steps", "4-steps")
+
+
 TWO_SPEEDS = Caution(
     kind="two-speeds", message="the calls have two speeds: 251 ms (62 %) and 273 ms (38 %)",
     advice="Lock the clocks (nvidia-smi -lgc), or close what comes and goes on this machine; then run it again.",
 )  # fmt: skip
+
+
 THROTTLED = Caution(
     kind="throttled", message="1 of 33 blocks was slowed: hw thermal slowdown",
     advice="Cool the card, or lock its clocks."
@@ -193,11 +85,12 @@ def trace_of(run: Path, made: Made, scene: Scene) -> Trace | Absent:
 
 
 FUSED = Applied(axis="distillation", value="lcm-lora", summary="fused LoRA lcm-lora (rank 32)")
+
+
 INDUCTOR = Applied(
     axis="compiler", value="inductor", summary="denoiser compiled by inductor",
     figures={"graphs": 3, "graph_breaks": 2, "cache_hits": 0, "cache_misses": 3, "compile_s": 20.5},
 )  # fmt: skip
-FEW_STEPS = Caution(kind="few-steps", message="4 steps without distillation", advice="Set distillation.")
 
 
 def applied(made: Made) -> tuple[Applied, ...]:
@@ -244,49 +137,6 @@ def planned(made: Made, order: int, role: Role) -> PlannedCell:
         cell=cell, role=role, order=order, skip=skip, estimate_s=3.0, content_key=f"key-{made.id}",
         cautions=cautions(made),
     )  # fmt: skip
-
-
-def spread(estimate: float, half: float) -> Uncertainty:
-    """Return a confidence distribution whose 95 % interval has the given half width."""
-    return student(estimate, half / 1.97, 255)
-
-
-def around(estimate: float, half: float) -> Interval:
-    """Return a 95 % interval of the given half width."""
-    return interval(spread(estimate, half), estimate, "cluster bootstrap")
-
-
-def delta(made: Made, metric: Metric, scene: Scene = USUAL) -> Delta:
-    """Return the change of one metric; the paired ones gate only where the trajectory is kept."""
-    dice = random.Random(f"{made.id}/{metric.name}")
-    paired, n = metric.kind == "paired", scene.prompts_of(made)
-    loss = made.loss * (dice.uniform(4.0, 9.0) if paired and not made.kept else dice.uniform(0.55, 1.0))
-    loss = max(loss, 0.55) if paired and not made.kept else loss
-    half = metric.spread * (0.006 + loss * 0.15) * (256 / n) ** 0.5 if made.loss else 0.0
-    gates = not paired or (made.kept and metric.name == "lpips:bundled")
-    tiny_anchor = paired and metric.name != "lpips:bundled"
-    no_literal = Absent(absent="the baseline's distance from itself is 0: no share of it means anything")
-    return Delta(
-        cell_id=made.id, metric=metric.name, definition=definition(metric, scene), baseline=metric.baseline,
-        candidate=metric.baseline + metric.reach * loss,
-        literal=no_literal if tiny_anchor else around(loss * 0.61, half * 0.6),
-        literal_uncertainty=no_literal if tiny_anchor else spread(loss * 0.61, half * 0.6),
-        loss=around(loss, half), loss_uncertainty=spread(loss, half), calibration={"chance": 14.4, "floor": 0.004},
-        n=n, prompts=n, gates=gates,
-        why_not="" if gates else "the cell changes the denoising trajectory: reported, not gated",
-        if_named=paired and made.kept,
-    )  # fmt: skip
-
-
-def tail(made: Made, images: tuple[Image, ...]) -> Tail:
-    """Return the synthetic tail of a cell."""
-    worst = tuple(
-        WorstImage(prompt_id=image.prompt_id, seed=image.seed, metric="lpips:bundled", value=0.41 - 0.03 * index)
-        for index, image in enumerate(images[3:8])
-    )
-    broken = min(11, len(images)) if made.loss > 0.05 else 0
-    return Tail(cell_id=made.id, broken=broken, n=len(images), broken_share_high=share_upper(broken, len(images)),
-                worst_decile={"clip:bundled": 22.1, "lpips:bundled": 0.36}, worst=worst)  # fmt: skip
 
 
 def write_images(
@@ -368,48 +218,3 @@ def make_run(root: Path, cells: tuple[Made, ...] = CELLS, scene: Scene = USUAL) 
             judge(run)
             append_time(run, "gate", 0.06)
     return run
-
-
-def rung(scene: Scene, metric: Metric, family: str, level: int, loss: float) -> Rung:
-    """Return what a metric made of a damage."""
-    none = Absent(absent="the ladder keeps scores of paired metrics only")
-    return Rung(
-        damage=family, level=level, dose=f"dose {level}", metric=metric.name, images=scene.prompts,
-        prompts=scene.prompts, loss=around(loss, 0.05 * loss), loss_uncertainty=spread(loss, 0.05 * loss),
-        score=none, score_uncertainty=none,
-    )  # fmt: skip
-
-
-def evaluate(run: Path, plan: Plan, candidates: list[tuple[Made, tuple[Image, ...]]], scene: Scene) -> None:
-    """Write the evaluation and the scores of single images."""
-    every = [delta(made, metric, scene) for made, _ in candidates for metric in METRICS]
-    scores = [
-        Score(cell_id=entry.cell_id, definition=entry.definition, value=around(entry.candidate, 0.02),
-              uncertainty=spread(entry.candidate, 0.02), n=entry.n, prompts=entry.prompts)
-        for entry in every
-    ]  # fmt: skip
-    scores += [
-        Score(cell_id=plan.baseline_id, definition=definition(metric, scene), value=around(metric.baseline, 0.02),
-              uncertainty=spread(metric.baseline, 0.02), n=scene.prompts, prompts=scene.prompts)
-        for metric in METRICS
-    ]  # fmt: skip
-    ladder = tuple(
-        rung(scene, metric, family, level, loss * (0 if metric.name in scene.blind else size))
-        for family, loss in (("blur", 0.4), ("jpeg", 0.12), ("wrong-prompt", 1.0))
-        for level, size in enumerate((0.01, 0.1, 0.2, 0.5, 1.0, 2.0))
-        for metric in METRICS
-        if family != "wrong-prompt" or metric.kind != "distribution"
-    )
-    ladder += tuple(rung(scene, m, "identical", 0, 0.012 if m.name == scene.unsound else 0.0) for m in METRICS)
-    missing = dict.fromkeys(scene.missing, "weights ViT-B-32.pt not found (looked in HARNESS_WEIGHTS)")
-    write_evaluation(run, Evaluation(
-        run_id=plan.run_id, scores=tuple(scores), deltas=tuple(every), ladder=ladder,
-        blind=dict.fromkeys(scene.blind, "no damage could move it here"),
-        tails=tuple(tail(made, pictures) for made, pictures in candidates), missing=missing, seconds=8.9,
-    ))  # fmt: skip
-    dice = random.Random(1)
-    rows = [
-        (made.id, image.prompt_id, image.seed, dice.uniform(0.01, 0.3)) for made, pics in candidates for image in pics
-    ]
-    write_image_scores(run, "lpips:bundled", definition(METRICS[2], scene), rows)
-    append_time(run, "evaluate", 9.2)

@@ -77,26 +77,17 @@ def make_scored_run(
     scenes = world.draw_scenes(rng, prompts, "held-out")
     repeated = [scene for scene in scenes for _ in range(seeds)]
     pictures, others = world.render(repeated, rng), world.render(repeated, rng)
-    matrix = Matrix(
-        name="test",
-        axes={"steps": (50,)},
-        prompts=Prompts(set="shapes"),
-        seeds=tuple(range(seeds)),
-        quality=Quality(
-            metrics=metrics,
-            rerun_prompts=max(2, prompts // 4),
-            resamples=1000,
-            reference=str(reference) if reference else None,
-        ),
+    quality = Quality(
+        metrics=metrics,
+        rerun_prompts=max(2, prompts // 4),
+        resamples=1000,
+        reference=str(reference) if reference else None,
     )
     cells = [_cell("baseline", "baseline", {})]
     cells += [_cell(RERUN_ID, "rerun", {}), _cell(OTHER_SEED_ID, "other-seed", {})]
     cells += [_cell(name, "candidate", {setting.axis: setting}) for name, (setting, _) in candidates.items()]
-    plan = Plan(
-        run_id="test", matrix=matrix, matrix_sha256="", model=_model(), machine=_machine(), baseline_id="baseline",
-        prompts=tuple(Prompt(id=f"p{i:03}", text=scene.caption) for i, scene in enumerate(scenes)),
-        cells=tuple(cells), policy=policy or Policy(),
-    )  # fmt: skip
+    texts = tuple(Prompt(id=f"p{i:03}", text=scene.caption) for i, scene in enumerate(scenes))
+    plan = _plan(cells, texts, tuple(range(seeds)), quality, policy or Policy())
     run = create_run(root, plan, "")
     made = {"baseline": pictures, RERUN_ID: pictures, OTHER_SEED_ID: others}
     made |= {name: change(pictures) for name, (_, change) in candidates.items()}
@@ -104,10 +95,20 @@ def make_scored_run(
         keys = [
             (prompt.id, seed + (OTHER_SEED_OFFSET if planned.role == "other-seed" else 0))
             for prompt in plan.prompts_of(planned)
-            for seed in matrix.seeds
+            for seed in plan.matrix.seeds
         ]
         write_cell(run, planned.id, keys, made[planned.id])
     return run
+
+
+def _plan(
+    cells: list[PlannedCell], prompts: tuple[Prompt, ...], seeds: tuple[int, ...], quality: Quality, policy: Policy
+) -> Plan:
+    matrix = Matrix(name="test", axes={"steps": (50,)}, prompts=Prompts(set="shapes"), seeds=seeds, quality=quality)
+    return Plan(
+        run_id="test", matrix=matrix, matrix_sha256="", model=_model(), machine=_machine(), baseline_id="baseline",
+        prompts=prompts, cells=tuple(cells), policy=policy,
+    )  # fmt: skip
 
 
 def write_cell(run: Path, cell_id: str, keys: list[tuple[str, int]], pictures: np.ndarray) -> None:

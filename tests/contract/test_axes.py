@@ -13,7 +13,7 @@ from harness.core.catalog import resolve
 from harness.core.errors import NoEffect
 from harness.measure.machine import describe_machine
 from harness.models import shapes
-from tests.builders.cell_on_model import BUNDLED, FLOAT, Made, distance, plan_cell, run_cell
+from tests.builders.cell_on_model import BUNDLED, FLOAT, Made, Planned, distance, plan_cell, run_cell
 from tests.builders.tiny import FAMILIES
 
 OPEN = {"steps": "3", "guidance": "3", "resolution": "64x64", "batch": "2"}
@@ -32,7 +32,7 @@ def default_of(axis: str) -> str | None:
     return get_axis(axis).default
 
 
-def test_every_axis_that_takes_numbers_has_an_example_here() -> None:
+def test_numeric_axes_have_an_example_here() -> None:
     assert {axis.name for axis in all_axes() if axis.open_value} == set(OPEN)
 
 
@@ -83,38 +83,70 @@ def plain(tiny: Callable[[str], Path], cache: Path) -> Callable[[str], Made]:
 MODELS = (*FAMILIES, "bundled") if shapes.PIPELINE.exists() else FAMILIES
 
 
-def takes_minutes(axis: str, name: str, family: str) -> bool:
-    """Whether `pytest -m slow` runs it: one block is compiled on every family, all of a denoiser on FLUX alone."""
-    value = resolve_setting(read_entry(axis, name))
-    if not value.lazy:
-        return False
-    if getattr(value, "regional", False):
-        return family == "bundled"
-    return family != "flux" or getattr(value, "vae", False)
-
-
-COMBINATIONS = [
+NAMED_ON_FAMILIES = [
     pytest.param(
         axis, name, family,
-        marks=[pytest.mark.slow] if takes_minutes(axis, name, family) else [],
+        marks=[pytest.mark.slow] if resolve_setting(read_entry(axis, name)).lazy else [],
         id=f"{axis}-{name}-{family}",
     )
-    for axis, name in SPELLINGS for family in MODELS
+    for axis, name in (*NAMED, *OPEN.items()) for family in MODELS
 ]  # fmt: skip
+"""Every value on every family. Compiling a whole denoiser takes a minute."""
+
+COMPILED_BLOCK = "inductor+regional+fullgraph"
+EXAMPLES = [
+    pytest.param(
+        axis, name,
+        marks=[pytest.mark.slow] if resolve_setting(read_entry(axis, name)).lazy and name != COMPILED_BLOCK else [],
+    )
+    for axis, name in SPELLINGS if (axis, name) not in (*NAMED, *OPEN.items())
+]  # fmt: skip
+"""Every value with each set of options that its `examples` name."""
 
 
-@pytest.mark.parametrize(("axis", "name", "family"), COMBINATIONS)
-def test_a_value_runs_on_a_family_or_says_why_not(
+@pytest.mark.parametrize(("axis", "name", "family"), NAMED_ON_FAMILIES)
+def test_value_runs_or_is_refused_on_each_family(
     axis: str, name: str, family: str, tiny: Callable[[str], Path], plain: Any, cache: Path
 ) -> None:
-    """Right shape, finite, the same twice, as near the plain cell as it claims, with a visible effect."""
+    planned = plan_on(family, axis, name, tiny)
+    if planned.reason is None:
+        check_cell(planned, axis, name, plain(family), cache)
+
+
+@pytest.mark.parametrize(("axis", "name"), EXAMPLES)
+def test_options_run_on_the_first_family_that_fits(
+    axis: str, name: str, tiny: Callable[[str], Path], plain: Any, cache: Path
+) -> None:
+    planned = {family: plan_on(family, axis, name, tiny) for family in MODELS}
+    fitting = next((family for family in MODELS if planned[family].reason is None), None)
+    if fitting is not None:
+        check_cell(planned[fitting], axis, name, plain(fitting), cache)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", MODELS)
+def test_repeated_blocks_compile_on_each_family(
+    family: str, tiny: Callable[[str], Path], plain: Any, cache: Path
+) -> None:
+    planned = plan_on(family, "compiler", COMPILED_BLOCK, tiny)
+    if planned.reason is None:
+        check_cell(planned, "compiler", COMPILED_BLOCK, plain(family), cache)
+
+
+def plan_on(family: str, axis: str, name: str, tiny: Callable[[str], Path]) -> Planned:
+    """Return the cell of a family with one value, and check that a refusal names what does not fit."""
     planned = plan_cell(BUNDLED if family == "bundled" else tiny(family), {axis: name})
+    if planned.reason is not None:
+        setting = read_entry(axis, name)
+        names = [setting.name, *resolve_setting(setting).defaults.values()]  # a default of the value may not fit
+        assert any(name in planned.reason for name in names)
+    return planned
+
+
+def check_cell(planned: Planned, axis: str, name: str, plain: Made, cache: Path) -> None:
+    """Right shape, finite, the same twice, as near the plain cell as it claims, with a visible effect."""
     setting = read_entry(axis, name)
     value = resolve_setting(setting)
-    if planned.reason is not None:
-        names = [setting.name, *value.defaults.values()]  # what it brings may be what does not fit
-        assert any(name in planned.reason for name in names)
-        return
     try:
         made = run_cell(planned, cache)
     except NoEffect:
@@ -126,9 +158,9 @@ def test_a_value_runs_on_a_family_or_says_why_not(
     assert np.isfinite(made.first).all()
     assert distance(made.second, made.first) <= value.repeatability
     if value.tolerance is not None:
-        assert distance(made.second, plain(family).first) <= max(value.tolerance, FLOAT)
+        assert distance(made.second, plain.first) <= max(value.tolerance, FLOAT)
     if setting.name not in (default_of(axis), "auto", "default"):
-        assert_it_shows(made, value, axis, plain(family))
+        assert_it_shows(made, value, axis, plain)
 
 
 def assert_it_shows(made: Made, value: AxisValue, axis: str, plain: Made) -> None:

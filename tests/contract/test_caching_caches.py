@@ -22,7 +22,7 @@ from tests.builders.cell_on_model import FLOAT, distance, plan_cell, run_cell
 TWO = Call(prompts=("a red circle", "a blue ring"), keys=(("p", 0), ("q", 0)), steps=4, guidance=2, width=32, height=32)
 
 
-def test_a_store_gives_back_what_it_was_given_and_nothing_damaged(tmp_path: Path) -> None:
+def test_store_returns_what_was_put_and_no_damage(tmp_path: Path) -> None:
     store = TensorStore(tmp_path)
     tensors = {"a": torch.arange(6).reshape(2, 3), "b": torch.randn(4, dtype=torch.bfloat16)}
     assert store.read("ab12") is None
@@ -59,7 +59,7 @@ def test_writers_at_the_same_time_leave_one_whole_file(tmp_path: Path) -> None:
     assert [path.name for path in store.path("k").parent.iterdir()] == ["k.safetensors"]
 
 
-def test_embeddings_belong_to_the_encoders_that_made_them(tiny: Callable[[str], Path], tmp_path: Path) -> None:
+def test_embeddings_belong_to_their_encoders(tiny: Callable[[str], Path], tmp_path: Path) -> None:
     load = LocalFolder(path=tiny("sdxl")).load
     model = load("cpu", {})
     identity = identify_encoders(model)
@@ -133,7 +133,7 @@ def test_a_damaged_entry_is_made_again(tiny: Callable[[str], Path], tmp_path: Pa
 
 
 @pytest.mark.parametrize(("interval", "whole"), [(2, 2), (3, 2), (4, 1)])
-def test_deepcache_runs_inner_blocks_once_in_an_interval(
+def test_deepcache_runs_inner_blocks_once_an_interval(
     interval: int, whole: int, tiny: Callable[[str], Path], tmp_path: Path
 ) -> None:
     """Tiny UNets have three inner blocks: one down, the middle, one up; four steps of Euler are four calls."""
@@ -142,7 +142,7 @@ def test_deepcache_runs_inner_blocks_once_in_an_interval(
     assert did.figures == {"inner_blocks_executed": 3 * whole, "inner_blocks_skipped": 3 * (4 - whole)}
 
 
-def test_deepcache_equals_plain_where_every_inner_output_stays(tiny: Callable[[str], Path]) -> None:
+def test_deepcache_is_exact_where_inner_outputs_stay(tiny: Callable[[str], Path]) -> None:
     """A second call with the same input gives the same output, though the inner levels rest."""
     from harness.axes.caching._deep import hook_levels
 
@@ -168,9 +168,7 @@ def test_a_new_image_forgets_the_one_before(tiny: Callable[[str], Path], tmp_pat
         assert distance(after, np.asarray(fresh)) < FLOAT, caching
 
 
-def test_stored_latents_continue_exactly_for_a_solver_that_looks_back(
-    tiny: Callable[[str], Path], tmp_path: Path
-) -> None:
+def test_stored_latents_continue_exactly_multistep(tiny: Callable[[str], Path], tmp_path: Path) -> None:
     plain = run_cell(plan_cell(tiny("sd"), {"scheduler": "dpmpp-2m"}), tmp_path)
     made = run_cell(plan_cell(tiny("sd"), {"scheduler": "dpmpp-2m", "caching": "latents+calls=3"}), tmp_path)
     assert distance(made.second, plain.first) < FLOAT

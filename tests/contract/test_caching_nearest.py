@@ -69,7 +69,7 @@ def test_a_donors_steps_are_taken_exactly(
     assert distance(model.generate(pick(0, 2)), plain(tiny(family), pick(0, 2), solver)) < FLOAT
 
 
-def test_an_image_depends_on_nothing_asked_before_or_beside_it(tiny: Callable[[str], Path], tmp_path: Path) -> None:
+def test_image_depends_on_no_earlier_or_other_request(tiny: Callable[[str], Path], tmp_path: Path) -> None:
     """Some prompts of the batch have a neighbour and some have none."""
     model, effect = applied(tiny("sd"), tmp_path, "calls=2+donors=3+threshold=0")
     alike = sorted(effect.neighbours.donors.nearest(text, model.encode((text,), False)).similarity for text in TEXTS)

@@ -69,7 +69,7 @@ def test_a_new_process_counts_what_earlier_ones_left(tmp_path: Path) -> None:
         assert held(tmp_path) <= LIMIT
 
 
-def test_half_written_files_of_the_dead_go_first_and_those_of_the_living_stay(tmp_path: Path) -> None:
+def test_half_files_of_dead_processes_go_first(tmp_path: Path) -> None:
     store = TensorStore(tmp_path, LIMIT)
     write(store, "0000")
     dead, living = (store.path("0000").with_name(f"{name}.new") for name in ("dead", "living"))

@@ -103,9 +103,7 @@ def draw_once(planned: Planned, cache: Path) -> None:
 
 
 @pytest.mark.parametrize("family", ["sd", "flux"])
-def test_every_cache_cascade_and_offload_that_the_plan_calls_ready_together_runs(
-    family: str, tiny: Callable[[str], Path], tmp_path: Path
-) -> None:
+def test_caches_cascades_and_offloads_run_together(family: str, tiny: Callable[[str], Path], tmp_path: Path) -> None:
     machine = describe_machine().model_copy(update={"gpus": (GPU,)})
     ran = set()
     for one, other in PAIRS:

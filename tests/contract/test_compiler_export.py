@@ -69,7 +69,7 @@ def test_one_graph_serves_other_batches_and_sizes(family: str, tiny: Tiny, cache
     assert again.build_s == graph.build_s, "a warm cache still tells what building took"
 
 
-def test_arguments_come_together_as_they_were_taken_apart(tiny: Tiny) -> None:
+def test_arguments_survive_split_and_join(tiny: Tiny) -> None:
     recording = record(load(tiny("sdxl")), call())
     assert "added_cond_kwargs.time_ids" in recording.inputs.tensors
     again = split(recording.signature, (), join(recording.inputs))
@@ -77,7 +77,7 @@ def test_arguments_come_together_as_they_were_taken_apart(tiny: Tiny) -> None:
     assert again.constants == recording.inputs.constants
 
 
-def test_a_fingerprint_changes_with_one_weight_and_with_structure(tiny: Tiny) -> None:
+def test_fingerprint_follows_weights_and_structure(tiny: Tiny) -> None:
     denoiser = load(tiny("sd")).denoiser
     before = fingerprint(denoiser)
     assert before == fingerprint(load(tiny("sd")).denoiser)
@@ -134,7 +134,7 @@ def engine(run: Callable[..., Any]) -> Engine:
     return Engine(run=run, held_bytes=7, name="a stand-in", origin="built", figures={})
 
 
-def test_an_engine_that_computes_something_else_is_refused(tiny: Tiny) -> None:
+def test_engine_with_other_output_is_refused(tiny: Tiny) -> None:
     model = load(tiny("sd"))
     recording = record(model, call())
     reference = eager_output(model, recording)
@@ -143,7 +143,7 @@ def test_an_engine_that_computes_something_else_is_refused(tiny: Tiny) -> None:
             exchange(model, recording, engine(lambda _, output=wrong: output), reference, 1e-5)
 
 
-def test_a_stand_in_is_a_denoiser_to_the_pipeline_and_counts_its_calls(tiny: Tiny) -> None:
+def test_stand_in_serves_the_pipeline_and_counts_calls(tiny: Tiny) -> None:
     model, twin = load(tiny("sdxl")), load(tiny("sdxl"))
     recording = record(model, call())
 
@@ -175,7 +175,7 @@ def test_a_stand_in_is_a_denoiser_to_the_pipeline_and_counts_its_calls(tiny: Tin
         ({"compiler": "openvino", "caching": "deepcache"}, "block-cache"),
     ],
 )
-def test_what_lives_in_the_layers_excludes_leaving_torch(settings: dict[str, str], reason: str, tiny: Tiny) -> None:
+def test_in_layer_values_exclude_leaving_torch(settings: dict[str, str], reason: str, tiny: Tiny) -> None:
     found = plan_cell(tiny("sd"), settings).reason
     assert found is not None
     assert reason in found

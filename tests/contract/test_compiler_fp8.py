@@ -93,7 +93,7 @@ def test_the_graph_rounds_as_torch_does(small: tuple[torch.nn.Module, torch.Tens
 
 
 @needs_rtx
-def test_an_engine_multiplies_in_8_bits_where_the_card_can(
+def test_engine_multiplies_in_8_bits_where_supported(
     small: tuple[torch.nn.Module, torch.Tensor, Path], cache: Path
 ) -> None:
     order = Order("tensorrt_rtx", small[2], Profile({}, 1, 1), MEBIBYTES_64, "sm_89")

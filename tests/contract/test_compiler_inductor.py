@@ -18,7 +18,7 @@ from tests.builders.cell_on_model import plan_cell
 
 
 @pytest.mark.parametrize("precision", ["layerwise-fp8", "int8-quanto+activations"])
-def test_what_breaks_the_graph_excludes_one_whole_graph(precision: str, tiny: Callable[[str], Path]) -> None:
+def test_graph_breaks_exclude_fullgraph(precision: str, tiny: Callable[[str], Path]) -> None:
     """Casting weights around layers: 33 breaks were counted in the blocks of FLUX. Calibrated activations break too."""
     cell = {"precision": precision, "compiler": "inductor+regional+fullgraph"}
     reason = str(plan_cell(tiny("flux"), cell).reason)
@@ -42,7 +42,7 @@ def test_a_graph_with_breaks_is_cautioned_of(tiny: Callable[[str], Path]) -> Non
         assert [caution.kind for caution in inductor.cautions(Context(info, machine, values))] == kinds
 
 
-def test_cuda_graphs_are_not_for_blocks_fed_by_one_another(tiny: Callable[[str], Path]) -> None:
+def test_cuda_graphs_exclude_regional_compilation(tiny: Callable[[str], Path]) -> None:
     """pytorch#152887 and #160281: what a block returns is overwritten while the next one reads it."""
     reason = str(plan_cell(tiny("flux"), {"compiler": "inductor+regional+mode=reduce-overhead"}).reason)
     assert "regional" in reason
@@ -60,7 +60,7 @@ class Layered(torch.nn.Module):
         self.told = options
 
 
-def test_blocks_are_tuned_without_cuda_graphs_and_that_is_said(tmp_path: Path) -> None:
+def test_blocks_are_tuned_without_cuda_graphs(tmp_path: Path) -> None:
     model = SimpleNamespace(denoiser=Layered())
     effect = Inductor(regional=True, mode="max-autotune").apply(cast(TextToImage, model), setup(tmp_path))
     assert model.denoiser.told["mode"] == "max-autotune-no-cudagraphs"
@@ -68,9 +68,7 @@ def test_blocks_are_tuned_without_cuda_graphs_and_that_is_said(tmp_path: Path) -
     assert "mode=max-autotune-no-cudagraphs" in effect.report(cast(TextToImage, model), 1).summary
 
 
-def test_the_first_shape_has_its_own_code_and_the_second_compiles_for_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_second_shape_compiles_for_all_shapes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As torch and the published runs: no dynamic shapes are timed; what is compiled late is told."""
     compile_ = torch.compile
     monkeypatch.setattr(
@@ -94,7 +92,7 @@ def test_the_first_shape_has_its_own_code_and_the_second_compiles_for_all(
 
 
 @pytest.mark.parametrize(("spelling", "told"), [("", None), ("+dynamic", True), ("+dynamic=false", False)])
-def test_dynamic_shapes_are_as_torch_has_them_unless_said(spelling: str, told: bool | None, tmp_path: Path) -> None:
+def test_dynamic_shapes_default_to_those_of_torch(spelling: str, told: bool | None, tmp_path: Path) -> None:
     model = SimpleNamespace(denoiser=Layered())
     value = resolve_setting(read_entry("compiler", f"inductor+regional{spelling}"))
     value.apply(cast(TextToImage, model), setup(tmp_path))

@@ -93,7 +93,7 @@ def unbuilt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.axes.compiler._engine.metadata.version", lambda package: "1")
 
 
-def test_a_task_knows_the_calls_of_all_ready_cells_with_its_build(tiny: Tiny) -> None:
+def test_task_knows_the_calls_of_its_build(tiny: Tiny) -> None:
     axes = 'steps = [2, 4]\nguidance = [1, 3]\nresolution = ["64x64", "33x33"]\nbatch = [1, 2]\nscheduler = ["default"'
     wanted = tuple(Shape(64, 64, guidance, images) for guidance in (1.0, 3.0) for images in (1, 2))
     full = decide(tiny("sd"), axes=f'{axes}, "ddim"]')
@@ -117,7 +117,7 @@ def test_a_task_knows_the_calls_of_all_ready_cells_with_its_build(tiny: Tiny) ->
     ],
 )
 @pytest.mark.usefixtures("unbuilt")
-def test_cells_that_differ_in_size_and_batch_share_engines(
+def test_cells_of_other_size_and_batch_share_engines(
     family: str, compiler: str, engines: int, tiny: Tiny, tmp_path: Path, apply: Callable[[str, Task, Path], Built]
 ) -> None:
     found = tasks(decide(tiny(family), compiler))
@@ -137,7 +137,7 @@ def test_cells_that_differ_in_size_and_batch_share_engines(
 
 
 @pytest.mark.usefixtures("unbuilt")
-def test_steps_share_an_engine_and_another_size_in_the_matrix_is_another(
+def test_steps_share_an_engine_and_sizes_do_not(
     tiny: Tiny, tmp_path: Path, apply: Callable[[str, Task, Path], Built]
 ) -> None:
     for axes in ('steps = [2, 4]\nresolution = ["32x32"]', 'steps = [2]\nresolution = ["32x32", "64x64"]'):
@@ -148,7 +148,7 @@ def test_steps_share_an_engine_and_another_size_in_the_matrix_is_another(
 
 
 @needs_rtx
-def test_one_engine_is_built_for_the_matrix_and_serves_its_cells(
+def test_one_engine_serves_the_cells_of_a_matrix(
     tiny: Tiny, cache: Path, apply: Callable[[str, Task, Path], Built]
 ) -> None:
     found = tasks(decide(tiny("sd")))

@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.builders.cell_on_model import distance, plan_cell, run_cell
 
 
-def test_fp32_is_fp32_and_bf16_only_where_the_cell_says_so(tiny: Callable[[str], Path], cache: Path) -> None:
+def test_fp32_stays_fp32_unless_the_cell_says_bf16(tiny: Callable[[str], Path], cache: Path) -> None:
     """Left to itself its CPU plugin computes in BF16, 0.025 away, wherever the processor can."""
     settings = {"compiler": "openvino"}
     single, half = (

@@ -35,7 +35,7 @@ class Squeeze(torch.nn.Module):
 
 
 @pytest.mark.parametrize("module", [Split(), Join(), Squeeze()], ids=lambda module: type(module).__name__.lower())
-def test_a_rewritten_graph_is_read_and_computes_the_same(module: torch.nn.Module, tmp_path: Path) -> None:
+def test_rewritten_graph_computes_the_same(module: torch.nn.Module, tmp_path: Path) -> None:
     free = ({0: torch.export.Dim.STATIC, 1: torch.export.Dim.DYNAMIC},)
     traced = torch.export.export(module, (torch.randn(2, 7),), dynamic_shapes=free)
     rewrite(traced)

@@ -70,14 +70,14 @@ def test_the_graph_of_every_family_is_read(family: str, tiny: Callable[[str], Pa
 
 
 @needs_rtx
-def test_a_graph_it_cannot_read_is_an_error_that_says_so(tmp_path: Path) -> None:
+def test_unreadable_graph_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"no graph")
     order = Order("tensorrt_rtx", tmp_path / FILE, Profile({}, 1, 1), MEBIBYTES_64, "sm_86")
     with pytest.raises(HarnessError, match="cannot read the ONNX graph"):
         build_engine(order, tmp_path)
 
 
-def test_a_profile_has_the_bounds_of_all_calls_and_is_tuned_for_the_largest(tiny: Callable[[str], Path]) -> None:
+def test_profile_spans_all_calls_tuned_for_the_largest(tiny: Callable[[str], Path]) -> None:
     wide, many = Shape(64, 32, 2.0, 1), Shape(32, 32, 1.0, 3)
     served = span(load(tiny("sd")), call(), {wide, many})
     assert served.sizes == ((2, 8, 16), (6, 8, 8)), "rows (two an image: one of them has guidance), height, width"
@@ -92,7 +92,7 @@ def test_a_profile_has_the_bounds_of_all_calls_and_is_tuned_for_the_largest(tiny
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_profile_covers_every_call_of_its_cells_and_smaller_ones(family: str, tiny: Callable[[str], Path]) -> None:
+def test_profile_covers_each_call_and_smaller_ones(family: str, tiny: Callable[[str], Path]) -> None:
     """Smaller are a cascade's first stages and a batch's last images; guidance or not is the number of rows."""
     model = load(tiny(family))
     shapes = {Shape(64, 64, 1.0, 1), Shape(32, 64, 2.0, 3)}
@@ -106,7 +106,7 @@ def test_a_profile_covers_every_call_of_its_cells_and_smaller_ones(family: str, 
             assert all(low <= size <= high for low, size, high in zip(least, usual, greatest, strict=True))
 
 
-def test_an_engine_is_kept_under_all_that_it_is_made_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_engine_cache_key_covers_all_inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Model and precision are in the graph's own key; here: the graph, shapes, memory, card, TF32, library, version."""
     monkeypatch.setattr("harness.axes.compiler._engine._build", lambda order, path: {})
     monkeypatch.setattr("harness.axes.compiler._engine.metadata.version", lambda package: "1.7")

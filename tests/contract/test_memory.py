@@ -77,7 +77,7 @@ def test_slices_are_as_many_as_the_images(tiny: Callable[[str], Path], cache: Pa
         ({"memory": "model-offload"}, "no GPU whose memory it could spare"),
     ],
 )
-def test_what_would_have_no_effect_is_refused_in_the_plan(
+def test_memory_values_without_effect_are_refused(
     settings: dict[str, str], words: str, tiny: Callable[[str], Path]
 ) -> None:
     reason = str(plan_cell(tiny("sdxl"), settings).reason)
@@ -85,7 +85,7 @@ def test_what_would_have_no_effect_is_refused_in_the_plan(
     assert reason.startswith(f"memory {settings['memory']}:")
 
 
-def test_a_size_that_makes_no_sense_is_told_by_its_own_axis(tiny: Callable[[str], Path]) -> None:
+def test_impossible_size_is_refused_by_its_own_axis(tiny: Callable[[str], Path]) -> None:
     settings = {"memory": "vae-tiling+tile=16", "resolution": "progressive+stages=32"}
     assert str(plan_cell(tiny("sdxl"), settings).reason).startswith("resolution progressive")
 
@@ -101,7 +101,7 @@ def test_a_size_that_makes_no_sense_is_told_by_its_own_axis(tiny: Callable[[str]
         ({"resolution": "progressive+stages=32-64"}, False),
     ],
 )
-def test_on_a_gpu_offloads_are_ready_but_not_with_what_holds_the_weights_itself(
+def test_offloads_on_a_gpu_exclude_fixed_weights(
     memory: str, other: dict[str, str], ready: bool, tiny: Callable[[str], Path]
 ) -> None:
     machine = describe_machine().model_copy(update={"gpus": (GPU,)})
@@ -110,7 +110,7 @@ def test_on_a_gpu_offloads_are_ready_but_not_with_what_holds_the_weights_itself(
         assert (reason is None) == ready or "no-image-to-image" in str(reason), reason
 
 
-def test_a_cache_that_reads_weights_excludes_offloading_layer_by_layer(tiny: Callable[[str], Path]) -> None:
+def test_weight_reading_cache_excludes_layer_offload(tiny: Callable[[str], Path]) -> None:
     machine = describe_machine().model_copy(update={"gpus": (GPU,)})
     settings = {"memory": "sequential-offload", "caching": "prompt-embeddings"}
     assert "reads-weights" in str(plan_cell(tiny("sd"), settings, machine=machine).reason)
@@ -118,7 +118,7 @@ def test_a_cache_that_reads_weights_excludes_offloading_layer_by_layer(tiny: Cal
 
 
 @pytest.mark.parametrize("memory", OFFLOADS)
-def test_an_offload_says_how_much_of_the_weights_is_on_the_device(memory: str) -> None:
+def test_offload_declares_its_resident_weights(memory: str) -> None:
     value = resolve_setting(read_entry("memory", memory))
     assert value.resident in ("part", "block", "layer")
     assert value.load_options() == {"place": "cpu"}
@@ -142,7 +142,7 @@ def test_an_offload_that_moves_nothing_fails(
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_layers_that_are_fetched_are_counted_with_their_bytes(family: str, tiny: Callable[[str], Path]) -> None:
+def test_fetched_layers_are_counted_with_their_bytes(family: str, tiny: Callable[[str], Path]) -> None:
     """accelerate's hooks of sequential offloading, which bring weights from nowhere (meta) to the CPU too."""
     from accelerate import cpu_offload
 

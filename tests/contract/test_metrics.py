@@ -101,7 +101,7 @@ def test_its_definition_says_everything(metric: Metric) -> None:
     assert bool(definition.weights_sha256) == bool(metric.needs() or metric.ships())
 
 
-def test_missing_weights_are_an_error_that_says_which_and_where(metric: Metric, tmp_path: object) -> None:
+def test_missing_weights_name_the_file_and_place(metric: Metric, tmp_path: object) -> None:
     if not metric.needs():
         pytest.skip("needs no weights beyond the package's")
     wanted = metric.needs()[0]
@@ -125,7 +125,7 @@ def test_a_wrong_weights_file_is_refused(metric: Metric, tmp_path: object) -> No
 
 
 @pytest.mark.usefixtures("found")
-def test_it_scores_pictures_the_same_whatever_the_batch(metric: Metric) -> None:
+def test_scores_do_not_depend_on_the_batch(metric: Metric) -> None:
     scorer = scorer_of(metric)
     first, second = (pictures(seed, side=side_for(metric)) for seed in (0, 1))
     look = scorer.network.look  # type: ignore[attr-defined]
@@ -173,7 +173,7 @@ def test_more_damage_is_more_distance(metric: Metric) -> None:
 
 
 @pytest.mark.usefixtures("found")
-def test_embeddings_of_an_alignment_metric_have_unit_length(metric: Metric) -> None:
+def test_alignment_embeddings_have_unit_length(metric: Metric) -> None:
     if metric.kind != "alignment":
         pytest.skip("not an alignment metric")
     scorer = scorer_of(metric)
@@ -184,7 +184,7 @@ def test_embeddings_of_an_alignment_metric_have_unit_length(metric: Metric) -> N
     assert seen.shape[1] == read.shape[1]
 
 
-def test_a_distribution_metric_says_its_statistic_and_its_features(metric: Metric) -> None:
+def test_distribution_metric_declares_its_statistic(metric: Metric) -> None:
     if metric.kind != "distribution":
         pytest.skip("not a distribution metric")
     by_name_only = metric.statistic != "frechet" or metric.name == "fid:patch"  # it needs thousands of pictures
@@ -202,7 +202,7 @@ def test_its_features_are_as_many_as_it_says(metric: Metric) -> None:
 
 
 @pytest.mark.usefixtures("found")
-def test_correctness_is_a_share_that_depends_on_the_text(metric: Metric) -> None:
+def test_correctness_is_a_share_that_depends_on_text(metric: Metric) -> None:
     if metric.kind != "correctness":
         pytest.skip("not a correctness metric")
     scorer = scorer_of(metric)
@@ -227,7 +227,7 @@ def test_each_picture_is_held_against_its_own_text(metric: Metric) -> None:
     assert together == pytest.approx(alone, abs=1e-6)
 
 
-def test_a_correctness_metric_says_which_prompts_it_cannot_check(metric: Metric) -> None:
+def test_correctness_names_prompts_it_cannot_check(metric: Metric) -> None:
     if metric.kind != "correctness":
         assert not metric.refusal("")
         return

@@ -48,7 +48,7 @@ def config(tmp_path: Path) -> Callable[[Path], Path]:
 
 
 @pytest.mark.parametrize("family", ["sd", "sdxl"])
-def test_a_file_is_loaded_with_the_very_weights_of_the_folder(
+def test_file_loads_the_same_weights_as_the_folder(
     family: str, files: dict[str, Path], folders: dict[str, Path], config: Callable[[Path], Path]
 ) -> None:
     ours = source(files[family], config(folders[family]))
@@ -68,7 +68,7 @@ def test_the_precision_reaches_the_parts_of_a_file(files: dict[str, Path], folde
     assert {str(tensor.dtype) for tensor in model.denoiser.parameters()} == {"torch.bfloat16"}
 
 
-def test_the_digest_follows_the_file_and_its_configurations(
+def test_digest_follows_file_and_configurations(
     files: dict[str, Path], folders: dict[str, Path], config: Callable[[Path], Path], tmp_path: Path
 ) -> None:
     said = config(folders["sd"])
@@ -96,7 +96,7 @@ def refused(path: Path, config: Path) -> UsageError:
         ("text_encoder", {"hidden_size": 99}, "hidden_size of the text_encoder is 32 in the file, 99"),
     ],
 )
-def test_a_file_that_does_not_fit_its_configurations_is_refused_with_both_figures(
+def test_file_of_other_configurations_is_refused(
     part: str,
     change: dict[str, Any],
     said: str,
@@ -185,7 +185,7 @@ SDXL = {
 
 
 @pytest.mark.parametrize(("tensors", "name", "family"), [(SD15, "sd15", "sd"), (SDXL, "sdxl-base", "sdxl")])
-def test_a_lone_file_of_a_known_architecture_needs_no_configurations(
+def test_known_lone_file_needs_no_configurations(
     tensors: dict[str, list[int]], name: str, family: str, tmp_path: Path
 ) -> None:
     path = shapes_of(tensors, tmp_path / "x.safetensors")
@@ -198,7 +198,7 @@ def test_a_lone_file_of_a_known_architecture_needs_no_configurations(
     assert not named.notes
 
 
-def test_a_lone_file_of_another_architecture_is_refused(tmp_path: Path) -> None:
+def test_unknown_lone_file_is_refused(tmp_path: Path) -> None:
     inpainting = SDXL | {f"{UNET}input_blocks.0.0.weight": [320, 9, 3, 3]}
     path = shapes_of(inpainting, tmp_path / "x.safetensors")
     with pytest.raises(UsageError, match="fits none of the configurations") as closest:
@@ -239,7 +239,7 @@ def test_a_lone_file_is_given_tokenizers(
         assert np.allclose(found[name], tensor, rtol=1e-4, atol=1e-5), name
 
 
-def test_the_tokenizers_are_those_of_the_published_models() -> None:
+def test_tokenizers_equal_the_published_ones() -> None:
     """Ids of huggingface/diffusers issue 4153: the second pads with "!" and takes every "!" for padding."""
     from harness.models._tokenizers import clip_tokenizer
 

@@ -79,7 +79,7 @@ def test_missing_tensors_of_every_component_are_named(family: str, copy: Callabl
         path.write_bytes(sound)
 
 
-def test_weights_that_change_after_the_plan_fail_the_cell(copy: Callable[[str], Path]) -> None:
+def test_weights_changed_after_planning_fail_the_cell(copy: Callable[[str], Path]) -> None:
     folder = copy("sd")
     digest = LocalFolder(path=folder).describe().digest
     check_model(task_of(folder, digest))
@@ -117,7 +117,7 @@ def test_spellings_of_published_models_are_accepted(copy: Callable[[str], Path])
     assert LocalFolder(path=folder).verify() == ()
 
 
-def test_a_shard_that_lacks_what_its_index_lists_is_named(copy: Callable[[str], Path]) -> None:
+def test_incomplete_shard_is_named(copy: Callable[[str], Path]) -> None:
     from diffusers import UNet2DConditionModel
 
     folder = copy("sd")
@@ -234,7 +234,7 @@ def test_a_variant_that_no_component_has_is_refused(tiny: Tiny) -> None:
         LocalFolder(path=tiny("sd"), variant="fp8").describe()
 
 
-def test_plain_weights_are_read_unless_a_variant_is_named(copy: Callable[[str], Path]) -> None:
+def test_plain_weights_are_read_without_a_variant(copy: Callable[[str], Path]) -> None:
     folder = copy("sd")
     path = folder / UNET
     half = path.with_name("diffusion_pytorch_model.fp16.safetensors")
@@ -264,9 +264,7 @@ def test_pickles_in_several_files_are_refused(copy: Callable[[str], Path]) -> No
 
 
 @pytest.mark.parametrize(("part", "sharded"), [("unet", True), ("text_encoder", False)])
-def test_weights_that_are_there_twice_are_named_as_they_are_read(
-    part: str, sharded: bool, copy: Callable[[str], Path]
-) -> None:
+def test_duplicate_weights_are_named_as_read(part: str, sharded: bool, copy: Callable[[str], Path]) -> None:
     """diffusers reads shards where there are both, transformers the whole file."""
     folder = copy("sd")
     (whole,) = (folder / part).glob("*.safetensors")

@@ -53,7 +53,7 @@ def test_a_source_describes_itself_without_loading(source: ModelSource) -> None:
     assert info.family in info.tags or info.family == "fake"
 
 
-def test_images_are_finite_deterministic_and_of_the_asked_size(model: TextToImage, side: int) -> None:
+def test_images_are_finite_repeatable_and_sized(model: TextToImage, side: int) -> None:
     prompts = [WHITE, "a large blue ring on a black background"]
     first = np.asarray(model.generate(call(prompts, side=side)))
     assert first.shape == (2, side, side, 3)
@@ -64,7 +64,7 @@ def test_images_are_finite_deterministic_and_of_the_asked_size(model: TextToImag
     assert np.array_equal(first, np.asarray(model.twin().generate(call(prompts, side=side))))
 
 
-def test_a_twin_shares_the_weights_and_nothing_that_remembers(model: TextToImage) -> None:
+def test_twin_shares_weights_but_no_state(model: TextToImage) -> None:
     """A tokenizer that two threads share pads one's prompt to the other's length, now and then."""
     twin = model.twin()
     if model.pipeline is None:
@@ -80,7 +80,7 @@ def test_a_twin_shares_the_weights_and_nothing_that_remembers(model: TextToImage
             assert own.backend_tokenizer.padding["length"] == 16
 
 
-def test_an_image_does_not_depend_on_its_neighbours_in_the_batch(model: TextToImage, side: int) -> None:
+def test_image_does_not_depend_on_its_batch(model: TextToImage, side: int) -> None:
     """QUALITY.md §1: batch size changes an image by float noise at most."""
     prompts = [f"a small {colour} circle on a white background" for colour in COLOURS]
     together = np.asarray(model.generate(call(prompts, steps=6, side=side)))
@@ -140,7 +140,7 @@ def test_noise_depends_on_its_key_alone(family_model: Any) -> None:
     assert abs(float(both.std()) - 1) < 0.1
 
 
-def test_images_can_be_drawn_anew_at_another_size_or_the_model_says_that_it_cannot(family_model: Any) -> None:
+def test_image_to_image_works_or_is_refused(family_model: Any) -> None:
     asked = call([WHITE], steps=4, side=32)
     first = family_model.generate(asked)
     larger = asked.model_copy(update={"width": 64, "height": 64})

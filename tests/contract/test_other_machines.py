@@ -77,7 +77,7 @@ def decide(chosen: dict[str, str], model: ModelInfo, machine: Machine) -> str | 
 
 
 @pytest.mark.parametrize("axis", AXES)
-def test_every_value_is_ready_on_a_large_card_or_says_why_not(axis: str, models: dict[str, ModelInfo]) -> None:
+def test_values_run_on_a_large_gpu_or_say_why_not(axis: str, models: dict[str, ModelInfo]) -> None:
     for word in spellings(axis):
         setting = read_entry(axis, word)
         brought = resolve_setting(setting).defaults.values()
@@ -87,7 +87,7 @@ def test_every_value_is_ready_on_a_large_card_or_says_why_not(axis: str, models:
 
 
 @pytest.mark.parametrize("axis", AXES)
-def test_every_value_is_ready_for_some_model_on_some_machine(axis: str, models: dict[str, ModelInfo]) -> None:
+def test_every_value_is_ready_on_some_machine(axis: str, models: dict[str, ModelInfo]) -> None:
     for name in set(value_names(axis)) - FETCHED:
         words = (name, *resolve_setting(read_entry(axis, name)).examples)
         tried = product(words, models.values(), (H200, RTX, HERE))

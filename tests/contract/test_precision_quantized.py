@@ -49,7 +49,7 @@ def wish(**settings: str) -> dict[str, Any]:
     return {axis: read_entry(axis, entry) for axis, entry in settings.items()}
 
 
-def test_quanto_takes_convolutions_and_torchao_does_not(tiny: Tiny, tmp_path: Path) -> None:
+def test_quanto_takes_convolutions_torchao_does_not(tiny: Tiny, tmp_path: Path) -> None:
     pytest.importorskip("optimum.quanto")
     pytest.importorskip("torchao")
     quanto, torchao = (figures_of(run(tiny, "sd", name, tmp_path)) for name in ("int8-quanto", "int8-torchao"))
@@ -62,7 +62,7 @@ def test_quanto_takes_convolutions_and_torchao_does_not(tiny: Tiny, tmp_path: Pa
 
 
 @pytest.mark.parametrize("precision", ["int8-quanto", "fp8-quanto", "layerwise-fp8"])
-def test_a_vae_that_is_cast_up_from_fp16_is_not_packed_in_what_cannot_be_cast(
+def test_upcast_vae_is_not_packed_in_uncastable_types(
     precision: str, tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
@@ -103,12 +103,12 @@ def test_excluded_layers_and_blocks_stay_as_they_are(tiny: Tiny, tmp_path: Path)
         ("int8-torchao+exclude=*", "exclude=* leaves nothing to quantize"),
     ],
 )
-def test_the_plan_refuses_what_excludes_nothing_or_everything(entry: str, words: str, tiny: Tiny) -> None:
+def test_patterns_excluding_nothing_or_all_are_refused(entry: str, words: str, tiny: Tiny) -> None:
     pytest.importorskip("torchao")
     assert words in str(plan_cell(tiny("sd"), {"precision": entry}).reason)
 
 
-def test_a_pattern_for_another_part_is_checked_when_the_model_is_there(tiny: Tiny, tmp_path: Path) -> None:
+def test_pattern_for_another_part_is_checked_at_load(tiny: Tiny, tmp_path: Path) -> None:
     pytest.importorskip("torchao")
     planned = plan_cell(tiny("sd"), {"precision": "int8-torchao+modules=text-encoder+exclude=nowhere"})
     assert planned.reason is None
@@ -131,7 +131,7 @@ def test_a_model_without_torch_is_a_conflict() -> None:
     assert "precision layerwise-fp8 does not work with" in str(reason)
 
 
-def test_a_model_that_is_quantized_already_has_nothing_left(tiny: Tiny, tmp_path: Path) -> None:
+def test_quantized_model_has_nothing_left_to_quantize(tiny: Tiny, tmp_path: Path) -> None:
     pytest.importorskip("torchao")
     made = run(tiny, "flux", "int8-torchao", tmp_path)
     value = resolve_setting(read_entry("precision", "int8-torchao"))
@@ -216,7 +216,7 @@ def test_every_quantized_activation_was_calibrated(tiny: Tiny, tmp_path: Path) -
     assert all(layer.activation_qtype is None for layer in encoder)
 
 
-def test_unpacking_in_torch_is_the_inverse_of_quantos_packing() -> None:
+def test_torch_unpacking_inverts_quanto_packing() -> None:
     import torch
 
     packed = pytest.importorskip("optimum.quanto.tensor.packed")
@@ -278,14 +278,14 @@ def test_fp8_without_a_compiler_is_warned_of_on_a_gpu(precision: str) -> None:
     assert "fp8-eager" not in kinds["inductor"]
 
 
-def test_weights_alone_bring_no_speed_on_a_cpu_and_the_plan_says_so() -> None:
+def test_weight_only_on_cpu_warns_of_no_speedup() -> None:
     model = Bundled().describe()
     machine = describe_machine().model_copy(update={"gpus": ()})
     cell = settle(wish(precision="int8-quanto", steps="4"), model, machine)
     assert [caution.kind for caution in find_cautions(cell, model, machine)] == ["no-speed-up"]
 
 
-def test_calibrated_activations_do_not_compile_as_one_graph() -> None:
+def test_calibrated_activations_exclude_fullgraph() -> None:
     model, machine = Bundled().describe(), describe_machine()
     values = {
         "precision": resolve_setting(read_entry("precision", "int8-quanto+activations")),
@@ -345,7 +345,7 @@ def test_a_lora_is_fused_before_weights_are_packed(tmp_path: Path) -> None:
     assert figures_of(made["int8-torchao"])["linear_quantized"] == 96
 
 
-def test_a_lora_may_stay_beside_weights_that_are_packed(tmp_path: Path) -> None:
+def test_lora_may_stay_separate_on_packed_weights(tmp_path: Path) -> None:
     """The layer under it is packed, it itself is not: as near to the plain one as a fused LoRA is."""
     pytest.importorskip("torchao")
     beside = {"distillation": "lcm-lora+fuse=false"}
@@ -357,7 +357,7 @@ def test_a_lora_may_stay_beside_weights_that_are_packed(tmp_path: Path) -> None:
     assert 0 < distance(packed.second, plain.second) < 0.05
 
 
-def test_the_trajectory_is_kept_as_far_as_the_bits_allow(tmp_path: Path) -> None:
+def test_trajectory_is_kept_as_the_bits_allow(tmp_path: Path) -> None:
     """On the bundled model: 8 bits move images little, 2 bits much, each format more than the one before."""
     pytest.importorskip("optimum.quanto")
     from harness.core.matrix import Model

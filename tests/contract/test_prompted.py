@@ -84,7 +84,7 @@ def test_a_model_without_guidance_ignores_it(tmp_path: Path) -> None:
     assert "distilled to need no guidance" in str(plan_cell(folder, {"guidance": "3"}).reason)
 
 
-def test_a_unet_distilled_with_guidance_is_told_by_its_configuration(tmp_path: Path) -> None:
+def test_guidance_distilled_unet_is_recognized(tmp_path: Path) -> None:
     import json
 
     folder = build_tiny("sd", tmp_path / "lcm")
@@ -133,9 +133,7 @@ def test_embeddings_stand_for_negative_prompts_too(loaded: Loaded) -> None:
 
 
 @pytest.mark.parametrize("caching", ["prompt-embeddings", "text-kv", "latents", "latents-nearest+calls=1+threshold=-1"])
-def test_a_cache_never_answers_with_another_negative_prompt(
-    caching: str, tiny: Callable[[str], Path], cache: Path
-) -> None:
+def test_caches_keep_negative_prompts_apart(caching: str, tiny: Callable[[str], Path], cache: Path) -> None:
     made = run_cell(plan_cell(tiny("sd"), {"caching": caching}), cache)
     call = made.recipe.call().model_copy(update={"prompts": PLAIN.prompts, "keys": PLAIN.keys})
     first, second = (made.model.generate(call.model_copy(update={"negatives": texts})) for texts in (BLUE, EMPTY))
@@ -146,7 +144,7 @@ def test_a_cache_never_answers_with_another_negative_prompt(
     assert distance(np.asarray(made.model.generate(swapped))[::-1], first) < 1e-3
 
 
-def test_the_described_latent_is_what_images_start_from(loaded: Loaded) -> None:
+def test_described_latent_is_the_starting_noise(loaded: Loaded) -> None:
     assert loaded.info.latent is not None
     channels, scale = loaded.info.latent
     count = channels * (64 // scale) * (32 // scale)
@@ -186,7 +184,7 @@ def info_of(folder: Path) -> ModelInfo:
         ({"resolution": "progressive+stages=32-64"}, (4, 16, 16), "resolution progressive"),
     ],
 )
-def test_a_latent_that_does_not_fit_a_cell_is_told_in_the_plan(
+def test_unfit_latent_is_refused_in_the_plan(
     settings: dict[str, str], shape: tuple[int, int, int], words: str | None, tiny: Callable[[str], Path]
 ) -> None:
     latent = Latent(path="noise.npy", sha256="0" * 64, shape=shape)
@@ -198,7 +196,7 @@ def test_a_latent_that_does_not_fit_a_cell_is_told_in_the_plan(
     ("family", "guidance", "words"),
     [("sdxl", "3", None), ("sdxl", "1", "is not guided at 1"), ("flux", "3", "takes its guidance as an input")],
 )
-def test_negative_prompts_without_effect_are_told_in_the_plan(
+def test_ineffective_negative_prompts_warn_in_the_plan(
     family: str, guidance: str, words: str | None, tiny: Callable[[str], Path]
 ) -> None:
     cell, info = plan_cell(tiny(family), {"guidance": guidance}).cell, info_of(tiny(family))
@@ -209,7 +207,7 @@ def test_negative_prompts_without_effect_are_told_in_the_plan(
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_families_without_image_to_image_have_none_in_diffusers(family: str, tiny: Callable[[str], Path]) -> None:
+def test_families_lack_image_to_image_as_in_diffusers(family: str, tiny: Callable[[str], Path]) -> None:
     from diffusers.pipelines.auto_pipeline import AUTO_IMAGE2IMAGE_PIPELINES_MAPPING, AUTO_TEXT2IMAGE_PIPELINES_MAPPING
 
     info, name = info_of(tiny(family)), find_family(Folder(tiny(family))).pipeline_class

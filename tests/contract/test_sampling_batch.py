@@ -47,7 +47,7 @@ def test_memory_that_is_short_ends_the_search(tiny: Tiny, tmp_path: Path, monkey
     assert "80 % of the free memory" in did.summary
 
 
-def test_the_largest_batch_of_compiled_code_must_be_named(tiny: Tiny) -> None:
+def test_largest_batch_of_compiled_code_needs_a_number(tiny: Tiny) -> None:
     reason = str(plan_cell(tiny("sdxl"), {"batch": "largest", "compiler": "inductor"}).reason)
     assert "batch largest: every size it tries would be compiled anew" in reason
 

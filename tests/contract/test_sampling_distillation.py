@@ -26,7 +26,7 @@ def lora(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str]
 
 
 @pytest.mark.parametrize("family", ["sd", "sdxl", "flux", "sd3"])
-def test_a_lora_changes_the_images_alike_fused_or_not_and_unloads(
+def test_lora_acts_alike_fused_or_not_and_unloads(
     family: str, tiny: Tiny, lora: Callable[[str], Path], tmp_path: Path
 ) -> None:
     plain = run_cell(plan_cell(tiny(family), {}), tmp_path)
@@ -85,7 +85,7 @@ def test_the_plan_refuses_weights_that_are_not_there(tiny: Tiny, tmp_path: Path)
     assert "needs the option weights" in reason("lora")
 
 
-def test_a_whole_denoiser_takes_the_place_of_the_models_own(tiny: Tiny, tmp_path: Path) -> None:
+def test_whole_denoiser_replaces_the_model_denoiser(tiny: Tiny, tmp_path: Path) -> None:
     plain = run_cell(plan_cell(tiny("pixart"), {}), tmp_path)
     weights = write_denoiser(tiny("pixart"), tmp_path / "other.safetensors")
     made = run_cell(plan_cell(tiny("pixart"), {"distillation": f"unet+weights={weights}"}), tmp_path)
@@ -108,9 +108,7 @@ def test_a_whole_denoiser_takes_the_place_of_the_models_own(tiny: Tiny, tmp_path
         ("turbo+scale=0.5", "sd"),
     ],
 )
-def test_what_only_a_lora_has_is_refused_for_a_whole_denoiser(
-    entry: str, family: str, tiny: Tiny, tmp_path: Path
-) -> None:
+def test_lora_options_are_refused_for_whole_denoisers(entry: str, family: str, tiny: Tiny, tmp_path: Path) -> None:
     (tmp_path / "w.safetensors").touch()
     reason = plan_cell(tiny(family), {"distillation": entry.format(tmp_path / "w.safetensors")}).reason
     assert "a whole denoiser, not a LoRA: leave out scale and fuse" in str(reason)
@@ -120,9 +118,7 @@ def test_what_only_a_lora_has_is_refused_for_a_whole_denoiser(
     ("resolution", "kinds"),
     [("512x512", set()), ("1024x1024", {"distilled-size"}), ("progressive+stages=512-1024", set())],
 )
-def test_turbo_on_a_larger_model_cautions_about_the_size_it_was_trained_for(
-    resolution: str, kinds: set[str], tiny: Tiny
-) -> None:
+def test_turbo_on_a_larger_model_warns_of_size(resolution: str, kinds: set[str], tiny: Tiny) -> None:
     planned = plan_cell(tiny("sdxl"), {"distillation": "turbo", "resolution": resolution})
     info = resolve_model(planned.model).describe()
     cautions = find_cautions(planned.cell, info, planned.machine)
@@ -140,7 +136,7 @@ def as_pickle(weights: Path) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["lora", "unet"])
-def test_weights_in_a_pickle_are_checked_and_put_in_like_others(
+def test_pickled_weights_are_checked_and_loaded(
     kind: str, tiny: Tiny, lora: Callable[[str], Path], tmp_path: Path
 ) -> None:
     write = {"lora": lambda: lora("sd"), "unet": lambda: write_denoiser(tiny("sd"), tmp_path / "w.safetensors")}
@@ -154,7 +150,7 @@ def test_weights_in_a_pickle_are_checked_and_put_in_like_others(
     assert f"{weights.stem}.bin does not fit the sdxl: its" in other
 
 
-def test_a_pickle_that_could_run_code_is_refused_and_not_run(tiny: Tiny, tmp_path: Path) -> None:
+def test_pickle_that_could_run_code_is_refused(tiny: Tiny, tmp_path: Path) -> None:
     import torch
 
     class Trap:
@@ -191,7 +187,7 @@ PUBLISHED = [
 
 
 @pytest.mark.parametrize(("entry", "family", "settings"), PUBLISHED)
-def test_published_weights_bring_their_settings_and_say_which_file_is_missing(
+def test_published_weights_bring_their_settings(
     entry: str, family: str, settings: dict[str, str], tiny: Tiny, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
@@ -239,7 +235,7 @@ def test_one_step_of_lightning_predicts_the_sample(tiny: Tiny, tmp_path: Path) -
     assert scheduler.config.timestep_spacing == "trailing"
 
 
-def test_other_weights_under_the_same_name_are_another_cell(tiny: Tiny, tmp_path: Path) -> None:
+def test_other_weights_of_one_name_are_another_cell(tiny: Tiny, tmp_path: Path) -> None:
     from harness.axes import resolve_setting
     from harness.models import resolve_model
 

@@ -40,7 +40,7 @@ def test_the_last_stage_keeps_what_the_first_composed(tmp_path: Path) -> None:
     assert apart["0.2"] < 0.15
 
 
-def test_an_image_of_a_cascade_does_not_depend_on_its_batch(tiny: Tiny, tmp_path: Path) -> None:
+def test_cascade_image_does_not_depend_on_its_batch(tiny: Tiny, tmp_path: Path) -> None:
     made = run_cell(plan_cell(tiny("sdxl"), {"resolution": "progressive+stages=16-32"}), tmp_path)
     from tests.builders.cell_on_model import PROMPTS
 
@@ -74,7 +74,7 @@ def test_a_model_without_image_to_image_has_no_cascade(tiny: Tiny) -> None:
     assert "does not work with the pixart (no-image-to-image)" in reason
 
 
-def test_a_cascade_is_estimated_by_the_work_of_its_stages() -> None:
+def test_cascade_estimate_sums_the_work_of_its_stages() -> None:
     """4 steps at 16x16, then 8 × 0.5 at 32x32, where a single pass makes 4 at 32x32: a quarter of them, and all."""
     value = resolve_setting(read_entry("resolution", "progressive+stages=16-32+strengths=0.5+steps=8"))
     assert value.workload(4) == pytest.approx(0.25 + 1)

@@ -52,7 +52,7 @@ def test_an_option_changes_the_images(plain: str, noisy: str, tiny: Tiny, tmp_pa
 
 
 @pytest.mark.parametrize("entry", ["dpmpp-2m", "unipc"])
-def test_a_multistep_solver_walks_a_flow_to_the_same_picture(entry: str, tiny: Tiny, tmp_path: Path) -> None:
+def test_multistep_solvers_agree_on_a_flow(entry: str, tiny: Tiny, tmp_path: Path) -> None:
     """With many steps all solvers of one ODE meet: the flow's sigmas, shift and prediction are the model's."""
     many = {"steps": "50", "guidance": "1"}
     euler = run_cell(plan_cell(tiny("sd3"), {"scheduler": "flow-euler", **many}), tmp_path).first

@@ -46,7 +46,7 @@ def test_a_vector_says_what_it_covers(metric: Metric) -> None:
         assert vector.outputs, "weights that ship can be run everywhere"
 
 
-def test_it_passes_here_and_fails_for_pixels_moved_by_one(metric: Metric, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_self_test_passes_and_fails_for_moved_pixels(metric: Metric, monkeypatch: pytest.MonkeyPatch) -> None:
     with ExitStack() as stack:
         scorer = scorer_of(metric, stack)
         self_test(metric, scorer)
@@ -162,7 +162,7 @@ def test_other_shipped_weights_fail(monkeypatch: pytest.MonkeyPatch, tmp_path: A
         compare(metric, vector, observe(metric, metric.load(Weights()), whole=True))
 
 
-def test_a_metric_without_a_vector_is_told_how_to_make_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metric_without_vector_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(selftest, "_vectors", dict)
     with pytest.raises(MachineError, match=r"no self-test vector(.|\n)*python -m tests\.selftest_vectors"):
         vector_of(get_metric("psnr"))

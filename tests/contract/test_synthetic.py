@@ -54,7 +54,7 @@ def test_pictures_are_finite_and_the_same_each_time(named: Callable[[str], Synth
         assert distance(np.asarray(source.load("cpu", {"dtype": dtype}).generate(CALL)), images) < FLOAT
 
 
-def test_what_overflows_in_half_precision_stays_as_it_is_loaded(named: Callable[[str], Synthetic]) -> None:
+def test_overflowing_part_keeps_its_precision(named: Callable[[str], Synthetic]) -> None:
     """transformers keeps the last matrix of each T5 block in FP32 where the rest is FP16."""
     encoder = named("pixart").load("cpu", {"dtype": "float16"}).text_encoders["text_encoder"]
     kinds = {name: str(tensor.dtype) for name, tensor in encoder.named_parameters()}

@@ -50,7 +50,7 @@ def events(path: Path) -> list[dict[str, Any]]:
     return json.loads(gzip.decompress(path.read_bytes()))["traceEvents"]
 
 
-def test_a_trace_names_stages_and_steps_and_nothing_of_this_machine(tmp_path: Path) -> None:
+def test_trace_names_stages_steps_and_no_machine_path(tmp_path: Path) -> None:
     model = resolve_model(Model()).load("cpu", {})
     trace = take_trace(model, CALL, tmp_path)
     assert isinstance(trace, Trace)
@@ -66,7 +66,7 @@ def test_a_trace_names_stages_and_steps_and_nothing_of_this_machine(tmp_path: Pa
     assert {path.name for path in tmp_path.iterdir()} == {TRACE, TRACE_FACTS}
 
 
-def test_a_call_that_is_too_large_is_traced_in_its_first_steps(
+def test_oversized_call_is_traced_in_its_first_steps(
     model: TextToImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(profiler, "PLAIN_BYTES", 1)
@@ -79,9 +79,7 @@ def test_a_call_that_is_too_large_is_traced_in_its_first_steps(
     assert "harness.step:3" not in names
 
 
-def test_a_full_disk_leaves_the_old_trace_and_no_half_one(
-    model: TextToImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_full_disk_keeps_the_old_trace(model: TextToImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / TRACE).write_bytes(b"old")
     (tmp_path / TRACE_FACTS).write_bytes(b"old")
 
@@ -96,7 +94,7 @@ def test_a_full_disk_leaves_the_old_trace_and_no_half_one(
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {TRACE: b"old", TRACE_FACTS: b"old"}
 
 
-def test_what_a_killed_writer_left_is_removed_by_the_next(model: TextToImage, tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_writer_are_removed(model: TextToImage, tmp_path: Path) -> None:
     left = tmp_path / f".{TRACE}.writing"
     left.mkdir()
     (left / "plain.json").write_text('{"traceEvents": [', encoding="utf-8")
@@ -104,7 +102,7 @@ def test_what_a_killed_writer_left_is_removed_by_the_next(model: TextToImage, tm
     assert not left.exists()
 
 
-def test_a_profiler_that_is_missing_is_a_reason_and_no_error(
+def test_missing_profiler_is_a_reason_not_an_error(
     model: TextToImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr("torch.profiler.profile")
@@ -114,7 +112,7 @@ def test_a_profiler_that_is_missing_is_a_reason_and_no_error(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_gpu_that_shows_no_kernel_is_named_with_what_to_do(
+def test_gpu_without_kernels_is_named_with_advice(
     model: TextToImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where CUPTI is refused: no reading is made of half of the truth, and an earlier trace stays."""
@@ -130,7 +128,7 @@ def test_a_gpu_that_shows_no_kernel_is_named_with_what_to_do(
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {TRACE: b"old", TRACE_FACTS: b"old"}
 
 
-def test_facts_that_cannot_be_read_or_stored_leave_the_old_trace(
+def test_unreadable_facts_keep_the_old_trace(
     model: TextToImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in (TRACE, TRACE_FACTS):
@@ -145,7 +143,7 @@ def test_facts_that_cannot_be_read_or_stored_leave_the_old_trace(
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {TRACE: b"old", TRACE_FACTS: b"old"}
 
 
-def test_facts_are_of_the_whole_trace_whatever_is_packed(
+def test_facts_cover_the_whole_trace_despite_packing(
     model: TextToImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert isinstance(take_trace(model, CALL, tmp_path), Trace)
@@ -173,7 +171,7 @@ def plain(path: Path, made: list[dict[str, Any]], end: str = "]}") -> Path:
     return path
 
 
-def test_packing_reads_event_by_event_whatever_the_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packing_reads_events_across_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = [{"cat": "cpu_op", "name": f'a "name" ] {number} é', "dur": number} for number in range(50)]
     monkeypatch.setattr(chrome_trace, "CHUNK", 64)
     packed = pack(plain(tmp_path / "plain.json", made), tmp_path / "packed.gz")
@@ -181,7 +179,7 @@ def test_packing_reads_event_by_event_whatever_the_chunks(tmp_path: Path, monkey
     assert events(tmp_path / "packed.gz") == made
 
 
-def test_packing_leaves_out_what_matters_least_until_it_fits(tmp_path: Path) -> None:
+def test_packing_drops_the_least_important_first(tmp_path: Path) -> None:
     noise = [{"cat": "ac2g", "name": str(hash((number, "x"))), "ph": "s"} for number in range(3000)]
     small = [{"cat": "cpu_op", "name": str(hash((number, "y"))), "dur": 1} for number in range(3000)]
     kept = [{"cat": "kernel", "name": "gemm", "dur": 1}, {"cat": "cpu_op", "name": "long", "dur": 500}]

@@ -112,7 +112,7 @@ def test_scores_say_on_how_many_prompts_they_stand(settled: Path) -> None:
     assert all(delta.prompts == delta.n == have[delta.cell_id] for delta in evaluation.deltas)
 
 
-def test_no_image_is_made_twice_and_all_are_those_of_a_run_with_all_prompts(matrix: Path, settled: Path) -> None:
+def test_images_equal_those_of_a_fixed_run(matrix: Path, settled: Path) -> None:
     whole = matrix.parent / "whole.toml"
     whole.write_text(matrix.read_text(encoding="utf-8").replace('images = "auto"\nmax = 160\n', ""), encoding="utf-8")
     fixed = api.open_run(api.load(whole), results=matrix.parent / "whole")
@@ -130,7 +130,7 @@ def test_no_image_is_made_twice_and_all_are_those_of_a_run_with_all_prompts(matr
             assert hashlib.sha256(data).hexdigest() == image.sha256
 
 
-def test_times_are_of_the_first_round_and_the_ledger_of_all(settled: Path) -> None:
+def test_timings_are_of_round_one_phases_of_all_rounds(settled: Path) -> None:
     outcome = read_outcomes(settled)["8-steps_fp32"]
     assert isinstance(outcome, Completed)
     assert len(outcome.repeats) >= 2
@@ -138,7 +138,7 @@ def test_times_are_of_the_first_round_and_the_ledger_of_all(settled: Path) -> No
     assert outcome.phases_s["start"] > outcome.cold_start.start_s
 
 
-def test_a_settled_run_can_be_evaluated_judged_reported_and_compared_again(settled: Path) -> None:
+def test_finished_run_can_be_processed_again(settled: Path) -> None:
     before, verdicts = read_evaluation(settled), read_judgement(settled)
     again = api.evaluate(settled)
     assert before is not None
@@ -188,7 +188,7 @@ def test_a_killed_run_goes_on_in_the_middle_of_a_round(settled: Path, tmp_path: 
     assert all(path.read_bytes() == data for path, data in before.items())
 
 
-def test_stage_by_stage_a_run_goes_round_by_round_and_says_so(tmp_path: Path) -> None:
+def test_stages_run_round_by_round(tmp_path: Path) -> None:
     write_adaptive(tmp_path, MATRIX)
     assert harness("run", "fake.toml", cwd=tmp_path).returncode == 0
     again = harness("run", "fake.toml", cwd=tmp_path)
@@ -205,7 +205,7 @@ def test_stage_by_stage_a_run_goes_round_by_round_and_says_so(tmp_path: Path) ->
     assert prompts_of(run)["4-steps_fp32"] == 34
 
 
-def test_a_cell_that_breaks_in_a_later_round_keeps_what_it_has(matrix: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cell_broken_in_a_later_round_keeps_its_images(matrix: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from harness.core.outcome import Failed
     from harness.execution.launchers import InlineLauncher
     from harness.execution.task import Broken, Task
@@ -235,7 +235,7 @@ def test_a_cell_that_breaks_in_a_later_round_keeps_what_it_has(matrix: Path, mon
     assert prompts_of(run)["8-steps_fp32"] == 160
 
 
-def test_what_is_compared_with_counts_as_far_as_it_goes(settled: Path, tmp_path: Path) -> None:
+def test_comparison_uses_the_common_prompts(settled: Path, tmp_path: Path) -> None:
     copy = _copy(settled, tmp_path)
     _shorten(copy, OTHER_SEED_ID, 117)
     deltas = {delta.cell_id: delta.prompts for delta in evaluate(copy).deltas}
@@ -243,7 +243,7 @@ def test_what_is_compared_with_counts_as_far_as_it_goes(settled: Path, tmp_path:
     assert deltas["9-steps_fp32"] == 86
 
 
-def test_a_number_of_images_between_two_looks_is_an_error(settled: Path, tmp_path: Path) -> None:
+def test_image_count_between_analyses_is_an_error(settled: Path, tmp_path: Path) -> None:
     copy = _copy(settled, tmp_path)
     _shorten(copy, "8-steps_fp32", 100)
     with pytest.raises(ResultsError, match="17 missing"):

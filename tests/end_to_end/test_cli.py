@@ -65,9 +65,7 @@ def test_report_needs_no_torch(finished: Path) -> None:
         (["run", "fake.toml"], 3, "done already"),
     ],
 )
-def test_each_error_has_its_exit_code_and_says_what_to_do(
-    finished: Path, words: list[str], code: int, said: str
-) -> None:
+def test_errors_have_exit_codes_and_advice(finished: Path, words: list[str], code: int, said: str) -> None:
     answer = harness(*words, cwd=finished)
     assert answer.returncode == code, answer.stderr
     assert said in answer.stderr
@@ -100,7 +98,7 @@ def test_bench_goes_from_matrix_to_report(tmp_path: Path) -> None:
     assert list((tmp_path / "reports").glob("*/index.html"))
 
 
-def test_a_run_is_judged_again_by_another_policy_without_running_anything(tmp_path: Path) -> None:
+def test_gate_applies_another_policy_without_a_new_run(tmp_path: Path) -> None:
     write_matrix(tmp_path, MATRIX.replace("steps = [50, 20, 4]", "steps = [50, 4]"))
     harness("bench", "fake.toml", cwd=tmp_path)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "results").rglob("*.json")}
@@ -141,7 +139,7 @@ def test_two_runs_are_lined_up(finished: Path) -> None:
     assert found["cells"] and all(row["speedup"] == pytest.approx(1.0) for row in found["cells"])
 
 
-def test_bench_without_a_completed_baseline_says_so_and_still_reports(tmp_path: Path) -> None:
+def test_bench_without_baseline_still_reports(tmp_path: Path) -> None:
     faulty = MATRIX.replace('source = "fake"', 'source = "fake"\nfaults = {50 = "error"}')
     write_matrix(tmp_path, faulty)
     answer = harness("bench", "fake.toml", cwd=tmp_path)
@@ -151,7 +149,7 @@ def test_bench_without_a_completed_baseline_says_so_and_still_reports(tmp_path: 
     assert harness("evaluate", "fake.toml", cwd=tmp_path).returncode == 7
 
 
-def test_weights_say_what_is_missing_and_where_it_was_looked_for(tmp_path: Path) -> None:
+def test_weights_command_lists_missing_files(tmp_path: Path) -> None:
     rows = json.loads(harness("weights", "--json", cwd=tmp_path, blocked=True).stdout)
     assert {row["state"] for row in rows} <= {"found", "shipped", "missing"}
     answer = harness("weights", "clip:bundled", "psnr", cwd=tmp_path, blocked=True)

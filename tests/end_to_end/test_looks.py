@@ -107,9 +107,7 @@ def test_statistics_score_as_the_pictures_they_are_of(tmp_path: Path) -> None:
     assert any("cannot fill a covariance" in note for note in one.definition.notes)
 
 
-def test_a_reference_that_is_none_stops_before_anything_is_scored(
-    tmp_path: Path, looks: Counter[tuple[str, bytes]]
-) -> None:
+def test_invalid_reference_stops_before_scoring(tmp_path: Path, looks: Counter[tuple[str, bytes]]) -> None:
     with pytest.raises(UsageError, match="no such file or folder"):
         scored(tmp_path, "fid:bundled", reference=tmp_path / "nowhere")
     assert not looks

@@ -79,7 +79,7 @@ def test_ssim_agrees_with_torchmetrics(pictures: np.ndarray, damaged: np.ndarray
     assert np.abs(ours - theirs).max() < 1e-5
 
 
-def test_psnr_agrees_with_scikit_image_and_torchmetrics(pictures: np.ndarray, damaged: np.ndarray) -> None:
+def test_psnr_equals_scikit_image_and_torchmetrics(pictures: np.ndarray, damaged: np.ndarray) -> None:
     from skimage.metrics import peak_signal_noise_ratio
     from torchmetrics.functional.image import peak_signal_noise_ratio as torchmetrics_psnr
 
@@ -92,7 +92,7 @@ def test_psnr_agrees_with_scikit_image_and_torchmetrics(pictures: np.ndarray, da
     assert np.abs(ours - third).max() < 1e-4
 
 
-def test_the_frechet_distance_agrees_with_scipys_square_root() -> None:
+def test_frechet_distance_equals_scipy_sqrtm() -> None:
     from scipy.linalg import sqrtm
 
     rng = np.random.default_rng(0)

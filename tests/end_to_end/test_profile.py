@@ -92,7 +92,7 @@ def test_without_nsys_its_command_is_printed(tmp_path: Path) -> None:
     assert not (tmp_path / "there").exists()
 
 
-def test_under_nsys_the_run_is_one_apart_that_is_not_to_be_signed(tmp_path: Path) -> None:
+def test_nsys_run_is_separate_and_marked_profiled(tmp_path: Path) -> None:
     write_matrix(tmp_path)
     nsys = tmp_path / "nsys"
     nsys.write_text(NSYS, encoding="utf-8")

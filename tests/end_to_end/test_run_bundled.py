@@ -44,7 +44,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return api.run(api.load(folder / "small.toml"), results=folder / "results")
 
 
-def test_every_cell_completes_and_counts_its_denoiser_calls(run: Path) -> None:
+def test_cells_complete_and_count_denoiser_calls(run: Path) -> None:
     outcomes = read_outcomes(run)
     assert all(isinstance(outcome, Completed) for outcome in outcomes.values())
     calls = {cell_id: outcome.denoiser_calls for cell_id, outcome in outcomes.items() if isinstance(outcome, Completed)}
@@ -52,7 +52,7 @@ def test_every_cell_completes_and_counts_its_denoiser_calls(run: Path) -> None:
     assert calls["4-steps_lcm-lora_fp32"] == 4
 
 
-def test_a_rerun_in_another_process_makes_the_same_pictures(run: Path) -> None:
+def test_rerun_in_another_process_has_the_same_images(run: Path) -> None:
     outcomes = read_outcomes(run)
     first, again = outcomes["8-steps_fp32"], outcomes["baseline-rerun"]
     assert isinstance(first, Completed)
@@ -74,7 +74,7 @@ def test_it_is_scored_judged_and_reported(run: Path) -> None:
 
 
 @pytest.mark.parametrize("source", ["fake", "bundled"])
-def test_pictures_do_not_depend_on_how_many_batches_are_made_at_a_time(source: str, tmp_path: Path) -> None:
+def test_images_do_not_depend_on_parallel_batches(source: str, tmp_path: Path) -> None:
     origin = resolve_model(Model(source=source))
     side = origin.describe().width
     prompts = tuple(Prompt(id=f"p{n}", text="a small red circle on a white background") for n in range(7))

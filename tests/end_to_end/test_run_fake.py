@@ -87,7 +87,7 @@ def test_a_completed_cell_holds_raw_samples_and_counts(faulty: Path) -> None:
     assert all((RunFolder(faulty).cell("4-steps_fp32") / image.path).exists() for image in outcome.images)
 
 
-def test_what_a_gpu_would_tell_is_absent_with_a_reason_and_never_zero(faulty: Path) -> None:
+def test_gpu_values_are_absent_with_a_reason(faulty: Path) -> None:
     outcome = read_outcomes(faulty)["4-steps_fp32"]
     assert isinstance(outcome, Completed)
     memory, repeat = (json.loads(record.model_dump_json()) for record in (outcome.memory, outcome.repeats[0]))
@@ -160,7 +160,7 @@ def test_doing_it_again_has_nothing_to_do(tmp_path: Path) -> None:
     assert len(list((tmp_path / "results").iterdir())) == 2
 
 
-def test_a_fresh_run_takes_the_extra_baseline_runs_from_an_earlier_one(tmp_path: Path) -> None:
+def test_fresh_run_reuses_extra_baseline_runs(tmp_path: Path) -> None:
     loaded = api.load(write_matrix(tmp_path))
     first = api.run(loaded, results=tmp_path / "results")
     time.sleep(1.1)  # run ids have a resolution of a second
@@ -195,7 +195,7 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(tmp_path: Path) -> None:
     assert "4-steps_fp32" not in done
 
 
-def test_results_that_cannot_be_written_are_one_clear_error(tmp_path: Path) -> None:
+def test_unwritable_results_are_one_clear_error(tmp_path: Path) -> None:
     write_matrix(tmp_path)
     (tmp_path / "results").write_text("a file, not a folder", encoding="utf-8")
     answer = harness("run", "fake.toml", cwd=tmp_path)
@@ -231,7 +231,7 @@ def test_skipped_cells_are_outcomes_too(tmp_path: Path) -> None:
     assert "compiler inductor" in outcome.reason
 
 
-def test_a_script_without_a_main_guard_is_not_run_again_in_workers(tmp_path: Path) -> None:
+def test_script_without_main_guard_runs_once(tmp_path: Path) -> None:
     write_matrix(tmp_path)
     script = tmp_path / "script.py"
     script.write_text(

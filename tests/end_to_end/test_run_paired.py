@@ -93,7 +93,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return api.run(api.load(write_matrix(folder)), results=folder / "results")
 
 
-def test_candidates_and_the_rerun_are_timed_by_turns_with_the_baseline(run: Path) -> None:
+def test_candidates_and_rerun_interleave_with_baseline(run: Path) -> None:
     kinds = {cell_id: completed(outcome).pairing.kind for cell_id, outcome in read_outcomes(run).items()}
     assert kinds == {
         BASELINE: "alone",
@@ -126,7 +126,7 @@ def test_one_process_of_the_baseline_serves_all_cells(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_a_baseline_killed_amid_its_turns_is_started_again(tmp_path: Path) -> None:
+def test_killed_baseline_is_started_again(tmp_path: Path) -> None:
     outcomes, launcher = measured(
         tmp_path, PAIR, lambda them: Meddler(CELL, timing, lambda: os.kill(them.last(BASELINE), signal.SIGSEGV))
     )
@@ -134,7 +134,7 @@ def test_a_baseline_killed_amid_its_turns_is_started_again(tmp_path: Path) -> No
     assert [cell_id for cell_id, _ in launcher.pids].count(BASELINE) == 3
 
 
-def test_a_baseline_out_of_memory_is_timed_before_and_after(tmp_path: Path) -> None:
+def test_out_of_memory_baseline_is_timed_separately(tmp_path: Path) -> None:
     outcomes, _ = measured(
         tmp_path, PAIR, lambda them: Meddler(CELL, timing, lambda: os.kill(them.last(BASELINE), signal.SIGKILL))
     )
@@ -143,7 +143,7 @@ def test_a_baseline_out_of_memory_is_timed_before_and_after(tmp_path: Path) -> N
     assert "SIGKILL" in pairing.why
 
 
-def test_a_cell_killed_amid_its_turns_has_failed_and_the_next_one_is_timed(tmp_path: Path) -> None:
+def test_killed_cell_fails_and_the_next_is_timed(tmp_path: Path) -> None:
     outcomes, _ = measured(
         tmp_path,
         MATRIX,
@@ -159,7 +159,7 @@ def test_a_cell_killed_amid_its_turns_has_failed_and_the_next_one_is_timed(tmp_p
     ("sent", "words"),
     [(signal.SIGKILL, "SIGKILL"), (signal.SIGSTOP, "not done after 2 s")],
 )
-def test_a_worker_that_ends_while_it_traces_keeps_its_figures(tmp_path: Path, sent: int, words: str) -> None:
+def test_worker_lost_while_tracing_keeps_its_timings(tmp_path: Path, sent: int, words: str) -> None:
     text = PAIR.replace("max_s = 0.1", "max_s = 0.1\ntimeout_s = 2\ntrace = true")
     outcomes, _ = measured(tmp_path, text, lambda them: Meddler(CELL, tracing, lambda: os.kill(them.last(CELL), sent)))
     outcome = completed(outcomes[CELL])
@@ -170,7 +170,7 @@ def test_a_worker_that_ends_while_it_traces_keeps_its_figures(tmp_path: Path, se
     assert "not-traced" in {caution.kind for caution in outcome.warnings}
 
 
-def test_a_run_that_is_ended_while_it_traces_keeps_the_cell(tmp_path: Path) -> None:
+def test_run_stopped_while_tracing_keeps_the_cell(tmp_path: Path) -> None:
     text = PAIR.replace("max_s = 0.1", "max_s = 0.1\ntrace = true")
     run = api.open_run(api.load(write_matrix(tmp_path, text)), results=tmp_path / "results")
 
@@ -208,7 +208,7 @@ def test_a_run_killed_amid_the_turns_goes_on(tmp_path: Path) -> None:
     assert completed(read_outcomes(next(results.iterdir()))[CELL]).pairing.kind == "interleaved"
 
 
-def test_images_of_the_rerun_are_taken_over_and_it_is_timed_all_the_same(tmp_path: Path) -> None:
+def test_reused_rerun_images_are_still_timed(tmp_path: Path) -> None:
     loaded = api.load(write_matrix(tmp_path, PAIR))
     first = api.run(loaded, results=tmp_path / "results")
     second = api.run(loaded, results=tmp_path / "results", fresh=True)

@@ -72,7 +72,7 @@ def test_the_attribute_net_reads_real_renders() -> None:
     assert min(right[name] for name in ("shape", "colour", "background", "relation")) >= 0.96
 
 
-def test_the_classes_of_the_attribute_net_are_those_of_the_world() -> None:
+def test_attribute_classes_equal_those_of_the_world() -> None:
     assert attributes.CLASSES == world.CLASSES
     assert set(clip.WORDS) == set(tokens.words())
 
@@ -86,7 +86,7 @@ def test_the_clip_net_prefers_the_right_caption() -> None:
     assert float((own >= scores.max(dim=1).values - 1e-6).float().mean()) >= 0.8
 
 
-def test_the_tokenizer_knows_the_words_and_takes_any_text() -> None:
+def test_tokenizer_knows_the_words_and_takes_any_text() -> None:
     tokenizer = pipeline.load(shapes.PIPELINE).tokenizer_2
     assert all(len(tokenizer(word).input_ids) == 3 for word in tokens.words())
     assert len(tokenizer("Hello, wörld!", padding="max_length", truncation=True).input_ids) == tokens.LENGTH

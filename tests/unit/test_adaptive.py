@@ -28,7 +28,7 @@ CLIP, FID = "clip:bundled", "fid:bundled"
 
 
 @pytest.mark.parametrize(("most", "to_pass"), [(256, 104), (5000, 104), (300, 263), (104, 104), (60, 59)])
-def test_the_first_look_that_can_pass_is_a_look_and_one_comes_before_it(most: int, to_pass: int) -> None:
+def test_first_passing_analysis_follows_one_other(most: int, to_pass: int) -> None:
     looks = choose_looks(most, to_pass)
     assert list(looks) == sorted(set(looks))
     assert looks[-1] == most
@@ -37,19 +37,19 @@ def test_the_first_look_that_can_pass_is_a_look_and_one_comes_before_it(most: in
     assert len(looks) <= 7
 
 
-def test_where_no_cell_can_pass_a_run_looks_for_failures_only() -> None:
+def test_hopeless_run_tests_only_for_failure() -> None:
     assert choose_looks(50, 104) == (20, 50)
     assert choose_looks(30, 104) == (30,)
 
 
-def test_one_prompt_fewer_than_the_first_passing_look_passes_no_clean_cell() -> None:
+def test_one_prompt_too_few_passes_nothing() -> None:
     cells = {name: {CLIP: CLEAN} for name in "abcd"}
     least = prompts_to_pass(Policy(), [_planned(name).cell for name in cells])
     assert {cell.result for cell in verdicts(cells, prompts=least).values()} == {"pass"}
     assert "pass" not in {cell.result for cell in verdicts(cells, prompts=least - 1).values()}
 
 
-def test_rules_that_only_warn_or_fit_no_cell_do_not_delay_the_first_pass() -> None:
+def test_warning_rules_do_not_delay_the_first_pass() -> None:
     cells = [_planned("a").cell]
     strict = Rule(metric=CLIP, margin=0.01, severity="warning")
     elsewhere = Rule(metric=CLIP, margin=0.01, where="no such cell")
@@ -60,7 +60,7 @@ def test_rules_that_only_warn_or_fit_no_cell_do_not_delay_the_first_pass() -> No
 AXES = "[axes]\nsteps = [4, 8]\n"
 
 
-def test_a_plan_without_auto_has_no_looks_and_one_with_it_says_when_it_looks() -> None:
+def test_only_adaptive_plans_have_interim_analyses() -> None:
     assert decide_looks(make(AXES)).looks == ()
     decided = decide_looks(make(AXES + '[quality]\nimages = "auto"\nmax = 90\n'))
     assert decided.looks == (29, 72, 90)
@@ -68,12 +68,12 @@ def test_a_plan_without_auto_has_no_looks_and_one_with_it_says_when_it_looks() -
     assert any("29, 72, 90 prompts" in note for note in decided.notes)
 
 
-def test_a_plan_that_can_pass_nothing_says_how_many_prompts_it_would_take() -> None:
+def test_hopeless_plan_names_the_prompts_it_would_take() -> None:
     decided = decide_looks(make(AXES + '[quality]\nimages = "auto"\nmax = 50\n'))
     assert any("no cell can pass with 50 prompts" in note and "need 72" in note for note in decided.notes)
 
 
-def test_more_prompts_than_there_are_and_a_limit_without_auto_are_mistakes() -> None:
+def test_prompt_limits_that_cannot_hold_are_errors() -> None:
     with pytest.raises(MatrixError, match=r"quality\.max: 101 is more than the 100 prompts"):
         make(AXES + '[quality]\nimages = "auto"\nmax = 101\n')
     with pytest.raises(MatrixError, match=r'quality\.max: means something only with quality.images = "auto"'):
@@ -113,25 +113,25 @@ def wanted(
     return prompts_wanted(planned_run(cells), outcomes or {}, judged(cells, known=known), evaluation)
 
 
-def test_before_any_verdict_every_cell_is_owed_the_first_look() -> None:
+def test_every_cell_gets_the_first_analysis() -> None:
     plan = planned_run({"a": 1, "b": 1})
     assert set(prompts_wanted(plan, {}, None, None).values()) == {LOOKS[0]}
 
 
-def test_only_cells_whose_verdict_is_open_are_owed_more_and_the_baseline_with_them() -> None:
+def test_only_open_cells_and_the_baseline_get_more() -> None:
     found = wanted({"a": {CLIP: CLEAN}, "b": {CLIP: BAD}, "c": {CLIP: CLOSE}}, {"a": 85, "b": 24, "c": 85})
     assert (found["a"], found["b"], found["c"]) == (85, 24, 128)
     assert found["baseline"] == 128
     assert found[RERUN_ID] == 40
 
 
-def test_a_round_that_was_interrupted_is_the_same_round() -> None:
+def test_interrupted_round_resumes_as_the_same_round() -> None:
     cells, prompts = {"a": {CLIP: CLOSE}, "b": {CLIP: CLOSE}}, {"a": 24, "b": 24}
     before = wanted(cells, prompts, {"a": completed(24), "b": completed(24)})
     assert wanted(cells, prompts, {"a": completed(59), "b": completed(24)}) == before
 
 
-def test_the_other_seed_grows_only_with_a_verdict_that_needs_it() -> None:
+def test_other_seed_grows_only_if_a_verdict_needs_it() -> None:
     prompts = {"a": 85, "b": 24}
     settled = {"b": {CLIP: BAD}}
     assert wanted({"a": {CLIP: CLEAN, FID: CLOSE}, **settled}, prompts)[OTHER_SEED_ID] == 128
@@ -140,7 +140,7 @@ def test_the_other_seed_grows_only_with_a_verdict_that_needs_it() -> None:
     assert wanted({"a": {CLIP: failing, FID: CLOSE}, **settled}, prompts)[OTHER_SEED_ID] == LOOKS[0]
 
 
-def test_a_metric_that_cannot_be_had_ends_a_cell_but_one_that_has_no_interval_yet_does_not() -> None:
+def test_unavailable_metric_ends_a_cell() -> None:
     assert wanted({"a": {CLIP: CLOSE}}, {"a": 24}, missing={FID: "no weights"})["a"] == 24
     assert wanted({"a": {CLIP: "not clearly above chance"}}, {"a": 24})["a"] == 59
 
@@ -154,7 +154,7 @@ def test_an_open_rule_about_time_brings_no_images() -> None:
     assert prompts_wanted(planned_run({"a": 1}), {}, verdict, evaluation)["a"] == 24
 
 
-def test_a_halted_cell_is_owed_no_more_and_a_halted_baseline_halts_all() -> None:
+def test_halted_baseline_halts_all_cells() -> None:
     cells, prompts = {"a": {CLIP: CLOSE}, "b": {CLIP: CLOSE}}, {"a": 24, "b": 24}
     found = wanted(cells, prompts, {"a": completed(24, halted=True)})
     assert (found["a"], found["b"]) == (24, 59)
@@ -173,7 +173,7 @@ def pilot(cells: Mapping[str, Mapping[str, Loss]], prompts: int = 100) -> Evalua
     return Evaluation(run_id="r", scores=(), deltas=deltas, ladder=(), tails=(), blind={}, missing={}, seconds=0)
 
 
-def test_the_power_of_a_plan_is_that_of_the_usual_formula() -> None:
+def test_power_of_a_plan_follows_the_formula() -> None:
     plan = planned_run({"a": 1}).model_copy(update={"looks": (), "prompts": planned_run({}).prompts[:100]})
     (row,) = forecast_power(plan, pilot({"a": {CLIP: (0.02, 0.01)}}))
     reach = 1.6449 + 1.2816
@@ -184,7 +184,7 @@ def test_the_power_of_a_plan_is_that_of_the_usual_formula() -> None:
     assert row.decides == pytest.approx(0.912, abs=0.01)  # Φ(3 − 1.645)
 
 
-def test_looking_early_costs_prompts_at_the_end_and_saves_them_on_average() -> None:
+def test_early_analyses_save_prompts_on_average() -> None:
     adaptive = planned_run({"a": 1})
     fixed = adaptive.model_copy(update={"looks": ()})
     rows = [forecast_power(plan, pilot({"a": {CLIP: (0.02, 0.01)}}))[0] for plan in (fixed, adaptive)]
@@ -194,14 +194,14 @@ def test_looking_early_costs_prompts_at_the_end_and_saves_them_on_average() -> N
     assert rows[1].prompts_expected < 0.8 * rows[0].prompts_expected
 
 
-def test_a_new_cell_is_planned_by_the_widest_spread_of_the_others() -> None:
+def test_new_cell_is_planned_by_the_widest_spread() -> None:
     rows = forecast_power(planned_run({"new": 1, "a": 1}), pilot({"a": {CLIP: (0.02, 0.01)}, "b": {CLIP: (0.0, 0.03)}}))
     new = next(row for row in rows if row.cell_id == "new")
     assert new.seen is None
     assert new.error == pytest.approx(0.03, rel=0.05)
 
 
-def test_too_few_prompts_to_see_a_share_destroyed_pass_nothing_however_clean() -> None:
+def test_too_few_prompts_for_rare_damage_pass_nothing() -> None:
     plan = planned_run({"a": 1}).model_copy(update={"looks": (), "prompts": planned_run({}).prompts[:50]})
     (row,) = forecast_power(plan, pilot({"a": {CLIP: (0.0, 0.001)}}))
     assert row.prompts_needed == 59

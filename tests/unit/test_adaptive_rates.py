@@ -63,7 +63,7 @@ def bound(runs: int) -> float:
 
 
 @pytest.mark.parametrize("losses", [(0.05,), (0.05, 0.05, 0.05, 0.05), (0.05, 0.05, 0.0, 0.0), (0.05, 0.06, 0.01, 0.2)])
-def test_a_true_loss_of_the_margin_passes_anywhere_in_at_most_alpha_of_runs(losses: tuple[float, ...]) -> None:
+def test_margin_loss_passes_in_at_most_alpha_of_runs(losses: tuple[float, ...]) -> None:
     found = simulate(losses, error=0.01)
     lost = np.array([loss >= MARGIN for loss in losses])
     rate = found.passed[:, lost].any(axis=1).mean()
@@ -73,7 +73,7 @@ def test_a_true_loss_of_the_margin_passes_anywhere_in_at_most_alpha_of_runs(loss
         assert rate > 0.03  # the error rate is spent, not thrown away
 
 
-def test_a_true_loss_of_the_margin_fails_in_at_most_alpha_of_runs() -> None:
+def test_margin_loss_fails_in_at_most_alpha_of_runs() -> None:
     rates = simulate((0.05, 0.05, 0.0, 0.0), error=0.01).failed.mean(axis=0)
     print("false fail by cell:", rates)
     assert rates[:2].max() <= bound(2000)
@@ -81,7 +81,7 @@ def test_a_true_loss_of_the_margin_fails_in_at_most_alpha_of_runs() -> None:
     assert rates[2:].max() == 0
 
 
-def test_clear_cells_take_under_half_the_prompts_and_decide_as_surely() -> None:
+def test_clear_cells_take_under_half_the_prompts() -> None:
     rows = []
     for loss in (0.0, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.1, 0.2):
         adaptive, fixed = (simulate((loss,) * 4, 0.01, 500, looks) for looks in (LOOKS, LOOKS[-1:]))
@@ -115,7 +115,7 @@ def test_the_gate_decides_as_the_simulation_does() -> None:
 
 
 @pytest.mark.parametrize(("right", "gained"), [(0.97, 0.0), (0.97, 0.02), (0.6, 0.05)])
-def test_correct_pictures_keep_the_rates_over_all_looks(right: float, gained: float) -> None:
+def test_correctness_keeps_its_rates_over_analyses(right: float, gained: float) -> None:
     """Each prompt is right or wrong; a true loss of exactly the margin passes at some look in at most alpha of runs."""
     lost = MARGIN * right + gained
     rng, runs = np.random.default_rng(int(1000 * right + 100 * gained)), 400

@@ -50,7 +50,7 @@ class Small:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_every_call_counts_at_its_own_size_and_no_data_is_kept(dtype: str) -> None:
+def test_calls_count_at_their_size_and_keep_no_data(dtype: str) -> None:
     import torch
 
     network = Small(8).to(getattr(torch, dtype))
@@ -70,7 +70,7 @@ def test_every_call_counts_at_its_own_size_and_no_data_is_kept(dtype: str) -> No
     assert again.flops == floor.flops  # not watched any more
 
 
-def test_what_cannot_be_counted_is_absent_with_its_reason() -> None:
+def test_uncountable_work_is_absent_with_a_reason() -> None:
     import torch
 
     assert Arithmetic(object()).floor("cpu", "float32") == Absent(
@@ -92,7 +92,7 @@ def test_a_device_has_a_rate(dtype: str) -> None:
     assert product_rate("cpu", dtype) > 0
 
 
-def test_a_pass_of_flux_is_what_its_published_layers_add_up_to() -> None:
+def test_flux_pass_equals_the_sum_of_its_layers() -> None:
     """Each token meets 12 matrices of width² in each of 57 blocks; attention is two products of all pairs."""
     from tests.benchmarks.arithmetic_floor import pass_flops
 

@@ -25,7 +25,7 @@ def _own_variables(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
-def test_the_usual_folder_is_used_where_it_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_usual_cache_folder_is_used_if_writable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert find_cache() == (tmp_path / "harness", "")
     assert VARIABLE not in os.environ
@@ -55,7 +55,7 @@ def test_a_user_without_a_home_has_a_cache(monkeypatch: pytest.MonkeyPatch, tmp_
     assert not list(tmp_path.iterdir())  # no folder called ~
 
 
-def test_no_folder_for_caches_is_an_error_of_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_cache_folder_is_a_machine_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv(VARIABLE, str(tmp_path / "file" / "cache"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
@@ -71,7 +71,7 @@ def test_a_path_keeps_its_tilde_without_a_home(monkeypatch: pytest.MonkeyPatch) 
     assert cache_folder() == Path("~/.cache/torch/hub/checkpoints")
 
 
-def test_a_long_folder_of_temporary_files_is_not_used_for_sockets(tmp_path: Path) -> None:
+def test_long_temporary_folder_is_not_used_for_sockets(tmp_path: Path) -> None:
     long = tmp_path / ("t" * LONGEST)
     long.mkdir()
     script = (

@@ -32,7 +32,7 @@ def test_a_header_lists_names_formats_and_shapes(tmp_path: Path) -> None:
     assert read_shapes(path) == {"a": (2,), "b": (3,)}
 
 
-def test_a_pointer_is_refused_with_the_size_it_stands_for(tmp_path: Path) -> None:
+def test_lfs_pointer_is_refused_with_its_size(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     path.write_text(POINTER)
     for read in (read_header, lambda place: refuse_pointers((place,))):
@@ -43,7 +43,7 @@ def test_a_pointer_is_refused_with_the_size_it_stands_for(tmp_path: Path) -> Non
     refuse_pointers((write(tmp_path / "y.safetensors", {"a": [2]}, 8), tmp_path / "absent"))
 
 
-def test_a_file_that_is_cut_off_is_refused_with_both_sizes(tmp_path: Path) -> None:
+def test_truncated_file_is_refused_with_both_sizes(tmp_path: Path) -> None:
     path = write(tmp_path / "x.safetensors", {"a": [2**18]}, 2**19)
     with pytest.raises(UsageError, match=r"cut off: it has .* of 1"):
         read_header(path)
@@ -85,7 +85,7 @@ def test_a_kept_digest_is_not_computed_again(settled: Path, monkeypatch: pytest.
     assert digest_file(settled) == before
 
 
-def test_a_change_is_seen_whatever_time_the_file_claims(settled: Path) -> None:
+def test_change_is_seen_despite_an_old_timestamp(settled: Path) -> None:
     """As rsync and cp -p leave it: the same size, the same time of its last change, the same place on the disk."""
     before, times = digest_file(settled), settled.stat()
     with settled.open("r+b") as file:
@@ -96,7 +96,7 @@ def test_a_change_is_seen_whatever_time_the_file_claims(settled: Path) -> None:
     assert digest_file(settled) != before
 
 
-def test_a_file_that_was_just_written_is_read_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fresh_file_is_read_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It may change again within the same tick of the file system's clock."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     path = tmp_path / "x.safetensors"
@@ -113,7 +113,7 @@ def test_a_damaged_cache_is_begun_anew(settled: Path, tmp_path: Path, content: s
     assert digest_file(settled) == before
 
 
-def test_a_cache_that_cannot_be_written_is_done_without(settled: Path, tmp_path: Path) -> None:
+def test_unwritable_digest_cache_is_skipped(settled: Path, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where the folder would be")
     assert len(digest_file(settled)) == 64
 

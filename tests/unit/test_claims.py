@@ -102,7 +102,7 @@ def find(run: Path, claim: Claim) -> Finding:
     return finding
 
 
-def test_a_claim_is_confirmed_where_the_interval_reaches_it_and_refuted_where_it_does_not(tmp_path: Path) -> None:
+def test_claim_is_decided_by_the_interval(tmp_path: Path) -> None:
     claim = shipped("flux-h100-compile")  # 1.562 ± 10 %: 1.406 to 1.718
     agreed = find(made_run(tmp_path / "a", both(completed(EAGER_S), completed(COMPILED_S))), claim)
     assert agreed.verdict == "confirmed"
@@ -122,7 +122,7 @@ def test_speedups_are_per_image(tmp_path: Path) -> None:
     assert find(made_run(tmp_path, cells), claim).here == side_by_side((2.0, 2.0), (0.5, 0.5))
 
 
-def test_cells_that_were_timed_beside_the_baseline_are_compared_by_way_of_it(tmp_path: Path) -> None:
+def test_paired_cells_are_compared_by_their_baseline(tmp_path: Path) -> None:
     """The claim's baseline is not the run's: the ratio of both paired speedups, free of what drifted in between."""
     dice = np.random.default_rng(2)
     twice, thrice = (interleaved("quiet", dice, 10, 2, speedup=by) for by in (2.0, 3.0))
@@ -149,7 +149,7 @@ def test_cells_that_were_timed_beside_the_baseline_are_compared_by_way_of_it(tmp
         ("NVIDIA H100 PCIe", "SDXL", ("model: SDXL, claimed for FLUX.1-dev",)),
     ],
 )
-def test_another_machine_or_model_is_not_comparable_but_its_ratio_is_shown(
+def test_other_machine_or_model_is_not_comparable(
     gpu: str, model: str, reasons: tuple[str, ...], tmp_path: Path
 ) -> None:
     run = made_run(tmp_path, both(completed(EAGER_S), completed(COMPILED_S)), gpu, model)
@@ -174,7 +174,7 @@ def test_seconds_of_another_model_are_not_shown(tmp_path: Path) -> None:
     assert (same.verdict, same.candidate, same.baseline) == ("confirmed", "eager", "")
 
 
-def test_settings_that_differ_are_named_and_the_nearest_pair_is_taken(tmp_path: Path) -> None:
+def test_differing_settings_are_named_of_nearest_pair(tmp_path: Path) -> None:
     far = {cell("far-eager", steps="4", batch="8"): completed((1.0,)),
            cell("far", FUSED, compiler="inductor", steps="4", batch="8"): completed((1.0,))}  # fmt: skip
     near = {cell("near-eager", steps="30"): completed(EAGER_S),
@@ -184,7 +184,7 @@ def test_settings_that_differ_are_named_and_the_nearest_pair_is_taken(tmp_path: 
     assert (finding.candidate, finding.baseline) == ("near", "near-eager")
 
 
-def test_what_a_claim_does_not_name_was_not_in_use_unless_it_is_left_open(tmp_path: Path) -> None:
+def test_unnamed_settings_are_taken_as_unused(tmp_path: Path) -> None:
     cached = {cell("one", caching="magcache"): completed(EAGER_S),
               cell("two", FUSED, compiler="inductor", caching="magcache"): completed(COMPILED_S)}  # fmt: skip
     run = made_run(tmp_path, cached)
@@ -212,7 +212,7 @@ def test_cells_that_are_not_there_are_named(tmp_path: Path) -> None:
     assert {lacking.verdict, alone.verdict, untimed.verdict} == {"not comparable"}
 
 
-def test_memory_is_compared_as_it_is_held_and_at_its_peak(tmp_path: Path) -> None:
+def test_memory_claims_use_resident_and_peak(tmp_path: Path) -> None:
     gib = 2**30
     whole = {"transformer": 22 * gib, "text_encoder_2": 9 * gib}
     small = {"transformer": 11 * gib, "text_encoder_2": 9 * gib}
@@ -230,7 +230,7 @@ def test_memory_is_compared_as_it_is_held_and_at_its_peak(tmp_path: Path) -> Non
     assert write_measured(seen["flux-bf16-weights"].claim, seen["flux-bf16-weights"].here) == "31 GiB"  # type: ignore[arg-type]
 
 
-def test_the_peak_is_that_of_the_timed_calls_where_the_gpu_counted_it(tmp_path: Path) -> None:
+def test_peak_is_that_of_the_timed_calls(tmp_path: Path) -> None:
     made = completed((1.0,), peak=33 * 2**30)
     made = made.model_copy(update={"memory": made.memory.model_copy(update={"device_used_bytes": 60 * 2**30})})
     finding = find(made_run(tmp_path, {EAGER: made}), shipped("flux-h100-bf16-peak"))
@@ -263,9 +263,7 @@ def test_cached_prompts_leave_no_encoder_calls(calls: float, verdict: str, tmp_p
         (512, 23.5, "fid:mlperf was scored on 512 images, claimed on 5,000"),
     ],
 )
-def test_a_score_counts_on_as_many_images_as_were_claimed(
-    images: int, score: float, expected: str, tmp_path: Path
-) -> None:
+def test_score_claims_need_their_number_of_images(images: int, score: float, expected: str, tmp_path: Path) -> None:
     reference = cell("reference", steps="20", guidance="8")
     run = made_run(tmp_path, {reference: completed((1.0,))}, model="stable-diffusion-xl-base-1.0")
     unscored = find(run, shipped("mlperf-sdxl-fid"))

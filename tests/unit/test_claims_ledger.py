@@ -47,7 +47,7 @@ def test_what_the_issue_asks_for_ships() -> None:
     assert {"progressive-folk", "prompt-cache-folk", "flux-h200-compiled-latency"} <= set(claims)
 
 
-def test_every_shipped_claim_has_one_id_and_an_address_or_says_that_it_has_none() -> None:
+def test_shipped_claims_have_unique_ids_and_sources() -> None:
     claims = shipped_claims()
     assert len({claim.id for claim in claims}) == len(claims)
     for claim in claims:
@@ -94,7 +94,7 @@ def test_the_example_of_the_page_is_a_ledger() -> None:
     assert claim.window == pytest.approx((1.33, 1.47))
 
 
-def test_a_ledger_of_ones_own_is_a_file_and_takes_no_shipped_id(tmp_path: Path) -> None:
+def test_user_ledger_takes_no_shipped_id(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot read the claim ledger"):
         load_ledger(tmp_path / "none.toml")
     path = tmp_path / "own.toml"
@@ -103,7 +103,7 @@ def test_a_ledger_of_ones_own_is_a_file_and_takes_no_shipped_id(tmp_path: Path) 
         load_ledger(path, shipped_claims())
 
 
-def test_the_command_says_what_came_out_and_whether_anything_was_comparable(tmp_path: Path) -> None:
+def test_command_prints_outcomes_and_comparability(tmp_path: Path) -> None:
     run = str(finished_run(tmp_path))
     nothing = CliRunner().invoke(app, ["claims", run])
     assert nothing.exit_code == ExitCode.NOTHING_TO_DO

@@ -49,7 +49,7 @@ CASES = [(name, claim) for name in MODELS for claim in claims_of(name)]
 
 
 @pytest.mark.parametrize(("matrix", "claim"), CASES, ids=[claim.id for _, claim in CASES])
-def test_a_run_of_it_can_speak_for_every_claim_on_its_model(matrix: str, claim: Claim) -> None:
+def test_claims_matrix_covers_every_claim_on_its_model(matrix: str, claim: Claim) -> None:
     pair = match_cells(claim, cells(matrix))
     assert isinstance(pair, MatchedCells), pair
     assert pair.differences == ()

@@ -64,7 +64,7 @@ def test_equal_runs_have_no_differences(runs: tuple[Path, Path]) -> None:
     assert all(score.loss_a == score.loss_b is not None for score in found.cells[2].quality)
 
 
-def test_what_is_relative_to_another_baseline_is_refused(runs: tuple[Path, Path]) -> None:
+def test_losses_against_other_baselines_are_refused(runs: tuple[Path, Path]) -> None:
     edit(runs[1], other_baseline)
     found = compare_runs(*runs)
     assert found.baselines == ("steps 50 ≠ 25",)
@@ -98,7 +98,7 @@ def test_another_model_is_another_baseline(runs: tuple[Path, Path]) -> None:
     assert found.differences == found.baselines
 
 
-def test_replaced_files_of_the_baseline_are_another_baseline(runs: tuple[Path, Path]) -> None:
+def test_replaced_baseline_files_are_another_baseline(runs: tuple[Path, Path]) -> None:
     for run, sha in zip(runs, ("a" * 64, "b" * 64), strict=True):
         edit(run, lambda plan, sha=sha: plan["cells"][0].update(files={"precision": sha}))  # type: ignore[misc]
     assert compare_runs(*runs).baselines == (f"precision fp32: files {'a' * 12} ≠ {'b' * 12}",)
@@ -139,7 +139,7 @@ def test_cells_of_other_settings_have_no_ratio(runs: tuple[Path, Path]) -> None:
     assert all(score.refused for score in cell.quality)
 
 
-def test_a_replaced_adapter_is_named_and_still_compared(runs: tuple[Path, Path]) -> None:
+def test_replaced_adapter_is_named_and_still_compared(runs: tuple[Path, Path]) -> None:
     for run, sha in zip(runs, ("a" * 64, "b" * 64), strict=True):
         edit(run, lambda plan, sha=sha: plan["cells"][-1].update(files={"precision": sha}))  # type: ignore[misc]
     found = compare_runs(*runs)

@@ -26,7 +26,7 @@ def warned(found: list[Block]) -> dict[str, str]:
     return {caution.kind: f"{caution.message}. {caution.advice}" for caution in condition_cautions(found)}
 
 
-def test_a_quiet_machine_and_one_that_tells_nothing_warn_of_nothing() -> None:
+def test_quiet_and_silent_machines_warn_of_nothing() -> None:
     assert not warned(blocks({}, {}))
     assert not warned([Block(side="cell", group=0, begun_s=0, repeats=(Repeat(latency_s=1.0),), conditions=UNKNOWN)])
     assert not warned([])
@@ -55,7 +55,7 @@ def test_each_says_its_figure_and_what_to_do(states: Any, kind: str, words: tupl
         assert word in said[kind]
 
 
-def test_a_card_that_is_slowed_is_not_called_hot_as_well() -> None:
+def test_slowed_gpu_is_not_also_called_hot() -> None:
     said = warned(blocks({"throttle": ("sw_thermal_slowdown",), "temperature_c": 90.0}))
     assert list(said) == ["throttled"]
 
@@ -64,7 +64,7 @@ def test_a_short_busy_block_counts_for_little() -> None:
     assert not warned(blocks({"cpu_load": 0.9}, latency_s=0.01) + blocks({}, latency_s=1.0))
 
 
-def test_a_power_cap_is_no_reason_to_time_a_block_again() -> None:
+def test_power_cap_does_not_repeat_a_block() -> None:
     def slowed(*words: str, cores: int = 0) -> tuple[str, ...]:
         return Conditions.model_validate(QUIET | {"throttle": words, "cpu_throttled": cores}).slowed
 

@@ -33,7 +33,7 @@ def test_a_block_that_is_over_at_once_has_one_sample(monkeypatch: pytest.MonkeyP
     assert (seen.throttle, seen.visitors, seen.slowed) == ((), (), ())
 
 
-def test_samples_are_joined_by_mean_highest_and_all_that_was_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_samples_join_by_mean_maximum_and_union(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nvml, "EVERY_S", 0.01)
     stranger = {WORKER: 2**30, STRANGER: 2**20}
     card = FakeCard(
@@ -57,9 +57,7 @@ def test_samples_are_joined_by_mean_highest_and_all_that_was_seen(monkeypatch: p
     [("LibraryNotFound", "libnvidia-ml"), ("DriverNotLoaded", "driver is not loaded"), ("NoPermission", "refused"),
      ("LibRmVersionMismatch", "different versions"), ("Unknown", "NVML: Unknown")],
 )  # fmt: skip
-def test_without_nvml_every_figure_of_the_card_says_why(
-    error: str, words: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_nvml_gpu_values_say_why(error: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, FakeCard(init=nvml_error(error)))
     seen = watch_block()
     for name in ("clock_mhz", "memory_clock_mhz", "temperature_c", "power_w", "throttle", "visitors", "energy_j"):
@@ -91,7 +89,7 @@ def test_a_reading_that_fails_once_is_left_out(monkeypatch: pytest.MonkeyPatch) 
     assert watch_block(0.1).clock_mhz == 1500
 
 
-def test_a_slice_tells_its_cards_clock_but_not_its_power(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mig_slice_has_a_clock_but_no_power(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, FakeCard(), sliced=True)
     seen = watch_block()
     assert (seen.clock_mhz, seen.temperature_c, seen.visitors) == (1980, 41, ())
@@ -143,9 +141,7 @@ def test_an_empty_card_has_no_visitor(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("container")
 @pytest.mark.parametrize("listed", [{}, {90_210: 2**30}])
-def test_in_a_container_our_own_process_is_never_called_foreign(
-    listed: dict[int, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_own_process_in_a_container_is_not_foreign(listed: dict[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, FakeCard(compute=listed))
     found = nvml.visitors("cuda", [WORKER])
     assert isinstance(found, Absent)
@@ -235,7 +231,7 @@ def count(powercap: Path, **counted: int) -> None:
         (powercap / f"intel-rapl:{zone[1:]}" / "energy_uj").write_text(str(microjoules), encoding="utf-8")
 
 
-def test_packages_add_up_and_their_parts_are_not_counted_twice(powercap: Path) -> None:
+def test_package_energy_adds_up_without_its_parts(powercap: Path) -> None:
     rapl = Rapl(powercap)
     (powercap / "intel-rapl-mmio:0" / "energy_uj").write_text("9000000", encoding="utf-8")
     (powercap / "intel-rapl:0:0" / "energy_uj").write_text("9000000", encoding="utf-8")
@@ -262,7 +258,7 @@ def test_energy_that_only_root_may_read_is_absent(powercap: Path, monkeypatch: p
     assert Rapl(powercap).drawn() == Absent(absent="RAPL: only root may read /sys/class/powercap/*/energy_uj")
 
 
-def test_a_counter_that_is_gone_or_does_not_say_how_far_it_counts_is_absent(powercap: Path) -> None:
+def test_unusable_energy_counter_is_absent(powercap: Path) -> None:
     rapl = Rapl(powercap)
     (powercap / "intel-rapl:1" / "name").unlink()
     assert rapl.drawn() == Absent(absent="RAPL: other packages than before")

@@ -41,7 +41,7 @@ def count(entry: tuple[str, str], config: str) -> int:
 
 
 @pytest.mark.parametrize("name", sorted(PUBLISHED_BILLIONS))
-def test_the_architecture_has_the_published_number_of_parameters(name: str) -> None:
+def test_architecture_has_the_published_parameters(name: str) -> None:
     folder, known = Folder(configuration_folder(name)), configurations()[name]
     counted = {role_of(component): count(entry, config) for component, entry, config in networks(folder)}
     assert counted == known.parameters

@@ -31,7 +31,7 @@ def test_more_of_it_changes_pictures_more(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", DAMAGES)
-def test_it_is_the_same_each_time_and_for_each_picture_alone(family: str) -> None:
+def test_damage_is_repeatable_for_each_image_alone(family: str) -> None:
     clean = pictures()
     whole = apply_damage(clean, f"{family}:3")
     alone = np.concatenate([apply_damage(clean[i : i + 1], f"{family}:3") for i in range(len(clean))])

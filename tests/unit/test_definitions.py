@@ -63,7 +63,7 @@ def test_scores_of_one_definition_are_lined_up(runs: tuple[Path, Path]) -> None:
     assert console.show_comparison(found, json=False) == 0
 
 
-def test_scores_of_two_definitions_are_refused_and_latencies_still_compared(
+def test_scores_of_two_definitions_are_not_compared(
     runs: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     redefine(runs[1], weights_sha256="b" * 64, resize="another")
@@ -86,14 +86,14 @@ def test_scores_of_other_prompts_are_refused(runs: tuple[Path, Path], tmp_path: 
     assert refused == {"prompts: the runs have other prompts"}
 
 
-def test_a_metric_that_one_run_did_not_score_is_left_out(runs: tuple[Path, Path]) -> None:
+def test_metric_scored_by_one_run_only_is_left_out(runs: tuple[Path, Path]) -> None:
     found = read_evaluation(runs[1])
     assert found is not None
     write_evaluation(runs[1], found.model_copy(update={"scores": (), "deltas": ()}))
     assert all(pair.quality == () for pair in compare_runs(*runs).cells)
 
 
-def test_a_change_has_one_definition_for_baseline_and_candidate(runs: tuple[Path, Path]) -> None:
+def test_delta_has_one_definition_for_both_cells(runs: tuple[Path, Path]) -> None:
     assert [name for name, field in Delta.model_fields.items() if field.annotation is Definition] == ["definition"]
     found = read_evaluation(runs[0])
     assert found is not None
@@ -112,7 +112,7 @@ MIXED: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("stage", MIXED)
-def test_no_stage_takes_an_evaluation_that_mixes_definitions(runs: tuple[Path, Path], stage: str) -> None:
+def test_mixed_definitions_are_refused_by_each_stage(runs: tuple[Path, Path], stage: str) -> None:
     first, second = (read_evaluation(run) for run in runs)
     assert first is not None
     assert second is not None
@@ -125,13 +125,13 @@ def test_no_stage_takes_an_evaluation_that_mixes_definitions(runs: tuple[Path, P
         MIXED[stage](runs[0])
 
 
-def test_scoring_again_replaces_scores_of_another_definition(runs: tuple[Path, Path]) -> None:
+def test_rescoring_replaces_scores_of_old_definitions(runs: tuple[Path, Path]) -> None:
     redefine(runs[0], library="another 1.0")
     evaluate(runs[0])
     assert not {score.refused for pair in compare_runs(*runs).cells for score in pair.quality} - {""}
 
 
-def test_a_report_does_not_draw_picture_scores_of_another_definition(runs: tuple[Path, Path], tmp_path: Path) -> None:
+def test_report_omits_image_scores_of_old_definitions(runs: tuple[Path, Path], tmp_path: Path) -> None:
     found = read_evaluation(runs[0])
     assert found is not None
     other = found.scores[0].definition.model_copy(update={"resize": "another"})
@@ -140,9 +140,7 @@ def test_a_report_does_not_draw_picture_scores_of_another_definition(runs: tuple
         write_report(runs[0], tmp_path / "report")
 
 
-def test_evaluation_stops_before_the_first_score_where_a_library_changed_the_number(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_self_test_stops_before_the_first_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = make_scored_run(tmp_path, prompts=12, metrics=("psnr",), candidates=FEW)
     psnr = type(get_metric("psnr"))
     monkeypatch.setattr(selftest, "_PASSED", type(selftest._PASSED)())
@@ -153,9 +151,7 @@ def test_evaluation_stops_before_the_first_score_where_a_library_changed_the_num
     assert read_evaluation(run) is None
 
 
-def test_nothing_is_tested_where_every_picture_is_known(
-    runs: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cached_images_need_no_self_test(runs: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(metric: object, scorer: object) -> None:
         raise AssertionError("nothing is to be loaded")
 

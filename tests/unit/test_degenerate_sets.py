@@ -37,7 +37,7 @@ def test_sets_without_variety_are_measured_in_silence(way: str, count: int) -> N
 
 
 @pytest.mark.parametrize("prepare", [to_unit, *(rule.prepare for rule in RESIZINGS.values())])
-def test_pictures_that_are_read_only_are_copied_in_silence(prepare: Callable[[np.ndarray], object]) -> None:
+def test_read_only_images_are_copied_without_warning(prepare: Callable[[np.ndarray], object]) -> None:
     pictures = np.full((2, 32, 32, 3), 128, dtype=np.uint8)
     before = prepare(pictures.copy())
     pictures.setflags(write=False)

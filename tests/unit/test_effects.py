@@ -44,7 +44,7 @@ def eager_does(monkeypatch: pytest.MonkeyPatch, effect: Effect) -> list[Setup]:
     return told
 
 
-def test_what_was_done_is_recorded_with_its_axis_and_value(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_applied_effects_name_axis_and_value(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     told = eager_does(monkeypatch, Done("did it", {"bytes_before": 4, "bytes_after": 1}))
     outcomes = read_outcomes(finished_run(tmp_path))
     cell = outcomes["4-steps_fp32"]
@@ -127,7 +127,7 @@ def test_a_value_may_refuse_a_cell_in_the_plan(monkeypatch: pytest.MonkeyPatch, 
     }
 
 
-def test_what_a_cell_held_is_not_known_in_the_harness_s_own_process(tmp_path: Path) -> None:
+def test_inline_cells_have_no_known_memory(tmp_path: Path) -> None:
     cell = read_outcomes(finished_run(tmp_path))["4-steps_fp32"]
     assert isinstance(cell, Completed)
     assert cell.memory.peak() == Absent(absent="ran in the harness's own process")

@@ -59,13 +59,13 @@ def loss(evaluation: Evaluation, cell: str, metric: str = "ssim") -> float:
     return found.estimate
 
 
-def test_an_unchanged_cell_loses_nothing_and_a_damaged_one_much(evaluation: Evaluation) -> None:
+def test_unchanged_cell_loses_nothing_damaged_one_much(evaluation: Evaluation) -> None:
     assert loss(evaluation, "same") == 0
     assert 0 < loss(evaluation, "faint", "psnr") < 0.01
     assert loss(evaluation, "washed-out") > 0.3
 
 
-def test_every_number_is_finite_and_every_absence_has_a_reason(run: Path, evaluation: Evaluation) -> None:
+def test_numbers_are_finite_and_absences_have_reasons(run: Path, evaluation: Evaluation) -> None:
     text = evaluation.model_dump_json()
     assert "NaN" not in text
     assert "Infinity" not in text
@@ -85,7 +85,7 @@ def test_deltas_hold_their_anchors_and_counts(evaluation: Evaluation) -> None:
     assert delta.candidate < 1
 
 
-def test_paired_metrics_judge_only_where_the_trajectory_is_kept(run: Path, evaluation: Evaluation) -> None:
+def test_paired_metrics_need_a_kept_trajectory(run: Path, evaluation: Evaluation) -> None:
     plan = read_plan(run)
     kept = {cell.id: keeps_trajectory(plan, cell.cell) for cell in plan.compared}
     assert kept == {
@@ -108,7 +108,7 @@ def test_pixel_metrics_judge_only_if_named(tmp_path: Path) -> None:
     assert "judges where a rule names it" in delta.why_not
 
 
-def test_pictures_of_another_size_are_brought_to_the_baselines(evaluation: Evaluation) -> None:
+def test_images_of_other_sizes_are_resized(evaluation: Evaluation) -> None:
     assert loss(evaluation, "doubled", "psnr") < 0.01
 
 
@@ -125,9 +125,7 @@ def test_identical_pictures_lose_nothing(evaluation: Evaluation) -> None:
     assert all(rung.loss.estimate == 0 for rung in identical)  # type: ignore[union-attr]
 
 
-def test_a_metric_that_finds_a_loss_in_identical_pictures_judges_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_metric_with_a_loss_on_copies_judges_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A metric that sees the same pixels differently the second time, as a net that is not deterministic would."""
     monkeypatch.setattr(damages, "copied", washed_out)
     run = make_scored_run(tmp_path, prompts=12, policy=POLICY)
@@ -164,7 +162,7 @@ def test_black_pictures_are_broken(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("together", [True, False])
-def test_the_bound_on_broken_images_holds_if_seeds_break_together(together: bool) -> None:
+def test_broken_image_bound_holds_for_joint_seeds(together: bool) -> None:
     rng, share, seeds, prompts = np.random.default_rng(0), 0.04, 4, 100
     broken = rng.random((2000, prompts, 1 if together else seeds)) < share
     counts = np.broadcast_to(broken, (2000, prompts, seeds)).sum(axis=(1, 2))
@@ -206,7 +204,7 @@ def test_a_damaged_cache_is_begun_anew(tmp_path: Path, own_cache: Path) -> None:
     assert evaluate(run).deltas == first.deltas
 
 
-def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
+def test_unwritable_feature_cache_is_skipped(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
     cache = FeatureCache(blocked / "folder")
@@ -222,7 +220,7 @@ def test_progress_reaches_its_total(tmp_path: Path) -> None:
     assert pictures[-1][1] == pictures[-1][2]
 
 
-def test_without_an_other_seed_run_losses_are_absent_with_a_reason(tmp_path: Path) -> None:
+def test_without_other_seed_losses_are_absent(tmp_path: Path) -> None:
     run = make_scored_run(tmp_path, prompts=12)
     write_outcome(run, OTHER_SEED_ID, Failed(kind="error", phase="images", message="x"))
     found = find(evaluate(run), "faint", "ssim").loss
@@ -256,7 +254,7 @@ def test_a_damaged_image_is_named_with_what_to_do(tmp_path: Path, damage: str) -
     assert "Delete that cell's folder" in str(caught.value)
 
 
-def test_a_cell_without_exactly_the_baselines_images_is_refused(tmp_path: Path) -> None:
+def test_cell_with_other_images_is_refused(tmp_path: Path) -> None:
     run = make_scored_run(tmp_path, prompts=12)
     path = RunFolder(run).outcome("faint")
     document = json.loads(path.read_text())

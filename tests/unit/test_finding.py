@@ -87,7 +87,7 @@ def test_what_changes_a_measurement_is_named(run: Path, old: str) -> None:
 
 
 @pytest.mark.parametrize("old", MEASURED)
-def test_a_changed_file_without_a_run_says_what_differs(run: Path, old: str) -> None:
+def test_changed_matrix_without_run_names_differences(run: Path, old: str) -> None:
     edit(run, old, MEASURED[old][0])
     with pytest.raises(ResultsError, match="this matrix has no run yet") as caught:
         api.find(run.parent.parent / "fake.toml", run.parent)
@@ -131,7 +131,7 @@ def test_added_metrics_score_the_run(run: Path) -> None:
     assert "clip:bundled" in read_plan(found).matrix.quality.metrics
 
 
-def test_a_run_of_a_model_named_beside_its_file_keeps_it(tmp_path: Path) -> None:
+def test_named_model_finds_its_run(tmp_path: Path) -> None:
     path = write_matrix(tmp_path)
     run = api.open_run(api.load(path, model="bundled"), results=tmp_path / "results")
     assert api.find(path, tmp_path / "results") == run
@@ -155,7 +155,7 @@ def test_other_software_begins_a_run_and_is_named(run: Path, monkeypatch: pytest
     assert "≠ 3.99" in notices[0]
 
 
-def test_an_adaptive_run_keeps_its_looks_under_another_policy(run: Path) -> None:
+def test_adaptive_run_keeps_its_analyses(run: Path) -> None:
     existing = read_plan(run)
     wanted = existing.model_copy(update={"looks": (2, 6), "policy": Policy(name="strict")})
     assert plan_differences(existing, wanted) == ()
@@ -215,7 +215,7 @@ def test_a_run_may_be_named_instead_of_its_matrix(run: Path) -> None:
     assert isinstance(refused.exception, UsageError)
 
 
-def test_a_pilot_with_another_baseline_forecasts_nothing(run: Path) -> None:
+def test_pilot_of_another_baseline_forecasts_nothing(run: Path) -> None:
     api.evaluate(run)
     decided = api.plan(edit(run, "[model]", "[baseline]\nsteps = 20\n[model]"), results=run.parent)
     with pytest.raises(ResultsError, match="its baseline is 50-steps_fp32, not 20-steps_fp32"):

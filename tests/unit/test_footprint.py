@@ -59,7 +59,7 @@ def test_weights_take_the_room_of_their_format(precision: str, weights_gib: floa
     assert asked.loading == (65 if "fp32" in precision else 32.5) * GIB  # packed only after they were loaded
 
 
-def test_what_is_not_packed_has_the_width_of_the_baseline_on_this_machine() -> None:
+def test_unpacked_parts_have_the_baseline_width() -> None:
     """A model is loaded in FP32 on a CPU and in FP16 on a GPU where compute is auto."""
     cpu = MACHINE.model_copy(update={"gpus": ()})
     on_cpu, on_gpu = need(cpu, precision="int8-quanto"), need(precision="int8-quanto")
@@ -68,7 +68,7 @@ def test_what_is_not_packed_has_the_width_of_the_baseline_on_this_machine() -> N
     assert need(cpu, precision="int8-quanto+compute=bf16").needed == on_gpu.needed
 
 
-def test_activations_grow_with_the_batch_and_the_size_and_guidance_doubles_the_denoisers() -> None:
+def test_activations_grow_with_batch_size_and_guidance() -> None:
     assert need().activations == {"denoiser": 2 * 2 * GIB / 16, "vae": 2 * GIB / 2}
     assert need(guidance="1").activations["denoiser"] == 2 * GIB / 16
     assert need(batch="4", resolution="512x512").activations == need().activations
@@ -90,7 +90,7 @@ def plan(free_gib: float | None) -> Plan:
     return make_plan(matrix, text, expand(matrix), around)
 
 
-def test_a_cell_that_does_not_fit_is_skipped_in_the_plan_with_what_it_needs_and_what_is_free() -> None:
+def test_too_large_cell_is_skipped_with_both_sizes() -> None:
     decided = plan(40)
     assert decided.find("2-steps_bf16").skip is None
     reason = decided.find("2-steps_fp32").skip
@@ -100,7 +100,7 @@ def test_a_cell_that_does_not_fit_is_skipped_in_the_plan_with_what_it_needs_and_
         plan(20)
 
 
-def test_the_published_sizes_are_those_of_the_files_people_download() -> None:
+def test_published_sizes_are_those_of_the_files() -> None:
     """FLUX.1 dev in bfloat16: 31.4 GiB in all (its transformer 22.2, T5 8.9); SDXL in fp16: 6.5 GiB."""
     for name, gib in (("flux-dev", 31.4), ("sdxl-base", 6.46)):
         assert sum(Synthetic(name=name).describe().parameters.values()) * 2 / GIB == pytest.approx(gib, rel=0.01)

@@ -36,7 +36,7 @@ def test_required_prompts_have_the_promised_power() -> None:
     assert metric.prompts_needed == pytest.approx(256 * ((1.645 + 1.2816) * 0.02 / 0.01) ** 2, rel=0.02)
 
 
-def test_an_intersection_of_metrics_needs_no_correction() -> None:
+def test_intersection_of_metrics_needs_no_correction() -> None:
     loss = (0.04, 0.0058)  # p = 0.043
     found = verdicts({"a": {"clip:bundled": loss, "lpips:bundled": loss, "fid:bundled": loss}})["a"]
     assert found.result == "pass"
@@ -82,7 +82,7 @@ def test_a_missing_score_is_never_a_pass(losses: dict[str, Loss], result: str) -
     assert found.reason
 
 
-def test_a_metric_without_weights_makes_every_cell_missing_unless_the_gate_does_not_name_it() -> None:
+def test_metric_without_weights_makes_cells_missing() -> None:
     cells: dict[str, dict[str, Loss]] = {"a": {"clip:bundled": GOOD}}
     absent = {"fid:mlperf": "weights not found"}
     assert verdicts(cells, known=Known(missing=absent))["a"].result == "missing"
@@ -90,7 +90,7 @@ def test_a_metric_without_weights_makes_every_cell_missing_unless_the_gate_does_
     assert verdicts(cells, named, known=Known(missing=absent))["a"].result == "pass"
 
 
-def test_a_blind_metrics_pass_does_not_count_but_its_failure_does() -> None:
+def test_blind_pass_does_not_count_but_failure_does() -> None:
     found = verdicts({"a": {"clip:bundled": GOOD}, "b": {"clip:bundled": BAD}}, known=Known(blind=("clip:bundled",)))
     assert found["a"].result == "inconclusive"
     assert "its pass does not count" in found["a"].reason
@@ -104,7 +104,7 @@ def test_too_few_prompts_cannot_pass_however_clean() -> None:
     assert verdicts({"a": {"clip:bundled": (0.0, 0.0)}}, prompts=59)["a"].result == "pass"
 
 
-def test_too_few_images_for_all_the_variety_say_how_many_would_do() -> None:
+def test_too_few_images_name_the_number_that_suffices() -> None:
     """Bounds that narrow as noise does would take more; the allowance for few images is gone at 2,049 prompts."""
     known = Known(resolved_from={"fid:bundled": 2049})
     wide = (0.01, 0.09)

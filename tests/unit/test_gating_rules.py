@@ -53,7 +53,7 @@ def tail(broken: int, n: int = 256) -> Tail:
         ((0.0, 0.02), "inconclusive"),
     ],
 )
-def test_a_change_stays_within_its_window_in_both_directions(change: Loss, result: str) -> None:
+def test_change_must_stay_within_its_window(change: Loss, result: str) -> None:
     assert one(Rule(quantity="change", metric=FID, margin=0.02), change, metric=FID).result == result
 
 
@@ -62,7 +62,7 @@ def test_a_change_may_have_one_limit_only() -> None:
     assert one(Rule(quantity="change", metric=CLIP, at_most=0.02), (0.3, 0.005)).result == "fail"
 
 
-def test_a_score_is_held_against_fixed_values_not_the_baseline() -> None:
+def test_score_is_judged_by_fixed_values() -> None:
     rule = Rule(quantity="score", metric=FID, target=23.48046692, margin=0.02)
     low, high = rule.window
     assert (low, high) == pytest.approx((23.01085758, 23.95007626), abs=1e-8)  # MLPerf's own figures
@@ -74,7 +74,7 @@ def test_a_score_is_held_against_fixed_values_not_the_baseline() -> None:
 
 
 @pytest.mark.parametrize(("estimate", "result"), [(0.02, "pass"), (0.05, "inconclusive"), (0.2, "fail")])
-def test_paired_scores_judge_pictures_that_changed_the_trajectory_too(estimate: float, result: str) -> None:
+def test_paired_scores_may_judge_changed_trajectories(estimate: float, result: str) -> None:
     reported = Known(kept={LPIPS: False})
     assert (
         one(Rule(quantity="score", metric="lpips", at_most=0.05), (estimate, 0.004), reported, LPIPS).result == result
@@ -107,7 +107,7 @@ def test_broken_images_have_their_exact_bound(broken: int, n: int, result: str) 
         assert found.prompts_needed == 149  # 0.98¹⁴⁹ < 5 %
 
 
-def test_speedup_is_decided_by_the_raw_repeats_where_there_are_no_pairs() -> None:
+def test_unpaired_speedup_uses_raw_repeats() -> None:
     slow = tuple(2.0 + 0.01 * i for i in range(5))
     fast = tuple(1.0 + 0.01 * i for i in range(5))
     known = Known(outcomes={"baseline": timed(slow), "a": timed(fast)})
@@ -128,7 +128,7 @@ def test_one_block_decides_nothing() -> None:
         assert "raise measure.max_s" in unsure.sentence
 
 
-def test_a_paired_speedup_is_judged_by_the_interval_the_report_shows() -> None:
+def test_paired_speedup_is_judged_by_its_interval() -> None:
     pairing = interleaved("quiet", np.random.default_rng(1), 10, 2, speedup=1.2)
     outcomes = {name: timed((1.0,)).model_copy(update={"pairing": pairing}) for name in ("baseline", "a")}
     shown = speedup(pairing).interval
@@ -180,7 +180,7 @@ def test_what_was_not_measured_is_missing_never_a_pass() -> None:
     assert (why.metric, why.sentence) == ("fid:mlperf", "fid:mlperf is missing: weights not found")
 
 
-def test_speed_can_gate_a_model_whose_quality_means_nothing() -> None:
+def test_speed_gates_models_without_quality() -> None:
     known = Known(quality_applies=False, outcomes={"a": timed((1.0,) * 5)})
     rules = (Rule(margin=0.05), Rule(quantity="latency-s", at_most=2.0))
     found = verdicts({"a": {CLIP: (0.5, 0.01)}}, Policy(gate=rules), known=known)["a"]
@@ -198,7 +198,7 @@ def test_a_warning_is_shown_and_changes_nothing() -> None:
     assert lonely.result == "missing"  # warnings alone let nothing ship
 
 
-def test_of_rules_on_the_same_thing_the_last_that_fits_decides() -> None:
+def test_last_matching_rule_wins() -> None:
     loss: Loss = (0.08, 0.005)
     policy = Policy(gate=(Rule(margin=0.05), Rule(margin=0.2, where="4-*"), Rule(metric=LPIPS, margin=0.3)))
     found = verdicts({"4-steps": {CLIP: loss, LPIPS: (0.25, 0.005)}, "8-steps": {CLIP: loss}}, policy)
@@ -230,7 +230,7 @@ def test_a_rule_that_fits_no_cell_is_a_note() -> None:
     assert found.notes == ("rule 2 of the policy fits no cell: loss of every gating metric below 1 %, where '*fp8*'",)
 
 
-def test_rules_of_different_levels_share_holms_correction() -> None:
+def test_rules_of_different_levels_share_holm() -> None:
     strict, lax = Rule(margin=0.05, level=0.99), Rule(quantity="change", metric=CLIP, at_most=0.05, level=0.9)
     cells: dict[str, dict[str, Loss]] = {"a": {CLIP: (0.0, 0.001)}, "b": {CLIP: (0.04, 0.006)}}
     found = verdicts(cells, Policy(gate=(strict, lax)))
@@ -249,14 +249,14 @@ def test_several_looks_make_each_stricter() -> None:
     assert found.rules[0].upper > plain.upper  # type: ignore[operator]
 
 
-def test_a_cell_without_a_figure_takes_its_share_only_where_a_later_look_may_bring_it() -> None:
+def test_absent_value_takes_alpha_only_if_it_may_come() -> None:
     cells: dict[str, dict[str, Loss]] = {"a": {CLIP: (0.0, 0.001)}, "b": {CLIP: "too few prompts"}}
     assert verdicts(cells)["a"].rules[0].level == pytest.approx(0.95)
     assert verdicts(cells, known=Known(looks=(256, 512)))["a"].rules[0].level == pytest.approx(0.975)
 
 
 @pytest.mark.parametrize("rule", [Rule(margin=0.05), Rule(quantity="change", metric=CLIP, margin=0.05)])
-def test_a_sweep_of_cells_exactly_on_the_margin_passes_any_at_most_alpha_of_the_time(rule: Rule) -> None:
+def test_sweep_on_the_margin_passes_at_most_alpha(rule: Rule) -> None:
     """Five cells, each losing exactly the margin: whole sweeps judged by the gate itself, errors Student-t."""
     rng, sweeps, wrong = np.random.default_rng(3), 600, 0
     for _ in range(sweeps):
@@ -268,7 +268,7 @@ def test_a_sweep_of_cells_exactly_on_the_margin_passes_any_at_most_alpha_of_the_
     assert wrong > 0  # not merely by never passing anything
 
 
-def test_looking_several_times_and_stopping_early_keeps_the_error_rate() -> None:
+def test_early_stopping_keeps_the_error_rate() -> None:
     """Three cells exactly on the margin, looked at three times, each stopped as soon as it passes or fails."""
     rng, sweeps, looks, wrong = np.random.default_rng(5), 400, (128, 256, 512), 0
     for _ in range(sweeps):
@@ -285,7 +285,7 @@ def test_looking_several_times_and_stopping_early_keeps_the_error_rate() -> None
     assert 0 < wrong / sweeps <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / sweeps)
 
 
-def test_harmless_cells_pass_with_the_power_the_normal_formula_promises() -> None:
+def test_harmless_cells_pass_with_the_planned_power() -> None:
     """Five cells that lose nothing, margin 3.6 standard errors away: Holm's first step alone has power 90 %."""
     rng, sweeps, passed = np.random.default_rng(4), 100, 0
     for _ in range(sweeps):
@@ -329,9 +329,7 @@ def told(update: dict[str, object]) -> Known:
         ),
     ],
 )
-def test_energy_throttling_and_traces_can_gate_and_are_missing_where_not_known(
-    rule: Rule, update: dict[str, object], result: str, said: str
-) -> None:
+def test_energy_throttling_and_traces_can_gate(rule: Rule, update: dict[str, object], result: str, said: str) -> None:
     found = one(rule, known=told(update))
     assert (found.result, found.level) == (result, None)
     assert said in found.sentence
@@ -345,9 +343,7 @@ def test_energy_throttling_and_traces_can_gate_and_are_missing_where_not_known(
         (3, 0.02, "inconclusive", "at most 2 % with 3 measurement rounds; raise measure.max_s"),
     ],
 )
-def test_a_speedup_not_known_precisely_enough_is_the_runs_want_and_fails_no_cell(
-    groups: int, most: float, result: str, said: str
-) -> None:
+def test_imprecise_speedup_fails_no_cell(groups: int, most: float, result: str, said: str) -> None:
     sides = ("baseline", "cell", "cell", "baseline")
     took = {"baseline": lambda group: 1.0, "cell": lambda group: 1 + 0.002 * (group % 3)}
     blocks = [
@@ -363,7 +359,7 @@ def test_a_speedup_not_known_precisely_enough_is_the_runs_want_and_fails_no_cell
 
 
 @pytest.mark.parametrize("counter", ["reserved_bytes", "device_used_bytes"])
-def test_peak_memory_is_judged_by_the_counter_that_told_the_baselines_too(counter: str) -> None:
+def test_peak_memory_uses_the_counter_of_the_baseline(counter: str) -> None:
     memory = NO_MEMORY.model_copy(update={counter: 6 * 2**30})
     held = NO_MEMORY.model_copy(update={"device_used_bytes": 7 * 2**30})
     outcomes = {name: COMPLETED.model_copy(update={"memory": had}) for name, had in (("baseline", held), ("a", memory))}

@@ -161,7 +161,7 @@ def test_boxes_of_one_object_count_once() -> None:
         ((4.1, 0), {"right of"}),
     ],
 )
-def test_a_position_needs_a_clear_offset_of_the_centres(place: tuple[float, float], seen: set[str]) -> None:
+def test_position_needs_a_clear_offset_of_centres(place: tuple[float, float], seen: set[str]) -> None:
     assert positions(box(1, 100 + place[0], 100 + place[1]), box(1, 100, 100)) == seen
 
 

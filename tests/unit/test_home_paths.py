@@ -38,7 +38,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
-def test_prompts_latents_policies_and_matrices_are_found_in_the_home_folder(home: Path) -> None:
+def test_home_paths_expand_for_all_kinds_of_files(home: Path) -> None:
     assert [prompt.text for prompt in load_prompts(Prompts(set="~/p.txt"))] == ["a red circle"]
     latent = describe_latent("~/noise.npy")
     assert latent.path == str(home / "noise.npy")
@@ -104,7 +104,7 @@ def test_an_empty_path_is_a_mistake_with_its_key(line: str, said: str) -> None:
     assert [problem for problem in caught.value.problems if problem.startswith(said)]
 
 
-def test_an_empty_word_on_the_command_line_is_a_mistake_too() -> None:
+def test_empty_command_line_word_is_an_error() -> None:
     with pytest.raises(MatrixError, match="model: empty"):
         api.load("~/m.toml", model="")
     with pytest.raises(UsageError, match="unknown policy"):

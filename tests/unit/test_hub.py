@@ -64,7 +64,7 @@ def source(word: str = f"{ID}@{COMMIT}", **options: str) -> ModelSource:
     return resolve_model(model.model_copy(update={"options": {**model.options, **options}}))
 
 
-def test_the_plan_knows_the_model_and_the_size_of_what_it_lacks_before_anything_large_is_fetched(hub: FakeHub) -> None:
+def test_plan_knows_model_and_missing_size_offline(hub: FakeHub) -> None:
     info = source().describe()
     assert info.family == "sdxl"
     assert info.download is not None
@@ -75,12 +75,12 @@ def test_the_plan_knows_the_model_and_the_size_of_what_it_lacks_before_anything_
     assert not [name for name in hub.transferred() if not name.endswith(".json")]
 
 
-def test_a_famous_model_is_known_by_its_size_before_it_is_fetched(hub: FakeHub) -> None:
+def test_known_model_has_a_size_before_its_download(hub: FakeHub) -> None:
     hub.repository = "stabilityai/stable-diffusion-xl-base-1.0"
     assert source(hub.repository).describe().parameters["denoiser"] == 2_567_463_684
 
 
-def test_only_what_is_used_is_fetched_once_and_then_no_network_is_asked(hub: FakeHub) -> None:
+def test_used_files_are_fetched_once(hub: FakeHub) -> None:
     model = source()
     before = model.describe()
     model.fetch()
@@ -114,7 +114,7 @@ def test_a_fetched_model_is_the_folder_it_came_from(hub: FakeHub, tiny: Callable
     assert all((ours_state[name] == tensor).all() for name, tensor in their_state.items())
 
 
-def test_a_branch_is_taken_at_its_commit_with_a_caution_and_the_commit_is_recorded(hub: FakeHub) -> None:
+def test_branch_is_pinned_to_its_commit_with_a_caution(hub: FakeHub) -> None:
     info = source(ID).describe()
     assert info.pins == {"revision": COMMIT}
     assert COMMIT in info.notes[0]
@@ -124,7 +124,7 @@ def test_a_branch_is_taken_at_its_commit_with_a_caution_and_the_commit_is_record
     assert source(ID).describe().digest != info.digest
 
 
-def test_without_network_a_branch_is_what_it_was_when_last_seen(hub: FakeHub) -> None:
+def test_offline_branch_is_the_last_seen_commit(hub: FakeHub) -> None:
     source(ID).fetch()
     hub.down = True
     info = source(ID).describe()
@@ -132,7 +132,7 @@ def test_without_network_a_branch_is_what_it_was_when_last_seen(hub: FakeHub) ->
     assert "as last seen" in info.notes[0]
 
 
-def test_a_transfer_that_breaks_off_goes_on_where_it_was(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_broken_transfer_resumes(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1024)  # what came of an unfinished chunk is asked for again
@@ -157,7 +157,7 @@ def test_a_second_try_fetches_only_what_is_missing(hub: FakeHub) -> None:
     assert hub.transferred() == [UNET]
 
 
-def test_without_network_the_missing_files_and_the_command_that_gets_them_are_named(hub: FakeHub) -> None:
+def test_offline_lists_missing_files_and_the_command(hub: FakeHub) -> None:
     source().fetch()
     snapshot = Path(source().describe().folder)
     for name in (UNET, "vae/config.json", "tokenizer/vocab.json", "tokenizer/tokenizer.json"):
@@ -173,7 +173,7 @@ def test_without_network_the_missing_files_and_the_command_that_gets_them_are_na
     assert f" {UNET} " in caught.value.fix
 
 
-def test_without_network_and_cache_one_message_says_what_to_do(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_without_cache_is_one_clear_message(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
@@ -204,7 +204,7 @@ def test_a_file_that_was_changed_in_the_cache_is_named(hub: FakeHub) -> None:
     assert f"Remove {place.resolve()}" in caught.value.fix
 
 
-def test_a_repository_that_lacks_tensors_is_refused_once_it_is_here(hub: FakeHub) -> None:
+def test_repository_without_tensors_is_refused(hub: FakeHub) -> None:
     from safetensors.torch import load_file, save_file
 
     tensors = load_file(hub.folder / UNET)
@@ -232,9 +232,7 @@ def test_what_the_hub_does_not_have_is_a_plain_error(hub: FakeHub) -> None:
     assert "no model_index.json" in refused().what
 
 
-def test_a_gated_model_says_where_to_ask_and_takes_the_token_of_the_environment(
-    hub: FakeHub, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_gated_model_links_access_and_uses_the_token(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.gated = True
     error = refused()
     assert "gated" in error.what
@@ -244,7 +242,7 @@ def test_a_gated_model_says_where_to_ask_and_takes_the_token_of_the_environment(
     assert source(ID).describe().family == "sdxl"
 
 
-def test_a_variant_is_fetched_alone_where_a_component_has_it(hub: FakeHub) -> None:
+def test_variant_is_fetched_only_where_it_exists(hub: FakeHub) -> None:
     half = "unet/diffusion_pytorch_model.fp16.safetensors"
     (hub.folder / half).write_bytes((hub.folder / UNET).read_bytes())
     plain, varied = source().describe(), source(variant="fp16").describe()
@@ -258,7 +256,7 @@ def test_a_variant_is_fetched_alone_where_a_component_has_it(hub: FakeHub) -> No
     assert "It has: fp16" in refused(variant="fp8").fix
 
 
-def test_a_cache_without_room_is_told_before_anything_is_fetched(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_cache_is_reported_before_the_download(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
     import shutil
 
     source().describe()
@@ -269,7 +267,7 @@ def test_a_cache_without_room_is_told_before_anything_is_fetched(hub: FakeHub, m
     assert hub.transferred() == []
 
 
-def test_a_run_fetches_its_model_once_and_records_the_commit_it_measured(hub: FakeHub, tmp_path: Path) -> None:
+def test_run_fetches_once_and_records_the_commit(hub: FakeHub, tmp_path: Path) -> None:
     words, path = tmp_path / "words.txt", tmp_path / "m.toml"
     words.write_text("a red circle\n", encoding="utf-8")
     path.write_text(MATRIX.format(model=ID, words=words), encoding="utf-8")

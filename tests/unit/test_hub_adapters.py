@@ -83,7 +83,7 @@ def reason(plan: Plan) -> str:
     return one
 
 
-def test_the_plan_counts_what_it_would_fetch_and_asks_once(hub: FakeHub, matrix: Load, loras: dict[str, Path]) -> None:
+def test_plan_counts_adapter_downloads_once(hub: FakeHub, matrix: Load, loras: dict[str, Path]) -> None:
     decided = api.plan(matrix())
     size = loras[FOUR].stat().st_size
     assert reasons(decided) == []
@@ -99,9 +99,7 @@ def test_cells_that_are_not_selected_fetch_nothing(hub: FakeHub, matrix: Load) -
     assert not [note for note in chosen.notes if FOUR in note]
 
 
-def test_a_run_fetches_once_before_the_first_cell_and_then_asks_nobody(
-    hub: FakeHub, matrix: Load, tmp_path: Path
-) -> None:
+def test_adapter_is_fetched_once_before_the_first_cell(hub: FakeHub, matrix: Load, tmp_path: Path) -> None:
     loaded = matrix("sdxl-lightning")
     run = api.open_run(loaded, results=tmp_path / "results")
     assert hub.transferred() == [FOUR]
@@ -134,7 +132,7 @@ def test_nothing_is_fetched_for_a_cell_that_cannot_run(hub: FakeHub, matrix: Loa
     assert hub.requests == []
 
 
-def test_a_file_that_the_hub_does_not_have_is_a_reason_that_names_what_it_has(hub: FakeHub, matrix: Load) -> None:
+def test_missing_adapter_file_lists_existing_ones(hub: FakeHub, matrix: Load) -> None:
     (hub.folder / EIGHT).unlink()
     said = reason(api.plan(matrix()))
     assert f"huggingface.co/{REPO} has no {EIGHT}; it has {FOUR}" in said
@@ -142,9 +140,7 @@ def test_a_file_that_the_hub_does_not_have_is_a_reason_that_names_what_it_has(hu
     assert f"has no pytorch_lora_weights.safetensors; it has {FOUR}: name one with weights and weight_name" in said
 
 
-def test_a_repository_that_is_gated_or_not_there_is_a_reason(
-    hub: FakeHub, matrix: Load, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_gated_or_absent_repository_is_a_reason(hub: FakeHub, matrix: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.gated = True
     said = reason(api.plan(matrix("sdxl-lightning")))
     assert "this model is gated" in said
@@ -154,9 +150,7 @@ def test_a_repository_that_is_gated_or_not_there_is_a_reason(
     assert "knows no such model" in reason(api.plan(matrix("lora+weights=owner/nothing")))
 
 
-def test_without_network_the_reason_is_the_command_and_nobody_else_is_asked(
-    hub: FakeHub, matrix: Load, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_offline_reason_is_the_download_command(hub: FakeHub, matrix: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.down = True
     command = f"get it with `hf download {REPO} {FOUR}`, or name a file with weights"
     assert any(command in said and "answers 503" in said for said in reasons(api.plan(matrix())))
@@ -172,7 +166,7 @@ def test_without_network_the_reason_is_the_command_and_nobody_else_is_asked(
 
 
 @pytest.mark.parametrize("first", [(), ("sdxl-lightning",)], ids=["empty cache", "another file is here"])
-def test_a_download_that_breaks_off_is_one_error_and_goes_on(
+def test_broken_download_is_one_error_and_resumes(
     first: tuple[str, ...], hub: FakeHub, matrix: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     results = tmp_path / "results"
@@ -195,9 +189,7 @@ def test_a_download_that_breaks_off_is_one_error_and_goes_on(
     assert hub.transferred().count(EIGHT) == 1
 
 
-def test_a_run_that_went_without_an_adapter_is_not_taken_for_one_with_it(
-    hub: FakeHub, matrix: Load, tmp_path: Path
-) -> None:
+def test_run_without_adapter_is_not_reused_with_it(hub: FakeHub, matrix: Load, tmp_path: Path) -> None:
     loaded, results = matrix("sdxl-lightning"), tmp_path / "results"
     hub.down = True
     without = api.open_run(loaded, results=results)
@@ -209,7 +201,7 @@ def test_a_run_that_went_without_an_adapter_is_not_taken_for_one_with_it(
     assert reasons(read_plan(run)) == []
 
 
-def test_a_cache_without_room_is_told_before_anything_is_fetched(
+def test_full_cache_is_reported_before_the_download(
     hub: FakeHub, matrix: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 9, 1))  # type: ignore[attr-defined]

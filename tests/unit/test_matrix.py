@@ -39,7 +39,7 @@ def test_exclude_removes_every_combination_that_agrees() -> None:
     assert len(ids(text)) == 3
 
 
-def test_include_extends_what_it_does_not_contradict_and_else_adds_a_combination() -> None:
+def test_include_extends_cells_or_adds_one() -> None:
     base = "[axes]\nsteps = [50, 4]\n"
     extended = matrix(base + '[[include]]\nsteps = 4\ndistillation = "lcm-lora"\n')
     assert ids(extended) == ["steps=50", "steps=4 distillation=lcm-lora"]
@@ -49,7 +49,7 @@ def test_include_extends_what_it_does_not_contradict_and_else_adds_a_combination
     assert ids(everywhere) == ["steps=50 precision=bf16", "steps=4 precision=bf16"]
 
 
-def test_an_include_that_joins_cells_and_adds_none_is_named_and_so_is_what_it_overwrites(
+def test_include_that_only_overwrites_is_named(
     tmp_path: Path,
 ) -> None:
     base = "[axes]\nsteps = [50, 4]\n"
@@ -73,7 +73,7 @@ def test_options_are_read_from_tables_and_words_alike() -> None:
     assert ids(word) == ids(table) == ["compiler=inductor+mode=max-autotune"]
 
 
-def test_options_at_their_default_do_not_make_another_cell() -> None:
+def test_default_options_make_no_other_cell() -> None:
     assert ids(matrix('[axes]\ncompiler = ["inductor+mode=default"]\n')) == ["compiler=inductor"]
 
 
@@ -106,7 +106,7 @@ def test_options_at_their_default_do_not_make_another_cell() -> None:
         ('[axes]\nsteps = [4]\n[[gate]]\nmetric = "fid:mlperf"\nmargin = 0.1\n', '"fid:mlperf" is not measured'),
     ],
 )
-def test_a_mistake_is_named_with_its_key_and_a_suggestion(body: str, expected: str) -> None:
+def test_mistake_is_named_with_key_and_suggestion(body: str, expected: str) -> None:
     with pytest.raises(MatrixError) as caught:
         parse_matrix(matrix(body), "m.toml")
     assert expected in str(caught.value)
@@ -127,7 +127,7 @@ def test_all_mistakes_are_reported_at_once() -> None:
     assert len(caught.value.problems) == 4
 
 
-def test_text_that_is_not_toml_is_refused_with_its_line() -> None:
+def test_invalid_toml_is_refused_with_its_line() -> None:
     with pytest.raises(MatrixError, match="line 2"):
         parse_matrix('name = "m"\n[axes\n')
 
@@ -148,14 +148,14 @@ def test_select_takes_globs() -> None:
     assert not matches("4-steps_fp8", ("8-*", "*bf16"))
 
 
-def test_the_schema_in_the_repository_is_the_generated_one() -> None:
+def test_schema_file_is_the_generated_one() -> None:
     stored = (ROOT / "matrices" / "schema.json").read_text(encoding="utf-8")
     assert stored == json_schema(), "run: harness schema > matrices/schema.json"
     json.loads(stored)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "matrices").glob("*.toml")), ids=lambda path: path.name)
-def test_every_shipped_matrix_is_right_and_says_what_it_answers_and_needs(path: Path) -> None:
+def test_shipped_matrices_are_valid_and_documented(path: Path) -> None:
     loaded, text, _ = load_matrix(path)
     assert expand(loaded)
     assert "What it answers" in text

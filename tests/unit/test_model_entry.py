@@ -69,14 +69,14 @@ def test_what_is_no_model_is_a_plain_error(entry: object, said: str) -> None:
         ('model = {source = "fake", stepz = 1}', 'model.stepz: "fake" has no such key. Did you mean "step_s"?'),
     ],
 )
-def test_a_mistake_in_the_model_is_told_with_the_others(line: str, said: str) -> None:
+def test_model_mistakes_are_listed_with_the_others(line: str, said: str) -> None:
     with pytest.raises(MatrixError) as caught:
         parse_matrix(BODY.format(line).replace("steps", "stepz"))
     assert [problem for problem in caught.value.problems if said in problem]
     assert [problem for problem in caught.value.problems if "unknown axis" in problem]
 
 
-def test_one_line_of_toml_names_a_folder_and_another_model_can_be_asked_for(here: Path) -> None:
+def test_one_toml_line_names_a_folder(here: Path) -> None:
     matrix = here / "m.toml"
     matrix.write_text(BODY.format('model = "./sdxl"'), encoding="utf-8")
     assert load_matrix(matrix)[0].model == Model(source="folder", options={"path": "./sdxl"})

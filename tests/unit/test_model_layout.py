@@ -38,14 +38,14 @@ T5_LISTING = [
 ]
 
 
-def test_one_set_of_weights_and_the_configurations_are_chosen() -> None:
+def test_one_weight_set_and_configurations_are_chosen() -> None:
     weights = {"text_encoder/model.safetensors", "unet/diffusion_pytorch_model.safetensors"}
     assert set(choose_files(LISTING, Wanted(SDXL))) == ALWAYS | weights
     half = {"text_encoder/model.fp16.safetensors", "unet/diffusion_pytorch_model.fp16.safetensors"}
     assert set(choose_files(LISTING, Wanted(SDXL, "fp16"))) == ALWAYS | half
 
 
-def test_a_component_without_the_variant_gives_its_plain_weights() -> None:
+def test_component_without_variant_gives_plain_weights() -> None:
     listing = [name for name in LISTING if name != "text_encoder/model.fp16.safetensors"]
     chosen = set(choose_files(listing, Wanted(SDXL, "fp16")))
     assert "text_encoder/model.safetensors" in chosen
@@ -63,7 +63,7 @@ def test_shards_come_with_the_index_of_their_variant() -> None:
     assert set(choose_files(T5_LISTING, Wanted(T5, "fp16"))) == {"model_index.json", *half}
 
 
-def test_pickles_are_not_chosen_and_a_variant_that_nobody_has_is_refused() -> None:
+def test_pickles_and_unknown_variants_are_refused() -> None:
     listing = [name for name in LISTING if not name.startswith("unet/diffusion_pytorch_model.")]
     with pytest.raises(UsageError, match="unet has no safetensors"):
         choose_files([*listing, "unet/diffusion_pytorch_model.bin"], Wanted(SDXL))
@@ -84,7 +84,7 @@ def fill(folder: Path, *names: str) -> Path:
 
 
 @pytest.mark.parametrize("variant", ["", "fp16"])
-def test_a_folder_with_all_that_was_chosen_lacks_nothing_and_each_file_is_missed(variant: str, tmp_path: Path) -> None:
+def test_complete_folder_misses_no_file(variant: str, tmp_path: Path) -> None:
     both = {**SDXL, **T5}
     wanted = Wanted(both, variant)
     chosen = choose_files([*LISTING, *T5_LISTING], wanted)
@@ -96,7 +96,7 @@ def test_a_folder_with_all_that_was_chosen_lacks_nothing_and_each_file_is_missed
         fill(folder, name)
 
 
-def test_plain_weights_stand_in_for_a_variant_only_where_another_component_has_it(tmp_path: Path) -> None:
+def test_plain_weights_replace_a_partial_variant(tmp_path: Path) -> None:
     wanted = Wanted(SDXL, "fp16")
     folder = fill(tmp_path, *choose_files(LISTING, Wanted(SDXL)))
     half = ["text_encoder/model.fp16.safetensors", "unet/diffusion_pytorch_model.fp16.safetensors"]

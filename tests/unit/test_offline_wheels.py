@@ -47,7 +47,7 @@ def with_requirements(names: Iterable[str]) -> set[str]:
     return found
 
 
-def test_they_are_all_that_a_run_imports_and_none_is_carried_for_nothing() -> None:
+def test_wheel_list_equals_what_a_run_imports() -> None:
     (line,) = re.findall(
         r"pip download -d wheels (.+)", (ROOT / "matrices" / "h200-synthetic.toml").read_text(encoding="utf-8")
     )

@@ -23,7 +23,7 @@ def cell(pairing: Pairing, batch: int = 1) -> Completed:
 BASELINE = cell(alone(tuple(Repeat(latency_s=seconds) for seconds in (0.98, 1.0, 1.02))))
 
 
-def test_a_paired_cell_is_placed_by_its_speedup_whatever_the_machine_did_in_its_minutes() -> None:
+def test_paired_cell_is_placed_by_its_speedup() -> None:
     """Its own calls take 0.05 / 2 s, for the machine was twenty times faster by then than for the baseline's own."""
     pairing = interleaved("quiet", np.random.default_rng(0), 10, 3, speedup=2.0)
     found = pace_of(BASELINE, cell(pairing, batch=2))
@@ -32,7 +32,7 @@ def test_a_paired_cell_is_placed_by_its_speedup_whatever_the_machine_did_in_its_
     assert upper_bound(found.spread, 0.975) == pytest.approx(found.image_s.high)
 
 
-def test_the_baseline_and_cells_without_a_pair_have_their_own_time() -> None:
+def test_unpaired_cells_use_their_own_latency() -> None:
     assert pace_of(BASELINE, BASELINE).image_s.estimate == 1.0
     lone = cell(alone(tuple(Repeat(latency_s=seconds) for seconds in (0.39, 0.4, 0.41))), batch=2)
     assert pace_of(BASELINE, lone).image_s.estimate == 0.2

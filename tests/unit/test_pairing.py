@@ -56,7 +56,7 @@ def test_both_take_turns_in_groups_that_favour_neither(plan: Plan) -> None:
     assert begun[0] == 0
 
 
-def test_the_baseline_is_there_before_the_cell_starts_and_rests_before_the_cell_makes_images(plan: Plan) -> None:
+def test_baseline_is_ready_before_the_cell_starts(plan: Plan) -> None:
     script = Script()
     measured(script, task_of(plan, CELL), plan)
     steps = [f"{'b' if who == BASELINE else 'c'} {command}" for who, command in script.asked if command != "block"]
@@ -73,7 +73,7 @@ def test_a_block_lasts_a_quarter_of_a_second(plan: Plan) -> None:
     assert calls_of(0.001, measure.model_copy(update={"max_s": 0.8})) < 15  # else eight groups take too long
 
 
-def test_blocks_are_taken_until_the_speedup_is_as_precise_as_asked_for(tmp_path: Path, states: object) -> None:
+def test_blocks_are_added_until_precise(tmp_path: Path, states: object) -> None:
     def taken(measure: str) -> int:
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
         folder.mkdir()
@@ -109,7 +109,7 @@ def test_a_baseline_is_timed_by_itself(plan: Plan) -> None:
     assert script.most_alive == 1
 
 
-def test_the_baselines_rerun_is_timed_beside_it_and_the_other_seed_is_not(plan: Plan) -> None:
+def test_rerun_is_interleaved_and_other_seed_is_not(plan: Plan) -> None:
     again = completed(measured(Script(), task_of(plan, "baseline-rerun"), plan)).pairing
     assert again.kind == "interleaved"
     assert speedup(again).estimate == pytest.approx(1)
@@ -120,7 +120,7 @@ def test_the_baselines_rerun_is_timed_beside_it_and_the_other_seed_is_not(plan: 
 
 
 @pytest.mark.parametrize("state", [HOT, UNKNOWN.model_copy(update={"cpu_throttled": 3}), VISITED])
-def test_a_block_in_a_bad_moment_is_taken_once_more_and_both_are_kept(
+def test_disturbed_block_is_repeated_and_both_are_kept(
     plan: Plan, states: dict[int, Conditions], state: Conditions
 ) -> None:
     states[2] = states[9] = states[10] = state  # the tenth is no better the second time
@@ -133,13 +133,13 @@ def test_a_block_in_a_bad_moment_is_taken_once_more_and_both_are_kept(
     assert len(pairing.of("cell")) == 2 * LEAST_GROUPS
 
 
-def test_visitors_that_are_allowed_cost_no_second_block(tmp_path: Path, states: dict[int, Conditions]) -> None:
+def test_allowed_foreign_processes_repeat_no_block(tmp_path: Path, states: dict[int, Conditions]) -> None:
     states[2] = VISITED
     plan = plan_of(tmp_path, "allow_visitors = true")
     assert not any(b.superseded for b in completed(measured(Script(), task_of(plan, CELL), plan)).pairing.blocks)
 
 
-def test_visitors_before_a_cell_are_an_error_that_says_who_and_what_to_do(
+def test_foreign_processes_before_a_cell_are_an_error(
     tmp_path: Path, states: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pairing, "visitors", lambda device, ours: (OTHER,))
@@ -152,9 +152,7 @@ def test_visitors_before_a_cell_are_an_error_that_says_who_and_what_to_do(
     completed(measured(Script(), task_of(allowed, CELL), allowed))
 
 
-def test_where_both_do_not_fit_the_baseline_is_timed_before_and_after(
-    plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_low_memory_times_the_baseline_around_the_cell(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     change = beside(monkeypatch, free=30e9, needs=20e9)
     script = Script()
     launcher = ScriptedLauncher(script)
@@ -181,9 +179,7 @@ def crowded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.execution.cell.lack_of_room", lambda *_: "no room")
 
 
-def test_images_and_trace_of_a_cell_between_come_after_the_baseline_that_follows_it(
-    traced: Plan, crowded: None
-) -> None:
+def test_images_and_trace_follow_the_second_baseline(traced: Plan, crowded: None) -> None:
     script, kept = Script(), []
     launcher = ScriptedLauncher(script)
     partner = Partner(launcher, task_of(traced, BASELINE))
@@ -211,7 +207,7 @@ def test_images_and_trace_of_a_cell_between_come_after_the_baseline_that_follows
 
 
 @pytest.mark.parametrize("command", ["prepare", "block"])
-def test_a_baseline_that_is_lost_after_the_cell_leaves_what_was_before(plan: Plan, crowded: None, command: str) -> None:
+def test_lost_baseline_leaves_the_blocks_before(plan: Plan, crowded: None, command: str) -> None:
     script = Script()
     well = 1 if command == "prepare" else 2 + LEAST_GROUPS + 3
     script.breaks[BASELINE, command] = [None] * well + [failed("crash"), failed("crash", "gone again")]
@@ -224,9 +220,7 @@ def test_a_baseline_that_is_lost_after_the_cell_leaves_what_was_before(plan: Pla
     assert speedup(pairing).estimate == pytest.approx(4)
 
 
-def test_blocks_between_are_taken_until_the_speedup_is_precise_or_time_is_up(
-    tmp_path: Path, states: object, crowded: None
-) -> None:
+def test_sandwich_ends_when_precise_or_out_of_time(tmp_path: Path, states: object, crowded: None) -> None:
     def taken(folder: str, measure: str) -> tuple[Pairing, list[int]]:
         (tmp_path / folder).mkdir()
         plan, script = plan_of(tmp_path / folder, measure), Script()
@@ -248,7 +242,7 @@ def test_blocks_between_are_taken_until_the_speedup_is_precise_or_time_is_up(
     assert ends == pytest.approx([3, 9, 12], abs=0.8)
 
 
-def test_a_baseline_that_waits_needs_room_to_work_in_at_its_turns(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_baseline_needs_working_memory(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     change = beside(monkeypatch, free=30e9, needs=20e9)
     cell, baseline = task_of(plan, CELL, change), task_of(plan, BASELINE, change)
     assert lack_of_room(cell, baseline, waiting=True) == ""
@@ -256,9 +250,7 @@ def test_a_baseline_that_waits_needs_room_to_work_in_at_its_turns(plan: Plan, mo
     assert "at once" in lack_of_room(cell, baseline, waiting=True)
 
 
-def test_a_cell_that_looks_for_the_largest_batch_has_the_memory_to_itself(
-    plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_largest_batch_search_has_all_the_memory(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     from harness.axes.batch.images import Images
 
     monkeypatch.setattr(Images, "tags", frozenset({"tries-batches"}))
@@ -267,7 +259,7 @@ def test_a_cell_that_looks_for_the_largest_batch_has_the_memory_to_itself(
 
 
 @pytest.mark.parametrize("command", ["prepare", "block", "finish"])
-def test_a_cell_that_runs_out_of_memory_beside_the_baseline_may_do_alone(plan: Plan, command: str) -> None:
+def test_out_of_memory_cell_is_retried_alone(plan: Plan, command: str) -> None:
     script = Script()
     script.breaks[CELL, command] = [failed("out-of-memory", "no room")]
     outcome = completed(measured(script, task_of(plan, CELL), plan))
@@ -284,7 +276,7 @@ def test_a_cell_that_does_not_fit_at_all_has_failed(plan: Plan) -> None:
     assert outcome.kind == "out-of-memory"
 
 
-def test_another_error_of_a_cell_is_no_reason_to_try_again(plan: Plan) -> None:
+def test_other_errors_are_not_retried(plan: Plan) -> None:
     script = Script()
     script.breaks[CELL, "block"] = [None, failed("crash")]
     outcome = measured(script, task_of(plan, CELL), plan)
@@ -302,7 +294,7 @@ def test_a_baseline_that_dies_is_started_once_more(plan: Plan) -> None:
     assert script.asked.count((BASELINE, "open")) == 2
 
 
-def test_a_baseline_that_dies_again_leaves_the_cell_alone(plan: Plan) -> None:
+def test_baseline_that_dies_twice_ends_interleaving(plan: Plan) -> None:
     script = Script()
     script.breaks[BASELINE, "block"] = [None, None, failed("crash"), failed("crash", "died of SIGSEGV")]
     pairing = completed(measured(script, task_of(plan, CELL), plan)).pairing
@@ -315,7 +307,7 @@ def test_a_baseline_that_dies_again_leaves_the_cell_alone(plan: Plan) -> None:
     assert all("died of SIGSEGV" in block.superseded for block in shown)
 
 
-def test_a_baseline_that_dies_late_leaves_the_groups_that_are_there(plan: Plan) -> None:
+def test_baseline_that_dies_late_keeps_the_rounds(plan: Plan) -> None:
     script = Script()
     script.factors = iter(np.random.default_rng(2).lognormal(0, 0.5, 100_000).tolist())
     enough = 1 + 2 * LEAST_GROUPS + 3  # all but the last one of a group
@@ -330,7 +322,7 @@ def test_a_baseline_that_dies_late_leaves_the_groups_that_are_there(plan: Plan) 
     assert {block.group for block in pairing.of("cell")} == set(range(last.group))
 
 
-def test_a_baseline_out_of_memory_beside_a_cell_is_timed_before_and_after(plan: Plan) -> None:
+def test_baseline_out_of_memory_makes_a_sandwich(plan: Plan) -> None:
     script = Script()
     script.breaks[BASELINE, "block"] = [failed("out-of-memory", "no room")]
     pairing = completed(measured(script, task_of(plan, CELL), plan)).pairing
@@ -350,7 +342,7 @@ def traced(tmp_path: Path, states: object) -> Plan:
     return plan_of(tmp_path, "trace = true")
 
 
-def test_what_was_measured_is_delivered_before_the_trace(traced: Plan) -> None:
+def test_results_are_delivered_before_the_trace(traced: Plan) -> None:
     script, kept = Script(), []
     launcher = ScriptedLauncher(script)
 
@@ -370,7 +362,7 @@ def test_what_was_measured_is_delivered_before_the_trace(traced: Plan) -> None:
 
 
 @pytest.mark.parametrize("kind", ["crash", "timeout", "disk-full", "out-of-memory"])
-def test_a_worker_that_breaks_while_it_traces_keeps_its_figures(traced: Plan, tmp_path: Path, kind: Any) -> None:
+def test_worker_broken_while_tracing_keeps_its_timings(traced: Plan, tmp_path: Path, kind: Any) -> None:
     script = Script()
     script.breaks[CELL, "trace"] = [failed(kind, "the end")]
     left = tmp_path / f".{TRACE}.writing"

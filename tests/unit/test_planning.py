@@ -34,7 +34,7 @@ def plan(body: str, *, gpu: bool = False, model: ModelInfo = MODEL) -> Plan:
     return make_plan(matrix, text, expand(matrix), around)
 
 
-def test_ids_name_what_differs_from_the_defaults_and_always_steps_and_precision() -> None:
+def test_ids_name_steps_precision_and_differences() -> None:
     decided = plan('[axes]\nsteps = [50, 4]\nguidance = [3, 5]\ncompiler = ["eager", "inductor"]\n')
     assert [planned.id for planned in decided.compared][:3] == [
         "50-steps_fp32",
@@ -50,7 +50,7 @@ def test_an_id_does_not_depend_on_the_other_cells() -> None:
     assert {p.id for p in alone.compared} <= {p.id for p in among.compared}
 
 
-def test_a_distilled_value_brings_its_scheduler_and_guidance_unless_the_matrix_says_otherwise() -> None:
+def test_distilled_value_brings_scheduler_and_guidance() -> None:
     cell = plan('[axes]\nsteps = [4]\ndistillation = ["lcm-lora"]\n').find("4-steps_lcm-lora_fp32").cell
     assert cell.setting("scheduler").name == "lcm"
     assert cell.setting("guidance").name == "1"
@@ -58,7 +58,7 @@ def test_a_distilled_value_brings_its_scheduler_and_guidance_unless_the_matrix_s
     assert own.find("4-steps_cfg-2_lcm-lora_fp32").cell.setting("scheduler").name == "lcm"
 
 
-def test_the_baseline_is_fifty_steps_in_the_machines_native_precision() -> None:
+def test_baseline_is_fifty_steps_in_native_precision() -> None:
     on_cpu, on_gpu = plan("[axes]\nsteps = [4]\n"), plan("[axes]\nsteps = [4]\n", gpu=True)
     assert on_cpu.baseline_id == "50-steps_fp32"
     assert on_gpu.baseline_id == "50-steps_fp16"
@@ -66,12 +66,12 @@ def test_the_baseline_is_fifty_steps_in_the_machines_native_precision() -> None:
     assert any("not in the matrix" in note for note in on_cpu.notes)
 
 
-def test_a_baseline_that_cannot_run_here_is_an_error_that_says_why() -> None:
+def test_unavailable_baseline_is_an_error() -> None:
     with pytest.raises(MachineError, match="no native FP16"):
         plan('[axes]\nsteps = [4]\n[baseline]\nprecision = "fp16"\n')
 
 
-def test_the_estimate_counts_the_work_of_solvers_and_cascades() -> None:
+def test_estimate_counts_solver_and_cascade_work() -> None:
     def seconds(**entries: str) -> float:
         lines = "".join(f'{axis} = ["{entry}"]\n' for axis, entry in {"steps": "20", **entries}.items())
         # as few groups as there may be, so that all is linear in work
@@ -135,7 +135,7 @@ def test_cells_that_share_a_pipeline_stand_together() -> None:
     assert sum(a != b for a, b in pairwise(keys)) == len(set(keys)) - 1
 
 
-def test_cells_that_read_the_same_files_stand_together_whatever_else_they_differ_in(tmp_path: Path) -> None:
+def test_cells_reading_the_same_files_are_adjacent(tmp_path: Path) -> None:
     for name, content in (("a", b"1"), ("b", b"22")):
         (tmp_path / f"{name}.safetensors").write_bytes(content)
     loras = [f'{{name = "lcm-lora", weights = "{tmp_path}/{name}.safetensors"}}' for name in "ab"]
@@ -148,7 +148,7 @@ def test_cells_that_read_the_same_files_stand_together_whatever_else_they_differ
     assert sum(a != b for a, b in pairwise(builds)) == len(set(builds)) - 1
 
 
-def test_a_model_that_is_fetched_is_told_with_its_size_and_pinned() -> None:
+def test_fetched_model_is_pinned_and_sized() -> None:
     body = '[axes]\nsteps = [4]\n[model]\nsource = "hub"\nid = "a/b"\n'
     lacking = Download(files=3, size_bytes=3 * 2**30, missing=("x", "y"), missing_bytes=2 * 2**30)
     found = {"pins": {"revision": "c" * 40}, "notes": ("a/b is not pinned",), "download": lacking}
@@ -161,13 +161,13 @@ def test_a_model_that_is_fetched_is_told_with_its_size_and_pinned() -> None:
     assert "model files: 3, 3 GiB, all in the cache" in whole.notes
 
 
-def test_the_estimate_grows_with_steps_and_falls_without_guidance() -> None:
+def test_estimate_grows_with_steps_and_guidance() -> None:
     decided = plan('[axes]\nsteps = [4, 8]\n[[include]]\nsteps = 3\ndistillation = "lcm-lora"\n')
     assert decided.find("8-steps_fp32").estimate_s > decided.find("4-steps_fp32").estimate_s
     assert decided.find("3-steps_lcm-lora_fp32").estimate_s < decided.find("4-steps_fp32").estimate_s
 
 
-def test_the_content_key_changes_with_the_machine_but_not_with_the_commit() -> None:
+def test_content_key_follows_machine_not_commit() -> None:
     text = 'name = "m"\n[axes]\nsteps = [4]\n'
     matrix = parse_matrix(text)
 
@@ -180,7 +180,7 @@ def test_the_content_key_changes_with_the_machine_but_not_with_the_commit() -> N
     assert key() != key(packages={"torch": "2.15"})
 
 
-def test_options_that_differ_only_in_unsafe_characters_are_two_cells() -> None:
+def test_unsafe_characters_keep_cells_apart() -> None:
     lora = '{{name = "lcm-lora", weights = "{}"}}'
     made = plan(f"[axes]\ndistillation = [{lora.format('a/b')}, {lora.format('a-b')}]\n")
     assert len({planned.id for planned in made.compared}) == 3

@@ -28,7 +28,7 @@ def test_the_shipped_policies_are_these() -> None:
 
 
 @pytest.mark.parametrize("name", policy_names())
-def test_every_shipped_policy_is_right_and_says_what_it_answers_and_when_to_use_it(name: str) -> None:
+def test_shipped_policies_are_valid_and_documented(name: str) -> None:
     policy, text = load_policy(name), policy_text(name)
     assert policy.about
     assert policy.correction == ("none" if name == "survey" else "holm")  # a survey judges each cell by itself
@@ -37,7 +37,7 @@ def test_every_shipped_policy_is_right_and_says_what_it_answers_and_when_to_use_
     assert policy.sha256 == hashlib.sha256(text.encode()).hexdigest()
 
 
-def test_the_default_is_five_percent_of_every_gating_metric() -> None:
+def test_default_policy_is_five_percent_of_each_metric() -> None:
     shipped = load_policy("five-percent")
     assert shipped.gate == Policy().gate == (Rule(quantity="loss", margin=0.05, level=0.95),)
     assert (shipped.name, shipped.correction) == (Policy().name, Policy().correction)
@@ -45,7 +45,7 @@ def test_the_default_is_five_percent_of_every_gating_metric() -> None:
     assert load_policy("survey").gate == shipped.gate
 
 
-def test_mlperf_is_two_sided_against_the_baseline_and_mlperf_sdxl_against_fixed_values() -> None:
+def test_mlperf_policies_have_their_references() -> None:
     windows = {rule.metric: (rule.quantity, *rule.window) for rule in load_policy("mlperf").gate}
     assert windows == {"fid:mlperf": ("change", -0.02, 0.02), "clip:mlperf": ("change", -0.002, 0.002)}
     fixed = {rule.metric: rule.window for rule in load_policy("mlperf-sdxl").gate}
@@ -82,7 +82,7 @@ def test_mlperf_is_two_sided_against_the_baseline_and_mlperf_sdxl_against_fixed_
         ("margin = 0.05\n[[gate]]\nmargin = 0.1", "gate.1: on the same thing as gate.0"),
     ],
 )
-def test_a_mistake_in_a_policy_is_named_with_its_key_and_a_suggestion(rule: str, expected: str) -> None:
+def test_policy_mistake_is_named_with_a_suggestion(rule: str, expected: str) -> None:
     with pytest.raises(PolicyError) as caught:
         parse_policy(f"[[gate]]\n{rule}\n", "p", "p.toml")
     assert expected in str(caught.value)
@@ -109,7 +109,7 @@ def test_a_rule_made_in_python_is_checked_as_well() -> None:
         Rule(quantity="speedup")
 
 
-def test_an_unknown_policy_and_an_absent_file_say_what_there_is(tmp_path: Path) -> None:
+def test_unknown_policy_lists_known_ones(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match='unknown policy "strikt"') as caught:
         load_policy("strikt")
     assert 'Did you mean "strict"?' in str(caught.value)
@@ -117,7 +117,7 @@ def test_an_unknown_policy_and_an_absent_file_say_what_there_is(tmp_path: Path) 
         load_policy("none.toml", tmp_path)
 
 
-def test_a_policy_file_is_found_beside_its_matrix_and_named_by_its_file(tmp_path: Path) -> None:
+def test_policy_file_is_found_next_to_its_matrix(tmp_path: Path) -> None:
     text = '[[gate]]\nquantity = "speedup"\nat_least = 2\n'
     _, _, policy = load_matrix(matrix(tmp_path, 'policy = "signoff.toml"', policy=text))
     assert (policy.name, policy.sha256) == ("signoff", hashlib.sha256(text.encode()).hexdigest())
@@ -155,7 +155,7 @@ def test_a_matrix_must_measure_what_its_policy_judges(tmp_path: Path) -> None:
         load_matrix(matrix(tmp_path, tail='[[gate]]\nquantity = "image-cost"\nat_most = 0.01'))
 
 
-def test_mistakes_in_the_policy_of_a_matrix_name_the_policys_file(tmp_path: Path) -> None:
+def test_policy_mistakes_name_the_policy_file(tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match=r"signoff\.toml"):
         load_matrix(matrix(tmp_path, 'policy = "signoff.toml"', policy="[[gate]]\nmargin = 2\n"))
 

@@ -98,5 +98,5 @@ def test_a_batch_of_its_pictures_fits_too(plan: Plan, preset: Path) -> None:
         assert memory_shortage(cell, plan.model, plan.machine, free) is None, planned.id
 
 
-def test_its_baseline_is_one_of_its_cells_and_no_include_is_lost_in_another(plan: Plan) -> None:
+def test_baseline_is_a_cell_and_no_include_is_lost(plan: Plan) -> None:
     assert not [note for note in plan.notes if "was added" in note or note.startswith("include[")]

@@ -26,12 +26,12 @@ def test_an_image_costs_its_share_of_the_hour() -> None:
     assert (cost.currency, cost.amount) == ("USD", pytest.approx(0.002))
 
 
-def test_the_first_glob_that_fits_counts_whatever_its_case() -> None:
+def test_first_matching_glob_wins_in_any_case() -> None:
     prices = Prices(per_hour={"*a100*": 9, "*h100*": 2, "*": 1})
     assert [machine_cost(prices, machine(*gpus), 3600).amount for gpus in ((H100,), (H100, H100), ())] == [2, 2, 1]  # type: ignore[union-attr]
 
 
-def test_electricity_comes_on_top_only_where_it_is_priced() -> None:
+def test_electricity_is_added_only_where_priced() -> None:
     both = image_cost(Prices(currency="EUR", per_hour={"*": 3.6}, per_kwh=0.3), machine(), 1.0, 3600.0)
     assert not isinstance(both, Absent)
     assert both.parts == {"machine": pytest.approx(1e-3), "electricity": pytest.approx(3e-4)}
@@ -54,7 +54,7 @@ def test_what_cannot_be_said_is_absent_with_its_reason(prices: Prices, reason: s
     assert reason in cost.absent
 
 
-def test_a_matrix_may_price_machines_it_does_not_meet_but_not_below_zero() -> None:
+def test_price_of_an_unused_machine_is_not_negative() -> None:
     text = 'name = "m"\naxes.steps = [4]\n[prices]\nper_hour = {{ "*nothing*" = {price} }}\n'
     assert parse_matrix(text.format(price=2)).prices.per_hour == {"*nothing*": 2}
     with pytest.raises(MatrixError, match=r"prices\.per_hour"):

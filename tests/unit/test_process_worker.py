@@ -23,7 +23,7 @@ def leave_a_child(pipe: Connection) -> None:
     os._exit(3)
 
 
-def test_a_death_is_seen_though_what_it_started_holds_the_pipe(tmp_path: Path) -> None:
+def test_death_is_seen_while_a_child_holds_the_pipe(tmp_path: Path) -> None:
     measure = Measure(timeout_s=10)
     task = task_of(plan_of(tmp_path), CELL, lambda task: task.model_copy(update={"measure": measure}))
     context = multiprocessing.get_context("forkserver")

@@ -86,7 +86,7 @@ def test_explain_says_where_time_goes_and_what_to_do(run: Path, capsys: pytest.C
     assert "note: the first steps only" in shown
 
 
-def test_explain_against_another_cell_says_what_changed(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_explain_against_a_cell_lists_changes(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     explained = api.explain(run, cell_id(run, CELL), "baseline")
     assert explained.diff is not None
     assert [(kernel.turn, kernel.name) for kernel in explained.diff.kernels] == [("faster", "sgemm_[x]")]
@@ -95,7 +95,7 @@ def test_explain_against_another_cell_says_what_changed(run: Path, capsys: pytes
     assert elsewhere.against == f"{cell_id(run, BASELINE)} of {run.name}"
 
 
-def test_the_summary_for_programs_names_cell_figures_and_changes(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_summary_for_programs_names_cell_and_changes(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(printed(capsys, api.explain(run, cell_id(run, CELL), "baseline"), json=True))
     assert found["cell"] == cell_id(run, CELL)
     assert found["compared_with"] == cell_id(run, BASELINE)
@@ -110,7 +110,7 @@ def test_a_cell_that_is_not_there_gets_a_guess(run: Path) -> None:
         api.profile(run, cell_id(run, CELL)[:-1])
 
 
-def test_a_cell_without_a_trace_names_the_command_that_makes_one(run: Path) -> None:
+def test_cell_without_trace_names_the_command(run: Path) -> None:
     cell = cell_id(run, "20-steps")
     with pytest.raises(NothingToDo) as error:
         api.explain(run, cell)
@@ -142,7 +142,7 @@ def test_a_cell_that_was_skipped_is_not_traced(tmp_path: Path) -> None:
         api.profile(run, cell)
 
 
-def test_a_model_that_is_not_of_torch_keeps_what_it_has(tmp_path: Path) -> None:
+def test_model_without_torch_is_not_moved(tmp_path: Path) -> None:
     run = finished_run(tmp_path)
     before = read_outcomes(run)
     with pytest.raises(MachineError, match="does not run in torch"):

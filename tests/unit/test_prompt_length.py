@@ -58,7 +58,7 @@ def test_the_limit_is_where_the_pipeline_cuts(family: str, tiny: Tiny) -> None:
         assert min(counts) <= most < max(counts)
 
 
-def test_clip_is_counted_alike_with_and_without_a_definition(tiny: Tiny, tmp_path: Path) -> None:
+def test_clip_counts_alike_without_a_definition(tiny: Tiny, tmp_path: Path) -> None:
     """Published SD 1.5 and SDXL have vocab.json and merges.txt; for a lone file those of open_clip are taken."""
     from harness.models._tokenizers import clip_tokenizer
 

@@ -70,7 +70,7 @@ def test_unusual_separators_stay_in_a_prompt(tmp_path: Path) -> None:
     assert len(load(tmp_path / "a.txt", "a sign\x85of two lines\r\nan owl\n")) == 2
 
 
-def test_a_quoted_field_may_hold_the_delimiter_and_line_breaks(tmp_path: Path) -> None:
+def test_quoted_field_may_hold_delimiters(tmp_path: Path) -> None:
     prompts = load(tmp_path / "a.csv", 'text,category\n"a sign, saying ""hi""\nto all",writing\nb,x\n')
     assert prompts[0].text == 'a sign, saying "hi"\nto all'
     assert [prompt.category for prompt in prompts] == ["writing", "x"]
@@ -101,19 +101,19 @@ def test_quotation_marks_of_a_tsv_belong_to_the_prompt(tmp_path: Path) -> None:
         ("a.json", "[]", "does not end in .txt or .jsonl or .csv or .tsv"),
     ],
 )
-def test_a_mistake_in_a_prompt_file_is_said_with_its_place(tmp_path: Path, name: str, content: str, words: str) -> None:
+def test_prompt_file_mistake_names_its_place(tmp_path: Path, name: str, content: str, words: str) -> None:
     with pytest.raises(UsageError) as caught:
         load(tmp_path / name, content)
     assert words in str(caught.value)
 
 
-def test_limit_takes_the_first_and_too_many_are_refused(tmp_path: Path) -> None:
+def test_limit_takes_the_first_and_refuses_too_many(tmp_path: Path) -> None:
     assert [prompt.text for prompt in load(tmp_path / "a.txt", "a\nb\nc", limit=2)] == ["a", "b"]
     with pytest.raises(UsageError, match="4 prompts asked for, the set has 3"):
         load(tmp_path / "a.txt", "a\nb\nc", limit=4)
 
 
-def test_balanced_order_lets_categories_take_turns_and_holds_fewer_among_more(tmp_path: Path) -> None:
+def test_balanced_order_alternates_categories(tmp_path: Path) -> None:
     rows = [f"{kind}-{number},{kind}" for kind in ("x", "y", "z") for number in range(9)] + ["w-0,w"]
     table = "\n".join(["prompt,category", *rows])
     first = load(tmp_path / "a.csv", table, order="balanced", limit=12)
@@ -126,7 +126,7 @@ def test_balanced_order_lets_categories_take_turns_and_holds_fewer_among_more(tm
         load(tmp_path / "a.txt", "a\nb", order="balanced")
 
 
-def test_negative_prompts_are_those_of_the_file_or_of_the_matrix_for_all_or_none(tmp_path: Path) -> None:
+def test_negative_prompts_come_from_file_or_matrix(tmp_path: Path) -> None:
     lines = [{"prompt": "a", "negative": "blur"}, {"prompt": "b"}]
     content = "\n".join(map(json.dumps, lines))
     assert [prompt.negative for prompt in load(tmp_path / "a.jsonl", content)] == ["blur", ""]
@@ -145,7 +145,7 @@ def test_a_bundled_set_is_whole(name: str) -> None:
     assert not any(prompt.negative for prompt in prompts)
 
 
-def test_the_first_prompts_of_everyday_are_of_all_kinds() -> None:
+def test_everyday_prompts_begin_with_all_kinds() -> None:
     kinds = Counter(prompt.category for prompt in load_prompts(Prompts(set="everyday", limit=24)))
     assert len(kinds) == 12
     assert set(kinds.values()) == {2}
@@ -169,9 +169,7 @@ def test_mlperfs_latent_is_noise_for_sdxl() -> None:
     assert abs(float(read_latent(latent).std()) - 1) < 0.01
 
 
-def test_mlperfs_settings_are_written_out_and_its_noise_is_converted_as_the_page_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mlperf_settings_and_noise_are_documented(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch = pytest.importorskip("torch")
     monkeypatch.chdir(tmp_path)
     section = (ROOT / "docs" / "prompts.md").read_text(encoding="utf-8").partition("## MLPerf's SDXL")[2]
@@ -218,7 +216,7 @@ def test_what_is_no_latent_is_refused(tmp_path: Path, array: np.ndarray, words: 
         describe_latent(str(tmp_path / "b.npy"))
 
 
-def test_a_matrix_with_a_latent_has_one_seed_and_a_file_that_exists(tmp_path: Path) -> None:
+def test_latent_needs_one_seed_and_an_existing_file(tmp_path: Path) -> None:
     text = f'name = "m"\nseeds = [0, 1]\n[axes]\nsteps = [2]\n[prompts]\nlatent = "{tmp_path / "no.npy"}"\n'
     with pytest.raises(MatrixError) as caught:
         parse_matrix(text)

@@ -61,7 +61,7 @@ def test_its_id_is_its_content_wherever_it_lies(tmp_path: Path) -> None:
     assert len({found.id for found in files if found}) == 2
 
 
-def test_statistics_serve_frechet_distances_of_their_features_only(tmp_path: Path) -> None:
+def test_statistics_serve_only_their_frechet_distances(tmp_path: Path) -> None:
     found = open_reference(str(statistics(tmp_path / "val2014.npz")))
     assert isinstance(found, Statistics)
     assert why_not_readable(found, "frechet", 8) == ""
@@ -132,7 +132,7 @@ def test_a_picture_of_any_mode_equals_its_8_bit_twin(mode: str) -> None:
     assert check_decodable(data) == 1
 
 
-def test_a_colour_named_transparent_is_still_that_colour() -> None:
+def test_colour_named_transparent_stays_a_colour() -> None:
     data = encoded(Image.fromarray(GREY).convert("P"), "png", transparency=bytes(range(256)))
     assert (np.asarray(decode(data)) == GREY_TWIN).all()
 
@@ -152,7 +152,7 @@ def test_a_mode_without_a_defined_white_is_refused(numbers: type, tmp_path: Path
         reference_notes(Quality(reference=str(tmp_path / "real")))
 
 
-def test_16_bit_pictures_have_the_features_of_their_8_bit_twins(tmp_path: Path) -> None:
+def test_16_bit_images_have_the_features_of_8_bit(tmp_path: Path) -> None:
     found = []
     for name, pixels in (("eight", GREY), ("sixteen", HIGH)):
         (tmp_path / name).mkdir()
@@ -229,7 +229,7 @@ def test_a_damaged_reference_is_named_in_the_plan(tmp_path: Path, name: str) -> 
     assert not (tmp_path / "results").exists()
 
 
-def test_a_reference_that_changed_later_is_named_with_its_own_advice(tmp_path: Path) -> None:
+def test_changed_reference_is_named_with_advice(tmp_path: Path) -> None:
     folder = write(tmp_path / "real", [(8, 8)] * 3)
     found = open_reference(str(folder))
     assert found is not None
@@ -244,6 +244,6 @@ def test_a_reference_that_changed_later_is_named_with_its_own_advice(tmp_path: P
         found.read(contrast_reader(), FeatureCache(tmp_path / "other"))
 
 
-def test_the_plan_says_which_metrics_statistics_cannot_serve(tmp_path: Path) -> None:
+def test_plan_names_metrics_statistics_cannot_serve(tmp_path: Path) -> None:
     quality = Quality(reference=str(statistics(tmp_path / "val2014.npz")), metrics=("fid:bundled", "psnr"))
     assert reference_notes(quality)[1].startswith("fid:bundled will have no score: quality.reference is of 8 features")

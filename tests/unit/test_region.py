@@ -41,7 +41,7 @@ def ranges(monkeypatch: pytest.MonkeyPatch) -> Ranges:
     return heard
 
 
-def test_nsight_shows_stages_steps_and_regions_by_plain_names(ranges: Ranges) -> None:
+def test_nsight_shows_plain_region_names(ranges: Ranges) -> None:
     begin("denoiser", STAGE)
     begin("7", STEP)
     with region("cascade stage 32x32"):
@@ -51,7 +51,7 @@ def test_nsight_shows_stages_steps_and_regions_by_plain_names(ranges: Ranges) ->
     assert ranges.heard == ["+denoiser", "+step 7", "+cascade stage 32x32", "-", "-", "-"]
 
 
-def test_who_records_hears_names_with_their_prefix_and_only_inside_the_block() -> None:
+def test_recorder_gets_prefixed_names_within_its_block() -> None:
     torch = Ranges()
     with region("before"), recording(torch.record):
         begin("denoiser", STAGE)
@@ -64,7 +64,7 @@ def test_who_records_hears_names_with_their_prefix_and_only_inside_the_block() -
     assert torch.heard == [f"+{names[0]}", f"+{names[1]}", f"-{names[1]}", f"-{names[0]}"]
 
 
-def test_a_region_that_an_error_left_open_is_closed_with_the_recording() -> None:
+def test_region_left_open_by_an_error_is_closed() -> None:
     torch = Ranges()
     with pytest.raises(ValueError, match="broken"), recording(torch.record):
         begin("denoiser", STAGE)  # as a hook does: after an error its counterpart is not called

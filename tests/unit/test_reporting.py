@@ -23,7 +23,8 @@ from harness.reporting.pictures import picture
 from harness.reporting.rows import csv_text, rows
 from harness.reporting.view import anchors_of
 from harness.store.layout import RunFolder
-from tests.builders.reporting_example import BASELINE, CELLS, MATRIX_TEXT, Made, Scene, make_run
+from tests.builders.reporting_cells import BASELINE, CELLS, Made, Scene
+from tests.builders.reporting_example import MATRIX_TEXT, make_run
 from tests.builders.reporting_page import page_of
 
 HOSTILE = '"><script>alert(1)</script> & 50 %_[x]|`'
@@ -62,7 +63,7 @@ def test_worst_loss_counts_only_metrics_that_gate(loaded: Loaded, facts: dict[st
     assert isinstance(facts[BASELINE].worst, Absent)
 
 
-def test_standings_tell_verdicts_from_cells_without_one(facts: dict[str, Facts]) -> None:
+def test_standings_separate_missing_verdicts(facts: dict[str, Facts]) -> None:
     standings = {cell_id: cell.standing for cell_id, cell in facts.items()}
     assert standings[BASELINE] == "baseline"
     assert standings["50-steps_bf16"] == "pass"
@@ -96,7 +97,7 @@ def test_front_holds_no_cell_that_another_beats(loaded: Loaded, facts: dict[str,
     assert any(text.startswith("50-steps_fp16 (") and "native" in text for text in left_out)
 
 
-def test_forest_separates_what_gates_from_what_is_reported(loaded: Loaded, facts: dict[str, Facts]) -> None:
+def test_forest_separates_gating_from_reported_metrics(loaded: Loaded, facts: dict[str, Facts]) -> None:
     panels = {panel.metric: panel for panel in forest_of(loaded, tuple(facts.values()))}
     assert {row.cell_id for row in panels["lpips:bundled"].judged.rows} == {"50-steps_bf16", "50-steps_inductor"}
     assert len(panels["fid:bundled"].judged.rows) == 9
@@ -126,7 +127,7 @@ def test_ledger_says_when_the_run_was_interrupted(loaded: Loaded) -> None:
     assert "The harness itself" not in {row.name for row in ledger.rows}
 
 
-def test_frame_has_one_row_a_cell_and_says_why_figures_are_absent(run: Path) -> None:
+def test_frame_has_a_row_per_cell_with_reasons(run: Path) -> None:
     table = frame(run).set_index("cell")
     assert len(table) == len(CELLS)
     assert {"steps", "precision", "latency_s", "p95_s", "speedup_low", "verdict", "fid:bundled/loss"} <= set(table)
@@ -178,7 +179,7 @@ def test_anchors_are_safe_and_unique(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("evaluated", "judged", "command"), [(False, False, "evaluate"), (True, False, "gate")])
-def test_page_of_a_run_that_is_not_judged_says_what_comes_next(
+def test_page_without_verdicts_names_the_next_command(
     tmp_path: Path, evaluated: bool, judged: bool, command: str
 ) -> None:
     run = make_run(tmp_path / "results", CELLS[:4], Scene(evaluated=evaluated, judged=judged))
@@ -227,7 +228,7 @@ def test_nothing_may_ship_names_the_nearest_cell(tmp_path: Path) -> None:
     assert page.answer.best == "8-steps"
 
 
-def test_nothing_may_ship_yet_says_what_would_settle_it(tmp_path: Path) -> None:
+def test_no_passing_cell_names_the_required_samples(tmp_path: Path) -> None:
     page, _ = page_of(make_run(tmp_path / "results", (CELLS[0], CELLS[9])))
     assert page.answer.kind == "inconclusive"
     assert page.answer.headline == "Nothing may ship yet."
@@ -272,7 +273,7 @@ def test_report_writes_all_files(run: Path, tmp_path: Path) -> None:
     assert callable(frame)  # the function, not a submodule that hides it
 
 
-def test_a_run_without_any_score_says_why_it_has_no_verdict(loaded: Loaded) -> None:
+def test_run_without_scores_says_why(loaded: Loaded) -> None:
     from dataclasses import replace
 
     assert loaded.judgement is not None

@@ -15,7 +15,8 @@ from harness.reporting.loaded import Loaded, load
 from harness.reporting.payback import cache_words, payback_words
 from harness.reporting.timing import Payback, payback
 from harness.reporting.view import Page, view_of
-from tests.builders.reporting_example import BASELINE, CELLS, FEW_STEPS, make_run
+from tests.builders.reporting_cells import BASELINE, CELLS, FEW_STEPS
+from tests.builders.reporting_example import make_run
 from tests.builders.timed_pairs import alone
 
 INDUCTOR, FUSED = "50-steps_inductor", "4-steps_lcm-lora"
@@ -95,7 +96,7 @@ def test_figures_are_columns(run: Path) -> None:
     assert "break_even_images: it is the baseline" in table.loc[BASELINE, "absent"]
 
 
-def test_building_stands_apart_from_running_and_says_when_it_pays(loaded: Loaded, page: Page) -> None:
+def test_build_time_is_separate_and_breaks_even(loaded: Loaded, page: Page) -> None:
     timing = timing_of(loaded, INDUCTOR)
     sections = {cell.id: {made.name: made for made in cell.figures} for cell in page.cells}
     cost = sections[INDUCTOR]["Build and compile"]
@@ -165,7 +166,7 @@ def test_caches_of_what_is_built_are_named(figures: dict[str, float | int | str]
     assert cache_words(figures) == words
 
 
-def test_cautions_of_the_plan_are_shown_once_with_advice_whatever_became_of_the_cell(loaded: Loaded) -> None:
+def test_plan_cautions_are_shown_once_with_advice(loaded: Loaded) -> None:
     for outcome in (loaded.outcomes["4-steps"], Failed(kind="error", phase="load", message="broke"), None):
         outcomes = {name: made for name, made in loaded.outcomes.items() if name != "4-steps"}
         state = replace(loaded, outcomes={**outcomes, **({"4-steps": outcome} if outcome else {})})

@@ -34,7 +34,8 @@ from harness.reporting.rerun import self_check
 from harness.reporting.view import Page, view_of
 from harness.reporting.wording import money, plus_minus, span
 from harness.store.layout import RunFolder
-from tests.builders.reporting_example import CELLS, TWO_SPEEDS, Scene, make_run
+from tests.builders.reporting_cells import CELLS, Scene
+from tests.builders.reporting_example import TWO_SPEEDS, make_run
 from tests.builders.reporting_measured import CALLS, GROUPS
 from tests.builders.reporting_page import page_of
 
@@ -74,7 +75,7 @@ def changed(loaded: Loaded, cell_id: str, change: Callable[[Completed], dict[str
     return replace(loaded, outcomes={**loaded.outcomes, cell_id: cell.model_copy(update=change(cell))})
 
 
-def test_blocks_are_drawn_in_order_of_time_every_call_a_dot(page: Page) -> None:
+def test_blocks_are_drawn_in_time_order(page: Page) -> None:
     paired = section(page, "20-steps").paired
     assert paired is not None and paired.blocks is not None and paired.groups is not None
     assert [slot.kind for slot in paired.blocks.slots[:4]] == ["theirs", "mine", "mine", "theirs"]
@@ -87,7 +88,7 @@ def test_blocks_are_drawn_in_order_of_time_every_call_a_dot(page: Page) -> None:
     assert paired.groups.high <= paired.groups.estimate <= paired.groups.low  # from the top
 
 
-def test_how_a_cell_was_timed_is_said_with_the_precision_asked_for(page: Page) -> None:
+def test_timing_method_is_shown_with_its_precision(page: Page) -> None:
     paired = section(page, "20-steps").paired
     assert paired is not None
     said = r"Interleaved with the baseline in 8 ABBA groups, 32 calls of the cell: ±0\.\d+ % \(2 % asked for\)"
@@ -112,7 +113,7 @@ def test_what_befell_blocks_is_marked(page: Page) -> None:
     assert odd.blocks.outliers and odd.blocks.dots["odd"].count("M") == 2
 
 
-def test_a_sandwiched_cell_shows_the_drift_it_is_corrected_for(page: Page, html: str) -> None:
+def test_sandwiched_cell_shows_its_drift(page: Page, html: str) -> None:
     paired = section(page, "8-steps").paired
     assert paired is not None and paired.blocks is not None
     assert paired.sentence.startswith("Timed between two turns of the baseline, 16 calls of the cell in 8 blocks: ±")
@@ -122,7 +123,7 @@ def test_a_sandwiched_cell_shows_the_drift_it_is_corrected_for(page: Page, html:
     assert "drift of the baseline" in html
 
 
-def test_the_machine_meanwhile_is_a_range_and_what_it_does_not_tell_is_said_once(page: Page, tmp_path: Path) -> None:
+def test_conditions_are_ranges_and_absences_shown_once(page: Page, tmp_path: Path) -> None:
     conditions = section(page, "50-steps_bf16").conditions
     assert conditions is not None
     told = {row.name: row for row in conditions.rows}
@@ -159,7 +160,7 @@ def test_the_baseline_against_itself_is_checked(loaded: Loaded, page: Page) -> N
     assert none is not None and none.holds is None and "its timing was not made" in none.sentence
 
 
-def test_the_method_says_how_many_cells_were_timed_in_which_way(page: Page) -> None:
+def test_method_counts_cells_by_kind_of_timing(page: Page) -> None:
     assert page.timed is not None
     words = " ".join(page.timed.sentences)
     assert "6 cells timed interleaved with the baseline" in words
@@ -168,7 +169,7 @@ def test_the_method_says_how_many_cells_were_timed_in_which_way(page: Page) -> N
     assert re.search(r"Asked for: ±2 % within 60 s a cell; \d of 8 cells reached it\.", words)
 
 
-def test_memory_is_drawn_to_one_scale_and_absences_have_a_reason(page: Page, run: Path, tmp_path: Path) -> None:
+def test_memory_is_drawn_to_one_scale(page: Page, run: Path, tmp_path: Path) -> None:
     memory = section(page, "20-steps").memory
     assert memory is not None
     bars = {bar.name: bar for bar in memory.bars}
@@ -214,7 +215,7 @@ def test_energy_and_cost_of_an_image(loaded: Loaded, page: Page, run: Path, tmp_
     assert not {"Energy per image", "Cost of 1,000 images"} & {column.title for column in silent.table.columns}
 
 
-def test_a_price_that_fits_no_machine_is_an_absence_not_a_zero(loaded: Loaded) -> None:
+def test_price_that_fits_no_machine_is_absent(loaded: Loaded) -> None:
     matrix = loaded.plan.matrix.model_copy(update={"prices": Prices(per_hour={"*A100*": 1.0})})
     other = replace(loaded, plan=loaded.plan.model_copy(update={"matrix": matrix}))
     figures = {made.name: made for made in section(view_of(other, all_facts(other), 1.0), "20-steps").figures}
@@ -249,13 +250,13 @@ def test_traces_stay_small_on_a_page_of_many_cells(tmp_path: Path) -> None:
     assert len(html) < 70 * 48_000
 
 
-def test_a_cell_without_a_trace_says_why_and_how_to_get_one(page: Page, run: Path) -> None:
+def test_cell_without_trace_says_how_to_get_one(page: Page, run: Path) -> None:
     trace = section(page, BEST).trace
     assert trace is not None and trace.absent == "not asked for: measure.trace = false"
     assert trace.command == f"harness profile {run.name} {BEST}"
 
 
-def test_a_trace_that_nobody_can_read_counts_as_none_for_the_report_and_for_the_gate(tmp_path: Path) -> None:
+def test_unreadable_trace_counts_as_none(tmp_path: Path) -> None:
     signed = Policy(gate=(Rule(quantity="traced-steps", at_least=1),))
     run = make_run(tmp_path / "results", CELLS[:2], Scene(prompts=6, policy=signed))
     facts = RunFolder(run).trace_facts("50-steps_bf16")
@@ -271,14 +272,14 @@ def test_a_trace_that_nobody_can_read_counts_as_none_for_the_report_and_for_the_
         assert not frame(run).set_index("cell").loc["50-steps_bf16", "traced"]
 
 
-def test_steps_that_were_traced_are_of_those_asked_for_not_of_denoiser_calls(loaded: Loaded) -> None:
+def test_traced_steps_are_of_those_requested(loaded: Loaded) -> None:
     traced = Trace(path="trace.json.gz", size_bytes=1, steps=4)
     heun = changed(loaded, "4-steps", lambda _: {"denoiser_calls": 7, "trace": traced})
     trace = section(view_of(heun, all_facts(heun), 1.0), "4-steps").trace
     assert trace is not None and trace.caption.startswith("CUDA, 4 steps of one call: ")
 
 
-def test_recommendations_without_a_trace_are_marked_unprofiled(page: Page, html: str, run: Path) -> None:
+def test_untraced_recommendations_are_marked(page: Page, html: str, run: Path) -> None:
     assert page.answer.best == BEST
     assert page.answer.command == f"harness profile {run.name} {BEST}"
     marked = {row.id for row in page.table.rows if row.unprofiled}
@@ -337,7 +338,7 @@ def test_the_ledger_has_the_pass_for_memory(loaded: Loaded) -> None:
     assert walls["Memory"] > 0 and walls["Measuring"] > walls["Memory"]
 
 
-def test_two_runs_are_compared_with_intervals_and_what_differs_is_named(run: Path, tmp_path: Path) -> None:
+def test_two_runs_are_compared_with_intervals(run: Path, tmp_path: Path) -> None:
     cells = tuple(made._replace(latency_s=made.latency_s / 1.25) if made.id == "20-steps" else made
                   for made in CELLS if made.id in ("50-steps", "20-steps"))  # fmt: skip
     other = make_run(tmp_path / "results", cells, Scene(gpu=True, prompts=6))
@@ -382,7 +383,7 @@ def test_words_for_ranges_money_and_precision() -> None:
     ]
 
 
-def test_thousands_of_calls_are_thinned_but_outliers_stay(loaded: Loaded) -> None:
+def test_many_calls_are_thinned_and_outliers_stay(loaded: Loaded) -> None:
     cell = loaded.completed("4-steps")
     assert cell is not None
     blocks = tuple(block.model_copy(update={"repeats": block.repeats * 60}) for block in cell.pairing.blocks)

@@ -18,7 +18,8 @@ from harness.reporting.loaded import Loaded, load
 from harness.reporting.paired import baseline_beside_s
 from harness.reporting.recommended import unprofiled_cells
 from harness.reporting.view import Page, view_of
-from tests.builders.reporting_example import CELLS, Scene, make_run
+from tests.builders.reporting_cells import CELLS, Scene
+from tests.builders.reporting_example import make_run
 
 BEST = "4-steps_lcm-lora"
 NAMES = ("50-steps", "50-steps_bf16", "50-steps_inductor", "20-steps", BEST)
@@ -55,7 +56,7 @@ def in_slow_minutes(factor: float) -> Callable[[Completed], dict[str, object]]:
     return slower
 
 
-def test_cost_and_order_are_as_the_speedup_compares_not_by_seconds_of_other_minutes(loaded: Loaded, page: Page) -> None:
+def test_order_follows_speedup_not_raw_latency(loaded: Loaded, page: Page) -> None:
     later = changed(loaded, BEST, in_slow_minutes(5))
     shown = view_of(later, all_facts(later), 1.0)
     assert shown.answer.best == BEST
@@ -68,7 +69,7 @@ def test_cost_and_order_are_as_the_speedup_compares_not_by_seconds_of_other_minu
     assert next(row for row in shown.table.rows if row.id == BEST).fields[place].note == cost.note
 
 
-def test_a_cell_without_an_interval_does_not_change_who_is_the_fastest(loaded: Loaded) -> None:
+def test_cell_without_interval_keeps_the_order(loaded: Loaded) -> None:
     state = changed(loaded, BEST, in_slow_minutes(5))
     state = changed(state, "50-steps_bf16", lambda cell: {
         "pairing": cell.pairing.model_copy(update={"blocks": cell.pairing.blocks[:2]})
@@ -78,7 +79,7 @@ def test_a_cell_without_an_interval_does_not_change_who_is_the_fastest(loaded: L
     assert fastest([facts[name] for name in ("20-steps", BEST, "50-steps_bf16")]) == facts[BEST]
 
 
-def test_what_was_still_warming_up_is_shown_but_in_no_figure(loaded: Loaded, page: Page) -> None:
+def test_warm_up_calls_are_shown_but_not_counted(loaded: Loaded, page: Page) -> None:
     facts = {cell.id: cell for cell in all_facts(loaded)}
     timing = facts["50-steps_inductor"].timing
     assert isinstance(timing, Timing) and isinstance(timing.speedup, Interval)
@@ -91,7 +92,7 @@ def test_what_was_still_warming_up_is_shown_but_in_no_figure(loaded: Loaded, pag
     assert strip is not None and strip.caption.startswith(said) and len(strip.dots) == 64
 
 
-def test_the_gate_marks_what_it_lets_ship_without_a_trace(loaded: Loaded, capsys: pytest.CaptureFixture[str]) -> None:
+def test_passing_cells_without_trace_are_marked(loaded: Loaded, capsys: pytest.CaptureFixture[str]) -> None:
     from harness.cli.console import show_judgement
 
     assert loaded.judgement is not None
@@ -104,7 +105,7 @@ def test_the_gate_marks_what_it_lets_ship_without_a_trace(loaded: Loaded, capsys
     assert found[BEST] is True and found["20-steps"] is False
 
 
-def test_two_runs_are_shown_paired_first_and_what_is_not_says_so(loaded: Loaded) -> None:
+def test_paired_values_come_first_when_comparing_runs(loaded: Loaded) -> None:
     from harness.cli.comparison_view import PAIRED, UNPAIRED, comparison_parts
 
     table = next(part for part in comparison_parts(compare_runs(loaded.run, loaded.run)) if isinstance(part, Table))

@@ -22,11 +22,12 @@ from harness.reporting.html import escape_markdown, keep_whole, render_text
 from harness.reporting.loaded import Loaded, load
 from harness.reporting.pareto import loss_axis, points_of
 from harness.reporting.questions import unasked
-from tests.builders.reporting_example import CELLS, Scene, make_run
+from tests.builders.reporting_cells import CELLS, Scene
+from tests.builders.reporting_example import make_run
 from tests.builders.reporting_page import page_of
 
 
-def test_nothing_may_ship_names_a_speed_rule_that_failed(tmp_path: Path) -> None:
+def test_no_passing_cell_names_the_failed_speed_rule(tmp_path: Path) -> None:
     fast = Policy(name="fast", gate=(Rule(quantity="speedup", at_least=20.0), Rule(margin=0.9)))
     page, html = page_of(make_run(tmp_path / "results", (CELLS[0], *CELLS[4:8]), Scene(policy=fast)))
     assert page.answer.headline == "Nothing may ship."
@@ -62,7 +63,7 @@ def test_a_policy_without_a_margin_draws_none(tmp_path: Path) -> None:
     assert "abs(datum.value" not in json.dumps(pareto_spec(page.points, page.anchors, page.axis))
 
 
-def test_two_sided_changes_are_as_bad_as_they_are_large(tmp_path: Path) -> None:
+def test_two_sided_changes_count_by_size(tmp_path: Path) -> None:
     rules = (Rule(quantity="change", metric="fid", margin=0.02), Rule(quantity="change", metric="clip", margin=0.002))
     loaded = load(make_run(tmp_path / "results", CELLS[:6], Scene(policy=Policy(name="both", gate=rules))))
     points = {point.cell_id: point for point in points_of(loaded, all_facts(loaded))}
@@ -73,7 +74,7 @@ def test_two_sided_changes_are_as_bad_as_they_are_large(tmp_path: Path) -> None:
     assert points["50-steps_bf16"].loss_low >= 0
 
 
-def test_probability_of_the_front_stands_beside_the_front(loaded: Loaded, facts: dict[str, Facts]) -> None:
+def test_front_probability_is_shown_with_the_front(loaded: Loaded, facts: dict[str, Facts]) -> None:
     points = {point.cell_id: point for point in points_of(loaded, tuple(facts.values()))}
     assert points == {point.cell_id: point for point in points_of(loaded, tuple(facts.values()))}  # drawn alike
     assert all(point.chance is not None and 0 <= point.chance <= 1 for point in points.values())
@@ -84,7 +85,7 @@ def test_probability_of_the_front_stands_beside_the_front(loaded: Loaded, facts:
     assert near.facts[-1].startswith("on the Pareto front with")
 
 
-def test_an_adaptive_run_says_where_each_cell_was_settled_and_what_that_saved(tmp_path: Path) -> None:
+def test_adaptive_run_shows_analyses_and_saved_images(tmp_path: Path) -> None:
     looks = (32, 83, 165, 256)
     cells = (CELLS[0], CELLS[1]._replace(look=2), CELLS[7]._replace(look=0), CELLS[9])
     run = make_run(tmp_path / "results", cells, Scene(looks=looks))
@@ -142,7 +143,7 @@ def test_questions_that_were_not_asked_come_first(tmp_path: Path) -> None:
     assert answer_of(found, all_facts(found)).sentences[0].startswith(sentence)
 
 
-def test_the_recommended_cells_worst_pictures_are_shown(tmp_path: Path) -> None:
+def test_worst_images_of_recommended_cells_are_shown(tmp_path: Path) -> None:
     page, html = page_of(make_run(tmp_path / "results"))
     assert page.answer.recommends
     assert page.judge

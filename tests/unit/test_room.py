@@ -55,7 +55,7 @@ def plain(folder: Path) -> tuple[Image, ...]:
 
 
 @pytest.mark.parametrize("error", [OutOfMemoryError("tried to allocate 2 GiB"), RuntimeError("CUDA out of memory")])
-def test_a_call_that_runs_out_of_memory_is_made_again_with_half_the_images(tmp_path: Path, error: Exception) -> None:
+def test_out_of_memory_call_is_repeated_with_half(tmp_path: Path, error: Exception) -> None:
     small = Small(1, error)
     made = make(tmp_path / "small", small)
     assert small.sizes == [4, 2, *[1] * 7]  # and what was learned holds for the batches that follow
@@ -72,7 +72,7 @@ def test_lanes_share_what_they_learn(tmp_path: Path) -> None:
     assert [caution.kind for caution in made.cautions] == ["image-batch-halved"]
 
 
-def test_one_image_that_does_not_fit_and_other_errors_end_the_cell(tmp_path: Path) -> None:
+def test_one_image_out_of_memory_ends_the_cell(tmp_path: Path) -> None:
     none = Small(0, OutOfMemoryError("tried to allocate 2 GiB"))
     with pytest.raises(OutOfMemoryError):
         make(tmp_path / "none", none)

@@ -35,7 +35,7 @@ def words(*rules: RuleVerdict) -> str:
         (2.0001, "measure.max_s over 60"),  # nothing would do: too close
     ],
 )
-def test_a_speedup_near_its_limit_needs_a_finer_measurement(observed: float, asked: str) -> None:
+def test_speedup_near_its_limit_needs_more_precision(observed: float, asked: str) -> None:
     assert words(open_rule(Rule(quantity="speedup", at_least=2.0), observed)) == f"For speedup: {asked}."
 
 

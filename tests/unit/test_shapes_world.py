@@ -72,7 +72,7 @@ def test_bundled_prompts_are_held_out_and_described() -> None:
         assert world.parse(line["text"]).background == line["attributes"]["background"]
 
 
-def test_the_large_set_is_made_from_its_seed_and_begins_with_the_small_one() -> None:
+def test_large_set_begins_with_the_small_one() -> None:
     from tools.training.prompts import LARGE, build_large_set
 
     lines = [json.loads(line) for line in LARGE.read_text(encoding="utf-8").splitlines()]

@@ -22,7 +22,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_every_matrix_of_the_repository_is_known_by_name() -> None:
+def test_repository_matrices_are_known_by_name() -> None:
     assert matrix_names() == tuple(sorted(path.stem for path in MATRICES.glob("*.toml")))
     assert set(api.list_matrices()) == set(matrix_names())
     assert all(api.list_matrices().values())  # each says what it is about

@@ -54,11 +54,11 @@ def test_noticing_a_smaller_dose_is_enough() -> None:
     assert judged((rung(1, 0.2),)).result == "pass"
 
 
-def test_a_metric_that_does_not_judge_the_cell_does_not_see_for_it() -> None:
+def test_metric_that_does_not_judge_does_not_detect() -> None:
     assert judged((rung(3, 0.2, metric="clip:bundled"),)).blind_to == ("blur",)
 
 
-def test_a_metric_that_is_not_monotone_does_not_count_as_seeing() -> None:
+def test_metric_that_is_not_monotone_does_not_detect() -> None:
     known = Known(not_monotone={"fid:bundled": ("blur",)})
     assert judged((rung(3, 0.2),), known=known).blind_to == ("blur",)
 
@@ -73,7 +73,7 @@ def test_without_a_demand_nothing_need_be_seen() -> None:
     assert judged((), Policy()).result == "pass"
 
 
-def test_a_blind_pass_waits_for_more_pictures_until_the_ladder_has_all() -> None:
+def test_blind_pass_waits_for_the_whole_ladder() -> None:
     found = judged((rung(3, 0.01),))
     few = rung(3, 0.01).model_copy(update={"images": LADDER_IMAGES - 1})
     from harness.core.quality import Evaluation
@@ -93,7 +93,7 @@ def test_every_means_all_families_but_those_named() -> None:
 
 
 @pytest.mark.parametrize("name", ["five-percent", "sign-off", "survey"])
-def test_shipped_policies_demand_level_3_in_every_family(name: str) -> None:
+def test_shipped_policies_demand_level_3(name: str) -> None:
     assert set(load_policy(name).demanded.values()) == {3}
     assert len(load_policy(name).demanded) == 13
 

@@ -54,12 +54,12 @@ def test_treating_seeds_as_prompts_would_be_wrong() -> None:
     assert width[0] > 1.6 * width[1]
 
 
-def test_a_sample_without_spread_has_bounds_without_spread() -> None:
+def test_constant_sample_has_constant_bounds() -> None:
     found = ratio(np.zeros(50), np.ones(50))
     assert found.value == found.interval.low == found.interval.high == 0
 
 
-def test_one_destroyed_prompt_in_a_hundred_gives_finite_and_wide_bounds() -> None:
+def test_one_destroyed_prompt_widens_finite_bounds() -> None:
     values = np.zeros(100)
     values[3] = 1.0
     found = ratio(values, np.ones(100))
@@ -68,7 +68,7 @@ def test_one_destroyed_prompt_in_a_hundred_gives_finite_and_wide_bounds() -> Non
     assert lower_bound(found.distribution, 0.95) < 0.005
 
 
-def test_few_prompts_are_at_least_as_wide_as_students_t() -> None:
+def test_few_prompts_are_as_wide_as_student_t() -> None:
     from scipy.stats import t
 
     values = np.random.default_rng(0).normal(size=12)
@@ -97,7 +97,7 @@ def test_fewer_than_two_clusters_are_refused() -> None:
         mean(np.array([1.0]))
 
 
-def test_a_subset_spread_over_all_clusters_keeps_mean_and_uncertainty() -> None:
+def test_stratified_subset_keeps_mean_and_uncertainty() -> None:
     rng = np.random.default_rng(0)
     subset = rng.normal(3, 1, 64)
     spread = spread_subset(subset, 256)

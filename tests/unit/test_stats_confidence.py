@@ -9,14 +9,14 @@ from harness.stats import confidence
 from harness.stats.confidence import LEVELS, fold, interval, lower_bound, p_value, student, uncertainty, upper_bound
 
 
-def test_levels_are_symmetric_dense_in_the_tails_and_hold_the_usual_ones() -> None:
+def test_levels_are_symmetric_and_dense_in_the_tails() -> None:
     assert np.allclose(LEVELS + LEVELS[::-1], 1)
     assert (np.diff(LEVELS) > 0).all()
     assert {0.0005, 0.025, 0.05, 0.5, 0.95, 0.975, 0.9995} <= set(LEVELS.tolist())
 
 
 @given(st.floats(-1, 1), st.floats(1e-6, 1), st.floats(-2, 2))
-def test_the_p_value_is_the_level_whose_bound_is_the_margin(estimate: float, error: float, margin: float) -> None:
+def test_p_value_is_the_level_bounded_by_the_margin(estimate: float, error: float, margin: float) -> None:
     found = student(estimate, error, 19)
     p = p_value(found, margin)
     assert LEVELS[0] - 1e-12 <= p <= LEVELS[-1] + 1e-12
@@ -25,9 +25,7 @@ def test_the_p_value_is_the_level_whose_bound_is_the_margin(estimate: float, err
 
 
 @given(st.floats(-1, 1), st.floats(1e-6, 1), st.floats(0, 1), st.sampled_from([0.05, 0.01, 0.005]))
-def test_folding_passes_exactly_when_both_one_sided_tests_do(
-    estimate: float, error: float, margin: float, alpha: float
-) -> None:
+def test_folding_passes_with_both_one_sided_tests(estimate: float, error: float, margin: float, alpha: float) -> None:
     signed = student(estimate, error, 19)
     both = upper_bound(signed, 1 - alpha) < margin and lower_bound(signed, 1 - alpha) > -margin
     assert (upper_bound(fold(signed), 1 - alpha) < margin) == both

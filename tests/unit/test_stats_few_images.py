@@ -15,7 +15,7 @@ SLACK = 2 * deviation(0.05, TRIALS)
 
 
 @pytest.mark.parametrize("kind", FEW_KINDS)
-def test_few_images_decide_wrongly_no_more_often_than_promised(kind: str) -> None:
+def test_few_images_keep_the_promised_error_rates(kind: str) -> None:
     found = rates(simulate_frechet(kind, dims=DIMS)(FEW, TRIALS))
     print(f"\n{kind}: {found}")
     assert found.passed <= 0.05 + SLACK
@@ -23,7 +23,7 @@ def test_few_images_decide_wrongly_no_more_often_than_promised(kind: str) -> Non
 
 
 @pytest.mark.parametrize("kind", ["shrunk", "weaker"])
-def test_few_images_pass_no_more_often_against_real_ones(kind: str) -> None:
+def test_few_images_pass_no_more_against_real_ones(kind: str) -> None:
     assert rates(simulate_frechet(kind, real=True, dims=DIMS)(FEW, TRIALS)).passed <= 0.05 + SLACK
 
 
@@ -41,17 +41,17 @@ def losses(kind: Kind, trials: int, mended: bool) -> list[tuple[float, bool]]:
     return found
 
 
-def test_the_jackknife_alone_would_pass_what_lost_variety() -> None:
+def test_jackknife_alone_would_pass_lost_variety() -> None:
     """Why the rest: how often 5 % of variety lost where there is little of it would pass."""
     assert np.mean([passed for _, passed in losses(Kind("weaker"), 40, mended=False)]) > 0.25
 
 
-def test_mending_finds_the_loss_of_a_change_that_keeps_the_shape() -> None:
+def test_correction_finds_the_loss_of_kept_shape() -> None:
     assert np.mean([loss for loss, _ in losses(Kind("shrunk"), 40, mended=True)]) == pytest.approx(TRUE, abs=0.008)
     assert np.mean([loss for loss, _ in losses(Kind("shrunk"), 40, mended=False)]) < TRUE - 0.015
 
 
-def test_features_that_vary_in_few_directions_miss_nothing() -> None:
+def test_low_dimensional_features_miss_nothing() -> None:
     """Not the dimensions count: 60 images show all of what varies in 5 directions of 300."""
     rng = np.random.default_rng(0)
     turn = rng.normal(size=(5, 300))
@@ -69,7 +69,7 @@ def test_more_images_than_dimensions_need_no_allowance() -> None:
     assert fixed.missing(fixed.measure(x)) == NOTHING
 
 
-def test_an_identical_candidate_is_as_sure_as_the_missing_variety_lets_it() -> None:
+def test_identical_candidate_bound_is_missing_variety() -> None:
     x, y = np.random.default_rng(0).normal(size=(2, 30, 100))
     against = Reference(y, assign_blocks(30))
     base = against.measure(x)

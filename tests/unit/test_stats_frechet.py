@@ -34,7 +34,7 @@ def test_identical_sets_are_at_distance_zero() -> None:
     assert feature_distance(x[:10], x[:10]) == pytest.approx(0, abs=1e-9)
 
 
-def test_singular_and_constant_sets_have_the_right_distance() -> None:
+def test_singular_and_constant_sets_have_a_distance() -> None:
     x = np.random.default_rng(0).normal(size=(400, 8))
     x[:, 5:] = 0
     collapsed = np.tile(x.mean(axis=0), (400, 1))
@@ -42,7 +42,7 @@ def test_singular_and_constant_sets_have_the_right_distance() -> None:
     assert feature_distance(x, x + np.array([3.0, *[0.0] * 7])) == pytest.approx(9, rel=1e-9)
 
 
-def test_fewer_images_than_dimensions_give_the_same_by_another_way() -> None:
+def test_few_images_give_the_same_distance() -> None:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(40, 64)), rng.normal(size=(50, 64)) * 1.2
     assert feature_distance(x, y) == pytest.approx(frechet_distance(moments(x), moments(y)), rel=1e-6)
@@ -151,7 +151,7 @@ def test_coverage_and_false_passes_of_a_frechet_change(kind: str, real: bool, n:
     assert found.passed <= 0.05 + slack
 
 
-def test_an_uncorrected_change_would_pass_what_lost_variety() -> None:
+def test_uncorrected_change_would_pass_lost_variety() -> None:
     """Why the bias correction: a narrower candidate has less small-sample bias and looks better than it is."""
     rng = np.random.default_rng(0)
     plain, mended = [], []

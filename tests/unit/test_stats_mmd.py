@@ -73,7 +73,7 @@ def test_a_fixed_reference_stays_whole(kernel: Kernel, sets: tuple[np.ndarray, n
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_it_is_unbiased_even_for_pictures_of_the_same_prompts(kernel: Kernel) -> None:
+def test_mmd_is_unbiased_for_shared_prompts(kernel: Kernel) -> None:
     """The plain value of two sets that share prompts is biased downwards by order 1 / prompts; ours is not."""
     rng = np.random.default_rng(0)
     plain, mended = [], []

@@ -43,7 +43,7 @@ def test_a_tenth_destroyed_is_a_loss_of_a_tenth() -> None:
 
 
 @pytest.mark.parametrize("prompts", [100, 400])
-def test_simulated_false_passes_at_a_true_loss_of_the_margin(prompts: int) -> None:
+def test_false_passes_at_the_margin_keep_alpha(prompts: int) -> None:
     """Pictures are as odd as the baseline's, but one in twenty is destroyed."""
     rng, trials, passed = np.random.default_rng(prompts), 300, 0
     for _ in range(trials):

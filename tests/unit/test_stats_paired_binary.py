@@ -20,7 +20,7 @@ def test_restricted_estimate_is_most_likely() -> None:
 
 
 @pytest.mark.parametrize("pairs", [59, 256, 3000])
-def test_no_change_is_bounded_as_wilson_bounds_a_share_of_none(pairs: int) -> None:
+def test_no_change_is_bounded_as_by_wilson(pairs: int) -> None:
     z = 1.6448536
     assert upper_bound(difference(0, 0, pairs), 0.95) == pytest.approx(z**2 / (pairs + z**2), rel=1e-3)
     assert lower_bound(difference(0, 0, pairs), 0.95) == pytest.approx(-(z**2) / (pairs + z**2), rel=1e-3)

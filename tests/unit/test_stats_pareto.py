@@ -22,7 +22,7 @@ def test_what_is_certain_is_the_hard_front() -> None:
     assert found == {key: float(key in pareto_front(points)) for key in points}
 
 
-def test_a_dearer_cell_is_on_the_front_as_often_as_its_loss_is_lower() -> None:
+def test_dearer_cell_needs_a_lower_loss_for_the_front() -> None:
     found = front_probability(
         {"cheap": Uncertain(exactly(1.0), at(0.05, 0.01)), "dear": Uncertain(exactly(2.0), at(0.04, 0.01))}
     )
@@ -30,7 +30,7 @@ def test_a_dearer_cell_is_on_the_front_as_often_as_its_loss_is_lower() -> None:
     assert found["dear"] == pytest.approx(norm.cdf(1 / np.sqrt(2)), abs=0.02)
 
 
-def test_equal_cells_with_equal_noise_share_the_front_evenly() -> None:
+def test_equal_noisy_cells_share_the_front() -> None:
     found = front_probability({i: Uncertain(exactly(1.0), at(0.05, 0.01)) for i in range(4)})
     assert list(found.values()) == pytest.approx([0.25] * 4, abs=0.03)
 

@@ -41,7 +41,7 @@ def test_planned_prompts_pass_as_often_as_promised(alpha: float) -> None:
     assert passed.mean() == pytest.approx(0.9, abs=SPREAD)
 
 
-def test_a_sequential_plan_reaches_its_power_with_as_many_prompts_as_forecast() -> None:
+def test_sequential_plan_reaches_its_power() -> None:
     pilot, loss = Pilot(0.01, 100), 0.03
     needed = sequential_needed(MARGIN - loss, pilot, 0.05, SHARES)
     fixed = prompts_needed(MARGIN - loss, *pilot, level=0.95)
@@ -74,7 +74,7 @@ def test_without_spread_the_first_look_decides() -> None:
     assert forecast(0.03, Pilot(0.0, 100), 0.05, SHARES) == (1.0, 64)
 
 
-def test_the_precision_that_tells_a_time_from_its_limit() -> None:
+def test_precision_separates_a_time_from_its_limit() -> None:
     """A limit of 1.9 is 5.1 % below 2.0: 1.96 / (1.645 + 1.282) of that is 3.4 %."""
     assert precision_needed(2.0, 1.9, 0.95) == 0.03
     assert precision_needed(1.9, 2.0, 0.95) == 0.03

@@ -25,7 +25,7 @@ def test_constants_of_jennison_and_turnbull(looks: int, pocock: float, obrien_fl
         assert low < 0.025 < high
 
 
-def test_boundaries_of_the_pocock_type_spending_function() -> None:
+def test_boundaries_follow_pocock_spending() -> None:
     """Lan & DeMets with five equal looks and one-sided 2.5 %: 2.438, 2.427, 2.410, 2.397, 2.386."""
     assert bounds(0.025, (1, 2, 3, 4, 5)) == pytest.approx([2.438, 2.427, 2.410, 2.397, 2.386], abs=1e-3)
 
@@ -46,7 +46,7 @@ def test_the_level_is_kept(alpha: float) -> None:
     assert passed.mean() == pytest.approx(alpha, abs=min(1e-3, 3 * np.sqrt(alpha / trials)))
 
 
-def test_power_is_spent_early_and_the_drift_is_followed() -> None:
+def test_power_is_spent_early_and_follows_the_drift() -> None:
     limits = bounds(0.05, LOOKS)
     found = stopping(limits, LOOKS, drift=3.5)
     rng = np.random.default_rng(0)

@@ -44,7 +44,7 @@ def taken(machine: Machine, rng: np.random.Generator, truth: float) -> Pairing:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_a_baseline_against_itself_is_1_though_its_groups_were_stopped_when_they_looked_precise(
+def test_baseline_against_itself_is_1_with_stopping(
     machine: Machine,
 ) -> None:
     rng = np.random.default_rng(3)
@@ -68,7 +68,7 @@ def test_a_baseline_before_and_after_is_1_too(machine: Machine, blocks: tuple[in
     assert np.mean([holds(speedup(pairing), 1.0) for pairing in pairings]) >= 0.93
 
 
-def test_what_warms_up_on_any_side_of_a_sandwich_is_left_out() -> None:
+def test_warm_up_on_each_sandwich_side_is_left_out() -> None:
     rng, shape = np.random.default_rng(1), (LEAST_GROUPS, 16, LEAST_GROUPS)
     cold = sandwich("quiet", rng, shape, 5)
     slow = [np.isin(place, (0, 1, 8, 9, 10, 24, 25)) for place in range(sum(shape))]
@@ -104,7 +104,7 @@ def test_a_linear_drift_cancels_within_a_group() -> None:
     assert shown(found).high / shown(found).low > 1.1, "its only group's halves differ by the drift: hardly sure"
 
 
-def test_the_bounds_of_a_gate_and_the_interval_of_a_report_are_of_one_distribution() -> None:
+def test_gate_bounds_and_report_interval_agree() -> None:
     found = speedup(interleaved("quiet", np.random.default_rng(0), 10, 2, speedup=1.3))
     assert not isinstance(found.spread, Absent)
     assert lower_bound(found.spread, 0.975) == shown(found).low
@@ -133,7 +133,7 @@ def test_groups_that_are_still_warming_up_are_left_out() -> None:
     assert found.estimate == pytest.approx(1.0, abs=0.02)
 
 
-def test_a_last_group_counts_as_soon_as_it_has_both_sides() -> None:
+def test_last_round_counts_once_it_has_both_sides() -> None:
     pairing = interleaved("quiet", np.random.default_rng(0), 4, 2)
     cut = [pairing.model_copy(update={"blocks": pairing.blocks[:count]}) for count in (13, 14, 16)]
     assert [speedup(made).groups for made in cut] == [3, 4, 4]
@@ -167,7 +167,7 @@ def test_cells_timed_each_by_itself_say_so() -> None:
         unpaired(Pairing(kind="alone", blocks=()), fast)
 
 
-def test_two_cells_are_compared_by_way_of_the_baseline_both_stood_beside() -> None:
+def test_cells_are_compared_by_their_shared_baseline() -> None:
     rng = np.random.default_rng(6)
     twice, thrice = (speedup(interleaved("quiet", rng, 12, 3, speedup=by)) for by in (2.0, 3.0))
     found = between(twice, thrice)
@@ -177,7 +177,7 @@ def test_two_cells_are_compared_by_way_of_the_baseline_both_stood_beside() -> No
     assert wide[0] > max(wide[1:])
 
 
-def test_precision_is_the_intervals_and_unknown_before_there_are_groups_enough() -> None:
+def test_precision_is_that_of_the_interval() -> None:
     few, enough = (interleaved("quiet", np.random.default_rng(0), n, 2) for n in (LEAST_GROUPS - 1, LEAST_GROUPS))
     assert precise(few) is None
     interval = shown(speedup(enough))
@@ -186,7 +186,7 @@ def test_precision_is_the_intervals_and_unknown_before_there_are_groups_enough()
     assert precise(Pairing(kind="alone", blocks=())) is None
 
 
-def test_precision_is_that_of_the_latency_where_there_is_no_speedup_yet() -> None:
+def test_precision_without_speedup_is_of_the_latency() -> None:
     whole = sandwich("quiet", np.random.default_rng(0), (4, 12, 4), 3)
     before = whole.model_copy(update={"blocks": whole.blocks[:16]})
     lone = before.model_copy(update={"kind": "alone"})

@@ -65,7 +65,7 @@ def test_a_file_is_whole_even_if_its_writer_is_killed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "words"), [(errno.ENOSPC, "disk is full"), (errno.EROFS, "no permission"), (errno.EIO, "cannot write")]
 )
-def test_a_failed_write_keeps_the_old_file_and_says_what_to_do(
+def test_failed_write_keeps_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, words: str
 ) -> None:
     target = tmp_path / "file"
@@ -156,7 +156,7 @@ def test_something_else_than_a_run_is_refused(tmp_path: Path, content: str) -> N
         read_plan(tmp_path)
 
 
-def test_a_run_is_found_by_path_by_name_and_as_the_latest(tmp_path: Path) -> None:
+def test_run_is_found_by_path_name_and_as_latest(tmp_path: Path) -> None:
     run = finished_run(tmp_path)
     assert resolve_run(run, run.parent) == run
     assert resolve_run(Path(run.name), run.parent) == run
@@ -184,14 +184,14 @@ def test_only_one_process_writes_to_a_run(tmp_path: Path) -> None:
         pass  # a killed holder gives the lock up
 
 
-def test_a_run_begun_in_the_same_second_overwrites_none(tmp_path: Path) -> None:
+def test_runs_of_the_same_second_do_not_overwrite(tmp_path: Path) -> None:
     first = finished_run(tmp_path)
     second = create_run(first.parent, read_plan(first), "")
     assert second.name == f"{first.name}-2" == read_plan(second).run_id
     assert resolve_run(Path("latest"), first.parent) == second
 
 
-def test_the_report_of_the_folder_one_stands_in_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_report_of_the_current_folder_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = finished_run(tmp_path)
     monkeypatch.chdir(run)
     assert report_folder(Path(".")) == tmp_path.resolve() / "reports" / run.name
@@ -219,7 +219,7 @@ def test_words_in_brackets_are_printed_as_they_are(tmp_path: Path, capsys: pytes
     assert "[odd]" in printed.err
 
 
-def test_a_reused_run_whose_images_are_gone_is_left_alone(tmp_path: Path) -> None:
+def test_reused_run_without_images_is_left_alone(tmp_path: Path) -> None:
     first = finished_run(tmp_path)
     kept, gone = sorted(RunFolder(first).images(RERUN_ID).iterdir())[:2]
     gone.unlink()
@@ -258,7 +258,7 @@ def test_a_damaged_picture_is_not_taken_over(tmp_path: Path) -> None:
     assert picture.read_bytes() == before  # nothing is written through a link into the other run
 
 
-def test_a_damaged_source_is_passed_over_for_a_sound_one(tmp_path: Path) -> None:
+def test_damaged_source_is_passed_over(tmp_path: Path) -> None:
     sound = finished_run(tmp_path)
     damaged = again(sound, fresh=True)
     copied = RunFolder(damaged).images(RERUN_ID)
@@ -272,7 +272,7 @@ def test_a_damaged_source_is_passed_over_for_a_sound_one(tmp_path: Path) -> None
     assert outcome.reused_from == sound.name
 
 
-def test_the_advice_for_a_damaged_picture_repairs_the_run(tmp_path: Path) -> None:
+def test_advice_for_a_damaged_image_repairs_the_run(tmp_path: Path) -> None:
     first = finished_run(tmp_path)
     second = again(first, fresh=True)
     damage(first)  # and so the second's, which is the same file
@@ -291,7 +291,7 @@ def test_the_advice_for_a_damaged_picture_repairs_the_run(tmp_path: Path) -> Non
     assert api.evaluate(first).deltas
 
 
-def test_results_that_cannot_be_written_can_be_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_only_results_can_be_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise MachineError("no permission to write here")
 

@@ -23,7 +23,7 @@ MAKE = {
 
 
 @pytest.mark.parametrize("library", MAKE)
-def test_the_peak_of_a_known_size_is_found_within_two_percent(library: str) -> None:
+def test_peak_of_a_known_size_is_within_two_percent(library: str) -> None:
     """In a process of its own, which held twice as much before: that peak is forgotten."""
     script = f"""
 from harness.measure.memory import peaks_of
@@ -46,9 +46,7 @@ print(found.model_dump_json())
     assert found.allocated_bytes == found.reserved_bytes == found.device_used_bytes == Absent(absent="no GPU")
 
 
-def test_a_peak_that_cannot_be_reset_is_absent_not_that_of_before(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_peak_that_cannot_be_reset_is_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert reset_resident_peak(tmp_path) == Absent(absent="no /proc on this system")
     (tmp_path / "status").write_text("Name:\tpython\nVmHWM:\t  524288 kB\n", encoding="utf-8")
     (tmp_path / "clear_refs").mkdir()  # as good as a sandbox that refuses to write
@@ -116,7 +114,7 @@ def peaks(cuda: PlayedCuda, free_before: int | None = None) -> Memory:
     return peaks_of(lambda: setattr(cuda, "peak", SIZE), "cuda", free_before)
 
 
-def test_a_cards_peaks_are_of_the_call_and_of_this_process(cuda: PlayedCuda, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpu_peaks_are_of_the_call_and_this_process(cuda: PlayedCuda, monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, FakeCard(compute={4242: SIZE + 2**29, 4300: 40 * 2**30}))
     found = peaks(cuda)
     assert (found.allocated_bytes, found.reserved_bytes) == (SIZE, SIZE + 2**20)
@@ -126,7 +124,7 @@ def test_a_cards_peaks_are_of_the_call_and_of_this_process(cuda: PlayedCuda, mon
 
 
 @pytest.mark.parametrize("compute", [{}, {90_210: 2**34}, {4242: 2**20}, {4242: None}, nvml_error("NoPermission")])
-def test_where_the_driver_does_not_list_this_process_what_it_took_of_the_free_memory_counts(
+def test_unlisted_process_memory_is_from_free_memory(
     compute: Any, cuda: PlayedCuda, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not listed, by a pid of another namespace, as somebody else with that pid, without its bytes, refused."""
@@ -149,7 +147,7 @@ def test_a_gpu_is_timed_by_its_own_clock_too(cuda: PlayedCuda) -> None:
     assert watch.seconds > 0
 
 
-def test_events_are_used_again_and_nothing_waits_for_them(cuda: PlayedCuda) -> None:
+def test_events_are_reused_without_waiting(cuda: PlayedCuda) -> None:
     import torch
 
     part = torch.nn.Identity()
@@ -163,7 +161,7 @@ def test_events_are_used_again_and_nothing_waits_for_them(cuda: PlayedCuda) -> N
     assert cuda.done == []
 
 
-def test_steps_are_numbered_for_profilers_and_parts_named() -> None:
+def test_steps_are_numbered_and_parts_named() -> None:
     import torch
 
     from harness.core.region import recording

@@ -79,7 +79,7 @@ def test_two_speeds() -> None:
     assert "two-speeds" not in said(pairing_of(both, 12), measure=coarse)
 
 
-def test_a_drift_that_both_sides_share_is_the_machines_and_one_of_the_cell_alone_is_not() -> None:
+def test_only_drift_of_one_side_is_of_the_cell() -> None:
     shared = said(pairing_of(times("warming"), 12))["drift"]
     assert shared.message.startswith("calls became 1")
     assert "the baseline's beside them 1" in shared.message
@@ -92,7 +92,7 @@ def test_a_drift_that_both_sides_share_is_the_machines_and_one_of_the_cell_alone
     assert said(lone)["drift"].message.endswith("slower while they were timed")
 
 
-def test_precision_that_was_not_reached_says_how_long_it_would_take() -> None:
+def test_missed_precision_names_the_time_it_needs() -> None:
     found = said(pairing_of(times("two-clocks"), 12))["not-precise"]
     share = float(found.message.partition("±")[2].partition(" %")[0]) / 100
     assert found.message == f"the speedup is known to ±{share * 100:.1f} %, ±2.0 % was asked for"
@@ -112,7 +112,7 @@ def test_too_few_groups_say_so_whatever_their_interval() -> None:
     assert brief.message.startswith("the speedup rests on 4 blocks")
 
 
-def test_a_report_has_a_place_for_every_kind_of_caution() -> None:
+def test_report_shows_every_kind_of_caution() -> None:
     kinds = set(get_args(MeasuredKind))
     assert {*cautions._PLACES["timing"], *cautions._PLACES["nowhere"]} == kinds
     assert set(cautions.UNSTABLE) <= kinds

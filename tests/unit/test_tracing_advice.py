@@ -143,17 +143,13 @@ def said(seen: TracedCell, monkeypatch: pytest.MonkeyPatch) -> dict[str, Advice]
 
 
 @pytest.mark.parametrize("name", FIRE)
-def test_each_rule_speaks_where_it_should_and_nowhere_else(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_rule_applies_where_it_should_only(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = said(scene(case(name, tmp_path)), monkeypatch)
     assert set(found) == FIRE[name]
 
 
 @pytest.mark.parametrize("name", FIRE)
-def test_what_is_tried_is_a_value_that_is_there_and_not_on(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_advice_names_available_values_not_in_use(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = scene(case(name, tmp_path))
     for advice in said(seen, monkeypatch).values():
         for found in advice.tries:
@@ -173,7 +169,7 @@ def test_what_was_tried_is_not_named_again(name: str, tmp_path: Path, monkeypatc
             assert found not in [again for found_again in later for again in found_again.tries]
 
 
-def test_three_sentences_at_most_and_what_concerns_most_first(tmp_path: Path) -> None:
+def test_advice_is_three_sentences_by_importance(tmp_path: Path) -> None:
     found = advise(scene(case("waits", tmp_path)))
     assert len(found) == 3
     assert [advice.concerns for advice in found] == sorted((advice.concerns for advice in found), reverse=True)
@@ -226,7 +222,7 @@ def test_a_cell_held_back_by_memory(tmp_path: Path) -> None:
     assert find_bound(scene(slow)).verdict == "memory-bound"
 
 
-def test_a_cache_that_skips_arithmetic_is_not_held_against_all_of_it(tmp_path: Path) -> None:
+def test_skipped_arithmetic_is_not_counted(tmp_path: Path) -> None:
     made = case("compute-bound", tmp_path)
     bound = find_bound(scene(made._replace(settings={**made.settings, "caching": "first-block"})))
     assert isinstance(bound.compute_share, Absent)
@@ -239,7 +235,7 @@ def test_weights_that_come_and_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "memory model-offload moves the weights; where they fit into the GPU, use memory none" in advice.sentence
 
 
-def test_compiling_during_the_call_concerns_the_time_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compilation_in_the_call_counts_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Warmed up as it was, it would compile anew after more warm-up too; code for all shapes is what can help."""
 
     def compiling(maker: TraceMaker) -> None:
@@ -259,7 +255,7 @@ def test_compiling_during_the_call_concerns_the_time_it_takes(tmp_path: Path, mo
     )
 
 
-def test_shares_are_of_the_whole_call_and_not_of_its_first_steps(tmp_path: Path) -> None:
+def test_shares_are_of_the_whole_call(tmp_path: Path) -> None:
     """30 ms of copies before the first of 30 steps are 1.4 % of 2.2 s, not 17 % of the two steps that were traced."""
     maker = TraceMaker()
     with maker.range("harness.stage:text_encoder"):
@@ -288,7 +284,7 @@ def test_copies_beside_kernels_are_no_lost_time(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize(("arithmetic_s", "rest"), [(0.06, "at most 33 % of its time"), (0.088, "next to nothing")])
-def test_what_faster_kernels_can_save_beside_arithmetic(
+def test_faster_kernels_save_only_above_the_roofline(
     arithmetic_s: float, rest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = case("compute-bound", tmp_path)._replace(outcome=completed(0.09, 2.75, floor(arithmetic_s)))
@@ -299,9 +295,7 @@ def test_what_faster_kernels_can_save_beside_arithmetic(
     assert "fewer steps" not in said(few, monkeypatch)["arithmetic"].sentence
 
 
-def test_weights_that_are_not_all_read_are_held_against_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_partially_read_weights_have_no_memory_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = case("weights", tmp_path)
     seen = scene(made._replace(outcome=completed(0.012, 0.4, floor(0.001, bytes_per_s=3e11))))
     assert isinstance(share := find_bound(seen).weights_share, Absent)
@@ -309,9 +303,7 @@ def test_weights_that_are_not_all_read_are_held_against_nothing(
     assert "weights" not in said(seen, monkeypatch)
 
 
-def test_launches_are_many_in_one_call_of_the_denoiser_or_not_at_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_launches_are_of_one_denoiser_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def few(maker: TraceMaker) -> None:
         maker.python(6000)
         maker.kernel(GEMM, 100, 30)
@@ -322,7 +314,7 @@ def test_launches_are_many_in_one_call_of_the_denoiser_or_not_at_all(
     assert set(said(seen, monkeypatch)) == {"pauses"}
 
 
-def test_what_the_cells_other_settings_exclude_is_not_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_excluded_values_are_not_advised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cache inside the denoiser refuses compilers, offloading conflicts with them; the rest may be tried."""
     machine = Machine(
         name="m", cpu="c", cpu_cores=2, memory_bytes=2**34, os="Linux", python="3.12", packages={},
@@ -339,7 +331,7 @@ def test_what_the_cells_other_settings_exclude_is_not_named(tmp_path: Path, monk
     assert len(found["launches"].tries) == 2
 
 
-def test_on_a_cpu_python_between_operators_is_what_a_compiler_takes_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_gaps_on_cpu_advise_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     made = Case(RECORDED, {"precision": "fp32"}, completed(0.0173, 0.53))
     found = said(scene(made), monkeypatch)
     assert set(found) == {"pauses"}

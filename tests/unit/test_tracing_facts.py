@@ -24,7 +24,7 @@ def stage(facts: TraceFacts, name: str) -> StageTime:
     return next(found for found in facts.stages if found.stage == name)
 
 
-def test_on_a_gpu_work_belongs_to_the_stage_that_launched_it(tmp_path: Path) -> None:
+def test_gpu_work_belongs_to_its_launching_stage(tmp_path: Path) -> None:
     def denoise(maker: TraceMaker) -> None:
         maker.kernel(GEMM, 100, 8)
         maker.kernel(FLASH, 50, 4)
@@ -51,7 +51,7 @@ def test_the_stages_add_up_to_the_whole(tmp_path: Path, kernel_us: float) -> Non
         assert sum(found.families_s.values()) == pytest.approx(found.busy_s)
 
 
-def test_short_kernels_leave_gaps_of_the_stage_in_which_the_host_launches(tmp_path: Path) -> None:
+def test_short_kernels_leave_gaps_of_their_stage(tmp_path: Path) -> None:
     maker = pipeline(TraceMaker(launch_us=8), lambda maker: maker.kernel(ADD, 2, 100))
     denoiser = stage(read_trace(maker.write(tmp_path / "trace.json")), "denoiser")
     assert denoiser.gap_s / denoiser.wall_s == pytest.approx(0.75, abs=0.02)
@@ -106,7 +106,7 @@ def test_waits_copies_and_casts_are_counted(tmp_path: Path) -> None:
     assert facts.casts.lost_s == {"denoiser": pytest.approx(36e-6)}
 
 
-def test_recompiles_are_counted_where_something_was_compiled(tmp_path: Path) -> None:
+def test_recompiles_count_only_where_compiled(tmp_path: Path) -> None:
     def denoise(maker: TraceMaker) -> None:
         with maker.range("Torch-Compiled Region: 0/0", "cpu_op"):
             maker.kernel("triton_poi_fused_add_0", 50, 3)
@@ -137,7 +137,7 @@ def test_the_timeline_lies_on_the_devices_time(tmp_path: Path) -> None:
     assert all(one.begin_s + one.seconds <= two.begin_s + 1e-9 for one, two in pairwise(stages))
 
 
-def test_of_very_many_ranges_the_shortest_are_left_out_and_counted(tmp_path: Path) -> None:
+def test_too_many_ranges_drop_the_shortest(tmp_path: Path) -> None:
     def denoise(maker: TraceMaker) -> None:
         for block in range(200):
             with maker.range(f"harness.region:block {block}"):
@@ -151,7 +151,7 @@ def test_of_very_many_ranges_the_shortest_are_left_out_and_counted(tmp_path: Pat
     assert drawn and len(drawn.bars) + drawn.left_out == 608
 
 
-def test_kernels_without_a_launch_are_placed_by_the_devices_own_ranges(tmp_path: Path) -> None:
+def test_kernels_without_launch_use_device_ranges(tmp_path: Path) -> None:
     maker = pipeline(TraceMaker(), lambda maker: maker.kernel(GEMM, 100, 2), steps=1)
     begin = maker.device_us
     maker.add("gpu_user_annotation", "harness.stage:denoiser", begin, 400)
@@ -190,7 +190,7 @@ def test_events_that_nobody_knows_are_passed_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("end", [0, 100, 5000, -3])
-def test_a_file_that_ends_early_is_an_error_that_says_so(tmp_path: Path, end: int) -> None:
+def test_truncated_trace_is_a_clear_error(tmp_path: Path, end: int) -> None:
     path = tmp_path / "trace.json"
     pipeline(TraceMaker(), lambda maker: maker.kernel(GEMM, 100, 50)).write(path)
     path.write_bytes(path.read_bytes()[:end])
@@ -224,14 +224,14 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
         read_trace(tmp_path / "none.json.gz")
 
 
-def test_launches_without_kernels_mean_that_the_profiler_was_refused(tmp_path: Path) -> None:
+def test_launches_without_kernels_mean_no_permission(tmp_path: Path) -> None:
     maker = pipeline(TraceMaker(), lambda maker: maker.kernel(GEMM, 100))
     maker.events = [event for event in maker.events if event.get("cat") not in ("kernel", "gpu_memcpy")]
     with pytest.raises(ResultsError, match="not let see"):
         read_trace(maker.write(tmp_path / "trace.json"))
 
 
-def test_code_that_inductor_compiled_counts_as_busy_on_a_cpu(tmp_path: Path) -> None:
+def test_inductor_code_counts_as_busy_on_a_cpu(tmp_path: Path) -> None:
     maker = TraceMaker()
     with maker.range("harness.stage:denoiser"), maker.range("## Call CompiledFxGraph f3a9 ##", "cpu_op"):
         with maker.range("aten::mm", "cpu_op"):

@@ -67,9 +67,7 @@ def nvml(monkeypatch: pytest.MonkeyPatch) -> None:
     [(None, [0, 1, 2]), ("2", [2]), ("2,0", [2, 0]), (" 1 , 2", [1, 2]), ("GPU-bbbb-2", [1]), ("GPU-cc,0", [2, 0]),
      ("1,-1,2", [1]), ("1,7,2", [1]), ("GPU-none", []), ("", []), ("-1", []), ("NoDevFiles", [])],
 )  # fmt: skip
-def test_the_machine_is_described_by_the_cards_that_torch_sees(
-    asked: str | None, seen: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_machine_lists_the_gpus_torch_sees(asked: str | None, seen: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     if asked is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", asked)
     machine = describe_machine()
@@ -77,14 +75,14 @@ def test_the_machine_is_described_by_the_cards_that_torch_sees(
     assert machine.device == ("cuda" if seen else "cpu")
 
 
-def test_readings_are_of_the_first_card_that_torch_sees(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readings_are_of_the_first_visible_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (free_bytes("cuda"), energy_j(first_card())) == (0, 0)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,1")
     assert (free_bytes("cuda"), energy_j(first_card())) == (2, 2)
 
 
 @pytest.mark.parametrize("launcher", [InlineLauncher, ProcessLauncher])
-def test_cuda_counts_cards_as_nvml_does_unless_the_user_says_otherwise(
+def test_cuda_order_is_that_of_nvml_by_default(
     launcher: type[InlineLauncher | ProcessLauncher], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_DEVICE_ORDER", "FASTEST_FIRST")
@@ -103,13 +101,13 @@ def test_no_visible_card_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert watch.conditions.energy_j == Absent(absent="NVML: CUDA_VISIBLE_DEVICES shows no card")
 
 
-def test_a_slice_of_a_card_has_memory_of_its_own_and_the_cards_capability(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mig_slice_has_its_memory_and_gpu_capability(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", SLICE)
     (gpu,) = describe_machine().gpus
     assert (gpu.memory_bytes, gpu.capability) == (len(UUIDS), (9, 1))
 
 
-def test_of_a_card_that_is_cut_into_slices_cuda_takes_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_first_mig_slice_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     nvml = sys.modules["pynvml"]
     monkeypatch.setattr(nvml, "nvmlDeviceGetMigMode", lambda card: [int(card == 1), 1])
     monkeypatch.setattr(nvml, "nvmlDeviceGetMigDeviceHandleByIndex", lambda card, slot: len(UUIDS), raising=False)

@@ -96,7 +96,7 @@ def left(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_download_is_verified_and_leaves_nothing_but_the_file(server: Server, tmp_path: Path) -> None:
+def test_download_is_verified_and_leaves_one_file(server: Server, tmp_path: Path) -> None:
     steps, advance = told()
     download(form(server), tmp_path / "new" / "net.pth", advance)
     assert (tmp_path / "new" / "net.pth").read_bytes() == CONTENT
@@ -118,7 +118,7 @@ def test_an_interrupted_download_is_kept_and_resumed(server: Server, tmp_path: P
     assert (tmp_path / "w" / "net.pth").read_bytes() == CONTENT
 
 
-def test_a_server_that_cannot_resume_sends_all_of_it_again(server: Server, tmp_path: Path) -> None:
+def test_server_without_resume_sends_all_again(server: Server, tmp_path: Path) -> None:
     (tmp_path / "net.pth.partial").write_bytes(CONTENT[:1000])
     server.ranges = False
     download(form(server), tmp_path / "net.pth", told()[1])
@@ -131,7 +131,7 @@ def test_a_whole_partial_file_is_taken(server: Server, tmp_path: Path) -> None:
     assert (tmp_path / "net.pth").read_bytes() == CONTENT
 
 
-def test_a_partial_file_of_something_else_is_fetched_anew(server: Server, tmp_path: Path) -> None:
+def test_foreign_partial_file_is_fetched_anew(server: Server, tmp_path: Path) -> None:
     (tmp_path / "net.pth.partial").write_bytes(b"another file")
     download(form(server), tmp_path / "net.pth", told()[1])
     assert server.asked == ["bytes=12-", None]
@@ -168,9 +168,7 @@ def test_a_full_disk_is_one_clear_error(server: Server, tmp_path: Path, monkeypa
     assert left(tmp_path / "w") == []
 
 
-def test_a_folder_that_cannot_be_written_is_one_clear_error(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unwritable_folder_is_one_clear_error(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(self: Path, **_: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
@@ -184,9 +182,7 @@ def wanted(**changes: object) -> WeightFile:
     return WeightFile.model_validate({"key": "net", "file": "net.pth", "sha256": DIGEST, "also": also, **changes})
 
 
-def test_the_matrix_comes_first_then_the_variable_then_the_caches(
-    nowhere: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_matrix_precedes_variable_and_caches(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch_home = nowhere / "home" / ".cache" / "torch" / "hub" / "checkpoints"
     clip_home, named, own = nowhere / "home" / ".cache" / "clip", nowhere / "named", nowhere / "own.bin"
     monkeypatch.setenv("HARNESS_WEIGHTS", str(named))
@@ -202,7 +198,7 @@ def test_the_matrix_comes_first_then_the_variable_then_the_caches(
         Weights.of({"net": str(nowhere / "absent")}).find(wanted())
 
 
-def test_the_same_weights_under_another_name_are_accepted(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_same_weights_of_another_name_are_accepted(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HARNESS_WEIGHTS", str(nowhere))
     (nowhere / "older.pth").write_bytes(b"older")
     found = Weights().look(wanted())
@@ -218,9 +214,7 @@ def test_a_prefix_is_said_to_be_one(nowhere: Path) -> None:
     assert (found.check, found.sha256) == ("prefix", DIGEST)
 
 
-def test_the_hugging_face_cache_is_searched_and_its_names_verified(
-    nowhere: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_hugging_face_cache_is_searched_and_verified(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     repository = nowhere / "hub" / "models--some--net"
     blob = repository / "blobs" / DIGEST
     shot = repository / "snapshots" / "abc"
@@ -262,7 +256,7 @@ def test_every_file_of_every_metric_is_listed_once(nowhere: Path) -> None:
             assert row.source.startswith("https://")
 
 
-def test_public_addresses_carry_the_digest_they_are_verified_by() -> None:
+def test_public_addresses_carry_their_digest() -> None:
     forms = {form for name in known_metrics() for file in get_metric(name).needs() for form in file.forms if form.url}
     assert len(forms) >= 5
     for found in forms:
@@ -279,7 +273,7 @@ def test_wrong_weights_are_listed_as_wrong(nowhere: Path) -> None:
     assert "this is not" in row.advice
 
 
-def test_a_key_that_no_metric_needs_is_a_mistake_with_a_suggestion() -> None:
+def test_unknown_weights_key_suggests_a_known_one() -> None:
     text = 'name = "x"\n[axes]\nsteps = [4]\n[quality.weights]\ninceptoin = "a.pth"\nclip = "b.pt"\n'
     with pytest.raises(MatrixError, match=r'quality\.weights\.inceptoin.*Did you mean "inception"\?') as caught:
         parse_matrix(text)
@@ -293,7 +287,7 @@ def test_a_download_must_be_told_for_what() -> None:
         api.weights(download=True)
 
 
-def test_asking_for_a_download_fetches_into_torchs_cache_and_not_into_a_shared_folder(
+def test_requested_download_goes_to_the_torch_cache(
     server: Server, nowhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from harness import api
@@ -326,7 +320,7 @@ def in_cache(cache: Path, content: bytes) -> Path:
     return blob
 
 
-def test_a_small_file_of_the_hub_is_verified_by_its_git_name(nowhere: Path) -> None:
+def test_small_hub_file_is_verified_by_its_git_name(nowhere: Path) -> None:
     blob = in_cache(nowhere / "hub", b"{}")
     found = Weights().look(of_hub())
     assert found is not None
@@ -336,9 +330,7 @@ def test_a_small_file_of_the_hub_is_verified_by_its_git_name(nowhere: Path) -> N
         Weights().look(of_hub())
 
 
-def test_a_file_that_only_the_hub_can_verify_is_taken_from_nowhere_else(
-    nowhere: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_hub_verified_file_is_taken_only_from_the_hub(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HARNESS_WEIGHTS", str(nowhere))
     (nowhere / "config.json").write_bytes(b"{}")
     with pytest.raises(MachineError, match=r"not found: config\.json of some/net; looked for the Hugging Face") as lost:
@@ -352,7 +344,7 @@ def test_a_file_that_only_the_hub_can_verify_is_taken_from_nowhere_else(
     assert Weights().find(of_hub()).read_bytes() == b"{}"
 
 
-def test_files_of_the_hub_are_downloaded_into_its_cache(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hub_files_are_downloaded_into_the_hub_cache(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     vqa, folder = get_metric("vqa"), nowhere / "repository"
     folder.mkdir()
     for needed in vqa.needs():

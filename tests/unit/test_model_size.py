@@ -31,7 +31,7 @@ def test_headers_tell_how_many_numbers_are_stored(tiny: Callable[[str], Path], f
     assert stored_parameters(Folder(folder)) == held
 
 
-def test_a_folder_whose_files_do_not_tell_is_not_guessed(tmp_path: Path) -> None:
+def test_folder_without_sizes_is_not_guessed(tmp_path: Path) -> None:
     folder = Folder(configuration_folder("sd15"))
     assert size_facts(folder, find_family(folder).describe(folder)) == {}
 
@@ -90,9 +90,7 @@ def fused(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", ["sd15", "sana-1600m"])
-def test_activations_are_at_most_what_a_call_holds_and_no_less_than_a_third(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_activation_estimate_is_within_a_third(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
     folder = Folder(configuration_folder(name))
