@@ -183,10 +183,10 @@ def family_of(name: str) -> Family:
 
 
 _HEAD = re.compile(r"^(?:void\s+)?(?:(?:\w+|\(anonymous namespace\)|<unnamed>)::)*(\w+)(?=[<(])")
-_PLAIN = frozenset(
-    """kernel kernel2 device_kernel elementwise_kernel vectorized_elementwise_kernel
-    unrolled_elementwise_kernel index_elementwise_kernel reduce_kernel""".split()
-)
+_PLAIN = frozenset((
+    "kernel", "kernel2", "device_kernel", "elementwise_kernel", "vectorized_elementwise_kernel",
+    "unrolled_elementwise_kernel", "index_elementwise_kernel", "reduce_kernel",
+))  # fmt: skip
 """Kernels that do whatever their template says."""
 _TELLING = re.compile(
     r"\b(?!gpu_kernel|AUnary|BUnary|Binary|Reduce)"
