@@ -18,8 +18,8 @@ import numpy as np
 from harness.core.errors import ResultsError, UsageError
 from harness.core.matrix import Quality
 from harness.core.quality import BASELINE_AT_OTHER_SEEDS
-from harness.evaluation.lineup import Picture
-from harness.evaluation.looking import FeatureCache, Reader
+from harness.evaluation.feature_store import FeatureCache, Reader
+from harness.evaluation.image_sets import ImageFile
 from harness.evaluation.pictures import (
     UndecodableError,
     check_decodable,
@@ -31,10 +31,7 @@ from harness.stats.frechet import Floats, Moments
 
 OTHER_SEEDS = f"{BASELINE_AT_OTHER_SEEDS}, same prompts"
 ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
-_FIX = (
-    "In quality.reference name a folder of real images or an .npz of statistics (mu, sigma), or "
-    "leave it out."
-)
+_FIX = "In quality.reference name a folder of real images or an .npz of statistics (mu, sigma), or leave it out."
 _REPAIR = "Remove or replace them: the images of a reference set are used all or not at all."
 _BATCH = 16
 _NAMED = 5
@@ -45,7 +42,7 @@ _NAMED = 5
 class ImageSet:
     """Real images, each looked at in its own size, once: their features stay in the cache."""
 
-    pictures: tuple[Picture, ...]
+    pictures: tuple[ImageFile, ...]
 
     @cached_property
     def id(self) -> str:
@@ -57,18 +54,12 @@ class ImageSet:
         try:
             return self._read(reader, cache)
         except ResultsError as error:
-            raise UsageError(
-                f"{error.where}: {error.what}", "quality.reference", _REPAIR
-            ) from error
+            raise UsageError(f"{error.where}: {error.what}", "quality.reference", _REPAIR) from error
 
     def _read(self, reader: Reader, cache: FeatureCache) -> Floats:
         keys = [f"{picture.sha256}@8bit" for picture in self.pictures]
         known = cache.get(reader.fingerprint, list(dict.fromkeys(keys)))
-        missing = {
-            key: picture
-            for key, picture in zip(keys, self.pictures, strict=True)
-            if key not in known
-        }
+        missing = {key: picture for key, picture in zip(keys, self.pictures, strict=True) if key not in known}
         by_size: dict[tuple[int, int], list[str]] = defaultdict(list)
         for key, picture in missing.items():
             by_size[picture_size(picture)].append(key)
@@ -76,7 +67,7 @@ class ImageSet:
             for start in range(0, len(alike), _BATCH):
                 part = alike[start : start + _BATCH]
                 pixels = read_pictures([missing[key] for key in part], size)
-                rows = reader.scorer.features(reader.scorer.network.look(pixels))
+                rows = reader.scorer.features(reader.scorer.network.extract(pixels))
                 known.update(zip(part, rows, strict=True))
                 cache.put(reader.fingerprint, zip(part, rows, strict=True))
         return np.stack([known[key] for key in keys]).astype(np.float64)
@@ -122,15 +113,9 @@ def why_not_readable(reference: ReferenceSet | None, statistic: str, features: i
     if not isinstance(reference, Statistics):
         return ""
     if statistic != "frechet":
-        return (
-            "quality.reference holds mean and covariance only: this metric needs the real images "
-            "themselves"
-        )
+        return "quality.reference holds mean and covariance only: this metric needs the real images themselves"
     if len(reference.moments.mean) != features:
-        return (
-            f"quality.reference is of {len(reference.moments.mean)} features, this metric reads "
-            f"{features}"
-        )
+        return f"quality.reference is of {len(reference.moments.mean)} features, this metric reads {features}"
     return ""
 
 
@@ -156,7 +141,7 @@ def reference_notes(quality: Quality) -> tuple[str, ...]:
 def _check_images(reference: ImageSet) -> list[str]:
     """Return a note where files hold several pictures; UsageError where any is not a picture."""
 
-    def check(picture: Picture) -> int | str:
+    def check(picture: ImageFile) -> int | str:
         try:
             return check_decodable(picture.path.read_bytes())
         except UndecodableError as error:
@@ -168,11 +153,7 @@ def _check_images(reference: ImageSet) -> list[str]:
         found = list(zip(reference.pictures, pool.map(check, reference.pictures), strict=True))
     _refuse([(picture.path, frames) for picture, frames in found if isinstance(frames, str)])
     several = sum(isinstance(frames, int) and frames > 1 for _, frames in found)
-    return (
-        [f"quality.reference: the first picture is read of {several} files that hold several"]
-        if several
-        else []
-    )
+    return [f"quality.reference: the first picture is read of {several} files that hold several"] if several else []
 
 
 def _refuse(problems: Sequence[tuple[Path, str]]) -> None:
@@ -186,14 +167,10 @@ def _ignored(folder: Path) -> list[str]:
     """Return a note that counts what a folder holds besides images, by ending."""
     others = [path for path in folder.rglob("*") if path.suffix.lower() not in ENDINGS]
     kinds = Counter(path.suffix or path.name for path in others if not path.is_dir())
-    kinds.update(
-        f"{path.name}, a link to a folder" for path in others if path.is_dir() and path.is_symlink()
-    )
+    kinds.update(f"{path.name}, a link to a folder" for path in others if path.is_dir() and path.is_symlink())
     named = ", ".join(f"{kind} ({count})" for kind, count in kinds.most_common(_NAMED))
     more = ", …" if len(kinds) > _NAMED else ""
-    return (
-        [f"quality.reference: {kinds.total()} other files ignored: {named}{more}"] if kinds else []
-    )
+    return [f"quality.reference: {kinds.total()} other files ignored: {named}{more}"] if kinds else []
 
 
 def _open_folder(path: Path) -> ImageSet:
@@ -205,22 +182,18 @@ def _open_folder(path: Path) -> ImageSet:
         except OSError as error:
             problems.append((file, str(error.strerror)))
             continue
-        pictures.append(Picture(file, hashlib.sha256(data).hexdigest()))
+        pictures.append(ImageFile(file, hashlib.sha256(data).hexdigest()))
     _refuse(problems)
     if len(files) < 2:
         ignored = "".join(f" ({note.partition(': ')[2]})" for note in _ignored(path))
-        raise UsageError(
-            f"too few images in {path.absolute()}: {len(files)}{ignored}", "quality.reference", _FIX
-        )
+        raise UsageError(f"too few images in {path.absolute()}: {len(files)}{ignored}", "quality.reference", _FIX)
     return ImageSet(tuple(pictures))
 
 
 def _open_statistics(path: Path) -> Statistics:
     try:
         with np.load(path, allow_pickle=False) as archive:
-            mean, covariance = (
-                np.asarray(archive[key], dtype=np.float64) for key in ("mu", "sigma")
-            )
+            mean, covariance = (np.asarray(archive[key], dtype=np.float64) for key in ("mu", "sigma"))
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         what = f"{path.absolute()} holds no arrays mu and sigma ({error})"
         raise UsageError(what, "quality.reference", _FIX) from error
@@ -229,7 +202,5 @@ def _open_statistics(path: Path) -> Statistics:
         what = f"{path.absolute()} holds {shapes}: expected (d,) and (d, d)"
         raise UsageError(what, "quality.reference", _FIX)
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
-        raise UsageError(
-            f"{path.absolute()} holds values that are not finite", "quality.reference", _FIX
-        )
+        raise UsageError(f"{path.absolute()} holds values that are not finite", "quality.reference", _FIX)
     return Statistics(Moments(mean, covariance), hashlib.sha256(path.read_bytes()).hexdigest())

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from harness.core.base import Frozen
 from harness.core.quality import Definition, MetricKind, Question
-from harness.metrics._weights import WeightFile, Weights, sha256_of_all
+from harness.metrics._weights import WeightFile, Weights, hash_files
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
@@ -34,7 +34,7 @@ class Network(ABC):
     """A network that processes images once for all metrics that read its activations."""
 
     @abstractmethod
-    def look(self, pictures: Pixels) -> Any:
+    def extract(self, pictures: Pixels) -> Any:
         """Return the activations of uint8 images (n, height, width, 3)."""
 
 
@@ -183,7 +183,7 @@ class Metric(Frozen, ABC):
             kind=self.kind,
             question=self.question,
             extractor=described.extractor,
-            weights_sha256=sha256_of_all(files),
+            weights_sha256=hash_files(files),
             resize=described.resize,
             value_range=described.value_range,
             reference=_REFERENCES[self.kind],
@@ -250,12 +250,12 @@ def to_levels(pictures: Pixels) -> Any:
     return torch.from_numpy(writable).to(device()).permute(0, 3, 1, 2).float().contiguous()
 
 
-def in_batches(look: Callable[[Pixels], Any], pictures: Pixels, size: int) -> Any:
-    """Return the results of `look` for images, `size` of them at a time, as one tensor."""
+def in_batches(extract: Callable[[Pixels], Any], pictures: Pixels, size: int) -> Any:
+    """Return the results of `extract` for images, `size` of them at a time, as one tensor."""
     import torch
 
     return torch.cat(
-        [look(pictures[start : start + size]) for start in range(0, len(pictures), size)]
+        [extract(pictures[start : start + size]) for start in range(0, len(pictures), size)]
     )
 
 

@@ -37,7 +37,7 @@ class AttributeNetwork(Network):
     def __init__(self, net: Any) -> None:
         self.net = net
 
-    def look(self, pictures: Pixels) -> Activations:
+    def extract(self, pictures: Pixels) -> Activations:
         from torch.nn import functional
 
         from harness.metrics.bundled.attributes import MAP_LAYERS

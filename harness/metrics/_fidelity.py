@@ -62,7 +62,7 @@ class DetailMetric(FidelityMetric):
 class DetailNetwork(Network):
     """Images to detail features (n, 18)."""
 
-    def look(self, pictures: Pixels) -> Any:
+    def extract(self, pictures: Pixels) -> Any:
         import torch
 
         with exact():

@@ -167,7 +167,7 @@ class InceptionNetwork(Network):
     def __init__(self, net: Any, resizing: str) -> None:
         self.net, self.prepare = net, RESIZINGS[resizing].prepare
 
-    def look(self, pictures: Pixels) -> Any:
+    def extract(self, pictures: Pixels) -> Any:
         with exact():
             return in_batches(self._features, pictures, _BATCH[device()])
 
@@ -184,7 +184,7 @@ class _NativeNetwork(Network):
     def __init__(self, net: Any) -> None:
         self.net = net
 
-    def look(self, pictures: Pixels) -> Any:
+    def extract(self, pictures: Pixels) -> Any:
         with exact():
             return in_batches(self._features, pictures, _BATCH[device()])
 

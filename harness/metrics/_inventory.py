@@ -20,7 +20,7 @@ from harness.core.base import Frozen
 from harness.core.errors import MachineError
 from harness.metrics._base import Metric
 from harness.metrics._weight_file import Form, WeightFile, advice, expanded
-from harness.metrics._weights import Weights, cache_folder, sha256_of
+from harness.metrics._weights import Weights, cache_folder, hash_file
 
 Advance = Callable[[str, int, int], None]
 """Receives the file's name, the bytes downloaded, and all of them (0: unknown)."""
@@ -142,7 +142,7 @@ def _accept(form: Form, partial: Path, target: Path) -> None:
     if _right(partial, form):
         partial.replace(target)
         return
-    found = sha256_of(partial)
+    found = hash_file(partial)
     partial.unlink()
     what = (
         f"the download is not {form.file}: its sha256 is {found}, expected {form.sha256}; it was "
@@ -154,7 +154,7 @@ def _accept(form: Form, partial: Path, target: Path) -> None:
 
 
 def _right(path: Path, form: Form) -> bool:
-    return bool(form.sha256) and sha256_of(path).startswith(form.sha256)
+    return bool(form.sha256) and hash_file(path).startswith(form.sha256)
 
 
 def _failed(form: Form, target: Path, why: str) -> MachineError:
@@ -170,7 +170,7 @@ class WeightRow(Frozen):
     """One weight file with the metrics that need it.
 
     `found` was verified (`check` says how), `shipped` is part of an installed package, `wrong`
-    exists but is another file, `missing` is in none of the places in `looked`. `advice` says what
+    exists but is another file, `missing` is in none of the places in `searched`. `advice` says what
     to do about the last two.
     """
 
@@ -182,7 +182,7 @@ class WeightRow(Frozen):
     sha256: str = ""
     check: str = ""
     size_bytes: int | None = None
-    looked: tuple[str, ...] = ()
+    searched: tuple[str, ...] = ()
     source: str = ""
     advice: str = ""
 
@@ -205,7 +205,7 @@ def fetch(
     missing = [
         wanted
         for wanted in _grouped(metrics, lambda metric: metric.needs())
-        if weights.look(wanted) is None
+        if weights.locate(wanted) is None
     ]
     return tuple(
         _fetch(wanted, weights.paths.get(wanted.key), advance or _quietly) for wanted in missing
@@ -239,7 +239,7 @@ def _grouped(
 
 
 def _shipped(path: Path, names: tuple[str, ...]) -> WeightRow:
-    digest = sha256_of(path)
+    digest = hash_file(path)
     size = path.stat().st_size
     return WeightRow(
         metrics=names,
@@ -258,12 +258,12 @@ def _row(wanted: WeightFile, names: tuple[str, ...], weights: Weights) -> Weight
         key=wanted.key,
         file=wanted.public.file,
         state="missing",
-        looked=weights.looked(wanted),
+        searched=weights.searched(wanted),
         source=wanted.public.source,
         advice=advice(wanted),
     )
     try:
-        found = weights.look(wanted)
+        found = weights.locate(wanted)
     except MachineError as error:
         return row.model_copy(
             update={"state": "wrong", "path": error.where, "advice": f"{error.what}. {error.fix}"}

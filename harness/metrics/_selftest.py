@@ -32,7 +32,7 @@ from harness.metrics._base import (
     Scorer,
     TextScorer,
 )
-from harness.metrics._weights import sha256_of
+from harness.metrics._weights import hash_file
 
 
 class _StoppedError(Exception):
@@ -170,7 +170,7 @@ def observe(metric: Metric, scorer: Scorer, whole: bool) -> Vector:
     for size in (size for size in SIZES if min(size) >= metric.least_pixels):
         name = f"picture of {size[1]}×{size[0]}"
         with record_input(stop=not whole) as fed:
-            seen = scorer.network.look(picture(size)[None])
+            seen = scorer.network.extract(picture(size)[None])
         inputs += [excerpt(f"{name}, as its network is fed", tensor) for tensor in fed]
         if whole:
             outputs += _results(metric, scorer, seen, (name, size))
@@ -181,7 +181,7 @@ def observe(metric: Metric, scorer: Scorer, whole: bool) -> Vector:
         outputs += [excerpt("text features", read)] if whole else []
     if isinstance(scorer, CorrectnessScorer):
         inputs += [excerpt(what, ids) for what, ids in scorer.token_ids().items()]
-    shipped = {path.name: sha256_of(path) for path in metric.ships()}
+    shipped = {path.name: hash_file(path) for path in metric.ships()}
     covers = (
         "pixels to scores"
         if whole
@@ -201,7 +201,7 @@ def _results(
 ) -> list[Excerpt]:
     name, size = named
     if isinstance(scorer, PairScorer):
-        distances = scorer.distances(seen, scorer.network.look(picture(size, other=True)[None]))
+        distances = scorer.distances(seen, scorer.network.extract(picture(size, other=True)[None]))
         scores = metric.to_score(distances)
         return [excerpt(f"{name}, distance", distances), excerpt(f"{name}, score", scores)]
     if isinstance(scorer, CorrectnessScorer):
@@ -237,13 +237,13 @@ def self_test(metric: Metric, scorer: Scorer) -> None:
     if metric.name not in passed:
         compare(
             metric,
-            vector_of(metric),
-            observe(metric, scorer, whole=bool(vector_of(metric).outputs)),
+            load_vector(metric),
+            observe(metric, scorer, whole=bool(load_vector(metric).outputs)),
         )
         passed.add(metric.name)
 
 
-def vector_of(metric: Metric) -> Vector:
+def load_vector(metric: Metric) -> Vector:
     """Return the expected results of a metric; MachineError if the package has none."""
     try:
         return _vectors()[metric.name]

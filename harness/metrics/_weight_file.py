@@ -62,7 +62,7 @@ class WeightFile(Form):
         return (self, *self.also)
 
 
-class Found(Frozen):
+class WeightLocation(Frozen):
     """A verified weight file on this machine."""
 
     path: Path

@@ -8,23 +8,31 @@ from pathlib import Path
 
 from harness.core.base import Frozen
 from harness.core.errors import MachineError
-from harness.metrics._weight_file import VARIABLE, Check, Form, Found, WeightFile, advice, expanded
+from harness.metrics._weight_file import (
+    VARIABLE,
+    Check,
+    Form,
+    WeightFile,
+    WeightLocation,
+    advice,
+    expanded,
+)
 
-__all__ = ["Form", "WeightFile", "Weights", "sha256_of", "sha256_of_all"]
+__all__ = ["Form", "WeightFile", "Weights", "hash_file", "hash_files"]
 
 _LARGE = 2**26
 """Size from which the Hub stores files outside git, under their sha256: 10 MB as a rule."""
 
 
-def sha256_of(path: Path) -> str:
+def hash_file(path: Path) -> str:
     """Return the sha256 of a file, computed once per process and state of the file."""
     state = path.stat()
     return _digest(path, state.st_size, state.st_mtime_ns)
 
 
-def sha256_of_all(paths: Sequence[Path]) -> str:
+def hash_files(paths: Sequence[Path]) -> str:
     """Return a file's sha256, or of several files the sha256 of theirs in order; empty for none."""
-    digests = [sha256_of(path) for path in paths]
+    digests = [hash_file(path) for path in paths]
     if len(digests) < 2:
         return "".join(digests)
     return hashlib.sha256("".join(digests).encode()).hexdigest()
@@ -69,7 +77,7 @@ class Weights(Frozen):
         places = [folder / form.file for folder in folders for form in wanted.forms if form.sha256]
         return (*places, *(place for form in wanted.forms if (place := _hub_place(form))))
 
-    def looked(self, wanted: WeightFile) -> tuple[str, ...]:
+    def searched(self, wanted: WeightFile) -> tuple[str, ...]:
         """Return every place that is searched, in words."""
         hubs = (
             () if wanted.key in self.paths else tuple(form.hub for form in wanted.forms if form.hub)
@@ -77,7 +85,7 @@ class Weights(Frozen):
         own = tuple(str(path) for path in self.places(wanted))
         return own + tuple(f"the Hugging Face cache of {hub}" for hub in hubs)
 
-    def look(self, wanted: WeightFile) -> Found | None:
+    def locate(self, wanted: WeightFile) -> WeightLocation | None:
         """Return a file that was found and verified, or None if there is none.
 
         Raises MachineError for the first file that exists but is not the expected one: skipping it
@@ -94,11 +102,11 @@ class Weights(Frozen):
         Raises WeightsMissing naming the file, its sha256 and every place searched, or MachineError
         for a file that is not the expected one.
         """
-        if found := self.look(wanted):
+        if found := self.locate(wanted):
             return found.path
         pinned = [f"{form.file} (sha256 {form.sha256})" for form in wanted.forms if form.sha256]
         known = " or ".join(pinned) or wanted.title
-        what = f"weights not found: {known}; looked for {', '.join(self.looked(wanted))}"
+        what = f"weights not found: {known}; looked for {', '.join(self.searched(wanted))}"
         raise WeightsMissing(what, wanted, advice(wanted))
 
 
@@ -120,11 +128,11 @@ def _hub_place(form: Form) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
-def _verified(path: Path, wanted: WeightFile) -> Found:
-    digest = sha256_of(path)
+def _verified(path: Path, wanted: WeightFile) -> WeightLocation:
+    digest = hash_file(path)
     checks = (check for form in wanted.forms if (check := _check(path, digest, form)))
     if check := next(checks, None):
-        return Found(path=path, sha256=digest, size_bytes=path.stat().st_size, check=check)
+        return WeightLocation(path=path, sha256=digest, size_bytes=path.stat().st_size, check=check)
     known = " or ".join(form.sha256 for form in wanted.forms if form.sha256)
     expected = (
         known

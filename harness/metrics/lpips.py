@@ -71,7 +71,7 @@ class TrunkNetwork(Network):
     def __init__(self, net: Any, stops: tuple[int, ...], heads: list[Any]) -> None:
         self.net, self.stops, self.heads = net, stops, heads
 
-    def look(self, pictures: Pixels) -> Any:
+    def extract(self, pictures: Pixels) -> Any:
         import torch
 
         with exact():

@@ -23,7 +23,7 @@ CEILING_DB = 100.0
 class PixelNetwork(Network):
     """Returns images unchanged, as uint8."""
 
-    def look(self, pictures: Pixels) -> Any:
+    def extract(self, pictures: Pixels) -> Any:
         return pictures
 
 

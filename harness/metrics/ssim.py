@@ -42,7 +42,7 @@ class _Windows(Network):
     Variances are differences of squares in float32.
     """
 
-    def look(self, pictures: Pixels) -> Smoothed:
+    def extract(self, pictures: Pixels) -> Smoothed:
         with exact():
             images = to_unit(pictures) - 0.5
             return Smoothed(images, _blur(images), _blur(images * images))

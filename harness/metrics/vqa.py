@@ -87,7 +87,7 @@ class AnsweringNetwork(Network):
         ids: list[int] = self._words.encode(text, add_special_tokens=False).ids
         return ids
 
-    def look(self, pictures: Pixels) -> Any:
+    def extract(self, pictures: Pixels) -> Any:
         """Return the image tokens of each image, (n, 64, d)."""
         from PIL import Image
 

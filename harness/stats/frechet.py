@@ -24,7 +24,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from harness.stats.distance_loss import NOTHING, Measured, Missing, find_missing
+from harness.stats.distance_loss import NOTHING, MeasuredDistances, Missing, find_missing
 
 Floats = NDArray[np.float64]
 
@@ -238,16 +238,16 @@ class Reference:
         """
         return self._own.spreads
 
-    def measure(self, features: Floats) -> Measured:
+    def measure(self, features: Floats) -> MeasuredDistances:
         """Return the distances (blocks + 1,) of features (n, d): all, then without each block."""
         own, other = self._own, LeaveOuts(checked(features), self.block)
         apart = own.centre + own.offsets - other.centre - other.offsets
         few = len(features) <= features.shape[1]
         cross = self._few(other) if few else _many(other, own.covariance)
         total = np.einsum("kd,kd->k", apart, apart) + other.spreads + own.spreads - 2 * cross
-        return Measured(np.asarray(np.maximum(total, 0.0)), cross)
+        return MeasuredDistances(np.asarray(np.maximum(total, 0.0)), cross)
 
-    def missing(self, baseline: Measured) -> Missing:
+    def missing(self, baseline: MeasuredDistances) -> Missing:
         """Return what too few images hide.
 
         The baseline's distance to itself at other seeds is truly 0.
@@ -286,16 +286,16 @@ class FixedReference:
     def _root(self) -> Floats:
         return root(self.moments.covariance)
 
-    def measure(self, features: Floats) -> Measured:
+    def measure(self, features: Floats) -> MeasuredDistances:
         """Return the distances (blocks + 1,) of features (n, d): all, then without each block."""
         other = LeaveOuts(checked(features), self.block)
         apart = self.moments.mean - other.centre - other.offsets
         few = len(features) <= features.shape[1]
         cross = self._few(other) if few else _many(other, lambda _: self.moments.covariance)
         total = np.einsum("kd,kd->k", apart, apart) + other.spreads + self.spreads - 2 * cross
-        return Measured(np.asarray(np.maximum(total, 0.0)), cross)
+        return MeasuredDistances(np.asarray(np.maximum(total, 0.0)), cross)
 
-    def missing(self, _: Measured) -> Missing:
+    def missing(self, _: MeasuredDistances) -> Missing:
         """Return what too few images hide.
 
         Normal draws with the reference's moments are truly at distance 0.

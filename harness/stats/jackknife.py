@@ -81,10 +81,10 @@ def distribution_of_square(found: Corrected) -> Uncertainty:
     to a fifth (Efron & Stein 1981), so intervals are rather too wide.
     """
     straight = np.asarray(student(found.value, found.error, found.blocks - 1).quantiles)
-    reach = straight - found.value
-    outward = reach > 0 if found.value >= 0 else reach < 0
-    scale = np.maximum(abs(found.value), np.abs(reach))
+    offset = straight - found.value
+    outward = offset > 0 if found.value >= 0 else offset < 0
+    scale = np.maximum(abs(found.value), np.abs(offset))
     bend = np.divide(
-        reach * np.abs(reach), 4 * scale, out=np.zeros_like(reach), where=outward & (scale > 0)
+        offset * np.abs(offset), 4 * scale, out=np.zeros_like(offset), where=outward & (scale > 0)
     )
     return uncertainty(straight + bend)

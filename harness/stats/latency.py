@@ -30,7 +30,7 @@ class Latency(NamedTuple):
 
 def cell_latency(pairing: Pairing) -> Latency:
     """Return the latency of a cell's own warm calls; ValueError without any."""
-    return latency_of([latencies(block) for block in steady_blocks(pairing)])
+    return compute_latency([latencies(block) for block in steady_blocks(pairing)])
 
 
 def image_s(pairing: Pairing, batch: int) -> float | None:
@@ -39,7 +39,7 @@ def image_s(pairing: Pairing, batch: int) -> float | None:
     return float(np.median(calls)) / batch if calls else None
 
 
-def latency_of(blocks: Sequence[Sequence[float]]) -> Latency:
+def compute_latency(blocks: Sequence[Sequence[float]]) -> Latency:
     """Return the median of all calls, given as seconds by block.
 
     Calls of a block are alike, so blocks are resampled (calls, if there is only one block). Of a

@@ -10,7 +10,7 @@ _LEAST_FOR_OUTLIERS = 5
 _FENCE = 3.0
 """Tukey's far fence: this many interquartile ranges beyond a quartile ("Exploratory Data Analysis",
 1977, ch. 2)."""
-_REACH = 5.0
+_OUTER_FENCE = 5.0
 """Least distance of an outlier from the median, in standard deviations by the MAD: the quartile
 range of few values may be too short."""
 
@@ -29,7 +29,8 @@ def outliers(values: ArrayLike) -> tuple[int, ...]:
     fence = _FENCE * (high - low)
     far = (logs > high + fence) | (logs < low - fence)
     return tuple(
-        int(place) for place in np.flatnonzero(far & (apart > _REACH * 1.4826 * np.median(apart)))
+        int(place)
+        for place in np.flatnonzero(far & (apart > _OUTER_FENCE * 1.4826 * np.median(apart)))
     )
 
 

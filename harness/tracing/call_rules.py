@@ -7,7 +7,7 @@ from harness.core.trace import BETWEEN
 from harness.core.units import Absent, format_bytes, format_percent, format_seconds
 from harness.tracing.rule import (
     Advice,
-    Rule,
+    AdviceRule,
     Tries,
     advise_on_call,
     larger_batch,
@@ -168,7 +168,7 @@ def transfers(cell: TracedCell, bound: Bound) -> Advice | None:
     return advise_on_call("transfers", sentence, share, tries)
 
 
-RULES: tuple[Rule, ...] = (
+RULES: tuple[AdviceRule, ...] = (
     between,
     casts,
     decoding,

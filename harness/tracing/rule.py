@@ -37,7 +37,7 @@ class Advice(Frozen):
     tries: Tries = ()
 
 
-Rule = Callable[[TracedCell, Bound], Advice | None]
+AdviceRule = Callable[[TracedCell, Bound], Advice | None]
 """Returns None where its cause does not slow the cell down. The function's name is the rule's."""
 
 

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from harness.core.base import Frozen
 from harness.core.cell import Cell
 from harness.core.model import ModelInfo
-from harness.core.outcome import Completed, Floor
+from harness.core.outcome import Completed, Roofline
 from harness.core.trace import BETWEEN, Family, StageTime, TraceFacts
 from harness.core.units import Absent, format_percent, format_seconds
 
@@ -252,30 +252,30 @@ def _verdict(
     return "unknown" if isinstance(compute, Absent) else "mixed"
 
 
-def _floor(cell: TracedCell) -> Floor | Absent:
-    if isinstance(cell.outcome.floor, Absent):
-        return cell.outcome.floor
+def _roofline(cell: TracedCell) -> Roofline | Absent:
+    if isinstance(cell.outcome.roofline, Absent):
+        return cell.outcome.roofline
     if not cell.denoiser_call_s:
         return Absent(absent="no call of the denoiser was timed or traced")
-    return cell.outcome.floor
+    return cell.outcome.roofline
 
 
 def _compute_share(cell: TracedCell) -> float | Absent:
-    floor = _floor(cell)
-    if isinstance(floor, Absent):
-        return floor
-    return _compare(cell, floor.seconds / cell.outcome.denoiser_calls, "the counted arithmetic")
+    roofline = _roofline(cell)
+    if isinstance(roofline, Absent):
+        return roofline
+    return _compare(cell, roofline.seconds / cell.outcome.denoiser_calls, "the counted arithmetic")
 
 
 def _weights_share(cell: TracedCell) -> float | Absent:
-    floor, size = _floor(cell), cell.denoiser_bytes
-    if isinstance(floor, Absent):
-        return floor
-    if isinstance(floor.bytes_per_s, Absent):
-        return floor.bytes_per_s
+    roofline, size = _roofline(cell), cell.denoiser_bytes
+    if isinstance(roofline, Absent):
+        return roofline
+    if isinstance(roofline.bytes_per_s, Absent):
+        return roofline.bytes_per_s
     if not size:
         return Absent(absent="the size of the denoiser's weights is not known")
-    return _compare(cell, size / floor.bytes_per_s, "reading all its weights")
+    return _compare(cell, size / roofline.bytes_per_s, "reading all its weights")
 
 
 def _compare(cell: TracedCell, least_s: float, what: str) -> float | Absent:
