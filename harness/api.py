@@ -67,9 +67,10 @@ if TYPE_CHECKING:
     from harness.reporting.comparing import Comparison
 
 __all__ = [
-    "LoadedMatrix", "RESULTS", "UNWATCHED", "Watch", "baseline_completed", "bench", "cache_caution", "claims", "compare",
-    "continue_run", "evaluate", "explain", "find", "frame", "gate", "list_axes", "list_matrices", "list_policies",
-    "load", "open_run", "pending", "plan", "power", "profile", "reopen_run", "report", "run", "scoring_weights",
+    "LoadedMatrix", "RESULTS", "UNWATCHED", "Watch", "baseline_completed", "bench", "cache_caution", "claims",
+    "compare", "continue_run", "evaluate", "explain", "find", "frame", "gate", "list_axes", "list_matrices",
+    "list_policies", "load", "open_run", "pending", "plan", "power", "profile", "reopen_run", "report", "run",
+    "scoring_weights",
     "run_until_decided", "show_policy", "unprofiled", "weights", "write_matrix",
 ]  # fmt: skip
 

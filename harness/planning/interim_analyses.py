@@ -31,7 +31,7 @@ def plan_interim_analyses(plan: Plan) -> Plan:
     most, to_pass = len(plan.prompts), prompts_to_pass(plan.policy, cells)
     interim_analyses = choose_interim_analyses(most, to_pass)
     notes = [
-        f"adaptive: verdicts are looked at with {', '.join(map(str, interim_analyses))} prompts; the estimate is for {most}"
+        f"adaptive: interim analyses after {', '.join(map(str, interim_analyses))} prompts; the estimate is for {most}"
     ]
     if to_pass > most:
         notes.append(f"no cell can pass with {most} prompts: {len(cells)} cells under this policy need {to_pass}")

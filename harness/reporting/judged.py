@@ -92,7 +92,8 @@ def _rates(loaded: LoadedRun) -> str:
             f"of at most {round_share(alpha)}"
         )
     if len(loaded.plan.interim_analyses) > 1:
-        text += f". Verdicts were looked at up to {len(loaded.plan.interim_analyses)} times; bounds are widened to keep that rate"
+        count = len(loaded.plan.interim_analyses)
+        text += f". Verdicts were looked at up to {count} times; bounds are widened to keep that rate"
     return text + "."
 
 

@@ -84,8 +84,8 @@ class Lost(NamedTuple):
     """A signed loss.
 
     `scale` is what counts as 100 % (with all blocks, then without each). Beyond its noise the
-    estimate may be wrong by `allowance`·√|loss|, because of few images; infinite where the scale is not
-    clear of bias.
+    estimate may be wrong by `allowance`·√|loss|, because of few images; infinite where the scale is
+    not clear of bias.
     """
 
     found: Corrected

@@ -90,10 +90,10 @@ def sequential_needed(
     interim_analyses: InterimAnalyses,
     power: float = POWER,
 ) -> int | None:
-    """Return the last analysis's prompts for a sequential test with probability `power`.
+    """Return the last analysis's prompts for a sequential test of this power.
 
-    The shares are those of `interim_analyses`. A few percent more than `prompts_needed`, since early looks
-    cost error rate; on average far fewer are used.
+    The shares are those of `interim_analyses`. A few percent more than `prompts_needed`, since
+    early looks cost error rate; on average far fewer are used.
     """
     return _needed(distance, pilot, drift_needed(alpha, interim_analyses, power))
 

@@ -1,4 +1,4 @@
-"""Whether a policy's rules would surely fail, or surely pass, damaged images by one metric's figures.
+"""Whether a policy's rules surely fail, or surely pass, damaged images by one metric.
 
 A damage counts as noticed only where it surely breaks a limit: an interval too wide to pass notices
 nothing.

@@ -27,9 +27,9 @@ _NODES_PER_WIDTH = 6
 def nominal_alpha(alpha: float, interim_analyses: InterimAnalyses, prompts: int) -> float:
     """Return the one-sided level of the test at the analysis with `prompts` prompts.
 
-    `alpha` is the whole test's. `interim_analyses` are cumulative prompts, rising; with none or one the level
-    is `alpha`. A number of prompts between two analyses is tested as the next one: errors of
-    neighbouring analyses are then more alike than planned, which can only make the whole test
+    `alpha` is the whole test's. `interim_analyses` are cumulative prompts, rising; with none or one
+    the level is `alpha`. A number of prompts between two analyses is tested as the next one: errors
+    of neighbouring analyses are then more alike than planned, which can only make the whole test
     stricter. Raises ValueError for numbers that do not rise or for more prompts than the last
     analysis.
     """

@@ -196,7 +196,8 @@ def make_plan(cells: tuple[Made, ...], scene: Scene, name: str) -> Plan:
                         cpu="AMD EPYC 9B45", cpu_cores=2, memory_bytes=24 * 2**30, os="Linux 6.12",
                         python="3.11.7", packages={"torch": "2.14.1", "diffusers": "0.42.0"},
                         git_commit="38a29de", git_dirty=True),
-        prompts=prompts(scene.prompts), baseline_id=cells[0].id, interim_analyses=scene.interim_analyses, policy=scene.policy,
+        prompts=prompts(scene.prompts), baseline_id=cells[0].id, interim_analyses=scene.interim_analyses,
+        policy=scene.policy,
         cells=tuple(planned(made, order, role)
                     for order, (made, role) in enumerate(zip((*cells, *extra), roles, strict=True))),
         notes=("no native FP16 on this machine: the baseline is FP32",),
