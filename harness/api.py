@@ -6,13 +6,13 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from harness.core.base import Advance, ignore
 from harness.core.errors import MachineError, NothingToDo, ResultsError
 from harness.core.matrix import Matrix
 from harness.core.outcome import Completed, Failed, Outcome, find_failure
-from harness.core.paths import expand_user
+from harness.core.parsing import expand_user
 from harness.core.plan import Plan, PlannedCell, Rate
 from harness.core.policy import Policy
-from harness.core.progress import Advance, ignore
 from harness.core.quality import Evaluation
 from harness.core.verdict import Judgement
 from harness.execution import Progress, SilentProgress

@@ -3,11 +3,10 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from harness.core.cell import Cell
-from harness.core.damage import LADDER_IMAGES
+from harness.core.axis import Cell
 from harness.core.outcome import Completed, Outcome
 from harness.core.plan import Plan
-from harness.core.policy import Policy
+from harness.core.policy import LADDER_IMAGES, Policy
 from harness.core.quality import Evaluation
 from harness.core.rule import ESTIMATED, OF_A_METRIC, OF_IMAGES
 from harness.core.verdict import CellVerdict, Judgement, RuleVerdict
