@@ -1,7 +1,7 @@
 """The judgement as a page shows it: the policy with its rules, and every cell's verdict in sentences."""
 
 from harness.core.base import Frozen
-from harness.core.limits import rule_words
+from harness.core.policy import rule_words
 from harness.core.rule import Rule
 from harness.core.verdict import CellVerdict, Result, RuleVerdict, pick_worst
 from harness.reporting.facts import Facts, Standing

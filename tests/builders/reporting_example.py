@@ -4,8 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.core.axis import Setting
-from harness.core.cell import Cell
+from harness.core.axis import Cell, Setting
 from harness.core.machine import Machine
 from harness.core.matrix import Matrix, Prices, Quality
 from harness.core.model import ModelInfo

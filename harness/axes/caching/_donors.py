@@ -21,7 +21,7 @@ from harness.axes.caching._store import Tensors, TensorStore, digest_facts, iden
 from harness.core.axis import Setup
 from harness.core.model import Arguments, Call, TextToImage
 from harness.core.outcome import Figures
-from harness.core.region import region
+from harness.core.trace import region
 
 SHOWN = 12
 """Donors whose ids are reported."""

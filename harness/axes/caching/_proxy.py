@@ -17,7 +17,7 @@ from harness.axes.caching._store import (
     identify_encoders,
 )
 from harness.core.model import Arguments, Call, TextToImage
-from harness.core.region import region
+from harness.core.trace import region
 
 IN_MEMORY = 64
 """Prompts whose embeddings stay in memory, least recently used first: T5's are 4 MiB in FP16."""

@@ -11,7 +11,7 @@ from harness.core.effect import Effect
 from harness.core.errors import NoEffect
 from harness.core.model import TextToImage
 from harness.core.outcome import Caution, Figures, Shown
-from harness.core.region import region
+from harness.core.trace import region
 from harness.core.units import format_percent
 
 FEW_STEPS = 10

@@ -34,7 +34,7 @@ from harness.core.effect import Effect
 from harness.core.errors import HarnessError
 from harness.core.model import Call, TextToImage
 from harness.core.outcome import Figures
-from harness.core.region import region
+from harness.core.trace import region
 
 PLAN = "engine.plan"
 SHAPES = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]

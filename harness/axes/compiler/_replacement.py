@@ -14,7 +14,7 @@ from harness.core.effect import Effect
 from harness.core.errors import HarnessError, NoEffect
 from harness.core.model import Call, TextToImage
 from harness.core.outcome import Figures, Shown
-from harness.core.region import region
+from harness.core.trace import region
 
 Tensors = dict[str, Any]
 

@@ -16,9 +16,8 @@ from harness.axes.distillation._weights import (
 from harness.core.axis import AxisValue, Context, Setup, Unavailable
 from harness.core.effect import Effect
 from harness.core.machine import Machine
-from harness.core.model import ModelInfo, TextToImage
+from harness.core.model import HubFile, ModelInfo, TextToImage
 from harness.core.outcome import Caution
-from harness.core.published import HubFile
 
 MOST_GUIDANCE = 2.0
 """Luo et al. 2023 advise 1 to 2 for consistency-distilled weights."""

@@ -10,9 +10,8 @@ from harness.checkpoints.digest import digest_file
 from harness.checkpoints.header import read_shapes
 from harness.core.axis import Context
 from harness.core.errors import UsageError
-from harness.core.model import ModelInfo
-from harness.core.paths import expand_user
-from harness.core.published import HubFile
+from harness.core.model import HubFile, ModelInfo
+from harness.core.parsing import expand_user
 
 WEIGHT_FILES = {".safetensors", ".bin", ".pt", ".pth", ".ckpt"}
 FOLDER_FILES = ("pytorch_lora_weights.safetensors", "diffusion_pytorch_model.safetensors")

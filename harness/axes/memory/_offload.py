@@ -6,11 +6,10 @@ from typing import Any, ClassVar, NamedTuple
 from harness.core.axis import AxisValue, Setup, Unavailable
 from harness.core.effect import Effect
 from harness.core.errors import NoEffect
-from harness.core.footprint import Footprint
 from harness.core.machine import Machine
-from harness.core.model import TextToImage
+from harness.core.model import Footprint, TextToImage
 from harness.core.outcome import Figures, Shown
-from harness.core.region import region
+from harness.core.trace import region
 from harness.core.units import format_bytes
 
 

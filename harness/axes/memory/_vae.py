@@ -6,10 +6,9 @@ from typing import Any
 
 from harness.core.effect import CallCounter
 from harness.core.errors import NoEffect
-from harness.core.footprint import Footprint
-from harness.core.model import ModelInfo, TextToImage
+from harness.core.model import Footprint, ModelInfo, TextToImage
 from harness.core.outcome import Figures, Shown
-from harness.core.region import region
+from harness.core.trace import region
 
 QUARTERS = 4
 """Tiles overlap by a quarter, so their sides in latents must be multiples of 4."""

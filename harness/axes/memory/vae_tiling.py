@@ -13,8 +13,7 @@ from harness.axes.memory._vae import (
 )
 from harness.core.axis import AxisValue, Context, Setup
 from harness.core.effect import Effect
-from harness.core.footprint import Footprint
-from harness.core.model import TextToImage
+from harness.core.model import Footprint, TextToImage
 
 
 class VaeTiling(AxisValue):

@@ -19,9 +19,8 @@ from harness.axes.precision._layers import (
 from harness.core.axis import AxisValue, Context, Setup, Unavailable, require_gpu, require_packages
 from harness.core.effect import Effect, FixedEffect
 from harness.core.errors import NoEffect
-from harness.core.footprint import Footprint
 from harness.core.machine import Machine
-from harness.core.model import TextToImage
+from harness.core.model import Footprint, TextToImage
 from harness.core.outcome import Caution, Figures
 from harness.core.units import format_percent
 

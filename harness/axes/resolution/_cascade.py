@@ -11,7 +11,7 @@ from harness.core.effect import CallCounter
 from harness.core.errors import NoEffect
 from harness.core.model import Call, ModelInfo, TextToImage
 from harness.core.outcome import Caution, Figures, Shown
-from harness.core.region import region
+from harness.core.trace import region
 
 Size = tuple[int, int]
 
