@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from harness.core.errors import MachineError, NothingToDo, ResultsError
 from harness.core.matrix import Matrix
-from harness.core.outcome import Completed, Failed, Outcome, failure_of
+from harness.core.outcome import Completed, Failed, Outcome, find_failure
 from harness.core.paths import expand_user
 from harness.core.plan import Plan, PlannedCell, Rate
 from harness.core.policy import Policy
@@ -16,7 +16,7 @@ from harness.core.progress import Advance, ignore
 from harness.core.quality import Evaluation
 from harness.core.verdict import Judgement
 from harness.execution import Progress, SilentProgress
-from harness.finding import RESULTS, Loaded, find, find_planned, load
+from harness.finding import RESULTS, LoadedMatrix, find, find_planned, load
 from harness.listing import (
     list_axes,
     list_matrices,
@@ -31,15 +31,15 @@ from harness.measure.machine import describe_machine
 from harness.measure.memory import free_bytes
 from harness.models import ask_hub, fetch_published, resolve_model
 from harness.planning import (
+    PlanContext,
     Power,
-    Surroundings,
-    decide_looks,
     forecast_power,
-    lacking_files,
+    list_missing_files,
     make_plan,
     note_cut,
     note_downloads,
     plan_differences,
+    plan_interim_analyses,
     prompts_wanted,
     shorten,
 )
@@ -67,14 +67,14 @@ if TYPE_CHECKING:
     from harness.reporting.comparing import Comparison
 
 __all__ = [
-    "Loaded", "RESULTS", "UNWATCHED", "Watch", "baseline_completed", "bench", "cache_caution", "claims", "compare",
+    "LoadedMatrix", "RESULTS", "UNWATCHED", "Watch", "baseline_completed", "bench", "cache_caution", "claims", "compare",
     "continue_run", "evaluate", "explain", "find", "frame", "gate", "list_axes", "list_matrices", "list_policies",
     "load", "open_run", "pending", "plan", "power", "profile", "reopen_run", "report", "run", "scoring_weights",
-    "settle", "show_policy", "unprofiled", "weights", "write_matrix",
+    "run_until_decided", "show_policy", "unprofiled", "weights", "write_matrix",
 ]  # fmt: skip
 
 
-def plan(loaded: Loaded, *, select: tuple[str, ...] = (), results: Path = RESULTS) -> Plan:
+def plan(loaded: LoadedMatrix, *, select: tuple[str, ...] = (), results: Path = RESULTS) -> Plan:
     """Decide every cell, ready or skipped with its reason, without loading a model or fetching weights.
 
     The Hub is asked what it has where its files are lacking, and where a branch of the model is.
@@ -86,7 +86,7 @@ def plan(loaded: Loaded, *, select: tuple[str, ...] = (), results: Path = RESULT
     model = model.model_copy(update={"notes": (*model.notes, *source.verify())})
     machine = describe_machine()
     reference = _check_reference(matrix) if model.quality_applies else ()
-    around = Surroundings(
+    around = PlanContext(
         model=model,
         machine=machine,
         prompts=load_prompts(matrix.prompts),
@@ -96,7 +96,7 @@ def plan(loaded: Loaded, *, select: tuple[str, ...] = (), results: Path = RESULT
         free_bytes=free_bytes(machine.device),
     )
     wishes = expand(matrix)
-    around = around.model_copy(update={"published": ask_hub(lacking_files(matrix, wishes, around))})
+    around = around.model_copy(update={"published": ask_hub(list_missing_files(matrix, wishes, around))})
     whole = make_plan(matrix, loaded.text, wishes, around)
     if not any(matches(planned.id, select) for planned in whole.compared):
         known = ", ".join(planned.id for planned in whole.compared)
@@ -105,7 +105,7 @@ def plan(loaded: Loaded, *, select: tuple[str, ...] = (), results: Path = RESULT
     texts = {text: None for prompt in whole.prompts for text in (prompt.text, prompt.negative) if text}
     cut = note_cut(whole.prompts, source.find_cut(tuple(texts)))
     notes = (*whole.notes, *reference, *merge_notes(matrix), *cut)
-    return note_downloads(decide_looks(whole.model_copy(update={"cells": kept, "notes": notes})))
+    return note_downloads(plan_interim_analyses(whole.model_copy(update={"cells": kept, "notes": notes})))
 
 
 def _check_reference(matrix: Matrix) -> tuple[str, ...]:
@@ -131,7 +131,7 @@ def power(decided: Plan, pilot: Path) -> tuple[Power, ...]:
 
 
 def open_run(
-    loaded: Loaded,
+    loaded: LoadedMatrix,
     *,
     select: tuple[str, ...] = (),
     results: Path = RESULTS,
@@ -159,7 +159,7 @@ def reopen_run(name: Path, *, results: Path = RESULTS) -> Path:
     """
     folder = find(name, results)
     existing = read_plan(folder)
-    begun = Loaded(existing.matrix, RunFolder(folder).matrix_toml.read_text(encoding="utf-8"), existing.policy)
+    begun = LoadedMatrix(existing.matrix, RunFolder(folder).matrix_toml.read_text(encoding="utf-8"), existing.policy)
     wanted = plan(begun, select=tuple(planned.id for planned in existing.compared), results=results)
     if differences := plan_differences(existing, wanted):
         what = f"this run cannot be continued here: {shorten(differences)}"
@@ -195,13 +195,13 @@ def pending(run: Path, *, retry_failed: bool = False) -> list[PlannedCell]:
 
 
 def _wanted(run: Path, decided: Plan, outcomes: dict[str, Outcome]) -> dict[str, int]:
-    known = (read_judgement(run), read_evaluation(run)) if decided.looks else (None, None)
+    known = (read_judgement(run), read_evaluation(run)) if decided.interim_analyses else (None, None)
     return prompts_wanted(decided, outcomes, *known)
 
 
 def _forget_failures(run: Path) -> None:
     outcomes = read_outcomes(run)
-    if not any(failure_of(outcome) for outcome in outcomes.values()):
+    if not any(find_failure(outcome) for outcome in outcomes.values()):
         return
     with lock_run(run):
         for cell_id, outcome in outcomes.items():
@@ -217,7 +217,7 @@ def baseline_completed(run: Path) -> bool:
 
 
 def run(
-    loaded: Loaded,
+    loaded: LoadedMatrix,
     *,
     select: tuple[str, ...] = (),
     results: Path = RESULTS,
@@ -303,7 +303,9 @@ class Watch(NamedTuple):
 UNWATCHED = Watch()
 
 
-def settle(folder: Path, *, policy: Policy | str | None = None, watch: Watch = UNWATCHED) -> Judgement | None:
+def run_until_decided(
+    folder: Path, *, policy: Policy | str | None = None, watch: Watch = UNWATCHED
+) -> Judgement | None:
     """Measure, evaluate and gate a run; in an adaptive run, until no cell is owed more images.
 
     Returns the verdicts, or None where the baseline did not complete: nothing can be judged then.
@@ -321,10 +323,10 @@ def settle(folder: Path, *, policy: Policy | str | None = None, watch: Watch = U
             return judgement
 
 
-def bench(loaded: Loaded, *, select: tuple[str, ...] = (), results: Path = RESULTS, fresh: bool = False) -> Path:
+def bench(loaded: LoadedMatrix, *, select: tuple[str, ...] = (), results: Path = RESULTS, fresh: bool = False) -> Path:
     """Do all of it: plan, run, evaluate, gate and report; return the run's folder."""
     folder = open_run(loaded, select=select, results=results, fresh=fresh)
-    settle(folder, policy=loaded.policy)
+    run_until_decided(folder, policy=loaded.policy)
     report(folder)
     return folder
 

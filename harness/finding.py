@@ -21,7 +21,7 @@ Differences = Callable[[Plan], tuple[str, ...]]
 """Given the plan of an existing run, returns why it is another one than the one that is wanted."""
 
 
-class Loaded(NamedTuple):
+class LoadedMatrix(NamedTuple):
     """A matrix, the text it was read from, which identifies its runs, and the policy it is judged by."""
 
     matrix: Matrix
@@ -29,13 +29,13 @@ class Loaded(NamedTuple):
     policy: Policy = Policy()
 
 
-def load(path: str | Path, policy: str | None = None, model: str | None = None) -> Loaded:
+def load(path: str | Path, policy: str | None = None, model: str | None = None) -> LoadedMatrix:
     """Read a matrix file, or a shipped matrix by its name, and its policy, or instead of that another.
 
     `model` takes the place of the file's: a name, a folder, a .safetensors file or a hub id, as in a matrix. Raises
     MatrixError with every mistake in either file.
     """
-    return Loaded(*load_matrix(Path(path), policy, model))
+    return LoadedMatrix(*load_matrix(Path(path), policy, model))
 
 
 def find(name: Path, results: Path = RESULTS) -> Path:
@@ -68,7 +68,7 @@ def is_run(name: Path, results: Path) -> bool:
     return str(name) == "latest" or any(RunFolder(folder).run_json.exists() for folder in (name, results / name))
 
 
-def find_planned(loaded: Loaded, wanted: Plan, results: Path, notice: Callable[[str], None]) -> Path | None:
+def find_planned(loaded: LoadedMatrix, wanted: Plan, results: Path, notice: Callable[[str], None]) -> Path | None:
     """Return the newest run with the measurements and images of a plan, following the matrix; None if there is none.
 
     `notice` then receives the facts in which the newest run of the matrix's name differs.
@@ -81,7 +81,7 @@ def find_planned(loaded: Loaded, wanted: Plan, results: Path, notice: Callable[[
     return found
 
 
-def _why_another(loaded: Loaded, results: Path, differences: Differences) -> str:
+def _why_another(loaded: LoadedMatrix, results: Path, differences: Differences) -> str:
     """Return why the newest run of the matrix's name is another one; an empty string if there is none."""
     for path, existing in readable_runs(results):
         if existing.matrix.name == loaded.matrix.name:
@@ -89,7 +89,7 @@ def _why_another(loaded: Loaded, results: Path, differences: Differences) -> str
     return ""
 
 
-def _follow(run: Path, matrix: Matrix, loaded: Loaded) -> None:
+def _follow(run: Path, matrix: Matrix, loaded: LoadedMatrix) -> None:
     """Let a run follow a changed matrix file in what judges and describes it; nothing is measured again."""
     before = read_plan(run)
     after = with_rules(before, matrix, loaded.policy)

@@ -40,10 +40,10 @@ def list_axes(names: tuple[str, ...] = ()) -> list[dict[str, Any]]:
 
 def _here(value: AxisValue, machine: Machine) -> str:
     """Return "yes", why not, or that its files come from the Hub, which is not asked."""
-    lacking = value.wants(None)
-    if lacking and is_offline():
-        return f"{lacking[0]} is not in the Hugging Face cache, and HF_HUB_OFFLINE is set"
-    return str(value.unavailable(machine) or (FETCHED if lacking else "yes"))
+    absent_files = value.wants(None)
+    if absent_files and is_offline():
+        return f"{absent_files[0]} is not in the Hugging Face cache, and HF_HUB_OFFLINE is set"
+    return str(value.unavailable(machine) or (FETCHED if absent_files else "yes"))
 
 
 def _axis_row(axis: str, name: str, value: type[AxisValue] | AxisValue, here: str) -> dict[str, Any]:

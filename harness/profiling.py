@@ -7,7 +7,7 @@ from harness.axes.fitting import fitting
 from harness.core.catalog import did_you_mean
 from harness.core.errors import MachineError, NothingToDo, UsageError
 from harness.core.machine import Machine
-from harness.core.outcome import Completed, Skipped, failure_of
+from harness.core.outcome import Completed, Skipped, find_failure
 from harness.core.plan import Plan, PlannedCell
 from harness.core.trace import Trace, TraceFacts
 from harness.core.units import Absent
@@ -69,8 +69,8 @@ def explain(run: Path, cell: str, against: str = "", other: Path | None = None) 
     planned, outcome, trace, facts = _traced(run, cell)
     decided = read_plan(run)
     fits = fitting(planned.cell, decided.model, decided.machine)
-    scene = TracedCell(facts, outcome, planned.cell, decided.model, fits)
-    explained = Explained(run, planned.id, trace, facts, find_bound(scene), advise(scene))
+    traced = TracedCell(facts, outcome, planned.cell, decided.model, fits)
+    explained = Explained(run, planned.id, trace, facts, find_bound(traced), advise(traced))
     if not against and other is None:
         return explained
     before, *_, facts_before = _traced(other or run, against or planned.id)
@@ -101,7 +101,7 @@ def _completed(run: Path, decided: Plan, cell: str) -> PlannedCell:
     outcome = read_outcome(run, wanted)
     if isinstance(outcome, Completed):
         return known[wanted]
-    failed = failure_of(outcome)
+    failed = find_failure(outcome)
     why = f"it failed in {failed.phase}: {failed.message.splitlines()[0]}" if failed else "it was not run yet"
     if isinstance(outcome, Skipped):
         why = f"it was skipped: {outcome.reason}"

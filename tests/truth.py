@@ -102,7 +102,7 @@ def read(run: Path, cell_id: str, outcome: Completed) -> Pictures:
 def correct(pictures: Pictures, texts: list[str]) -> np.ndarray:
     """Return which pictures show all that their captions ask for."""
     net = attribute_network()
-    labels = np.concatenate([np.asarray(net.look(pictures[i : i + 64]).labels) for i in range(0, len(pictures), 64)])
+    labels = np.concatenate([np.asarray(net.extract(pictures[i : i + 64]).labels) for i in range(0, len(pictures), 64)])
     return np.asarray((labels == np.array([parse(text).labels for text in texts])).all(axis=1))
 
 
@@ -122,7 +122,7 @@ def damaged_run(run: Path, root: Path) -> Path:
         cell = pattern.cell.model_copy(update={"id": name.replace(" ", "-").replace("'", "")})
         settings = (*tuple(s for s in cell.settings if s.axis != "steps"), Setting(axis="steps", name=str(order + 1)))
         made[name] = pattern.model_copy(update={"cell": cell.model_copy(update={"settings": settings}), "skip": None})
-    damaged = create_run(root, plan.model_copy(update={"cells": (*extra, *made.values()), "looks": ()}), "")
+    damaged = create_run(root, plan.model_copy(update={"cells": (*extra, *made.values()), "interim_analyses": ()}), "")
     for planned in extra:
         if planned.id in outcomes:
             shutil.copytree(run / "cells" / planned.id, damaged / "cells" / planned.id)

@@ -11,7 +11,7 @@ from harness.checkpoints.cache import keep, read_kept
 
 _KEPT_FROM_BYTES = 2**20
 """Smaller files are read faster than a kept digest is found."""
-_SETTLED_NS = 2_000_000_000
+_STABLE_NS = 2_000_000_000
 """File systems tell times this coarsely at worst (FAT): a file may change again without another time."""
 _THREADS = 4
 
@@ -39,8 +39,8 @@ def digest_file(path: Path) -> str:
     if isinstance(kept, dict) and kept.get("state") == before:
         return str(kept["sha256"])
     digest = _read(path)
-    settled = time.time_ns() - max(before[3:]) > _SETTLED_NS
-    if settled and _state(path) == before:
+    stable = time.time_ns() - max(before[3:]) > _STABLE_NS
+    if stable and _state(path) == before:
         keep("digests", name, {"state": before, "sha256": digest})
     return digest
 

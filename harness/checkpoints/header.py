@@ -80,14 +80,14 @@ def pickled_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         with zipfile.ZipFile(path) as archive:
             name = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
             with archive.open(name) as file:
-                held = _Shapes(file).load()
+                loaded = _Shapes(file).load()
     except (zipfile.BadZipFile, StopIteration, OSError, EOFError) as error:
         raise UsageError("this is no checkpoint of torch", str(path), fix) from error
     except (pickle.UnpicklingError, AttributeError, TypeError, ValueError) as error:
         raise UsageError(f"it holds more than tensors ({error})", str(path), fix) from error
-    if not isinstance(held, dict) or not all(isinstance(shape, tuple) for shape in held.values()):
+    if not isinstance(loaded, dict) or not all(isinstance(shape, tuple) for shape in loaded.values()):
         raise UsageError("it does not hold tensors by name", str(path), fix)
-    return dict(held)
+    return dict(loaded)
 
 
 class _Shapes(pickle.Unpickler):
@@ -106,9 +106,9 @@ class _Shapes(pickle.Unpickler):
         """Leave the numbers where they are."""
 
 
-def _size(held: Any, *rest: Any) -> tuple[int, ...]:
+def _size(loaded: Any, *rest: Any) -> tuple[int, ...]:
     """A tensor is rebuilt from (storage, offset, size, …), a parameter from (tensor, …)."""
-    return tuple(held if isinstance(held, tuple) else rest[1])
+    return tuple(loaded if isinstance(loaded, tuple) else rest[1])
 
 
 _BEGIN = b"version https://git-lfs.github.com/spec/"

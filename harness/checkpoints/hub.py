@@ -76,7 +76,7 @@ def fetch_files(repository: Repository, files: Sequence[str], quiet: bool = Fals
         )
 
 
-def check_room(size_bytes: int, named: str) -> None:
+def check_free_space(size_bytes: int, named: str) -> None:
     """Raise MachineError where the disk of the cache has less room than a download of `size_bytes` needs."""
     place = next(folder for folder in (cache_folder(), *cache_folder().parents) if folder.is_dir())
     free = shutil.disk_usage(place).free
@@ -179,18 +179,20 @@ def fetch_published(files: Sequence[PublishedFile]) -> None:
     """
     by_repo = groupby(sorted(files, key=lambda file: file.repo), key=lambda file: file.repo)
     wanted = {repo: tuple(of_repo) for repo, of_repo in by_repo}
-    check_room(sum(file.size_bytes for file in files), ", ".join(wanted))
+    check_free_space(sum(file.size_bytes for file in files), ", ".join(wanted))
     for repo, of_repo in wanted.items():
         names = [file.file for file in of_repo]
         why = "the Hugging Face Hub no longer answers"
         try:
             folder = fetch_files(Repository(repo, _BRANCH), names)
-            lacking = [name for name in names if not (folder / name).is_file()]
+            absent_files = [name for name in names if not (folder / name).is_file()]
         except UnreachableError as error:
-            why, lacking = str(error), names
-        if lacking:  # huggingface_hub is content with an older snapshot where it finds no network
+            why, absent_files = str(error), names
+        if absent_files:  # huggingface_hub is content with an older snapshot where it finds no network
             fix = "The same command goes on from here: files that are whole are kept."
-            raise MachineError(f"the download of {', '.join(lacking)} broke off: {why}", f"huggingface.co/{repo}", fix)
+            raise MachineError(
+                f"the download of {', '.join(absent_files)} broke off: {why}", f"huggingface.co/{repo}", fix
+            )
 
 
 def is_offline() -> bool:

@@ -120,8 +120,8 @@ class Statement(Frozen):
     def window(self) -> tuple[float, float]:
         """Return the ends of what was claimed; infinite where there is none."""
         if self.value is not None:
-            reach = abs(self.value) * (TOLERANCE if self.tolerance is None else self.tolerance)
-            return self.value - reach, self.value + reach
+            tolerated = abs(self.value) * (TOLERANCE if self.tolerance is None else self.tolerance)
+            return self.value - tolerated, self.value + tolerated
         low = -math.inf if self.at_least is None else self.at_least
         return low, math.inf if self.at_most is None else self.at_most
 

@@ -166,7 +166,7 @@ def gate(run: RunName, policy: PolicyName = None, results: Results = Path("resul
     folder = api.find(run, results)
     judgement = api.gate(folder, policy)
     code = console.show_judgement(judgement, api.unprofiled(folder), json)
-    console.show_owed(folder, api.pending(folder))
+    console.show_pending(folder, api.pending(folder))
     _leave(code)
 
 
@@ -206,7 +206,7 @@ def bench(
     api.pending(folder, retry_failed=retry_failed)
     console.warn_of_weights(api.scoring_weights(folder), matrix)
     console.warn(api.cache_caution())
-    judgement = api.settle(
+    judgement = api.run_until_decided(
         folder, policy=loaded.policy, watch=api.Watch(console.run_progress, console.scoring_progress)
     )
     code = console.show_outcomes(folder, False, quiet=json)

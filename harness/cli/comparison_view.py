@@ -24,8 +24,10 @@ def comparison_parts(found: Comparison) -> Iterator[Text | Table]:
         table.add_column(column, justify="left" if column.startswith(("cell", "verdict")) else "right")
     for pair in found.cells:
         shown = [format_seconds(seconds) if seconds else "" for seconds in (pair.latency_a_s, pair.latency_b_s)]
-        beside = pair.beside_baselines
-        paired = _ratio(beside.estimate, beside) if isinstance(beside, Interval) else APART if found.baselines else ""
+        adjusted = pair.baseline_adjusted
+        paired = (
+            _ratio(adjusted.estimate, adjusted) if isinstance(adjusted, Interval) else APART if found.baselines else ""
+        )
         unpaired = _ratio(pair.speedup, pair.interval) if pair.speedup else ""
         table.add_row(Text(pair.cell), *shown, paired, unpaired, pair.verdict_a, pair.verdict_b)
     yield table

@@ -15,7 +15,7 @@ from harness.claims import Finding
 from harness.cli.axes_list import axes_lines, value_lines
 from harness.cli.claims_view import absent_table, measured_table, summary
 from harness.cli.comparison_view import advice, comparison_parts, refusals
-from harness.cli.machine_view import abilities_table, machine_lines, told
+from harness.cli.machine_view import abilities_table, machine_lines, to_json
 from harness.cli.power_table import power_note, power_table
 from harness.cli.progress import RunProgress, progress_bar, transfer_bar
 from harness.cli.streams import is_unicode
@@ -24,7 +24,7 @@ from harness.cli.trace_view import explained_parts, explained_summary
 from harness.core.errors import ExitCode, HarnessError, NothingToDo
 from harness.core.limits import rule_words
 from harness.core.machine import Machine
-from harness.core.outcome import Completed, Outcome, Skipped, failure_of
+from harness.core.outcome import Completed, Outcome, Skipped, find_failure
 from harness.core.plan import Plan, PlannedCell
 from harness.core.quality import Evaluation
 from harness.core.units import Absent, format_bytes, format_percent, format_seconds
@@ -90,7 +90,7 @@ def show_plan(plan: Plan, json: bool) -> None:
     total = sum(planned.estimate_s for planned in plan.cells)
     ready = sum(planned.skip is None for planned in plan.cells)
     seeds = len(plan.matrix.seeds)
-    images = f"{plan.looks[0] * seeds} to " if len(plan.looks) > 1 else ""
+    images = f"{plan.interim_analyses[0] * seeds} to " if len(plan.interim_analyses) > 1 else ""
     images += f"{len(plan.prompts) * seeds} images a cell"
     out.print(f"\n{ready} cells ready, {images}, about {format_seconds(total)} on {plan.machine.title}")
     for planned in plan.cells:
@@ -120,7 +120,7 @@ def show_power(rows: tuple[Power, ...], json: bool) -> None:
 def show_outcomes(run: Path, json: bool, quiet: bool = False) -> int:
     """Print what became of every cell; return exit code 5 if any failed."""
     outcomes, plan = read_outcomes(run), read_plan(run)
-    failed = any(failure_of(outcome) for outcome in outcomes.values())
+    failed = any(find_failure(outcome) for outcome in outcomes.values())
     if json:
         statuses = {cell_id: outcome.status for cell_id, outcome in outcomes.items()}
         show_json({"run": str(run), "cells": statuses})
@@ -139,7 +139,7 @@ def show_outcomes(run: Path, json: bool, quiet: bool = False) -> int:
 
 
 def _outcome_row(cell_id: str, outcome: Outcome | None, baseline: Outcome | None) -> list[str]:
-    failure = failure_of(outcome)
+    failure = find_failure(outcome)
     broken = ""
     if failure is not None:
         broken = f"[red]failed[/] in {failure.phase}: {escape(failure.message.splitlines()[0])}"
@@ -266,7 +266,7 @@ def _show_weight_file(row: WeightRow) -> None:
         ("checked", CHECKS[row.check]),
     ]
     if row.state == "missing":
-        lines += [("looked", place) for place in row.looked]
+        lines += [("searched", place) for place in row.searched]
     lines += [("key", f"quality.weights.{row.key}" if row.key else ""), ("do", row.advice)]
     for word, text in lines:
         if text:
@@ -307,7 +307,7 @@ def show_claims(run: Path, findings: tuple[Finding, ...], json: bool) -> int:
 def show_machine(machine: Machine, abilities: tuple[Ability, ...], json: bool) -> None:
     """Print the machine as results record it, and what it tells while cells are timed."""
     if json:
-        return show_json({**machine.model_dump(mode="json"), "tells": told(abilities)})
+        return show_json({**machine.model_dump(mode="json"), "tells": to_json(abilities)})
     for line in machine_lines(machine):
         out.print(line)
     out.print("\nwhat this machine tells while cells are timed:")
@@ -322,10 +322,10 @@ def show_path(path: Path, progress: bool = False) -> None:
     (err if progress else out).print(f"report: {path}" if progress else str(path), markup=False)
 
 
-def show_owed(run: Path, owed: list[PlannedCell]) -> None:
+def show_pending(run: Path, pending: list[PlannedCell]) -> None:
     """Say which cells of an adaptive run are given more images, and how to go on."""
-    names = [planned.id for planned in owed if planned.role == "candidate"]
-    if names and read_plan(run).looks:
+    names = [planned.id for planned in pending if planned.role == "candidate"]
+    if names and read_plan(run).interim_analyses:
         err.print(f"not settled yet: {', '.join(names)}. Next round: harness run, or harness bench", style="yellow")
 
 
@@ -337,7 +337,7 @@ def show_notice(text: str) -> None:
 def nothing_pending(run: Path) -> NothingToDo:
     """Return the error for a run all of whose cells have what they are owed."""
     fix = "Use --fresh to measure again, --retry-failed to retry."
-    if read_plan(run).looks:
+    if read_plan(run).interim_analyses:
         fix = f"harness evaluate and gate {run.name} decide which cells get more images; harness bench does all. {fix}"
     return NothingToDo("every cell is done already", str(run), fix)
 

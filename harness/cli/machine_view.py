@@ -30,7 +30,7 @@ def abilities_table(abilities: tuple[Ability, ...]) -> Table:
     return table
 
 
-def told(abilities: tuple[Ability, ...]) -> dict[str, str | dict[str, str]]:
+def to_json(abilities: tuple[Ability, ...]) -> dict[str, str | dict[str, str]]:
     """Return the same for a program: a sentence, or `{"absent": why}`."""
     return {
         ability.what: ability.found.model_dump() if isinstance(ability.found, Absent) else ability.found

@@ -15,7 +15,7 @@ from rich.progress import (
 from harness.core.outcome import Completed, Failed, Outcome
 from harness.core.plan import PlannedCell
 from harness.core.units import format_seconds
-from harness.execution.task import Step
+from harness.execution.task import WorkerProgress
 
 
 def progress_bar(console: Console) -> Progress:
@@ -55,7 +55,7 @@ class RunProgress:
     def cell_began(self, planned: PlannedCell) -> None:
         self.bars.reset(self.cell, description=planned.id, total=None)
 
-    def cell_advanced(self, planned: PlannedCell, step: Step) -> None:
+    def cell_advanced(self, planned: PlannedCell, step: WorkerProgress) -> None:
         done = {"completed": step.done, "total": step.total} if step.total else {}
         doing = f"{step.phase}, {step.note}" if step.note else step.phase
         self.bars.update(self.cell, description=f"{planned.id}: {doing}", **done)  # type: ignore[arg-type]

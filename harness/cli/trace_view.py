@@ -129,7 +129,7 @@ def _diff(diff: TraceDiff, against: str) -> Iterator[Any]:
     for change in diff.kernels[:CHANGES]:
         calls = f"{change.before_calls:.3g} → {change.after_calls:.3g}"
         before, after = (format_seconds(seconds) if seconds else "" for seconds in (change.before_s, change.after_s))
-        table.add_row(escape(change.name), change.turn, change.stage, calls, before, after)
+        table.add_row(escape(change.name), change.change_kind, change.stage, calls, before, after)
     yield table
     left = len(diff.kernels) - CHANGES
     if left > 0:

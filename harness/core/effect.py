@@ -28,7 +28,7 @@ class Effect:
         raise NotImplementedError
 
 
-class Done(Effect):
+class FixedEffect(Effect):
     """An effect that was complete, and checked, when the value was applied."""
 
     def __init__(self, summary: str, figures: dict[str, float | int | str] | None = None) -> None:

@@ -81,7 +81,7 @@ class Measure(Frozen):
     image_batch: Annotated[int, Field(ge=0, description="images generated per call for quality; 0: by size")] = 0
     trace: Annotated[bool, Field(description="trace one call of every cell, in a pass of its own")] = False
     threads: Annotated[int, Field(ge=0, description="CPU threads of a cell; 0: all cores")] = 0
-    allow_visitors: Annotated[bool, Field(description="measure though other processes use the GPU")] = False
+    allow_foreign_processes: Annotated[bool, Field(description="measure though other processes use the GPU")] = False
 
     @model_validator(mode="after")
     def _in_order(self) -> "Measure":

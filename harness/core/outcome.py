@@ -11,7 +11,7 @@ from harness.core.trace import Trace
 from harness.core.units import Absent
 
 Phase = Literal[
-    "start", "load", "apply", "compile", "warmup", "partner", "repeats", "memory", "floor", "images", "trace", "save",
+    "start", "load", "apply", "compile", "warmup", "baseline_worker", "repeats", "memory", "roofline", "images", "trace", "save",
 ]  # fmt: skip
 FailureKind = Literal["error", "out-of-memory", "timeout", "crash", "bad-image", "disk-full", "no-effect"]
 
@@ -49,7 +49,7 @@ class ColdStart(Frozen):
 
 MeasuredKind = Literal[
     "first-call", "warming-up", "outliers", "two-speeds", "drift", "few-groups", "not-precise", "profiled", "throttled",
-    "power-capped", "clock-drift", "cpu-clock-drift", "hot", "busy", "visitors", "not-traced",
+    "power-capped", "clock-drift", "cpu-clock-drift", "hot", "busy", "foreign-processes", "not-traced",
 ]  # fmt: skip
 """What measuring warns of; reports have a place for each. Axis values have kinds of their own."""
 
@@ -93,7 +93,7 @@ class Failed(Frozen):
     wall_s: float = 0.0
 
 
-class Floor(Frozen):
+class Roofline(Frozen):
     """The least time that the denoiser's arithmetic in one whole-pipeline call could take on this device.
 
     `flops` are the operations of the network as it was loaded, a multiplication and an addition being two;
@@ -169,7 +169,7 @@ class Completed(Frozen):
     """Calls of the denoiser during one whole-pipeline call: counted, not assumed."""
     weights_bytes: dict[str, int]
     memory: Memory = NO_MEMORY
-    floor: Floor | Absent = Absent(absent="not measured")
+    roofline: Roofline | Absent = Absent(absent="not measured")
     threads: int
     phases_s: dict[str, float]
     applied: tuple[Applied, ...] = ()
@@ -224,7 +224,7 @@ class Skipped(Frozen):
 Outcome = Annotated[Completed | Failed | Skipped, Field(discriminator="status")]
 
 
-def failure_of(outcome: Outcome | None) -> Failed | None:
+def find_failure(outcome: Outcome | None) -> Failed | None:
     """Return what went wrong with a cell, be it in its first round or in a later one that halted it."""
     if isinstance(outcome, Completed):
         return outcome.halted

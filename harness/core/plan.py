@@ -91,7 +91,7 @@ class Plan(Frozen):
     notes: tuple[str, ...] = ()
     policy: Policy = Policy()
     """What may ship, decided before anything was measured: the matrix's policy with the matrix's own rules."""
-    looks: tuple[int, ...] = ()
+    interim_analyses: tuple[int, ...] = ()
     """Adaptive runs: the numbers of prompts (rising, the last is the most) at which a cell may be judged. Empty: once,
     with all prompts."""
 
@@ -112,7 +112,7 @@ class Plan(Frozen):
         """What is fetched before the first cell, besides the model: each file once."""
         return tuple(dict.fromkeys(file for planned in self.cells for file in planned.downloads))
 
-    def prompts_of(self, planned: PlannedCell) -> tuple[Prompt, ...]:
+    def get_prompts(self, planned: PlannedCell) -> tuple[Prompt, ...]:
         """Return the prompts this cell makes images of: the rerun needs only the first few."""
         if planned.role == "rerun":
             return self.prompts[: self.matrix.quality.rerun_prompts]
@@ -120,14 +120,18 @@ class Plan(Frozen):
 
     def prompt_counts(self, planned: PlannedCell) -> tuple[int, ...]:
         """Return the numbers of prompts, from the first on, that this cell may have images of, rising."""
-        most = len(self.prompts_of(planned))
-        return tuple(dict.fromkeys(min(look, most) for look in self.looks)) if self.looks else (most,)
+        most = len(self.get_prompts(planned))
+        return (
+            tuple(dict.fromkeys(min(analysis, most) for analysis in self.interim_analyses))
+            if self.interim_analyses
+            else (most,)
+        )
 
-    def latent_of(self, planned: PlannedCell) -> Latent | None:
+    def get_latent(self, planned: PlannedCell) -> Latent | None:
         """Return what the images of this cell start from, if it is the same for all."""
         return None if planned.role == "other-seed" else self.latent
 
-    def seeds_of(self, planned: PlannedCell) -> tuple[int, ...]:
+    def get_seeds(self, planned: PlannedCell) -> tuple[int, ...]:
         """Return the seeds of this cell's images."""
         shift = OTHER_SEED_OFFSET if planned.role == "other-seed" else 0
         return tuple(seed + shift for seed in self.matrix.seeds)

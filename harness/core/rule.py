@@ -142,8 +142,8 @@ class Rule(Frozen):
     def window(self) -> tuple[float, float]:
         """Return the ends the quantity must lie between; infinite where there is no limit."""
         if self.target is not None and self.margin is not None:
-            reach = abs(self.target) * self.margin
-            return self.target - reach, self.target + reach
+            tolerated = abs(self.target) * self.margin
+            return self.target - tolerated, self.target + tolerated
         if self.margin is not None:
             return (-self.margin if self.quantity == "change" else -math.inf), self.margin
         low = -math.inf if self.at_least is None else self.at_least

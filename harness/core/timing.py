@@ -22,7 +22,7 @@ SLOWED = ("hw_slowdown", "sw_thermal_slowdown", "hw_thermal_slowdown", "hw_power
 """Those of NVML's clocks event reasons after which a block is timed once more."""
 
 
-class Visitor(Frozen):
+class ForeignProcess(Frozen):
     """A process on the GPU that is none of ours."""
 
     pid: int
@@ -43,7 +43,7 @@ class Conditions(Frozen):
     temperature_c: float | Absent
     power_w: float | Absent
     throttle: tuple[str, ...] | Absent
-    visitors: tuple[Visitor, ...] | Absent
+    foreign_processes: tuple[ForeignProcess, ...] | Absent
     cpu_mhz: float | Absent
     cpu_load: float | Absent
     cpu_throttled: int | Absent
@@ -67,7 +67,7 @@ Side = Literal["baseline", "cell"]
 BLOCK_S = 0.25
 """How long a block is to last: long enough that what it takes to start one is nothing. A slower call is a block."""
 
-FEWEST_GROUPS = 2
+MIN_ROUNDS_FOR_INTERVAL = 2
 """Groups without which there is no interval at all: as many are taken, however long they take."""
 
 
@@ -75,7 +75,7 @@ class Block(Frozen):
     """Calls timed one right after the other in one process; `begun_s` counts from the first block of the pairing."""
 
     side: Side
-    group: int
+    round_index: int
     """Which ABBA it belongs to: baseline, cell, cell, baseline."""
     begun_s: float
     repeats: tuple[Repeat, ...]

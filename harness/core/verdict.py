@@ -10,7 +10,7 @@ Result = Literal["pass", "fail", "inconclusive", "missing"]
 _WORST_FIRST: tuple[Result, ...] = ("fail", "missing", "inconclusive")
 
 
-def worst_of(results: set[Result]) -> Result:
+def pick_worst(results: set[Result]) -> Result:
     """Return the worst of some results: fail, missing, inconclusive, pass."""
     return next((worst for worst in _WORST_FIRST if worst in results), "pass")
 
@@ -75,4 +75,4 @@ class Judgement(Frozen):
     @property
     def result(self) -> Result:
         """The worst verdict of all cells that were judged."""
-        return worst_of({cell.result for cell in self.cells})
+        return pick_worst({cell.result for cell in self.cells})

@@ -16,9 +16,9 @@ import numpy as np
 
 from harness.core.quality import Uncertainty
 from harness.core.units import Absent
-from harness.evaluation.change import LEAST_PROMPTS, TOO_FEW, Change, Scene
-from harness.evaluation.lineup import Variant
-from harness.evaluation.looking import Reader
+from harness.evaluation.change import LEAST_PROMPTS, TOO_FEW, Change, ComparisonContext
+from harness.evaluation.feature_store import Reader
+from harness.evaluation.image_sets import Variant
 from harness.stats.bootstrap import Estimate, Floats, cluster_means, mean, ratio, signal_to_noise
 from harness.stats.confidence import interval, transform
 from harness.stats.proportions import METHOD, difference
@@ -30,20 +30,20 @@ CLEAR = 5.0
 class AlignmentComparer:
     """Compares cosines of pictures and prompts."""
 
-    def __init__(self, scene: Scene, reader: Reader, to_score: Callable[[Floats], Floats]) -> None:
-        self.scene, self.reader, self.to_score = scene, reader, to_score
+    def __init__(self, context: ComparisonContext, reader: Reader, to_score: Callable[[Floats], Floats]) -> None:
+        self.context, self.reader, self.to_score = context, reader, to_score
 
     @cached_property
     def _texts(self) -> Floats:
-        return np.asarray(self.scene.sight.texts(self.reader), dtype=np.float64)
+        return np.asarray(self.context.feature_store.texts(self.reader), dtype=np.float64)
 
     def _features(self, variant: Variant) -> Floats:
-        return np.asarray(self.scene.sight.rows(self.reader, variant), dtype=np.float64)
+        return np.asarray(self.context.feature_store.rows(self.reader, variant), dtype=np.float64)
 
     def scores(self, variant: Variant) -> Floats:
         """Return the score of each picture with its own prompt."""
         pictures = self._features(variant)
-        own = np.repeat(self._texts, self.scene.lineup.seeds, axis=0)[: len(pictures)]
+        own = np.repeat(self._texts, self.context.image_sets.seeds, axis=0)[: len(pictures)]
         return self.to_score(np.einsum("nd,nd->n", pictures, own))
 
     def image_values(self, variant: Variant) -> list[float]:
@@ -51,10 +51,10 @@ class AlignmentComparer:
 
     def chance(self, prompts: int) -> Floats | None:
         """Return per-prompt terms (prompts,) whose mean is the chance score; None if all texts are the same."""
-        pictures = self._features(self.scene.lineup.baseline)
+        pictures = self._features(self.context.image_sets.baseline)
         pictures = pictures.reshape(len(self._texts), -1, pictures.shape[1]).mean(axis=1)[:prompts]
         texts = self._texts[:prompts]
-        _, group = np.unique(np.array(self.scene.lineup.texts[:prompts]), return_inverse=True)
+        _, group = np.unique(np.array(self.context.image_sets.texts[:prompts]), return_inverse=True)
         others = prompts - np.bincount(group)[group]
         if not others.all():
             return None
@@ -65,21 +65,21 @@ class AlignmentComparer:
 
     def clear_chance(self) -> float | None:
         """Return the chance score, or None if the baseline does not stand clearly above it."""
-        prompts = self.scene.lineup.prompts
+        prompts = self.context.image_sets.prompts
         chance = self.chance(prompts)
-        before = cluster_means(self.scores(self.scene.lineup.baseline), prompts)
+        before = cluster_means(self.scores(self.context.image_sets.baseline), prompts)
         if chance is None or prompts < LEAST_PROMPTS or signal_to_noise(before - chance) < CLEAR:
             return None
         return float(chance.mean())
 
     def change(self, variant: Variant, prompts: int) -> Change:
-        count = prompts * self.scene.lineup.seeds
-        before = cluster_means(self.scores(self.scene.lineup.baseline)[:count], prompts)
+        count = prompts * self.context.image_sets.seeds
+        before = cluster_means(self.scores(self.context.image_sets.baseline)[:count], prompts)
         after = cluster_means(self.scores(variant)[:count], prompts)
         bare = Change(float(before.mean()), float(after.mean()), TOO_FEW, TOO_FEW, TOO_FEW, {})
         if prompts < LEAST_PROMPTS:
             return bare
-        drop, draws = before - after, self.scene.resamples
+        drop, draws = before - after, self.context.resamples
         bare = bare._replace(score=mean(after, draws))
         if signal_to_noise(before) >= CLEAR:
             bare = bare._replace(literal=ratio(drop, before, draws))
@@ -111,12 +111,12 @@ NEAR_CHANCE = Absent(
 class CorrectnessComparer:
     """Compares what is found of the prompts in pictures."""
 
-    def __init__(self, scene: Scene, reader: Reader) -> None:
-        self.scene, self.reader = scene, reader
+    def __init__(self, context: ComparisonContext, reader: Reader) -> None:
+        self.context, self.reader = context, reader
 
     def found(self, variant: Variant) -> Floats:
         """Return the share of its prompt that each picture shows."""
-        return np.asarray(self.scene.sight.rows(self.reader, variant)[:, 0], dtype=np.float64)
+        return np.asarray(self.context.feature_store.rows(self.reader, variant)[:, 0], dtype=np.float64)
 
     def image_values(self, variant: Variant) -> list[float]:
         return [float(value) for value in self.found(variant)]
@@ -124,12 +124,12 @@ class CorrectnessComparer:
     @cached_property
     def _chance(self) -> Floats | None:
         """Return what the baseline's pictures show of other prompts, one value a picture."""
-        mismatched = self.scene.lineup.mismatched
+        mismatched = self.context.image_sets.mismatched
         return None if mismatched is None else self.found(mismatched)
 
     def change(self, variant: Variant, prompts: int) -> Change:
-        count, draws = prompts * self.scene.lineup.seeds, self.scene.resamples
-        before, after = self.found(self.scene.lineup.baseline)[:count], self.found(variant)[:count]
+        count, draws = prompts * self.context.image_sets.seeds, self.context.resamples
+        before, after = self.found(self.context.image_sets.baseline)[:count], self.found(variant)[:count]
         bare = Change(float(before.mean()), float(after.mean()), TOO_FEW, TOO_FEW, TOO_FEW, {})
         if prompts < LEAST_PROMPTS:
             return bare
@@ -150,8 +150,8 @@ class CorrectnessComparer:
             return NEAR_CHANCE
         if not (_is_binary(before) and _is_binary(after)):
             numerator, denominator = (cluster_means(values, prompts) for values in (before - after, before - chance))
-            return ratio(numerator, denominator, self.scene.resamples)
-        seeds = self.scene.lineup.seeds  # seeds of a prompt may change together: they count as one
+            return ratio(numerator, denominator, self.context.resamples)
+        seeds = self.context.image_sets.seeds  # seeds of a prompt may change together: they count as one
         lost, gained = (float(np.maximum(sign * (before - after), 0).sum()) / seeds for sign in (1, -1))
         return _estimate(float((before - after).mean()) / span, difference(lost, gained, prompts), span)
 

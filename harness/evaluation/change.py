@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from harness.core.units import Absent
-from harness.evaluation.lineup import Lineup, Variant
-from harness.evaluation.looking import Reader, Sight
+from harness.evaluation.feature_store import FeatureStore, Reader
+from harness.evaluation.image_sets import ImageSets, Variant
 from harness.stats.bootstrap import Estimate
 
 LEAST_PROMPTS = 10
@@ -29,18 +29,18 @@ class Change(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Scene:
+class ComparisonContext:
     """What comparing needs: who is compared, what was seen of them, and how many resamples to draw."""
 
-    lineup: Lineup
-    sight: Sight
+    image_sets: ImageSets
+    feature_store: FeatureStore
     resamples: int
 
 
 class Comparer(Protocol):
     """One metric ready to compare variants with the baseline."""
 
-    scene: Scene
+    context: ComparisonContext
     reader: Reader
 
     def change(self, variant: Variant, prompts: int) -> Change:

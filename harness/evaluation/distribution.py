@@ -33,14 +33,14 @@ import numpy as np
 
 from harness.core.units import Absent
 from harness.evaluation.alignment import CLEAR
-from harness.evaluation.change import LEAST_PROMPTS, TOO_FEW, Change, Scene
-from harness.evaluation.lineup import Variant
-from harness.evaluation.looking import Reader
+from harness.evaluation.change import LEAST_PROMPTS, TOO_FEW, Change, ComparisonContext
+from harness.evaluation.feature_store import Reader
+from harness.evaluation.image_sets import Variant
 from harness.metrics import Metric
 from harness.stats import jackknife as jack
 from harness.stats.bootstrap import Estimate, Floats
 from harness.stats.confidence import fold, interval
-from harness.stats.distance_loss import NOTHING, Lost, Measured, Missing, distance_loss
+from harness.stats.distance_loss import NOTHING, Lost, MeasuredDistances, Missing, distance_loss
 from harness.stats.frechet import FixedReference, Moments, Reference, feature_distance
 from harness.stats.mmd import MmdReference, mmd
 
@@ -55,54 +55,59 @@ class Distances(Protocol):
     def spreads(self) -> Floats:
         """The distance at which all variety is gone, as many or one for all."""
 
-    def measure(self, features: Floats) -> Measured:
+    def measure(self, features: Floats) -> MeasuredDistances:
         """Return the distances of features (n, d)."""
 
-    def missing(self, baseline: Measured) -> Missing:
+    def missing(self, baseline: MeasuredDistances) -> Missing:
         """Return what so many images do not show, told by the baseline's distances among others."""
 
 
 class DistributionComparer:
     """Compares sets of features by their distance to a reference; `real` is what is known of a reference set."""
 
-    def __init__(self, scene: Scene, reader: Reader, metric: Metric, real: Floats | Moments | None = None) -> None:
-        self.scene, self.reader, self.metric = scene, reader, metric
+    def __init__(
+        self, context: ComparisonContext, reader: Reader, metric: Metric, real: Floats | Moments | None = None
+    ) -> None:
+        self.context, self.reader, self.metric = context, reader, metric
         self.real = None if metric.needs_baseline else real
-        self._references: dict[int, tuple[Distances, Measured]] = {}
+        self._references: dict[int, tuple[Distances, MeasuredDistances]] = {}
         self._units: dict[int, Floats] = {}
 
     def image_values(self, variant: Variant) -> list[float]:
         return []
 
     def _features(self, variant: Variant, prompts: int) -> Floats:
-        rows = self.scene.sight.rows(self.reader, variant)[: prompts * self.scene.lineup.seeds]
+        rows = self.context.feature_store.rows(self.reader, variant)[: prompts * self.context.image_sets.seeds]
         return np.asarray(rows, dtype=np.float64) / self._unit(prompts)
 
     def _unit(self, prompts: int) -> Floats:
         """Return what a feature (d,) is counted in: 1, or the change that is as large as those within prompts."""
-        other = self.scene.lineup.other_seed
+        other = self.context.image_sets.other_seed
         if not self.metric.floor or other is None:
             return np.ones(1)
         if prompts not in self._units:
-            images = prompts * self.scene.lineup.seeds
-            pair = (self.scene.sight.rows(self.reader, which)[:images] for which in (self.scene.lineup.baseline, other))
+            images = prompts * self.context.image_sets.seeds
+            pair = (
+                self.context.feature_store.rows(self.reader, which)[:images]
+                for which in (self.context.image_sets.baseline, other)
+            )
             first, second = (np.asarray(rows, dtype=np.float64) for rows in pair)
             self._units[prompts] = np.sqrt((first - second).var(axis=0) / 2 + self.metric.floor**2)
         return self._units[prompts]
 
-    def _reference(self, prompts: int) -> tuple[Distances, Measured] | None:
+    def _reference(self, prompts: int) -> tuple[Distances, MeasuredDistances] | None:
         """Return the reference over the first prompts, with the baseline's distances to it; kept for all cells."""
         if prompts not in self._references:
-            other = self.scene.lineup.other_seed
+            other = self.context.image_sets.other_seed
             if self.real is None and other is None:
                 return None
             shared = None if self.real is not None or other is None else self._features(other, prompts)
             made = self._mmd(shared) if self.metric.statistic == "mmd" else self._frechet(shared, prompts)
-            self._references[prompts] = made, made.measure(self._features(self.scene.lineup.baseline, prompts))
+            self._references[prompts] = made, made.measure(self._features(self.context.image_sets.baseline, prompts))
         return self._references[prompts]
 
     def _frechet(self, shared: Floats | None, prompts: int) -> Distances:
-        block = np.repeat(jack.assign_blocks(prompts), self.scene.lineup.seeds)
+        block = np.repeat(jack.assign_blocks(prompts), self.context.image_sets.seeds)
         if shared is not None:
             return Reference(shared, block)
         if isinstance(self.real, Moments):
@@ -112,7 +117,7 @@ class DistributionComparer:
     def _mmd(self, shared: Floats | None) -> Distances:
         fixed = shared is None
         features = np.asarray(self.real) if shared is None else shared
-        return MmdReference(features, self.scene.lineup.seeds, self.metric.kernel, fixed)
+        return MmdReference(features, self.context.image_sets.seeds, self.metric.kernel, fixed)
 
     def change(self, variant: Variant, prompts: int) -> Change:
         if prompts < LEAST_PROMPTS:
@@ -121,7 +126,9 @@ class DistributionComparer:
         if found is None:
             return self._bare(variant, prompts, NEITHER)
         reference, base = found
-        own = base if variant is self.scene.lineup.baseline else reference.measure(self._features(variant, prompts))
+        own = (
+            base if variant is self.context.image_sets.baseline else reference.measure(self._features(variant, prompts))
+        )
         before, after, spreads = base.distances, own.distances, reference.spreads
         if self.metric.floor:
             spreads = np.full_like(spreads, self.metric.dimensions)
@@ -130,20 +137,20 @@ class DistributionComparer:
         real = self.real is not None
         anchor = {"baseline": float(before[0])} if real else {"collapsed": float(spreads[0])}
         lost = distance_loss(base, own, spreads, self._missing(reference, base), real)
-        sure = lost.scale[0] > CLEAR * jack.standard_error(lost.scale[1:]) and math.isfinite(lost.reach)
+        sure = lost.scale[0] > CLEAR * jack.standard_error(lost.scale[1:]) and math.isfinite(lost.allowance)
         loss = _two_sided(lost) if sure else NOT_APART
         least = self.metric.dimensions + 1
-        few = math.ceil(least / self.scene.lineup.seeds) if lost.reach > 0 else None
+        few = math.ceil(least / self.context.image_sets.seeds) if lost.allowance > 0 else None
         return Change(float(before[0]), float(after[0]), _signed(after), literal, loss, anchor, few)
 
-    def _missing(self, reference: Distances, base: Measured) -> Missing:
+    def _missing(self, reference: Distances, base: MeasuredDistances) -> Missing:
         """Return what few images do not show; features with a floor are as few as need no allowance."""
         return NOTHING if self.metric.floor else reference.missing(base)
 
     def _bare(self, variant: Variant, prompts: int, why: Absent) -> Change:
         """Without a reference there is only the distance to the baseline itself."""
-        own, base = (self._features(which, prompts) for which in (variant, self.scene.lineup.baseline))
-        if prompts * self.scene.lineup.seeds < 2:
+        own, base = (self._features(which, prompts) for which in (variant, self.context.image_sets.baseline))
+        if prompts * self.context.image_sets.seeds < 2:
             return Change(0.0, 0.0, why, why, why, {})
         apart = mmd(own, base, self.metric.kernel) if self.metric.statistic == "mmd" else feature_distance(own, base)
         return Change(0.0, apart, why, why, why, {})
@@ -159,5 +166,5 @@ def _two_sided(lost: Lost) -> Estimate:
     """Return the estimate of |θ|."""
     distribution, value = fold(lost.distribution), abs(lost.found.value)
     return Estimate(
-        value, distribution, interval(distribution, value, jack.WIDENED if lost.reach > 0 else jack.CORRECTED)
+        value, distribution, interval(distribution, value, jack.WIDENED if lost.allowance > 0 else jack.CORRECTED)
     )

@@ -8,13 +8,13 @@ from harness.core.plan import Plan
 from harness.core.progress import Advance, ignore
 from harness.core.quality import Definition, Delta, Evaluation, Score
 from harness.core.units import Absent
-from harness.evaluation.change import Comparer, Scene
+from harness.evaluation.change import Comparer, ComparisonContext
+from harness.evaluation.feature_store import FeatureCache, FeatureStore
 from harness.evaluation.gates import BY_NAME_ONLY, why_not_gating
+from harness.evaluation.image_sets import ImageSets, Variant, line_up
 from harness.evaluation.ladder import blind_metrics, climb, not_monotone, without_unsound
-from harness.evaluation.lineup import Lineup, Variant, line_up
-from harness.evaluation.looking import FeatureCache, Sight
 from harness.evaluation.pictures import picture_size, verify
-from harness.evaluation.readying import Ready, compare, ready_metric
+from harness.evaluation.prepared_metric import PreparedMetric, compare, prepare_metric
 from harness.evaluation.reference import ReferenceSet, open_reference
 from harness.evaluation.tails import contrast_reader, find_tail
 from harness.metrics import Metric, WeightsMissing, get_metric
@@ -35,24 +35,26 @@ def evaluate(run: Path, *, advance: Advance = ignore) -> Evaluation:
         write_evaluation(run, evaluation)
         return evaluation
     reference = open_reference(plan.matrix.quality.reference)
-    lineup = line_up(run, plan, read_outcomes(run))
-    extra = [variant for variant in (lineup.rerun, lineup.other_seed, lineup.mismatched) if variant is not None]
-    verify(picture for v in (lineup.baseline, *lineup.candidates, *extra) for picture in v.pictures)
-    size = picture_size(lineup.baseline.pictures[0])
-    metrics, missing = _ready_metrics(plan, lineup, size, reference)
+    image_sets = line_up(run, plan, read_outcomes(run))
+    extra = [
+        variant for variant in (image_sets.rerun, image_sets.other_seed, image_sets.mismatched) if variant is not None
+    ]
+    verify(picture for v in (image_sets.baseline, *image_sets.candidates, *extra) for picture in v.pictures)
+    size = picture_size(image_sets.baseline.pictures[0])
+    metrics, missing = _ready_metrics(plan, image_sets, size, reference)
     cache = FeatureCache(features_cache_dir())
     try:
-        sight = Sight(lineup, size, cache)
+        feature_store = FeatureStore(image_sets, size, cache)
         readers = [contrast_reader(), *(metric.reader for metric in metrics)]
-        sight.look(readers, (lineup.baseline, *lineup.candidates, *extra), advance)
-        scene = Scene(lineup, sight, plan.matrix.quality.resamples)
-        comparers = {metric.reader.name: compare(scene, metric, reference) for metric in metrics}
-        evaluation = _compare_all(plan, scene, comparers, advance)
+        feature_store.extract(readers, (image_sets.baseline, *image_sets.candidates, *extra), advance)
+        context = ComparisonContext(image_sets, feature_store, plan.matrix.quality.resamples)
+        comparers = {metric.reader.name: compare(context, metric, reference) for metric in metrics}
+        evaluation = _compare_all(plan, context, comparers, advance)
     finally:
         cache.close()
     evaluation = evaluation.model_copy(update={"missing": missing, "seconds": time.perf_counter() - begin})
     evaluation = without_unsound(evaluation)
-    _store(run, lineup, comparers, evaluation)
+    _store(run, image_sets, comparers, evaluation)
     return evaluation
 
 
@@ -66,20 +68,20 @@ def _nothing_to_score(plan: Plan) -> Evaluation:
 
 
 def _ready_metrics(
-    plan: Plan, lineup: Lineup, size: tuple[int, int], reference: ReferenceSet | None
-) -> tuple[list[Ready], dict[str, str]]:
-    ready: list[Ready] = []
+    plan: Plan, image_sets: ImageSets, size: tuple[int, int], reference: ReferenceSet | None
+) -> tuple[list[PreparedMetric], dict[str, str]]:
+    ready: list[PreparedMetric] = []
     missing: dict[str, str] = {}
     for name in plan.matrix.quality.metrics:
         metric = get_metric(name)
         if min(size) < metric.least_pixels:
             missing[metric.name] = f"pictures of {size[0]}×{size[1]} are too small: it needs {metric.least_pixels}"
             continue
-        if why := _refused(metric, lineup.texts):
+        if why := _refused(metric, image_sets.texts):
             missing[metric.name] = why
             continue
         try:
-            ready.append(ready_metric(metric, plan.matrix.quality, reference, len(lineup.baseline.pictures)))
+            ready.append(prepare_metric(metric, plan.matrix.quality, reference, len(image_sets.baseline.pictures)))
         except WeightsMissing as error:
             missing[metric.name] = f"{error.short}. See: harness weights {metric.name}"
         except MachineError as error:
@@ -95,25 +97,27 @@ def _refused(metric: Metric, texts: tuple[str, ...]) -> str:
     return f"it cannot check {len(refused)} of {len(texts)} prompts, the first: {refused[0][1]}"
 
 
-def _compare_all(plan: Plan, scene: Scene, comparers: dict[str, Comparer], advance: Advance) -> Evaluation:
-    lineup = scene.lineup
-    cells = (lineup.baseline, *lineup.candidates)
+def _compare_all(
+    plan: Plan, context: ComparisonContext, comparers: dict[str, Comparer], advance: Advance
+) -> Evaluation:
+    image_sets = context.image_sets
+    cells = (image_sets.baseline, *image_sets.candidates)
     scores: list[Score] = []
     deltas: list[Delta] = []
     for done, variant in enumerate(cells):
         advance("comparing", done, len(cells))
         for comparer in comparers.values():
-            score, delta = _compare_one(plan, scene, comparer, variant)
+            score, delta = _compare_one(plan, context, comparer, variant)
             scores += [score] if score else []
-            deltas += [delta] if variant is not lineup.baseline else []
+            deltas += [delta] if variant is not image_sets.baseline else []
     advance("comparing", len(cells), len(cells))
-    ladder = climb(plan, scene, comparers, advance)
+    ladder = climb(plan, context, comparers, advance)
     return Evaluation(
         run_id=plan.run_id,
         scores=tuple(scores),
         deltas=tuple(deltas),
         ladder=ladder,
-        tails=tuple(find_tail(variant, lineup, scene.sight, comparers) for variant in cells),
+        tails=tuple(find_tail(variant, image_sets, context.feature_store, comparers) for variant in cells),
         blind=blind_metrics(ladder),
         not_monotone=not_monotone(ladder),
         missing={},
@@ -121,10 +125,12 @@ def _compare_all(plan: Plan, scene: Scene, comparers: dict[str, Comparer], advan
     )
 
 
-def _compare_one(plan: Plan, scene: Scene, comparer: Comparer, variant: Variant) -> tuple[Score | None, Delta]:
+def _compare_one(
+    plan: Plan, context: ComparisonContext, comparer: Comparer, variant: Variant
+) -> tuple[Score | None, Delta]:
     definition = comparer.reader.definition
-    prompts = _prompts_compared(plan, scene.lineup, comparer, variant)
-    n = prompts * scene.lineup.seeds
+    prompts = _prompts_compared(plan, context.image_sets, comparer, variant)
+    n = prompts * context.image_sets.seeds
     change = comparer.change(variant, prompts)
     score = None
     if not isinstance(change.score, Absent):
@@ -157,25 +163,25 @@ def _compare_one(plan: Plan, scene: Scene, comparer: Comparer, variant: Variant)
     )
 
 
-def _prompts_compared(plan: Plan, lineup: Lineup, comparer: Comparer, variant: Variant) -> int:
+def _prompts_compared(plan: Plan, image_sets: ImageSets, comparer: Comparer, variant: Variant) -> int:
     """Return over how many prompts a metric compares a variant: what is held against the other seed, as far as it goes.
 
     In an adaptive run the other seed is given more images only where a verdict waits for them.
     """
-    prompts = lineup.prompts_of(variant)
+    prompts = image_sets.count_prompts(variant)
     metric = get_metric(comparer.reader.name)
-    if lineup.other_seed is None or not metric.needs_other_seed(plan.matrix.quality.reference is not None):
+    if image_sets.other_seed is None or not metric.needs_other_seed(plan.matrix.quality.reference is not None):
         return prompts
-    return min(prompts, lineup.prompts_of(lineup.other_seed))
+    return min(prompts, image_sets.count_prompts(image_sets.other_seed))
 
 
-def _store(run: Path, lineup: Lineup, comparers: dict[str, Comparer], evaluation: Evaluation) -> None:
+def _store(run: Path, image_sets: ImageSets, comparers: dict[str, Comparer], evaluation: Evaluation) -> None:
     for name, comparer in comparers.items():
         definition: Definition = comparer.reader.definition
         rows = (
             (variant.name, prompt, seed, value)
-            for variant in (lineup.baseline, *lineup.candidates)
-            for (prompt, seed), value in zip(lineup.keys, comparer.image_values(variant), strict=False)
+            for variant in (image_sets.baseline, *image_sets.candidates)
+            for (prompt, seed), value in zip(image_sets.keys, comparer.image_values(variant), strict=False)
         )
         write_image_scores(run, name, definition, rows)
     write_evaluation(run, evaluation)

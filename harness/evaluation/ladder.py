@@ -19,9 +19,9 @@ from harness.core.progress import Advance
 from harness.core.quality import Evaluation, MetricKind, Rung
 from harness.core.units import Absent, format_percent
 from harness.damages import DAMAGES, IDENTICAL, LEVELS, SET_DAMAGES, SHARES, SOME, dose_words
-from harness.evaluation.change import Comparer, Scene
+from harness.evaluation.change import Comparer, ComparisonContext
+from harness.evaluation.image_sets import EVERY, ImageFile, ImageSets, Variant, other_prompts
 from harness.evaluation.ladder_cache import load_ladder, store_ladder
-from harness.evaluation.lineup import EVERY, Lineup, Picture, Variant, other_prompts
 from harness.metrics import get_metric
 from harness.stats.confidence import rounded
 from harness.stats.noticing import fails, finds
@@ -31,7 +31,7 @@ USUAL_LEVEL = 3
 STRONGEST = LEVELS[-1]
 SATURATED = 0.5
 """From half destroyed on a metric need not rise any further: pictures that are more damaged may look more alike."""
-TELLING: dict[MetricKind, tuple[str, ...]] = {
+INFORMATIVE: dict[MetricKind, tuple[str, ...]] = {
     "alignment": ("wrong-prompt",),
     "correctness": ("wrong-prompt",),
     "paired": ("blur", "jpeg"),
@@ -45,7 +45,7 @@ RESAMPLES = 2_000
 """Bootstrap resamples of a rung: enough for one-sided 95 % bounds, and a fifth of the time for 80 rungs a metric."""
 
 
-class Step(NamedTuple):
+class LadderStep(NamedTuple):
     """One dose of one family, and the pictures that have it."""
 
     family: str
@@ -54,75 +54,82 @@ class Step(NamedTuple):
     variant: Variant
 
 
-def climb(plan: Plan, scene: Scene, comparers: Mapping[str, Comparer], advance: Advance) -> tuple[Rung, ...]:
+def climb(
+    plan: Plan, context: ComparisonContext, comparers: Mapping[str, Comparer], advance: Advance
+) -> tuple[Rung, ...]:
     """Return the rungs of all metrics, more of those that judge every cell, by default or because a rule names them.
 
     A ladder of the same pictures, metrics and rules is taken from the cache.
     """
-    if scene.lineup.prompts < 2:
+    if context.image_sets.prompts < 2:
         return ()
-    steps = _steps(scene.lineup, min(scene.sight.size))
-    key = _key(plan, scene, comparers, steps)
+    steps = _steps(context.image_sets, min(context.feature_store.size))
+    key = _key(plan, context, comparers, steps)
     rungs = load_ladder(key)
     if rungs is None:
-        quick = replace(scene, resamples=min(scene.resamples, RESAMPLES))
+        quick = replace(context, resamples=min(context.resamples, RESAMPLES))
         rungs = _climb(plan, quick, {name: _with_scene(c, quick) for name, c in comparers.items()}, (steps, advance))
         store_ladder(key, rungs)
     return rungs
 
 
-def _with_scene(comparer: Comparer, scene: Scene) -> Comparer:
+def _with_scene(comparer: Comparer, context: ComparisonContext) -> Comparer:
     """Return a comparer that shares what this one has computed but draws other resamples."""
     other = copy(comparer)
-    other.scene = scene
+    other.context = context
     return other
 
 
-def _key(plan: Plan, scene: Scene, comparers: Mapping[str, Comparer], steps: Sequence[Step]) -> str:
+def _key(plan: Plan, context: ComparisonContext, comparers: Mapping[str, Comparer], steps: Sequence[LadderStep]) -> str:
     """Return a hash of all that a ladder depends on."""
-    lineup = scene.lineup
+    image_sets = context.image_sets
     count = len(steps[0].variant.pictures)
-    others = [variant.pictures[:count] if variant else () for variant in (lineup.other_seed, lineup.rerun)]
+    others = [variant.pictures[:count] if variant else () for variant in (image_sets.other_seed, image_sets.rerun)]
     parts = (
         [(picture.sha256, picture.damage) for step in steps for picture in step.variant.pictures],
         [[picture.sha256 for picture in pictures] for pictures in others],
         [comparer.reader.definition.model_dump_json() for comparer in comparers.values()],
         [rule.model_dump_json() for rule in plan.policy.gate],
-        (plan.policy.demanded, plan.looks, scene.sight.size, lineup.texts[: count // lineup.seeds]),
-        (scene.resamples, RESAMPLES),
+        (
+            plan.policy.demanded,
+            plan.interim_analyses,
+            context.feature_store.size,
+            image_sets.texts[: count // image_sets.seeds],
+        ),
+        (context.resamples, RESAMPLES),
     )
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def _climb(
-    plan: Plan, scene: Scene, comparers: Mapping[str, Comparer], how: tuple[Sequence[Step], Advance]
+    plan: Plan, context: ComparisonContext, comparers: Mapping[str, Comparer], how: tuple[Sequence[LadderStep], Advance]
 ) -> tuple[Rung, ...]:
     steps, advance = how
     judging = [comparer for name, comparer in comparers.items() if _judges(plan, name)]
     climbing = [comparer for comparer in judging if get_metric(comparer.reader.name).weightless]
-    rungs = _score(scene, climbing, steps, advance)
+    rungs = _score(context, climbing, steps, advance)
     others = [comparer for comparer in comparers.values() if comparer not in climbing]
     rungs += _score(
-        scene, others, [_telling(s) for s in steps if s.level == STRONGEST or s.family == IDENTICAL], advance
+        context, others, [_is_informative(s) for s in steps if s.level == STRONGEST or s.family == IDENTICAL], advance
     )
-    if plan.looks and scene.lineup.prompts < min(LADDER_IMAGES, plan.looks[-1]):
+    if plan.interim_analyses and context.image_sets.prompts < min(LADDER_IMAGES, plan.interim_analyses[-1]):
         return tuple(rungs)  # the next look has more pictures: what is missed now may be noticed then without networks
     missed = _missed(plan, rungs)
     done = {(rung.damage, rung.level, rung.metric) for rung in rungs}
     for comparer in judging:
         left = [step for step in steps if step.level <= missed.get(step.family, -1) and _may_notice(comparer, step)]
         left = [step for step in left if (step.family, step.level, comparer.reader.name) not in done]
-        rungs += _score(scene, [comparer], left, advance) if left else []
+        rungs += _score(context, [comparer], left, advance) if left else []
     return tuple(rungs)
 
 
-def _telling(step: Step) -> Step:
+def _is_informative(step: LadderStep) -> LadderStep:
     """Return a step that is read only by the kinds of metric that should notice its family; all read identical ones."""
-    kinds = frozenset(kind for kind, families in TELLING.items() if step.family in (IDENTICAL, *families))
+    kinds = frozenset(kind for kind, families in INFORMATIVE.items() if step.family in (IDENTICAL, *families))
     return step._replace(variant=replace(step.variant, kinds=kinds))
 
 
-def _may_notice(comparer: Comparer, step: Step) -> bool:
+def _may_notice(comparer: Comparer, step: LadderStep) -> bool:
     """Return whether a metric can be expected to notice a family: what is asked for is still there in soft pictures."""
     return step.family in SET_DAMAGES or comparer.reader.kind not in ("alignment", "correctness")
 
@@ -146,29 +153,31 @@ def _missed(plan: Plan, rungs: Sequence[Rung]) -> dict[str, int]:
     return {family: demanded.get(family, USUAL_LEVEL) for family in FAMILIES if family not in noticed}
 
 
-def _steps(lineup: Lineup, side: int) -> list[Step]:
+def _steps(image_sets: ImageSets, side: int) -> list[LadderStep]:
     """Return the baseline's first pictures undamaged, then damaged by every family and level."""
-    prompts = max(2, min(lineup.prompts, LADDER_IMAGES // lineup.seeds))
-    pictures = lineup.baseline.pictures[: prompts * lineup.seeds]
-    steps = [Step(IDENTICAL, 0, "none", _variant(IDENTICAL, _damaged(pictures, IDENTICAL)))]
+    prompts = max(2, min(image_sets.prompts, LADDER_IMAGES // image_sets.seeds))
+    pictures = image_sets.baseline.pictures[: prompts * image_sets.seeds]
+    steps = [LadderStep(IDENTICAL, 0, "none", _variant(IDENTICAL, _damaged(pictures, IDENTICAL)))]
     for family in DAMAGES:
         for level in LEVELS:
             damage = f"{family}:{level}"
-            step = Step(family, level, dose_words(family, level, side), _variant(damage, _damaged(pictures, damage)))
+            step = LadderStep(
+                family, level, dose_words(family, level, side), _variant(damage, _damaged(pictures, damage))
+            )
             steps.append(step)
-    others = other_prompts(lineup.texts[:prompts])
+    others = other_prompts(image_sets.texts[:prompts])
     for level, share in enumerate(SHARES):
-        for family, replaced in _replacements(pictures, share, others, lineup.seeds).items():
+        for family, replaced in _replacements(pictures, share, others, image_sets.seeds).items():
             mixed = [replaced.get(place, picture) for place, picture in enumerate(pictures)]
             dose = SET_DAMAGES[family].format(f"{100 * len(replaced) / len(pictures):.2g}")
             kinds = EVERY - {"distribution"} if family == "wrong-prompt" else EVERY  # the set stays the same
-            steps.append(Step(family, level, dose, _variant(f"{family}:{level}", mixed, kinds)))
+            steps.append(LadderStep(family, level, dose, _variant(f"{family}:{level}", mixed, kinds)))
     return steps
 
 
 def _replacements(
-    pictures: Sequence[Picture], share: float, others: tuple[int, ...] | None, seeds: int
-) -> dict[str, dict[int, Picture]]:
+    pictures: Sequence[ImageFile], share: float, others: tuple[int, ...] | None, seeds: int
+) -> dict[str, dict[int, ImageFile]]:
     """Return, by family, what takes the place of a share of the pictures (at least one), spread evenly."""
     count = len(pictures)
     chosen = max(1, round(count * share))
@@ -182,29 +191,33 @@ def _replacements(
     return found
 
 
-def _variant(name: str, pictures: Sequence[Picture], kinds: frozenset[MetricKind] = EVERY) -> Variant:
+def _variant(name: str, pictures: Sequence[ImageFile], kinds: frozenset[MetricKind] = EVERY) -> Variant:
     return Variant(f"ladder:{name}", tuple(pictures), kinds)
 
 
-def _damaged(pictures: Sequence[Picture], damage: str) -> list[Picture]:
-    return [Picture(picture.path, picture.sha256, damage) for picture in pictures]
+def _damaged(pictures: Sequence[ImageFile], damage: str) -> list[ImageFile]:
+    return [ImageFile(picture.path, picture.sha256, damage) for picture in pictures]
 
 
-def _score(scene: Scene, comparers: Sequence[Comparer], steps: Sequence[Step], advance: Advance) -> list[Rung]:
+def _score(
+    context: ComparisonContext, comparers: Sequence[Comparer], steps: Sequence[LadderStep], advance: Advance
+) -> list[Rung]:
     """Return a rung for each metric and step it can read."""
-    scene.sight.look([comparer.reader for comparer in comparers], tuple(step.variant for step in steps), advance)
+    context.feature_store.extract(
+        [comparer.reader for comparer in comparers], tuple(step.variant for step in steps), advance
+    )
     return [
-        _rung(scene, comparer, step)
+        _rung(context, comparer, step)
         for comparer in comparers
         for step in steps
         if comparer.reader.kind in step.variant.kinds
     ]
 
 
-def _rung(scene: Scene, comparer: Comparer, step: Step) -> Rung:
-    prompts = scene.lineup.prompts_of(step.variant)
-    if other := scene.lineup.other_seed:
-        prompts = min(prompts, scene.lineup.prompts_of(other))
+def _rung(context: ComparisonContext, comparer: Comparer, step: LadderStep) -> Rung:
+    prompts = context.image_sets.count_prompts(step.variant)
+    if other := context.image_sets.other_seed:
+        prompts = min(prompts, context.image_sets.count_prompts(other))
     change = comparer.change(step.variant, prompts)
     loss, score = change.loss, change.score
     paired = comparer.reader.paired  # policies hold no other scores of cells against fixed limits
@@ -213,7 +226,7 @@ def _rung(scene: Scene, comparer: Comparer, step: Step) -> Rung:
         level=step.level,
         dose=step.dose,
         metric=comparer.reader.name,
-        images=prompts * scene.lineup.seeds,
+        images=prompts * context.image_sets.seeds,
         prompts=prompts,
         loss=loss if isinstance(loss, Absent) else loss.interval,
         loss_uncertainty=loss if isinstance(loss, Absent) else rounded(loss.distribution),

@@ -10,9 +10,9 @@ import numpy as np
 
 from harness.core.units import Absent
 from harness.evaluation.alignment import CLEAR
-from harness.evaluation.change import LEAST_PROMPTS, TOO_FEW, Change, Scene
-from harness.evaluation.lineup import Variant
-from harness.evaluation.looking import Reader
+from harness.evaluation.change import LEAST_PROMPTS, TOO_FEW, Change, ComparisonContext
+from harness.evaluation.feature_store import Reader
+from harness.evaluation.image_sets import Variant
 from harness.stats.bootstrap import Floats, cluster_means, mean, ratio, signal_to_noise, spread_subset
 
 NO_LITERAL = Absent(absent="the baseline's distance to itself is 0, so there is no relative change of it")
@@ -21,29 +21,29 @@ NO_LITERAL = Absent(absent="the baseline's distance to itself is 0, so there is 
 class PairedComparer:
     """Compares each picture with the baseline's picture of the same prompt and seed."""
 
-    def __init__(self, scene: Scene, reader: Reader, to_score: Callable[[Floats], Floats]) -> None:
-        self.scene, self.reader, self.to_score = scene, reader, to_score
+    def __init__(self, context: ComparisonContext, reader: Reader, to_score: Callable[[Floats], Floats]) -> None:
+        self.context, self.reader, self.to_score = context, reader, to_score
 
     def distances(self, variant: Variant) -> Floats:
         """Return the distance of each picture to its partner."""
-        if variant is self.scene.lineup.baseline:
+        if variant is self.context.image_sets.baseline:
             return np.zeros(len(variant.pictures))
-        return np.asarray(self.scene.sight.rows(self.reader, variant)[:, 0], dtype=np.float64)
+        return np.asarray(self.context.feature_store.rows(self.reader, variant)[:, 0], dtype=np.float64)
 
     def image_values(self, variant: Variant) -> list[float]:
         return [float(value) for value in self.to_score(self.distances(variant))]
 
     def _floor(self, prompts: int) -> Floats:
         """Return per-prompt terms (prompts,) whose mean is the floor."""
-        rerun = self.scene.lineup.rerun
+        rerun = self.context.image_sets.rerun
         if rerun is None:
             return np.zeros(prompts)
         measured = self.distances(rerun)
-        known = cluster_means(measured, len(measured) // self.scene.lineup.seeds)[:prompts]
+        known = cluster_means(measured, len(measured) // self.context.image_sets.seeds)[:prompts]
         return spread_subset(known, prompts)
 
     def change(self, variant: Variant, prompts: int) -> Change:
-        seeds, draws = self.scene.lineup.seeds, self.scene.resamples
+        seeds, draws = self.context.image_sets.seeds, self.context.resamples
         apart = cluster_means(self.distances(variant)[: prompts * seeds], prompts)
         shown = cluster_means(self.to_score(self.distances(variant))[: prompts * seeds], prompts)
         itself = self._baseline_score(prompts)
@@ -51,7 +51,7 @@ class PairedComparer:
         if prompts < LEAST_PROMPTS:
             return bare
         bare = bare._replace(score=mean(shown, draws), literal=NO_LITERAL)
-        other = self.scene.lineup.other_seed
+        other = self.context.image_sets.other_seed
         if other is None:
             return bare._replace(loss=Absent(absent="the baseline's other-seed run did not complete"))
         floor = self._floor(prompts)
@@ -65,6 +65,6 @@ class PairedComparer:
 
     def _baseline_score(self, prompts: int) -> float:
         """The score of the baseline's rerun, or of the baseline with itself where there is none."""
-        rerun = self.scene.lineup.rerun
-        measured = self.distances(rerun)[: prompts * self.scene.lineup.seeds] if rerun else np.zeros(1)
+        rerun = self.context.image_sets.rerun
+        measured = self.distances(rerun)[: prompts * self.context.image_sets.seeds] if rerun else np.zeros(1)
         return float(self.to_score(measured).mean())

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.core.errors import ResultsError
-from harness.evaluation.lineup import Picture
-from harness.store import source_of
+from harness.evaluation.image_sets import ImageFile
+from harness.store import find_source
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
@@ -36,12 +36,12 @@ GREY16 = "I;16"
 _THREADS = max(4, (cpu_count() or 1))
 
 
-def picture_size(picture: Picture) -> Size:
+def picture_size(picture: ImageFile) -> Size:
     """Return width and height; ResultsError if the file is damaged."""
     return _decoded(picture).size
 
 
-def read_pictures(pictures: Sequence[Picture], size: Size) -> Pixels:
+def read_pictures(pictures: Sequence[ImageFile], size: Size) -> Pixels:
     """Return uint8 RGB pixels (n, height, width, 3), resized to `size` where a picture differs.
 
     Raises ResultsError for a file that is missing, damaged, or not the one its outcome recorded.
@@ -50,14 +50,14 @@ def read_pictures(pictures: Sequence[Picture], size: Size) -> Pixels:
         return np.stack(list(pool.map(lambda picture: _read(picture, size), pictures)))
 
 
-def verify(pictures: Iterable[Picture]) -> None:
+def verify(pictures: Iterable[ImageFile]) -> None:
     """Raise ResultsError for the first picture that is missing or not the one its outcome recorded."""
     with ThreadPoolExecutor(_THREADS) as pool:
         for _ in pool.map(_bytes, pictures):
             pass
 
 
-def _bytes(picture: Picture) -> bytes:
+def _bytes(picture: ImageFile) -> bytes:
     try:
         data = picture.path.read_bytes()
     except OSError as error:
@@ -67,16 +67,16 @@ def _bytes(picture: Picture) -> bytes:
     return data
 
 
-def _damaged(picture: Picture, what: str) -> ResultsError:
+def _damaged(picture: ImageFile, what: str) -> ResultsError:
     """Return the error for a picture that a run recorded, naming the run it was taken over from."""
-    source = source_of(picture.path)
+    source = find_source(picture.path)
     origin = f"; it was taken over from {source}" if source else ""
     cell = picture.path.parent.parent
     fix = f"Delete that cell's folder ({cell}), then: harness run {cell.parent.parent}. Only this cell is made anew."
     return ResultsError(what + origin, str(picture.path), fix)
 
 
-def _read(picture: Picture, size: Size) -> Pixels:
+def _read(picture: ImageFile, size: Size) -> Pixels:
     from PIL import Image
 
     colours = _decoded(picture)
@@ -85,7 +85,7 @@ def _read(picture: Picture, size: Size) -> Pixels:
     return np.asarray(colours)
 
 
-def _decoded(picture: Picture) -> "PillowImage":
+def _decoded(picture: ImageFile) -> "PillowImage":
     try:
         return decode(_bytes(picture))
     except UndecodableError as error:

@@ -18,8 +18,8 @@ import numpy as np
 from harness.core.errors import ResultsError, UsageError
 from harness.core.matrix import Quality
 from harness.core.quality import BASELINE_AT_OTHER_SEEDS
-from harness.evaluation.lineup import Picture
-from harness.evaluation.looking import FeatureCache, Reader
+from harness.evaluation.feature_store import FeatureCache, Reader
+from harness.evaluation.image_sets import ImageFile
 from harness.evaluation.pictures import UndecodableError, check_decodable, picture_size, read_pictures
 from harness.metrics import get_metric
 from harness.stats.frechet import Floats, Moments
@@ -37,7 +37,7 @@ _NAMED = 5
 class ImageSet:
     """Real images, each looked at in its own size, once: their features stay in the cache."""
 
-    pictures: tuple[Picture, ...]
+    pictures: tuple[ImageFile, ...]
 
     @cached_property
     def id(self) -> str:
@@ -62,7 +62,7 @@ class ImageSet:
             for start in range(0, len(alike), _BATCH):
                 part = alike[start : start + _BATCH]
                 pixels = read_pictures([missing[key] for key in part], size)
-                rows = reader.scorer.features(reader.scorer.network.look(pixels))
+                rows = reader.scorer.features(reader.scorer.network.extract(pixels))
                 known.update(zip(part, rows, strict=True))
                 cache.put(reader.fingerprint, zip(part, rows, strict=True))
         return np.stack([known[key] for key in keys]).astype(np.float64)
@@ -135,7 +135,7 @@ def reference_notes(quality: Quality) -> tuple[str, ...]:
 def _check_images(reference: ImageSet) -> list[str]:
     """Return a note where files hold several pictures; UsageError where any is not a picture."""
 
-    def check(picture: Picture) -> int | str:
+    def check(picture: ImageFile) -> int | str:
         try:
             return check_decodable(picture.path.read_bytes())
         except UndecodableError as error:
@@ -176,7 +176,7 @@ def _open_folder(path: Path) -> ImageSet:
         except OSError as error:
             problems.append((file, str(error.strerror)))
             continue
-        pictures.append(Picture(file, hashlib.sha256(data).hexdigest()))
+        pictures.append(ImageFile(file, hashlib.sha256(data).hexdigest()))
     _refuse(problems)
     if len(files) < 2:
         ignored = "".join(f" ({note.partition(': ')[2]})" for note in _ignored(path))

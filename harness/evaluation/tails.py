@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from harness.core.quality import Definition, Tail, WorstImage
 from harness.evaluation.alignment import AlignmentComparer
 from harness.evaluation.change import Comparer
-from harness.evaluation.lineup import Lineup, Variant
-from harness.evaluation.looking import Reader, Sight
+from harness.evaluation.feature_store import FeatureStore, Reader
+from harness.evaluation.image_sets import ImageSets, Variant
 from harness.evaluation.paired import PairedComparer
 from harness.evaluation.prompt_wise import PromptWiseComparer
 from harness.stats.bootstrap import Floats
@@ -29,7 +29,7 @@ class _Contrast:
     def __init__(self) -> None:
         self.network = self
 
-    def look(self, pictures: Any) -> Any:
+    def extract(self, pictures: Any) -> Any:
         return pictures
 
     def features(self, pictures: Any) -> NDArray[np.float32]:
@@ -52,9 +52,11 @@ def contrast_reader() -> Reader:
 WORST = 10
 
 
-def find_tail(variant: Variant, lineup: Lineup, sight: Sight, comparers: dict[str, Comparer]) -> Tail:
+def find_tail(
+    variant: Variant, image_sets: ImageSets, feature_store: FeatureStore, comparers: dict[str, Comparer]
+) -> Tail:
     """Return the tail of one cell. Broken: black or constant, or fitting its prompt worse than chance."""
-    broken = sight.rows(contrast_reader(), variant)[:, 0] < CONSTANT
+    broken = feature_store.rows(contrast_reader(), variant)[:, 0] < CONSTANT
     decile: dict[str, float] = {}
     for name, comparer in comparers.items():
         if isinstance(comparer, AlignmentComparer):
@@ -69,9 +71,9 @@ def find_tail(variant: Variant, lineup: Lineup, sight: Sight, comparers: dict[st
         cell_id=variant.name,
         broken=count,
         n=n,
-        broken_share_high=_share_high(count, n, lineup.seeds),
+        broken_share_high=_share_high(count, n, image_sets.seeds),
         worst_decile=decile,
-        worst=_worst_images(variant, lineup, comparers),
+        worst=_worst_images(variant, image_sets, comparers),
     )
 
 
@@ -90,23 +92,23 @@ def _worst_decile(values: Floats, definition: Definition) -> float:
     return worst if definition.better == "higher" else 0.0 - worst
 
 
-def _worst_images(variant: Variant, lineup: Lineup, comparers: dict[str, Comparer]) -> tuple[WorstImage, ...]:
+def _worst_images(variant: Variant, image_sets: ImageSets, comparers: dict[str, Comparer]) -> tuple[WorstImage, ...]:
     """Return the worst images by the first metric of each kind, worst first; none of the baseline's own."""
-    if variant is lineup.baseline:
+    if variant is image_sets.baseline:
         return ()
     found: dict[str, tuple[WorstImage, ...]] = {}
     for comparer in sorted(comparers.values(), key=lambda comparer: not comparer.reader.name.startswith("lpips")):
         kind = comparer.reader.kind
         if kind not in found and (values := comparer.image_values(variant)):
-            found[kind] = _worst_by(comparer, np.asarray(values), _worsening(comparer, variant, lineup), lineup)
+            found[kind] = _worst_by(comparer, np.asarray(values), _worsening(comparer, variant, image_sets), image_sets)
     return tuple(image for images in found.values() for image in images)
 
 
-def _worst_by(comparer: Comparer, values: Floats, worsening: Floats, lineup: Lineup) -> tuple[WorstImage, ...]:
+def _worst_by(comparer: Comparer, values: Floats, worsening: Floats, image_sets: ImageSets) -> tuple[WorstImage, ...]:
     order = np.argsort(-worsening, kind="stable")[:WORST]
     return tuple(
         WorstImage(
-            prompt_id=lineup.keys[place][0], seed=lineup.keys[place][1], metric=comparer.reader.name,
+            prompt_id=image_sets.keys[place][0], seed=image_sets.keys[place][1], metric=comparer.reader.name,
             value=float(values[place]),
         )
         for place in order
@@ -114,11 +116,11 @@ def _worst_by(comparer: Comparer, values: Floats, worsening: Floats, lineup: Lin
     )  # fmt: skip
 
 
-def _worsening(comparer: Comparer, variant: Variant, lineup: Lineup) -> Floats:
+def _worsening(comparer: Comparer, variant: Variant, image_sets: ImageSets) -> Floats:
     """Return by how much each image is worse than the baseline's, in the metric's own units; only positive is worse."""
     if isinstance(comparer, PairedComparer):
         return comparer.distances(variant)
-    before, after = (np.asarray(comparer.image_values(which)) for which in (lineup.baseline, variant))
+    before, after = (np.asarray(comparer.image_values(which)) for which in (image_sets.baseline, variant))
     if isinstance(comparer, PromptWiseComparer):
         return after - threshold(before[: len(after)])
     return before[: len(after)] - after

@@ -1,19 +1,28 @@
 """The baseline in a process of its own, alive beside the cells that are compared with it."""
 
 from harness.core.timing import Repeat
-from harness.execution.pairing import Turn
-from harness.execution.stopping_rule import calls_of
-from harness.execution.task import Broken, Launcher, PartnerLost, Step, Task, Tell, Worker, is_crowded
+from harness.execution.pairing import BlockSource
+from harness.execution.stopping_rule import count_calls
+from harness.execution.task import (
+    BaselineWorkerLost,
+    Broken,
+    Launcher,
+    Notify,
+    Task,
+    Worker,
+    WorkerProgress,
+    is_crowded,
+)
 
 
-class Partner:
+class BaselineWorker:
     """Starts the baseline's worker when it is wanted first, and anew where it broke: once for each cell."""
 
     def __init__(self, launcher: Launcher, task: Task) -> None:
         self.task = task
         self._launcher = launcher
         self._worker: Worker | None = None
-        self._tell: Tell = _silent
+        self._notify: Notify = _silent
         self._revived = False
 
     @property
@@ -28,19 +37,19 @@ class Partner:
         """Return this many timed calls of the baseline; raises Broken."""
         return self._open().block(calls)
 
-    def begin(self, tell: Tell) -> None:
+    def begin(self, notify: Notify) -> None:
         """Be there for another cell, whose progress this is; raises PartnerLost.
 
         It rests: what the cell's process finds free is to be the same with it as after its next rest.
         """
-        self._tell, self._revived = tell, False
+        self._notify, self._revived = notify, False
         try:
             self._open()
         except Broken as broken:
             self._revive(broken)
         self.rest()
 
-    def turn(self) -> Turn:
+    def source(self) -> BlockSource:
         """Return the baseline's side of a pairing, after a call that wakes it up; raises PartnerLost.
 
         While others worked, its memory was given back, and the processor's caches hold other things.
@@ -48,7 +57,7 @@ class Partner:
         while True:
             try:
                 (awake,) = self.block(1)
-                return Turn("baseline", self, calls_of(awake.latency_s, self.task.measure), self._revive)
+                return BlockSource("baseline", self, count_calls(awake.latency_s, self.task.measure), self._revive)
             except Broken as broken:
                 self._revive(broken)
 
@@ -68,7 +77,9 @@ class Partner:
 
     def _open(self) -> Worker:
         if self._worker is None:
-            self._worker = self._launcher.open(self.task, lambda step: self._tell(Step("partner", note=step.phase)))
+            self._worker = self._launcher.open(
+                self.task, lambda step: self._notify(WorkerProgress("baseline_worker", note=step.phase))
+            )
             self._worker.prepare()
         return self._worker
 
@@ -76,14 +87,14 @@ class Partner:
         """Start it anew where that may help."""
         self.close()
         if self._revived or is_crowded(broken.failed):
-            raise PartnerLost(broken.failed) from broken
+            raise BaselineWorkerLost(broken.failed) from broken
         self._revived = True
         try:
             self._open()
         except Broken as again:
             self.close()
-            raise PartnerLost(again.failed) from again
+            raise BaselineWorkerLost(again.failed) from again
 
 
-def _silent(step: Step) -> None:
+def _silent(step: WorkerProgress) -> None:
     """Tell nobody."""

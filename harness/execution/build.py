@@ -12,7 +12,7 @@ from harness.core.model import Call, TextToImage
 from harness.core.outcome import Applied
 from harness.core.plan import Prompt
 from harness.execution.task import Task, call_for
-from harness.measure.roofline import Arithmetic
+from harness.measure.roofline import OperationCounter
 from harness.models import resolve_model
 from harness.prompts.latent import read_latent
 
@@ -85,7 +85,7 @@ class Built(NamedTuple):
 
     model: TextToImage
     watched: tuple[tuple[Setting, Effect], ...]
-    arithmetic: Arithmetic
+    arithmetic: OperationCounter
     """Of the denoiser as it was loaded."""
 
     def batch(self, asked: int) -> int:
@@ -107,7 +107,7 @@ class Built(NamedTuple):
 
 def apply_values(model: TextToImage, recipe: Recipe, setup: Setup) -> Built:
     """Apply every value to the loaded model, in order."""
-    arithmetic = Arithmetic(model.denoiser)
+    arithmetic = OperationCounter(model.denoiser)
     values = zip(recipe.settings, recipe.values, strict=True)
     applied = [(setting, value.apply(model, setup)) for setting, value in values]
     return Built(model, tuple((setting, effect) for setting, effect in applied if effect is not None), arithmetic)

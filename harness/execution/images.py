@@ -23,7 +23,7 @@ Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 
-class Room:
+class BatchLimit:
     """Room for the images of one call, halved whenever memory runs out; shared by all threads of a cell."""
 
     def __init__(self, images: int) -> None:
@@ -90,8 +90,8 @@ def make_pictures(model: TextToImage, task: Task, call: Call, lanes: int, advanc
     all cores on one batch, since small operations do not divide well. No image depends on it.
     """
     keys: list[Key] = [(prompt, seed) for prompt in task.pictured for seed in task.seeds]
-    room = Room(max(1, image_batch(task, call) // lanes))
-    batches = list(_batches(keys, room.asked))
+    limit = BatchLimit(max(1, image_batch(task, call) // lanes))
+    batches = list(_batches(keys, limit.asked))
     free: queue.SimpleQueue[TextToImage] = queue.SimpleQueue()
     for twin in (model, *(model.twin() for _ in range(lanes - 1))):
         free.put(twin)
@@ -99,7 +99,7 @@ def make_pictures(model: TextToImage, task: Task, call: Call, lanes: int, advanc
     def work(batch: list[Key]) -> Batch:
         twin = free.get()
         try:
-            return _make_batch(twin, task, call, batch, room)
+            return _make_batch(twin, task, call, batch, limit)
         finally:
             free.put(twin)
 
@@ -110,7 +110,7 @@ def make_pictures(model: TextToImage, task: Task, call: Call, lanes: int, advanc
     if sum(batch.blank for batch in made) == len(keys):
         raise BadImage(f"all {len(keys)} images are of one colour")
     by_key = {image.key: image for batch in made for image in batch.images}
-    return Pictures(tuple(by_key[prompt.id, seed] for prompt, seed in keys), room.cautions())
+    return Pictures(tuple(by_key[prompt.id, seed] for prompt, seed in keys), limit.cautions())
 
 
 class Batch(NamedTuple):
@@ -120,12 +120,12 @@ class Batch(NamedTuple):
     blank: int
 
 
-def _make_batch(model: TextToImage, task: Task, call: Call, keys: list[Key], room: Room) -> Batch:
+def _make_batch(model: TextToImage, task: Task, call: Call, keys: list[Key], limit: BatchLimit) -> Batch:
     """Make a batch's images by one call, or by several where memory runs out."""
     parts: list[Any] = []
     left = keys
     while left:
-        parts.append(room.attempt(partial(generate, model, call), left, model.device))
+        parts.append(limit.attempt(partial(generate, model, call), left, model.device))
         left = left[len(parts[-1]) :]
     pixels = np.concatenate(parts)
     blank = int((pixels.max(axis=(1, 2)) == pixels.min(axis=(1, 2))).all(axis=1).sum())

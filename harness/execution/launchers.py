@@ -21,15 +21,15 @@ from harness.core.trace import Trace
 from harness.core.units import Absent
 from harness.execution.task import (
     Broken,
-    Ledger,
-    Step,
+    Notify,
+    PhaseTimer,
     Task,
-    Tell,
+    WorkerProgress,
     describe_death,
     describe_exception,
     describe_timeout,
 )
-from harness.execution.worker import CellWork, Done, obey, tail
+from harness.execution.worker import CellWork, Reply, obey, tail
 from harness.measure.machine import count_by_bus
 from harness.store.layout import LOG
 
@@ -56,14 +56,14 @@ class ProcessLauncher:
             process.start()
         process.join()
 
-    def open(self, task: Task, tell: Tell) -> "ProcessWorker":
+    def open(self, task: Task, notify: Notify) -> "ProcessWorker":
         ours, theirs = self._context.Pipe()
         words = (task.model_dump_json(), theirs, time.time(), self._late)
         process = self._context.Process(target=obey, args=words, daemon=True)
         with _nameless_main():
             process.start()
         theirs.close()
-        return ProcessWorker(process, ours, task, tell)
+        return ProcessWorker(process, ours, task, notify)
 
     def close(self) -> None:
         """Nothing is held: the server ends with this process."""
@@ -72,9 +72,9 @@ class ProcessLauncher:
 class ProcessWorker:
     """A cell that works in another process; it may take `measure.timeout_s` for each command."""
 
-    def __init__(self, process: Any, pipe: Any, task: Task, tell: Tell) -> None:
+    def __init__(self, process: Any, pipe: Any, task: Task, notify: Notify) -> None:
         self.pid: int = process.pid
-        self._process, self._pipe, self._tell = process, pipe, tell
+        self._process, self._pipe, self._notify = process, pipe, notify
         self._limit_s, self._log = task.measure.timeout_s, task.folder / LOG
         self._phase: Phase = "start"
 
@@ -115,7 +115,7 @@ class ProcessWorker:
                     message = self._pipe.recv()
                 except (EOFError, OSError):  # OSError: died amid its message
                     raise self._died() from None
-                if isinstance(message, Done):
+                if isinstance(message, Reply):
                     return message.answer
                 if isinstance(message, Failed):
                     raise Broken(message)
@@ -125,9 +125,9 @@ class ProcessWorker:
             if time.monotonic() >= deadline:
                 raise Broken(describe_timeout(self._limit_s, self._phase, tail(self._log)))
 
-    def _hear(self, step: Step) -> None:
+    def _hear(self, step: WorkerProgress) -> None:
         self._phase = step.phase
-        self._tell(step)
+        self._notify(step)
 
     def _died(self) -> Broken:
         self._process.join()
@@ -162,10 +162,10 @@ SHARED = Memory.model_validate(dict.fromkeys(Memory.model_fields, Absent(absent=
 class InlineWorker:
     """A cell that works in this process."""
 
-    def __init__(self, task: Task, tell: Tell) -> None:
+    def __init__(self, task: Task, notify: Notify) -> None:
         self.pid = os.getpid()
-        self._ledger = Ledger(tell)
-        self._work = self._obey(lambda: CellWork(task, self._ledger, start_s=0.0))
+        self._timer = PhaseTimer(notify)
+        self._work = self._obey(lambda: CellWork(task, self._timer, start_s=0.0))
 
     def prepare(self) -> tuple[float, ...]:
         return self._obey(self._work.prepare)
@@ -191,7 +191,7 @@ class InlineWorker:
             return command()
         except Exception as error:
             log = traceback.format_exc()[-4000:]
-            raise Broken(describe_exception(error, self._ledger.phase, log)) from error
+            raise Broken(describe_exception(error, self._timer.phase, log)) from error
 
 
 class InlineLauncher:
@@ -203,8 +203,8 @@ class InlineLauncher:
     def prepare(self) -> None:
         """Nothing is needed."""
 
-    def open(self, task: Task, tell: Tell) -> InlineWorker:
-        return InlineWorker(task, tell)
+    def open(self, task: Task, notify: Notify) -> InlineWorker:
+        return InlineWorker(task, notify)
 
     def close(self) -> None:
         """Nothing is held."""

@@ -14,9 +14,9 @@ from harness.core.outcome import UNTIMED, Completed, Extended, Failed, Memory, O
 from harness.core.plan import Plan, PlannedCell, Prompt
 from harness.core.trace import Trace
 from harness.core.units import Absent
-from harness.execution.baseline_worker import Partner
+from harness.execution.baseline_worker import BaselineWorker
 from harness.execution.cell import Keep, Measurement, ignore
-from harness.execution.task import Broken, Launcher, Step, Task, Tell, make_task
+from harness.execution.task import Broken, Launcher, Notify, Task, WorkerProgress, make_task
 from harness.execution.trace import remove_scratch
 from harness.store import begin_cell, completed_twins, read_outcomes, write_outcome
 from harness.store.layout import RunFolder
@@ -29,7 +29,7 @@ class Progress(Protocol):
     def cell_began(self, planned: PlannedCell) -> None:
         """A cell is being measured."""
 
-    def cell_advanced(self, planned: PlannedCell, step: Step) -> None:
+    def cell_advanced(self, planned: PlannedCell, step: WorkerProgress) -> None:
         """A cell entered a phase, or got further in it."""
 
     def cell_ended(self, planned: PlannedCell, outcome: Outcome, wall_s: float) -> None:
@@ -42,7 +42,7 @@ class SilentProgress:
     def cell_began(self, planned: PlannedCell) -> None:
         pass
 
-    def cell_advanced(self, planned: PlannedCell, step: Step) -> None:
+    def cell_advanced(self, planned: PlannedCell, step: WorkerProgress) -> None:
         pass
 
     def cell_ended(self, planned: PlannedCell, outcome: Outcome, wall_s: float) -> None:
@@ -59,7 +59,9 @@ def run_plan(
     """
     outcomes = read_outcomes(run)
     baseline = plan.find(plan.baseline_id)
-    stage = _Stage(run, plan, launcher, Partner(launcher, make_task(plan, baseline, _folder(run, baseline))), progress)
+    stage = _Stage(
+        run, plan, launcher, BaselineWorker(launcher, make_task(plan, baseline, _folder(run, baseline))), progress
+    )
     try:
         for planned in plan.cells:
             before, count = outcomes.get(planned.id), wanted[planned.id]
@@ -74,7 +76,7 @@ def run_plan(
             outcomes[planned.id] = outcome
             progress.cell_ended(planned, outcome, time.perf_counter() - begin)
     finally:
-        stage.partner.close()
+        stage.baseline_worker.close()
     return outcomes
 
 
@@ -84,7 +86,7 @@ class _Stage(NamedTuple):
     run: Path
     plan: Plan
     launcher: Launcher
-    partner: Partner
+    baseline_worker: BaselineWorker
     progress: Progress
 
 
@@ -92,9 +94,9 @@ class _Work:
     """One cell at work: its first round, or a later one."""
 
     def __init__(self, stage: _Stage, planned: PlannedCell, comparable: bool) -> None:
-        self.run, self.plan, self.launcher, partner, self.progress = stage
+        self.run, self.plan, self.launcher, baseline_worker, self.progress = stage
         self.planned = planned
-        self.partner = partner if comparable else None
+        self.baseline_worker = baseline_worker if comparable else None
 
     def begin(self, wanted: int) -> Outcome:
         """Return the outcome of a cell that has none; images may be taken over, what is timed is timed now."""
@@ -106,11 +108,11 @@ class _Work:
             begin_cell(self.run, self.planned.id)  # links left there are another run's images
         elif not self.planned.timed:
             return reused
-        pictured = self.plan.prompts_of(self.planned)[:wanted] if reused is None else ()
-        made = self._measure(pictured, lambda found: self._keep(with_images_of(reused, found)))
+        pictured = self.plan.get_prompts(self.planned)[:wanted] if reused is None else ()
+        made = self._measure(pictured, lambda found: self._keep(add_images(reused, found)))
         if isinstance(made, Extended):
             raise TypeError("a first round is timed")
-        return with_images_of(reused, made)
+        return add_images(reused, made)
 
     def extend(self, before: Completed, wanted: int) -> Outcome:
         """Return a completed cell's outcome with more images; one that breaks keeps what it has and says why."""
@@ -118,7 +120,7 @@ class _Work:
         reused = reuse(self.run, self.plan, self.planned, have, wanted)
         if reused is not None:
             return before.model_copy(update={"images": before.images + reused.images})
-        added = self._measure(self.plan.prompts_of(self.planned)[have:wanted])
+        added = self._measure(self.plan.get_prompts(self.planned)[have:wanted])
         if isinstance(added, Failed):
             return before.model_copy(update={"halted": added})
         if isinstance(added, Completed):
@@ -129,8 +131,8 @@ class _Work:
         """Measure it in a first round, where there is something to `keep`; else only make its images."""
         folder = _folder(self.run, self.planned)
         task = make_task(self.plan, self.planned, folder, pictured, timed=keep is not None)
-        tell = partial(self.progress.cell_advanced, self.planned)
-        outcome = Measurement(task, self.launcher, tell, keep or ignore).measured(self.partner)
+        notify = partial(self.progress.cell_advanced, self.planned)
+        outcome = Measurement(task, self.launcher, notify, keep or ignore).measured(self.baseline_worker)
         if isinstance(outcome, Failed) and outcome.kind == "disk-full":
             fix = "Free some space, then run the same command again: cells already measured are kept."
             raise MachineError("the disk is full", str(folder), fix)
@@ -162,7 +164,7 @@ def reuse(run: Path, plan: Plan, planned: PlannedCell, have: int, wanted: int) -
     """
     if planned.role not in ("rerun", "other-seed"):
         return None
-    prompts, seeds = plan.prompts_of(planned)[have:wanted], plan.seeds_of(planned)
+    prompts, seeds = plan.get_prompts(planned)[have:wanted], plan.get_seeds(planned)
     keys = [(prompt.id, seed) for prompt in prompts for seed in seeds]
     for source, cell_id, outcome in completed_twins(run.parent, planned.content_key):
         by_key = {image.key: image for image in outcome.images}
@@ -188,7 +190,7 @@ def _bare(outcome: Completed, source: str) -> Completed:
         denoiser_calls=outcome.denoiser_calls,
         weights_bytes=outcome.weights_bytes,
         memory=Memory.model_validate(dict.fromkeys(Memory.model_fields, elsewhere)),
-        floor=elsewhere,
+        roofline=elsewhere,
         threads=outcome.threads,
         phases_s={},
         trace=elsewhere,
@@ -196,7 +198,7 @@ def _bare(outcome: Completed, source: str) -> Completed:
     )
 
 
-def with_images_of(reused: Completed | None, made: Completed | Failed) -> Completed | Failed:
+def add_images(reused: Completed | None, made: Completed | Failed) -> Completed | Failed:
     """Return what was measured with the images that were taken over; they are there also where measuring failed."""
     if reused is None:
         return made
@@ -243,11 +245,11 @@ class Retracing(NamedTuple):
         write_outcome(self.run, planned.id, before.model_copy(update={"trace": trace, "warnings": still_true}))
 
 
-def _trace(task: Task, launcher: Launcher, tell: Tell) -> Trace | Absent:
+def _trace(task: Task, launcher: Launcher, notify: Notify) -> Trace | Absent:
     """Return the trace of a worker that does nothing but this."""
     worker = None
     try:
-        worker = launcher.open(task, tell)
+        worker = launcher.open(task, notify)
         worker.prepare()
         return worker.trace()
     except Broken as broken:

@@ -47,7 +47,7 @@ class Task(Frozen):
     """The cell's folder: the worker writes images, traces and its log there, the runner the outcome."""
 
 
-class Step(NamedTuple):
+class WorkerProgress(NamedTuple):
     """Progress of a worker: the phase it is in, how much of it is done, and what else there is to say."""
 
     phase: Phase
@@ -65,11 +65,11 @@ def make_task(
         model=plan.matrix.model,
         model_digest=plan.model.digest,
         measure=plan.matrix.measure,
-        prompts=plan.prompts_of(planned)[: plan.prompt_counts(planned)[0]],
+        prompts=plan.get_prompts(planned)[: plan.prompt_counts(planned)[0]],
         pictured=pictured,
         timed=timed,
-        seeds=plan.seeds_of(planned),
-        latent=plan.latent_of(planned),
+        seeds=plan.get_seeds(planned),
+        latent=plan.get_latent(planned),
         device=plan.machine.device,
         cores=plan.machine.cpu_cores,
         uses_torch=plan.model.uses_torch,
@@ -101,22 +101,22 @@ def call_for(call: Call, pairs: Sequence[tuple[Prompt, int]]) -> Call:
     return call.model_copy(update=images)
 
 
-Tell = Callable[[Step], None]
+Notify = Callable[[WorkerProgress], None]
 
 
-class Ledger:
+class PhaseTimer:
     """Seconds by phase, and the phase it is in (for the outcome of a cell that fails)."""
 
-    def __init__(self, tell: Tell) -> None:
-        self.tell = tell
+    def __init__(self, notify: Notify) -> None:
+        self.notify = notify
         self.phase: Phase = "start"
         self.seconds: dict[str, float] = {}
 
     @contextmanager
-    def phase_of(self, phase: Phase) -> Iterator[None]:
+    def measure_phase(self, phase: Phase) -> Iterator[None]:
         """Count the time inside as this phase's, also where it ends in an error."""
         self.phase = phase
-        self.tell(Step(phase))
+        self.notify(WorkerProgress(phase))
         begin = time.perf_counter()
         try:
             yield
@@ -124,7 +124,7 @@ class Ledger:
             self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - begin
 
     def advance(self, done: int, total: int) -> None:
-        self.tell(Step(self.phase, done, total))
+        self.notify(WorkerProgress(self.phase, done, total))
 
 
 class Broken(Exception):
@@ -135,7 +135,7 @@ class Broken(Exception):
         self.failed = failed
 
 
-class PartnerLost(Exception):
+class BaselineWorkerLost(Exception):
     """The baseline's process broke, and is not started once more for this cell; `crowded`: for want of memory."""
 
     def __init__(self, failed: Failed) -> None:
@@ -178,7 +178,7 @@ class Launcher(Protocol):
     def prepare(self) -> None:
         """Do once what all workers need, before anything is timed."""
 
-    def open(self, task: Task, tell: Tell) -> Worker:
+    def open(self, task: Task, notify: Notify) -> Worker:
         """Start a worker for this task, which tells its progress while it obeys."""
 
     def close(self) -> None:

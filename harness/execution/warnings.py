@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from harness.core.matrix import Measure
 from harness.core.outcome import Caution, MeasuredKind, measured_caution
-from harness.core.timing import Block, Conditions, Pairing, Visitor
+from harness.core.timing import Block, Conditions, ForeignProcess, Pairing
 from harness.core.units import Absent, format_bytes, format_percent, format_seconds
 from harness.stats.latency_diagnostics import Drift, drift, modes, outliers
-from harness.stats.speedup import LEAST_GROUPS, precision_of
+from harness.stats.speedup import MIN_ROUNDS_FOR_VERDICT, compute_precision
 from harness.stats.steady_state import latencies, middles_s, steady_blocks
 
 RARE = 0.01
@@ -69,8 +69,8 @@ def _warming_up(timed: Timed) -> Iterator[Caution]:
         return
     sides = {"": (_calls(timed.cold), timed.calls_s)}
     if timed.pairing.kind == "interleaved":
-        begin, baseline = timed.steady[0].group, timed.pairing.of("baseline")
-        cold, steady = ([b for b in baseline if (b.group < begin) == early] for early in (True, False))
+        begin, baseline = timed.steady[0].round_index, timed.pairing.of("baseline")
+        cold, steady = ([b for b in baseline if (b.round_index < begin) == early] for early in (True, False))
         sides["the baseline's "] = _calls(cold), _calls(steady)
     whose, (before, after) = max(sides.items(), key=lambda side: abs(log(median(side[1][0]) / median(side[1][1]))))
     if abs(median(before) / median(after) - 1) <= timed.measure.precision:
@@ -106,35 +106,35 @@ def _two_speeds(timed: Timed) -> Iterator[Caution]:
 
 
 def _drifted(timed: Timed) -> Iterator[Caution]:
-    found = _drift_of(timed.steady, timed.measure)
+    found = _find_drift(timed.steady, timed.measure)
     if found is None:
         return
     message = f"calls became {_change(found)} while they were timed"
     advice = f"{LOCK}, and let the machine cool or warm up before."
     if timed.pairing.kind == "interleaved":
-        begin = timed.steady[0].group
-        beside = _drift_of(tuple(b for b in timed.pairing.of("baseline") if b.group >= begin), timed.measure)
-        if beside is None:
+        begin = timed.steady[0].round_index
+        paired = _find_drift(tuple(b for b in timed.pairing.of("baseline") if b.round_index >= begin), timed.measure)
+        if paired is None:
             message += ", the baseline's beside them did not: the speedup depends on when it is measured"
             advice = "Look for what grows from call to call: memory, a cache, heat; and measure longer (measure.max_s)."
         else:
-            message += f", the baseline's beside them {_change(beside)}: the speedup is free of it, seconds are not"
+            message += f", the baseline's beside them {_change(paired)}: the speedup is free of it, seconds are not"
     yield measured_caution("drift", message=message, advice=advice)
 
 
-def _drift_of(blocks: tuple[Block, ...], measure: Measure) -> Drift | None:
+def _find_drift(blocks: tuple[Block, ...], measure: Measure) -> Drift | None:
     found = drift(middles_s(blocks), [median(latencies(block)) for block in blocks]) if blocks else None
     return found if found and abs(found.share) > measure.precision else None
 
 
 def _imprecise(timed: Timed) -> Iterator[Caution]:
-    measure, (half_width, looks) = timed.measure, precision_of(timed.pairing)
+    measure, (half_width, samples) = timed.measure, compute_precision(timed.pairing)
     what = "the median time of a call" if timed.pairing.kind == "alone" else "the speedup"
-    if looks < LEAST_GROUPS:
+    if samples < MIN_ROUNDS_FOR_VERDICT:
         unit = "ABBA group" if timed.pairing.kind == "interleaved" else "block"
         known = "" if half_width is None else f", known to ±{format_percent(half_width)}"
-        message = f"{what} rests on {_counted(looks, unit)}{known}: too few to rely on that"
-        longer = _round_up(timed.spent_s * LEAST_GROUPS / max(looks, 1))
+        message = f"{what} rests on {_counted(samples, unit)}{known}: too few to rely on that"
+        longer = _round_up(timed.spent_s * MIN_ROUNDS_FOR_VERDICT / max(samples, 1))
         advice = f"Raise measure.max_s to about {longer}, or make fewer steps or smaller pictures."
         yield measured_caution("few-groups", message=message, advice=advice)
     elif half_width is not None and half_width > measure.precision:
@@ -258,24 +258,26 @@ def _busy(blocks: Sequence[Block]) -> Caution | None:
 
 
 def _visited(states: list[Conditions]) -> Caution | None:
-    seen = {visitor.pid: visitor for visitor in _all_visitors(states)}
+    seen = {process.pid: process for process in _all_foreign_processes(states)}
     if not seen:
         return None
-    hit = sum(bool(state.visitors) and not isinstance(state.visitors, Absent) for state in states)
-    names = ", ".join(_words(visitor) for visitor in seen.values())
+    hit = sum(bool(state.foreign_processes) and not isinstance(state.foreign_processes, Absent) for state in states)
+    names = ", ".join(_words(process) for process in seen.values())
     message = f"other processes used the GPU in {hit} of {len(states)} blocks: {names}"
-    return measured_caution("visitors", message=message, advice="End them (nvidia-smi shows them) and run again.")
+    return measured_caution(
+        "foreign-processes", message=message, advice="End them (nvidia-smi shows them) and run again."
+    )
 
 
-def _all_visitors(states: list[Conditions]) -> Iterator[Visitor]:
+def _all_foreign_processes(states: list[Conditions]) -> Iterator[ForeignProcess]:
     for state in states:
-        if not isinstance(state.visitors, Absent):
-            yield from state.visitors
+        if not isinstance(state.foreign_processes, Absent):
+            yield from state.foreign_processes
 
 
-def _words(visitor: Visitor) -> str:
-    held = "" if isinstance(visitor.used_bytes, Absent) else f" with {format_bytes(visitor.used_bytes)}"
-    return f"{visitor.name} (pid {visitor.pid}){held}"
+def _words(process: ForeignProcess) -> str:
+    held = "" if isinstance(process.used_bytes, Absent) else f" with {format_bytes(process.used_bytes)}"
+    return f"{process.name} (pid {process.pid}){held}"
 
 
 def _heat(states: list[Conditions]) -> str:

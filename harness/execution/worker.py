@@ -26,10 +26,10 @@ from harness.core.trace import Trace
 from harness.core.units import Absent
 from harness.execution.build import apply_values, check_model, load_model, read_recipe
 from harness.execution.images import Pictures, make_pictures
-from harness.execution.task import Ledger, Task, call_for, describe_exception
+from harness.execution.task import PhaseTimer, Task, call_for, describe_exception
 from harness.execution.trace import take_trace
 from harness.measure.clock import PartCall, stage_clock, timed
-from harness.measure.memory import free_bytes, peaks_of
+from harness.measure.memory import free_bytes, measure_peaks
 from harness.store.caches import build_cache_dir
 from harness.store.layout import LOG
 
@@ -43,28 +43,28 @@ class CellWork:
     only `prepare` and `finish`, which makes its images.
     """
 
-    def __init__(self, task: Task, ledger: Ledger, start_s: float) -> None:
+    def __init__(self, task: Task, timer: PhaseTimer, start_s: float) -> None:
         annotate_with(nvtx)
-        self.task, self.ledger = task, ledger
+        self.task, self.timer = task, timer
         self.recipe = read_recipe(task.planned.cell)
         self.warmup_s: tuple[float, ...] = ()
         self.calls = 0
         self.denoiser_calls = 0
         self.first_s = 0.0  # of the first call that was timed
         self.free_before = free_bytes(task.device)  # what is gone at the end, this process holds
-        ledger.seconds["start"] = start_s
+        timer.seconds["start"] = start_s
 
     def prepare(self) -> tuple[float, ...]:
         """Load, apply, compile and warm up; return the seconds of each warm-up call.
 
         A cell that is not timed makes one call all the same, the first one.
         """
-        self.ledger.phase = "load"
+        self.timer.phase = "load"
         check_model(self.task)  # not counted: it is no part of loading
-        with self.ledger.phase_of("load"):
+        with self.timer.measure_phase("load"):
             _set_threads(self.task)
             model = load_model(self.task, self.recipe)
-        with self.ledger.phase_of("apply"):
+        with self.timer.measure_phase("apply"):
             call = self.recipe.call(self.task.prompts, self.task.seeds)
             setup = Setup(call, self.recipe.batch, build_cache_dir(), self.task.shapes)
             self.built = apply_values(model, self.recipe, setup)
@@ -74,7 +74,7 @@ class CellWork:
 
     def block(self, calls: int) -> tuple[Repeat, ...]:
         """Return this many timed calls, one right after the other."""
-        self.ledger.phase = "repeats"
+        self.timer.phase = "repeats"
         if not self.calls:
             self.built.start()
         repeats = take_repeats(self.model, self.timed_call, calls)
@@ -95,14 +95,14 @@ class CellWork:
         """Return what the timed calls do not tell: what each value did, memory, images, the floor."""
         if not self.task.timed:
             made = self._pictures()
-            return Extended(images=made.images, phases_s=dict(self.ledger.seconds), warnings=made.cautions)
-        self.ledger.phase = "repeats"
+            return Extended(images=made.images, phases_s=dict(self.timer.seconds), warnings=made.cautions)
+        self.timer.phase = "repeats"
         applied = self.built.report(self.calls) if self.calls else ()
         memory = self._memory() if self.calls else NO_MEMORY
         made = self._pictures()
-        with self.ledger.phase_of("floor"):
+        with self.timer.measure_phase("roofline"):
             arithmetic = self.recipe.arithmetic
-            floor = self.built.arithmetic.floor(self.model.device, arithmetic) if self.calls else UNTIMED
+            roofline = self.built.arithmetic.roofline(self.model.device, arithmetic) if self.calls else UNTIMED
         return Completed(
             cold_start=self._cold_start(),
             warmup_s=self.warmup_s,
@@ -111,16 +111,16 @@ class CellWork:
             denoiser_calls=self.denoiser_calls,
             weights_bytes=self.model.weights_bytes(),
             memory=memory,
-            floor=floor,
+            roofline=roofline,
             threads=self.task.measure.threads or self.task.cores,
-            phases_s=dict(self.ledger.seconds),
+            phases_s=dict(self.timer.seconds),
             applied=applied,
             warnings=(*self.task.planned.cautions, *made.cautions),
         )
 
     def trace(self) -> Trace | Absent:
         """Trace one call in a pass of its own, so that the profiler disturbs no figure."""
-        self.ledger.phase = "trace"
+        self.timer.phase = "trace"
         return take_trace(self.model, self.timed_call, self.task.folder)
 
     @property
@@ -136,16 +136,16 @@ class CellWork:
     def _warm_up(self) -> None:
         """Make the calls that are not counted; before them, with one step, one that pays for a compilation."""
         if self.recipe.lazy:
-            with self.ledger.phase_of("compile"):
+            with self.timer.measure_phase("compile"):
                 time_call(self.model, self.timed_call.model_copy(update={"steps": 1}))
-        with self.ledger.phase_of("warmup"):
+        with self.timer.measure_phase("warmup"):
             for _ in range(self.task.measure.warmup or int(not self.task.planned.timed)):
                 with self.built.arithmetic.watching(self.model.parts()["denoiser"]):
                     self.warmup_s += (time_call(self.model, self.timed_call),)
 
     def _cold_start(self) -> ColdStart:
         """Without warm-up the first timed call is the first call."""
-        seconds = self.ledger.seconds
+        seconds = self.timer.seconds
         return ColdStart(
             start_s=seconds["start"],
             load_s=seconds["load"],
@@ -156,16 +156,16 @@ class CellWork:
 
     def _memory(self) -> Memory:
         """Take the peaks of one call in a pass of its own, since asking for them takes time."""
-        with self.ledger.phase_of("memory"):
-            return peaks_of(lambda: self.model.generate(self.timed_call), self.model.device, self.free_before)
+        with self.timer.measure_phase("memory"):
+            return measure_peaks(lambda: self.model.generate(self.timed_call), self.model.device, self.free_before)
 
     def _pictures(self) -> Pictures:
         total = len(self.task.pictured) * len(self.task.seeds)
         if not total:
             return Pictures((), ())
-        with self.ledger.phase_of("images"):
+        with self.timer.measure_phase("images"):
             return make_pictures(
-                self.model, self.task, self.recipe.call(), self._lanes(), lambda n: self.ledger.advance(n, total)
+                self.model, self.task, self.recipe.call(), self._lanes(), lambda n: self.timer.advance(n, total)
             )
 
     def _lanes(self) -> int:
@@ -222,7 +222,7 @@ def stage_call(task_prompts: Any, call: Call, batch: int, seed: int) -> Call:
     return call_for(call, [(task_prompts[place % count], seed + place // count) for place in range(batch)])
 
 
-class Done(NamedTuple):
+class Reply(NamedTuple):
     """The answer to a command."""
 
     answer: Any
@@ -242,16 +242,16 @@ def obey(task_json: str, pipe: Connection, asked_at: float, late: str) -> None:
     os.dup2(log.fileno(), 2)
     sys.stdout = sys.stderr = log
     faulthandler.enable(log)
-    ledger = Ledger(pipe.send)
+    timer = PhaseTimer(pipe.send)
     try:
         if late:
             importlib.import_module(late)
-        work = CellWork(task, ledger, start_s)
+        work = CellWork(task, timer, start_s)
         for command, arguments in iter(partial(_next, pipe), None):
-            pipe.send(Done(command(work, *arguments)))
+            pipe.send(Reply(command(work, *arguments)))
     except BaseException as error:
         traceback.print_exc()
-        pipe.send(describe_exception(error, ledger.phase, tail(task.folder / LOG)))
+        pipe.send(describe_exception(error, timer.phase, tail(task.folder / LOG)))
     os._exit(0)  # no slow teardown of torch: everything is delivered
 
 

@@ -31,14 +31,14 @@ def policy_text(name: str) -> str:
     return (_SHIPPED / f"{name}.toml").read_text(encoding="utf-8")
 
 
-def load_policy(name: str, beside: Path = Path()) -> Policy:
-    """Return a shipped policy by its name, or one of a .toml file, whose path is taken from the folder `beside`.
+def load_policy(name: str, folder: Path = Path()) -> Policy:
+    """Return a shipped policy by its name, or one of a .toml file, whose path is taken from the folder `folder`.
 
     Raises UsageError if there is no such policy or file, PolicyError with all mistakes the file holds.
     """
     if not name.endswith(".toml"):
         return parse_policy(policy_text(name), name, name)
-    path = beside / expand_user(name)
+    path = folder / expand_user(name)
     try:
         text = path.read_bytes().decode("utf-8")
     except OSError as error:

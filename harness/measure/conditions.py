@@ -15,21 +15,21 @@ from harness.measure.nvml import GpuWatch
 NO_GPU = Absent(absent="no GPU")
 
 
-class Watch:
+class ConditionsWatch:
     """Holds the conditions of a block once it has ended."""
 
     conditions: Conditions = UNKNOWN
 
 
 @contextmanager
-def watching(device: str, ours: Collection[int]) -> Iterator[Watch]:
+def watching(device: str, ours: Collection[int]) -> Iterator[ConditionsWatch]:
     """Note the machine's state while the block inside runs; `ours` are the pids of our own processes, no visitors.
 
     A GPU is sampled every 0.1 s: clocks and power are means of the samples (the driver's power is itself a mean of up
-    to the last second), temperature is the highest, `throttle` and `visitors` whatever any sample saw. Processors are
+    to the last second), temperature is the highest, `throttle` and `foreign_processes` whatever any sample saw. Processors are
     read before and after only. Energy is the difference of a counter: the card's on a GPU, the processors' without one.
     """
-    watch = Watch()
+    watch = ConditionsWatch()
     gpu = GpuWatch(ours) if device.startswith("cuda") else None
     rapl = None if gpu else Rapl()
     cpu = CpuWatch(ours)

@@ -167,7 +167,7 @@ def _card_abilities() -> list[Ability]:
         Ability("power of the GPU (NVML)", _with_unit(sample.power_w, " W")),
         Ability("energy of the GPU (NVML)", _with_unit(energy_j(card), " J since its driver was loaded")),
         Ability("why the GPU is slowed (NVML)", _listed(sample.throttle, "not slowed now")),
-        Ability("processes on the GPU (NVML)", _listed(sample.visitors, "none now")),
+        Ability("processes on the GPU (NVML)", _listed(sample.foreign_processes, "none now")),
     ]
 
 

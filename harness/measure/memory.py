@@ -29,7 +29,7 @@ def free_bytes(device: str) -> int | None:
         return None
 
 
-def peaks_of(call: Callable[[], object], device: str, free_before: int | None = None) -> Memory:
+def measure_peaks(call: Callable[[], object], device: str, free_before: int | None = None) -> Memory:
     """Return the highest memory while `call` runs; what a machine cannot tell is absent with its reason.
 
     The allocators' unused memory is given back before, so that all peaks are of this call. `free_before` is what was
@@ -50,7 +50,7 @@ def peaks_of(call: Callable[[], object], device: str, free_before: int | None = 
     if not gpu:
         return _memory(NO_GPU, NO_GPU, NO_GPU, (before, peak))
     allocated, reserved = torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
-    return _memory(allocated, reserved, _held_bytes(reserved, free_before), (before, peak))
+    return _memory(allocated, reserved, _used_bytes(reserved, free_before), (before, peak))
 
 
 def _trim() -> None:
@@ -60,32 +60,32 @@ def _trim() -> None:
 
 
 def _memory(
-    allocated: int | Absent, reserved: int | Absent, held: int | Absent, resident: tuple[int | Absent, int | Absent]
+    allocated: int | Absent, reserved: int | Absent, used: int | Absent, resident: tuple[int | Absent, int | Absent]
 ) -> Memory:
     return Memory(
         allocated_bytes=allocated,
         reserved_bytes=reserved,
-        device_used_bytes=held,
+        device_used_bytes=used,
         resident_bytes=resident[1],
         resident_before_bytes=resident[0],
     )
 
 
-def _held_bytes(reserved: int, free_before: int | None) -> int | Absent:
+def _used_bytes(reserved: int, free_before: int | None) -> int | Absent:
     """What this process holds of the device: context, libraries and what torch reserved, which it keeps after a call.
 
     A figure below `reserved` is another's: pids in a container are not those that the driver counts.
     """
     try:
-        held = used_by_process(first_card()).get(os.getpid(), Absent(absent="NVML does not list this process"))
+        used = used_by_process(first_card()).get(os.getpid(), Absent(absent="NVML does not list this process"))
     except Exception as error:
-        held = refused(error)
-    if not isinstance(held, Absent) and held >= reserved:
-        return held
+        used = refused(error)
+    if not isinstance(used, Absent) and used >= reserved:
+        return used
     free = free_bytes("cuda")
     if free_before is not None and free is not None and free_before - free >= reserved:
         return free_before - free
-    reason = held.absent if isinstance(held, Absent) else "NVML lists another process by this pid"
+    reason = used.absent if isinstance(used, Absent) else "NVML lists another process by this pid"
     return Absent(absent=f"{reason}, and what others hold is not known")
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import psutil
 
-from harness.core.timing import Visitor
+from harness.core.timing import ForeignProcess
 from harness.core.units import Absent
 
 ADVICE = {
@@ -102,7 +102,7 @@ WHOLE_MACHINE = "pid:[4026531836]"
 """The link of a process that counts pids as the whole machine does (Linux, PROC_PID_INIT_INO), as NVML may too."""
 
 
-def visitors(device: str, ours: Collection[int]) -> tuple[Visitor, ...] | Absent:
+def foreign_processes(device: str, ours: Collection[int]) -> tuple[ForeignProcess, ...] | Absent:
     """Return the processes on the GPU whose pid is not among `ours`, lowest first.
 
     In a container NVML may list nobody, or everybody by pids of the machine outside, our own processes too. So where
@@ -111,19 +111,19 @@ def visitors(device: str, ours: Collection[int]) -> tuple[Visitor, ...] | Absent
     if not device.startswith("cuda"):
         return Absent(absent="no GPU")
     try:
-        return visitors_of(first_card(), ours)
+        return list_foreign_processes(first_card(), ours)
     except Exception as error:
         return refused(error)
 
 
-def visitors_of(card: Any, ours: Collection[int]) -> tuple[Visitor, ...] | Absent:
+def list_foreign_processes(card: Any, ours: Collection[int]) -> tuple[ForeignProcess, ...] | Absent:
     """Return the visitors of one card, by its NVML handle; raises what NVML raises."""
     used = used_by_process(card)
     if not used.keys() & set(ours) and not _pids_are_the_machines():
         listed = f"lists {len(used)} by other pids" if used else "lists none"
         return Absent(absent=f"a container has pids of its own: NVML {listed}, so others cannot be told from ours")
     foreign = sorted(used.keys() - set(ours))
-    return tuple(Visitor(pid=pid, name=_name(pid), used_bytes=used[pid]) for pid in foreign)
+    return tuple(ForeignProcess(pid=pid, name=_name(pid), used_bytes=used[pid]) for pid in foreign)
 
 
 def used_by_process(card: Any) -> dict[int, int | Absent]:
@@ -178,7 +178,7 @@ class GpuSample(NamedTuple):
     temperature_c: float | Absent
     power_w: float | Absent
     throttle: tuple[str, ...] | Absent
-    visitors: tuple[Visitor, ...] | Absent
+    foreign_processes: tuple[ForeignProcess, ...] | Absent
 
 
 class GpuWatch:
@@ -224,7 +224,9 @@ class GpuWatch:
             "temperature_c": _together(temperatures, max),
             "power_w": _together(powers, _mean),
             "throttle": _together(reasons, _union),
-            "visitors": _together(seen, lambda found: tuple({one.pid: one for some in found for one in some}.values())),
+            "foreign_processes": _together(
+                seen, lambda found: tuple({one.pid: one for some in found for one in some}.values())
+            ),
             "energy_j": self._drawn(),
         }
 
@@ -256,7 +258,7 @@ def sample_gpu(card: Any, ours: Collection[int]) -> GpuSample:
         asked(lambda: float(pynvml.nvmlDeviceGetTemperature(whole, pynvml.NVML_TEMPERATURE_GPU))),
         asked(lambda: pynvml.nvmlDeviceGetPowerUsage(whole) / 1e3) if whole == card else SLICE,
         asked(lambda: _reasons(whole)),
-        asked(lambda: visitors_of(card, ours)),
+        asked(lambda: list_foreign_processes(card, ours)),
     )
 
 

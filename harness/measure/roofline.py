@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from harness.core.outcome import Floor
+from harness.core.outcome import Roofline
 from harness.core.units import Absent
 from harness.measure.clock import timed
 
@@ -16,7 +16,7 @@ GPU_COPY, CPU_COPY = 2**30, 2**28
 LEAST_RUNS, LEAST_S = 3, 0.1
 
 
-class Arithmetic:
+class OperationCounter:
     """Watches the calls of a denoiser, whatever was made of it, and counts what they cost the network it was loaded as.
 
     So the count is of the whole arithmetic: a value that skips some of it may come below its floor.
@@ -39,7 +39,7 @@ class Arithmetic:
         self._calls.clear()
 
         def note(_: Any, args: Any, kwargs: Any) -> None:
-            self._calls.append(tree_map(_shape_of, (args, kwargs)))
+            self._calls.append(tree_map(_to_shape, (args, kwargs)))
 
         handle = part.register_forward_pre_hook(note, with_kwargs=True)
         try:
@@ -47,7 +47,7 @@ class Arithmetic:
         finally:
             handle.remove()
 
-    def floor(self, device: str, dtype: str) -> Floor | Absent:
+    def roofline(self, device: str, dtype: str) -> Roofline | Absent:
         """Return the floor of the calls that were watched, at the device's rate in a number format; or why not."""
         if self._make is None:
             return Absent(absent="the denoiser has no configuration to count from")
@@ -57,7 +57,7 @@ class Arithmetic:
             flops, rate = self._flops(), product_rate(device, dtype)
         except Exception as error:  # a network that cannot run without data or is called unlike its own, a full device
             return Absent(absent=f"operations could not be counted: {error}")
-        return Floor(flops=flops, flops_per_s=rate, dtype=dtype, bytes_per_s=_copy_rate_or_why(device))
+        return Roofline(flops=flops, flops_per_s=rate, dtype=dtype, bytes_per_s=_copy_rate_or_why(device))
 
     def _flops(self) -> int:
         assert self._make is not None
@@ -147,7 +147,7 @@ def _product(side: int, device: str, dtype: Any) -> Callable[[], object]:
     return lambda: torch._scaled_mm(left, right.t(), scale, scale, out_dtype=torch.bfloat16)
 
 
-def _shape_of(value: Any) -> Any:
+def _to_shape(value: Any) -> Any:
     """Return a tensor without its data, and anything else as it is."""
     import torch
 

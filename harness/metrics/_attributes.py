@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from harness.core.errors import MachineError
 from harness.metrics._base import Network, Pixels
 from harness.metrics._devices import device, exact, to_unit
-from harness.metrics._weights import sha256_of
+from harness.metrics._weights import hash_file
 
 EXTRACTOR = "attribute CNN of the bundled shapes world"
 FEATURES = 128
@@ -29,7 +29,7 @@ class AttributeNetwork(Network):
     def __init__(self, net: Any) -> None:
         self.net = net
 
-    def look(self, pictures: Pixels) -> Activations:
+    def extract(self, pictures: Pixels) -> Activations:
         from torch.nn import functional
 
         from harness.metrics.bundled.attributes import MAP_LAYERS
@@ -59,7 +59,7 @@ def weights_path() -> Path:
 @cache
 def weights_sha256() -> str:
     """Return the sha256 of the bundled weights."""
-    return sha256_of(weights_path())
+    return hash_file(weights_path())
 
 
 @cache

@@ -20,7 +20,7 @@ class Network(ABC):
     """A network that looks at pictures once for all metrics that read it."""
 
     @abstractmethod
-    def look(self, pictures: Pixels) -> Any:
+    def extract(self, pictures: Pixels) -> Any:
         """Return the activations of uint8 pictures (n, height, width, 3), in whatever form its metrics read."""
 
 

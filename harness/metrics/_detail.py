@@ -28,7 +28,7 @@ _LUMA = (0.299, 0.587, 0.114)
 class DetailNetwork(Network):
     """Pictures to detail features (n, 18)."""
 
-    def look(self, pictures: Pixels) -> Any:
+    def extract(self, pictures: Pixels) -> Any:
         import torch
 
         with exact():

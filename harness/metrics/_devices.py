@@ -38,11 +38,11 @@ def to_levels(pictures: Pixels) -> Any:
     return torch.from_numpy(writable).to(device()).permute(0, 3, 1, 2).float().contiguous()
 
 
-def in_batches(look: Callable[[Pixels], Any], pictures: Pixels, size: int) -> Any:
-    """Return what `look` makes of pictures, `size` of them at a time, as one tensor."""
+def in_batches(extract: Callable[[Pixels], Any], pictures: Pixels, size: int) -> Any:
+    """Return what `extract` makes of pictures, `size` of them at a time, as one tensor."""
     import torch
 
-    return torch.cat([look(pictures[start : start + size]) for start in range(0, len(pictures), size)])
+    return torch.cat([extract(pictures[start : start + size]) for start in range(0, len(pictures), size)])
 
 
 def to_array(tensor: Any) -> Any:

@@ -32,7 +32,7 @@ RELATIONS = ("left of", "right of", "above", "below")
 _VOWELS = "aeiou"
 
 
-class Wanted(NamedTuple):
+class WantedObject(NamedTuple):
     """One object of a prompt; `colour` is empty where the prompt names none."""
 
     name: str
@@ -46,7 +46,7 @@ class Asked(NamedTuple):
     object lies, seen from the second.
     """
 
-    objects: tuple[Wanted, ...]
+    objects: tuple[WantedObject, ...]
     number: int = 0
     relation: str = ""
 
@@ -81,7 +81,7 @@ _COUNTED = re.compile(f"a photo of (?P<count>{_either(tuple(COUNTS))}) (?P<name>
 def parse(text: str) -> Asked:
     """Return what a prompt asks for; ValueError saying why for a prompt that GenEval could not have made."""
     if counted := _COUNTED.fullmatch(text):
-        return Asked((Wanted(_SINGULARS[counted["name"]]),), number=COUNTS[counted["count"]])
+        return Asked((WantedObject(_SINGULARS[counted["name"]]),), number=COUNTS[counted["count"]])
     if not (match := _THINGS.fullmatch(text)):
         raise ValueError(f"not a prompt of GenEval's patterns: {text!r}")
     between = match["between"]
@@ -91,16 +91,16 @@ def parse(text: str) -> Asked:
     return Asked(things, relation="" if between in (None, "and") else between)
 
 
-def _wanted(match: re.Match[str], which: int) -> Wanted:
+def _wanted(match: re.Match[str], which: int) -> WantedObject:
     name, colour = match[f"name{which}"], match[f"colour{which}"] or ""
     words = f"{colour} {name}" if colour else name
     written = f"{match[f'article{which}']} {words}"
     if written != article(words):
         raise ValueError(f"GenEval writes {article(words)!r}, not {written!r}: {match[0]!r}")
-    return Wanted(name, colour)
+    return WantedObject(name, colour)
 
 
-def _wrong(things: tuple[Wanted, ...], between: str | None) -> str:
+def _wrong(things: tuple[WantedObject, ...], between: str | None) -> str:
     """Return why GenEval could not have made such a prompt; an empty string if it could."""
     coloured = [thing for thing in things if thing.colour]
     if any(thing.name == "person" for thing in coloured):
@@ -129,7 +129,7 @@ _SLANT = 0.5
 _NOTHING = 1e-3
 
 
-class Box(NamedTuple):
+class DetectedBox(NamedTuple):
     """A detected object in pixels of its picture."""
 
     score: float
@@ -151,11 +151,11 @@ class Box(NamedTuple):
         return np.array([self.right - self.left, self.bottom - self.top])
 
 
-Objects = Mapping[str, Sequence[Box]]
+Objects = Mapping[str, Sequence[DetectedBox]]
 """Object → its boxes, surest first."""
 
 
-def overlap(first: Box, second: Box) -> float:
+def overlap(first: DetectedBox, second: DetectedBox) -> float:
     """Return intersection over union."""
     width = min(first.right, second.right) - max(first.left, second.left)
     height = min(first.bottom, second.bottom) - max(first.top, second.top)
@@ -164,28 +164,28 @@ def overlap(first: Box, second: Box) -> float:
     return shared / union if union else 0.0
 
 
-def distinct(boxes: Sequence[Box]) -> list[Box]:
+def distinct(boxes: Sequence[DetectedBox]) -> list[DetectedBox]:
     """Return the boxes of one object, surest first, without those that a surer one covers."""
-    kept: list[Box] = []
+    kept: list[DetectedBox] = []
     for box in sorted(boxes, key=lambda box: box.score, reverse=True)[:MOST]:
         if all(overlap(box, other) <= OVERLAP for other in kept):
             kept.append(box)
     return kept
 
 
-def positions(first: Box, second: Box) -> set[str]:
+def positions(first: DetectedBox, second: DetectedBox) -> set[str]:
     """Return where the first box lies, seen from the second; none where they are too close to tell."""
     offset = first.centre - second.centre
     clear = np.maximum(np.abs(offset) - MARGIN * (first.extent + second.extent), 0) * np.sign(offset)
     if (np.abs(clear) < _NOTHING).all():
         return set()
     right, down = clear / np.linalg.norm(offset)
-    told = {"left of": -right, "right of": right, "above": -down, "below": down}
-    return {relation for relation, share in told.items() if share > _SLANT}
+    shares = {"left of": -right, "right of": right, "above": -down, "below": down}
+    return {relation for relation, share in shares.items() if share > _SLANT}
 
 
-def shows(asked: Asked, objects: Objects, colour_of: Callable[[str, Box], str]) -> bool:
-    """Return whether all that is asked for is there; `colour_of` an object in a box is only asked where it matters."""
+def shows(asked: Asked, objects: Objects, find_colour: Callable[[str, DetectedBox], str]) -> bool:
+    """Return whether all that is asked for is there; `find_colour` an object in a box is only asked where it matters."""
     if asked.number:
         boxes = objects.get(asked.objects[0].name, ())
         return sum(box.score > COUNTED for box in boxes) == asked.number
@@ -196,4 +196,4 @@ def shows(asked: Asked, objects: Objects, colour_of: Callable[[str, Box], str]) 
     if asked.relation and asked.relation not in positions(*surest):
         return False
     pairs = zip(asked.objects, surest, strict=True)
-    return all(colour_of(thing.name, box) == thing.colour for thing, box in pairs if thing.colour)
+    return all(find_colour(thing.name, box) == thing.colour for thing, box in pairs if thing.colour)

@@ -10,12 +10,12 @@ from typing import Any
 from harness.core.errors import MachineError
 from harness.metrics._devices import device
 from harness.metrics._weight_file import WeightFile
-from harness.metrics._weights import sha256_of
+from harness.metrics._weights import hash_file
 
 
-def sha256_of_all(paths: Sequence[Path]) -> str:
+def hash_files(paths: Sequence[Path]) -> str:
     """Return one sha256 for several files: that of their sha256 in their order."""
-    return hashlib.sha256("".join(sha256_of(path) for path in paths).encode()).hexdigest()
+    return hashlib.sha256("".join(hash_file(path) for path in paths).encode()).hexdigest()
 
 
 def load_network(kinds: tuple[Any, Any], config: Path, weights: Path, wanted: WeightFile) -> Any:

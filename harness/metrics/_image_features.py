@@ -21,7 +21,7 @@ from harness.core.quality import Definition, MetricKind, Question
 from harness.metrics import _attributes
 from harness.metrics._base import FeatureScorer, Metric, Network, Pixels
 from harness.metrics._devices import device, exact, in_batches, library, to_array, to_levels, to_unit
-from harness.metrics._weights import Form, WeightFile, Weights, sha256_of
+from harness.metrics._weights import Form, WeightFile, Weights, hash_file
 
 SIDE = 299
 ZERO_TO_ONE = "uint8 RGB to [-1, 1] as 2·x/255 − 1"
@@ -128,7 +128,7 @@ class InceptionNetwork(Network):
     def __init__(self, net: Any, resizing: str) -> None:
         self.net, self.prepare = net, RESIZINGS[resizing].prepare
 
-    def look(self, pictures: Pixels) -> Any:
+    def extract(self, pictures: Pixels) -> Any:
         with exact():
             return in_batches(self._features, pictures, _BATCH[device()])
 
@@ -145,7 +145,7 @@ class _NativeNetwork(Network):
     def __init__(self, net: Any) -> None:
         self.net = net
 
-    def look(self, pictures: Pixels) -> Any:
+    def extract(self, pictures: Pixels) -> Any:
         with exact():
             return in_batches(self._features, pictures, _BATCH[device()])
 
@@ -349,7 +349,7 @@ class ImageFeatureMetric(Metric):
             kind=self.kind,
             question=self.question,
             extractor=extractor.words,
-            weights_sha256=sha256_of(self._weights(weights)),
+            weights_sha256=hash_file(self._weights(weights)),
             resize=extractor.resize,
             value_range=extractor.value_range,
             reference="",

@@ -19,7 +19,7 @@ from harness.core.base import Frozen
 from harness.core.errors import MachineError
 from harness.metrics._base import Metric
 from harness.metrics._weight_file import Form, WeightFile, advice, expanded
-from harness.metrics._weights import Weights, cache_folder, sha256_of
+from harness.metrics._weights import Weights, cache_folder, hash_file
 
 Advance = Callable[[str, int, int], None]
 """Told of the file's name, the bytes that are here, and all of them (0: unknown)."""
@@ -118,14 +118,14 @@ def _accept(form: Form, partial: Path, target: Path) -> None:
     if _right(partial, form):
         partial.replace(target)
         return
-    found = sha256_of(partial)
+    found = hash_file(partial)
     partial.unlink()
     what = f"what came is not {form.file}: its sha256 is {found}, expected {form.sha256}; it was removed"
     raise MachineError(what, form.url, "Try again, or another network: a proxy may have answered with a page.")
 
 
 def _right(path: Path, form: Form) -> bool:
-    return bool(form.sha256) and sha256_of(path).startswith(form.sha256)
+    return bool(form.sha256) and hash_file(path).startswith(form.sha256)
 
 
 def _failed(form: Form, target: Path, why: str) -> MachineError:
@@ -141,7 +141,7 @@ class WeightRow(Frozen):
     """One weight file with the metrics that need it.
 
     `found` was verified (`check` says how), `shipped` came with an installed package, `wrong` is there but is another
-    file, `missing` lies at none of the places `looked` names. `advice` says what to do about the last two.
+    file, `missing` lies at none of the places `searched` names. `advice` says what to do about the last two.
     """
 
     metrics: tuple[str, ...]
@@ -152,7 +152,7 @@ class WeightRow(Frozen):
     sha256: str = ""
     check: str = ""
     size_bytes: int | None = None
-    looked: tuple[str, ...] = ()
+    searched: tuple[str, ...] = ()
     source: str = ""
     advice: str = ""
 
@@ -167,7 +167,7 @@ def inventory(metrics: Sequence[Metric], weights: Weights) -> tuple[WeightRow, .
 
 def fetch(metrics: Sequence[Metric], weights: Weights, advance: Advance | None = None) -> tuple[Path, ...]:
     """Download what is missing and return the new files; MachineError if one cannot be had or is not the right one."""
-    missing = [wanted for wanted in _grouped(metrics, lambda metric: metric.needs()) if weights.look(wanted) is None]
+    missing = [wanted for wanted in _grouped(metrics, lambda metric: metric.needs()) if weights.locate(wanted) is None]
     return tuple(_fetch(wanted, weights.paths.get(wanted.key), advance or _quietly) for wanted in missing)
 
 
@@ -196,7 +196,7 @@ def _grouped(metrics: Iterable[Metric], files: Callable[[Metric], tuple[File, ..
 
 
 def _shipped(path: Path, names: tuple[str, ...]) -> WeightRow:
-    digest = sha256_of(path)
+    digest = hash_file(path)
     size = path.stat().st_size
     return WeightRow(
         metrics=names, key="", file=path.name, state="shipped", path=str(path), sha256=digest, size_bytes=size
@@ -209,12 +209,12 @@ def _row(wanted: WeightFile, names: tuple[str, ...], weights: Weights) -> Weight
         key=wanted.key,
         file=wanted.public.file,
         state="missing",
-        looked=weights.looked(wanted),
+        searched=weights.searched(wanted),
         source=wanted.public.source,
         advice=advice(wanted),
     )
     try:
-        found = weights.look(wanted)
+        found = weights.locate(wanted)
     except MachineError as error:
         return row.model_copy(update={"state": "wrong", "path": error.where, "advice": f"{error.what}. {error.fix}"})
     if found is None:

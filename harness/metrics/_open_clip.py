@@ -67,7 +67,7 @@ class ClipNetwork(Network):
     def __init__(self, net: Any, see: Any, read: Any) -> None:
         self.net, self._see, self._read = net, see, read
 
-    def look(self, pictures: Pixels) -> Any:
+    def extract(self, pictures: Pixels) -> Any:
         with exact():
             return self._see(self.net, pictures)
 

@@ -35,7 +35,7 @@ from harness.metrics._base import (
     Scorer,
     TextScorer,
 )
-from harness.metrics._weights import sha256_of
+from harness.metrics._weights import hash_file
 
 
 class _StoppedError(Exception):
@@ -167,7 +167,7 @@ def observe(metric: Metric, scorer: Scorer, whole: bool) -> Vector:
         name = f"picture of {size[1]}×{size[0]}"
         feed = Feed(stop=not whole)
         with feed:
-            seen = scorer.network.look(picture(size)[None])
+            seen = scorer.network.extract(picture(size)[None])
         inputs += [excerpt(f"{name}, as its network is fed", tensor) for tensor in feed.seen]
         if whole:
             outputs += _results(metric, scorer, seen, (name, size))
@@ -179,7 +179,7 @@ def observe(metric: Metric, scorer: Scorer, whole: bool) -> Vector:
         outputs += [excerpt("text features", read)] if whole else []
     if isinstance(scorer, CorrectnessScorer):
         inputs += [excerpt(what, ids) for what, ids in scorer.token_ids().items()]
-    shipped = {path.name: sha256_of(path) for path in metric.ships()}
+    shipped = {path.name: hash_file(path) for path in metric.ships()}
     covers = "pixels to scores" if whole else "what the network is fed; not its features: the weights could not be had"
     return Vector(covers=covers, made_with=versions(), shipped=shipped, inputs=tuple(inputs), outputs=tuple(outputs))
 
@@ -187,7 +187,7 @@ def observe(metric: Metric, scorer: Scorer, whole: bool) -> Vector:
 def _results(metric: Metric, scorer: Any, seen: Any, named: tuple[str, tuple[int, int]]) -> list[Excerpt]:
     name, size = named
     if isinstance(scorer, PairScorer):
-        distances = scorer.distances(seen, scorer.network.look(picture(size, other=True)[None]))
+        distances = scorer.distances(seen, scorer.network.extract(picture(size, other=True)[None]))
         scores = metric.to_score(distances)
         return [excerpt(f"{name}, distance", distances), excerpt(f"{name}, score", scores)]
     if isinstance(scorer, CorrectnessScorer):
@@ -220,11 +220,11 @@ def self_test(metric: Metric, scorer: Scorer) -> None:
     """
     passed = _PASSED.setdefault(scorer.network, set())
     if metric.name not in passed:
-        compare(metric, vector_of(metric), observe(metric, scorer, whole=bool(vector_of(metric).outputs)))
+        compare(metric, load_vector(metric), observe(metric, scorer, whole=bool(load_vector(metric).outputs)))
         passed.add(metric.name)
 
 
-def vector_of(metric: Metric) -> Vector:
+def load_vector(metric: Metric) -> Vector:
     """Return the stored vector; MachineError if the package has none for this metric."""
     try:
         return _vectors()[metric.name]

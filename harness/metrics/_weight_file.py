@@ -58,7 +58,7 @@ class WeightFile(Form):
         return (self, *self.also)
 
 
-class Found(Frozen):
+class WeightLocation(Frozen):
     """A weight file on this machine that was verified."""
 
     path: Path

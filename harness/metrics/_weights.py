@@ -8,15 +8,15 @@ from pathlib import Path
 
 from harness.core.base import Frozen
 from harness.core.errors import MachineError
-from harness.metrics._weight_file import VARIABLE, Check, Form, Found, WeightFile, advice, expanded
+from harness.metrics._weight_file import VARIABLE, Check, Form, WeightFile, WeightLocation, advice, expanded
 
-__all__ = ["Form", "WeightFile", "Weights", "sha256_of"]
+__all__ = ["Form", "WeightFile", "Weights", "hash_file"]
 
 _LARGE = 2**26
 """Bytes from which on the Hub keeps files outside git, under their sha256: 10 MB as a rule."""
 
 
-def sha256_of(path: Path) -> str:
+def hash_file(path: Path) -> str:
     """Return the sha256 of a file, read once per process and state of the file."""
     state = path.stat()
     return _digest(path, state.st_size, state.st_mtime_ns)
@@ -57,13 +57,13 @@ class Weights(Frozen):
         places = [folder / form.file for folder in folders for form in wanted.forms if form.sha256]
         return (*places, *(place for form in wanted.forms if (place := _hub_place(form))))
 
-    def looked(self, wanted: WeightFile) -> tuple[str, ...]:
+    def searched(self, wanted: WeightFile) -> tuple[str, ...]:
         """Return every place that is searched, in words."""
         hubs = () if wanted.key in self.paths else tuple(form.hub for form in wanted.forms if form.hub)
         own = tuple(str(path) for path in self.places(wanted))
         return own + tuple(f"the Hugging Face cache of {hub}" for hub in hubs)
 
-    def look(self, wanted: WeightFile) -> Found | None:
+    def locate(self, wanted: WeightFile) -> WeightLocation | None:
         """Return a file that was found and verified, or None where there is none.
 
         Raises MachineError for the first file that is there but is not the one: passing over it would hide it.
@@ -79,11 +79,11 @@ class Weights(Frozen):
         Raises WeightsMissing naming the file, its sha256 and every place looked at, or MachineError for a file that is
         not the one.
         """
-        if found := self.look(wanted):
+        if found := self.locate(wanted):
             return found.path
         pinned = [f"{form.file} (sha256 {form.sha256})" for form in wanted.forms if form.sha256]
         known = " or ".join(pinned) or wanted.title
-        what = f"weights not found: {known}; looked for {', '.join(self.looked(wanted))}"
+        what = f"weights not found: {known}; looked for {', '.join(self.searched(wanted))}"
         raise WeightsMissing(what, wanted, advice(wanted))
 
 
@@ -105,11 +105,11 @@ def _hub_place(form: Form) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
-def _verified(path: Path, wanted: WeightFile) -> Found:
-    digest = sha256_of(path)
+def _verified(path: Path, wanted: WeightFile) -> WeightLocation:
+    digest = hash_file(path)
     checks = (check for form in wanted.forms if (check := _check(path, digest, form)))
     if check := next(checks, None):
-        return Found(path=path, sha256=digest, size_bytes=path.stat().st_size, check=check)
+        return WeightLocation(path=path, sha256=digest, size_bytes=path.stat().st_size, check=check)
     known = " or ".join(form.sha256 for form in wanted.forms if form.sha256)
     expected = known or "what the Hugging Face cache says, and only a file in that cache can be verified so"
     what = f"this is not {wanted.title}: its sha256 is {digest}, expected {expected}"

@@ -12,7 +12,7 @@ from harness.metrics import _bundled_clip, _open_clip
 from harness.metrics._base import Floats, Metric, TextScorer
 from harness.metrics._devices import library, to_array
 from harness.metrics._embeddings import ImageEmbeddings
-from harness.metrics._weights import WeightFile, Weights, sha256_of
+from harness.metrics._weights import WeightFile, Weights, hash_file
 
 
 class _Scorer(ImageEmbeddings, TextScorer):
@@ -44,7 +44,7 @@ class Clip(Metric):
             kind=self.kind,
             question=self.question,
             extractor=_bundled_clip.EXTRACTOR if bundled else _open_clip.B32.extractor,
-            weights_sha256=sha256_of(path),
+            weights_sha256=hash_file(path),
             resize=_bundled_clip.RESIZE if bundled else _open_clip.B32.resize,
             value_range=_bundled_clip.VALUE_RANGE if bundled else _open_clip.VALUE_RANGE,
             reference="the prompt's text",

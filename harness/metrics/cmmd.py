@@ -14,7 +14,7 @@ from harness.metrics import _bundled_clip, _open_clip
 from harness.metrics._base import FeatureScorer, Metric, Network, Pixels
 from harness.metrics._devices import library
 from harness.metrics._embeddings import ImageEmbeddings
-from harness.metrics._weights import WeightFile, Weights, sha256_of
+from harness.metrics._weights import WeightFile, Weights, hash_file
 
 _RESIZE = "centre square, then to 336×336, bicubic with antialias on uint8 (Pillow)"
 
@@ -25,11 +25,11 @@ class _Square(Network):
     def __init__(self, network: Network) -> None:
         self.network = network
 
-    def look(self, pictures: Pixels) -> Any:
+    def extract(self, pictures: Pixels) -> Any:
         height, width = pictures.shape[1:3]
         side = min(height, width)
         top, left = (height - side) // 2, (width - side) // 2
-        return self.network.look(pictures[:, top : top + side, left : left + side])
+        return self.network.extract(pictures[:, top : top + side, left : left + side])
 
 
 @cache
@@ -65,7 +65,7 @@ class Cmmd(Metric):
             kind=self.kind,
             question=self.question,
             extractor=_bundled_clip.EXTRACTOR if bundled else _open_clip.L14_336.extractor,
-            weights_sha256=sha256_of(path),
+            weights_sha256=hash_file(path),
             resize=_bundled_clip.RESIZE if bundled else _RESIZE,
             value_range=_bundled_clip.VALUE_RANGE if bundled else _open_clip.VALUE_RANGE,
             reference="",

@@ -29,7 +29,7 @@ _PER_LEVEL = 4
 class ToneNetwork(Network):
     """Pictures to colour features (n, 30) in grey levels."""
 
-    def look(self, pictures: Pixels) -> Any:
+    def extract(self, pictures: Pixels) -> Any:
         return np.stack([_tones(picture) for picture in pictures])
 
 

@@ -22,8 +22,8 @@ from harness.core.quality import Definition, MetricKind, Question
 from harness.metrics import _open_clip
 from harness.metrics._base import CorrectnessScorer, Floats, Metric, Network, Pixels
 from harness.metrics._devices import device, exact, library, to_array
-from harness.metrics._geneval import COLOURS, COUNTED, FOUND, OBJECTS, Box, article, distinct, parse, shows
-from harness.metrics._hub_model import load_network, sha256_of_all
+from harness.metrics._geneval import COLOURS, COUNTED, FOUND, OBJECTS, DetectedBox, article, distinct, parse, shows
+from harness.metrics._hub_model import hash_files, load_network
 from harness.metrics._weights import WeightFile, Weights
 
 _HUB = "google/owlv2-base-patch16-ensemble"
@@ -35,11 +35,11 @@ VALUE_RANGE = "uint8 RGB to [0, 1], standardised with OpenAI's means and deviati
 _PICTURES = {"cpu": 1, "cuda": 4}  # at once
 
 
-class Seen(NamedTuple):
+class DetectedImage(NamedTuple):
     """A picture with the objects found in it; `sureness` (80,) is the score of each object's surest box, else 0."""
 
     picture: Pixels
-    objects: dict[str, list[Box]]
+    objects: dict[str, list[DetectedBox]]
     sureness: NDArray[np.float64]
 
 
@@ -53,12 +53,12 @@ class DetectorNetwork(Network):
             read = net.owlv2.text_model(input_ids=self.ids.to(device())).pooler_output
             self._queries = net.owlv2.text_projection(read)
 
-    def look(self, pictures: Pixels) -> list[Seen]:
+    def extract(self, pictures: Pixels) -> list[DetectedImage]:
         step = _PICTURES[device()]
         parts = [pictures[start : start + step] for start in range(0, len(pictures), step)]
         return [seen for part in parts for seen in self._detect(part)]
 
-    def _detect(self, pictures: Pixels) -> list[Seen]:
+    def _detect(self, pictures: Pixels) -> list[DetectedImage]:
         from PIL import Image
 
         images = [Image.fromarray(picture) for picture in pictures]
@@ -73,18 +73,18 @@ class DetectorNetwork(Network):
         return [_seen(*row) for row in rows]
 
 
-def _seen(picture: Pixels, scores: Any, labels: Any, boxes: Any) -> Seen:
+def _seen(picture: Pixels, scores: Any, labels: Any, boxes: Any) -> DetectedImage:
     height, width = picture.shape[:2]
     corners = np.concatenate([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], axis=1)
     corners = (corners * max(height, width)).clip(0, [width, height, width, height])
-    found: dict[str, list[Box]] = {}
+    found: dict[str, list[DetectedBox]] = {}
     for index in np.flatnonzero(scores > FOUND):
-        box = Box(float(scores[index]), *(float(corner) for corner in corners[index]))
+        box = DetectedBox(float(scores[index]), *(float(corner) for corner in corners[index]))
         if box.area:  # else it lies in the padding
             found.setdefault(OBJECTS[labels[index]], []).append(box)
     objects = {name: distinct(those) for name, those in found.items()}
     sureness = np.array([objects[name][0].score if name in objects else 0.0 for name in OBJECTS])
-    return Seen(picture, objects, sureness)
+    return DetectedImage(picture, objects, sureness)
 
 
 def _token_ids(length: int) -> Any:
@@ -105,7 +105,7 @@ def detector_network(config: Path, weights: Path) -> DetectorNetwork:
     return DetectorNetwork(net, Owlv2ImageProcessor(size={"height": side, "width": side}))
 
 
-def sureness(seen: Sequence[Seen]) -> NDArray[np.float64]:
+def sureness(seen: Sequence[DetectedImage]) -> NDArray[np.float64]:
     """Return the scores (n, 80) of the surest boxes."""
     return np.stack([one.sureness for one in seen])
 
@@ -124,12 +124,12 @@ class _Scorer(CorrectnessScorer):
         pairs = zip(activations, texts, strict=True)
         return np.array([self._shows(seen, text) for seen, text in pairs], dtype=np.float64)
 
-    def _shows(self, seen: Seen, text: str) -> bool:
-        def colour_of(name: str, box: Box) -> str:
-            likeness = to_array(self._clip.look(_crop(seen.picture, box)[None])) @ self._colours(name).T
+    def _shows(self, seen: DetectedImage, text: str) -> bool:
+        def find_colour(name: str, box: DetectedBox) -> str:
+            likeness = to_array(self._clip.extract(_crop(seen.picture, box)[None])) @ self._colours(name).T
             return COLOURS[int(likeness.argmax())]
 
-        return shows(parse(text), seen.objects, colour_of)
+        return shows(parse(text), seen.objects, find_colour)
 
     def _read_colours(self, name: str) -> NDArray[np.float32]:
         """Return unit embeddings (10, d) of an object in each colour, each the mean of all templates."""
@@ -145,7 +145,7 @@ class _Scorer(CorrectnessScorer):
         return {"surest box of each object": sureness(activations)}
 
 
-def _crop(picture: Pixels, box: Box) -> Pixels:
+def _crop(picture: Pixels, box: DetectedBox) -> Pixels:
     """Return what is in a box, at least one pixel."""
     left, top = int(box.left), int(box.top)
     right, bottom = max(round(box.right), left + 1), max(round(box.bottom), top + 1)
@@ -174,7 +174,7 @@ class Geneval(Metric):
             kind=self.kind,
             question=self.question,
             extractor=f"{EXTRACTOR}; colours: {_open_clip.B32.extractor}",
-            weights_sha256=sha256_of_all([weights.find(wanted) for wanted in self.needs()]),
+            weights_sha256=hash_files([weights.find(wanted) for wanted in self.needs()]),
             resize=f"{RESIZE}; colours: box {_open_clip.B32.resize}",
             value_range=VALUE_RANGE,
             reference="the prompt's text",

@@ -13,7 +13,7 @@ from harness.core.quality import Definition, MetricKind, Question
 from harness.metrics import _attributes
 from harness.metrics._base import Floats, Metric, Network, PairScorer, Pixels
 from harness.metrics._devices import device, exact, library, to_array, to_unit
-from harness.metrics._weights import Form, WeightFile, Weights, sha256_of
+from harness.metrics._weights import Form, WeightFile, Weights, hash_file
 
 _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 
@@ -64,7 +64,7 @@ class TrunkNetwork(Network):
     def __init__(self, net: Any, stops: tuple[int, ...], heads: list[Any]) -> None:
         self.net, self.stops, self.heads = net, stops, heads
 
-    def look(self, pictures: Pixels) -> Any:
+    def extract(self, pictures: Pixels) -> Any:
         import torch
 
         with exact():
@@ -98,7 +98,7 @@ def heads_path(profile: str) -> Path:
 
 def weights_sha256(weights: Weights, profile: str) -> str:
     """Return one sha256 for trunk and heads together."""
-    both = sha256_of(weights.find(TRUNKS[profile].weights)) + sha256_of(heads_path(profile))
+    both = hash_file(weights.find(TRUNKS[profile].weights)) + hash_file(heads_path(profile))
     return hashlib.sha256(both.encode()).hexdigest()
 
 

@@ -21,7 +21,7 @@ from harness.metrics._weights import Weights
 class PixelNetwork(Network):
     """Hands pictures on as uint8."""
 
-    def look(self, pictures: Pixels) -> Any:
+    def extract(self, pictures: Pixels) -> Any:
         return pictures
 
 

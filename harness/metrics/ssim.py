@@ -29,7 +29,7 @@ class Smoothed(NamedTuple):
 class _Windows(Network):
     """Local means under the window. Centred, since float32 would blur variances, differences of squares, otherwise."""
 
-    def look(self, pictures: Pixels) -> Smoothed:
+    def extract(self, pictures: Pixels) -> Smoothed:
         with exact():
             images = to_unit(pictures) - 0.5
             return Smoothed(images, _blur(images), _blur(images * images))

@@ -21,7 +21,7 @@ from harness.core.errors import MachineError
 from harness.core.quality import Definition, MetricKind, Question
 from harness.metrics._base import CorrectnessScorer, Floats, Metric, Network, Pixels
 from harness.metrics._devices import device, exact, in_batches, library, to_array
-from harness.metrics._hub_model import load_network, sha256_of_all
+from harness.metrics._hub_model import hash_files, load_network
 from harness.metrics._weights import WeightFile, Weights
 
 _HUB = "HuggingFaceTB/SmolVLM-500M-Instruct"
@@ -62,7 +62,7 @@ class AnsweringNetwork(Network):
         ids: list[int] = self._words.encode(text, add_special_tokens=False).ids
         return ids
 
-    def look(self, pictures: Pixels) -> Any:
+    def extract(self, pictures: Pixels) -> Any:
         """Return what stands for each picture in a question: (n, 64, d)."""
         from PIL import Image
 
@@ -152,7 +152,7 @@ class Vqa(Metric):
             kind=self.kind,
             question=self.question,
             extractor=EXTRACTOR,
-            weights_sha256=sha256_of_all([weights.find(wanted) for wanted in self.needs()]),
+            weights_sha256=hash_files([weights.find(wanted) for wanted in self.needs()]),
             resize=RESIZE,
             value_range=VALUE_RANGE,
             reference="the prompt's text",

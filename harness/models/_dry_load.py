@@ -2,7 +2,7 @@
 
 A network is built without weights and given tensors that take no memory, so that the libraries' own rules hold: old
 names that they translate, tensors that they tie, and those that they know to be superfluous. Run as a program, it reads
-a JSON list of `Network` and writes one of `Misfit`.
+a JSON list of `NetworkFiles` and writes one of `Misfit`.
 """
 
 import json
@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from harness.models._verify import Misfit, Network, Shapes
+from harness.models._verify import Misfit, NetworkFiles, Shapes
 
 
-def dry_load(network: Network) -> Misfit:
+def dry_load(network: NetworkFiles) -> Misfit:
     """Return what a network lacks in its files and what is too much there; `refused` where it cannot be built."""
     import diffusers
     import transformers
@@ -49,7 +49,7 @@ def _silent(logging: Any) -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _try_diffusers(made: Any, network: Network) -> Misfit:
+def _try_diffusers(made: Any, network: NetworkFiles) -> Misfit:
     import torch
     from accelerate import init_empty_weights
 
@@ -66,7 +66,7 @@ def _try_diffusers(made: Any, network: Network) -> Misfit:
     )
 
 
-def _try_original(network: Network) -> Misfit:
+def _try_original(network: NetworkFiles) -> Misfit:
     """Let diffusers translate the names of the authors, and look at what it would load; superfluous names are usual."""
     import torch
     from diffusers import pipelines
@@ -118,7 +118,7 @@ def compare(expected: Shapes, found: Shapes, ignored: tuple[str, ...] = ()) -> M
     )
 
 
-def _try_transformers(made: Any, network: Network) -> Misfit:
+def _try_transformers(made: Any, network: NetworkFiles) -> Misfit:
     import torch
 
     one = torch.zeros(())
@@ -138,5 +138,5 @@ def _try_transformers(made: Any, network: Network) -> Misfit:
 
 
 if __name__ == "__main__":
-    networks = [Network.model_validate(entry) for entry in json.load(sys.stdin)]
+    networks = [NetworkFiles.model_validate(entry) for entry in json.load(sys.stdin)]
     print(json.dumps([dry_load(network).model_dump() for network in networks]))

@@ -65,7 +65,7 @@ first block at full resolution, as wide as the block before it.
 """
 
 
-def role_of(component: str) -> str:
+def get_role(component: str) -> str:
     """Return the role of a pipeline's component: `unet` and `transformer` are the denoiser."""
     return "denoiser" if component in ("unet", "transformer") else component
 
@@ -83,7 +83,7 @@ def stored_parameters(folder: Folder) -> dict[str, int]:
             shapes |= _shapes(path)
         if not shapes:
             return {}
-        found[role_of(component)] = sum(math.prod(shape) for shape in shapes.values())
+        found[get_role(component)] = sum(math.prod(shape) for shape in shapes.values())
     return found
 
 

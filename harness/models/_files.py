@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from harness.checkpoints.header import refuse_pointers
 from harness.core.errors import UsageError
-from harness.models._folder import INDEX, Folder, components_of
+from harness.models._folder import INDEX, Folder, list_components
 from harness.models.families import find_family
 
 SMALL = {".json", ".txt", ".model", ".jinja"}
@@ -41,7 +41,7 @@ class Component(NamedTuple):
         return self.configuration == "config.json"
 
 
-class Wanted(NamedTuple):
+class WantedFiles(NamedTuple):
     """What is wanted: a model_index.json, one variant of the weights (such as fp16), and no `unused` parts."""
 
     pipeline: Mapping[str, Any]
@@ -50,7 +50,7 @@ class Wanted(NamedTuple):
 
     @property
     def components(self) -> tuple[Component, ...]:
-        named = components_of(self.pipeline).items()
+        named = list_components(self.pipeline).items()
         return tuple(Component(name, *part) for name, part in named if name not in self.unused)
 
     def load_options(self, options: dict[str, Any]) -> dict[str, Any]:
@@ -65,13 +65,13 @@ class Wanted(NamedTuple):
         return [INDEX, *named]
 
 
-def wanted_of(folder: Folder, variant: str) -> Wanted:
+def select_files(folder: Folder, variant: str) -> WantedFiles:
     """Return what is wanted of a pipeline's repository, given a folder that has its model_index.json."""
     unused = {name for name, part in find_family(folder).fixed_load_arguments.items() if part is None}
-    return Wanted(folder.index, variant, unused)
+    return WantedFiles(folder.index, variant, unused)
 
 
-def choose_files(listing: Collection[str], wanted: Wanted) -> list[str]:
+def choose_files(listing: Collection[str], wanted: WantedFiles) -> list[str]:
     """Return the files to fetch of a repository, sorted.
 
     A component without weights of the variant gives its plain ones, as diffusers does. Raises UsageError if a
@@ -89,13 +89,13 @@ def choose_files(listing: Collection[str], wanted: Wanted) -> list[str]:
             chosen += weights
             varied |= bool(own)
     if wanted.variant and not varied:
-        named = sorted({variant_of(match) for path in listing if (match := match_weights(path))} - {""})
+        named = sorted({read_variant(match) for path in listing if (match := match_weights(path))} - {""})
         known = f"It has: {', '.join(named)}." if named else "It has none: leave the variant out."
         raise UsageError(f'no component has weights of the variant "{wanted.variant}"', fix=known)
     return sorted(chosen)
 
 
-def lacking_files(folder: Path, wanted: Wanted, sure: bool = False) -> list[str]:
+def list_missing_files(folder: Path, wanted: WantedFiles, sure: bool = False) -> list[str]:
     """Return the files that a folder lacks, as far as the files that are there tell: indexes name their shards.
 
     A component that is here in plain weights only is taken to have no variant, if another has; not if `sure`.
@@ -106,20 +106,20 @@ def lacking_files(folder: Path, wanted: Wanted, sure: bool = False) -> list[str]
     return [
         f"{component.name}/{file}"
         for component in wanted.components
-        for file in _lacking(folder / component.name, component, accepted)
+        for file in _list_missing(folder / component.name, component, accepted)
     ]
 
 
-def _lacking(folder: Path, component: Component, variants: tuple[str, ...]) -> list[str]:
+def _list_missing(folder: Path, component: Component, variants: tuple[str, ...]) -> list[str]:
     if not component.configuration:
-        return lacking_tokens(folder, component.kind.removesuffix("Fast"))
-    lacking = [] if (folder / component.configuration).is_file() else [component.configuration]
+        return missing_tokens(folder, component.kind.removesuffix("Fast"))
+    absent_files = [] if (folder / component.configuration).is_file() else [component.configuration]
     if component.has_weights:
-        lacking += _lacking_weights(folder, STEMS.get(component.library, "model"), variants)
-    return lacking
+        absent_files += _list_missing_weights(folder, STEMS.get(component.library, "model"), variants)
+    return absent_files
 
 
-def lacking_tokens(folder: Path, kind: str) -> list[str]:
+def missing_tokens(folder: Path, kind: str) -> list[str]:
     """Return the files that a tokenizer of this class lacks: its vocabulary, and its tokenizer_config.json."""
     there = {path.name for path in folder.glob("*") if path.is_file()}
     needed = {_TOKENS} if _TOKENS in there or kind not in _TOKENIZERS else {*_TOKENIZERS[kind]}
@@ -128,7 +128,7 @@ def lacking_tokens(folder: Path, kind: str) -> list[str]:
     return sorted({*needed, "tokenizer_config.json"} - there)
 
 
-def _lacking_weights(folder: Path, stem: str, variants: tuple[str, ...]) -> list[str]:
+def _list_missing_weights(folder: Path, stem: str, variants: tuple[str, ...]) -> list[str]:
     there = _names(folder)
     found = next((found for variant in variants if (found := _of_variant(there, variant)).fetched), _Variant())
     suffix = f".{variants[0]}" if variants[0] else ""
@@ -153,7 +153,9 @@ class _Variant(NamedTuple):
 
 
 def _of_variant(paths: Iterable[str], variant: str) -> _Variant:
-    matches = {path: match for path in sorted(paths) if (match := match_weights(path)) and variant_of(match) == variant}
+    matches = {
+        path: match for path in sorted(paths) if (match := match_weights(path)) and read_variant(match) == variant
+    }
     wholes = tuple(path for path, match in matches.items() if not match["shard"] and not match["index"])
     indexes = tuple(path for path, match in matches.items() if match["index"])
     return _Variant(wholes, indexes, tuple(path for path in matches if path not in {*wholes, *indexes}))
@@ -164,7 +166,7 @@ def match_weights(path: str) -> re.Match[str] | None:
     return _WEIGHTS.fullmatch(path.rsplit("/", 1)[-1])
 
 
-def variant_of(match: re.Match[str]) -> str:
+def read_variant(match: re.Match[str]) -> str:
     """Return the variant, such as fp16, of weights or of an index; empty for the plain ones."""
     return match["variant"] or match["indexed"] or ""
 
@@ -197,7 +199,7 @@ class WeightFiles(NamedTuple):
         return f"{self.folder.name}: {read} will be read; {other} {are} there too and will not be read"
 
 
-def find_weight_files(folder: Folder, wanted: Wanted) -> dict[str, WeightFiles]:
+def find_weight_files(folder: Folder, wanted: WantedFiles) -> dict[str, WeightFiles]:
     """Return component → the files that are read for it.
 
     A component without the wanted variant gives its plain weights. Raises UsageError for a component whose weights are
@@ -211,21 +213,23 @@ def find_weight_files(folder: Folder, wanted: Wanted) -> dict[str, WeightFiles]:
     return found
 
 
-def choose_variant(folder: Folder, wanted: Wanted) -> str:
+def choose_variant(folder: Folder, wanted: WantedFiles) -> str:
     """Return the variant to load where none was asked for: none where all components have plain weights, else the one.
 
     Raises UsageError where there are several to choose from.
     """
-    lacking = [part for part in wanted.components if part.has_weights and not _has_plain(folder.path / part.name, part)]
-    found = sorted({variant for part in lacking for variant in _variants(_names(folder.path / part.name))})
+    absent_files = [
+        part for part in wanted.components if part.has_weights and not _has_plain(folder.path / part.name, part)
+    ]
+    found = sorted({variant for part in absent_files for variant in _variants(_names(folder.path / part.name))})
     if len(found) > 1:
-        what = f"{lacking[0].name} has no plain weights, but the variants {', '.join(found)}"
+        what = f"{absent_files[0].name} has no plain weights, but the variants {', '.join(found)}"
         fix = f'Name one: model = {{source = "folder", path = "…", variant = "{found[0]}"}}'
         raise UsageError(what, str(folder.path), fix)
     return found[0] if found else ""
 
 
-def list_read_files(folder: Folder, wanted: Wanted) -> dict[str, Path]:
+def list_read_files(folder: Folder, wanted: WantedFiles) -> dict[str, Path]:
     """Return the files that loading a pipeline reads, by their name inside the folder."""
     weights: dict[str, Path] = {}
     for name, found in find_weight_files(folder, wanted).items():
@@ -234,7 +238,7 @@ def list_read_files(folder: Folder, wanted: Wanted) -> dict[str, Path]:
     return list_small_files(folder, wanted) | weights
 
 
-def list_small_files(folder: Folder, wanted: Wanted) -> dict[str, Path]:
+def list_small_files(folder: Folder, wanted: WantedFiles) -> dict[str, Path]:
     """Return the configurations and tokenizers of a pipeline's components, by their name inside the folder."""
     listed = (path for part in wanted.components for path in (folder.path / part.name).glob("*"))
     small = (path for path in listed if path.suffix in SMALL and path.is_file() and not match_weights(path.name))
@@ -298,7 +302,7 @@ def _has_plain(folder: Path, part: Component) -> bool:
 
 
 def _variants(there: frozenset[str]) -> set[str]:
-    return {variant_of(match) for name in there if (match := match_weights(name))} - {""}
+    return {read_variant(match) for name in there if (match := match_weights(name))} - {""}
 
 
 def _names(folder: Path) -> frozenset[str]:

@@ -17,7 +17,7 @@ _PART = re.compile(
 )
 
 
-def components_of(index: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+def list_components(index: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     """Return the parts that a model_index.json names, each with the library and the class that reads it.
 
     A part that is `null` or `[null, null]` is one that the pipeline does without.
@@ -40,7 +40,7 @@ class Folder:
     @property
     def components(self) -> dict[str, tuple[str, str]]:
         """The parts that the pipeline has, each with the library and the class that reads it."""
-        return components_of(self.index)
+        return list_components(self.index)
 
     def config(self, component: str) -> dict[str, Any]:
         """Return a component's configuration; empty for one that is not there."""

@@ -186,7 +186,7 @@ class PipelineModel:
     def weights_bytes(self) -> dict[str, int]:
         """Return the bytes of each component's parameters and buffers, quantized ones as they are packed.
 
-        What stands in for a component, such as an engine, tells its own in `held_bytes`.
+        What stands in for a component, such as an engine, tells its own in `engine_bytes`.
         """
         import torch
 
@@ -194,7 +194,7 @@ class PipelineModel:
             name: part for name, part in self.pipeline.components.items() if isinstance(part, torch.nn.Module)
         }
         return {
-            name: getattr(part, "held_bytes", 0)
+            name: getattr(part, "engine_bytes", 0)
             + sum(_bytes(tensor) for tensor in [*part.parameters(), *part.buffers()])
             for name, part in components.items()
         }

@@ -14,7 +14,7 @@ from harness.checkpoints.cache import keep, read_kept
 from harness.checkpoints.header import read_header, refuse_pointers
 from harness.core.base import Frozen
 from harness.core.errors import UsageError
-from harness.models._files import Wanted, WeightFiles, find_weight_files, lacking_tokens, list_read_files
+from harness.models._files import WantedFiles, WeightFiles, find_weight_files, list_read_files, missing_tokens
 from harness.models._folder import Folder
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -23,7 +23,7 @@ _TIMEOUT_S = 900.0
 _PACKAGES = ("torch", "diffusers", "transformers")
 
 
-class Network(Frozen):
+class NetworkFiles(Frozen):
     """A network as its pipeline describes it, and the tensors that its files hold."""
 
     name: str
@@ -66,7 +66,7 @@ class UncheckedError(Exception):
     """The comparison could not be made; the message says why in a few words."""
 
 
-def find_misfits(networks: Sequence[Network]) -> list[Misfit]:
+def find_misfits(networks: Sequence[NetworkFiles]) -> list[Misfit]:
     """Return how the files of each network differ from what its configuration asks for.
 
     What was found is kept, so that a plan imports torch only for files and configurations that are new; it does so in a
@@ -84,7 +84,7 @@ def find_misfits(networks: Sequence[Network]) -> list[Misfit]:
     return decided
 
 
-def _ask(networks: Sequence[Network]) -> list[Misfit]:
+def _ask(networks: Sequence[NetworkFiles]) -> list[Misfit]:
     if not networks:
         return []
     if all(sys.modules.get(name) is not None for name in _PACKAGES):
@@ -113,7 +113,7 @@ def _versions() -> list[str]:
         raise UncheckedError(f"{error.name} is not installed") from error
 
 
-def _name(network: Network, versions: Sequence[str]) -> str:
+def _name(network: NetworkFiles, versions: Sequence[str]) -> str:
     asked = json.dumps([network.model_dump(), list(versions)], sort_keys=True)
     return hashlib.sha256(asked.encode()).hexdigest()
 
@@ -138,7 +138,7 @@ def _size(shape: Sequence[int]) -> str:
 _FIX = "Download or save the model again: what is missing would be filled with random numbers."
 
 
-def verify_folder(folder: Folder, wanted: Wanted) -> tuple[str, ...]:
+def verify_folder(folder: Folder, wanted: WantedFiles) -> tuple[str, ...]:
     """Return notes for the plan: weights that are there twice, and components that could not be compared.
 
     Raises UsageError, with file and tensors, for files that are damaged or do not fit their component's configuration.
@@ -154,10 +154,10 @@ def verify_folder(folder: Folder, wanted: Wanted) -> tuple[str, ...]:
     return (*notes, *_refuse_misfits(places, folder.path))
 
 
-def _refuse_without_words(folder: Folder, wanted: Wanted) -> None:
+def _refuse_without_words(folder: Folder, wanted: WantedFiles) -> None:
     for part in wanted.components:
         if "Tokenizer" in part.kind:
-            missing = lacking_tokens(folder.path / part.name, part.kind.removesuffix("Fast"))
+            missing = missing_tokens(folder.path / part.name, part.kind.removesuffix("Fast"))
             words = [file for file in missing if file != "tokenizer_config.json"]
             if words:
                 fix = "Copy or download the whole model again: without it every prompt would be unknown words."
@@ -173,7 +173,7 @@ def verify_file(path: Path, folder: Folder, parts: Sequence[str]) -> tuple[str, 
     return _refuse_misfits({f"{path.name}, {network.name},": network for network in networks}, path)
 
 
-def _refuse_misfits(networks: Mapping[str, Network], where: Path) -> tuple[str, ...]:
+def _refuse_misfits(networks: Mapping[str, NetworkFiles], where: Path) -> tuple[str, ...]:
     try:
         misfits = dict(zip(networks, find_misfits(tuple(networks.values())), strict=True))
     except UncheckedError as error:
@@ -188,14 +188,14 @@ def _refuse_misfits(networks: Mapping[str, Network], where: Path) -> tuple[str, 
     return ()
 
 
-def _network(folder: Folder, name: str, found: WeightFiles) -> Network:
+def _network(folder: Folder, name: str, found: WeightFiles) -> NetworkFiles:
     tensors = {tensor: entry.shape for path in found.paths for tensor, entry in read_header(path).items()}
     return _describe(folder, name).model_copy(update={"tensors": tensors, "sharded": bool(found.shard_index)})
 
 
-def _describe(folder: Folder, name: str) -> Network:
+def _describe(folder: Folder, name: str) -> NetworkFiles:
     library, kind = folder.components[name]
-    return Network(name=name, library=library, kind=kind, config=folder.config(name), tensors={})
+    return NetworkFiles(name=name, library=library, kind=kind, config=folder.config(name), tensors={})
 
 
 def _place(found: WeightFiles) -> str:

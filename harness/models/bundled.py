@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from harness.checkpoints.digest import digest_files
 from harness.core.model import CutTexts, ModelInfo, ModelSource, TextToImage
 from harness.models import shapes
-from harness.models._files import list_read_files, wanted_of
+from harness.models._files import list_read_files, select_files
 from harness.models._folder import Folder
 from harness.models._tokenizers import find_cut
 from harness.models.families import find_family
@@ -42,7 +42,7 @@ def _describe() -> ModelInfo:
         "title": "bundled shapes model",
         "guidance": shapes.GUIDANCE,
         "size_multiple": 16,
-        "digest": digest_files(list_read_files(folder, wanted_of(folder, ""))),
+        "digest": digest_files(list_read_files(folder, select_files(folder, ""))),
         "folder": str(folder.path),
         "loras": frozenset(_LORAS),
         "image_step_s": 0.0015,

@@ -11,8 +11,8 @@ from harness.checkpoints.header import read_shapes
 from harness.core.errors import UsageError
 from harness.core.model import CutTexts, ModelInfo, ModelSource, TextToImage
 from harness.core.paths import GivenPath, expand_user
-from harness.models._facts import activations, role_of, stored_parameters
-from harness.models._files import Wanted, lacking_files, list_read_files, list_small_files
+from harness.models._facts import activations, get_role, stored_parameters
+from harness.models._files import WantedFiles, list_missing_files, list_read_files, list_small_files
 from harness.models._folder import Folder
 from harness.models._original import Shapes, find_config, find_misfits, split_parts
 from harness.models._tokenizers import clip_tokenizer, find_cut
@@ -46,7 +46,7 @@ class SingleFile(ModelSource):
         info = family.describe(folder)
         known = {
             "title": self.title or path.stem,
-            "digest": digest_files({path.name: path, **_read_beside(folder, parts)}),
+            "digest": digest_files({path.name: path, **_read_sibling(folder, parts)}),
             "folder": str(folder.path),
             "parameters": _count(parts, folder),
             "activations": activations(folder, info),
@@ -60,7 +60,7 @@ class SingleFile(ModelSource):
         path = self._path()
         folder, tokenizers, _ = find_config(self.config, path)
         parts = _checked_parts(path, folder, find_family(folder).family, tokenizers)
-        return verify_file(path, folder, tuple(parts)) + verify_folder(folder, _beside(folder, {*tokenizers, *parts}))
+        return verify_file(path, folder, tuple(parts)) + verify_folder(folder, _siblings(folder, {*tokenizers, *parts}))
 
     def find_cut(self, texts: Sequence[str]) -> tuple[CutTexts, ...]:
         return find_cut(find_config(self.config, self._path()).folder, texts)
@@ -98,25 +98,25 @@ def _checked_parts(path: Path, folder: Folder, family: str, made: Collection[str
     if misfits:
         fix = f"Name the configurations of the model it was made from: config = … instead of {folder.path}"
         raise UsageError("; ".join(misfits), str(path), fix)
-    lacking = lacking_files(folder.path, Wanted(folder.index, "", {*UNUSED, *made, *parts}))
-    if lacking:
+    absent_files = list_missing_files(folder.path, WantedFiles(folder.index, "", {*UNUSED, *made, *parts}))
+    if absent_files:
         fix = "Name a folder that has them in `config`: the whole model's, or its own with these files added."
-        raise UsageError(f"neither the file nor {folder.path} holds {', '.join(lacking)}", str(path), fix)
+        raise UsageError(f"neither the file nor {folder.path} holds {', '.join(absent_files)}", str(path), fix)
     return parts
 
 
-def _beside(folder: Folder, parts: Collection[str]) -> Wanted:
+def _siblings(folder: Folder, parts: Collection[str]) -> WantedFiles:
     """What is read of the folder besides configurations: the parts that the file lacks."""
-    return Wanted(folder.index, "", {*UNUSED, *parts})
+    return WantedFiles(folder.index, "", {*UNUSED, *parts})
 
 
-def _read_beside(folder: Folder, parts: Collection[str]) -> dict[str, Path]:
-    return {**list_small_files(folder, Wanted(folder.index)), **list_read_files(folder, _beside(folder, parts))}
+def _read_sibling(folder: Folder, parts: Collection[str]) -> dict[str, Path]:
+    return {**list_small_files(folder, WantedFiles(folder.index)), **list_read_files(folder, _siblings(folder, parts))}
 
 
 def _count(parts: Mapping[str, Shapes], folder: Folder) -> dict[str, int]:
     """Return the numbers in each part's weights by role, the folder's own too; empty if one is unknown."""
-    inside = {role_of(part): sum(math.prod(shape) for shape in tensors.values()) for part, tensors in parts.items()}
+    inside = {get_role(part): sum(math.prod(shape) for shape in tensors.values()) for part, tensors in parts.items()}
     parameters = {**stored_parameters(folder), **inside}
-    weighty = [part for part in Wanted(folder.index, "", UNUSED).components if part.has_weights]
+    weighty = [part for part in WantedFiles(folder.index, "", UNUSED).components if part.has_weights]
     return parameters if len(parameters) == len(weighty) else {}

@@ -12,7 +12,7 @@ from harness.checkpoints.header import refuse_pointers
 from harness.core.model import CutTexts, ModelInfo, ModelSource, TextToImage
 from harness.core.paths import GivenPath, expand_user
 from harness.models._facts import size_facts
-from harness.models._files import Wanted, choose_variant, list_read_files, wanted_of
+from harness.models._files import WantedFiles, choose_variant, list_read_files, select_files
 from harness.models._folder import Folder
 from harness.models._tokenizers import find_cut
 from harness.models._verify import verify_folder
@@ -62,11 +62,11 @@ class LocalFolder(ModelSource):
     def _folder(self) -> Folder:
         return Folder(Path(os.path.abspath(expand_user(self.path))))
 
-    def _wanted(self, folder: Folder) -> Wanted:
-        wanted = wanted_of(folder, self.variant)
+    def _wanted(self, folder: Folder) -> WantedFiles:
+        wanted = select_files(folder, self.variant)
         return wanted if self.variant else wanted._replace(variant=choose_variant(folder, wanted))
 
-    def _notes(self, wanted: Wanted) -> tuple[str, ...]:
+    def _notes(self, wanted: WantedFiles) -> tuple[str, ...]:
         if wanted.variant == self.variant:
             return ()
         return (f"the weights are the variant {wanted.variant}: there are no plain ones in {self.path}",)

@@ -13,7 +13,7 @@ from harness.checkpoints.hub import (
     Repository,
     UnreachableError,
     cache_folder,
-    check_room,
+    check_free_space,
     fetch_files,
     find_snapshot,
     list_repository,
@@ -22,7 +22,7 @@ from harness.core.errors import MachineError, UsageError
 from harness.core.model import CutTexts, Download, ModelInfo, ModelSource, TextToImage
 from harness.models._configurations import configuration_folder, configurations
 from harness.models._facts import activations, size_facts
-from harness.models._files import Wanted, choose_files, lacking_files, list_read_files, wanted_of
+from harness.models._files import WantedFiles, choose_files, list_missing_files, list_read_files, select_files
 from harness.models._folder import INDEX, Folder
 from harness.models._tokenizers import find_cut
 from harness.models._verify import verify_folder
@@ -32,13 +32,13 @@ _IN_WHOLE_FILES = ("sd15", "sdxl-base", "sdxl-turbo")
 """Configurations that ship whose models are published with one file of weights per part, and as fp16."""
 
 
-def _explain_missing(repository: Repository, variant: str, lacking: Sequence[str], why: str) -> MachineError:
+def _explain_missing(repository: Repository, variant: str, absent_files: Sequence[str], why: str) -> MachineError:
     """Return the error that names every file that is known to be missing, and the command that gets them.
 
-    `lacking` is empty where nothing is here, so that only famous models' files are known by name.
+    `absent_files` is empty where nothing is here, so that only famous models' files are known by name.
     """
-    everything = not lacking
-    files = lacking or _published_files(repository.id, variant)
+    everything = not absent_files
+    files = absent_files or _published_files(repository.id, variant)
     what = "none of its files are" if everything else f"{len(files)} of its files are not"
     what += f" in the Hugging Face cache ({cache_folder()}), and {why}"
     what += "".join(f"\n  {file}" for file in files)
@@ -57,7 +57,7 @@ def _published_files(repository_id: str, variant: str) -> list[str]:
     if not names or variant not in ("", "fp16"):
         return []
     folder = Folder(configuration_folder(names[0]))
-    return [INDEX, *lacking_files(folder.path / "nothing", wanted_of(folder, variant))]
+    return [INDEX, *list_missing_files(folder.path / "nothing", select_files(folder, variant))]
 
 
 def _patterns(variant: str) -> str:
@@ -89,15 +89,15 @@ def look_up(repository: Repository, variant: str) -> Snapshot:
     asked.
     """
     here = find_snapshot(repository, INDEX)
-    if here and repository.pinned and not lacking_files(here, wanted_of(Folder(here), variant), sure=True):
+    if here and repository.pinned and not list_missing_files(here, select_files(Folder(here), variant), sure=True):
         return _whole(here, variant)
     try:
         return _ask(repository, variant)
     except UnreachableError as error:
-        lacking = lacking_files(here, wanted_of(Folder(here), variant)) if here else []
-        if here and not lacking:
+        absent_files = list_missing_files(here, select_files(Folder(here), variant)) if here else []
+        if here and not absent_files:
             return _whole(here, variant)._replace(unasked=str(error))
-        raise _explain_missing(repository, variant, lacking, str(error)) from error
+        raise _explain_missing(repository, variant, absent_files, str(error)) from error
 
 
 def find_here(repository: Repository) -> Path:
@@ -128,17 +128,17 @@ def _ask(repository: Repository, variant: str) -> Snapshot:
         fix = 'A lone .safetensors file of it can be downloaded and named: model = "x.safetensors"'
         raise UsageError(f"it has no {INDEX}: it is not in diffusers' layout", f"model {repository.id}", fix)
     folder = fetch_files(repository, [INDEX], quiet=True)
-    wanted = wanted_of(Folder(folder), variant)
+    wanted = select_files(Folder(folder), variant)
     fetch_files(repository, wanted.configurations, quiet=True)
     return Snapshot(folder, _download(repository.id, folder, listing, wanted))
 
 
 def _whole(folder: Path, variant: str) -> Snapshot:
     listing = {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
-    return Snapshot(folder, _download(folder.name, folder, listing, wanted_of(Folder(folder), variant)))
+    return Snapshot(folder, _download(folder.name, folder, listing, select_files(Folder(folder), variant)))
 
 
-def _download(named: str, folder: Path, listing: Mapping[str, int], wanted: Wanted) -> Download:
+def _download(named: str, folder: Path, listing: Mapping[str, int], wanted: WantedFiles) -> Download:
     try:
         files = choose_files(listing, wanted)
     except UsageError as error:
@@ -185,7 +185,7 @@ class Hub(ModelSource):
         if snapshot.download.missing:
             return ()
         folder = Folder(snapshot.folder)
-        wanted = wanted_of(folder, self.variant)
+        wanted = select_files(folder, self.variant)
         refuse_changed(list_read_files(folder, wanted))
         return verify_folder(folder, wanted)
 
@@ -197,7 +197,7 @@ class Hub(ModelSource):
         download = look_up(self._repository, self.variant).download
         if not download.missing:
             return
-        check_room(download.missing_bytes, self.id)
+        check_free_space(download.missing_bytes, self.id)
         try:
             fetch_files(self._repository, download.missing)
         except UnreachableError as error:
@@ -206,7 +206,7 @@ class Hub(ModelSource):
 
     def load(self, device: str, options: dict[str, Any]) -> TextToImage:
         folder = Folder(find_here(self._repository))
-        return find_family(folder).load(folder, device, wanted_of(folder, self.variant).load_options(options))
+        return find_family(folder).load(folder, device, select_files(folder, self.variant).load_options(options))
 
     @property
     def _repository(self) -> Repository:

@@ -10,7 +10,7 @@ from harness.core.errors import UsageError
 from harness.core.model import ModelInfo, ModelSource, TextToImage
 from harness.models._configurations import configuration_folder, configurations
 from harness.models._facts import activations
-from harness.models._files import wanted_of
+from harness.models._files import select_files
 from harness.models._folder import Folder
 from harness.models._synthesis import synthesize
 from harness.models.families import find_family
@@ -52,7 +52,7 @@ def _describe(name: str) -> ModelInfo:
     info = find_family(folder).describe(folder)
     facts: dict[str, Any] = {
         "title": f"{known.title}, random weights",
-        "digest": digest_files({name: folder.path / name for name in wanted_of(folder, "").configurations}),
+        "digest": digest_files({name: folder.path / name for name in select_files(folder, "").configurations}),
         "folder": str(folder.path),
         "quality_applies": False,
         "parameters": known.parameters,

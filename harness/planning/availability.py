@@ -78,24 +78,24 @@ Answers = Mapping[HubFile, PublishedFile | str]
 """What the Hub has of each file, or in words why it cannot be had."""
 
 
-def files_of(cell: Cell, model: ModelInfo) -> dict[HubFile, str]:
+def list_cell_files(cell: Cell, model: ModelInfo) -> dict[HubFile, str]:
     """Return the files that a cell lacks, each with the axis and setting that read it."""
     values = live_values(cell).items()
     return {file: f"{axis} {cell.setting(axis)}" for axis, value in values for file in value.wants(model)}
 
 
-def refuse_lacking(cell: Cell, model: ModelInfo, answers: Answers) -> str | None:
+def refuse_missing_files(cell: Cell, model: ModelInfo, answers: Answers) -> str | None:
     """Return why a cell cannot have a file it lacks, or None if all can be fetched."""
-    for file, reader in files_of(cell, model).items():
+    for file, reader in list_cell_files(cell, model).items():
         answer = answers.get(file, f"{file} is not in the Hugging Face cache")
         if isinstance(answer, str):
             return f"{reader}: {answer}"
     return None
 
 
-def downloads_of(cell: Cell, model: ModelInfo, answers: Answers) -> tuple[PublishedFile, ...]:
+def list_downloads(cell: Cell, model: ModelInfo, answers: Answers) -> tuple[PublishedFile, ...]:
     """Return what is fetched for a cell that is ready."""
-    found = (answers.get(file) for file in files_of(cell, model))
+    found = (answers.get(file) for file in list_cell_files(cell, model))
     return tuple(file for file in found if isinstance(file, PublishedFile))
 
 

@@ -8,15 +8,15 @@ from harness.core.cell import Cell
 from harness.core.matrix import Matrix, Measure
 from harness.core.model import ModelInfo
 from harness.core.plan import PlannedCell, Rate
-from harness.core.timing import BLOCK_S, FEWEST_GROUPS
+from harness.core.timing import BLOCK_S, MIN_ROUNDS_FOR_INTERVAL
 from harness.planning.resolve import live_values
-from harness.stats.speedup import LEAST_GROUPS
+from harness.stats.speedup import MIN_ROUNDS_FOR_VERDICT
 
 COMPILE_S = 45.0
 START_S = 1.5
 
 
-class Pace(NamedTuple):
+class EstimateInputs(NamedTuple):
     """What the time of all cells of a plan follows from."""
 
     matrix: Matrix
@@ -25,20 +25,20 @@ class Pace(NamedTuple):
     baseline: Cell
 
 
-def estimate_seconds(planned: PlannedCell, images: int, pace: Pace) -> float:
+def estimate_seconds(planned: PlannedCell, images: int, inputs: EstimateInputs) -> float:
     """Return the expected wall seconds of a cell: start, compile, timed calls by turns with the baseline, images."""
     values = tuple(live_values(planned.cell).values())
-    passes, area, _ = _work(planned.cell, pace.model)
+    passes, area, _ = _work(planned.cell, inputs.model)
     compile_s = COMPILE_S if any(value.lazy for value in values) else 0.0
-    return START_S + compile_s + _timing_s(planned, pace) + images * passes * pace.rate.image_step_s * area
+    return START_S + compile_s + _timing_s(planned, inputs) + images * passes * inputs.rate.image_step_s * area
 
 
-def _timing_s(planned: PlannedCell, pace: Pace) -> float:
+def _timing_s(planned: PlannedCell, inputs: EstimateInputs) -> float:
     """Return the seconds of warm-up and blocks on a quiet machine, where the least number of groups is enough."""
-    call_s, baseline_s = (_call_s(cell, pace) for cell in (planned.cell, pace.baseline))
+    call_s, baseline_s = (_call_s(cell, inputs) for cell in (planned.cell, inputs.baseline))
     if not planned.timed:
         return call_s
-    measure = pace.matrix.measure
+    measure = inputs.matrix.measure
     warmup_s = measure.warmup * call_s
     if planned.role == "baseline":
         return warmup_s + _blocks_s(max(BLOCK_S, call_s), measure)
@@ -46,16 +46,16 @@ def _timing_s(planned: PlannedCell, pace: Pace) -> float:
     return start_s + baseline_s + warmup_s + _blocks_s(2 * (max(BLOCK_S, call_s) + max(BLOCK_S, baseline_s)), measure)
 
 
-def _blocks_s(group_s: float, measure: Measure) -> float:
-    enough_s = max(measure.min_s, LEAST_GROUPS * group_s)
-    return max(min(enough_s, measure.max_s), FEWEST_GROUPS * group_s)
+def _blocks_s(round_s: float, measure: Measure) -> float:
+    enough_s = max(measure.min_s, MIN_ROUNDS_FOR_VERDICT * round_s)
+    return max(min(enough_s, measure.max_s), MIN_ROUNDS_FOR_INTERVAL * round_s)
 
 
-def _call_s(cell: Cell, pace: Pace) -> float:
+def _call_s(cell: Cell, inputs: EstimateInputs) -> float:
     """Return the seconds of one call at the cell's batch size."""
-    passes, area, batch = _work(cell, pace.model)
-    single_pass_s = 4 * pace.rate.image_step_s  # a batch of one uses the machine badly
-    return passes * max(single_pass_s, batch * pace.rate.image_step_s) * area
+    passes, area, batch = _work(cell, inputs.model)
+    single_pass_s = 4 * inputs.rate.image_step_s  # a batch of one uses the machine badly
+    return passes * max(single_pass_s, batch * inputs.rate.image_step_s) * area
 
 
 def _work(cell: Cell, model: ModelInfo) -> tuple[float, float, float]:

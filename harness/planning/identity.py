@@ -11,7 +11,7 @@ from harness.core.matrix import Matrix, Model
 from harness.core.plan import Plan
 from harness.core.policy import Policy
 from harness.planning.plan import baseline_wish
-from harness.planning.resolve import Wish, settle
+from harness.planning.resolve import Wish, resolve_cell
 
 RULES = {"about", "prices", "policy", "gate"}
 """Keys of a matrix that judge or describe a run."""
@@ -116,7 +116,9 @@ def _changed_axes(mine: dict[str, str], theirs: dict[str, str]) -> set[str]:
 def _settings(matrix: Matrix, run: Plan, expand: Expand) -> tuple[object, ...]:
     """Return the cells a matrix asks for with a run's model and machine: baseline first, the others in no order."""
     try:
-        baseline, *others = (settle(wish, run.model, run.machine) for wish in (baseline_wish(matrix), *expand(matrix)))
+        baseline, *others = (
+            resolve_cell(wish, run.model, run.machine) for wish in (baseline_wish(matrix), *expand(matrix))
+        )
     except UsageError:  # results outlive the values they were made with
         return (matrix.axes, matrix.exclude, matrix.include, matrix.baseline)
     settings: list[tuple[Setting, ...]] = [cell.settings for cell in others]

@@ -19,24 +19,26 @@ EARLY_SHARE = 0.4
 FEWEST = 20
 """An interval from fewer prompts decides nothing."""
 GROWTH = 1.4
-MOST_LOOKS = 6
+MAX_INTERIM_ANALYSES = 6
 """From the first possible pass on; each further look costs a little of every other look's level."""
 
 
-def decide_looks(plan: Plan) -> Plan:
+def plan_interim_analyses(plan: Plan) -> Plan:
     """Return the plan with the looks of an adaptive run; as it is where the matrix asks for all images."""
     if plan.matrix.quality.images != "auto" or not plan.model.quality_applies:
         return plan
     cells = [planned.cell for planned in plan.cells if planned.role == "candidate" and planned.skip is None]
     most, to_pass = len(plan.prompts), prompts_to_pass(plan.policy, cells)
-    looks = choose_looks(most, to_pass)
-    notes = [f"adaptive: verdicts are looked at with {', '.join(map(str, looks))} prompts; the estimate is for {most}"]
+    interim_analyses = choose_interim_analyses(most, to_pass)
+    notes = [
+        f"adaptive: verdicts are looked at with {', '.join(map(str, interim_analyses))} prompts; the estimate is for {most}"
+    ]
     if to_pass > most:
         notes.append(f"no cell can pass with {most} prompts: {len(cells)} cells under this policy need {to_pass}")
-    return plan.model_copy(update={"looks": looks, "notes": (*plan.notes, *notes)})
+    return plan.model_copy(update={"interim_analyses": interim_analyses, "notes": (*plan.notes, *notes)})
 
 
-def choose_looks(most: int, to_pass: int) -> tuple[int, ...]:
+def choose_interim_analyses(most: int, to_pass: int) -> tuple[int, ...]:
     """Return the looks (cumulative prompts, rising, the last is `most`) where a pass needs at least `to_pass` prompts.
 
     One look before a pass is possible stops hopeless cells cheaply; then the first possible pass; then about 1.4 times
@@ -44,10 +46,10 @@ def choose_looks(most: int, to_pass: int) -> tuple[int, ...]:
     """
     first = min(to_pass, most)
     early = round(EARLY_SHARE * first)
-    looks = {first, most} | ({early} if early >= FEWEST else set())
-    steps = min(MOST_LOOKS - 1, round(math.log(most / first, GROWTH))) if most > first else 0
-    looks |= {round(first * (most / first) ** (step / steps)) for step in range(1, steps)}
-    return tuple(sorted(looks))
+    interim_analyses = {first, most} | ({early} if early >= FEWEST else set())
+    steps = min(MAX_INTERIM_ANALYSES - 1, round(math.log(most / first, GROWTH))) if most > first else 0
+    interim_analyses |= {round(first * (most / first) ** (step / steps)) for step in range(1, steps)}
+    return tuple(sorted(interim_analyses))
 
 
 def prompts_to_pass(policy: Policy, cells: Sequence[Cell]) -> int:
@@ -74,25 +76,25 @@ def prompts_wanted(
     In an adaptive run every cell begins with the first look's prompts. A cell whose verdict is settled gets no more;
     another gets the next look's. It depends only on what is on disk, so an interrupted round goes on as it began.
     """
-    if not plan.looks:
-        return {planned.id: len(plan.prompts_of(planned)) for planned in plan.cells}
+    if not plan.interim_analyses:
+        return {planned.id: len(plan.get_prompts(planned)) for planned in plan.cells}
     verdicts = {verdict.cell_id: verdict for verdict in judgement.cells} if judgement else {}
-    limit = _reach_of_baseline(plan, outcomes)
+    limit = _baseline_limit(plan, outcomes)
     wanted = {
-        planned.id: min(limit, _next_look(plan, verdicts.get(planned.id), evaluation))
+        planned.id: min(limit, _next_analysis(plan, verdicts.get(planned.id), evaluation))
         for planned in plan.cells
         if planned.role == "candidate" and planned.skip is None
     }
     wanted |= {cell_id: outcome.prompts for cell_id, outcome in _halted(outcomes) if cell_id in wanted}
     # What every cell is compared with has as many as the one that has most, but no more than a verdict waits for.
-    most = max(wanted.values(), default=plan.looks[0])
+    most = max(wanted.values(), default=plan.interim_analyses[0])
     waiting = [wanted[i] for i in wanted if _waits_for_other_seed(plan, verdicts.get(i), evaluation)]
-    other = max(waiting, default=plan.looks[0])
-    shared = {p.id: min(other if p.role == "other-seed" else most, len(plan.prompts_of(p))) for p in plan.cells}
+    other = max(waiting, default=plan.interim_analyses[0])
+    shared = {p.id: min(other if p.role == "other-seed" else most, len(plan.get_prompts(p))) for p in plan.cells}
     return shared | wanted
 
 
-def settled(verdict: CellVerdict, evaluation: Evaluation | None = None) -> bool:
+def is_decided(verdict: CellVerdict, evaluation: Evaluation | None = None) -> bool:
     """Return whether more images could not change a verdict.
 
     It passed or failed; or what it lacks are no images: a metric that cannot be had here, a steadier latency. A pass
@@ -117,7 +119,7 @@ def _waits_for_other_seed(plan: Plan, verdict: CellVerdict | None, evaluation: E
     """
     if verdict is None or evaluation is None:
         return True
-    if settled(verdict, evaluation):
+    if is_decided(verdict, evaluation):
         return False
     if verdict.blind_to:
         return True
@@ -134,13 +136,13 @@ def _is_outside(rule: RuleVerdict) -> bool:
     return rule.observed is not None and not low < rule.observed < high
 
 
-def _next_look(plan: Plan, verdict: CellVerdict | None, evaluation: Evaluation | None) -> int:
+def _next_analysis(plan: Plan, verdict: CellVerdict | None, evaluation: Evaluation | None) -> int:
     if verdict is None:
-        return plan.looks[0]
+        return plan.interim_analyses[0]
     judged_on = _prompts(verdict, evaluation)
-    if settled(verdict, evaluation):
+    if is_decided(verdict, evaluation):
         return judged_on
-    return next((look for look in plan.looks if look > judged_on), plan.looks[-1])
+    return next((analysis for analysis in plan.interim_analyses if analysis > judged_on), plan.interim_analyses[-1])
 
 
 def _prompts(verdict: CellVerdict, evaluation: Evaluation | None) -> int:
@@ -150,10 +152,12 @@ def _prompts(verdict: CellVerdict, evaluation: Evaluation | None) -> int:
     return max(judged or scored, default=0)
 
 
-def _reach_of_baseline(plan: Plan, outcomes: Mapping[str, Outcome]) -> int:
+def _baseline_limit(plan: Plan, outcomes: Mapping[str, Outcome]) -> int:
     """Return how many prompts cells can be compared over: fewer where the baseline or its other seed was halted."""
     needed = {planned.id for planned in plan.cells if planned.role in ("baseline", "other-seed")}
-    return min([plan.looks[-1], *(outcome.prompts for cell_id, outcome in _halted(outcomes) if cell_id in needed)])
+    return min(
+        [plan.interim_analyses[-1], *(outcome.prompts for cell_id, outcome in _halted(outcomes) if cell_id in needed)]
+    )
 
 
 def _halted(outcomes: Mapping[str, Outcome]) -> list[tuple[str, Completed]]:

@@ -20,24 +20,24 @@ from harness.core.published import HubFile, PublishedFile
 from harness.core.units import format_bytes
 from harness.planning.availability import (
     caution_negatives,
-    downloads_of,
-    files_of,
     find_cautions,
     footprint,
+    list_cell_files,
+    list_downloads,
     memory_shortage,
-    refuse_lacking,
     refuse_latent,
+    refuse_missing_files,
     skip_reason,
     start_notes,
 )
-from harness.planning.estimate import Pace, estimate_seconds
-from harness.planning.resolve import Wish, fingerprints, live_values, settle
+from harness.planning.estimate import EstimateInputs, estimate_seconds
+from harness.planning.resolve import Wish, fingerprints, live_values, resolve_cell
 
 BASELINE: dict[str, Entry] = {"steps": 50, "precision": "auto", "compiler": "eager"}
 """The baseline where the matrix says nothing else: 50 steps, FP16 (FP32 without native FP16), eager."""
 
 
-class Surroundings(Frozen):
+class PlanContext(Frozen):
     """What a plan depends on besides the matrix: model, machine, prompts, earlier rates, the policy."""
 
     model: ModelInfo
@@ -52,24 +52,24 @@ class Surroundings(Frozen):
     """What the Hub has of the files that cells lack, or why they cannot be had."""
 
 
-def lacking_files(matrix: Matrix, wishes: Sequence[Wish], around: Surroundings) -> tuple[HubFile, ...]:
+def list_missing_files(matrix: Matrix, wishes: Sequence[Wish], around: PlanContext) -> tuple[HubFile, ...]:
     """Return the published files that are not here and without which cells that could run cannot."""
-    cells = (settle(wish, around.model, around.machine) for wish in (baseline_wish(matrix), *wishes))
-    wanted = ((cell, files_of(cell, around.model)) for cell in cells)
+    cells = (resolve_cell(wish, around.model, around.machine) for wish in (baseline_wish(matrix), *wishes))
+    wanted = ((cell, list_cell_files(cell, around.model)) for cell in cells)
     return tuple(dict.fromkeys(file for cell, files in wanted if files and not _misfit(cell, around) for file in files))
 
 
-def make_plan(matrix: Matrix, matrix_text: str, wishes: Sequence[Wish], around: Surroundings) -> Plan:
+def make_plan(matrix: Matrix, matrix_text: str, wishes: Sequence[Wish], around: PlanContext) -> Plan:
     """Return the plan of one run; no model is loaded.
 
     Raises MatrixError if two wishes are one cell or quality.max is more than there are prompts, and MachineError if
     the baseline cannot run here.
     """
     around = around.model_copy(update={"prompts": _pool(matrix, around)})
-    cells = [settle(wish, around.model, around.machine) for wish in wishes]
+    cells = [resolve_cell(wish, around.model, around.machine) for wish in wishes]
     _refuse_doubles(cells)
     notes: list[str] = []
-    baseline = settle(baseline_wish(matrix), around.model, around.machine)
+    baseline = resolve_cell(baseline_wish(matrix), around.model, around.machine)
     if baseline.id not in {cell.id for cell in cells}:
         notes.append(f"baseline {baseline.id} is not in the matrix: it was added, since everything is compared with it")
     if not around.machine.native_fp16 and baseline_wish(matrix)["precision"].name == "auto":
@@ -91,7 +91,7 @@ def make_plan(matrix: Matrix, matrix_text: str, wishes: Sequence[Wish], around: 
 
 
 def _assemble(
-    matrix: Matrix, matrix_text: str, roles: list[tuple[Cell, Role]], around: Surroundings, notes: tuple[str, ...]
+    matrix: Matrix, matrix_text: str, roles: list[tuple[Cell, Role]], around: PlanContext, notes: tuple[str, ...]
 ) -> Plan:
     sha256 = hashlib.sha256(matrix_text.encode()).hexdigest()
     stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
@@ -109,16 +109,16 @@ def _assemble(
         notes=notes,
     )
     planned = []
-    pace = Pace(matrix, around.model, around.rate, roles[0][0])
+    inputs = EstimateInputs(matrix, around.model, around.rate, roles[0][0])
     for order, (cell, role) in enumerate(roles):
         files = fingerprints(cell, around.model)
         bare = PlannedCell(cell=cell, role=role, order=order, files=files, estimate_s=0.0, content_key="")
-        images = len(draft.prompts_of(bare)) * len(matrix.seeds)
+        images = len(draft.get_prompts(bare)) * len(matrix.seeds)
         reason = _reason(cell, around)
-        estimate = 0.0 if reason else estimate_seconds(bare, images, pace)
+        estimate = 0.0 if reason else estimate_seconds(bare, images, inputs)
         key = _content_key(draft, bare)
         cautions = () if reason else _cautions(cell, around)
-        downloads = () if reason else downloads_of(cell, around.model, around.published)
+        downloads = () if reason else list_downloads(cell, around.model, around.published)
         needs = None if reason else _needs(cell, around)
         decided = {"skip": reason, "estimate_s": estimate, "content_key": key}
         update = {**decided, "cautions": cautions, "downloads": downloads, "needs": needs}
@@ -126,12 +126,12 @@ def _assemble(
     return draft.model_copy(update={"cells": tuple(planned)})
 
 
-def _reason(cell: Cell, around: Surroundings) -> str | None:
+def _reason(cell: Cell, around: PlanContext) -> str | None:
     """Return why a cell cannot run here, or None if it can, perhaps after a download."""
-    return _misfit(cell, around) or refuse_lacking(cell, around.model, around.published)
+    return _misfit(cell, around) or refuse_missing_files(cell, around.model, around.published)
 
 
-def _misfit(cell: Cell, around: Surroundings) -> str | None:
+def _misfit(cell: Cell, around: PlanContext) -> str | None:
     """Return why a cell cannot run here even with all files it reads: nobody should fetch them in vain."""
     return (
         skip_reason(cell, around.model, around.machine)
@@ -140,17 +140,17 @@ def _misfit(cell: Cell, around: Surroundings) -> str | None:
     )
 
 
-def _cautions(cell: Cell, around: Surroundings) -> tuple[Caution, ...]:
+def _cautions(cell: Cell, around: PlanContext) -> tuple[Caution, ...]:
     found = find_cautions(cell, around.model, around.machine)
     return (*found, *caution_negatives(around.prompts, cell, around.model))
 
 
-def _needs(cell: Cell, around: Surroundings) -> Footprint | None:
+def _needs(cell: Cell, around: PlanContext) -> Footprint | None:
     """Return what memory a cell surely needs, None where nothing is known of the model's size."""
     return footprint(cell, around.model, around.machine) if around.model.parameters else None
 
 
-def _pool(matrix: Matrix, around: Surroundings) -> tuple[Prompt, ...]:
+def _pool(matrix: Matrix, around: PlanContext) -> tuple[Prompt, ...]:
     """Return the prompts a cell may have at most: one where pictures mean nothing, to see that they can be made."""
     prompts = around.prompts
     if matrix.quality.max > len(prompts):
@@ -182,9 +182,9 @@ def _renamed(cell: Cell, cell_id: str) -> Cell:
 
 def _content_key(plan: Plan, planned: PlannedCell) -> str:
     """Hash of all that determines the images of a cell, so that an equal one need not be made again."""
-    prompts = [(prompt.id, prompt.text, prompt.negative) for prompt in plan.prompts_of(planned)]
-    start = plan.latent_of(planned)
-    images = (prompts, plan.seeds_of(planned), start and start.sha256)
+    prompts = [(prompt.id, prompt.text, prompt.negative) for prompt in plan.get_prompts(planned)]
+    start = plan.get_latent(planned)
+    images = (prompts, plan.get_seeds(planned), start and start.sha256)
     again = planned.role == "rerun"  # images that must differ only by chance are generated again, not linked
     parts = (plan.model.digest, planned.cell.by_axis, planned.files, images, plan.machine.facts, again)
     return hashlib.sha256(repr(parts).encode()).hexdigest()

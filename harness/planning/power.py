@@ -94,16 +94,22 @@ def _forecast(
 ) -> Power:
     (delta, rule, share), (seen, spread) = test, figures
     pilot, margin = Pilot(standard_error(spread), delta.prompts), rule.margin or 0.0
-    looks = plan.looks or (len(plan.prompts),)
-    error = pilot.error_at(looks[-1])
+    interim_analyses = plan.interim_analyses or (len(plan.prompts),)
+    error = pilot.error_at(interim_analyses[-1])
     loss = abs(seen or 0.0) if rule.quantity == "change" else (seen or 0.0)
     alpha = rule.alpha * share if loss < margin else rule.alpha
     least_to_pass = least_prompts(rule.least_damage, rule.alpha * share)
     least = least_to_pass if loss < margin else 0
-    needed = sequential_needed(margin - loss, pilot, alpha, looks)
-    enough = tuple(look for look in looks if look >= least)  # looks before cannot pass, however clean they are
-    ahead = forecast(margin - loss, pilot, alpha, looks) if enough else Forecast(0.0, float(looks[-1]))
-    passes_up_to = margin - drift_needed(rule.alpha * share, looks) * error
+    needed = sequential_needed(margin - loss, pilot, alpha, interim_analyses)
+    enough = tuple(
+        analysis for analysis in interim_analyses if analysis >= least
+    )  # looks before cannot pass, however clean they are
+    ahead = (
+        forecast(margin - loss, pilot, alpha, interim_analyses)
+        if enough
+        else Forecast(0.0, float(interim_analyses[-1]))
+    )
+    passes_up_to = margin - drift_needed(rule.alpha * share, interim_analyses) * error
     return Power(
         cell_id=cell.id,
         metric=delta.metric,
@@ -112,11 +118,11 @@ def _forecast(
         seen=seen,
         pilot_prompts=delta.prompts,
         error=pilot.error,
-        prompts=looks[-1],
+        prompts=interim_analyses[-1],
         prompts_needed=None if needed is None else max(needed, least),
         prompts_expected=max(ahead.prompts, float(enough[0])) if enough else ahead.prompts,
         decides=ahead.power,
-        passes_up_to=passes_up_to if passes_up_to >= 0 and looks[-1] >= least_to_pass else None,
-        fails_from=margin + drift_needed(rule.alpha, looks) * error,
-        detects=drift_needed(rule.alpha, looks) * error,
+        passes_up_to=passes_up_to if passes_up_to >= 0 and interim_analyses[-1] >= least_to_pass else None,
+        fails_from=margin + drift_needed(rule.alpha, interim_analyses) * error,
+        detects=drift_needed(rule.alpha, interim_analyses) * error,
     )

@@ -16,7 +16,7 @@ ALWAYS_NAMED = ("steps", "precision")
 """Axes that stand in every cell id, even at their defaults: nobody should have to guess them."""
 
 
-def settle(wish: Wish, model: ModelInfo, machine: Machine) -> Cell:
+def resolve_cell(wish: Wish, model: ModelInfo, machine: Machine) -> Cell:
     """Return the cell a wish means.
 
     An axis left open takes what another value of the cell brings (an LCM-LoRA brings its scheduler), else the

@@ -11,13 +11,13 @@ from harness.core.units import Absent
 from harness.core.verdict import RuleVerdict
 from harness.reporting.cautions import cautions_at, doubts
 from harness.reporting.facts import Facts, Timing
-from harness.reporting.held import WorstLoss
+from harness.reporting.gated_losses import WorstLoss
 from harness.reporting.key_figures import KeyFigure, key_figures
-from harness.reporting.loaded import Loaded
+from harness.reporting.loaded import LoadedRun
 from harness.reporting.profiled import is_profiled, profile_command
 from harness.reporting.questions import unasked
+from harness.reporting.required_samples import run_words
 from harness.reporting.sampling import images_term
-from harness.reporting.settling import run_words
 from harness.reporting.wording import factor, plural, round_share, seconds, share_interval
 
 Kind = Literal["pass", "fail", "inconclusive", "unjudged"]
@@ -48,7 +48,7 @@ class Answer(Frozen):
 
 def fastest(cells: list[Facts]) -> Facts | None:
     """Return the cell with the fewest seconds per image on the baseline's clock; None where none was timed."""
-    timed = [(cell.timing.pace_s, cell) for cell in cells if isinstance(cell.timing, Timing)]
+    timed = [(cell.timing.normalized_s, cell) for cell in cells if isinstance(cell.timing, Timing)]
     return min(timed, key=lambda pair: pair[0])[1] if timed else None
 
 
@@ -85,7 +85,7 @@ def _missing(cells: list[Facts]) -> list[str]:
     return [f"{plural(len(missing), 'cell has', 'cells have')} no verdict: {reasons}."]
 
 
-def _judged(loaded: Loaded, cells: list[Facts], baseline: Facts) -> Answer:
+def _judged(loaded: LoadedRun, cells: list[Facts], baseline: Facts) -> Answer:
     passing = [cell for cell in cells if cell.standing == "pass"]
     rest = [*run_words(loaded, cells), *_missing(cells), *_left_out(cells)]
     best = fastest(passing)
@@ -105,7 +105,7 @@ def _judged(loaded: Loaded, cells: list[Facts], baseline: Facts) -> Answer:
                   before="Nearest: ", best=nearest, after=f": {'; '.join(missed)}.")  # fmt: skip
 
 
-def nearest_miss(loaded: Loaded, cells: list[Facts]) -> tuple[str, tuple[str, ...]]:
+def nearest_miss(loaded: LoadedRun, cells: list[Facts]) -> tuple[str, tuple[str, ...]]:
     """Return the failing cell that lies least beyond its limits, with the sentences of the rules it failed."""
     failed = {
         cell.id: [judged for judged in verdict.errors if judged.result == "fail"]
@@ -126,7 +126,7 @@ def _beyond(judged: RuleVerdict) -> float:
     return max(over, under)
 
 
-def _failed_rules(loaded: Loaded) -> list[str]:
+def _failed_rules(loaded: LoadedRun) -> list[str]:
     """Say which rules failed and in how many cells, the most first."""
     cells = loaded.judgement.cells if loaded.judgement else ()
     failed = Counter(
@@ -138,7 +138,7 @@ def _failed_rules(loaded: Loaded) -> list[str]:
     return [f"Not kept: {'; '.join(found)}."]
 
 
-def _unjudged(loaded: Loaded, cells: list[Facts], baseline: Facts) -> Answer:
+def _unjudged(loaded: LoadedRun, cells: list[Facts], baseline: Facts) -> Answer:
     """Return what can be said of a run that is not judged, and the command that comes next."""
     if isinstance(baseline.timing, Absent):
         why = f"The baseline {baseline.id} has no result ({baseline.reason}): nothing can be compared with it."
@@ -161,7 +161,7 @@ def _unjudged(loaded: Loaded, cells: list[Facts], baseline: Facts) -> Answer:
     )  # fmt: skip
 
 
-def answer_of(loaded: Loaded, facts: tuple[Facts, ...]) -> Answer:
+def build_answer(loaded: LoadedRun, facts: tuple[Facts, ...]) -> Answer:
     """Return the answer of a run in whatever state it is."""
     baseline = next(cell for cell in facts if cell.id == loaded.plan.baseline_id)
     cells = [cell for cell in facts if cell.planned.role == "candidate"]
@@ -172,7 +172,7 @@ def answer_of(loaded: Loaded, facts: tuple[Facts, ...]) -> Answer:
     return _qualified(loaded, answer) if answer.recommends else answer
 
 
-def _qualified(loaded: Loaded, answer: Answer) -> Answer:
+def _qualified(loaded: LoadedRun, answer: Answer) -> Answer:
     """Return the answer with what a reader must know before taking the cell it names."""
     cell, known = loaded.completed(answer.best), is_profiled(loaded, answer.best)
     words = "" if known else f"{answer.best} has no trace, so why it is fast is not known."
@@ -182,7 +182,7 @@ def _qualified(loaded: Loaded, answer: Answer) -> Answer:
     return answer.model_copy(update={"unprofiled": words, "command": command, "cautions": doubtful})
 
 
-def terms_of(loaded: Loaded) -> tuple[str, ...]:
+def list_terms(loaded: LoadedRun) -> tuple[str, ...]:
     """Return the terms of the answer: machine, images, policy, margin, confidence, correction."""
     plan, policy = loaded.plan, loaded.policy
     across = "Holm’s correction across cells" if policy.correction == "holm" else "no correction across cells"

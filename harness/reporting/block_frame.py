@@ -12,7 +12,7 @@ SIDES: tuple[Side, ...] = ("baseline", "cell")
 WHOSE: dict[Side, str] = {"baseline": "theirs", "cell": "mine"}
 _MOST = 240
 """Blocks that are drawn: a phone has no room for more."""
-_LEAST_REACH = 0.01
+_MIN_HALF_RANGE = 0.01
 _EDGE = 4.0
 
 
@@ -21,14 +21,14 @@ class Frame:
     """What a drawing is scaled by: the blocks, each side's median warm call, which calls are outliers, the reach.
 
     `warm` are the numbers of the blocks that were still warming up. Outliers are (number of the block, number of the
-    call); what lies beyond `reach` is drawn at the edge.
+    call); what lies beyond `half_range` is drawn at the edge.
     """
 
     blocks: tuple[Block, ...]
     middles: dict[Side, float]
     warm: frozenset[int]
     odd: frozenset[tuple[int, int]]
-    reach: float
+    half_range: float
 
     def off(self, latency_s: float, side: Side) -> float:
         """Return how far a call lies from its side's median, as a share of it."""
@@ -37,16 +37,16 @@ class Frame:
 
     def height(self, off: float) -> float:
         """Return where a share stands, in percent from the top."""
-        return round(min(max(50 * (1 - off / self.reach), _EDGE), 100 - _EDGE), 2)
+        return round(min(max(50 * (1 - off / self.half_range), _EDGE), 100 - _EDGE), 2)
 
 
-def frame_of(cell: Completed) -> Frame:
+def build_frame(cell: Completed) -> Frame:
     """Return the scale of a cell's blocks; those that were still warming up have no outliers."""
     from harness.stats.steady_state import steady_blocks
 
     blocks = cell.pairing.blocks[:_MOST]
     steady = {side: steady_blocks(cell.pairing, side) for side in SIDES}
-    middles = {side: median(calls_of(counted)) for side, counted in steady.items() if counted}
+    middles = {side: median(list_calls(counted)) for side, counted in steady.items() if counted}
     counts = {id(block) for counted in steady.values() for block in counted}
     warm = frozenset(index for index, block in enumerate(blocks) if not block.superseded and id(block) not in counts)
     odd = frozenset(_outliers(blocks, warm))
@@ -57,10 +57,10 @@ def frame_of(cell: Completed) -> Frame:
         for place, repeat in enumerate(block.repeats)
         if not block.superseded and (index, place) not in odd
     ]
-    return replace(frame, reach=max((*offs, _LEAST_REACH)) * 1.1)
+    return replace(frame, half_range=max((*offs, _MIN_HALF_RANGE)) * 1.1)
 
 
-def calls_of(blocks: Sequence[Block]) -> list[float]:
+def list_calls(blocks: Sequence[Block]) -> list[float]:
     """Return the seconds of all calls of some blocks."""
     return [repeat.latency_s for block in blocks for repeat in block.repeats]
 
@@ -82,12 +82,12 @@ def _outliers(blocks: Sequence[Block], warm: frozenset[int]) -> list[tuple[int, 
     return found
 
 
-def dots_of(frame: Frame, most: int) -> dict[str, str]:
+def draw_dots(frame: Frame, most: int) -> dict[str, str]:
     """Return the calls as zero-length strokes, one SVG path for each kind: about `most`, and every outlier."""
     dots: dict[str, str] = {}
-    width, room = 100 / len(frame.blocks), max(1, most // len(frame.blocks))
+    width, limits = 100 / len(frame.blocks), max(1, most // len(frame.blocks))
     for index, block in enumerate(frame.blocks):
-        every = math.ceil(len(block.repeats) / room)
+        every = math.ceil(len(block.repeats) / limits)
         for place, repeat in enumerate(block.repeats):
             odd = (index, place) in frame.odd
             if place % every and not odd:

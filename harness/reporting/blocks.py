@@ -7,7 +7,7 @@ from harness.core.base import Frozen
 from harness.core.outcome import Completed
 from harness.core.timing import Block
 from harness.core.units import Absent
-from harness.reporting.block_frame import WHOSE, Frame, calls_of, dots_of, frame_of
+from harness.reporting.block_frame import WHOSE, Frame, build_frame, draw_dots, list_calls
 from harness.reporting.conditions import slowed
 from harness.reporting.forest import Tick
 from harness.reporting.strips import round_ticks
@@ -45,7 +45,7 @@ class BlockStrip(Frozen):
 
 def block_strip(cell: Completed, fine: bool) -> BlockStrip | None:
     """Return the drawing of a cell's blocks, each said in words if `fine`; None where there are fewer than two."""
-    frame = frame_of(cell)
+    frame = build_frame(cell)
     if len(frame.blocks) < 2 or not frame.middles:
         return None
     whole = len(cell.pairing.blocks)
@@ -58,10 +58,10 @@ def block_strip(cell: Completed, fine: bool) -> BlockStrip | None:
     )  # fmt: skip
     ticks = tuple(
         Tick(at=frame.height(tick), label=f"{'+' if tick > 0 else ''}{share(tick)}" if tick else "0 %")
-        for tick in round_ticks(-frame.reach, frame.reach, 4)
+        for tick in round_ticks(-frame.half_range, frame.half_range, 4)
     )
     return BlockStrip(
-        slots=slots, dots=dots_of(frame, _DOTS[fine]), ticks=ticks, trend=_trend(cell, frame), warming=bool(frame.warm),
+        slots=slots, dots=draw_dots(frame, _DOTS[fine]), ticks=ticks, trend=_trend(cell, frame), warming=bool(frame.warm),
         slowed=any(slowed(block) for block in frame.blocks), outliers=bool(frame.odd),
         superseded=any(block.superseded for block in frame.blocks),
         left_out=f"the first {len(frame.blocks)} of {whole} blocks" if whole > len(frame.blocks) else "", fine=fine,
@@ -87,9 +87,9 @@ def _kind(block: Block, warm: bool) -> str:
 def _words(index: int, frame: Frame) -> str:
     """Return one block in a line: whose, how long, how far off, in what state the machine was."""
     block = frame.blocks[index]
-    middle = median(calls_of([block])) if block.repeats else 0.0
+    middle = median(list_calls([block])) if block.repeats else 0.0
     off, found = share(frame.off(middle, block.side)), block.conditions
-    words = [f"Block {index + 1}, {block.side}, group {block.group + 1}: {plural(len(block.repeats), 'call')}",
+    words = [f"Block {index + 1}, {block.side}, group {block.round_index + 1}: {plural(len(block.repeats), 'call')}",
              f"median {seconds(middle)} ({off if off.startswith('−') else '+' + off})"]  # fmt: skip
     for value, unit in ((found.clock_mhz, "MHz"), (found.temperature_c, "°C"), (found.power_w, "W")):
         if not isinstance(value, Absent):
@@ -109,7 +109,7 @@ def _trend(cell: Completed, frame: Frame) -> str:
         return ""
     ends = []
     for part in (range(mine[0]), range(mine[-1] + 1, len(frame.blocks))):
-        calls = calls_of([frame.blocks[index] for index in part if not frame.blocks[index].superseded])
+        calls = list_calls([frame.blocks[index] for index in part if not frame.blocks[index].superseded])
         if not calls:
             return ""
         x = 100 * (part[0] + part[-1] + 1) / 2 / len(frame.blocks)

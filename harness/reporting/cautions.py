@@ -10,7 +10,7 @@ Place = Literal["timing", "memory", "trace", "cell"]
 _PLACES: dict[str, tuple[str, ...]] = {
     "timing": (
         "first-call", "warming-up", "outliers", "two-speeds", "drift", "few-groups", "not-precise", "throttled",
-        "power-capped", "clock-drift", "cpu-clock-drift", "hot", "busy", "visitors", "profiled",
+        "power-capped", "clock-drift", "cpu-clock-drift", "hot", "busy", "foreign-processes", "profiled",
     ),
     "memory": ("memory",),
     "trace": ("trace",),
@@ -23,14 +23,14 @@ UNSTABLE = {"two-speeds": "two speeds", "drift": "drifts", "not-precise": "not p
 """What makes a time doubtful, in two words beside it; its section says what to do."""
 
 
-def _place_of(caution: Caution) -> str:
+def _find_place(caution: Caution) -> str:
     """Return which figures a caution is about; `cell` where it is about all of them."""
     return next((place for place, kinds in _PLACES.items() if caution.kind in kinds), "cell")
 
 
 def cautions_at(place: Place, cautions: Iterable[Caution]) -> tuple[Caution, ...]:
     """Return the cautions that belong to one place."""
-    return tuple(caution for caution in cautions if _place_of(caution) == place)
+    return tuple(caution for caution in cautions if _find_place(caution) == place)
 
 
 def doubts(cautions: Iterable[Caution]) -> str:

@@ -4,13 +4,13 @@ from harness.core.outcome import Peak
 from harness.core.units import Absent
 from harness.reporting.energy import energy_figures
 from harness.reporting.facts import Facts
-from harness.reporting.floor import floor_figures
-from harness.reporting.held import WorstLoss
-from harness.reporting.loaded import Loaded
+from harness.reporting.gated_losses import WorstLoss
+from harness.reporting.loaded import LoadedRun
 from harness.reporting.named import Named
-from harness.reporting.paired import baseline_beside_s
+from harness.reporting.paired import paired_baseline_s
 from harness.reporting.payback import payback_figures
-from harness.reporting.sampling import look_words, prompts_judged
+from harness.reporting.roofline import roofline_figures
+from harness.reporting.sampling import analysis_words, prompts_judged
 from harness.reporting.wording import (
     DASH,
     factor_interval,
@@ -25,7 +25,7 @@ from harness.reporting.wording import (
 )
 
 
-def summary_of(facts: Facts) -> str:
+def summarize(facts: Facts) -> str:
     """Return a cell in a line: its speed and worst loss, or why it has none."""
     if isinstance(facts.timing, Absent):
         return facts.reason
@@ -37,11 +37,11 @@ def summary_of(facts: Facts) -> str:
     return " · ".join(parts)
 
 
-def _call(loaded: Loaded, cell_id: str, batch: int) -> str:
+def _call(loaded: LoadedRun, cell_id: str, batch: int) -> str:
     """Return what the latency is of, and what the baseline took in the same minutes."""
-    beside = baseline_beside_s(loaded, cell_id)
+    paired_baseline = paired_baseline_s(loaded, cell_id)
     words = f"one call, {plural(batch, 'image')}"
-    return words if beside is None else f"{words}; the baseline beside it {seconds(beside)} an image"
+    return words if paired_baseline is None else f"{words}; the baseline beside it {seconds(paired_baseline)} an image"
 
 
 def _memory(peak: Peak | Absent) -> Named:
@@ -51,7 +51,7 @@ def _memory(peak: Peak | Absent) -> Named:
     return Named(name="Peak memory", value=size(peak.count), note=peak.counter)
 
 
-def figures_of(loaded: Loaded, facts: Facts) -> tuple[Named, ...]:
+def list_figures(loaded: LoadedRun, facts: Facts) -> tuple[Named, ...]:
     """Return a cell's main figures, each with its interval or reason."""
     timing = facts.timing
     if isinstance(timing, Absent):
@@ -65,12 +65,16 @@ def figures_of(loaded: Loaded, facts: Facts) -> tuple[Named, ...]:
         *payback_figures(loaded, facts),
         _memory(facts.peak_memory),
         Named(name="Denoiser calls", value=calls, note="counted"),
-        *((*energy_figures(loaded, facts, cell), *floor_figures(cell)) if (cell := loaded.completed(facts.id)) else ()),
+        *(
+            (*energy_figures(loaded, facts, cell), *roofline_figures(cell))
+            if (cell := loaded.completed(facts.id))
+            else ()
+        ),
     ]
     if facts.images:
         prompts = prompts_judged(loaded, facts.id)
         judged = f"judged on {plural(prompts, 'prompt')}" if prompts else ""
-        notes = (judged, look_words(loaded, facts.id))
+        notes = (judged, analysis_words(loaded, facts.id))
         made.append(Named(name="Images", value=grouped(facts.images), note=", ".join(note for note in notes if note)))
     if isinstance(facts.worst, WorstLoss):
         made.insert(3, Named(name="Worst loss", value=share_interval(facts.worst.loss), note=facts.worst.metric))

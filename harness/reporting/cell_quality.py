@@ -7,7 +7,7 @@ from harness.core.quality import Delta, Interval
 from harness.core.units import Absent
 from harness.reporting.facts import Standing
 from harness.reporting.forest import metric_result
-from harness.reporting.loaded import Loaded
+from harness.reporting.loaded import LoadedRun
 from harness.reporting.named import Named
 from harness.reporting.wording import DASH, grouped, number, share, share_interval, why
 
@@ -25,12 +25,12 @@ class MetricRow(Frozen):
     note: str
 
 
-def metric_rows(loaded: Loaded, cell_id: str) -> tuple[MetricRow, ...]:
+def metric_rows(loaded: LoadedRun, cell_id: str) -> tuple[MetricRow, ...]:
     """Return every metric of a cell against the baseline, literal change and loss."""
     return tuple(_metric_row(loaded, delta) for delta in loaded.deltas(cell_id))
 
 
-def _metric_row(loaded: Loaded, delta: Delta) -> MetricRow:
+def _metric_row(loaded: LoadedRun, delta: Delta) -> MetricRow:
     unit = f" {delta.definition.unit}" if delta.definition.unit else ""
     anchors = ", ".join(f"{name} {number(value)}" for name, value in delta.calibration.items())
     notes = [
@@ -52,7 +52,7 @@ def _metric_row(loaded: Loaded, delta: Delta) -> MetricRow:
     )
 
 
-def tail_rows(loaded: Loaded, cell_id: str) -> tuple[Named, ...]:
+def tail_rows(loaded: LoadedRun, cell_id: str) -> tuple[Named, ...]:
     """Return what the means of a cell hide: broken images, and the mean of each metric's worst tenth."""
     tail, base = loaded.tail(cell_id), loaded.tail(loaded.plan.baseline_id)
     if tail is None:
@@ -67,7 +67,7 @@ def tail_rows(loaded: Loaded, cell_id: str) -> tuple[Named, ...]:
     return tuple(rows)
 
 
-def aligned(loaded: Loaded) -> set[str]:
+def aligned(loaded: LoadedRun) -> set[str]:
     """Return the metrics that score the baseline's own pictures too; paired ones only compare with them."""
     scores = loaded.evaluation.scores if loaded.evaluation else ()
     return {score.definition.metric for score in scores if score.definition.kind in ("alignment", "correctness")}

@@ -5,19 +5,19 @@ from typing import NamedTuple
 
 from harness.core.base import Frozen
 from harness.core.outcome import Caution, Completed, Failed
-from harness.reporting.applied import Deed, deeds_of
+from harness.reporting.applied_effects import AppliedEffect, list_applied_effects
 from harness.reporting.cautions import cautions_at
-from harness.reporting.cell_figures import figures_of, summary_of
+from harness.reporting.cell_figures import list_figures, summarize
 from harness.reporting.cell_quality import MetricRow, metric_rows, tail_rows
-from harness.reporting.conditions import Meanwhile, conditions_of
+from harness.reporting.conditions import Meanwhile, summarize_conditions
 from harness.reporting.facts import Facts, Standing, Timing
-from harness.reporting.judged import Sentence, sentences_of
-from harness.reporting.loaded import Loaded
-from harness.reporting.memory import MemoryView, memory_of
+from harness.reporting.judged import Sentence, write_sentences
+from harness.reporting.loaded import LoadedRun
+from harness.reporting.memory import MemoryView, build_memory
 from harness.reporting.named import Named
-from harness.reporting.paired import Paired, paired_of
-from harness.reporting.pictures import Key, Pair, Picture, Share, images_by_key, pairs_of, show, shown_keys
-from harness.reporting.settling import cell_words
+from harness.reporting.paired import Paired, build_paired
+from harness.reporting.pictures import ImagePair, Key, PageBudget, Picture, images_by_key, list_pairs, show, shown_keys
+from harness.reporting.required_samples import cell_words
 from harness.reporting.strips import Bars, LatencyStrip, PartBar, cold_parts, latency_strip, part_bar, step_bars
 from harness.reporting.traces import TraceView, trace_view
 from harness.reporting.wording import WORDS, plural, seconds
@@ -46,10 +46,10 @@ class CellSection(Frozen):
     sentences: tuple[Sentence, ...] = ()
     cautions: tuple[Sentence, ...] = ()
     """What rules of severity warning say."""
-    settle: str = ""
+    required_samples: str = ""
     metrics: tuple[MetricRow, ...] = ()
     tail: tuple[Named, ...] = ()
-    pairs: tuple[Pair, ...] = ()
+    pairs: tuple[ImagePair, ...] = ()
     worst: tuple[WorstGroup, ...] = ()
     own: tuple[Picture, ...] = ()
     strip: LatencyStrip | None = None
@@ -65,7 +65,7 @@ class CellSection(Frozen):
     trace_warnings: tuple[Caution, ...] = ()
     unprofiled: bool = False
     """It is recommended, but has no trace."""
-    deeds: tuple[Deed, ...] = ()
+    applied_effects: tuple[AppliedEffect, ...] = ()
     """What each setting really did."""
     around: tuple[str, ...] = ()
     """In what circumstances: threads, and where figures were taken over from."""
@@ -81,18 +81,18 @@ class Showing(NamedTuple):
     """
 
     anchor: str
-    share: Share
+    share: PageBudget
     notes: dict[Key, str]
     out: Path
     unprofiled: bool
 
 
-def section_of(loaded: Loaded, facts: Facts, how: Showing) -> CellSection:
+def build_section(loaded: LoadedRun, facts: Facts, how: Showing) -> CellSection:
     """Return the section of one cell."""
     settings = tuple(Named(name=axis, value=value) for axis, value in facts.planned.cell.by_axis.items())
     section = CellSection(
         anchor=how.anchor, id=facts.id, standing=facts.standing, word=WORDS[facts.standing], reason=facts.reason,
-        summary=summary_of(facts), settings=settings, figures=figures_of(loaded, facts),
+        summary=summarize(facts), settings=settings, figures=list_figures(loaded, facts),
         warnings=facts.planned.cautions, unprofiled=how.unprofiled,
     )  # fmt: skip
     outcome = loaded.outcomes.get(facts.id)
@@ -107,18 +107,18 @@ def section_of(loaded: Loaded, facts: Facts, how: Showing) -> CellSection:
     return section.model_copy(update=_measured(loaded, facts, outcome) | drawn | _pictures(loaded, facts, how))
 
 
-def _measured(loaded: Loaded, facts: Facts, cell: Completed) -> dict[str, object]:
+def _measured(loaded: LoadedRun, facts: Facts, cell: Completed) -> dict[str, object]:
     verdict = loaded.verdict(facts.id)
-    sentences, cautions = sentences_of(verdict)
+    sentences, cautions = write_sentences(verdict)
     reused = (f"taken over from {cell.reused_from}",) if cell.reused_from else ()
     every = tuple(dict.fromkeys((*facts.planned.cautions, *cell.warnings)))  # the worker repeats the plan's
     return {
         "sentences": sentences,
         "cautions": cautions,
-        "settle": cell_words(loaded, verdict),
+        "required_samples": cell_words(loaded, verdict),
         "metrics": metric_rows(loaded, facts.id),
         "tail": tail_rows(loaded, facts.id),
-        "deeds": deeds_of(cell),
+        "applied_effects": list_applied_effects(cell),
         "around": (*reused, plural(cell.threads, "CPU thread")),
         "warnings": cautions_at("cell", every),
         "timing_warnings": cautions_at("timing", every),
@@ -127,12 +127,12 @@ def _measured(loaded: Loaded, facts: Facts, cell: Completed) -> dict[str, object
     }
 
 
-def _samples(loaded: Loaded, facts: Facts, cell: Completed, fine: bool) -> dict[str, object]:
+def _samples(loaded: LoadedRun, facts: Facts, cell: Completed, fine: bool) -> dict[str, object]:
     """Return what was measured call by call: times, the machine meanwhile, memory."""
     drawn: dict[str, object] = {
-        "paired": paired_of(loaded, facts, cell, fine),
-        "conditions": conditions_of(cell),
-        "memory": memory_of(cell),
+        "paired": build_paired(loaded, facts, cell, fine),
+        "conditions": summarize_conditions(cell),
+        "memory": build_memory(cell),
     }
     if isinstance(facts.timing, Timing):
         drawn |= {"stages": part_bar(facts.timing.stages_s), "cold": cold_parts(facts.timing)}
@@ -140,12 +140,12 @@ def _samples(loaded: Loaded, facts: Facts, cell: Completed, fine: bool) -> dict[
     return drawn
 
 
-def _pictures(loaded: Loaded, facts: Facts, how: Showing) -> dict[str, object]:
+def _pictures(loaded: LoadedRun, facts: Facts, how: Showing) -> dict[str, object]:
     keys = shown_keys(loaded, how.share.pairs)
     if facts.standing == "baseline" or loaded.baseline is None:
         mine = images_by_key(loaded, facts.id)
         return {"own": tuple(show(loaded, facts.id, mine[key]) for key in keys if key in mine)}
     return {
-        "pairs": pairs_of(loaded, facts.id, keys, how.notes),
+        "pairs": list_pairs(loaded, facts.id, keys, how.notes),
         "worst": worst_groups(loaded, facts.id, how.share.worst),
     }

@@ -18,7 +18,7 @@ from harness.reporting.comparing_plans import (
     plan_differences,
     setting_differences,
 )
-from harness.reporting.loaded import Loaded, load
+from harness.reporting.loaded import LoadedRun, load
 
 ABSOLUTE = frozenset({"alignment", "correctness"})
 """Kinds of metrics that read pictures and prompts only, no other pictures."""
@@ -44,7 +44,7 @@ class CellPair(Frozen):
     """A cell in both runs: seconds per image, how many times faster the second is, verdicts, and scores.
 
     `interval` is that of `speedup`; whatever differs between the runs' machines and minutes is part of it.
-    `beside_baselines` is the same with each run's own baseline as the measure: what slows both alike cancels. It is
+    `baseline_adjusted` is the same with each run's own baseline as the measure: what slows both alike cancels. It is
     absent where the baselines differ. `differences` names settings and files of the cell that differ.
     """
 
@@ -53,7 +53,7 @@ class CellPair(Frozen):
     latency_b_s: float | None
     speedup: float | None
     interval: Interval | Absent
-    beside_baselines: Interval | Absent
+    baseline_adjusted: Interval | Absent
     differences: tuple[str, ...] = ()
     conditions: tuple[str, ...]
     """How the machine's state differed while the cell was timed."""
@@ -91,7 +91,7 @@ def _apart(baselines: tuple[str, ...]) -> str:
     return f"the baselines differ: {'; '.join(baselines)}" if baselines else ""
 
 
-def _cell(cell_id: str, runs: tuple[Loaded, Loaded], apart: str) -> CellPair:
+def _cell(cell_id: str, runs: tuple[LoadedRun, LoadedRun], apart: str) -> CellPair:
     from harness.stats.latency import image_s
 
     first, second = runs
@@ -106,7 +106,7 @@ def _cell(cell_id: str, runs: tuple[Loaded, Loaded], apart: str) -> CellPair:
         latency_b_s=latencies[1],
         speedup=latencies[0] / latencies[1] if timed else None,  # type: ignore[operator]
         interval=other or _interval(mine, theirs),
-        beside_baselines=Absent(absent=apart) if apart else other or _beside_baselines(cell_id, first, second),
+        baseline_adjusted=Absent(absent=apart) if apart else other or _baseline_adjusted(cell_id, first, second),
         differences=differences,
         conditions=condition_differences(mine, theirs) if mine and theirs else (),
         verdict_a=_standing(first, cell_id),
@@ -115,7 +115,7 @@ def _cell(cell_id: str, runs: tuple[Loaded, Loaded], apart: str) -> CellPair:
     )
 
 
-def _differences(cell_id: str, first: Loaded, second: Loaded) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _differences(cell_id: str, first: LoadedRun, second: LoadedRun) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the settings that differ between a cell of both runs, and these with the files that differ."""
     found = [next((p for p in run.plan.compared if p.id == cell_id), None) for run in (first, second)]
     mine, theirs = found
@@ -124,7 +124,7 @@ def _differences(cell_id: str, first: Loaded, second: Loaded) -> tuple[tuple[str
     return setting_differences(mine, theirs), cell_differences(mine, theirs)
 
 
-def _quality(cell_id: str, runs: tuple[Loaded, Loaded], apart: str, other: str) -> tuple[ScorePair, ...]:
+def _quality(cell_id: str, runs: tuple[LoadedRun, LoadedRun], apart: str, other: str) -> tuple[ScorePair, ...]:
     mine, theirs = (_scores(run, cell_id) for run in runs)
     shared = [(mine[name], theirs[name]) for name in mine if name in theirs]
     return tuple(
@@ -142,7 +142,7 @@ def _interval(mine: Completed | None, theirs: Completed | None) -> Interval | Ab
     return unpaired(mine.pairing, theirs.pairing, (mine.batch, theirs.batch)).interval
 
 
-def _beside_baselines(cell_id: str, first: Loaded, second: Loaded) -> Interval | Absent:
+def _baseline_adjusted(cell_id: str, first: LoadedRun, second: LoadedRun) -> Interval | Absent:
     """Return the second run's speedup over its own baseline ÷ the first run's over its own."""
     from harness.stats.speedup import between, over_baseline
 
@@ -158,7 +158,7 @@ def _beside_baselines(cell_id: str, first: Loaded, second: Loaded) -> Interval |
     return between(mine, theirs).interval
 
 
-def _pair(scores: tuple[Score, Score], runs: tuple[Loaded, Loaded], apart: str) -> ScorePair:
+def _pair(scores: tuple[Score, Score], runs: tuple[LoadedRun, LoadedRun], apart: str) -> ScorePair:
     (mine, theirs), (run_a, run_b) = scores, runs
     metric = mine.definition.metric
     refused = _why_not((mine, run_a.plan), (theirs, run_b.plan))
@@ -196,17 +196,17 @@ def _why_not(first: tuple[Score, Plan], second: tuple[Score, Plan]) -> str:
     return "; ".join(reason for reason in reasons if reason)
 
 
-def _scores(run: Loaded, cell_id: str) -> dict[str, Score]:
+def _scores(run: LoadedRun, cell_id: str) -> dict[str, Score]:
     scores = run.evaluation.scores if run.evaluation else ()
     return {score.definition.metric: score for score in scores if score.cell_id == cell_id}
 
 
-def _loss(run: Loaded, score: Score) -> float | None:
+def _loss(run: LoadedRun, score: Score) -> float | None:
     found: Delta | None = next((d for d in run.deltas(score.cell_id) if d.metric == score.definition.metric), None)
     return None if found is None or isinstance(found.loss, Absent) else found.loss.estimate
 
 
-def _standing(run: Loaded, cell_id: str) -> str:
+def _standing(run: LoadedRun, cell_id: str) -> str:
     """Return a cell's verdict, or what became of it, or that the run does not have it."""
     if cell_id not in {planned.id for planned in run.plan.compared}:
         return "absent"

@@ -6,7 +6,7 @@ from harness.core.plan import Plan
 from harness.core.units import Absent
 from harness.reporting.conditions import FIGURES
 
-_TELLING = 0.03
+_DECISIVE = 0.03
 """A mean clock, or power, that differs by more than this is worth a word."""
 _NAMED = 6
 _MEANS = ("clock_mhz", "memory_clock_mhz", "power_w", "cpu_mhz")
@@ -28,7 +28,7 @@ def condition_differences(first: Completed, second: Completed) -> tuple[str, ...
     names = {field: (name, words) for field, name, words in FIGURES}
     for field in _MEANS:
         mine, theirs = _mean(first, field), _mean(second, field)
-        if mine and theirs and abs(theirs / mine - 1) > _TELLING:
+        if mine and theirs and abs(theirs / mine - 1) > _DECISIVE:
             name, words = names[field]
             found.append(f"{name}: {words(mine, mine)} ≠ {words(theirs, theirs)}")
     if first.threads != second.threads:

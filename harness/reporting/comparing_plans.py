@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 from harness.core.plan import Plan, PlannedCell
-from harness.reporting.loaded import Loaded
+from harness.reporting.loaded import LoadedRun
 
 
 def baseline_differences(first: Plan, second: Plan) -> tuple[str, ...]:
@@ -11,7 +11,7 @@ def baseline_differences(first: Plan, second: Plan) -> tuple[str, ...]:
     return (*_model(first, second), *_baselines(first, second))
 
 
-def plan_differences(first: Loaded, second: Loaded) -> tuple[str, ...]:
+def plan_differences(first: LoadedRun, second: LoadedRun) -> tuple[str, ...]:
     """Return what two runs measured differently, besides their machines: `seeds: [0] ≠ [7]`."""
     plans = first.plan, second.plan
     found = [*_model(*plans), *(f"baseline: {difference}" for difference in _baselines(*plans))]

@@ -28,18 +28,18 @@ class Meanwhile(Frozen):
     absent: tuple[Named, ...]
 
 
-def conditions_of(cell: Completed) -> Meanwhile | None:
+def summarize_conditions(cell: Completed) -> Meanwhile | None:
     """Return the machine's state over all of a cell's blocks and the baseline's between them; None if not noted."""
     blocks = tuple(block for block in cell.pairing.blocks if block.conditions != UNKNOWN)
     if not blocks:
         return None
     rows = [row for field, name, words in FIGURES if (row := _range(blocks, field, name, words))]
-    rows += [row for row in (_throttled(blocks), _cores_slowed(blocks), _visitors(blocks)) if row]
+    rows += [row for row in (_throttled(blocks), _cores_slowed(blocks), _foreign_processes(blocks)) if row]
     first = blocks[0].conditions
     absent = [(name, getattr(first, field)) for field, name, _ in FIGURES]
     absent += [
         ("GPU throttling", first.throttle),
-        ("other GPU processes", first.visitors),
+        ("other GPU processes", first.foreign_processes),
         ("CPU throttling", first.cpu_throttled),
         ("energy", first.energy_j),
     ]
@@ -74,10 +74,14 @@ def _cores_slowed(blocks: Sequence[Block]) -> Named | None:
     return Named(name="Cores slowed for heat", value=plural(sum(counts), "time") if any(counts) else "never")
 
 
-def _visitors(blocks: Sequence[Block]) -> Named | None:
-    known = [block.conditions.visitors for block in blocks if not isinstance(block.conditions.visitors, Absent)]
+def _foreign_processes(blocks: Sequence[Block]) -> Named | None:
+    known = [
+        block.conditions.foreign_processes
+        for block in blocks
+        if not isinstance(block.conditions.foreign_processes, Absent)
+    ]
     if not known:
         return None
-    seen = {visitor.pid: visitor for visitors in known for visitor in visitors}
-    names = ", ".join(f"{visitor.name} ({visitor.pid}, {size(visitor.used_bytes)})" for visitor in seen.values())
+    seen = {process.pid: process for foreign_processes in known for process in foreign_processes}
+    names = ", ".join(f"{process.name} ({process.pid}, {size(process.used_bytes)})" for process in seen.values())
     return Named(name="Other GPU processes", value=names or "none")

@@ -7,9 +7,9 @@ from harness.core.outcome import ColdStart, Completed, Failed, Peak, Skipped
 from harness.core.plan import PlannedCell
 from harness.core.quality import Interval
 from harness.core.units import Absent
-from harness.reporting.held import WorstLoss, worst_loss
-from harness.reporting.loaded import Loaded
-from harness.reporting.pace import pace_of
+from harness.reporting.gated_losses import WorstLoss, worst_loss
+from harness.reporting.loaded import LoadedRun
+from harness.reporting.normalized_latency import normalize_latency
 from harness.reporting.timing import (
     Payback,
     build_cost_s,
@@ -35,7 +35,7 @@ class Timing(Frozen):
     """Images per second at the median latency."""
     speedup: Interval | Absent
     """Seconds per image of the baseline ÷ of this cell."""
-    pace_s: float
+    normalized_s: float
     """Seconds per image on the baseline's clock: what cells are ranked by, known also where one look is no interval."""
     stages_s: dict[str, float]
     cold: ColdStart
@@ -70,7 +70,7 @@ class Facts(Frozen):
         return self.planned.id
 
 
-def standing_of(loaded: Loaded, planned: PlannedCell) -> tuple[Standing, str]:
+def find_standing(loaded: LoadedRun, planned: PlannedCell) -> tuple[Standing, str]:
     """Return where a cell stands and the reason in words."""
     outcome = loaded.outcomes.get(planned.id)
     if isinstance(outcome, Failed):
@@ -87,7 +87,7 @@ def standing_of(loaded: Loaded, planned: PlannedCell) -> tuple[Standing, str]:
     return verdict.result, verdict.reason
 
 
-def _payback(loaded: Loaded, planned: PlannedCell, cell: Completed) -> Payback | Absent:
+def _payback(loaded: LoadedRun, planned: PlannedCell, cell: Completed) -> Payback | Absent:
     if planned.id == loaded.plan.baseline_id:
         return Absent(absent="it is the baseline")
     eager = {**planned.cell.by_axis, **EAGER}
@@ -99,7 +99,7 @@ def _payback(loaded: Loaded, planned: PlannedCell, cell: Completed) -> Payback |
     return Absent(absent="the baseline did not complete")
 
 
-def _timing(loaded: Loaded, planned: PlannedCell, cell: Completed) -> Timing | Absent:
+def _timing(loaded: LoadedRun, planned: PlannedCell, cell: Completed) -> Timing | Absent:
     from harness.stats.latency import cell_latency
 
     if not cell.repeats or isinstance(cell.cold_start, Absent):
@@ -111,7 +111,7 @@ def _timing(loaded: Loaded, planned: PlannedCell, cell: Completed) -> Timing | A
         batch=cell.batch,
         throughput=cell.batch / summary.median_s.estimate,
         speedup=speedup_shown(loaded.baseline, cell),
-        pace_s=pace_of(loaded.baseline, cell).image_s.estimate,
+        normalized_s=normalize_latency(loaded.baseline, cell).image_s.estimate,
         stages_s=stage_medians(cell),
         cold=cell.cold_start,
         build_cost_s=build_cost_s(cell),
@@ -119,9 +119,9 @@ def _timing(loaded: Loaded, planned: PlannedCell, cell: Completed) -> Timing | A
     )
 
 
-def facts_of(loaded: Loaded, planned: PlannedCell) -> Facts:
+def compute_facts(loaded: LoadedRun, planned: PlannedCell) -> Facts:
     """Return all figures of one cell."""
-    standing, reason = standing_of(loaded, planned)
+    standing, reason = find_standing(loaded, planned)
     cell = loaded.completed(planned.id)
     nothing = Absent(absent=f"{standing}: {reason}")
     return Facts(
@@ -137,6 +137,6 @@ def facts_of(loaded: Loaded, planned: PlannedCell) -> Facts:
     )
 
 
-def all_facts(loaded: Loaded) -> tuple[Facts, ...]:
+def all_facts(loaded: LoadedRun) -> tuple[Facts, ...]:
     """Return the figures of the baseline and every candidate, in the plan's order."""
-    return tuple(facts_of(loaded, planned) for planned in loaded.plan.compared)
+    return tuple(compute_facts(loaded, planned) for planned in loaded.plan.compared)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 from harness.core.quality import Interval
 from harness.core.units import Absent
 from harness.reporting.facts import Facts
-from harness.reporting.forest import ordered_losses, reach_of, scale_of
-from harness.reporting.held import Held
-from harness.reporting.loaded import Loaded
+from harness.reporting.forest import choose_scale, find_bounds, ordered_losses
+from harness.reporting.gated_losses import GatedLoss
+from harness.reporting.loaded import LoadedRun
 from harness.reporting.marks import PATHS, PRINT_COLOURS
 from harness.reporting.pareto import LossAxis, Point, loss_axis
 from harness.reporting.placement import Label, pareto_frame
@@ -98,42 +98,42 @@ def _legend(axes: "Axes", points: tuple[Point, ...]) -> None:
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, fontsize=8)
 
 
-def forest_figure(loaded: Loaded, facts: tuple[Facts, ...]) -> "Figure | None":
+def forest_figure(loaded: LoadedRun, facts: tuple[Facts, ...]) -> "Figure | None":
     """Return every judged loss with its interval against its own margin, or None where there is none."""
-    held = [found for found in ordered_losses(loaded, facts) if found.rule and isinstance(found.value, Interval)]
-    kinds = list(dict.fromkeys(_kind(found) for found in held))
-    held = sorted(held, key=lambda found: ("warning" in _kind(found), kinds.index(_kind(found))))[:_MOST_ROWS]
-    if not held:
+    gated = [found for found in ordered_losses(loaded, facts) if found.rule and isinstance(found.value, Interval)]
+    kinds = list(dict.fromkeys(_kind(found) for found in gated))
+    gated = sorted(gated, key=lambda found: ("warning" in _kind(found), kinds.index(_kind(found))))[:_MOST_ROWS]
+    if not gated:
         return None
-    figure, axes = _new(7.2, 0.9 + 0.2 * len(held))
-    scale = scale_of(held)
+    figure, axes = _new(7.2, 0.9 + 0.2 * len(gated))
+    scale = choose_scale(gated)
     axes.axvline(scale.position(0.0), color=HAIR, linewidth=1, zorder=0)
-    for row, found in enumerate(held):
+    for row, found in enumerate(gated):
         _draw_loss(axes, row, found, scale)
-    names = [f"{found.delta.cell_id}   {_kind(found)}" for found in held]
-    axes.set_yticks(range(len(held)), names, fontsize=7.5)
+    names = [f"{found.delta.cell_id}   {_kind(found)}" for found in gated]
+    axes.set_yticks(range(len(gated)), names, fontsize=7.5)
     axes.tick_params(axis="y", length=0)
-    axes.set_ylim(len(held) - 0.4, -0.6)
+    axes.set_ylim(len(gated) - 0.4, -0.6)
     axes.set_xlim(0, 1.01)
     _loss_axis(axes.xaxis, scale, 0.08)
     axes.set_xlabel("loss with its 95 % interval; thin: the verdict’s own bounds; dashed: the margin", fontsize=8)
     return figure
 
 
-def _kind(held: Held) -> str:
+def _kind(gated: GatedLoss) -> str:
     """Return what a row shows: the metric, and whether it is a relative change or only a warning."""
-    what = f"{held.delta.metric} change" if held.quantity == "change" else held.delta.metric
-    return f"{what} (warning)" if held.rule and held.rule.severity == "warning" else what
+    what = f"{gated.delta.metric} change" if gated.quantity == "change" else gated.delta.metric
+    return f"{what} (warning)" if gated.rule and gated.rule.severity == "warning" else what
 
 
-def _draw_loss(axes: "Axes", row: int, held: Held, scale: LossScale) -> None:
-    loss, result = held.value, held.verdict.result if held.verdict else "unjudged"
+def _draw_loss(axes: "Axes", row: int, gated: GatedLoss, scale: LossScale) -> None:
+    loss, result = gated.value, gated.verdict.result if gated.verdict else "unjudged"
     assert isinstance(loss, Interval)
     colour = PRINT_COLOURS[result]
-    for limit in held.limits:
+    for limit in gated.limits:
         axes.plot([scale.position(limit)] * 2, [row - 0.5, row + 0.5], color=PRINT_COLOURS["fail"], linewidth=1,
                   linestyle=(0, (3, 2)))  # fmt: skip
-    axes.plot([scale.position(end) for end in reach_of(held)], [row, row], color=colour, linewidth=0.7)
+    axes.plot([scale.position(end) for end in find_bounds(gated)], [row, row], color=colour, linewidth=0.7)
     axes.plot([scale.position(loss.low), scale.position(loss.high)], [row, row], color=colour, linewidth=1.8)
     axes.plot(scale.position(loss.estimate), row, marker=MARKERS.get(result, "s"), color=colour, markersize=5,
               markeredgecolor="white", markeredgewidth=0.5)  # fmt: skip
@@ -164,7 +164,7 @@ def stages_figure(facts: tuple[Facts, ...]) -> "Figure | None":
     return figure
 
 
-def draw_figures(loaded: Loaded, facts: tuple[Facts, ...]) -> dict[str, bytes]:
+def draw_figures(loaded: LoadedRun, facts: tuple[Facts, ...]) -> dict[str, bytes]:
     """Return file name → content: pareto, forest and stages, each as SVG and PDF; what has no data is left out."""
     from io import BytesIO
 

@@ -6,7 +6,7 @@ from harness.reporting.forest import Tick
 from harness.reporting.strips import round_ticks
 from harness.reporting.wording import seconds, share
 
-_ROOM = 0.75
+_SPACE = 0.75
 """Percent of the width that a letter of a label takes on a desktop; a bar too narrow for its name has none."""
 
 
@@ -30,7 +30,7 @@ class Flame(Frozen):
     left_out: int
 
 
-def flame_of(facts: TraceFacts, most: int) -> Flame | None:
+def build_flame(facts: TraceFacts, most: int) -> Flame | None:
     """Return the timeline of a trace, or None where it has no ranges; beyond `most` the shortest are left out."""
     spans = facts.timeline
     if not spans:
@@ -47,7 +47,7 @@ def flame_of(facts: TraceFacts, most: int) -> Flame | None:
         name = span.name.replace("_", " ")
         bars.append(Bar(
             left=round(100 * (span.begin_s - start) / whole, 3), width=round(width, 3), row=span.depth,
-            colour=stage % 6, label=name if len(name) * _ROOM < width else "",
+            colour=stage % 6, label=name if len(name) * _SPACE < width else "",
             text=f"{name}: {seconds(span.seconds)}, {share(width / 100)}, from {seconds(span.begin_s - start)}",
         ))  # fmt: skip
     ticks = tuple(Tick(at=round(100 * tick / whole, 2), label=seconds(tick) if tick else "0")

@@ -3,10 +3,10 @@
 from harness.core.base import Frozen
 from harness.core.limits import rule_words
 from harness.core.rule import Rule
-from harness.core.verdict import CellVerdict, Result, RuleVerdict, worst_of
+from harness.core.verdict import CellVerdict, Result, RuleVerdict, pick_worst
 from harness.reporting.facts import Facts, Standing
-from harness.reporting.loaded import Loaded
-from harness.reporting.settling import cell_words
+from harness.reporting.loaded import LoadedRun
+from harness.reporting.required_samples import cell_words
 from harness.reporting.wording import WORDS, plural, round_share
 
 _RESULTS: tuple[Result, ...] = ("pass", "fail", "inconclusive", "missing")
@@ -36,7 +36,7 @@ class VerdictRow(Frozen):
     word: str
     sentences: tuple[Sentence, ...]
     warnings: tuple[Sentence, ...]
-    settle: str
+    required_samples: str
     unprofiled: bool
     """It is recommended, but has no trace."""
 
@@ -51,17 +51,17 @@ class Judged(Frozen):
     cells: tuple[VerdictRow, ...]
 
 
-def sentence_of(judged: RuleVerdict) -> Sentence:
+def write_sentence(judged: RuleVerdict) -> Sentence:
     """Return a verdict's own sentence, beginning as a sentence does unless a metric's name does."""
     text = judged.sentence
     return Sentence(standing=judged.result, text=text if judged.metric else text[:1].upper() + text[1:])
 
 
-def sentences_of(verdict: CellVerdict | None) -> tuple[tuple[Sentence, ...], tuple[Sentence, ...]]:
+def write_sentences(verdict: CellVerdict | None) -> tuple[tuple[Sentence, ...], tuple[Sentence, ...]]:
     """Return all sentences of a cell: of the rules that decide, and of those that only warn."""
     rules = verdict.rules if verdict else ()
     deciding, warning = (
-        tuple(sentence_of(judged) for judged in rules if judged.rule.severity == severity)
+        tuple(write_sentence(judged) for judged in rules if judged.rule.severity == severity)
         for severity in ("error", "warning")
     )
     return deciding, warning
@@ -70,13 +70,13 @@ def sentences_of(verdict: CellVerdict | None) -> tuple[tuple[Sentence, ...], tup
 def _deciding(verdict: CellVerdict) -> tuple[Sentence, ...]:
     """Return the sentences behind a cell's result; of a pass the closest one."""
     if verdict.result != "pass":
-        found = tuple(sentence_of(judged) for judged in verdict.errors if judged.result == verdict.result)
+        found = tuple(write_sentence(judged) for judged in verdict.errors if judged.result == verdict.result)
         return found or (Sentence(standing=verdict.result, text=verdict.reason),)
     closest = max(verdict.errors, key=lambda judged: judged.p_value or 0.0)
-    return (sentence_of(closest),)
+    return (write_sentence(closest),)
 
 
-def _rates(loaded: Loaded) -> str:
+def _rates(loaded: LoadedRun) -> str:
     """Say which error rate the passes of this run have, and how it is kept."""
     policy, judgement = loaded.policy, loaded.judgement
     alpha = max((rule.alpha for rule in policy.gate if rule.severity == "error"), default=0.05)
@@ -91,22 +91,24 @@ def _rates(loaded: Loaded) -> str:
             f"No correction across {plural(cells, 'cell')}: each cell that should not pass does so with a chance "
             f"of at most {round_share(alpha)}"
         )
-    if len(loaded.plan.looks) > 1:
-        text += f". Verdicts were looked at up to {len(loaded.plan.looks)} times; bounds are widened to keep that rate"
+    if len(loaded.plan.interim_analyses) > 1:
+        text += f". Verdicts were looked at up to {len(loaded.plan.interim_analyses)} times; bounds are widened to keep that rate"
     return text + "."
 
 
-def _counts(loaded: Loaded, rule: Rule) -> tuple[tuple[Standing, str, int], ...]:
+def _counts(loaded: LoadedRun, rule: Rule) -> tuple[tuple[Standing, str, int], ...]:
     """Return how many cells a rule found passing, failing and so on; what it says of several metrics is one word."""
     ends = []
     for cell in loaded.judgement.cells if loaded.judgement else ():
         results = {judged.result for judged in cell.rules if judged.rule == rule}
         if results:
-            ends.append(worst_of(results))
+            ends.append(pick_worst(results))
     return tuple((result, WORDS[result], ends.count(result)) for result in _RESULTS if result in ends)
 
 
-def judged_of(loaded: Loaded, facts: tuple[Facts, ...], anchors: dict[str, str], untraced: frozenset[str]) -> Judged:
+def build_judged(
+    loaded: LoadedRun, facts: tuple[Facts, ...], anchors: dict[str, str], untraced: frozenset[str]
+) -> Judged:
     """Return the judgement of a run, cells in the order given; `untraced` are recommended without a trace."""
     policy = loaded.policy
     rules = tuple(
@@ -123,7 +125,7 @@ def judged_of(loaded: Loaded, facts: tuple[Facts, ...], anchors: dict[str, str],
         if verdict is not None:
             rows.append(VerdictRow(
                 anchor=anchors[cell.id], id=cell.id, standing=verdict.result, word=WORDS[verdict.result],
-                sentences=_deciding(verdict), warnings=tuple(sentence_of(judged) for judged in verdict.warnings),
-                settle=cell_words(loaded, verdict), unprofiled=cell.id in untraced,
+                sentences=_deciding(verdict), warnings=tuple(write_sentence(judged) for judged in verdict.warnings),
+                required_samples=cell_words(loaded, verdict), unprofiled=cell.id in untraced,
             ))  # fmt: skip
     return Judged(policy=policy.name, about=policy.about, rates=_rates(loaded), rules=rules, cells=tuple(rows))

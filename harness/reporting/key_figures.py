@@ -2,11 +2,11 @@
 
 from harness.core.base import Frozen
 from harness.core.units import Absent
-from harness.reporting.energy import baseline_cost_beside, cost_of, priced
+from harness.reporting.energy import compute_cost, paired_baseline_cost, priced
 from harness.reporting.facts import Facts, Timing
-from harness.reporting.held import WorstLoss
-from harness.reporting.loaded import Loaded
-from harness.reporting.paired import baseline_beside_s
+from harness.reporting.gated_losses import WorstLoss
+from harness.reporting.loaded import LoadedRun
+from harness.reporting.paired import paired_baseline_s
 from harness.reporting.wording import factor, money, seconds, share
 
 
@@ -18,11 +18,11 @@ class KeyFigure(Frozen):
     note: str
 
 
-def key_figures(loaded: Loaded, best: Facts, baseline: Facts) -> tuple[KeyFigure, ...]:
+def key_figures(loaded: LoadedRun, best: Facts, baseline: Facts) -> tuple[KeyFigure, ...]:
     """Return the figures of the best cell next to the baseline's."""
     figures = [
         _speedup(best),
-        _pace(loaded, best, baseline),
+        _normalized_latency(loaded, best, baseline),
         _loss(best),
         _cost(loaded, best, baseline),
         _cold(best, baseline),
@@ -38,12 +38,12 @@ def _speedup(best: Facts) -> KeyFigure | None:
     return KeyFigure(name="Speedup", value=factor(found.estimate), note=note)
 
 
-def _pace(loaded: Loaded, best: Facts, baseline: Facts) -> KeyFigure | None:
+def _normalized_latency(loaded: LoadedRun, best: Facts, baseline: Facts) -> KeyFigure | None:
     if isinstance(best.timing, Absent):
         return None
-    beside = baseline_beside_s(loaded, best.id)
+    paired_baseline = paired_baseline_s(loaded, best.id)
     was = seconds(baseline.timing.image_s.estimate) if isinstance(baseline.timing, Timing) else "unknown"
-    note = f"baseline {was}" if beside is None else f"baseline beside it {seconds(beside)}"
+    note = f"baseline {was}" if paired_baseline is None else f"baseline beside it {seconds(paired_baseline)}"
     return KeyFigure(name="Seconds per image", value=seconds(best.timing.image_s.estimate), note=note)
 
 
@@ -55,14 +55,14 @@ def _loss(best: Facts) -> KeyFigure | None:
     return KeyFigure(name=f"Worst loss, {best.worst.metric}", value=share(found.estimate), note=note)
 
 
-def _cost(loaded: Loaded, best: Facts, baseline: Facts) -> KeyFigure | None:
-    cost, beside = cost_of(loaded, best), baseline_cost_beside(loaded, best.id)
+def _cost(loaded: LoadedRun, best: Facts, baseline: Facts) -> KeyFigure | None:
+    cost, paired_baseline = compute_cost(loaded, best), paired_baseline_cost(loaded, best.id)
     if not priced(loaded) or isinstance(cost, Absent):
         return None
-    paired = not isinstance(beside, Absent)
-    was = beside if paired else cost_of(loaded, baseline)
+    paired = not isinstance(paired_baseline, Absent)
+    was = paired_baseline if paired else compute_cost(loaded, baseline)
     note = "unknown" if isinstance(was, Absent) else money(1000 * was.amount, was.currency)
-    note = f"baseline {'beside it ' if paired else ''}{note}"
+    note = f"baseline {'paired_baseline it ' if paired else ''}{note}"
     return KeyFigure(name="Cost of 1,000 images", value=money(1000 * cost.amount, cost.currency), note=note)
 
 

@@ -12,7 +12,7 @@ from harness.core.outcome import Image
 from harness.core.quality import Rung
 from harness.core.units import Absent
 from harness.damages import DAMAGES, IDENTICAL, apply_damage
-from harness.reporting.loaded import Loaded
+from harness.reporting.loaded import LoadedRun
 from harness.reporting.named import Named
 from harness.reporting.pictures import Picture, images_by_key, shown_keys
 from harness.reporting.wording import share_interval
@@ -53,7 +53,7 @@ class LadderView(Frozen):
         return " · ".join(doses) or "nothing that was tried"
 
 
-def ladder_of(loaded: Loaded) -> LadderView | None:
+def build_ladder(loaded: LoadedRun) -> LadderView | None:
     """Return the ladder of an evaluated run, or None where it has none."""
     evaluation = loaded.evaluation
     rungs = [rung for rung in evaluation.ladder if rung.damage != IDENTICAL] if evaluation else []
@@ -67,7 +67,7 @@ def ladder_of(loaded: Loaded) -> LadderView | None:
     return LadderView(rows=rows, images=max(rung.images for rung in rungs), uncounted=uncounted)
 
 
-def _row(loaded: Loaded, family: str, rungs: list[Rung]) -> LadderRow:
+def _row(loaded: LoadedRun, family: str, rungs: list[Rung]) -> LadderRow:
     levels = sorted({rung.level for rung in rungs})
     at = {level: [rung for rung in rungs if rung.level == level] for level in levels}
     passing = None
@@ -90,7 +90,7 @@ def _row(loaded: Loaded, family: str, rungs: list[Rung]) -> LadderRow:
     )
 
 
-def _finders(loaded: Loaded, rungs: list[Rung]) -> list[Rung]:
+def _finders(loaded: LoadedRun, rungs: list[Rung]) -> list[Rung]:
     """Return the rungs whose metric would surely fail a cell that looks like this."""
     odd = loaded.evaluation.not_monotone if loaded.evaluation else {}
     trusted = [rung for rung in rungs if rung.damage not in odd.get(rung.metric, ())]
@@ -101,7 +101,7 @@ def _estimate(rung: Rung) -> float:
     return -1.0 if isinstance(rung.loss, Absent) else rung.loss.estimate
 
 
-def _pictures(loaded: Loaded, family: str, passing: int | None, failing: int | None) -> tuple[Picture, ...]:
+def _pictures(loaded: LoadedRun, family: str, passing: int | None, failing: int | None) -> tuple[Picture, ...]:
     """Return a picture of the baseline undamaged, with the largest passing dose, and with the smallest failing one."""
     images = images_by_key(loaded, loaded.plan.baseline_id)
     key = next((key for key in shown_keys(loaded, 1) if key in images), None)
@@ -121,7 +121,7 @@ def _pictures(loaded: Loaded, family: str, passing: int | None, failing: int | N
     return tuple(shown)
 
 
-def _read(loaded: Loaded, image: Image) -> NDArray[np.uint8]:
+def _read(loaded: LoadedRun, image: Image) -> NDArray[np.uint8]:
     from PIL import Image as Reader
 
     with Reader.open(image_path(loaded.run, loaded.plan.baseline_id, image)) as opened:
@@ -138,7 +138,7 @@ def _picture(pixels: NDArray[np.uint8], alt: str) -> Picture:
     return Picture(src="data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode(), alt=alt)
 
 
-def alarms_of(loaded: Loaded) -> tuple[Named, ...]:
+def list_alarms(loaded: LoadedRun) -> tuple[Named, ...]:
     """Return what makes a metric of this run untrustworthy: a loss in identical pictures, or blindness."""
     evaluation = loaded.evaluation
     if evaluation is None:

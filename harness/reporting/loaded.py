@@ -22,7 +22,7 @@ from harness.store.layout import RunFolder
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedRun:
     """A run in memory: any part that does not exist yet is None or empty."""
 
     run: Path
@@ -85,10 +85,10 @@ class Loaded:
         return next((tail for tail in tails if tail.cell_id == cell_id), None)
 
 
-def load(run: Path) -> Loaded:
+def load(run: Path) -> LoadedRun:
     """Return all records of a run; ResultsError where they cannot be read, but for traces: the rest stands without."""
     matrix_file, traced = RunFolder(run).matrix_toml, read_traced(run, read_outcomes(run))
-    return Loaded(
+    return LoadedRun(
         run=run,
         plan=read_plan(run),
         outcomes=traced.outcomes,

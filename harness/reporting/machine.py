@@ -1,12 +1,12 @@
 """The machine a run was measured on, as a page shows it."""
 
 from harness.core.units import Absent, format_bytes
-from harness.reporting.loaded import Loaded
+from harness.reporting.loaded import LoadedRun
 from harness.reporting.named import Named
 from harness.reporting.wording import plural
 
 
-def machine_rows(loaded: Loaded) -> tuple[Named, ...]:
+def machine_rows(loaded: LoadedRun) -> tuple[Named, ...]:
     """Return what identifies the machine, its software and the model."""
     machine = loaded.plan.machine
     rows = [Named(name="Name", value=machine.name)]

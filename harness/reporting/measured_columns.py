@@ -7,11 +7,11 @@ from harness.core.outcome import Completed
 from harness.core.timing import UNKNOWN, Block
 from harness.core.units import Absent
 from harness.reporting.conditions import slowed
-from harness.reporting.energy import cost_of, energy_of, priced
+from harness.reporting.energy import compute_cost, compute_energy, priced
 from harness.reporting.facts import Facts, Timing
-from harness.reporting.loaded import Loaded
-from harness.reporting.memory import column_of
-from harness.reporting.paired import precision_of
+from harness.reporting.loaded import LoadedRun
+from harness.reporting.memory import name_column
+from harness.reporting.paired import compute_precision
 from harness.reporting.profiled import is_profiled
 
 _STATE = {
@@ -21,7 +21,7 @@ _STATE = {
 Value = str | int | float | bool | None
 
 
-def measured_columns(loaded: Loaded, facts: Facts, cell: Completed) -> dict[str, Value]:
+def measured_columns(loaded: LoadedRun, facts: Facts, cell: Completed) -> dict[str, Value]:
     """Return kind and precision of the timing, blocks, the machine's state meanwhile, and whether there is a trace."""
     pairing, timing = cell.pairing, facts.timing
     return {
@@ -29,7 +29,7 @@ def measured_columns(loaded: Loaded, facts: Facts, cell: Completed) -> dict[str,
         "blocks": len(pairing.of("cell")),
         "calls": len(cell.repeats),
         "blocks_timed_again": sum(bool(block.superseded) for block in pairing.blocks),
-        "timing_precision": precision_of(timing, cell) if isinstance(timing, Timing) else None,
+        "timing_precision": compute_precision(timing, cell) if isinstance(timing, Timing) else None,
         "blocks_slowed": sum(bool(slowed(block)) for block in pairing.blocks),
         "gpu_clock_mhz": _over(pairing.blocks, "clock_mhz", fmean),
         "gpu_temperature_c": _over(pairing.blocks, "temperature_c", max),
@@ -41,13 +41,13 @@ def measured_columns(loaded: Loaded, facts: Facts, cell: Completed) -> dict[str,
     }
 
 
-def measured_absences(loaded: Loaded, facts: Facts, cell: Completed) -> list[tuple[str, object]]:
+def measured_absences(loaded: LoadedRun, facts: Facts, cell: Completed) -> list[tuple[str, object]]:
     """Return columns of what was measured with the figure behind each, or its absence with the reason."""
-    memory = [(column_of(field), getattr(cell.memory, field)) for field in type(cell.memory).model_fields]
+    memory = [(name_column(field), getattr(cell.memory, field)) for field in type(cell.memory).model_fields]
     first = cell.pairing.blocks[0].conditions if cell.pairing.blocks else UNKNOWN
     state = [(column, getattr(first, field)) for column, field in _STATE.items()]
-    more: list[tuple[str, object]] = [("energy_j", energy_of(cell)), ("traced", cell.trace)]
-    more += [("image_cost", cost_of(loaded, facts))] if priced(loaded) else []
+    more: list[tuple[str, object]] = [("energy_j", compute_energy(cell)), ("traced", cell.trace)]
+    more += [("image_cost", compute_cost(loaded, facts))] if priced(loaded) else []
     return [*memory, *state, *more]
 
 

@@ -14,7 +14,7 @@ _PEAKS = {
 }
 
 
-class Piece(Frozen):
+class MemoryPiece(Frozen):
     """A piece of a bar: its share of the scale in percent, a number that picks its colour, and its words."""
 
     share: float
@@ -28,7 +28,7 @@ class MemoryBar(Frozen):
     name: str
     note: str
     value: str
-    pieces: tuple[Piece, ...]
+    pieces: tuple[MemoryPiece, ...]
 
 
 class MemoryView(Frozen):
@@ -38,7 +38,7 @@ class MemoryView(Frozen):
     absent: tuple[Named, ...]
 
 
-def memory_of(cell: Completed) -> MemoryView:
+def build_memory(cell: Completed) -> MemoryView:
     """Return what a cell's weights hold and what one call of it needed at most."""
     peaks = {field: getattr(cell.memory, field) for field in _PEAKS}
     known = {field: count for field, count in peaks.items() if not isinstance(count, Absent)}
@@ -53,12 +53,12 @@ def _peak(cell: Completed, field: str, count: int, most: float) -> MemoryBar:
     name, note = _PEAKS[field]
     before = cell.memory.resident_before_bytes
     if field != "resident_bytes" or isinstance(before, Absent):
-        whole = Piece(share=_percent(count, most), colour=1, text=size(count))
+        whole = MemoryPiece(share=_percent(count, most), colour=1, text=size(count))
         return MemoryBar(name=name, note=note, value=size(count), pieces=(whole,))
     rest = max(count - before, 0)
     pieces = (
-        Piece(share=_percent(before, most), colour=3, text=f"before the call: {size(before)}"),
-        Piece(share=_percent(rest, most), colour=1, text=f"by the call: {size(rest)}"),
+        MemoryPiece(share=_percent(before, most), colour=3, text=f"before the call: {size(before)}"),
+        MemoryPiece(share=_percent(rest, most), colour=1, text=f"by the call: {size(rest)}"),
     )
     return MemoryBar(name=name, note=f"{note}; {size(before)} before the call", value=size(count), pieces=pieces)
 
@@ -66,10 +66,10 @@ def _peak(cell: Completed, field: str, count: int, most: float) -> MemoryBar:
 def memory_columns(cell: Completed) -> dict[str, float | None]:
     """Return the peaks of a call in bytes, for a table; None where one was not measured."""
     counts = {field: getattr(cell.memory, field) for field in type(cell.memory).model_fields}
-    return {column_of(field): None if isinstance(count, Absent) else count for field, count in counts.items()}
+    return {name_column(field): None if isinstance(count, Absent) else count for field, count in counts.items()}
 
 
-def column_of(field: str) -> str:
+def name_column(field: str) -> str:
     """Return the column of a memory figure: what the driver counts, and what was there before, are no peaks."""
     return field if field in ("device_used_bytes", "resident_before_bytes") else f"peak_{field}"
 
@@ -77,7 +77,7 @@ def column_of(field: str) -> str:
 def _weights(cell: Completed, most: float) -> MemoryBar:
     total = sum(cell.weights_bytes.values())
     pieces = tuple(
-        Piece(share=_percent(count, most), colour=index % 6, text=f"{part.replace('_', ' ')}: {size(count)}")
+        MemoryPiece(share=_percent(count, most), colour=index % 6, text=f"{part.replace('_', ' ')}: {size(count)}")
         for index, (part, count) in enumerate(cell.weights_bytes.items())
     )
     return MemoryBar(name="Weights", note="; ".join(piece.text for piece in pieces), value=size(total), pieces=pieces)

@@ -10,8 +10,8 @@ from harness.core.units import Absent
 from harness.reporting.block_frame import SIDES
 from harness.reporting.blocks import BlockStrip, block_strip
 from harness.reporting.facts import Facts, Timing
-from harness.reporting.group_speeds import GroupLane, group_lane
-from harness.reporting.loaded import Loaded
+from harness.reporting.loaded import LoadedRun
+from harness.reporting.round_speeds import RoundLane, round_lane
 from harness.reporting.wording import factor_interval, plural, plus_minus, round_share, share
 
 if TYPE_CHECKING:
@@ -25,10 +25,10 @@ class Paired(Frozen):
     notes: tuple[str, ...]
     speedup: str
     blocks: BlockStrip | None
-    groups: GroupLane | None
+    rounds: RoundLane | None
 
 
-def speedup_of(loaded: Loaded, cell: Completed) -> "Speedup | None":
+def compute_speedup(loaded: LoadedRun, cell: Completed) -> "Speedup | None":
     """Return a cell's speedup from its own blocks and the baseline's between them; None where it has none of these."""
     from harness.stats.speedup import speedup
 
@@ -41,13 +41,13 @@ def speedup_of(loaded: Loaded, cell: Completed) -> "Speedup | None":
         return None
 
 
-def _groups(loaded: Loaded, cell: Completed, found: "Speedup | None") -> GroupLane | None:
+def _rounds(loaded: LoadedRun, cell: Completed, found: "Speedup | None") -> RoundLane | None:
     if loaded.baseline is None or found is None or isinstance(found.interval, Absent):
         return None
-    return group_lane(cell, found.interval, (loaded.baseline.batch, cell.batch), found.warming)
+    return round_lane(cell, found.interval, (loaded.baseline.batch, cell.batch), found.warming)
 
 
-def baseline_beside_s(loaded: Loaded, cell_id: str) -> float | None:
+def paired_baseline_s(loaded: LoadedRun, cell_id: str) -> float | None:
     """Return the baseline's median seconds per image in the blocks between a cell's own; None where there are none."""
     from harness.stats.steady_state import steady_blocks
 
@@ -58,7 +58,7 @@ def baseline_beside_s(loaded: Loaded, cell_id: str) -> float | None:
     return median(calls) / baseline.batch if calls else None
 
 
-def precision_of(timing: Timing, cell: Completed) -> float | None:
+def compute_precision(timing: Timing, cell: Completed) -> float | None:
     """Return the relative half-width of the interval that was to be narrow: the speedup's, else the latency's."""
     shown = timing.latency_s if cell.pairing.kind == "alone" else timing.speedup
     if isinstance(shown, Absent) or not shown.estimate or shown.high == shown.low:
@@ -66,12 +66,12 @@ def precision_of(timing: Timing, cell: Completed) -> float | None:
     return float((shown.high / shown.low) ** 0.5 - 1) if shown.low > 0 else None
 
 
-def paired_of(loaded: Loaded, facts: Facts, cell: Completed, fine: bool) -> Paired | None:
+def build_paired(loaded: LoadedRun, facts: Facts, cell: Completed, fine: bool) -> Paired | None:
     """Return how a cell was timed, its blocks in words if fine; None where it was not."""
     timing = facts.timing
     if not isinstance(timing, Timing) or not cell.pairing.blocks:
         return None
-    found = speedup_of(loaded, cell)
+    found = compute_speedup(loaded, cell)
     return Paired(
         sentence=timing_sentence(loaded, cell, timing),
         notes=tuple(_notes(cell, found)),
@@ -79,22 +79,22 @@ def paired_of(loaded: Loaded, facts: Facts, cell: Completed, fine: bool) -> Pair
         if isinstance(timing.speedup, Absent) or cell.pairing.kind == "alone"
         else factor_interval(timing.speedup),
         blocks=block_strip(cell, fine),
-        groups=_groups(loaded, cell, found),
+        rounds=_rounds(loaded, cell, found),
     )
 
 
-def timing_sentence(loaded: Loaded, cell: Completed, timing: Timing) -> str:
+def timing_sentence(loaded: LoadedRun, cell: Completed, timing: Timing) -> str:
     """Return how a cell was timed, and how precise that is: `Interleaved with the baseline in 9 ABBA groups, …`."""
     pairing, mine = cell.pairing, cell.pairing.of("cell")
     calls = plural(sum(len(block.repeats) for block in mine), "call")
     if pairing.kind == "interleaved":
-        groups = len({block.group for block in mine})
-        how = f"Interleaved with the baseline in {plural(groups, 'ABBA group')}, {calls} of the cell"
+        rounds = len({block.round_index for block in mine})
+        how = f"Interleaved with the baseline in {plural(rounds, 'ABBA round_index')}, {calls} of the cell"
     elif pairing.kind == "sandwiched":
         how = f"Timed between two turns of the baseline, {calls} of the cell in {plural(len(mine), 'block')}"
     else:
         how = f"Timed alone, {calls} in {plural(len(mine), 'block')}"
-    asked, reached = loaded.plan.matrix.measure.precision, precision_of(timing, cell)
+    asked, reached = loaded.plan.matrix.measure.precision, compute_precision(timing, cell)
     wanted = f"{round_share(asked)} asked for"
     precise = f"{plus_minus(reached)} ({wanted})" if reached is not None else f"precision unknown ({wanted})"
     return f"{how}: {precise}"
@@ -105,8 +105,8 @@ def _left_out(pairing: Pairing) -> str:
     from harness.stats.steady_state import steady_blocks, warming
 
     if pairing.kind == "interleaved":
-        groups = warming(pairing)
-        return f"the first {plural(groups, 'group')}" if groups else ""
+        rounds = warming(pairing)
+        return f"the first {plural(rounds, 'round_index')}" if rounds else ""
     whose = {"cell": "the cell", "baseline": "the baseline"}
     counts = {side: len(pairing.of(side)) - len(steady_blocks(pairing, side)) for side in SIDES}
     return " and ".join(f"{plural(count, 'block')} of {whose[side]}" for side, count in counts.items() if count)

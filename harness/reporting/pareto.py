@@ -7,9 +7,9 @@ from harness.core.quality import Interval, Uncertainty
 from harness.core.rule import RARE, RELATIVE
 from harness.core.units import Absent
 from harness.reporting.facts import Facts, Standing
-from harness.reporting.held import Held, WorstLoss, deciding_losses, reaches
-from harness.reporting.loaded import Loaded
-from harness.reporting.pace import pace_of
+from harness.reporting.gated_losses import GatedLoss, WorstLoss, deciding_losses, list_margins
+from harness.reporting.loaded import LoadedRun
+from harness.reporting.normalized_latency import normalize_latency
 from harness.reporting.wording import factor_interval, probability, seconds_interval, share_interval
 
 _MOST_COMPARISONS = 40_000_000
@@ -56,16 +56,16 @@ class _Drawn(NamedTuple):
     spread: Uncertainty | None
 
 
-def loss_axis(loaded: Loaded) -> LossAxis:
+def loss_axis(loaded: LoadedRun) -> LossAxis:
     """Return the chart's axis of losses."""
-    found = reaches(loaded)
+    found = list_margins(loaded)
     others = any(rule.quantity not in RELATIVE and rule.severity == "error" for rule in loaded.policy.gate)
     if len(found) > 1:
         return LossAxis(title="Worst loss, as a share of its own margin", margin=1.0, relative=True, others=others)
     return LossAxis(title="Worst loss against the baseline", margin=found[0] if found else None, others=others)
 
 
-def points_of(loaded: Loaded, facts: tuple[Facts, ...]) -> tuple[Point, ...]:
+def list_points(loaded: LoadedRun, facts: tuple[Facts, ...]) -> tuple[Point, ...]:
     """Return the cells that have both a time and a loss, the front marked; the baseline loses 0."""
     from harness.stats.pareto import DRAWS, Uncertain, front_probability, pareto_front
 
@@ -73,7 +73,9 @@ def points_of(loaded: Loaded, facts: tuple[Facts, ...]) -> tuple[Point, ...]:
     drawn = {cell.id: found for cell in facts if (found := _drawn(loaded, cell, axis))}
     if all(cell_id == baseline for cell_id in drawn):
         return ()
-    paces = {cell_id: pace_of(loaded.baseline, cell) for cell_id in drawn if (cell := loaded.completed(cell_id))}
+    paces = {
+        cell_id: normalize_latency(loaded.baseline, cell) for cell_id in drawn if (cell := loaded.completed(cell_id))
+    }
     made = [_point(cell, drawn[cell.id], paces[cell.id].image_s) for cell in facts if cell.id in drawn]
     front = set(pareto_front({point.cell_id: (point.latency_s, point.loss) for point in made}))
     uncertain = {cell_id: Uncertain(paces[cell_id].spread, found.spread) for cell_id, found in drawn.items()}
@@ -86,7 +88,7 @@ def _placed(point: Point, front: bool, chance: float) -> Point:
     return point.model_copy(update={"front": front, "chance": chance, "facts": (*point.facts, line)})
 
 
-def _drawn(loaded: Loaded, cell: Facts, axis: LossAxis) -> _Drawn | None:
+def _drawn(loaded: LoadedRun, cell: Facts, axis: LossAxis) -> _Drawn | None:
     """Return a cell's worst loss on the axis; its distribution is that of the largest of all its deciding losses.
 
     Metrics look at the same pictures and err together, so the largest is taken level by level.
@@ -97,7 +99,7 @@ def _drawn(loaded: Loaded, cell: Facts, axis: LossAxis) -> _Drawn | None:
         return None
     if cell.id == loaded.plan.baseline_id:
         return _Drawn(Interval(estimate=0.0, low=0.0, high=0.0, method="the baseline itself"), None)
-    known = [found for held in deciding_losses(loaded, cell.id) if (found := _on_axis(held, axis))]
+    known = [found for gated in deciding_losses(loaded, cell.id) if (found := _on_axis(gated, axis))]
     if not known:
         return None
     levels = known[0][1].levels
@@ -106,16 +108,16 @@ def _drawn(loaded: Loaded, cell: Facts, axis: LossAxis) -> _Drawn | None:
     return _Drawn(value, Uncertainty(levels=levels, quantiles=highest))
 
 
-def _on_axis(held: Held, axis: LossAxis) -> tuple[Interval, Uncertainty] | None:
+def _on_axis(gated: GatedLoss, axis: LossAxis) -> tuple[Interval, Uncertainty] | None:
     """Return a loss as the axis shows it: folded where both directions count, divided by its margin if relative."""
     from harness.stats.confidence import fold
 
-    value, spread = held.value, held.spread
+    value, spread = gated.value, gated.spread
     if isinstance(value, Absent) or isinstance(spread, Absent):
         return None
-    unit = (held.reach or 1.0) if axis.relative else 1.0
+    unit = (gated.margin or 1.0) if axis.relative else 1.0
     low, high, middle = value.low, value.high, value.estimate
-    if held.two_sided:
+    if gated.two_sided:
         low, high, middle = max(0.0, low, -high), max(high, -low), abs(middle)
         spread = fold(spread)
     value = value.model_copy(update={"estimate": middle / unit, "low": low / unit, "high": high / unit})

@@ -6,13 +6,13 @@ from harness.core.outcome import ColdStart, Completed
 from harness.core.quality import Interval
 from harness.core.units import Absent
 from harness.reporting.facts import Facts, Timing
-from harness.reporting.loaded import Loaded
+from harness.reporting.loaded import LoadedRun
 from harness.reporting.named import Named
 from harness.reporting.timing import Payback
 from harness.reporting.wording import DASH, grouped, plural, seconds
 
 
-def payback_figures(loaded: Loaded, facts: Facts) -> tuple[Named, ...]:
+def payback_figures(loaded: LoadedRun, facts: Facts) -> tuple[Named, ...]:
     """Return what building cost apart from the run time, and from how many images on that is won back."""
     cell, timing = loaded.completed(facts.id), facts.timing
     if cell is None or not isinstance(timing, Timing):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.core.base import Frozen
 from harness.core.outcome import Image
-from harness.reporting.loaded import Loaded
+from harness.reporting.loaded import LoadedRun
 from harness.store import image_path
 
 THUMBNAIL_PX = 256
@@ -29,7 +29,7 @@ class Picture(Frozen):
     problem: str = ""
 
 
-class Pair(Frozen):
+class ImagePair(Frozen):
     """The same prompt and seed from the baseline and from the cell."""
 
     prompt: str
@@ -39,7 +39,7 @@ class Pair(Frozen):
     candidate: Picture
 
 
-class Share(Frozen):
+class PageBudget(Frozen):
     """How much each cell may show so that the whole page stays small: pictures, and how fine its drawings are."""
 
     pairs: int
@@ -49,10 +49,10 @@ class Share(Frozen):
     """Drawings say every piece in words, traces are drawn whole; otherwise there are too many cells for that."""
 
 
-def share_of(cells: int) -> Share:
+def budget_page(cells: int) -> PageBudget:
     """Return the pictures a cell may show on a page of this many cells: up to 8 pairs, the worst 5, a strip of 6."""
     each = _PICTURES_PER_PAGE // max(cells, 1)
-    return Share(
+    return PageBudget(
         pairs=min(8, max(1, each // 4)), worst=min(5, max(1, each // 6)),
         sheet=min(6, each // 5) if each >= 15 else 0, fine=cells <= _FINE,
     )  # fmt: skip
@@ -94,13 +94,13 @@ def evenly(keys: Sequence[Key], count: int) -> list[Key]:
     return [keys[round(index * (len(keys) - 1) / max(count - 1, 1))] for index in range(count)]
 
 
-def images_by_key(loaded: Loaded, cell_id: str) -> dict[Key, Image]:
+def images_by_key(loaded: LoadedRun, cell_id: str) -> dict[Key, Image]:
     """Return a cell's pictures by (prompt id, seed)."""
     cell = loaded.completed(cell_id)
     return {image.key: image for image in cell.images} if cell else {}
 
 
-def shown_keys(loaded: Loaded, count: int) -> list[Key]:
+def shown_keys(loaded: LoadedRun, count: int) -> list[Key]:
     """Return the (prompt id, seed) pairs a page shows of every cell: of the prompts that all measured cells have."""
     cells = (loaded.completed(planned.id) for planned in loaded.plan.compared)
     least = min((cell.prompts for cell in cells if cell and cell.images), default=len(loaded.plan.prompts))
@@ -108,7 +108,7 @@ def shown_keys(loaded: Loaded, count: int) -> list[Key]:
     return evenly(keys, count)
 
 
-def show(loaded: Loaded, cell_id: str, image: Image | None) -> Picture:
+def show(loaded: LoadedRun, cell_id: str, image: Image | None) -> Picture:
     """Return one picture of a cell; None stands for a picture the cell does not have."""
     if image is None:
         return Picture(src="", alt=f"{cell_id}: none", problem="no such picture")
@@ -121,11 +121,11 @@ def shorten(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1].rstrip() + "…"
 
 
-def pairs_of(loaded: Loaded, cell_id: str, keys: Sequence[Key], notes: dict[Key, str]) -> tuple[Pair, ...]:
+def list_pairs(loaded: LoadedRun, cell_id: str, keys: Sequence[Key], notes: dict[Key, str]) -> tuple[ImagePair, ...]:
     """Return pairs of the baseline's and the cell's pictures for these keys, as far as the cell has them."""
     mine, theirs = images_by_key(loaded, cell_id), images_by_key(loaded, loaded.plan.baseline_id)
     return tuple(
-        Pair(
+        ImagePair(
             prompt=loaded.prompt_texts.get(key[0], key[0]),
             seed=key[1],
             note=notes.get(key, ""),

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from harness.core.quality import Delta
 from harness.core.units import Absent
 from harness.metrics import get_metric
-from harness.reporting.loaded import Loaded
+from harness.reporting.loaded import LoadedRun
 
 QUESTIONS: Mapping[str, tuple[str, Callable[[Delta], bool]]] = {
     "content": ("pictures show what their prompts ask for", lambda delta: delta.definition.kind == "correctness"),
@@ -16,7 +16,7 @@ QUESTIONS: Mapping[str, tuple[str, Callable[[Delta], bool]]] = {
 picture in ten shows the wrong thing."""
 
 
-def unasked(loaded: Loaded) -> tuple[str, ...]:
+def unasked(loaded: LoadedRun) -> tuple[str, ...]:
     """Return a sentence for each question that no loss of an evaluated run answers, with the reason."""
     evaluation = loaded.evaluation
     if evaluation is None or not loaded.plan.model.quality_applies or not loaded.candidates:
@@ -29,7 +29,7 @@ def unasked(loaded: Loaded) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _why(loaded: Loaded, question: str, losses: list[Delta]) -> str:
+def _why(loaded: LoadedRun, question: str, losses: list[Delta]) -> str:
     absent = dict.fromkeys(f"{d.metric}: {d.loss.absent}" for d in losses if isinstance(d.loss, Absent))
     missing = loaded.evaluation.missing if loaded.evaluation else {}
     reasons = [*absent, *(f"{name} is missing, {why}" for name, why in missing.items() if _asks(name, question))]

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.reporting.answer import Answer, answer_of
+from harness.reporting.answer import Answer, build_answer
 from harness.reporting.facts import Facts, all_facts
-from harness.reporting.loaded import Loaded, load
-from harness.reporting.pareto import Point, points_of
+from harness.reporting.loaded import LoadedRun, load
+from harness.reporting.pareto import Point, list_points
 from harness.reporting.profiled import is_profiled
 
 UNPROFILED = "unprofiled: no trace says why it is fast"
@@ -23,9 +23,9 @@ class Recommended(NamedTuple):
     unprofiled: frozenset[str]
 
 
-def recommended(loaded: Loaded, facts: tuple[Facts, ...]) -> Recommended:
+def recommended(loaded: LoadedRun, facts: tuple[Facts, ...]) -> Recommended:
     """Return what a run recommends, cells without a trace marked."""
-    answer, points = answer_of(loaded, facts), points_of(loaded, facts)
+    answer, points = build_answer(loaded, facts), list_points(loaded, facts)
     front = {point.cell_id for point in points if point.front}
     named = {cell.id for cell in facts if cell.standing == "pass" and cell.id in front}
     named |= {answer.best} if answer.recommends else set()

@@ -3,8 +3,8 @@
 from harness.core.base import Frozen
 from harness.core.plan import RERUN_ID
 from harness.core.quality import Interval
-from harness.reporting.loaded import Loaded
-from harness.reporting.paired import speedup_of
+from harness.reporting.loaded import LoadedRun
+from harness.reporting.paired import compute_speedup
 from harness.reporting.wording import plus_minus
 
 
@@ -15,12 +15,12 @@ class SelfCheck(Frozen):
     sentence: str
 
 
-def self_check(loaded: Loaded) -> SelfCheck | None:
+def self_check(loaded: LoadedRun) -> SelfCheck | None:
     """Return the A/A check of a run, or None where the baseline has no rerun that completed."""
     rerun = loaded.completed(RERUN_ID)
     if rerun is None:
         return None
-    found = speedup_of(loaded, rerun)
+    found = compute_speedup(loaded, rerun)
     if found is None:
         why = rerun.pairing.stopped or rerun.pairing.why or "it was timed alone"
         return SelfCheck(holds=None, sentence=f"The baseline was not timed against itself: {why}.")
@@ -29,7 +29,7 @@ def self_check(loaded: Loaded) -> SelfCheck | None:
     value = found.interval
     words = f"The baseline against itself: {value.estimate:.3f}× [{value.low:.3f}, {value.high:.3f}]"
     if value.low <= 1.0 <= value.high:
-        return SelfCheck(holds=True, sentence=f"{words} in {found.groups} groups: holds 1.00, as it must.")
+        return SelfCheck(holds=True, sentence=f"{words} in {found.rounds} groups: holds 1.00, as it must.")
     off = plus_minus(abs(value.estimate - 1)).lstrip("±")
     return SelfCheck(
         holds=False,

@@ -10,15 +10,15 @@ from harness.core.limits import limit_words
 from harness.core.quality import Delta, Interval, Tail
 from harness.core.units import Absent
 from harness.core.verdict import RuleVerdict
-from harness.reporting.applied import applied_columns
+from harness.reporting.applied_effects import applied_columns
 from harness.reporting.energy import energy_columns
 from harness.reporting.facts import Facts, Timing, all_facts
-from harness.reporting.floor import floor_columns
-from harness.reporting.loaded import Loaded, load
+from harness.reporting.loaded import LoadedRun, load
 from harness.reporting.measured_columns import measured_absences, measured_columns
 from harness.reporting.memory import memory_columns
-from harness.reporting.pareto import Point, points_of
-from harness.reporting.sampling import look_of, prompts_judged
+from harness.reporting.pareto import Point, list_points
+from harness.reporting.roofline import roofline_columns
+from harness.reporting.sampling import find_interim_analysis, prompts_judged
 
 if TYPE_CHECKING:
     import pandas
@@ -53,7 +53,7 @@ def _metric_columns(delta: Delta) -> Row:
     return row | {f"{delta.metric}/gates": delta.gates}
 
 
-def _absences(loaded: Loaded, facts: Facts, deltas: list[Delta]) -> str:
+def _absences(loaded: LoadedRun, facts: Facts, deltas: list[Delta]) -> str:
     """Return every absent figure of a row with its reason, so that an empty field is never a riddle."""
     named: list[tuple[str, object]] = [
         ("timing", facts.timing),
@@ -98,7 +98,7 @@ def _tail_columns(tail: Tail | None) -> Row:
     return row | {f"{metric}/worst_decile": value for metric, value in tail.worst_decile.items()}
 
 
-def _row(loaded: Loaded, facts: Facts, points: dict[str, Point]) -> Row:
+def _row(loaded: LoadedRun, facts: Facts, points: dict[str, Point]) -> Row:
     deltas = loaded.deltas(facts.id)
     row: Row = {"cell": facts.id, "role": facts.planned.role, "standing": facts.standing, "reason": facts.reason}
     row |= facts.planned.cell.by_axis
@@ -114,9 +114,13 @@ def _row(loaded: Loaded, facts: Facts, points: dict[str, Point]) -> Row:
         row |= measured_columns(loaded, facts, cell)
         row |= memory_columns(cell)
         row |= energy_columns(loaded, facts, cell)
-        row |= floor_columns(cell)
+        row |= roofline_columns(cell)
         row |= applied_columns(cell)
-    row |= {"images": facts.images, "prompts": prompts_judged(loaded, facts.id), "look": look_of(loaded, facts.id)}
+    row |= {
+        "images": facts.images,
+        "prompts": prompts_judged(loaded, facts.id),
+        "interim_analysis": find_interim_analysis(loaded, facts.id),
+    }
     point = points.get(facts.id)
     row |= {"front": point.front if point else None, "front_probability": point.chance if point else None}
     worst = facts.worst
@@ -134,9 +138,9 @@ def _row(loaded: Loaded, facts: Facts, points: dict[str, Point]) -> Row:
     return row | {"verdict": verdict.result if verdict else None, "absent": _absences(loaded, facts, deltas)}
 
 
-def rows(loaded: Loaded, facts: tuple[Facts, ...]) -> list[Row]:
+def rows(loaded: LoadedRun, facts: tuple[Facts, ...]) -> list[Row]:
     """Return one row a cell, all with the same columns; None where a figure is absent."""
-    points = {point.cell_id: point for point in points_of(loaded, facts)}
+    points = {point.cell_id: point for point in list_points(loaded, facts)}
     made = [_row(loaded, cell, points) for cell in facts]
     order = {"verdict": 1, "absent": 2}
     columns = sorted(dict.fromkeys(name for row in made for name in row), key=lambda name: order.get(name, 0))

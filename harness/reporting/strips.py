@@ -32,7 +32,7 @@ class LatencyStrip(Frozen):
     caption: str
 
 
-class Part(Frozen):
+class BarPart(Frozen):
     """One part of a whole: its share in percent, and a number that picks its colour."""
 
     name: str
@@ -44,7 +44,7 @@ class Part(Frozen):
 class PartBar(Frozen):
     """A whole and its parts."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[BarPart, ...]
     total: str
 
 
@@ -106,7 +106,7 @@ def part_bar(parts_s: Mapping[str, float]) -> PartBar | None:
     if total <= 0:
         return None
     parts = tuple(
-        Part(name=name.replace("_", " "), share=round(100 * value / total, 2), colour=index,
+        BarPart(name=name.replace("_", " "), share=round(100 * value / total, 2), colour=index,
              text=f"{seconds(value)}, {100 * value / total:.0f} %")
         for index, (name, value) in enumerate(parts_s.items())
         if value > 0

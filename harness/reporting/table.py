@@ -7,13 +7,13 @@ from harness.core.base import Frozen
 from harness.core.outcome import Completed, Peak
 from harness.core.units import Absent
 from harness.reporting.cautions import doubts
-from harness.reporting.energy import baseline_cost_beside, cost_of, energy_of, priced
+from harness.reporting.energy import compute_cost, compute_energy, paired_baseline_cost, priced
 from harness.reporting.facts import Facts, Standing, Timing
-from harness.reporting.held import WorstLoss
-from harness.reporting.loaded import Loaded
+from harness.reporting.gated_losses import WorstLoss
+from harness.reporting.loaded import LoadedRun
 from harness.reporting.pareto import Point
 from harness.reporting.payback import payback_words
-from harness.reporting.sampling import look_words
+from harness.reporting.sampling import analysis_words
 from harness.reporting.wording import (
     DASH,
     WORDS,
@@ -84,7 +84,7 @@ def _split(text: str) -> tuple[str, str]:
     return head, bracket.strip() + rest
 
 
-def _fields(loaded: Loaded, cell: Facts, point: Point | None) -> tuple[Field, ...]:
+def _fields(loaded: LoadedRun, cell: Facts, point: Point | None) -> tuple[Field, ...]:
     timing, worst, outcome = cell.timing, cell.worst, loaded.completed(cell.id)
     if isinstance(timing, Timing):
         image_s = timing.image_s
@@ -98,7 +98,7 @@ def _fields(loaded: Loaded, cell: Facts, point: Point | None) -> tuple[Field, ..
         throughput = Field(text=rate(timing.throughput), key=repr(timing.throughput))
         start = timing.cold.total_s
         made = timing.payback
-        note = "" if isinstance(made, Absent) or not made.telling else payback_words(made, loaded.plan.baseline_id)
+        note = "" if isinstance(made, Absent) or not made.significant else payback_words(made, loaded.plan.baseline_id)
         cold = Field(text=seconds(start), note=note, key=repr(start))
     else:
         latency = speedup = throughput = cold = Field(text=DASH)
@@ -113,12 +113,12 @@ def _fields(loaded: Loaded, cell: Facts, point: Point | None) -> tuple[Field, ..
     return speedup, latency, loss, _front(point), peak, cold, throughput
 
 
-def _memory(loaded: Loaded, peak: Peak | Absent) -> Field:
+def _memory(loaded: LoadedRun, peak: Peak | Absent) -> Field:
     """Return the peak, noted where another counter told the baseline's: the two do not compare."""
     if isinstance(peak, Absent):
         return Field(text=DASH)
-    beside = loaded.baseline.memory.peak() if loaded.baseline else peak
-    alike = isinstance(beside, Absent) or beside.counter == peak.counter
+    paired_baseline = loaded.baseline.memory.peak() if loaded.baseline else peak
+    alike = isinstance(paired_baseline, Absent) or paired_baseline.counter == peak.counter
     return Field(text=size(peak.count), note="" if alike else peak.counter, key=repr(peak.count))
 
 
@@ -129,13 +129,13 @@ def _front(point: Point | None) -> Field:
     return Field(text=probability(point.chance), note="on it" if point.front else "", key=repr(point.chance))
 
 
-def _images(loaded: Loaded, cell: Facts) -> Field:
+def _images(loaded: LoadedRun, cell: Facts) -> Field:
     if not cell.images:
         return Field(text=DASH)
-    return Field(text=grouped(cell.images), note=look_words(loaded, cell.id), key=repr(cell.images))
+    return Field(text=grouped(cell.images), note=analysis_words(loaded, cell.id), key=repr(cell.images))
 
 
-def _broken(loaded: Loaded, cell: Facts) -> Field:
+def _broken(loaded: LoadedRun, cell: Facts) -> Field:
     tail = loaded.tail(cell.id)
     if tail is None:
         return Field(text=DASH)
@@ -143,40 +143,44 @@ def _broken(loaded: Loaded, cell: Facts) -> Field:
     return Field(text=grouped(tail.broken), note=note, key=repr(tail.broken / tail.n if tail.n else 0.0))
 
 
-Maker = Callable[[Loaded, Facts], Field]
+Maker = Callable[[LoadedRun, Facts], Field]
 
 
-def _extra(loaded: Loaded) -> dict[str, Maker]:
-    extra: dict[str, Maker] = {"Images": _images} if loaded.plan.looks else {}
+def _extra(loaded: LoadedRun) -> dict[str, Maker]:
+    extra: dict[str, Maker] = {"Images": _images} if loaded.plan.interim_analyses else {}
     broken = any(tail.broken for tail in (loaded.evaluation.tails if loaded.evaluation else ()))
     return extra | ({"Broken images": _broken} if broken else {})
 
 
-def _measured(loaded: Loaded) -> dict[str, Maker]:
+def _measured(loaded: LoadedRun) -> dict[str, Maker]:
     """Return the columns of what not every machine tells and not every matrix prices."""
     cells = [cell for cell in loaded.outcomes.values() if isinstance(cell, Completed)]
-    known = any(not isinstance(energy_of(cell), Absent) for cell in cells)
+    known = any(not isinstance(compute_energy(cell), Absent) for cell in cells)
     measured: dict[str, Maker] = {"Energy per image": _energy} if known else {}
     return measured | ({"Cost of 1,000 images": _cost} if priced(loaded) else {})
 
 
-def _energy(loaded: Loaded, cell: Facts) -> Field:
+def _energy(loaded: LoadedRun, cell: Facts) -> Field:
     outcome = loaded.completed(cell.id)
-    energy = energy_of(outcome) if outcome else Absent(absent=cell.reason)
+    energy = compute_energy(outcome) if outcome else Absent(absent=cell.reason)
     return Field(text=DASH) if isinstance(energy, Absent) else Field(text=f"{number(energy)} J", key=repr(energy))
 
 
-def _cost(loaded: Loaded, cell: Facts) -> Field:
-    cost = cost_of(loaded, cell)
+def _cost(loaded: LoadedRun, cell: Facts) -> Field:
+    cost = compute_cost(loaded, cell)
     if isinstance(cost, Absent):
         return Field(text=DASH)
-    beside = baseline_cost_beside(loaded, cell.id)
-    note = "" if isinstance(beside, Absent) else f"baseline beside it {money(1000 * beside.amount, beside.currency)}"
+    paired_baseline = paired_baseline_cost(loaded, cell.id)
+    note = (
+        ""
+        if isinstance(paired_baseline, Absent)
+        else f"baseline beside it {money(1000 * paired_baseline.amount, paired_baseline.currency)}"
+    )
     return Field(text=money(1000 * cost.amount, cost.currency), note=note, key=repr(cost.amount))
 
 
-def table_of(
-    loaded: Loaded,
+def build_table(
+    loaded: LoadedRun,
     facts: tuple[Facts, ...],
     anchors: dict[str, str],
     points: tuple[Point, ...],
@@ -205,7 +209,7 @@ def table_of(
             rank=_RANKS.index(cell.standing), fields=(*fields[:4], *more, fields[4], *most, *fields[5:], *settings),
             note="" if isinstance(cell.timing, Timing) else cell.reason, unprofiled=cell.id in untraced,
         ))  # fmt: skip
-    paces = {cell.id: cell.timing.pace_s for cell in facts if isinstance(cell.timing, Timing)}
+    paces = {cell.id: cell.timing.normalized_s for cell in facts if isinstance(cell.timing, Timing)}
     rows.sort(key=lambda row: (row.rank, paces.get(row.id, math.inf)))
     counts = {row.standing: sum(other.standing == row.standing for other in rows) for row in rows}
     return Table(

@@ -17,7 +17,7 @@ class Payback(Frozen):
     images: int | Absent
     speedup: Interval | Absent
     """Seconds per image of cell `against` ÷ of this."""
-    telling: bool
+    significant: bool
     """Whether that cost is worth a word: more than the time of one image of cell `against`."""
 
 
@@ -84,7 +84,7 @@ def payback(cell: Completed, other: Completed, against: str, baseline: Completed
         against=against,
         images=found if isinstance(found, Absent) else break_even_images(more_s, cell, found.estimate),
         speedup=found if isinstance(found, Absent) else found.interval,
-        telling=more_s > image_median_s(other),
+        significant=more_s > image_median_s(other),
     )
 
 

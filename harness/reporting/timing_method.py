@@ -5,8 +5,8 @@ from collections import Counter
 from harness.core.base import Frozen
 from harness.core.outcome import Completed
 from harness.reporting.facts import Facts, Timing
-from harness.reporting.loaded import Loaded
-from harness.reporting.paired import precision_of
+from harness.reporting.loaded import LoadedRun
+from harness.reporting.paired import compute_precision
 from harness.reporting.rerun import SelfCheck, self_check
 from harness.reporting.wording import grouped, plural, round_share, seconds
 
@@ -24,7 +24,7 @@ class TimingMethod(Frozen):
     check: SelfCheck | None
 
 
-def method_of(loaded: Loaded, facts: tuple[Facts, ...]) -> TimingMethod | None:
+def describe_method(loaded: LoadedRun, facts: tuple[Facts, ...]) -> TimingMethod | None:
     """Return how the times of a run were taken, or None where nothing was timed."""
     timed = [
         (cell, outcome)
@@ -59,11 +59,11 @@ def _how_many(cells: list[Completed]) -> str:
     )
 
 
-def _how_precise(loaded: Loaded, timed: list[tuple[Facts, Completed]]) -> str:
+def _how_precise(loaded: LoadedRun, timed: list[tuple[Facts, Completed]]) -> str:
     measure = loaded.plan.matrix.measure
     found = [
         half for cell, outcome in timed
-        if isinstance(cell.timing, Timing) and (half := precision_of(cell.timing, outcome)) is not None
+        if isinstance(cell.timing, Timing) and (half := compute_precision(cell.timing, outcome)) is not None
     ]  # fmt: skip
     kept = sum(half <= measure.precision for half in found)
     return (

@@ -2,16 +2,16 @@
 
 from harness.core.base import Frozen
 from harness.core.trace import TraceFacts
-from harness.reporting.loaded import Loaded
+from harness.reporting.loaded import LoadedRun
 from harness.reporting.wording import DASH, number, seconds
 
-_TURNS = {"came": "new", "went": "gone"}
+_KINDS = {"came": "new", "went": "gone"}
 
 
 class KernelChangeRow(Frozen):
     """A kernel that came, went, got slower or ran more often, in one call of its stage."""
 
-    turn: str
+    change_kind: str
     name: str
     stage: str
     calls: str
@@ -27,7 +27,7 @@ class TraceChange(Frozen):
     kernels: tuple[KernelChangeRow, ...]
 
 
-def change_of(loaded: Loaded, cell_id: str, facts: TraceFacts, most: int) -> TraceChange | None:
+def build_trace_change(loaded: LoadedRun, cell_id: str, facts: TraceFacts, most: int) -> TraceChange | None:
     """Return how a cell's trace differs from the baseline's, in sentences and in at most so many kernels; None where
     either has none.
     """
@@ -39,7 +39,7 @@ def change_of(loaded: Loaded, cell_id: str, facts: TraceFacts, most: int) -> Tra
     found = compare(before, facts)
     rows = tuple(
         KernelChangeRow(
-            turn=_TURNS.get(kernel.turn, kernel.turn), name=kernel.name, stage=kernel.stage.replace("_", " "),
+            change_kind=_KINDS.get(kernel.change_kind, kernel.change_kind), name=kernel.name, stage=kernel.stage.replace("_", " "),
             calls=f"{number(kernel.before_calls)} → {number(kernel.after_calls)}",
             before=seconds(kernel.before_s) if kernel.before_calls else DASH,
             after=seconds(kernel.after_s) if kernel.after_calls else DASH,

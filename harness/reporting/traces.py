@@ -10,17 +10,17 @@ from harness.core.cell import Cell
 from harness.core.outcome import Completed
 from harness.core.trace import BETWEEN, Gap, Kernel, Tally, Trace, TraceFacts
 from harness.core.units import Absent
-from harness.reporting.flame import Flame, flame_of
-from harness.reporting.loaded import Loaded
+from harness.reporting.flame import Flame, build_flame
+from harness.reporting.loaded import LoadedRun
 from harness.reporting.named import Named
 from harness.reporting.profiled import profile_command
 from harness.reporting.stage_families import FAMILIES, FamilyKey, StageFamilies, family_keys, stage_rows
-from harness.reporting.trace_changes import TraceChange, change_of
+from harness.reporting.trace_changes import TraceChange, build_trace_change
 from harness.reporting.wording import DASH, grouped, plural, seconds, share, size, why
 from harness.store import RunFolder
 
 
-class _Room(NamedTuple):
+class _Limits(NamedTuple):
     """How many ranges, kernels, gaps and changed kernels are shown at most."""
 
     ranges: int
@@ -29,7 +29,7 @@ class _Room(NamedTuple):
     changes: int
 
 
-_FINE, _COARSE = _Room(300, 8, 5, 6), _Room(24, 3, 1, 0)
+_FINE, _COARSE = _Limits(300, 8, 5, 6), _Limits(24, 3, 1, 0)
 
 
 class Advised(Frozen):
@@ -39,7 +39,7 @@ class Advised(Frozen):
     figure: str
 
 
-class Told(Frozen):
+class TraceAdvice(Frozen):
     """What holds the denoiser back, in a word or two and in a sentence, and what to try."""
 
     verdict: str
@@ -75,7 +75,7 @@ class TraceView(Frozen):
     command: str = ""
     caption: str = ""
     gpu: bool = False
-    told: Told | None = None
+    findings: TraceAdvice | None = None
     flame: Flame | None = None
     stages: tuple[StageFamilies, ...] = ()
     keys: tuple[FamilyKey, ...] = ()
@@ -88,7 +88,7 @@ class TraceView(Frozen):
     change: TraceChange | None = None
 
 
-def trace_view(loaded: Loaded, cell_id: str, cell: Completed, out: Path, fine: bool) -> TraceView:
+def trace_view(loaded: LoadedRun, cell_id: str, cell: Completed, out: Path, fine: bool) -> TraceView:
     """Return what a cell's trace says, in all its parts if fine.
 
     `out` is the folder of the page, from where the trace is linked.
@@ -96,7 +96,7 @@ def trace_view(loaded: Loaded, cell_id: str, cell: Completed, out: Path, fine: b
     facts = loaded.traces.get(cell_id)
     if isinstance(cell.trace, Absent) or facts is None:
         return TraceView(absent=why(cell.trace), command=profile_command(loaded, cell_id))
-    room = _FINE if fine else _COARSE
+    limits = _FINE if fine else _COARSE
     named = f"{facts.device.upper()}, {steps_words(loaded.plan.find(cell_id).cell, cell.trace)} of one call"
     busy = f"{share(facts.busy_s / facts.wall_s)} of it busy" if facts.wall_s else ""
     link, file = _link(loaded, cell_id, cell.trace, out)
@@ -104,13 +104,13 @@ def trace_view(loaded: Loaded, cell_id: str, cell: Completed, out: Path, fine: b
     return TraceView(
         caption=f"{named}: {seconds(facts.wall_s)} under the profiler, {busy}",
         gpu=facts.device == "cuda",
-        flame=flame_of(facts, room.ranges), stages=stage_rows(facts, fine), keys=family_keys(facts),
+        flame=build_flame(facts, limits.ranges), stages=stage_rows(facts, fine), keys=family_keys(facts),
         counts=_counts(facts),
-        kernels=tuple(_kernel(kernel, whole) for kernel in facts.kernels[: room.kernels]),
-        gaps=tuple(_gap(gap) for gap in facts.gaps[: room.gaps]), link=link, file=file,
+        kernels=tuple(_kernel(kernel, whole) for kernel in facts.kernels[: limits.kernels]),
+        gaps=tuple(_gap(gap) for gap in facts.gaps[: limits.gaps]), link=link, file=file,
         notes=tuple(dict.fromkeys((*cell.trace.notes, *facts.notes))),
-        change=change_of(loaded, cell_id, facts, room.changes),
-        told=_told(loaded, cell_id, cell, facts),
+        change=build_trace_change(loaded, cell_id, facts, limits.changes),
+        findings=_list_findings(loaded, cell_id, cell, facts),
     )  # fmt: skip
 
 
@@ -124,21 +124,21 @@ def steps_words(cell: Cell, trace: Trace) -> str:
     return f"{trace.steps} of {plural(whole, 'step')}" if trace.steps < whole else plural(trace.steps, "step")
 
 
-def _told(loaded: Loaded, cell_id: str, cell: Completed, facts: TraceFacts) -> Told:
+def _list_findings(loaded: LoadedRun, cell_id: str, cell: Completed, facts: TraceFacts) -> TraceAdvice:
     """Return what holds the denoiser back and the advice."""
     from harness.tracing import TracedCell, advise, find_bound
 
     plan, settings = loaded.plan, loaded.plan.find(cell_id).cell
-    scene = TracedCell(facts, cell, settings, plan.model, fitting(settings, plan.model, plan.machine))
-    bound = find_bound(scene)
+    traced = TracedCell(facts, cell, settings, plan.model, fitting(settings, plan.model, plan.machine))
+    bound = find_bound(traced)
     advice = tuple(
         Advised(sentence=found.sentence, figure=f"about {share(found.concerns)} of a call" if found.concerns else "")
-        for found in advise(scene)
+        for found in advise(traced)
     )
-    return Told(verdict=bound.verdict, bound=bound.sentence, advice=advice)
+    return TraceAdvice(verdict=bound.verdict, bound=bound.sentence, advice=advice)
 
 
-def _link(loaded: Loaded, cell_id: str, trace: Trace, out: Path) -> tuple[str, str]:
+def _link(loaded: LoadedRun, cell_id: str, trace: Trace, out: Path) -> tuple[str, str]:
     """Return the address of a trace as seen from the page and its size in words; no address where it is not there."""
     path = RunFolder(loaded.run).cell(cell_id) / trace.path
     if not path.exists():

@@ -3,8 +3,8 @@
 from harness.core.base import Frozen
 from harness.core.quality import WorstImage
 from harness.metrics import get_metric
-from harness.reporting.loaded import Loaded
-from harness.reporting.pictures import Pair, pairs_of
+from harness.reporting.loaded import LoadedRun
+from harness.reporting.pictures import ImagePair, list_pairs
 from harness.reporting.wording import number
 
 _TITLES = {
@@ -20,10 +20,10 @@ class WorstGroup(Frozen):
 
     title: str
     note: str
-    pairs: tuple[Pair, ...]
+    pairs: tuple[ImagePair, ...]
 
 
-def worst_groups(loaded: Loaded, cell_id: str, most: int = 10) -> tuple[WorstGroup, ...]:
+def worst_groups(loaded: LoadedRun, cell_id: str, most: int = 10) -> tuple[WorstGroup, ...]:
     """Return up to `most` of a cell's worst pairs by each kind of metric, wrong pictures first."""
     grouped: dict[str, list[WorstImage]] = {}
     tail = loaded.tail(cell_id)
@@ -38,6 +38,6 @@ def worst_groups(loaded: Loaded, cell_id: str, most: int = 10) -> tuple[WorstGro
     return tuple(group for group in groups if group.pairs)
 
 
-def _pairs(loaded: Loaded, cell_id: str, images: list[WorstImage]) -> tuple[Pair, ...]:
+def _pairs(loaded: LoadedRun, cell_id: str, images: list[WorstImage]) -> tuple[ImagePair, ...]:
     notes = {(image.prompt_id, image.seed): f"{image.metric} {number(image.value)}" for image in images}
-    return pairs_of(loaded, cell_id, list(notes), notes)
+    return list_pairs(loaded, cell_id, list(notes), notes)

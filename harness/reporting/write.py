@@ -7,11 +7,11 @@ from harness.reporting.charts import pareto_spec
 from harness.reporting.facts import all_facts
 from harness.reporting.figures import draw_figures
 from harness.reporting.html import render_page, render_text
-from harness.reporting.ledger import ledger_of
 from harness.reporting.loaded import load
 from harness.reporting.rows import csv_text, rows
 from harness.reporting.runtime import vega_runtime
-from harness.reporting.view import view_of
+from harness.reporting.view import build_view
+from harness.reporting.wall_time import build_wall_time
 from harness.store.write import write_atomically
 
 
@@ -27,11 +27,11 @@ def write_report(run: Path, out: Path) -> Path:
     for name, data in draw_figures(loaded, facts).items():
         _write(out / "figures" / name, data)
     _write(out / "results.csv", csv_text(rows(loaded, facts)).encode())
-    page = view_of(loaded, facts, report_s=0.0, out=out)
+    page = build_view(loaded, facts, report_s=0.0, out=out)
     chart = pareto_spec(page.points, page.anchors, page.axis) if page.points else None
     runtime = vega_runtime() if chart else ""
-    ledger = ledger_of(loaded, report_s=time.perf_counter() - started)
-    page = page.model_copy(update={"ledger": ledger})
+    wall_time = build_wall_time(loaded, report_s=time.perf_counter() - started)
+    page = page.model_copy(update={"wall_time": wall_time})
     _write(out / "report.md", render_text("report.md.j2", page).encode())
     index = out / "index.html"
     _write(index, render_page(page, chart, runtime).encode())

@@ -327,8 +327,10 @@ class CellResult:
     @property
     def interim_analysis(self) -> int | None:
         """The number (from 1) of its last interim analysis; None if the run has none."""
-        prompts, looks = self.prompts_judged, self.run.plan.looks
-        if prompts is None or not looks:
+        prompts, interim_analyses = self.prompts_judged, self.run.plan.interim_analyses
+        if prompts is None or not interim_analyses:
             return None
-        reached = (number for number, look in enumerate(looks, 1) if look >= prompts)
-        return next(reached, len(looks))
+        number = (
+            number for number, analysis in enumerate(interim_analyses, 1) if analysis >= prompts
+        )
+        return next(number, len(interim_analyses))

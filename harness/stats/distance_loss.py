@@ -30,7 +30,7 @@ WORST = 3.0
 """How wrong an estimate θ may be, in units of r·√θ."""
 
 
-class Measured(NamedTuple):
+class MeasuredDistances(NamedTuple):
     """Distances (blocks + 1,) and the cross traces that are taken off them twice."""
 
     distances: Floats
@@ -43,7 +43,7 @@ class Missing(NamedTuple):
     cross: float = 0.0
     variety: float = 0.0
 
-    def mend(self, measured: Measured) -> Floats:
+    def mend(self, measured: MeasuredDistances) -> Floats:
         """Return the distances (blocks + 1,) with the cross traces enlarged."""
         return measured.distances - 2 * self.cross * measured.cross
 
@@ -51,7 +51,7 @@ class Missing(NamedTuple):
 NOTHING = Missing()
 
 
-def find_missing(zero: Measured, spreads: Floats) -> Missing:
+def find_missing(zero: MeasuredDistances, spreads: Floats) -> Missing:
     """Return what is missing, told by distances whose truth is 0; `spreads` is the total variance, as many or one."""
     apart, cross = (corrected_ratio(values, [1.0]).value for values in zero)
     if apart <= 0 or cross <= 0:
@@ -59,47 +59,49 @@ def find_missing(zero: Measured, spreads: Floats) -> Missing:
     return Missing(apart / (2 * cross), apart / corrected_ratio(spreads, [1.0]).value)
 
 
-def allow(distribution: Uncertainty, reach: float) -> Uncertainty:
-    """Return the confidence distribution of θ if its estimate may be wrong by `reach`·√|θ|, either way."""
-    if reach <= 0:
+def allow(distribution: Uncertainty, allowance: float) -> Uncertainty:
+    """Return the confidence distribution of θ if its estimate may be wrong by `allowance`·√|θ|, either way."""
+    if allowance <= 0:
         return distribution
     values = np.asarray(distribution.quantiles)
-    above, below = _furthest(values, reach), -_furthest(-values, reach)
+    above, below = _furthest(values, allowance), -_furthest(-values, allowance)
     return uncertainty(np.where(LEVELS > 0.5, above, np.where(LEVELS < 0.5, below, values)))
 
 
-def _furthest(bounds: Floats, reach: float) -> Floats:
+def _furthest(bounds: Floats, allowance: float) -> Floats:
     """Return the largest θ with θ − reach·√|θ| ≤ bound: a square in √|θ|, solved."""
-    positive = ((reach + np.sqrt(np.maximum(reach**2 + 4 * bounds, 0))) / 2) ** 2
-    negative = -(((np.sqrt(reach**2 + 4 * np.maximum(-bounds, 0)) - reach) / 2) ** 2)
-    return np.where(bounds >= -(reach**2) / 4, positive, negative)
+    positive = ((allowance + np.sqrt(np.maximum(allowance**2 + 4 * bounds, 0))) / 2) ** 2
+    negative = -(((np.sqrt(allowance**2 + 4 * np.maximum(-bounds, 0)) - allowance) / 2) ** 2)
+    return np.where(bounds >= -(allowance**2) / 4, positive, negative)
 
 
 class Lost(NamedTuple):
-    """A signed loss; `scale` is what 100 % is (with all, then without each block), `reach` what few images leave open.
+    """A signed loss; `scale` is what 100 % is (with all, then without each block), `allowance` what few images leave open.
 
-    The estimate may be wrong by `reach`·√|loss| beyond its noise; infinite where the scale is lost in bias.
+    The estimate may be wrong by `allowance`·√|loss| beyond its noise; infinite where the scale is lost in bias.
     """
 
     found: Corrected
     scale: Floats
-    reach: float
+    allowance: float
 
     @property
     def distribution(self) -> Uncertainty:
         """The confidence distribution of the signed loss."""
-        return allow(distribution_of_square(self.found), self.reach)
+        return allow(distribution_of_square(self.found), self.allowance)
 
 
-def distance_loss(before: Measured, after: Measured, spreads: Floats, missing: Missing, real: bool) -> Lost:
+def distance_loss(
+    before: MeasuredDistances, after: MeasuredDistances, spreads: Floats, missing: Missing, real: bool
+) -> Lost:
     """Return the change of a distance: over what is left to the total variance `spreads`, or over itself if `real`.
 
     `spreads` are as many as distances, or one for all.
     """
     first, second = missing.mend(before), missing.mend(after)
     scale = first if real else spreads - first
-    reach = 0.0
+    allowance = 0.0
     if missing.variety > 0:
         whole, size = (corrected_ratio(values, [1.0]).value for values in (spreads, scale))
-        reach = WORST * missing.variety * math.sqrt(whole / size) if size > 0 else math.inf
-    return Lost(corrected_ratio(second - first, scale), np.asarray(scale), reach)
+        allowance = WORST * missing.variety * math.sqrt(whole / size) if size > 0 else math.inf
+    return Lost(corrected_ratio(second - first, scale), np.asarray(scale), allowance)

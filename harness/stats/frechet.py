@@ -21,7 +21,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from harness.stats.distance_loss import NOTHING, Measured, Missing, find_missing
+from harness.stats.distance_loss import NOTHING, MeasuredDistances, Missing, find_missing
 
 Floats = NDArray[np.float64]
 
@@ -212,16 +212,16 @@ class Reference:
         """Total variance (blocks + 1,): the distance from the reference to itself collapsed onto its mean."""
         return self._own.spreads
 
-    def measure(self, features: Floats) -> Measured:
+    def measure(self, features: Floats) -> MeasuredDistances:
         """Return the distances of features (n, d) to the reference: all, then without each block."""
         own, other = self._own, LeaveOuts(checked(features), self.block)
         apart = own.centre + own.offsets - other.centre - other.offsets
         few = len(features) <= features.shape[1]
         cross = self._few(other) if few else _many(other, own.covariance)
         total = np.einsum("kd,kd->k", apart, apart) + other.spreads + own.spreads - 2 * cross
-        return Measured(np.asarray(np.maximum(total, 0.0)), cross)
+        return MeasuredDistances(np.asarray(np.maximum(total, 0.0)), cross)
 
-    def missing(self, baseline: Measured) -> Missing:
+    def missing(self, baseline: MeasuredDistances) -> Missing:
         """Return what so many images do not show: the baseline's distance to itself at other seeds is truly 0."""
         own = self._own.features
         return find_missing(baseline, self.spreads) if len(own) <= own.shape[1] else NOTHING
@@ -257,16 +257,16 @@ class FixedReference:
     def _root(self) -> Floats:
         return root(self.moments.covariance)
 
-    def measure(self, features: Floats) -> Measured:
+    def measure(self, features: Floats) -> MeasuredDistances:
         """Return the distances of features (n, d) to the reference: all, then without each block."""
         other = LeaveOuts(checked(features), self.block)
         apart = self.moments.mean - other.centre - other.offsets
         few = len(features) <= features.shape[1]
         cross = self._few(other) if few else _many(other, lambda _: self.moments.covariance)
         total = np.einsum("kd,kd->k", apart, apart) + other.spreads + self.spreads - 2 * cross
-        return Measured(np.asarray(np.maximum(total, 0.0)), cross)
+        return MeasuredDistances(np.asarray(np.maximum(total, 0.0)), cross)
 
-    def missing(self, _: Measured) -> Missing:
+    def missing(self, _: MeasuredDistances) -> Missing:
         """Return what so many images do not show: normal draws with the reference's moments are truly at 0."""
         return self._missing
 

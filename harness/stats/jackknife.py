@@ -75,8 +75,8 @@ def distribution_of_square(found: Corrected) -> Uncertainty:
     jackknife's error is itself too large by up to a fifth (Efron & Stein 1981), and intervals err on the wide side.
     """
     straight = np.asarray(student(found.value, found.error, found.blocks - 1).quantiles)
-    reach = straight - found.value
-    outward = reach > 0 if found.value >= 0 else reach < 0
-    scale = np.maximum(abs(found.value), np.abs(reach))
-    bend = np.divide(reach * np.abs(reach), 4 * scale, out=np.zeros_like(reach), where=outward & (scale > 0))
+    offset = straight - found.value
+    outward = offset > 0 if found.value >= 0 else offset < 0
+    scale = np.maximum(abs(found.value), np.abs(offset))
+    bend = np.divide(offset * np.abs(offset), 4 * scale, out=np.zeros_like(offset), where=outward & (scale > 0))
     return uncertainty(straight + bend)

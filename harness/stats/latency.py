@@ -30,7 +30,7 @@ class Latency(NamedTuple):
 
 def cell_latency(pairing: Pairing) -> Latency:
     """Return the median of a cell's own calls that were not still warming up; ValueError where there are none."""
-    return latency_of([latencies(block) for block in steady_blocks(pairing)])
+    return compute_latency([latencies(block) for block in steady_blocks(pairing)])
 
 
 def image_s(pairing: Pairing, batch: int) -> float | None:
@@ -39,7 +39,7 @@ def image_s(pairing: Pairing, batch: int) -> float | None:
     return float(np.median(calls)) / batch if calls else None
 
 
-def latency_of(blocks: Sequence[Sequence[float]]) -> Latency:
+def compute_latency(blocks: Sequence[Sequence[float]]) -> Latency:
     """Return the median of all calls, given as the seconds of each block's.
 
     Calls of a block are alike, so that blocks are the unit (of an only block: its calls). Of one call the interval is

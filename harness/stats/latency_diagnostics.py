@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 _LEAST_FOR_OUTLIERS = 5
 _FENCE = 3.0
 """Tukey's far fence: this many interquartile ranges beyond a quartile ("Exploratory Data Analysis", 1977, ch. 2)."""
-_REACH = 5.0
+_OUTER_FENCE = 5.0
 """Least distance from the median, in standard deviations by the MAD: few values may have too short a quartile range."""
 
 
@@ -29,7 +29,7 @@ def outliers(values: ArrayLike) -> tuple[int, ...]:
     apart = np.abs(logs - middle)
     fence = _FENCE * (high - low)
     far = (logs > high + fence) | (logs < low - fence)
-    return tuple(int(place) for place in np.flatnonzero(far & (apart > _REACH * 1.4826 * np.median(apart))))
+    return tuple(int(place) for place in np.flatnonzero(far & (apart > _OUTER_FENCE * 1.4826 * np.median(apart))))
 
 
 Floats = NDArray[np.float64]

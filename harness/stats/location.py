@@ -36,8 +36,8 @@ class Location(NamedTuple):
         """Return the confidence distribution of the exponential: Student's t on logarithms."""
         from scipy.special import stdtrit
 
-        reach = np.clip(self.error * stdtrit(self.freedom, LEVELS), -_FURTHEST, _FURTHEST)
-        return uncertainty(np.exp(self.estimate + reach))
+        offset = np.clip(self.error * stdtrit(self.freedom, LEVELS), -_FURTHEST, _FURTHEST)
+        return uncertainty(np.exp(self.estimate + offset))
 
 
 def locate(values: ArrayLike) -> Location:

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from harness.stats.distance_loss import NOTHING, Measured, Missing
+from harness.stats.distance_loss import NOTHING, MeasuredDistances, Missing
 
 Floats = NDArray[np.float64]
 Kernel = Literal["cubic", "gaussian"]
@@ -110,11 +110,11 @@ class MmdReference:
         without = (own.sum() - own) / (len(own) - 1)
         return np.concatenate([[own.mean()], without]) - self._inside
 
-    def missing(self, _: Measured) -> Missing:
+    def missing(self, _: MeasuredDistances) -> Missing:
         """Return nothing: the statistic is unbiased at any number of images."""
         return NOTHING
 
-    def measure(self, features: Floats) -> Measured:
+    def measure(self, features: Floats) -> MeasuredDistances:
         """Return the MMD² of features (prompts × seeds, d) to the reference: all, then without each prompt.
 
         Raises ValueError for fewer than three prompts.
@@ -126,7 +126,7 @@ class MmdReference:
             cross = self._leave_out_fixed(features)
         else:
             cross = self._leave_out(self._sums(features, self.features) + self._sums(self.features, features))
-        return Measured(np.asarray(inside + self._inside - 2 * cross), cross)
+        return MeasuredDistances(np.asarray(inside + self._inside - 2 * cross), cross)
 
     def _sums(self, first: Floats, second: Floats) -> Floats:
         """Return the kernel (prompts,) of each prompt's images of one set summed over other prompts' of the other."""

@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from harness.stats.confidence import normal_quantiles
-from harness.stats.sequential import Looks, bounds, stopping
+from harness.stats.sequential import InterimAnalyses, bounds, stopping
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -75,27 +75,31 @@ def prompts_needed(distance: float, error: float, prompts: int, level: float, po
     `distance` is how far the loss lies from the margin and `error` its standard error at `prompts` prompts:
     n = prompts · ((z_level + z_power) · error / distance)², the usual normal planning formula. None: too many to say.
     """
-    return _needed(distance, Pilot(error, prompts), _reach(level, power))
+    return _needed(distance, Pilot(error, prompts), _quantiles(level, power))
 
 
-def sequential_needed(distance: float, pilot: Pilot, alpha: float, looks: Looks, power: float = POWER) -> int | None:
-    """Return the prompts of the last look at which a test with looks in the shares of `looks` decides as surely.
+def sequential_needed(
+    distance: float, pilot: Pilot, alpha: float, interim_analyses: InterimAnalyses, power: float = POWER
+) -> int | None:
+    """Return the prompts of the last look at which a test with looks in the shares of `interim_analyses` decides as surely.
 
     A few percent more than `prompts_needed`, since looking early costs error rate; on average far fewer are used.
     """
-    return _needed(distance, pilot, drift_needed(alpha, looks, power))
+    return _needed(distance, pilot, drift_needed(alpha, interim_analyses, power))
 
 
-def forecast(distance: float, pilot: Pilot, alpha: float, looks: Looks) -> Forecast:
+def forecast(distance: float, pilot: Pilot, alpha: float, interim_analyses: InterimAnalyses) -> Forecast:
     """Return how surely a sequential test decides if the loss lies `distance` from the margin, and how soon.
 
     Prompts are those used on average; a test that never decides uses all of the last look's.
     """
-    drift = abs(distance) / pilot.error_at(looks[-1]) if pilot.error > 0 else math.inf
+    drift = abs(distance) / pilot.error_at(interim_analyses[-1]) if pilot.error > 0 else math.inf
     if math.isinf(drift):
-        return Forecast(1.0, float(looks[0]))
-    stops = stopping(bounds(alpha, looks), looks, drift)
-    used = float(stops @ np.asarray(looks, dtype=np.float64)) + (1 - float(stops.sum())) * looks[-1]
+        return Forecast(1.0, float(interim_analyses[0]))
+    stops = stopping(bounds(alpha, interim_analyses), interim_analyses, drift)
+    used = (
+        float(stops @ np.asarray(interim_analyses, dtype=np.float64)) + (1 - float(stops.sum())) * interim_analyses[-1]
+    )
     return Forecast(float(stops.sum()), used)
 
 
@@ -107,7 +111,7 @@ def precision_needed(observed: float, limit: float, level: float, power: float =
     digit; None where it is finer than 0.1 %, since no machine is that steady.
     """
     away = abs(math.log(observed / limit)) if observed > 0 and limit > 0 else math.inf
-    width = away * float(normal_quantiles(0.975)) / _reach(level, power)
+    width = away * float(normal_quantiles(0.975)) / _quantiles(level, power)
     if not FINEST <= width < 1:
         return None
     digit = 10.0 ** math.floor(math.log10(width))
@@ -115,25 +119,25 @@ def precision_needed(observed: float, limit: float, level: float, power: float =
 
 
 @lru_cache(maxsize=1024)
-def drift_needed(alpha: float, looks: Looks, power: float = POWER) -> float:
+def drift_needed(alpha: float, interim_analyses: InterimAnalyses, power: float = POWER) -> float:
     """Return the expected statistic at the last look with which a sequential test decides with probability `power`.
 
     With one look it is z_level + z_power.
     """
     from scipy.optimize import brentq
 
-    if len(looks) < 2:
-        return _reach(1 - alpha, power)
-    limits = bounds(alpha, looks)
-    return float(brentq(lambda drift: stopping(limits, looks, drift).sum() - power, 0.0, 20.0, xtol=1e-6))
+    if len(interim_analyses) < 2:
+        return _quantiles(1 - alpha, power)
+    limits = bounds(alpha, interim_analyses)
+    return float(brentq(lambda drift: stopping(limits, interim_analyses, drift).sum() - power, 0.0, 20.0, xtol=1e-6))
 
 
-def _reach(level: float, power: float) -> float:
+def _quantiles(level: float, power: float) -> float:
     return float(normal_quantiles(level) + normal_quantiles(power))
 
 
-def _needed(distance: float, pilot: Pilot, reach: float) -> int | None:
+def _needed(distance: float, pilot: Pilot, quantiles: float) -> int | None:
     if distance == 0 or not math.isfinite(pilot.error):
         return None
-    needed = pilot.prompts * (reach * pilot.error / abs(distance)) ** 2
+    needed = pilot.prompts * (quantiles * pilot.error / abs(distance)) ** 2
     return max(2, math.ceil(needed)) if needed < MOST else None

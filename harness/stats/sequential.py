@@ -15,52 +15,52 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Looks = tuple[int, ...]
+InterimAnalyses = tuple[int, ...]
 
-_REACH = 8.0
+_RANGE = 8.0
 """Standard normal values beyond this many deviations count as impossible (1e-15)."""
 _NODES_PER_WIDTH = 6
 
 
-def nominal_alpha(alpha: float, looks: Looks, prompts: int) -> float:
+def nominal_alpha(alpha: float, interim_analyses: InterimAnalyses, prompts: int) -> float:
     """Return the one-sided level of the test at the look with `prompts` prompts, for a whole test of level `alpha`.
 
-    `looks` are cumulative prompts, rising; with none or one the level is `alpha`. A number of prompts between two looks
+    `interim_analyses` are cumulative prompts, rising; with none or one the level is `alpha`. A number of prompts between two looks
     is tested as the next look: errors of neighbouring looks are then more alike than planned, which can only make the
     whole test stricter. Raises ValueError for looks that do not rise or for more prompts than the last look.
     """
-    look = _look(looks, prompts)
-    return alpha if len(looks) < 2 else _nominal(float(alpha), looks)[look]
+    analysis = _analysis(interim_analyses, prompts)
+    return alpha if len(interim_analyses) < 2 else _nominal(float(alpha), interim_analyses)[analysis]
 
 
-def bounds(alpha: float, looks: Looks) -> Floats:
+def bounds(alpha: float, interim_analyses: InterimAnalyses) -> Floats:
     """Return the standard normal value (looks,) the statistic must exceed at each look; the last spends all alpha."""
-    shares = np.asarray(looks, dtype=np.float64) / looks[-1]
+    shares = np.asarray(interim_analyses, dtype=np.float64) / interim_analyses[-1]
     spent = alpha * np.log1p((np.e - 1) * shares)
     return _Walk(shares, 0.0).bounds_for(np.diff(spent, prepend=0.0))
 
 
-def stopping(limits: Floats, looks: Looks, drift: float = 0.0) -> Floats:
+def stopping(limits: Floats, interim_analyses: InterimAnalyses, drift: float = 0.0) -> Floats:
     """Return the probability (looks,) that each look is the first to exceed its limit.
 
     `drift` is the expected value of the standard normal statistic at the last look; it grows as √prompts.
     """
-    return _Walk(np.asarray(looks, dtype=np.float64) / looks[-1], drift).crossings(limits)
+    return _Walk(np.asarray(interim_analyses, dtype=np.float64) / interim_analyses[-1], drift).crossings(limits)
 
 
-def _look(looks: Looks, prompts: int) -> int:
-    if any(second <= first for first, second in pairwise(looks)):
-        raise ValueError(f"looks must rise: {looks}")
-    if looks and prompts > looks[-1]:
-        raise ValueError(f"{prompts} prompts are more than the last look's {looks[-1]}")
-    return next((index for index, look in enumerate(looks) if look >= prompts), 0)
+def _analysis(interim_analyses: InterimAnalyses, prompts: int) -> int:
+    if any(second <= first for first, second in pairwise(interim_analyses)):
+        raise ValueError(f"looks must rise: {interim_analyses}")
+    if interim_analyses and prompts > interim_analyses[-1]:
+        raise ValueError(f"{prompts} prompts are more than the last look's {interim_analyses[-1]}")
+    return next((index for index, analysis in enumerate(interim_analyses) if analysis >= prompts), 0)
 
 
 @lru_cache(maxsize=4096)
-def _nominal(alpha: float, looks: Looks) -> tuple[float, ...]:
+def _nominal(alpha: float, interim_analyses: InterimAnalyses) -> tuple[float, ...]:
     from scipy.special import ndtr
 
-    return tuple(float(x) for x in ndtr(-bounds(alpha, looks)))
+    return tuple(float(x) for x in ndtr(-bounds(alpha, interim_analyses)))
 
 
 class _Walk:
@@ -85,7 +85,7 @@ class _Walk:
         nodes = mass = np.empty(0)
         for k, share in enumerate(wanted):
             state = (k, nodes, mass)
-            limits[k] = brentq(lambda x, s=state, w=share: self._beyond(s[0], x, s[1], s[2]) - w, -_REACH, _REACH)
+            limits[k] = brentq(lambda x, s=state, w=share: self._beyond(s[0], x, s[1], s[2]) - w, -_RANGE, _RANGE)
             nodes, mass = self._step(k, limits[k], nodes, mass)
         return limits
 
@@ -105,7 +105,7 @@ class _Walk:
     def _step(self, k: int, limit: float, nodes: Floats, mass: Floats) -> tuple[Floats, Floats]:
         """Return nodes below the limit and the probability each stands for (density × quadrature weight)."""
         centre = self.drift * np.sqrt(self.shares[k])
-        low, high = centre - _REACH, max(centre - _REACH + 1e-3, min(limit, centre + _REACH))
+        low, high = centre - _RANGE, max(centre - _RANGE + 1e-3, min(limit, centre + _RANGE))
         new, weights = _quadrature(low, high, self._resolution(k, high - low))
         if k == 0:
             density = np.exp(-0.5 * (new - centre) ** 2) / np.sqrt(2 * np.pi)

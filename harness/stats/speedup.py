@@ -20,10 +20,10 @@ from harness.stats.latency import log_median
 from harness.stats.location import Location, combine, locate, middle
 from harness.stats.steady_state import (
     brackets,
-    group_levels,
     latencies,
     log_medians,
     middles_s,
+    round_levels,
     steady,
     steady_blocks,
     warming,
@@ -80,7 +80,7 @@ def _error(side: Sequence[Block]) -> float:
     return locate(log_medians(side)).error if len(side) > 1 else 0.0
 
 
-LEAST_GROUPS = 8
+MIN_ROUNDS_FOR_VERDICT = 8
 """Groups (of a cell timed alone: blocks) without which no precision counts as reached.
 
 An interval that is narrow by chance would stop too early. By simulation (tests/unit/test_stats_speedup.py): where the
@@ -90,7 +90,7 @@ clock wanders, intervals that were stopped for being narrow hold the true speedu
 class Speedup(NamedTuple):
     """Seconds per image of the baseline ÷ of the cell, with its interval and its whole confidence distribution.
 
-    `log` is the logarithm of the ratio, `groups` are the ABBA groups behind it (0: not interleaved), `warming` those
+    `log` is the logarithm of the ratio, `rounds` are the ABBA groups behind it (0: not interleaved), `warming` those
     left out at the beginning; `drift_share` is how much slower a sandwiched cell's baseline was after than before.
     """
 
@@ -98,7 +98,7 @@ class Speedup(NamedTuple):
     interval: Interval | Absent
     spread: Uncertainty | Absent
     log: Location
-    groups: int = 0
+    rounds: int = 0
     warming: int = 0
     drift_share: float | None = None
 
@@ -117,14 +117,14 @@ def speedup(pairing: Pairing, images: tuple[int, int] = (1, 1)) -> Speedup:
     if pairing.kind == "sandwiched":
         made = _made(log_ratio(baseline, cell), images, "bootstrap over blocks, baseline before and after")
         return made._replace(drift_share=drift_share(baseline, cell))
-    theirs, mine = group_levels(baseline), group_levels(cell)
-    groups = sorted(theirs.keys() & mine.keys())
-    if not groups:
+    theirs, mine = round_levels(baseline), round_levels(cell)
+    rounds = sorted(theirs.keys() & mine.keys())
+    if not rounds:
         raise ValueError("a speedup needs a group with blocks of both sides")
     left_out = warming(pairing)
-    ratios = [theirs[group] - mine[group] for group in groups[left_out:]]
+    ratios = [theirs[round_index] - mine[round_index] for round_index in rounds[left_out:]]
     made = _made(locate(ratios if len(ratios) > 1 else _halves(baseline, cell)), images, "bootstrap over ABBA groups")
-    return made._replace(groups=len(ratios), warming=left_out)
+    return made._replace(rounds=len(ratios), warming=left_out)
 
 
 def unpaired(baseline: Pairing, cell: Pairing, images: tuple[int, int] = (1, 1)) -> Speedup:
@@ -146,20 +146,20 @@ def between(other: Speedup, cell: Speedup) -> Speedup:
     return _made(located, (1, 1), "ratio of both cells' speedups over the baseline")
 
 
-class Reached(NamedTuple):
+class Precision(NamedTuple):
     """Half the relative width of a 95 % interval (None: there is none), and the groups or blocks it rests on."""
 
     half_width: float | None
-    looks: int
+    samples: int
 
 
 def precise(pairing: Pairing) -> float | None:
     """Return how precise a pairing's figure is, or None while there are fewer looks at it than LEAST_GROUPS."""
-    half_width, looks = precision_of(pairing)
-    return half_width if looks >= LEAST_GROUPS else None
+    half_width, samples = compute_precision(pairing)
+    return half_width if samples >= MIN_ROUNDS_FOR_VERDICT else None
 
 
-def precision_of(pairing: Pairing) -> Reached:
+def compute_precision(pairing: Pairing) -> Precision:
     """Return the precision of the speedup; of the median latency where a cell is timed alone.
 
     Of the latency too while the baseline after a sandwiched cell is still to come.
@@ -167,14 +167,14 @@ def precision_of(pairing: Pairing) -> Reached:
     baseline, cell = pairing.of("baseline"), pairing.of("cell")
     if pairing.kind == "interleaved":
         if not baseline or not cell:
-            return Reached(None, 0)
+            return Precision(None, 0)
         made = speedup(pairing)
-        return Reached(_half_width(made.interval), made.groups)
+        return Precision(_half_width(made.interval), made.rounds)
     if pairing.kind == "sandwiched" and cell and drift_share(baseline, cell) is not None:
-        return Reached(_half_width(speedup(pairing).interval), len(steady(cell)))
+        return Precision(_half_width(speedup(pairing).interval), len(steady(cell)))
     warm = steady(cell)
     located = _made(locate(log_medians(warm)), (1, 1), "").interval if warm else None
-    return Reached(_half_width(located), len(warm))
+    return Precision(_half_width(located), len(warm))
 
 
 def _halves(baseline: tuple[Block, ...], cell: tuple[Block, ...]) -> list[float]:
@@ -223,7 +223,7 @@ def over_other(baseline: Completed | None, other: Completed, cell: Completed) ->
     if baseline is other:
         return over_baseline(other, cell)
     theirs, mine = over_baseline(baseline, other), over_baseline(baseline, cell)
-    beside = all(made.pairing.of("baseline") for made in (other, cell))
-    if isinstance(theirs, Absent) or isinstance(mine, Absent) or not beside:
+    both_paired = all(made.pairing.of("baseline") for made in (other, cell))
+    if isinstance(theirs, Absent) or isinstance(mine, Absent) or not both_paired:
         return unpaired(other.pairing, cell.pairing, (other.batch, cell.batch))
     return between(theirs, mine)

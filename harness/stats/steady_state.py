@@ -29,19 +29,19 @@ def log_medians(blocks: Sequence[Block]) -> Floats:
     return np.array([math.log(median(latencies(block))) for block in blocks])
 
 
-def group_levels(blocks: Sequence[Block]) -> dict[int, float]:
+def round_levels(blocks: Sequence[Block]) -> dict[int, float]:
     """Return group → the mean of the log medians of its blocks."""
     grouped: dict[int, list[float]] = {}
     for block, level in zip(blocks, log_medians(blocks), strict=True):
-        grouped.setdefault(block.group, []).append(float(level))
-    return {group: fmean(levels) for group, levels in grouped.items()}
+        grouped.setdefault(block.round_index, []).append(float(level))
+    return {round_index: fmean(levels) for round_index, levels in grouped.items()}
 
 
 def brackets(baseline: Sequence[Block], cell: Sequence[Block]) -> tuple[tuple[Block, ...], tuple[Block, ...]]:
     """Return the baseline's blocks before the first one (there is one) of a sandwiched cell, and after it."""
-    turn = cell[0].begun_s
-    before = tuple(block for block in baseline if block.begun_s < turn)
-    return before, tuple(block for block in baseline if block.begun_s >= turn)
+    begin_s = cell[0].begun_s
+    before = tuple(block for block in baseline if block.begun_s < begin_s)
+    return before, tuple(block for block in baseline if block.begun_s >= begin_s)
 
 
 def middles_s(blocks: Sequence[Block]) -> Floats:
@@ -55,7 +55,7 @@ _ALPHA = 0.04
 _UNSEEN = 1.8
 """A standardized difference below this is never that rare: no orders need to be tried."""
 _ORDERS = 499
-_REACH = 10.0
+_CLIP = 10.0
 """Deviations beyond this many of the usual size count as this many: one outlier is no warm-up."""
 
 
@@ -94,7 +94,7 @@ def _deviations(logs: Floats) -> Floats:
     """Return how far each value is from the median of the later half, in usual deviations, cut off at the reach."""
     apart = logs - np.median(logs[logs.size // 2 :])
     usual = float(np.median(np.abs(np.diff(logs)))) or float(np.abs(apart).mean())
-    return np.asarray(np.clip(apart / usual, -_REACH, _REACH)) if usual > 0 else apart
+    return np.asarray(np.clip(apart / usual, -_CLIP, _CLIP)) if usual > 0 else apart
 
 
 def _gaps(rows: Floats, most: int) -> Floats:
@@ -133,11 +133,11 @@ def warming(pairing: Pairing) -> int:
     baseline, cell = pairing.of("baseline"), pairing.of("cell")
     if pairing.kind == "alone":
         return steady_from(np.exp(log_medians(cell))) if cell else 0
-    theirs, mine = group_levels(baseline), group_levels(cell)
-    groups = sorted(theirs.keys() & mine.keys())
-    if pairing.kind == "sandwiched" or not groups:
+    theirs, mine = round_levels(baseline), round_levels(cell)
+    rounds = sorted(theirs.keys() & mine.keys())
+    if pairing.kind == "sandwiched" or not rounds:
         return 0
-    return max(steady_from(np.exp([side[group] for group in groups])) for side in (theirs, mine))
+    return max(steady_from(np.exp([side[round_index] for round_index in rounds])) for side in (theirs, mine))
 
 
 def steady(blocks: Sequence[Block]) -> tuple[Block, ...]:
@@ -154,5 +154,7 @@ def steady_blocks(pairing: Pairing, side: Side = "cell") -> tuple[Block, ...]:
         return tuple(block for part in parts for block in steady(part))
     if not left_out or pairing.kind == "alone":
         return blocks[left_out:]
-    groups = sorted({block.group for block in pairing.of("baseline")} & {block.group for block in pairing.of("cell")})
-    return tuple(block for block in blocks if block.group >= groups[left_out])
+    rounds = sorted(
+        {block.round_index for block in pairing.of("baseline")} & {block.round_index for block in pairing.of("cell")}
+    )
+    return tuple(block for block in blocks if block.round_index >= rounds[left_out])

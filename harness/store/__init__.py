@@ -6,6 +6,7 @@ from harness.store.lock import lock_run
 from harness.store.read import (
     completed_twins,
     find_run,
+    find_source,
     image_path,
     read_evaluation,
     read_image_scores,
@@ -16,7 +17,6 @@ from harness.store.read import (
     read_trace_facts,
     readable_runs,
     resolve_run,
-    source_of,
 )
 from harness.store.traced import read_traced
 from harness.store.write import (
@@ -54,7 +54,7 @@ __all__ = [
     "report_folder",
     "resolve_run",
     "rewrite_plan",
-    "source_of",
+    "find_source",
     "write_evaluation",
     "write_image_scores",
     "write_judgement",

@@ -189,7 +189,7 @@ def completed_twins(root: Path, content_key: str) -> Iterator[tuple[Path, str, C
                 yield path, planned.id, outcome
 
 
-def source_of(picture: Path) -> str:
+def find_source(picture: Path) -> str:
     """Return the run that the picture of a cell was taken over from; an empty string if it was made in its own."""
     if len(picture.parents) < 4:
         return ""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from harness.core.trace import BETWEEN, REGION, STAGE, STEP
 from harness.tracing.chrome_trace import Event
 from harness.tracing.intervals import Track, innermost
-from harness.tracing.work import Seen, Work, short_name
+from harness.tracing.work import TraceWork, Work, short_name
 
 CALL = f"{REGION}call"
 """The range around the whole traced call, where there is one."""
@@ -37,7 +37,7 @@ def is_ours(event: Event) -> bool:
 class Stages:
     """Which stage the host was in, and so to which stage a piece of work belongs."""
 
-    def __init__(self, seen: Seen) -> None:
+    def __init__(self, seen: TraceWork) -> None:
         self._host = Track(innermost(event for event in seen.ranges if event.name.startswith(STAGE)))
         self._device = Track(innermost(event for event in seen.device_ranges if event.name.startswith(STAGE)))
 
@@ -62,7 +62,7 @@ def _stage(event: Event | None) -> str:
 class Doing:
     """What the host did in some stretches of time, in words."""
 
-    def __init__(self, seen: Seen, stretches: Sequence[Idle]) -> None:
+    def __init__(self, seen: TraceWork, stretches: Sequence[Idle]) -> None:
         foreign = (event for event in seen.ranges if not is_ours(event))
         meant = [(stretch.begin_s, stretch.end_s) for stretch in stretches]
         self._track = Track(

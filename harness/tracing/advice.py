@@ -1,11 +1,11 @@
 """Advice from a trace: up to three sentences on what slows a cell down and what to try."""
 
 from harness.tracing import call_rules, denoiser_rules
-from harness.tracing.rule import Advice, Rule
+from harness.tracing.rule import Advice, AdviceRule
 from harness.tracing.traced_cell import TracedCell, find_bound
 
 SENTENCES = 3
-RULES: tuple[Rule, ...] = (*denoiser_rules.RULES, *call_rules.RULES)
+RULES: tuple[AdviceRule, ...] = (*denoiser_rules.RULES, *call_rules.RULES)
 
 
 def advise(cell: TracedCell) -> tuple[Advice, ...]:

@@ -2,7 +2,7 @@
 
 from harness.core.trace import BETWEEN
 from harness.core.units import Absent, format_bytes, format_percent, format_seconds
-from harness.tracing.rule import Advice, Rule, Tries, advise_on_call, larger_batch, name_tries, possible
+from harness.tracing.rule import Advice, AdviceRule, Tries, advise_on_call, larger_batch, name_tries, possible
 from harness.tracing.traced_cell import Bound, TracedCell
 
 
@@ -119,4 +119,4 @@ def transfers(cell: TracedCell, bound: Bound) -> Advice | None:
     return advise_on_call("transfers", sentence, share, tries)
 
 
-RULES: tuple[Rule, ...] = (between, casts, decoding, encoding, recompiles, synchronisations, transfers)
+RULES: tuple[AdviceRule, ...] = (between, casts, decoding, encoding, recompiles, synchronisations, transfers)

@@ -5,7 +5,7 @@ import re
 from harness.core.units import Absent, format_bytes, format_percent, format_seconds
 from harness.tracing.rule import (
     Advice,
-    Rule,
+    AdviceRule,
     advise_on_call,
     advise_on_denoiser,
     larger_batch,
@@ -30,7 +30,7 @@ _SHORTCUTS = {
 def arithmetic(cell: TracedCell, bound: Bound) -> Advice | None:
     """Arithmetic takes most of the denoiser's time: faster kernels save at most the rest."""
     share = bound.compute_share
-    if isinstance(share, Absent) or share < BOUND_SHARE or isinstance(cell.outcome.floor, Absent):
+    if isinstance(share, Absent) or share < BOUND_SHARE or isinstance(cell.outcome.roofline, Absent):
         return None
     rest = f"at most {format_percent(1 - share, 0)} of its time" if share < 0.95 else "next to nothing"
     less = ["fewer steps"] if cell.outcome.denoiser_calls > 1 else []
@@ -40,7 +40,7 @@ def arithmetic(cell: TracedCell, bound: Bound) -> Advice | None:
     ways = f" ({', '.join(less)})" if less else ""
     sentence = (
         f"The denoiser computes at {format_percent(share, 0)} of the rate at which this machine multiplies large "
-        f"{cell.outcome.floor.dtype} matrices: faster kernels can save {rest}, "
+        f"{cell.outcome.roofline.dtype} matrices: faster kernels can save {rest}, "
         f"less or cheaper arithmetic saves more{ways}."
     )
     return Advice(
@@ -145,4 +145,4 @@ def weights(cell: TracedCell, bound: Bound) -> Advice | None:
     return advise_on_denoiser(cell, "weights", sentence, share, tries)
 
 
-RULES: tuple[Rule, ...] = (arithmetic, attention, fusion, guidance, launches, pauses, weights)
+RULES: tuple[AdviceRule, ...] = (arithmetic, attention, fusion, guidance, launches, pauses, weights)

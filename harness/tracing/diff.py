@@ -13,7 +13,7 @@ from harness.core.trace import BETWEEN, Family, StageTime, TraceFacts
 from harness.core.units import format_percent, format_seconds
 from harness.tracing.traced_cell import DENOISER
 
-Turn = Literal["came", "went", "slower", "faster", "more often", "less often"]
+ChangeKind = Literal["came", "went", "slower", "faster", "more often", "less often"]
 """Slower or faster: one run of the kernel takes another time; more or less often: that is not most of the change."""
 
 
@@ -38,7 +38,7 @@ class FamilyChange(Frozen):
 class KernelChange(Frozen):
     """A kernel in one call of a stage; where it came or went, the other side has no calls and no time."""
 
-    turn: Turn
+    change_kind: ChangeKind
     name: str
     family: Family
     stage: str
@@ -62,9 +62,9 @@ class TraceDiff(Frozen):
 
 
 _NAMED = 3
-_TELLING = 0.05
+_SIGNIFICANT = 0.05
 """Of a stage's own time that its change must reach to be told."""
-_WORDS: tuple[tuple[Turn, str], ...] = (
+_WORDS: tuple[tuple[ChangeKind, str], ...] = (
     ("went", "Gone from"),
     ("came", "New in"),
     ("slower", "Slower in"),
@@ -74,7 +74,7 @@ _WORDS: tuple[tuple[Turn, str], ...] = (
 )
 
 
-def tell(
+def describe_changes(
     before: TraceFacts,
     after: TraceFacts,
     stages: Sequence[StageChange],
@@ -84,14 +84,18 @@ def tell(
     """Return what changed: the denoiser first, then its kernels, then the other stages. Under the profiler."""
     if before.device != after.device:
         return (f"The traces cannot be compared kernel by kernel: one is of a {before.device}, one of {after.device}.",)
-    told = [_denoiser(change, families) for change in stages if change.stage == DENOISER]
-    told += [f"{word} one denoiser call: {_named(found)}." for turn, word in _WORDS if (found := _of(kernels, turn))]
-    told += [_stage(change) for change in stages if change.stage != DENOISER and _matters(change, before, after)]
-    return tuple(told) or (f"No stage changed by more than {format_percent(_TELLING, 0)}.",)
+    described = [_denoiser(change, families) for change in stages if change.stage == DENOISER]
+    described += [
+        f"{word} one denoiser call: {_named(found)}."
+        for change_kind, word in _WORDS
+        if (found := _select(kernels, change_kind))
+    ]
+    described += [_stage(change) for change in stages if change.stage != DENOISER and _matters(change, before, after)]
+    return tuple(described) or (f"No stage changed by more than {format_percent(_SIGNIFICANT, 0)}.",)
 
 
-def _of(kernels: Sequence[KernelChange], turn: Turn) -> list[KernelChange]:
-    return [kernel for kernel in kernels if kernel.turn == turn and kernel.stage == DENOISER]
+def _select(kernels: Sequence[KernelChange], change_kind: ChangeKind) -> list[KernelChange]:
+    return [kernel for kernel in kernels if kernel.change_kind == change_kind and kernel.stage == DENOISER]
 
 
 def _denoiser(change: StageChange, families: Sequence[FamilyChange]) -> str:
@@ -107,8 +111,8 @@ def _denoiser(change: StageChange, families: Sequence[FamilyChange]) -> str:
 def _stage(change: StageChange) -> str:
     name = change.stage.replace("_", " ")
     if not change.before_s or not change.after_s:
-        turn, seconds = ("came", change.after_s) if change.after_s else ("went", change.before_s)
-        return f"{name.capitalize()} {turn} ({format_seconds(seconds)})."
+        change_kind, seconds = ("came", change.after_s) if change.after_s else ("went", change.before_s)
+        return f"{name.capitalize()} {change_kind} ({format_seconds(seconds)})."
     return f"{name.capitalize()}: {_from_to(change)}."
 
 
@@ -124,7 +128,7 @@ def _matters(change: StageChange, before: TraceFacts, after: TraceFacts) -> bool
     """What lies between the stages grows with the steps: it is held against the other only where they are as many."""
     if change.stage == BETWEEN and _steps(before) != _steps(after):
         return False
-    return abs(change.after_s - change.before_s) > _TELLING * max(change.before_s, change.after_s)
+    return abs(change.after_s - change.before_s) > _SIGNIFICANT * max(change.before_s, change.after_s)
 
 
 def _steps(facts: TraceFacts) -> int:
@@ -142,7 +146,7 @@ def _named(kernels: Sequence[KernelChange]) -> str:
 
 
 def _one(kernel: KernelChange) -> str:
-    if kernel.turn in ("came", "went"):
+    if kernel.change_kind in ("came", "went"):
         calls, seconds = kernel.before_calls + kernel.after_calls, kernel.before_s + kernel.after_s
         return f"{kernel.name} ({calls:.3g} times, {format_seconds(seconds)})"
     counts = f"{kernel.before_calls:.3g} → {kernel.after_calls:.3g} times, "
@@ -172,7 +176,10 @@ def compare(before: TraceFacts, after: TraceFacts) -> TraceDiff:
     kernels = tuple(sorted(_kernels(before, after), key=lambda change: -abs(change.change_s)))
     families = tuple(_families(before, after))
     return TraceDiff(
-        stages=stages, families=families, kernels=kernels, sentences=tell(before, after, stages, families, kernels)
+        stages=stages,
+        families=families,
+        kernels=kernels,
+        sentences=describe_changes(before, after, stages, families, kernels),
     )
 
 
@@ -231,7 +238,7 @@ def _kernels(before: TraceFacts, after: TraceFacts) -> list[KernelChange]:
             continue
         found.append(
             KernelChange(
-                turn=_turn(first, second),
+                change_kind=_classify(first, second),
                 name=key[0],
                 family=known.family,
                 stage=key[1],
@@ -244,7 +251,7 @@ def _kernels(before: TraceFacts, after: TraceFacts) -> list[KernelChange]:
     return found
 
 
-def _turn(first: _Sum | None, second: _Sum | None) -> Turn:
+def _classify(first: _Sum | None, second: _Sum | None) -> ChangeKind:
     """Say what most of a change comes from: how often the kernel runs, or how long one run takes."""
     if first is None or second is None:
         return "went" if first else "came"

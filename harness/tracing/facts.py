@@ -12,7 +12,7 @@ from harness.core.trace import BETWEEN, REGION, STAGE, STEP, Family, Gap, Kernel
 from harness.tracing import activity, tallies
 from harness.tracing.activity import CALL, Busy, busy_times, idle_times
 from harness.tracing.chrome_trace import Event, read_events
-from harness.tracing.work import Seen, family_of, is_launch, short_name, sort_events
+from harness.tracing.work import TraceWork, classify_kernel, is_launch, short_name, sort_events
 
 _KERNELS, _GAPS = 200, 10
 
@@ -48,14 +48,14 @@ def read_trace(path: Path) -> TraceFacts:
     )
 
 
-def _window(seen: Seen) -> tuple[float, float]:
+def _window(seen: TraceWork) -> tuple[float, float]:
     """From the begin to the end of the traced call: its range, or else all that the host did."""
     events = [event for event in seen.ranges if event.name == activity.CALL] or seen.host
     return min((event.begin_s for event in events), default=0.0), max((event.end_s for event in events), default=0.0)
 
 
 def _stage_times(
-    seen: Seen, stages: activity.Stages, busy: Sequence[Busy], idle: Sequence[activity.Idle]
+    seen: TraceWork, stages: activity.Stages, busy: Sequence[Busy], idle: Sequence[activity.Idle]
 ) -> tuple[StageTime, ...]:
     """Sum up by stage, in the order in which they began."""
     families: defaultdict[str, defaultdict[Family, float]] = defaultdict(lambda: defaultdict(float))
@@ -63,7 +63,7 @@ def _stage_times(
     waiting: defaultdict[str, float] = defaultdict(float)
     launches: dict[str, list[Event]] = {}
     for piece in busy:
-        families[piece.stage][family_of(piece.work.name)] += piece.seconds
+        families[piece.stage][classify_kernel(piece.work.name)] += piece.seconds
         kernels[piece.stage] += piece.work.calls
     for gap in idle:
         for stage, seconds in stages.during(gap.begin_s, gap.end_s):
@@ -92,7 +92,7 @@ def _kernels(busy: Sequence[Busy]) -> tuple[Kernel, ...]:
     calls: Counter[tuple[str, Family, str]] = Counter()
     seconds: defaultdict[tuple[str, Family, str], float] = defaultdict(float)
     for work, stage, _ in busy:
-        key = (short_name(work.name), family_of(work.name), stage)
+        key = (short_name(work.name), classify_kernel(work.name), stage)
         calls[key] += work.calls
         seconds[key] += work.end_s - work.begin_s
     return tuple(
@@ -101,7 +101,7 @@ def _kernels(busy: Sequence[Busy]) -> tuple[Kernel, ...]:
     )
 
 
-def _gaps(seen: Seen, stages: activity.Stages, idle: Sequence[activity.Idle], begin_s: float) -> tuple[Gap, ...]:
+def _gaps(seen: TraceWork, stages: activity.Stages, idle: Sequence[activity.Idle], begin_s: float) -> tuple[Gap, ...]:
     longest = sorted(idle, key=lambda gap: -gap.seconds)[:_GAPS]
     doing = activity.Doing(seen, longest)
     return tuple(
@@ -117,7 +117,7 @@ def _gaps(seen: Seen, stages: activity.Stages, idle: Sequence[activity.Idle], be
     )
 
 
-def _notes(seen: Seen, wall_s: float) -> tuple[str, ...]:
+def _notes(seen: TraceWork, wall_s: float) -> tuple[str, ...]:
     """What a reader must know about the trace itself."""
     notes = []
     if not any(event.name.startswith(STAGE) for event in seen.ranges):
@@ -138,7 +138,7 @@ _KINDS: tuple[tuple[str, Literal["stage", "step", "region"]], ...] = (
 )
 
 
-def timeline(seen: Seen, begin_s: float) -> tuple[tuple[Span, ...], int]:
+def timeline(seen: TraceWork, begin_s: float) -> tuple[tuple[Span, ...], int]:
     """Return the ranges that harness put into the trace, outer before inner, and how many are left out.
 
     On a GPU a bar goes from the first to the last moment at which the device worked for what was launched in it: the
@@ -180,7 +180,7 @@ def timeline(seen: Seen, begin_s: float) -> tuple[tuple[Span, ...], int]:
 class _Placed:
     """Where the work lies that was launched in a range."""
 
-    def __init__(self, seen: Seen) -> None:
+    def __init__(self, seen: TraceWork) -> None:
         self._device = seen.device
         work = sorted((work for work in seen.work if work.launched_s is not None), key=lambda work: work.asked_s)
         self._launched = [work.asked_s for work in work]

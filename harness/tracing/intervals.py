@@ -7,7 +7,7 @@ from typing import NamedTuple
 from harness.tracing.chrome_trace import Event
 
 
-class Piece(NamedTuple):
+class EventSlice(NamedTuple):
     """A stretch of time in which an event was the innermost; `first` of each event's pieces."""
 
     event: Event
@@ -16,7 +16,7 @@ class Piece(NamedTuple):
     first: bool
 
 
-def innermost(events: Iterable[Event]) -> list[Piece]:
+def innermost(events: Iterable[Event]) -> list[EventSlice]:
     """Cut the nested events of each thread into pieces, so that every moment belongs to the innermost one.
 
     Returns the pieces of all threads in order of their begin.
@@ -38,8 +38,8 @@ class _Open:
         self.event, self.end_s, self.first = event, end_s, True
 
 
-def _of_one_thread(events: list[Event]) -> list[Piece]:
-    pieces: list[Piece] = []
+def _of_one_thread(events: list[Event]) -> list[EventSlice]:
+    pieces: list[EventSlice] = []
     stack: list[_Open] = []
     cursor = 0.0
     events.sort(key=lambda event: (event.begin_s, -event.end_s))
@@ -55,12 +55,12 @@ def _of_one_thread(events: list[Event]) -> list[Piece]:
     return pieces
 
 
-def _cut(pieces: list[Piece], top: _Open, cursor: float, until: float | None) -> float:
+def _cut(pieces: list[EventSlice], top: _Open, cursor: float, until: float | None) -> float:
     """Note the innermost event's piece from the cursor until a moment, or its end; return where the next one begins."""
     end_s = top.end_s if until is None else until
     if end_s <= cursor:
         return cursor
-    pieces.append(Piece(top.event, cursor, end_s, top.first))
+    pieces.append(EventSlice(top.event, cursor, end_s, top.first))
     top.first = False
     return end_s
 
@@ -68,7 +68,7 @@ def _cut(pieces: list[Piece], top: _Open, cursor: float, until: float | None) ->
 class Track:
     """Pieces that do not overlap, to be asked what is there at a moment or during a stretch of time."""
 
-    def __init__(self, pieces: Iterable[Piece]) -> None:
+    def __init__(self, pieces: Iterable[EventSlice]) -> None:
         self._pieces = list(pieces)
         self._begins = [piece.begin_s for piece in self._pieces]
 

@@ -33,7 +33,7 @@ class Advice(Frozen):
     tries: Tries = ()
 
 
-Rule = Callable[[TracedCell, Bound], Advice | None]
+AdviceRule = Callable[[TracedCell, Bound], Advice | None]
 """Returns None where its cause does not slow the cell down. Its function's name is the name of the rule."""
 
 

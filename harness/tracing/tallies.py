@@ -10,7 +10,7 @@ from harness.core.units import Absent
 from harness.tracing.activity import Busy, Idle, Stages
 from harness.tracing.chrome_trace import Event
 from harness.tracing.intervals import Track, innermost
-from harness.tracing.work import Seen
+from harness.tracing.work import TraceWork
 
 _DENOISER = f"{STAGE}denoiser"
 _COMPILATION = "_compile.compile_inner (dynamo_timed)"
@@ -18,7 +18,7 @@ _COMPILED = re.compile(r"dynamo|Torch-Compiled Region|CompiledFxGraph", re.IGNOR
 _CAST = re.compile(r"direct_copy_kernel.*WithCast|float\w*_copy_kernel")
 
 
-def waits(seen: Seen, stages: Stages, idle: Sequence[Idle]) -> Waits:
+def waits(seen: TraceWork, stages: Stages, idle: Sequence[Idle]) -> Waits:
     """Return how often the host waited for the device, and what that left idle between the denoiser's calls."""
     found = [event for event in seen.runtime if "Synchronize" in event.name]
     calls = [event for event in seen.ranges if event.name == _DENOISER]
@@ -44,7 +44,7 @@ def copies(busy: Iterable[Busy], direction: str) -> Tally:
     return _tally([piece for piece in busy if f"Memcpy {direction}" in piece.work.name])
 
 
-def casts(seen: Seen, stages: Stages, busy: Iterable[Busy]) -> Tally:
+def casts(seen: TraceWork, stages: Stages, busy: Iterable[Busy]) -> Tally:
     """Return the conversions between number formats that are a kernel or an operator of their own.
 
     On a GPU those kernels that `aten::_to_copy` launched or whose name says so; on a CPU the calls of that operator.
@@ -64,19 +64,19 @@ def casts(seen: Seen, stages: Stages, busy: Iterable[Busy]) -> Tally:
     return _tally([piece for piece in busy if not piece.work.is_copy and is_cast(piece)])
 
 
-def recompiles(seen: Seen) -> int | Absent:
+def recompiles(seen: TraceWork) -> int | Absent:
     """Return how often dynamo compiled something during the call."""
     if not any(_COMPILED.search(event.name) for event in (*seen.operators, *seen.ranges)):
         return Absent(absent="nothing that torch.compile made ran in this call")
     return len(_compilations(seen))
 
 
-def compiling_s(seen: Seen, stages: Stages) -> dict[str, float]:
+def compiling_s(seen: TraceWork, stages: Stages) -> dict[str, float]:
     """Return the seconds in which dynamo compiled, by stage."""
     return _summed((stages.at(event.begin_s), event.end_s - event.begin_s) for event in _compilations(seen))
 
 
-def _compilations(seen: Seen) -> list[Event]:
+def _compilations(seen: TraceWork) -> list[Event]:
     return [event for event in (*seen.operators, *seen.ranges) if event.name == _COMPILATION]
 
 

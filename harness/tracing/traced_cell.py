@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from harness.core.base import Frozen
 from harness.core.cell import Cell
 from harness.core.model import ModelInfo
-from harness.core.outcome import Completed, Floor
+from harness.core.outcome import Completed, Roofline
 from harness.core.trace import BETWEEN, Family, StageTime, TraceFacts
 from harness.core.units import Absent, format_percent, format_seconds
 
@@ -174,27 +174,27 @@ class Bound(Frozen):
     sentence: str
 
 
-def find_bound(scene: TracedCell) -> Bound:
+def find_bound(traced: TracedCell) -> Bound:
     """Return what holds the denoiser back; the roofline's question (Williams et al. 2009) with measured roofs."""
-    compute, weights = _compute_share(scene), _weights_share(scene)
-    traffic = scene.family_share("norm", "elementwise", "copy")
-    verdict = _verdict(scene, compute, weights, traffic)
+    compute, weights = _compute_share(traced), _weights_share(traced)
+    traffic = traced.family_share("norm", "elementwise", "copy")
+    verdict = _verdict(traced, compute, weights, traffic)
     return Bound(
         verdict=verdict,
-        call_s=scene.denoiser_call_s,
-        idle_share=scene.idle_share,
+        call_s=traced.denoiser_call_s,
+        idle_share=traced.idle_share,
         compute_share=compute,
         weights_share=weights,
         traffic_share=traffic,
-        sentence=_sentence(scene, verdict, compute, weights),
+        sentence=_sentence(traced, verdict, compute, weights),
     )
 
 
-def _verdict(scene: TracedCell, compute: float | Absent, weights: float | Absent, traffic: float) -> Verdict:
-    if scene.denoiser is None or scene.opaque:
+def _verdict(traced: TracedCell, compute: float | Absent, weights: float | Absent, traffic: float) -> Verdict:
+    if traced.denoiser is None or traced.opaque:
         return "unknown"
-    if scene.idle_share >= IDLE_SHARE:
-        return "launch-bound" if scene.launching else "host-bound"
+    if traced.idle_share >= IDLE_SHARE:
+        return "launch-bound" if traced.launching else "host-bound"
     known = compute if isinstance(compute, float) else 0.0
     memory = max(weights if isinstance(weights, float) else 0.0, traffic)
     if max(known, memory) >= BOUND_SHARE:
@@ -202,52 +202,52 @@ def _verdict(scene: TracedCell, compute: float | Absent, weights: float | Absent
     return "unknown" if isinstance(compute, Absent) else "mixed"
 
 
-def _floor(scene: TracedCell) -> Floor | Absent:
-    if isinstance(scene.outcome.floor, Absent):
-        return scene.outcome.floor
-    if not scene.denoiser_call_s:
+def _roofline(traced: TracedCell) -> Roofline | Absent:
+    if isinstance(traced.outcome.roofline, Absent):
+        return traced.outcome.roofline
+    if not traced.denoiser_call_s:
         return Absent(absent="no call of the denoiser was timed or traced")
-    return scene.outcome.floor
+    return traced.outcome.roofline
 
 
-def _compute_share(scene: TracedCell) -> float | Absent:
-    floor = _floor(scene)
-    if isinstance(floor, Absent):
-        return floor
-    return _held_against(scene, floor.seconds / scene.outcome.denoiser_calls, "the arithmetic that was counted")
+def _compute_share(traced: TracedCell) -> float | Absent:
+    roofline = _roofline(traced)
+    if isinstance(roofline, Absent):
+        return roofline
+    return _compare_with(traced, roofline.seconds / traced.outcome.denoiser_calls, "the arithmetic that was counted")
 
 
-def _weights_share(scene: TracedCell) -> float | Absent:
-    floor, size = _floor(scene), scene.denoiser_bytes
-    if isinstance(floor, Absent):
-        return floor
-    if isinstance(floor.bytes_per_s, Absent):
-        return floor.bytes_per_s
+def _weights_share(traced: TracedCell) -> float | Absent:
+    roofline, size = _roofline(traced), traced.denoiser_bytes
+    if isinstance(roofline, Absent):
+        return roofline
+    if isinstance(roofline.bytes_per_s, Absent):
+        return roofline.bytes_per_s
     if not size:
         return Absent(absent="the size of the denoiser's weights is not known")
-    return _held_against(scene, size / floor.bytes_per_s, "the reading of all its weights")
+    return _compare_with(traced, size / roofline.bytes_per_s, "the reading of all its weights")
 
 
-def _held_against(scene: TracedCell, least_s: float, what: str) -> float | Absent:
+def _compare_with(traced: TracedCell, least_s: float, what: str) -> float | Absent:
     """Return the share of a denoiser call that `what` takes at the least; Absent where not all of it is done."""
-    if scene.setting("caching") not in ("", "none"):
+    if traced.setting("caching") not in ("", "none"):
         return Absent(absent=f"caching leaves out some of {what}")
-    share = least_s / scene.denoiser_call_s
+    share = least_s / traced.denoiser_call_s
     return share if share <= _WHOLE else Absent(absent=f"it is faster than {what}: some is left out")
 
 
-def _sentence(scene: TracedCell, verdict: Verdict, compute: float | Absent, weights: float | Absent) -> str:
+def _sentence(traced: TracedCell, verdict: Verdict, compute: float | Absent, weights: float | Absent) -> str:
     """Say the verdict in words, with the figure behind it."""
-    if scene.denoiser is None:
+    if traced.denoiser is None:
         return "What holds the cell back is not known: no call of the denoiser is marked in the trace."
-    call = f"One denoiser call takes {format_seconds(scene.denoiser_call_s)}"
-    if scene.opaque:
+    call = f"One denoiser call takes {format_seconds(traced.denoiser_call_s)}"
+    if traced.opaque:
         return f"{call}, in an engine outside of torch, of which the trace shows nothing."
-    idle = format_percent(scene.idle_share, 0)
+    idle = format_percent(traced.idle_share, 0)
     if verdict in ("launch-bound", "host-bound"):
         why = "to launch the next kernel" if verdict == "launch-bound" else "Python and the host"
-        return f"{call}; {idle} of it {scene.device} waits for {'the host ' * (verdict == 'launch-bound')}{why}."
-    facts = [f"{scene.device} waits {idle} of that time"]
+        return f"{call}; {idle} of it {traced.device} waits for {'the host ' * (verdict == 'launch-bound')}{why}."
+    facts = [f"{traced.device} waits {idle} of that time"]
     if not isinstance(compute, Absent):
         facts.append(f"the arithmetic alone would need {format_percent(compute, 0)} at the rate measured here")
     if not isinstance(weights, Absent):

@@ -44,7 +44,7 @@ class Work(NamedTuple):
         return self.begin_s if self.launched_s is None else self.launched_s
 
 
-class Seen(NamedTuple):
+class TraceWork(NamedTuple):
     """The events of a trace, sorted by what they are."""
 
     device: Literal["cpu", "cuda"]
@@ -60,7 +60,7 @@ class Seen(NamedTuple):
         """Everything that the host did."""
         return (*self.operators, *self.runtime, *self.ranges)
 
-    def within(self, begin_s: float, end_s: float) -> "Seen":
+    def within(self, begin_s: float, end_s: float) -> "TraceWork":
         """Return what the host began between two moments, and the work that it launched then."""
 
         def inside(events: tuple[Event, ...]) -> tuple[Event, ...]:
@@ -74,7 +74,7 @@ class Seen(NamedTuple):
         )
 
 
-def sort_events(events: Iterable[Event]) -> Seen:
+def sort_events(events: Iterable[Event]) -> TraceWork:
     """Return what a trace holds; ResultsError where kernels were launched but the profiler was not shown them."""
     of: dict[str, list[Event]] = {}
     for event in events:
@@ -86,7 +86,7 @@ def sort_events(events: Iterable[Event]) -> Seen:
         raise ResultsError(what, "trace", "Allow GPU performance counters for this user (NVreg_RestrictProfiling…=0).")
     operators = tuple(of.get("operator", ()))
     work = [_kernel(event, launched.get(event.correlation)) for event in device] if device else _computed(operators)
-    return Seen(
+    return TraceWork(
         "cuda" if device else "cpu",
         tuple(sorted(work, key=lambda piece: piece.begin_s)),
         operators,
@@ -142,7 +142,7 @@ _PATTERNS = tuple((family, re.compile(pattern, re.IGNORECASE)) for family, patte
 
 
 @lru_cache(maxsize=4096)
-def family_of(name: str) -> Family:
+def classify_kernel(name: str) -> Family:
     """Return the family of a kernel (its full name, templates included) or of an operator (`aten::addmm`)."""
     return next((family for family, pattern in _PATTERNS if pattern.search(name)), "other")
 
@@ -151,7 +151,7 @@ _HEAD = re.compile(r"^(?:void\s+)?(?:(?:\w+|\(anonymous namespace\)|<unnamed>)::
 _PLAIN = {"kernel", "kernel2", "device_kernel", "elementwise_kernel", "vectorized_elementwise_kernel",
           "unrolled_elementwise_kernel", "index_elementwise_kernel", "reduce_kernel"}  # fmt: skip
 """Kernels that do whatever their template says."""
-_TELLING = re.compile(
+_SIGNIFICANT = re.compile(
     r"\b(?!gpu_kernel|AUnary|BUnary|Binary|Reduce)"
     r"(cutlass\w*\d\w*|Flash[A-Z]\w+|\w+_kernel(?:_cuda|_impl)?|CUDAFunctor_\w+|\w+Functor|\w+KernelImpl|\w+Ops)\b"
 )
@@ -169,10 +169,10 @@ def short_name(name: str) -> str:
     if head is None:
         return _cut(name)
     base = head.group(1)
-    telling = _TELLING.search(name, head.end()) if base.lower() in _PLAIN else None
-    if telling is None:
+    found = _SIGNIFICANT.search(name, head.end()) if base.lower() in _PLAIN else None
+    if found is None:
         return _cut(base)
-    what = telling.group(1)
+    what = found.group(1)
     return _cut(what if what.startswith(("cutlass", "Flash")) else f"{base}<{what}>")
 
 

@@ -22,10 +22,10 @@ from harness.core.outcome import Completed
 from harness.core.plan import RERUN_ID, Plan
 from harness.core.timing import Pairing
 from harness.core.units import Absent, format_percent
-from harness.execution.baseline_worker import Partner
+from harness.execution.baseline_worker import BaselineWorker
 from harness.execution.cell import Measurement, ignore
 from harness.execution.launchers import ProcessLauncher
-from harness.execution.task import Step, make_task
+from harness.execution.task import WorkerProgress, make_task
 from harness.stats.speedup import speedup
 
 MATRIX = """
@@ -78,17 +78,17 @@ def plan_of(folder: Path, options: argparse.Namespace) -> Plan:
 def pair(launcher: ProcessLauncher, plan: Plan, folder: Path) -> Pairing:
     """Time the baseline's rerun against the baseline, each in a new process."""
     baseline, rerun = (make_task(plan, plan.find(cell_id), folder) for cell_id in (plan.baseline_id, RERUN_ID))
-    partner = Partner(launcher, baseline)
+    baseline_worker = BaselineWorker(launcher, baseline)
     try:
-        outcome = Measurement(rerun, launcher, silent, ignore).measured(partner)
+        outcome = Measurement(rerun, launcher, silent, ignore).measured(baseline_worker)
     finally:
-        partner.close()
+        baseline_worker.close()
     if not isinstance(outcome, Completed):
         raise SystemExit(f"the rerun did not complete: {outcome}")
     return outcome.pairing
 
 
-def silent(step: Step) -> None:
+def silent(step: WorkerProgress) -> None:
     """Say nothing."""
 
 
@@ -97,10 +97,10 @@ def row(number: int, pairing: Pairing) -> tuple[str, bool]:
     made = speedup(pairing)
     shown = made.interval
     if isinstance(shown, Absent):
-        return f"| {number} | {made.estimate:.4f} | {shown.absent} | | {made.groups} | no |", False
+        return f"| {number} | {made.estimate:.4f} | {shown.absent} | | {made.rounds} | no |", False
     holds = shown.low <= 1 <= shown.high
     width = format_percent((shown.high / shown.low) ** 0.5 - 1)
-    said = f"{shown.low:.4f} to {shown.high:.4f} | ±{width} | {made.groups}"
+    said = f"{shown.low:.4f} to {shown.high:.4f} | ±{width} | {made.rounds}"
     return f"| {number} | {made.estimate:.4f} | {said} | {'yes' if holds else 'NO'} |", holds
 
 

@@ -19,7 +19,7 @@ from harness.core.outcome import Completed, Extended
 from harness.core.timing import Repeat
 from harness.core.units import Absent
 from harness.execution import launchers
-from harness.execution.task import Step, Task
+from harness.execution.task import Task, WorkerProgress
 from harness.store import read_judgement, read_outcomes, read_plan
 from harness.store.layout import RunFolder
 
@@ -80,7 +80,7 @@ class Replay:
     def prepare(self) -> None:
         """Nothing is needed."""
 
-    def open(self, task: Task, tell: Callable[[Step], None]) -> Replayed:
+    def open(self, task: Task, notify: Callable[[WorkerProgress], None]) -> Replayed:
         return Replayed(self.source, task)
 
     def close(self) -> None:
@@ -118,14 +118,14 @@ def main() -> None:
     matrix.write_text(text, encoding="utf-8")
     # A folder of its own, so that no image of the fixed run is taken over.
     adaptive = api.open_run(api.load(matrix), results=results / "adaptive")
-    api.settle(adaptive)
+    api.run_until_decided(adaptive)
     compare(fixed, adaptive)
 
 
 def compare(fixed: Path, adaptive: Path) -> None:
     """Print both runs' verdicts side by side and the ratio of their images."""
     whole, frugal = verdicts(fixed), verdicts(adaptive)
-    print(f"looks at {', '.join(map(str, read_plan(adaptive).looks))} prompts")
+    print(f"looks at {', '.join(map(str, read_plan(adaptive).interim_analyses))} prompts")
     for cell_id, (result, count) in whole.items():
         other, fewer = frugal[cell_id]
         print(f"{cell_id:32} {result:>13} {count:5}   {other:>13} {fewer:5}   {'' if other == result else '≠'}")

@@ -19,8 +19,8 @@ import torch
 from PIL import Image
 
 from harness.core.matrix import Quality
-from harness.evaluation.looking import FeatureCache
-from harness.evaluation.readying import ready_metric
+from harness.evaluation.feature_store import FeatureCache
+from harness.evaluation.prepared_metric import prepare_metric
 from harness.evaluation.reference import open_reference
 from harness.metrics import get_metric
 from tests.builders.real_pictures import real_pictures
@@ -50,7 +50,7 @@ def theirs(folder: Path, model: Any) -> np.ndarray:
 def ours(folder: Path, cache: Path) -> np.ndarray:
     """What an evaluation does with a reference folder: hash, read, look, keep."""
     reference = open_reference(str(folder))
-    ready = ready_metric(get_metric("fid:mlperf"), Quality(), reference, 0)
+    ready = prepare_metric(get_metric("fid:mlperf"), Quality(), reference, 0)
     features = FeatureCache(cache)
     found = reference.read(ready.reader, features)  # type: ignore[union-attr]
     features.close()

@@ -125,7 +125,7 @@ def main() -> None:
                 begin = time.perf_counter()
                 generate(pipeline, settings, prompts[:1], 0)
                 latencies.append(time.perf_counter() - begin)
-        seed = decided.seeds_of(planned)[0]
+        seed = decided.get_seeds(planned)[0]
         parts = [prompts[start : start + BATCH] for start in range(0, len(prompts), BATCH)]
         pictures[planned.id] = torch.cat([generate(pipeline, settings, part, seed) for part in parts])
     baseline, reference = pictures[decided.baseline_id], pictures[OTHER_SEED_ID]

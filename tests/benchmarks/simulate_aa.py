@@ -16,8 +16,8 @@ from harness.core.units import Absent
 from harness.stats.speedup import precise, speedup
 from tests.builders.timed_pairs import MACHINES, Machine, growing, interleaved, sandwich
 
-PRECISION, MOST_GROUPS = 0.02, 32
-UNTIL = f"until ± {100 * PRECISION:g} %, at most {MOST_GROUPS}"
+PRECISION, MAX_ROUNDS = 0.02, 32
+UNTIL = f"until ± {100 * PRECISION:g} %, at most {MAX_ROUNDS}"
 FIXED = (3, 8, 16)
 CALLS = (1, 5)
 """Calls of a block: one of a large model, five of a small one."""
@@ -30,18 +30,18 @@ class Trial(NamedTuple):
 
     covered: bool
     half_width: float
-    groups: int
+    rounds: int
     reached: bool
 
 
-def fixed(machine: Machine, rng: np.random.Generator, groups: int, calls: int) -> Trial:
+def fixed(machine: Machine, rng: np.random.Generator, rounds: int, calls: int) -> Trial:
     """Return what a run of so many groups said."""
-    return _said(interleaved(machine, rng, groups, calls))
+    return _said(interleaved(machine, rng, rounds, calls))
 
 
 def stopped(machine: Machine, rng: np.random.Generator, calls: int) -> Trial:
     """Return what a run said that was looked at after each group, and stopped once it was precise enough."""
-    for pairing in growing(machine, rng, MOST_GROUPS, calls, 1.0):
+    for pairing in growing(machine, rng, MAX_ROUNDS, calls, 1.0):
         if _reached(pairing):
             break
     return _said(pairing)
@@ -51,9 +51,9 @@ def _said(pairing: Pairing) -> Trial:
     interval = speedup(pairing).interval
     if isinstance(interval, Absent):
         raise ValueError(interval.absent)
-    groups = len({block.group for block in pairing.blocks})
+    rounds = len({block.round_index for block in pairing.blocks})
     half_width = (interval.high / interval.low) ** 0.5 - 1
-    return Trial(interval.low <= 1 <= interval.high, half_width, groups, _reached(pairing))
+    return Trial(interval.low <= 1 <= interval.high, half_width, rounds, _reached(pairing))
 
 
 def _reached(pairing: Pairing) -> bool:
@@ -67,9 +67,9 @@ def rows(trials: int) -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|---|"
     for machine in MACHINES:
         for calls in CALLS:
-            for groups in FIXED:
+            for rounds in FIXED:
                 rng = np.random.default_rng(7)
-                yield _row((machine, calls, groups), [fixed(machine, rng, groups, calls) for _ in range(trials)])
+                yield _row((machine, calls, rounds), [fixed(machine, rng, rounds, calls) for _ in range(trials)])
             rng = np.random.default_rng(7)
             yield _row((machine, calls, UNTIL), [stopped(machine, rng, calls) for _ in range(trials)])
             for blocks in BESIDE:
@@ -81,7 +81,7 @@ def rows(trials: int) -> Iterator[str]:
 def _row(case: tuple[str, int, int | str], found: list[Trial]) -> str:
     covered = float(np.mean([one.covered for one in found]))
     error = (covered * (1 - covered) / len(found)) ** 0.5
-    width, taken = median(one.half_width for one in found), median(one.groups for one in found)
+    width, taken = median(one.half_width for one in found), median(one.rounds for one in found)
     precisely = float(np.mean([one.reached for one in found]))
     cells = (*case, f"{len(found):,}", f"{covered:.3f} ± {error:.3f}", f"{100 * width:.2f} %", f"{taken:g}",
              f"{100 * precisely:.0f} %")  # fmt: skip

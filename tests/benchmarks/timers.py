@@ -44,16 +44,16 @@ def bundled_call(device: str) -> tuple[Any, Callable[[], object]]:
     return model, lambda: model.generate(call)
 
 
-def compare(name: str, groups: int, ways: dict[Side, Take]) -> bool:
+def compare(name: str, rounds: int, ways: dict[Side, Take]) -> bool:
     """Print how much longer a call takes in the cell's way than in the baseline's, with its 95 % interval.
 
     Return whether that may be within MOST.
     """
     blocks = []
-    for group in range(groups):
+    for round_index in range(rounds):
         for side in TURNS:
             repeat = Repeat(latency_s=ways[side]())
-            blocks.append(Block(side=side, group=group, begun_s=float(len(blocks)), repeats=(repeat,)))
+            blocks.append(Block(side=side, round_index=round_index, begun_s=float(len(blocks)), repeats=(repeat,)))
     found = speedup(Pairing(kind="interleaved", blocks=tuple(blocks)))
     assert not isinstance(found.interval, Absent), found.interval.absent
     value, low, high = ((1 / ratio - 1) * 100 for ratio in (found.estimate, found.interval.high, found.interval.low))
@@ -79,7 +79,7 @@ def seconds_a_part(device: str) -> float:
     return (watched - bare) / rounds
 
 
-def against_torch(name: str, groups: int, run: Callable[[], object], device: str) -> bool:
+def against_torch(name: str, rounds: int, run: Callable[[], object], device: str) -> bool:
     """Compare both timers on the same callable; see `compare`."""
     from torch.utils.benchmark import Timer
 
@@ -92,7 +92,7 @@ def against_torch(name: str, groups: int, run: Callable[[], object], device: str
             run()
         return watch.seconds
 
-    return compare(name, groups, {"baseline": lambda: timer.timeit(1).mean, "cell": ours})
+    return compare(name, rounds, {"baseline": lambda: timer.timeit(1).mean, "cell": ours})
 
 
 def main() -> int:
@@ -101,10 +101,10 @@ def main() -> int:
     torch.set_num_threads(1)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     parser = argparse.ArgumentParser(description="What our timers cost.")
-    parser.add_argument("groups", type=int, nargs="?", default=100)
+    parser.add_argument("rounds", type=int, nargs="?", default=100)
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
-    groups = 2 if options.quick else options.groups
+    rounds = 2 if options.quick else options.rounds
     model, run = bundled_call(device)
     part_calls: list[int] = []
 
@@ -122,15 +122,15 @@ def main() -> int:
     least_s = min(staged() for _ in range(10))
     each_s = seconds_a_part(device)
     share = each_s * part_calls[0] / least_s
-    print(f"{groups} groups on {device}; load of the machine before: {os.getloadavg()[0]:.2f}")
+    print(f"{rounds} groups on {device}; load of the machine before: {os.getloadavg()[0]:.2f}")
     print(f"{part_calls[0]} calls of parts at {each_s * 1e6:.1f} µs in a call of {least_s * 1e3:.0f} ms: {share:.3%}")
     found = [
-        compare("stages and steps timed, against not", groups, {"baseline": plain, "cell": staged}),
-        against_torch("our timer, against torch's, same call", groups, run, device),
+        compare("stages and steps timed, against not", rounds, {"baseline": plain, "cell": staged}),
+        against_torch("our timer, against torch's, same call", rounds, run, device),
     ]
     side = 8192 if device == "cuda" else 768  # some milliseconds: mostly over before another program gets its turn
     matrix = torch.ones(side, side, device=device)
-    found += [against_torch("our timer, against torch's, one product", 10 * groups, lambda: matrix @ matrix, device)]
+    found += [against_torch("our timer, against torch's, one product", 10 * rounds, lambda: matrix @ matrix, device)]
     return int(not options.quick and (not all(found) or share > MOST / 100))
 
 

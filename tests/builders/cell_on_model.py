@@ -17,8 +17,8 @@ from harness.execution.task import Task
 from harness.matrix import expand, parse_matrix
 from harness.measure.machine import describe_machine
 from harness.models import resolve_model
-from harness.planning.availability import refuse_lacking, skip_reason
-from harness.planning.resolve import settle
+from harness.planning.availability import refuse_missing_files, skip_reason
+from harness.planning.resolve import resolve_cell
 
 PROMPTS = (Prompt(id="p", text="a small red circle"), Prompt(id="q", text="a large blue ring on white"))
 PLAIN = {"steps": "4", "guidance": "2", "resolution": "32x32", "batch": "2"}
@@ -68,8 +68,8 @@ def plan_wish(folder: Path, wish: Any, machine: Machine | None = None) -> Planne
     """Return the cell that settings by axis mean on a tiny model."""
     model = Model() if folder == BUNDLED else Model(source="folder", options={"path": str(folder)})
     info, machine = resolve_model(model).describe(), machine or _machine()
-    cell = settle(wish, info, machine)
-    reason = skip_reason(cell, info, machine) or refuse_lacking(cell, info, {})
+    cell = resolve_cell(wish, info, machine)
+    reason = skip_reason(cell, info, machine) or refuse_missing_files(cell, info, {})
     return Planned(cell, model, machine, reason)
 
 

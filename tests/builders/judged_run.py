@@ -58,7 +58,7 @@ class Known(NamedTuple):
     missing: Mapping[str, str] = {}
     outcomes: Mapping[str, Outcome] = {}
     tails: tuple[Tail, ...] = ()
-    looks: tuple[int, ...] = ()
+    interim_analyses: tuple[int, ...] = ()
     quality_applies: bool = True
     prompts: Mapping[str, int] = {}
     """Cell → the prompts it was judged on, where cells differ."""
@@ -94,7 +94,7 @@ def judged(
     plan = Plan(
         run_id="r", matrix=Matrix(name="m", axes={}, prices=known.prices), policy=policy or Policy(), matrix_sha256="",
         model=_model().model_copy(update={"quality_applies": known.quality_applies}), machine=_machine(), prompts=(),
-        baseline_id="baseline", cells=planned, looks=known.looks,
+        baseline_id="baseline", cells=planned, interim_analyses=known.interim_analyses,
     )  # fmt: skip
     deltas = tuple(
         delta(name, metric, loss, known.prompts.get(name, prompts), known.kept.get(metric, True)).model_copy(

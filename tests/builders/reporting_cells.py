@@ -24,7 +24,7 @@ class Made(NamedTuple):
     size: int = 64
     compile_s: float = 0.0
     state: str = "completed"
-    look: int = -1
+    analysis: int = -1
     """In an adaptive run: the look at which it was judged last."""
 
 
@@ -33,7 +33,7 @@ class Scene(NamedTuple):
 
     prompts: int = 256
     policy: Policy = Policy()
-    looks: tuple[int, ...] = ()
+    interim_analyses: tuple[int, ...] = ()
     blind: tuple[str, ...] = ("ssim",)
     missing: tuple[str, ...] = ()
     unsound: str = ""
@@ -44,9 +44,9 @@ class Scene(NamedTuple):
     evaluated: bool = True
     judged: bool = True
 
-    def prompts_of(self, made: Made) -> int:
+    def get_prompts(self, made: Made) -> int:
         """Return the number of prompts a cell has images of."""
-        return self.looks[made.look] if self.looks else self.prompts
+        return self.interim_analyses[made.analysis] if self.interim_analyses else self.prompts
 
 
 USUAL = Scene()

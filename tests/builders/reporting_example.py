@@ -23,7 +23,7 @@ from harness.store import (
 )
 from harness.store.layout import TRACE, TRACE_FACTS, RunFolder
 from tests.builders.reporting_cells import AXES, CELLS, FEW_STEPS, H200, USUAL, Made, Scene
-from tests.builders.reporting_measured import Timed, alone_of, facts_of, memory_of, pairing_of
+from tests.builders.reporting_measured import Timed, alone_of, build_memory, compute_facts, pairing_of
 from tests.builders.reporting_pictures import draw, prompts
 from tests.builders.reporting_scores import evaluate
 
@@ -77,7 +77,7 @@ def trace_of(run: Path, made: Made, scene: Scene) -> Trace | Absent:
     """Write the trace of some cells with what it says."""
     if made.id not in TRACED and "traced" not in made.id:
         return Absent(absent="not asked for: measure.trace = false")
-    facts = facts_of(made.latency_s, int(made.settings[0]), scene.gpu)
+    facts = compute_facts(made.latency_s, int(made.settings[0]), scene.gpu)
     folder = RunFolder(run).cell(made.id)
     (folder / TRACE).write_bytes(b"a trace")
     (folder / TRACE_FACTS).write_text(facts.model_dump_json(), encoding="utf-8")
@@ -122,7 +122,7 @@ def completed(run: Path, made: Made, images: tuple[Image, ...], scene: Scene) ->
         cold_start=cold, warmup_s=(made.latency_s * 1.6, made.latency_s * 1.04), pairing=pairing,
         batch=int(made.settings[5]), images=images, denoiser_calls=int(made.settings[0]),
         weights_bytes={"text_encoder": 1_900_000, "denoiser": 13_600_000, "vae": 2_600_000},
-        memory=memory_of(made.size, scene.gpu), trace=trace_of(run, made, scene),
+        memory=build_memory(made.size, scene.gpu), trace=trace_of(run, made, scene),
         threads=2, phases_s=phases,
         applied=applied(made), warnings=warnings,
     )  # fmt: skip
@@ -161,7 +161,7 @@ def write_images(
 
 def outcomes(run: Path, plan: Plan, cells: tuple[Made, ...], scene: Scene) -> Iterator[tuple[Made, tuple[Image, ...]]]:
     """Write every outcome and yield the cells that completed with their pictures."""
-    least = min(scene.prompts_of(made) for made in cells)
+    least = min(scene.get_prompts(made) for made in cells)
     for made in cells:
         if made.state == "skipped":
             write_outcome(run, made.id, Skipped(reason=plan.find(made.id).skip or ""))
@@ -173,8 +173,8 @@ def outcomes(run: Path, plan: Plan, cells: tuple[Made, ...], scene: Scene) -> It
             ))  # fmt: skip
         elif made.state == "completed":
             planned_cell = plan.find(made.id)
-            prompt_set = plan.prompts_of(planned_cell)[: scene.prompts_of(made)]
-            images = write_images(run, made, prompt_set, plan.seeds_of(planned_cell), least)
+            prompt_set = plan.get_prompts(planned_cell)[: scene.get_prompts(made)]
+            images = write_images(run, made, prompt_set, plan.get_seeds(planned_cell), least)
             write_outcome(run, made.id, completed(run, made, images, scene))
             yield made, images
 
@@ -188,7 +188,7 @@ def make_plan(cells: tuple[Made, ...], scene: Scene, name: str) -> Plan:
         run_id=f"20261122T210000Z_{name}_laptop",
         matrix=Matrix(name=name, axes={"steps": (50, 20, 8, 4)},
                       prices=Prices(per_hour={"*H200*": 3.5}) if scene.gpu else Prices(),
-                      quality=Quality(rerun_prompts=4, images="auto" if scene.looks else "all")),
+                      quality=Quality(rerun_prompts=4, images="auto" if scene.interim_analyses else "all")),
         matrix_sha256=hashlib.sha256(MATRIX_TEXT.encode()).hexdigest(),
         model=ModelInfo(title="shapes (bundled)", family="sdxl", width=64, height=64, guidance=4.0, size_multiple=8,
                         digest="3f2a9c"),
@@ -196,7 +196,7 @@ def make_plan(cells: tuple[Made, ...], scene: Scene, name: str) -> Plan:
                         cpu="AMD EPYC 9B45", cpu_cores=2, memory_bytes=24 * 2**30, os="Linux 6.12",
                         python="3.11.7", packages={"torch": "2.14.1", "diffusers": "0.42.0"},
                         git_commit="38a29de", git_dirty=True),
-        prompts=prompts(scene.prompts), baseline_id=cells[0].id, looks=scene.looks, policy=scene.policy,
+        prompts=prompts(scene.prompts), baseline_id=cells[0].id, interim_analyses=scene.interim_analyses, policy=scene.policy,
         cells=tuple(planned(made, order, role)
                     for order, (made, role) in enumerate(zip((*cells, *extra), roles, strict=True))),
         notes=("no native FP16 on this machine: the baseline is FP32",),

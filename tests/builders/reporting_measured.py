@@ -4,11 +4,11 @@ import random
 from typing import NamedTuple
 
 from harness.core.outcome import NO_MEMORY, Memory
-from harness.core.timing import Block, Conditions, Pairing, Repeat, Side, Visitor
+from harness.core.timing import Block, Conditions, ForeignProcess, Pairing, Repeat, Side
 from harness.core.trace import Family, Gap, Kernel, Span, StageTime, Tally, TraceFacts, Waits
 from harness.core.units import Absent
 
-GROUPS, CALLS = 8, 2
+ROUNDS, CALLS = 8, 2
 NO_GPU, NO_RAPL = Absent(absent="no GPU"), Absent(absent="RAPL is readable by root only (CVE-2020-8694)")
 PRECISE = "the precision asked for was reached"
 
@@ -33,11 +33,13 @@ def repeat_of(latency_s: float, steps: int, dice: random.Random) -> Repeat:
     return Repeat(latency_s=latency_s, stages_s=stages, steps_s=step_times)
 
 
-def conditions_of(gpu: bool, dice: random.Random, repeats: tuple[Repeat, ...], throttled: bool = False) -> Conditions:
+def summarize_conditions(
+    gpu: bool, dice: random.Random, repeats: tuple[Repeat, ...], throttled: bool = False
+) -> Conditions:
     """Return the state of a machine while a block was timed; its energy is the power over the time of its calls."""
     cpu = {"cpu_mhz": dice.gauss(3240, 20), "cpu_load": abs(dice.gauss(0.03, 0.02)), "cpu_throttled": 0}
     if not gpu:
-        absent = dict.fromkeys(("clock_mhz", "memory_clock_mhz", "temperature_c", "power_w", "throttle", "visitors"),
+        absent = dict.fromkeys(("clock_mhz", "memory_clock_mhz", "temperature_c", "power_w", "throttle", "foreign_processes"),
                                NO_GPU)  # fmt: skip
         return Conditions.model_validate(absent | cpu | {"energy_j": NO_RAPL})
     power_w, spent_s = dice.gauss(540, 15), sum(repeat.latency_s for repeat in repeats)
@@ -45,21 +47,21 @@ def conditions_of(gpu: bool, dice: random.Random, repeats: tuple[Repeat, ...], t
         clock_mhz=dice.gauss(1410 if throttled else 1930, 12), memory_clock_mhz=3201,
         temperature_c=dice.gauss(84 if throttled else 63, 1.5), power_w=power_w,
         throttle=("hw_thermal_slowdown",) if throttled else (), energy_j=power_w * spent_s,
-        visitors=(Visitor(pid=4242, name="Xorg", used_bytes=31 << 20),) if throttled else (), **cpu,  # type: ignore[arg-type]
+        foreign_processes=(ForeignProcess(pid=4242, name="Xorg", used_bytes=31 << 20),) if throttled else (), **cpu,  # type: ignore[arg-type]
     )  # fmt: skip
 
 
-def calls_of(timed: Timed, side: Side, group: int, dice: random.Random) -> tuple[Repeat, ...]:
+def calls_of(timed: Timed, side: Side, round_index: int, dice: random.Random) -> tuple[Repeat, ...]:
     """Return the calls of one block."""
     latency = timed.latency_s if side == "cell" else timed.baseline_s
-    clock = 1 + 0.02 * group if timed.event == "sandwiched" else 1.0  # it gets slower and slower
+    clock = 1 + 0.02 * round_index if timed.event == "sandwiched" else 1.0  # it gets slower and slower
     if timed.event == "two-speeds" and side == "cell" and dice.random() < 0.4:
         clock *= 1.09
-    if timed.event == "warming" and group < 3:
+    if timed.event == "warming" and round_index < 3:
         clock *= 1.3
     calls = []
     for call in range(CALLS):
-        odd = 1.5 if timed.event == "outliers" and side == "cell" and group == 3 and call else 1.0
+        odd = 1.5 if timed.event == "outliers" and side == "cell" and round_index == 3 and call else 1.0
         calls.append(repeat_of(latency * clock * odd * dice.gauss(1, 0.006), timed.steps, dice))
     return tuple(calls)
 
@@ -68,26 +70,28 @@ def sides_of(event: str) -> list[tuple[Side, int]]:
     """Return the blocks' sides and groups in the order in which they are timed."""
     if event == "sandwiched":
         parts: tuple[tuple[Side, int, int], ...] = (("baseline", 0, 4), ("cell", 1, 8), ("baseline", 2, 4))
-        return [(side, group) for side, group, count in parts for _ in range(count)]
-    groups = 2 * GROUPS if event == "warming" else GROUPS
-    return [(side, group) for group in range(groups) for side in ("baseline", "cell", "cell", "baseline")]
+        return [(side, round_index) for side, round_index, count in parts for _ in range(count)]
+    rounds = 2 * ROUNDS if event == "warming" else ROUNDS
+    return [(side, round_index) for round_index in range(rounds) for side in ("baseline", "cell", "cell", "baseline")]
 
 
 def pairing_of(timed: Timed) -> Pairing:
     """Return a cell's blocks between the baseline's."""
     dice, clock_s = random.Random(f"{timed.id} timed"), 0.0
     blocks = []
-    for index, (side, group) in enumerate(sides_of(timed.event)):
+    for index, (side, round_index) in enumerate(sides_of(timed.event)):
         throttled = timed.event == "throttled" and index == 9
-        repeats = calls_of(timed, side, group, dice)
+        repeats = calls_of(timed, side, round_index, dice)
         if throttled:
             slow = tuple(repeat_of(repeat.latency_s * 1.34, timed.steps, dice) for repeat in repeats)
-            blocks.append(Block(side=side, group=group, begun_s=clock_s, repeats=slow,
-                                conditions=conditions_of(timed.gpu, dice, slow, throttled=True),
+            blocks.append(Block(side=side, round_index=round_index, begun_s=clock_s, repeats=slow,
+                                conditions=summarize_conditions(timed.gpu, dice, slow, throttled=True),
                                 superseded="the GPU was slowed: hw_thermal_slowdown"))  # fmt: skip
             clock_s += sum(repeat.latency_s for repeat in slow) + 0.02
-        conditions = conditions_of(timed.gpu, dice, repeats)
-        blocks.append(Block(side=side, group=group, begun_s=clock_s, repeats=repeats, conditions=conditions))
+        conditions = summarize_conditions(timed.gpu, dice, repeats)
+        blocks.append(
+            Block(side=side, round_index=round_index, begun_s=clock_s, repeats=repeats, conditions=conditions)
+        )
         clock_s += sum(repeat.latency_s for repeat in repeats) + 0.02
     if timed.event == "sandwiched":
         why = "both do not fit into memory: 21 GiB and 14 GiB are needed, 24 GiB are there"
@@ -99,11 +103,11 @@ def pairing_of(timed: Timed) -> Pairing:
 def alone_of(timed: Timed) -> Pairing:
     """Return the baseline's own blocks."""
     blocks = [block for block in pairing_of(timed).blocks if block.side == "cell"]
-    own = tuple(block.model_copy(update={"group": index}) for index, block in enumerate(blocks))
+    own = tuple(block.model_copy(update={"round_index": index}) for index, block in enumerate(blocks))
     return Pairing(kind="alone", blocks=own, stopped=PRECISE)
 
 
-def memory_of(size: int, gpu: bool) -> Memory:
+def build_memory(size: int, gpu: bool) -> Memory:
     """Return the highest memory of a call for pictures of this side length."""
     resident = int(612e6 if size == 64 else 734e6)
     if not gpu:
@@ -130,7 +134,7 @@ _KERNELS: tuple[tuple[str, Family, str, int, float], ...] = (
 )  # fmt: skip
 
 
-def facts_of(latency_s: float, steps: int, gpu: bool) -> TraceFacts:
+def compute_facts(latency_s: float, steps: int, gpu: bool) -> TraceFacts:
     """Return what a trace of the first steps of a call says."""
     walls = {"text_encoder": latency_s * 0.03, "denoiser": latency_s * 0.86 / steps * min(steps, 3),
              "vae": latency_s * 0.07}  # fmt: skip

@@ -56,7 +56,7 @@ def around(estimate: float, half: float) -> Interval:
 def delta(made: Made, metric: Metric, scene: Scene = USUAL) -> Delta:
     """Return the change of one metric; the paired ones gate only where the trajectory is kept."""
     dice = random.Random(f"{made.id}/{metric.name}")
-    paired, n = metric.kind == "paired", scene.prompts_of(made)
+    paired, n = metric.kind == "paired", scene.get_prompts(made)
     loss = made.loss * (dice.uniform(4.0, 9.0) if paired and not made.kept else dice.uniform(0.55, 1.0))
     loss = max(loss, 0.55) if paired and not made.kept else loss
     half = metric.spread * (0.006 + loss * 0.15) * (256 / n) ** 0.5 if made.loss else 0.0

@@ -94,7 +94,7 @@ def make_scored_run(
     for planned in cells:
         keys = [
             (prompt.id, seed + (OTHER_SEED_OFFSET if planned.role == "other-seed" else 0))
-            for prompt in plan.prompts_of(planned)
+            for prompt in plan.get_prompts(planned)
             for seed in plan.matrix.seeds
         ]
         write_cell(run, planned.id, keys, made[planned.id])

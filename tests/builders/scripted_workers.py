@@ -13,9 +13,9 @@ from harness.core.plan import Plan
 from harness.core.timing import Repeat
 from harness.core.trace import Trace
 from harness.core.units import Absent
-from harness.execution.baseline_worker import Partner
+from harness.execution.baseline_worker import BaselineWorker
 from harness.execution.cell import Measurement, ignore
-from harness.execution.task import Broken, Step, Task, Tell, make_task
+from harness.execution.task import Broken, Notify, Task, WorkerProgress, make_task
 from tests.builders.fake_run import MATRIX, write_matrix
 
 BASELINE, CELL = "50-steps_fp32", "4-steps_fp32"
@@ -76,7 +76,9 @@ class ScriptedWorker:
     def finish(self) -> Completed | Extended:
         self.script.hear(self.id, "finish")
         if not self.task.timed:
-            return Extended(images=(IMAGE,), phases_s={"load": 1.0}, warnings=(Caution(kind="room", message="little"),))
+            return Extended(
+                images=(IMAGE,), phases_s={"load": 1.0}, warnings=(Caution(kind="limit", message="little"),)
+            )
         return Completed(
             cold_start=ColdStart(start_s=0, load_s=0, apply_s=0, compile_s=0, first_call_s=0),
             warmup_s=(0.1,),
@@ -106,7 +108,7 @@ class ScriptedLauncher:
     def prepare(self) -> None:
         """Nothing is needed."""
 
-    def open(self, task: Task, tell: Tell) -> ScriptedWorker:
+    def open(self, task: Task, notify: Notify) -> ScriptedWorker:
         return ScriptedWorker(self.script, task)
 
     def close(self) -> None:
@@ -122,12 +124,12 @@ def task_of(plan: Plan, cell_id: str, change: Callable[[Task], Task] = lambda ta
     return change(make_task(plan, plan.find(cell_id), Path()))
 
 
-def measured(script: Script, task: Task, plan: Plan, told: list[Step] | None = None) -> Completed | Failed:
+def measured(script: Script, task: Task, plan: Plan, told: list[WorkerProgress] | None = None) -> Completed | Failed:
     launcher = ScriptedLauncher(script)
-    partner = Partner(launcher, task_of(plan, plan.baseline_id))
-    tell = told.append if told is not None else lambda step: None
-    outcome = Measurement(task, launcher, tell, ignore).measured(partner)
-    partner.close()
+    baseline_worker = BaselineWorker(launcher, task_of(plan, plan.baseline_id))
+    notify = told.append if told is not None else lambda step: None
+    outcome = Measurement(task, launcher, notify, ignore).measured(baseline_worker)
+    baseline_worker.close()
     assert script.alive == []
     assert isinstance(outcome, Completed | Failed)
     return outcome
@@ -138,7 +140,7 @@ def completed(outcome: Completed | Failed) -> Completed:
     return outcome
 
 
-def beside(monkeypatch: pytest.MonkeyPatch, free: float, needs: float) -> Any:
+def paired(monkeypatch: pytest.MonkeyPatch, free: float, needs: float) -> Any:
     """Let a device have so much free memory, and both cells need so much, half of it for their weights.
 
     Return the change of a task.

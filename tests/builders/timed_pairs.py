@@ -47,29 +47,29 @@ def latencies(machine: Machine, rng: np.random.Generator, blocks: int, calls: in
     return CALL_S * np.exp(logs)
 
 
-def made_blocks(sides: tuple[Side, ...], groups: tuple[int, ...], times: Floats, speedup: float) -> list[Block]:
+def made_blocks(sides: tuple[Side, ...], rounds: tuple[int, ...], times: Floats, speedup: float) -> list[Block]:
     """Return blocks of the times (blocks, calls), the cell's divided by the speedup."""
     begun_s, blocks = 0.0, []
-    for side, group, row in zip(sides, groups, times, strict=True):
+    for side, round_index, row in zip(sides, rounds, times, strict=True):
         calls = row if side == "baseline" else row / speedup
         repeats = tuple(Repeat.model_construct(latency_s=seconds) for seconds in calls.tolist())
-        blocks.append(Block.model_construct(side=side, group=group, begun_s=begun_s, repeats=repeats,
+        blocks.append(Block.model_construct(side=side, round_index=round_index, begun_s=begun_s, repeats=repeats,
                                             conditions=UNKNOWN, superseded=""))  # fmt: skip
         begun_s += float(calls.sum())
     return blocks
 
 
-def growing(machine: Machine, rng: np.random.Generator, groups: int, calls: int, speedup: float) -> Iterator[Pairing]:
+def growing(machine: Machine, rng: np.random.Generator, rounds: int, calls: int, speedup: float) -> Iterator[Pairing]:
     """Yield the interleaved pairing after each of its ABBA groups."""
-    places = tuple(group for group in range(groups) for _ in ABBA)
-    blocks = made_blocks(ABBA * groups, places, latencies(machine, rng, 4 * groups, calls), speedup)
-    for group in range(1, groups + 1):
-        yield Pairing.model_construct(kind="interleaved", why="", stopped="", blocks=tuple(blocks[: 4 * group]))
+    places = tuple(round_index for round_index in range(rounds) for _ in ABBA)
+    blocks = made_blocks(ABBA * rounds, places, latencies(machine, rng, 4 * rounds, calls), speedup)
+    for round_index in range(1, rounds + 1):
+        yield Pairing.model_construct(kind="interleaved", why="", stopped="", blocks=tuple(blocks[: 4 * round_index]))
 
 
-def interleaved(machine: Machine, rng: np.random.Generator, groups: int, calls: int, speedup: float = 1.0) -> Pairing:
+def interleaved(machine: Machine, rng: np.random.Generator, rounds: int, calls: int, speedup: float = 1.0) -> Pairing:
     """Return a pairing of so many ABBA groups."""
-    *_, last = growing(machine, rng, groups, calls, speedup)
+    *_, last = growing(machine, rng, rounds, calls, speedup)
     return last
 
 
@@ -78,9 +78,9 @@ def sandwich(machine: Machine, rng: np.random.Generator, blocks: tuple[int, int,
     """Return a sandwiched pairing with so many blocks before, of the cell, and after."""
     order: tuple[Side, ...] = ("baseline", "cell", "baseline")
     sides = tuple(side for side, count in zip(order, blocks, strict=True) for _ in range(count))
-    groups = tuple(group for group, count in enumerate(blocks) for _ in range(count))
+    rounds = tuple(round_index for round_index, count in enumerate(blocks) for _ in range(count))
     times = latencies(machine, rng, sum(blocks), calls)
-    made = tuple(made_blocks(sides, groups, times, speedup))
+    made = tuple(made_blocks(sides, rounds, times, speedup))
     return Pairing.model_construct(kind="sandwiched", why="both do not fit", stopped="", blocks=made)
 
 
@@ -88,7 +88,7 @@ def alone(repeats: tuple[Repeat, ...]) -> Pairing:
     """Return the pairing of a cell that was timed by itself, each call a block."""
     begun = [sum(repeat.latency_s for repeat in repeats[:place]) for place in range(len(repeats))]
     blocks = (
-        Block(side="cell", group=group, begun_s=at, repeats=(repeat,))
-        for group, (repeat, at) in enumerate(zip(repeats, begun, strict=True))
+        Block(side="cell", round_index=round_index, begun_s=at, repeats=(repeat,))
+        for round_index, (repeat, at) in enumerate(zip(repeats, begun, strict=True))
     )
     return Pairing(kind="alone", blocks=tuple(blocks))

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from harness.axes.caching import _store
-from harness.axes.caching._oldest import ABANDONED_S
+from harness.axes.caching._lru import ABANDONED_S
 from harness.axes.caching._store import TensorStore
 
 SIZE = 1024

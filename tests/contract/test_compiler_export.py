@@ -131,7 +131,7 @@ def test_a_build_that_dies_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def engine(run: Callable[..., Any]) -> Engine:
-    return Engine(run=run, held_bytes=7, name="a stand-in", origin="built", figures={})
+    return Engine(run=run, engine_bytes=7, name="a stand-in", origin="built", figures={})
 
 
 def test_engine_with_other_output_is_refused(tiny: Tiny) -> None:

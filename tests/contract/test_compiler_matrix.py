@@ -23,7 +23,7 @@ from harness.execution.build import Built, apply_values, load_model, read_recipe
 from harness.execution.task import Task, make_task
 from harness.matrix import expand, parse_matrix
 from harness.models import resolve_model
-from harness.planning import Surroundings, make_plan
+from harness.planning import PlanContext, make_plan
 from tests.builders.cell_on_model import PROMPTS
 from tests.contract.test_compiler_export import load
 from tests.contract.test_compiler_tensorrt import machine, needs_rtx
@@ -38,14 +38,14 @@ def decide(folder: Path, compiler: str = "tensorrt-rtx", axes: str = SIZES) -> P
     model = Model(source="folder", options={"path": str(folder)})
     matrix = parse_matrix(text).model_copy(update={"model": model})
     info, rate = resolve_model(model).describe(), Rate(image_step_s=0.01, source="test")
-    around = Surroundings(model=info, machine=machine((8, 6)), prompts=PROMPTS, rate=rate)
+    around = PlanContext(model=info, machine=machine((8, 6)), prompts=PROMPTS, rate=rate)
     return make_plan(matrix, text, expand(matrix), around)
 
 
 def tasks(plan: Plan) -> dict[str, Task]:
     """Return the tasks of the cells with an engine by id, as a worker gets them: read from JSON, on the CPU here."""
     ready = [planned for planned in plan.cells if planned.skip is None and planned.role == "candidate"]
-    made = [make_task(plan, planned, Path(), plan.prompts_of(planned)[:1]) for planned in ready]
+    made = [make_task(plan, planned, Path(), plan.get_prompts(planned)[:1]) for planned in ready]
     tasks = [Task.model_validate_json(task.model_dump_json()) for task in made]
     return {task.planned.id: task.model_copy(update={"device": "cpu"}) for task in tasks}
 

@@ -128,14 +128,14 @@ def test_a_wrong_weights_file_is_refused(metric: Metric, tmp_path: object) -> No
 def test_scores_do_not_depend_on_the_batch(metric: Metric) -> None:
     scorer = scorer_of(metric)
     first, second = (pictures(seed, side=side_for(metric)) for seed in (0, 1))
-    look = scorer.network.look  # type: ignore[attr-defined]
+    extract = scorer.network.extract  # type: ignore[attr-defined]
 
     def read(part: slice) -> np.ndarray:
-        seen = look(first[part])
+        seen = extract(first[part])
         if metric.kind == "correctness":
             return scorer.found(seen, texts_for(metric)[:6][part])  # type: ignore[attr-defined]
         if metric.kind == "paired":
-            return scorer.distances(seen, look(second[part]))  # type: ignore[attr-defined]
+            return scorer.distances(seen, extract(second[part]))  # type: ignore[attr-defined]
         return scorer.features(seen)  # type: ignore[attr-defined]
 
     whole = read(slice(6))
@@ -150,7 +150,7 @@ def test_identical_pictures_are_at_distance_zero(metric: Metric) -> None:
     if metric.kind != "paired":
         pytest.skip("not a paired metric")
     scorer = scorer_of(metric)
-    same = scorer.network.look(pictures(0))  # type: ignore[attr-defined]
+    same = scorer.network.extract(pictures(0))  # type: ignore[attr-defined]
     distances = scorer.distances(same, same)  # type: ignore[attr-defined]
     assert distances == pytest.approx(0, abs=1e-6)
     assert np.isfinite(metric.to_score(distances)).all()
@@ -164,8 +164,8 @@ def test_more_damage_is_more_distance(metric: Metric) -> None:
     clean = pictures(0)
     noise = np.random.default_rng(2).normal(0, 1, clean.shape)
     slight, strong = (np.clip(clean + noise * size, 0, 255).astype(np.uint8) for size in (4, 40))
-    look = scorer.network.look  # type: ignore[attr-defined]
-    a, b = (scorer.distances(look(clean), look(damaged)).mean() for damaged in (slight, strong))  # type: ignore[attr-defined]
+    extract = scorer.network.extract  # type: ignore[attr-defined]
+    a, b = (scorer.distances(extract(clean), extract(damaged)).mean() for damaged in (slight, strong))  # type: ignore[attr-defined]
     assert 0 < a < b
     shown = [metric.to_score(np.array([value]))[0] for value in (a, b)]
     definition = metric.define(Weights())
@@ -177,7 +177,7 @@ def test_alignment_embeddings_have_unit_length(metric: Metric) -> None:
     if metric.kind != "alignment":
         pytest.skip("not an alignment metric")
     scorer = scorer_of(metric)
-    seen = scorer.features(scorer.network.look(pictures(0)))  # type: ignore[attr-defined]
+    seen = scorer.features(scorer.network.extract(pictures(0)))  # type: ignore[attr-defined]
     read = scorer.texts(["a small red circle on a white background", "something else entirely"])  # type: ignore[attr-defined]
     assert np.linalg.norm(seen, axis=1) == pytest.approx(1, abs=1e-5)
     assert np.linalg.norm(read, axis=1) == pytest.approx(1, abs=1e-5)
@@ -198,7 +198,7 @@ def test_its_features_are_as_many_as_it_says(metric: Metric) -> None:
     if metric.kind != "distribution":
         pytest.skip("not a distribution metric")
     scorer = scorer_of(metric)
-    assert scorer.features(scorer.network.look(pictures(0, 2, side_for(metric)))).shape == (2, metric.dimensions)  # type: ignore[attr-defined]
+    assert scorer.features(scorer.network.extract(pictures(0, 2, side_for(metric)))).shape == (2, metric.dimensions)  # type: ignore[attr-defined]
 
 
 @pytest.mark.usefixtures("found")
@@ -206,7 +206,7 @@ def test_correctness_is_a_share_that_depends_on_text(metric: Metric) -> None:
     if metric.kind != "correctness":
         pytest.skip("not a correctness metric")
     scorer = scorer_of(metric)
-    seen = scorer.network.look(render(SCENES[:3], np.random.default_rng(1)))  # type: ignore[attr-defined]
+    seen = scorer.network.extract(render(SCENES[:3], np.random.default_rng(1)))  # type: ignore[attr-defined]
     shares = [scorer.found(seen, [text] * 3) for text in texts_for(metric)]  # type: ignore[attr-defined]
     assert all(share.shape == (3,) and share.dtype == np.float64 for share in shares)
     assert 0 <= np.min(shares) < np.max(shares) <= 1
@@ -220,7 +220,7 @@ def test_each_picture_is_held_against_its_own_text(metric: Metric) -> None:
     if metric.kind != "correctness":
         pytest.skip("not a correctness metric")
     scorer = scorer_of(metric)
-    seen = scorer.network.look(pictures(0))  # type: ignore[attr-defined]
+    seen = scorer.network.extract(pictures(0))  # type: ignore[attr-defined]
     texts = texts_for(metric)[:6]
     together = scorer.found(seen, texts)  # type: ignore[attr-defined]
     alone = [scorer.found(seen, [text] * 6)[i] for i, text in enumerate(texts)]  # type: ignore[attr-defined]

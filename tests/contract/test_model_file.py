@@ -159,7 +159,7 @@ def test_transformers_are_compared_by_their_blocks(
     assert all(word in words for word in said), words
 
 
-def shapes_of(parts: dict[str, list[int]], path: Path) -> Path:
+def load_shapes(parts: dict[str, list[int]], path: Path) -> Path:
     """Write a file that says it holds tensors of these shapes."""
     header = json.dumps({name: {"dtype": "F16", "shape": shape} for name, shape in parts.items()}).encode()
     path.write_bytes(len(header).to_bytes(8, "little") + header)
@@ -188,7 +188,7 @@ SDXL = {
 def test_known_lone_file_needs_no_configurations(
     tensors: dict[str, list[int]], name: str, family: str, tmp_path: Path
 ) -> None:
-    path = shapes_of(tensors, tmp_path / "x.safetensors")
+    path = load_shapes(tensors, tmp_path / "x.safetensors")
     info = resolve_model(Model(source="file", options={"path": str(path)})).describe()
     assert info.family == family
     assert info.pins == {"config": name}
@@ -200,7 +200,7 @@ def test_known_lone_file_needs_no_configurations(
 
 def test_unknown_lone_file_is_refused(tmp_path: Path) -> None:
     inpainting = SDXL | {f"{UNET}input_blocks.0.0.weight": [320, 9, 3, 3]}
-    path = shapes_of(inpainting, tmp_path / "x.safetensors")
+    path = load_shapes(inpainting, tmp_path / "x.safetensors")
     with pytest.raises(UsageError, match="fits none of the configurations") as closest:
         resolve_model(Model(source="file", options={"path": str(path)})).describe()
     assert "sdxl-base: in_channels of the unet is 9 in the file, 4 in the configuration" in closest.value.what

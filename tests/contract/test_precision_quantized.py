@@ -21,13 +21,13 @@ from harness.measure.machine import describe_machine
 from harness.models.bundled import Bundled
 from harness.models.fake import Fake
 from harness.planning.availability import find_cautions, skip_reason
-from harness.planning.resolve import settle
+from harness.planning.resolve import resolve_cell
 from tests.builders.cell_on_model import BUNDLED, FLOAT, distance, plan_cell, run_cell
 
 Tiny = Callable[[str], Path]
 
 
-def figures_of(made: Any) -> dict[str, Any]:
+def list_figures(made: Any) -> dict[str, Any]:
     return next(applied.figures for applied in made.applied if applied.axis == "precision")
 
 
@@ -52,7 +52,7 @@ def wish(**settings: str) -> dict[str, Any]:
 def test_quanto_takes_convolutions_torchao_does_not(tiny: Tiny, tmp_path: Path) -> None:
     pytest.importorskip("optimum.quanto")
     pytest.importorskip("torchao")
-    quanto, torchao = (figures_of(run(tiny, "sd", name, tmp_path)) for name in ("int8-quanto", "int8-torchao"))
+    quanto, torchao = (list_figures(run(tiny, "sd", name, tmp_path)) for name in ("int8-quanto", "int8-torchao"))
     assert quanto["conv2d_quantized"] == 33
     assert quanto["linear_quantized"] == torchao["linear_quantized"] == 50
     assert "conv2d_quantized" not in torchao
@@ -127,7 +127,7 @@ def test_wrong_options_name_the_option() -> None:
 
 def test_a_model_without_torch_is_a_conflict() -> None:
     model, machine = Fake().describe(), describe_machine()
-    reason = skip_reason(settle(wish(precision="layerwise-fp8", steps="4"), model, machine), model, machine)
+    reason = skip_reason(resolve_cell(wish(precision="layerwise-fp8", steps="4"), model, machine), model, machine)
     assert "precision layerwise-fp8 does not work with" in str(reason)
 
 
@@ -209,7 +209,7 @@ def test_every_quantized_activation_was_calibrated(tiny: Tiny, tmp_path: Path) -
     networks = [model.denoiser, model.vae, *model.text_encoders.values()]
     layers = [layer for network in networks for layer in network.modules() if hasattr(layer, "activation_qtype")]
     quantized = [layer for layer in layers if layer.activation_qtype is not None]
-    assert len(quantized) == figures_of(made)["activations_quantized"]
+    assert len(quantized) == list_figures(made)["activations_quantized"]
     assert all(layer.input_scale != 1 and layer.output_scale != 1 for layer in quantized)
     encoder = [layer for layer in model.vae.encoder.modules() if hasattr(layer, "activation_qtype")]
     assert encoder
@@ -272,7 +272,7 @@ def test_fp8_without_a_compiler_is_warned_of_on_a_gpu(precision: str) -> None:
     model, machine = Bundled().describe(), on_gpu((9, 0))
     kinds = {}
     for compiler in ("eager", "inductor"):
-        cell = settle(wish(precision=precision, compiler=compiler, steps="4"), model, machine)
+        cell = resolve_cell(wish(precision=precision, compiler=compiler, steps="4"), model, machine)
         kinds[compiler] = [caution.kind for caution in find_cautions(cell, model, machine)]
     assert "fp8-eager" in kinds["eager"]
     assert "fp8-eager" not in kinds["inductor"]
@@ -281,7 +281,7 @@ def test_fp8_without_a_compiler_is_warned_of_on_a_gpu(precision: str) -> None:
 def test_weight_only_on_cpu_warns_of_no_speedup() -> None:
     model = Bundled().describe()
     machine = describe_machine().model_copy(update={"gpus": ()})
-    cell = settle(wish(precision="int8-quanto", steps="4"), model, machine)
+    cell = resolve_cell(wish(precision="int8-quanto", steps="4"), model, machine)
     assert [caution.kind for caution in find_cautions(cell, model, machine)] == ["no-speed-up"]
 
 
@@ -336,13 +336,13 @@ def test_a_lora_is_fused_before_weights_are_packed(tmp_path: Path) -> None:
     made = {}
     for precision in ("fp32", "int8-torchao"):
         model, machine = Bundled().describe(), describe_machine()
-        cell = settle(wish(precision=precision, distillation="lcm-lora", steps="4"), model, machine)
+        cell = resolve_cell(wish(precision=precision, distillation="lcm-lora", steps="4"), model, machine)
         from harness.core.matrix import Model
         from tests.builders.cell_on_model import Planned
 
         made[precision] = run_cell(Planned(cell, Model(source="bundled", options={}), machine, None), tmp_path)
     assert distance(made["int8-torchao"].second, made["fp32"].second) < 0.15
-    assert figures_of(made["int8-torchao"])["linear_quantized"] == 96
+    assert list_figures(made["int8-torchao"])["linear_quantized"] == 96
 
 
 def test_lora_may_stay_separate_on_packed_weights(tmp_path: Path) -> None:
@@ -353,7 +353,7 @@ def test_lora_may_stay_separate_on_packed_weights(tmp_path: Path) -> None:
     planned = plan_cell(BUNDLED, {**beside, "precision": "int8-torchao"})
     assert planned.reason is None
     packed = run_cell(planned, tmp_path)
-    assert figures_of(packed)["linear_quantized"] == 96
+    assert list_figures(packed)["linear_quantized"] == 96
     assert 0 < distance(packed.second, plain.second) < 0.05
 
 
@@ -367,7 +367,7 @@ def test_trajectory_is_kept_as_the_bits_allow(tmp_path: Path) -> None:
     names = ("fp32", "int8-quanto", "int4-quanto", "int2-quanto")
     made = {}
     for name in names:
-        cell = settle(wish(precision=name, steps="8"), model, machine)
+        cell = resolve_cell(wish(precision=name, steps="8"), model, machine)
         made[name] = run_cell(Planned(cell, Model(source="bundled", options={}), machine, None), tmp_path).second
     far = [distance(made[name], made["fp32"]) for name in names[1:]]
     assert far == sorted(far)

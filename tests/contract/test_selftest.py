@@ -11,7 +11,7 @@ from harness.core.errors import MachineError
 from harness.metrics import Metric, Weights, get_metric, known_metrics
 from harness.metrics import _selftest as observing
 from harness.metrics import _selftest as selftest
-from harness.metrics._selftest import VECTORS, compare, observe, picture, self_test, vector_of
+from harness.metrics._selftest import VECTORS, compare, load_vector, observe, picture, self_test
 from tests.selftest_vectors import stand_in
 
 METRICS = [get_metric(name) for name in known_metrics()]
@@ -28,7 +28,7 @@ def scorer_of(metric: Metric, stack: ExitStack) -> Any:
     try:
         return metric.load(Weights())
     except MachineError as error:
-        if vector_of(metric).outputs:
+        if load_vector(metric).outputs:
             pytest.skip(error.what)
         return stack.enter_context(stand_in(metric))
 
@@ -38,7 +38,7 @@ def test_every_metric_has_a_vector_and_no_other_has() -> None:
 
 
 def test_a_vector_says_what_it_covers(metric: Metric) -> None:
-    vector = vector_of(metric)
+    vector = load_vector(metric)
     assert bool(vector.outputs) == (vector.covers == "pixels to scores")
     assert vector.inputs or vector.outputs
     assert vector.made_with.startswith("torch ")
@@ -50,7 +50,7 @@ def test_self_test_passes_and_fails_for_moved_pixels(metric: Metric, monkeypatch
     with ExitStack() as stack:
         scorer = scorer_of(metric, stack)
         self_test(metric, scorer)
-        vector = vector_of(metric)
+        vector = load_vector(metric)
         moved = picture
         monkeypatch.setattr(observing, "picture", lambda size, other=False: np.roll(moved(size, other), 1, axis=1))
         found = observe(metric, scorer, whole=bool(vector.outputs))
@@ -143,7 +143,7 @@ def test_other_token_ids_fail(monkeypatch: pytest.MonkeyPatch) -> None:
         scorer = scorer_of(metric, stack)
         monkeypatch.setattr(observing, "TEXT", observing.TEXT.replace("café", "cafe"))
         with pytest.raises(MachineError, match="token ids of the text: found"):
-            compare(metric, vector_of(metric), observe(metric, scorer, whole=False))
+            compare(metric, load_vector(metric), observe(metric, scorer, whole=False))
 
 
 def test_another_unit_of_the_score_fails(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,7 +157,7 @@ def test_another_unit_of_the_score_fails(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_other_shipped_weights_fail(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     metric = get_metric("psnr")
-    vector = vector_of(metric).model_copy(update={"shipped": {"alex.pth": "0" * 64}})
+    vector = load_vector(metric).model_copy(update={"shipped": {"alex.pth": "0" * 64}})
     with pytest.raises(MachineError, match=r"alex\.pth has sha256 None, expected 0000"):
         compare(metric, vector, observe(metric, metric.load(Weights()), whole=True))
 
@@ -165,4 +165,4 @@ def test_other_shipped_weights_fail(monkeypatch: pytest.MonkeyPatch, tmp_path: A
 def test_metric_without_vector_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(selftest, "_vectors", dict)
     with pytest.raises(MachineError, match=r"no self-test vector(.|\n)*python -m tests\.selftest_vectors"):
-        vector_of(get_metric("psnr"))
+        load_vector(get_metric("psnr"))

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 import harness
 from harness.api import continue_run, open_run
 from harness.core.model import Call
-from harness.core.outcome import Completed, Floor
-from harness.measure.roofline import Arithmetic
+from harness.core.outcome import Completed, Roofline
+from harness.measure.roofline import OperationCounter
 from harness.models import synthetic
 from harness.models._configurations import Configuration
 from harness.models.synthetic import Synthetic
@@ -41,11 +41,11 @@ def test_pictures_are_finite_and_the_same_each_time(named: Callable[[str], Synth
     model: Any = source.load("cpu", {"dtype": dtype})
     kept = {str(tensor.dtype) for part in model.parts().values() for tensor in part.parameters()}
     assert f"torch.{dtype}" in kept
-    arithmetic = Arithmetic(model.denoiser)
+    arithmetic = OperationCounter(model.denoiser)
     with arithmetic.watching(model.parts()["denoiser"]):
         images = np.asarray(model.generate(CALL))
     if dtype == "bfloat16":  # the operations of every family's denoiser can be counted without data
-        assert isinstance(arithmetic.floor("cpu", dtype), Floor)
+        assert isinstance(arithmetic.roofline("cpu", dtype), Roofline)
     assert images.shape == (2, 32, 32, 3)
     assert np.isfinite(images).all()
     assert images.std() > 0.01
@@ -115,9 +115,9 @@ def test_a_run_tells_speed_and_memory_and_no_quality(named: Callable[[str], Synt
     assert isinstance(two, Completed)
     assert isinstance(one, Completed)
     assert min(len(two.repeats), len(one.repeats)) >= 2
-    assert isinstance(two.floor, Floor)
-    assert isinstance(one.floor, Floor)
-    assert two.floor.flops == 2 * one.floor.flops > 0
+    assert isinstance(two.roofline, Roofline)
+    assert isinstance(one.roofline, Roofline)
+    assert two.roofline.flops == 2 * one.roofline.flops > 0
     harness.evaluate(run)
     assert harness.gate(run).result == "pass"
     judgement = read_judgement(run)

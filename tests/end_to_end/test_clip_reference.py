@@ -54,7 +54,7 @@ def test_clip_score_agrees_with_open_clip(
     pictures = enlarged(real_pictures(len(TEXTS)), shape)
     metric = get_metric("clip:mlperf")
     scorer = metric.load(Weights(paths={"clip": str(checkpoint)}))
-    seen, read = scorer.features(scorer.network.look(pictures)), scorer.texts(TEXTS)
+    seen, read = scorer.features(scorer.network.extract(pictures)), scorer.texts(TEXTS)
     with torch.inference_mode():
         images = torch.stack([transform(Image.fromarray(picture)) for picture in pictures])  # type: ignore[operator]
         theirs = net.encode_image(images, normalize=True)
@@ -118,7 +118,7 @@ def test_cmmd_agrees_with_its_paper(
     first = enlarged(real_pictures(4), shape)
     sets = (first, noisy(first[:3], 40))
     scorer = get_metric("cmmd:openai").load(Weights(paths={"clip": str(checkpoint)}))
-    ours = [scorer.features(scorer.network.look(pictures)) for pictures in sets]
+    ours = [scorer.features(scorer.network.extract(pictures)) for pictures in sets]
     theirs = []
     for pictures in sets:
         pixels = torch.stack([torch.from_numpy(np.array(square(p, 224))) for p in pictures]).permute(0, 3, 1, 2) / 255

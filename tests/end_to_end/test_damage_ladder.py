@@ -12,9 +12,9 @@ from harness.core.policy import Policy
 from harness.core.quality import Delta, Evaluation
 from harness.core.units import Absent
 from harness.core.verdict import CellVerdict
-from harness.evaluation import evaluate, ladder, looking
+from harness.evaluation import evaluate, feature_store, ladder
+from harness.evaluation.image_sets import other_prompts
 from harness.evaluation.ladder import SATURATED
-from harness.evaluation.lineup import other_prompts
 from harness.gating import judge
 from harness.matrix import load_policy
 from harness.reporting import write_report
@@ -128,7 +128,7 @@ def test_a_second_evaluation_looks_at_no_picture(
         raise AssertionError("a picture was decoded")
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(run.parent / "cache"))
-    monkeypatch.setattr(looking, "read_pictures", refuse)
+    monkeypatch.setattr(feature_store, "read_pictures", refuse)
     monkeypatch.setattr(ladder, "_score", refuse)
     assert evaluate(run).ladder == evaluation.ladder
 

@@ -139,7 +139,7 @@ def clean_pixels(files: list[Path]) -> "torch.Tensor":
 
 def features_of(name: str, pictures: np.ndarray) -> np.ndarray:
     scorer = get_metric(name).load(Weights())
-    return np.asarray(scorer.features(scorer.network.look(pictures)))
+    return np.asarray(scorer.features(scorer.network.extract(pictures)))
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)

@@ -43,7 +43,7 @@ def damaged(pictures: np.ndarray) -> np.ndarray:
 def distances(name: str, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """The distances of a paired metric."""
     scorer = get_metric(name).load(Weights())
-    return scorer.distances(scorer.network.look(first), scorer.network.look(second))
+    return scorer.distances(scorer.network.extract(first), scorer.network.extract(second))
 
 
 def as_tensor(pictures: np.ndarray) -> "torch.Tensor":
@@ -161,6 +161,6 @@ def test_lpips_vgg_agrees_with_pips_lpips(tmp_path: Path, monkeypatch: pytest.Mo
         with torch.inference_mode():
             theirs = reference(as_reference(pictures), as_reference(damaged)).flatten().numpy()
         scorer = get_metric("lpips:vgg").load(Weights(paths={"vgg16": str(tmp_path / "vgg16.pth")}))
-        ours = scorer.distances(scorer.network.look(pictures), scorer.network.look(damaged))
+        ours = scorer.distances(scorer.network.extract(pictures), scorer.network.extract(damaged))
         assert np.abs(ours - theirs).max() < 1e-5
         assert ours.mean() > 0.001

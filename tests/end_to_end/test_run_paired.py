@@ -17,10 +17,10 @@ from harness.core.plan import PlannedCell
 from harness.core.units import Absent
 from harness.execution import run_plan
 from harness.execution.launchers import ProcessLauncher, ProcessWorker
-from harness.execution.runner import with_images_of
-from harness.execution.task import Step, Task, Tell
-from harness.reporting.ledger import ledger_of
+from harness.execution.runner import add_images
+from harness.execution.task import Notify, Task, WorkerProgress
 from harness.reporting.loaded import load
+from harness.reporting.wall_time import build_wall_time
 from harness.store import read_outcomes, read_plan, read_times
 from tests.builders.fake_run import MATRIX, write_matrix
 
@@ -35,8 +35,8 @@ class Watched(ProcessLauncher):
         super().__init__(with_torch=False)
         self.pids: list[tuple[str, int]] = []
 
-    def open(self, task: Task, tell: Tell) -> ProcessWorker:
-        worker = super().open(task, tell)
+    def open(self, task: Task, notify: Notify) -> ProcessWorker:
+        worker = super().open(task, notify)
         self.pids.append((task.planned.id, worker.pid))
         return worker
 
@@ -47,17 +47,19 @@ class Watched(ProcessLauncher):
 class Meddler:
     """Does something to a run, once, when a cell says a certain thing."""
 
-    def __init__(self, cell_id: str, when: Callable[[Step], bool], deed: Callable[[], None]) -> None:
-        self.cell_id, self.when, self.deed = cell_id, when, deed
+    def __init__(
+        self, cell_id: str, when: Callable[[WorkerProgress], bool], applied_effect: Callable[[], None]
+    ) -> None:
+        self.cell_id, self.when, self.applied_effect = cell_id, when, applied_effect
         self.done = False
 
     def cell_began(self, planned: PlannedCell) -> None:
         pass
 
-    def cell_advanced(self, planned: PlannedCell, step: Step) -> None:
+    def cell_advanced(self, planned: PlannedCell, step: WorkerProgress) -> None:
         if planned.id == self.cell_id and self.when(step) and not self.done:
             self.done = True
-            self.deed()
+            self.applied_effect()
 
     def cell_ended(self, planned: PlannedCell, outcome: Outcome, wall_s: float) -> None:
         pass
@@ -66,7 +68,7 @@ class Meddler:
 def measured(folder: Path, text: str, meddle: Callable[[Watched], Meddler]) -> tuple[dict[str, Outcome], Watched]:
     run = api.open_run(api.load(write_matrix(folder, text)), results=folder / "results")
     plan, launcher = read_plan(run), Watched()
-    wanted = {planned.id: len(plan.prompts_of(planned)) for planned in plan.cells}
+    wanted = {planned.id: len(plan.get_prompts(planned)) for planned in plan.cells}
     meddler = meddle(launcher)
     outcomes = run_plan(run, plan, wanted, launcher, meddler)
     assert meddler.done
@@ -79,11 +81,11 @@ def completed(outcome: Outcome) -> Completed:
     return outcome
 
 
-def tracing(step: Step) -> bool:
+def tracing(step: WorkerProgress) -> bool:
     return step.phase == "trace"
 
 
-def timing(step: Step) -> bool:
+def timing(step: WorkerProgress) -> bool:
     return step.phase == "repeats" and step.note.startswith("block")
 
 
@@ -113,9 +115,9 @@ def test_the_phases_add_up_to_the_wall_time(run: Path) -> None:
     (spent,) = [seconds for stage, seconds in read_times(run) if stage == "run"]
     phases = [completed(outcome).phases_s for outcome in read_outcomes(run).values()]
     assert sum(sum(of_cell.values()) for of_cell in phases) <= spent
-    assert sum("partner" in of_cell for of_cell in phases) == 3
+    assert sum("baseline_worker" in of_cell for of_cell in phases) == 3
     assert all(seconds > 0 for of_cell in phases for seconds in of_cell.values())
-    rows = {row.name: row.wall_s for row in ledger_of(load(run), 0.0).rows}
+    rows = {row.name: row.wall_s for row in build_wall_time(load(run), 0.0).rows}
     assert rows["Measuring"] == pytest.approx(sum(of_cell.get("repeats", 0.0) for of_cell in phases))
 
 
@@ -224,6 +226,6 @@ def test_reused_rerun_images_are_still_timed(tmp_path: Path) -> None:
     assert (other.cold_start, other.trace, other.memory.peak()) == (elsewhere,) * 3
     assert (other.warmup_s, other.warnings) == ((), ())
     assert completed(read_outcomes(first)["baseline-other-seed"]).warmup_s
-    untimed = with_images_of(other, Failed(kind="crash", phase="repeats", message="gone"))
+    untimed = add_images(other, Failed(kind="crash", phase="repeats", message="gone"))
     assert completed(untimed).cold_start == elsewhere
     assert completed(untimed).pairing.stopped == "not timed: crash in repeats: gone"

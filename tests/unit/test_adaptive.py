@@ -16,30 +16,30 @@ from harness.core.policy import Policy
 from harness.core.quality import Evaluation
 from harness.core.rule import Rule
 from harness.matrix import parse_matrix
-from harness.planning import decide_looks, forecast_power, prompts_wanted
-from harness.planning.interim_analyses import choose_looks, prompts_to_pass
+from harness.planning import forecast_power, plan_interim_analyses, prompts_wanted
+from harness.planning.interim_analyses import choose_interim_analyses, prompts_to_pass
 from tests.builders.judged_run import COMPLETED, Known, Loss, _planned, delta, judged, verdicts
 from tests.builders.scored_run import _machine, _model
 from tests.unit.test_planning import plan as make
 
 CLEAN, BAD, CLOSE = (0.001, 0.003), (0.3, 0.02), (0.045, 0.02)
-LOOKS = (24, 59, 85, 128)
+ANALYSES = (24, 59, 85, 128)
 CLIP, FID = "clip:bundled", "fid:bundled"
 
 
 @pytest.mark.parametrize(("most", "to_pass"), [(256, 104), (5000, 104), (300, 263), (104, 104), (60, 59)])
 def test_first_passing_analysis_follows_one_other(most: int, to_pass: int) -> None:
-    looks = choose_looks(most, to_pass)
-    assert list(looks) == sorted(set(looks))
-    assert looks[-1] == most
-    assert to_pass in looks
-    assert looks.index(to_pass) == 1
-    assert len(looks) <= 7
+    interim_analyses = choose_interim_analyses(most, to_pass)
+    assert list(interim_analyses) == sorted(set(interim_analyses))
+    assert interim_analyses[-1] == most
+    assert to_pass in interim_analyses
+    assert interim_analyses.index(to_pass) == 1
+    assert len(interim_analyses) <= 7
 
 
 def test_hopeless_run_tests_only_for_failure() -> None:
-    assert choose_looks(50, 104) == (20, 50)
-    assert choose_looks(30, 104) == (30,)
+    assert choose_interim_analyses(50, 104) == (20, 50)
+    assert choose_interim_analyses(30, 104) == (30,)
 
 
 def test_one_prompt_too_few_passes_nothing() -> None:
@@ -61,15 +61,15 @@ AXES = "[axes]\nsteps = [4, 8]\n"
 
 
 def test_only_adaptive_plans_have_interim_analyses() -> None:
-    assert decide_looks(make(AXES)).looks == ()
-    decided = decide_looks(make(AXES + '[quality]\nimages = "auto"\nmax = 90\n'))
-    assert decided.looks == (29, 72, 90)
+    assert plan_interim_analyses(make(AXES)).interim_analyses == ()
+    decided = plan_interim_analyses(make(AXES + '[quality]\nimages = "auto"\nmax = 90\n'))
+    assert decided.interim_analyses == (29, 72, 90)
     assert len(decided.prompts) == 90
     assert any("29, 72, 90 prompts" in note for note in decided.notes)
 
 
 def test_hopeless_plan_names_the_prompts_it_would_take() -> None:
-    decided = decide_looks(make(AXES + '[quality]\nimages = "auto"\nmax = 50\n'))
+    decided = plan_interim_analyses(make(AXES + '[quality]\nimages = "auto"\nmax = 50\n'))
     assert any("no cell can pass with 50 prompts" in note and "need 72" in note for note in decided.notes)
 
 
@@ -95,7 +95,7 @@ def planned_run(cells: Mapping[str, object]) -> Plan:
     return Plan(
         run_id="r", matrix=Matrix(name="m", axes={}, quality=Quality(images="auto", rerun_prompts=40)),
         matrix_sha256="", model=_model(), machine=_machine(), baseline_id="baseline", cells=tuple(planned),
-        prompts=tuple(Prompt(id=f"p{i}", text="x") for i in range(LOOKS[-1])), looks=LOOKS,
+        prompts=tuple(Prompt(id=f"p{i}", text="x") for i in range(ANALYSES[-1])), interim_analyses=ANALYSES,
     )  # fmt: skip
 
 
@@ -106,7 +106,7 @@ def wanted(
     missing: Mapping[str, str] | None = None,
 ) -> dict[str, int]:
     """Return what every cell is owed after being judged on so many prompts."""
-    known = Known(looks=LOOKS, prompts=prompts, missing=missing or {})
+    known = Known(interim_analyses=ANALYSES, prompts=prompts, missing=missing or {})
     deltas = tuple(delta(name, m, loss, prompts[name]) for name, found in cells.items() for m, loss in found.items())
     evaluation = Evaluation(run_id="r", scores=(), deltas=deltas, ladder=(), tails=(), blind={},
                             missing=dict(missing or {}), seconds=0)  # fmt: skip
@@ -115,7 +115,7 @@ def wanted(
 
 def test_every_cell_gets_the_first_analysis() -> None:
     plan = planned_run({"a": 1, "b": 1})
-    assert set(prompts_wanted(plan, {}, None, None).values()) == {LOOKS[0]}
+    assert set(prompts_wanted(plan, {}, None, None).values()) == {ANALYSES[0]}
 
 
 def test_only_open_cells_and_the_baseline_get_more() -> None:
@@ -133,11 +133,11 @@ def test_interrupted_round_resumes_as_the_same_round() -> None:
 
 def test_other_seed_grows_only_if_a_verdict_needs_it() -> None:
     prompts = {"a": 85, "b": 24}
-    settled = {"b": {CLIP: BAD}}
-    assert wanted({"a": {CLIP: CLEAN, FID: CLOSE}, **settled}, prompts)[OTHER_SEED_ID] == 128
-    assert wanted({"a": {CLIP: CLOSE, FID: CLEAN}, **settled}, prompts)[OTHER_SEED_ID] == LOOKS[0]
+    is_decided = {"b": {CLIP: BAD}}
+    assert wanted({"a": {CLIP: CLEAN, FID: CLOSE}, **is_decided}, prompts)[OTHER_SEED_ID] == 128
+    assert wanted({"a": {CLIP: CLOSE, FID: CLEAN}, **is_decided}, prompts)[OTHER_SEED_ID] == ANALYSES[0]
     failing = (0.06, 0.02)  # clip heads for a failure, which settles the cell whatever fid says
-    assert wanted({"a": {CLIP: failing, FID: CLOSE}, **settled}, prompts)[OTHER_SEED_ID] == LOOKS[0]
+    assert wanted({"a": {CLIP: failing, FID: CLOSE}, **is_decided}, prompts)[OTHER_SEED_ID] == ANALYSES[0]
 
 
 def test_unavailable_metric_ends_a_cell() -> None:
@@ -147,7 +147,7 @@ def test_unavailable_metric_ends_a_cell() -> None:
 
 def test_an_open_rule_about_time_brings_no_images() -> None:
     slow = Policy(gate=(Rule(quantity="speedup", at_least=1.5),))
-    verdict = judged({"a": {CLIP: CLEAN}}, slow, known=Known(looks=LOOKS, prompts={"a": 24}))
+    verdict = judged({"a": {CLIP: CLEAN}}, slow, known=Known(interim_analyses=ANALYSES, prompts={"a": 24}))
     assert verdict.cells[0].result == "inconclusive"
     evaluation = Evaluation(run_id="r", scores=(), deltas=(delta("a", CLIP, CLEAN, 24),), ladder=(), tails=(),
                             blind={}, missing={}, seconds=0)  # fmt: skip
@@ -164,7 +164,7 @@ def test_halted_baseline_halts_all_cells() -> None:
 
 
 def test_a_plan_of_all_images_owes_them_at_once() -> None:
-    plan = planned_run({"a": 1}).model_copy(update={"looks": ()})
+    plan = planned_run({"a": 1}).model_copy(update={"interim_analyses": ()})
     assert prompts_wanted(plan, {}, None, None) == {"baseline": 128, RERUN_ID: 40, OTHER_SEED_ID: 128, "a": 128}
 
 
@@ -174,7 +174,7 @@ def pilot(cells: Mapping[str, Mapping[str, Loss]], prompts: int = 100) -> Evalua
 
 
 def test_power_of_a_plan_follows_the_formula() -> None:
-    plan = planned_run({"a": 1}).model_copy(update={"looks": (), "prompts": planned_run({}).prompts[:100]})
+    plan = planned_run({"a": 1}).model_copy(update={"interim_analyses": (), "prompts": planned_run({}).prompts[:100]})
     (row,) = forecast_power(plan, pilot({"a": {CLIP: (0.02, 0.01)}}))
     reach = 1.6449 + 1.2816
     assert row.prompts_needed == pytest.approx(100 * (reach * 0.01 / 0.03) ** 2, rel=0.02)
@@ -186,7 +186,7 @@ def test_power_of_a_plan_follows_the_formula() -> None:
 
 def test_early_analyses_save_prompts_on_average() -> None:
     adaptive = planned_run({"a": 1})
-    fixed = adaptive.model_copy(update={"looks": ()})
+    fixed = adaptive.model_copy(update={"interim_analyses": ()})
     rows = [forecast_power(plan, pilot({"a": {CLIP: (0.02, 0.01)}}))[0] for plan in (fixed, adaptive)]
     assert rows[0].prompts_needed is not None
     assert rows[1].prompts_needed is not None
@@ -202,7 +202,7 @@ def test_new_cell_is_planned_by_the_widest_spread() -> None:
 
 
 def test_too_few_prompts_for_rare_damage_pass_nothing() -> None:
-    plan = planned_run({"a": 1}).model_copy(update={"looks": (), "prompts": planned_run({}).prompts[:50]})
+    plan = planned_run({"a": 1}).model_copy(update={"interim_analyses": (), "prompts": planned_run({}).prompts[:50]})
     (row,) = forecast_power(plan, pilot({"a": {CLIP: (0.0, 0.001)}}))
     assert row.prompts_needed == 59
     assert row.decides == 0

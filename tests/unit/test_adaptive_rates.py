@@ -12,7 +12,7 @@ from harness.stats.sequential import nominal_alpha
 from tests.builders.judged_run import Known, verdicts
 
 MARGIN, ALPHA = 0.05, 0.05
-LOOKS = (42, 104, 140, 190, 256)
+ANALYSES = (42, 104, 140, 190, 256)
 SHARED = 0.5
 """Correlation of the losses of two cells on one prompt."""
 
@@ -23,38 +23,40 @@ class Outcome:
     def __init__(self, runs: int, cells: int) -> None:
         self.passed = np.zeros((runs, cells), dtype=bool)
         self.failed = np.zeros((runs, cells), dtype=bool)
-        self.prompts = np.full((runs, cells), LOOKS[-1])
+        self.prompts = np.full((runs, cells), ANALYSES[-1])
 
 
-def simulate(losses: tuple[float, ...], error: float, runs: int = 2000, looks: tuple[int, ...] = LOOKS) -> Outcome:
+def simulate(
+    losses: tuple[float, ...], error: float, runs: int = 2000, interim_analyses: tuple[int, ...] = ANALYSES
+) -> Outcome:
     """Run the adaptive rule on normal losses whose mean has standard error `error` with all prompts."""
-    rng = np.random.default_rng(sum(map(ord, str((losses, error, looks)))))
-    cells, most = len(losses), looks[-1]
+    rng = np.random.default_rng(sum(map(ord, str((losses, error, interim_analyses)))))
+    cells, most = len(losses), interim_analyses[-1]
     spread = error * np.sqrt(most)
     common = rng.normal(size=(runs, 1, most))
     drawn = np.sqrt(SHARED) * common + np.sqrt(1 - SHARED) * rng.normal(size=(runs, cells, most))
     values = np.asarray(losses)[:, None] + spread * drawn
     found = Outcome(runs, cells)
-    for look in looks:
-        _decide(found, values[:, :, :look], looks)
+    for analysis in interim_analyses:
+        _decide(found, values[:, :, :analysis], interim_analyses)
     return found
 
 
-def _decide(found: Outcome, values: np.ndarray, looks: tuple[int, ...]) -> None:
+def _decide(found: Outcome, values: np.ndarray, interim_analyses: tuple[int, ...]) -> None:
     """Settle what can be settled at one look."""
-    cells, look = values.shape[1:]
-    t = (values.mean(axis=2) - MARGIN) / values.std(axis=2, ddof=1) * np.sqrt(look)
-    p_pass, p_fail = stdtr(look - 1, t), stdtr(look - 1, -t)
+    cells, analysis = values.shape[1:]
+    t = (values.mean(axis=2) - MARGIN) / values.std(axis=2, ddof=1) * np.sqrt(analysis)
+    p_pass, p_fail = stdtr(analysis - 1, t), stdtr(analysis - 1, -t)
     still = ~found.passed & ~found.failed
-    failing = still & (p_fail <= nominal_alpha(ALPHA, looks, look))
+    failing = still & (p_fail <= nominal_alpha(ALPHA, interim_analyses, analysis))
     found.failed |= failing
     still &= ~failing
-    levels = np.array([nominal_alpha(ALPHA / (cells - done), looks, look) for done in range(cells)])
+    levels = np.array([nominal_alpha(ALPHA / (cells - done), interim_analyses, analysis) for done in range(cells)])
     for _ in range(cells):  # Holm: each pass leaves more of alpha to the others
         done = np.minimum(found.passed.sum(axis=1, keepdims=True), cells - 1)
         found.passed |= still & (p_pass <= levels[done])
-    settled = (found.passed | found.failed) & (found.prompts == LOOKS[-1])
-    found.prompts[settled] = np.minimum(found.prompts[settled], look)
+    settled = (found.passed | found.failed) & (found.prompts == ANALYSES[-1])
+    found.prompts[settled] = np.minimum(found.prompts[settled], analysis)
 
 
 def bound(runs: int) -> float:
@@ -84,7 +86,9 @@ def test_margin_loss_fails_in_at_most_alpha_of_runs() -> None:
 def test_clear_cells_take_under_half_the_prompts() -> None:
     rows = []
     for loss in (0.0, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.1, 0.2):
-        adaptive, fixed = (simulate((loss,) * 4, 0.01, 500, looks) for looks in (LOOKS, LOOKS[-1:]))
+        adaptive, fixed = (
+            simulate((loss,) * 4, 0.01, 500, interim_analyses) for interim_analyses in (ANALYSES, ANALYSES[-1:])
+        )
         settled = [float((found.passed | found.failed).mean()) for found in (adaptive, fixed)]
         rows.append((loss, float(adaptive.prompts.mean()), *settled))
         print("loss {:.2f}: {:5.1f} of 256 prompts, settled {:.2f} (fixed {:.2f})".format(*rows[-1]))
@@ -99,15 +103,15 @@ def test_the_gate_decides_as_the_simulation_does() -> None:
     policy = Policy(gate=(Rule(margin=MARGIN, level=1 - ALPHA),))
     agreed: set[str] = set()
     for _ in range(4):
-        at = {name: int(rng.choice(LOOKS[1:])) for name in "abcd"}
+        at = {name: int(rng.choice(ANALYSES[1:])) for name in "abcd"}
         losses = {name: {"clip:bundled": (float(rng.uniform(0.0, 0.09)), 0.009)} for name in at}
-        gate = verdicts(losses, policy, known=Known(looks=LOOKS, prompts=at))
+        gate = verdicts(losses, policy, known=Known(interim_analyses=ANALYSES, prompts=at))
         p = {name: p_value(student(*losses[name]["clip:bundled"], 255), MARGIN) for name in at}
         passed: set[str] = set()
         for _ in at:
             alpha = ALPHA / max(1, len(at) - len(passed))
-            passed |= {name for name in at if p[name] <= nominal_alpha(alpha, LOOKS, at[name])}
-        failed = {name for name in at if 1 - p[name] <= nominal_alpha(ALPHA, LOOKS, at[name])}
+            passed |= {name for name in at if p[name] <= nominal_alpha(alpha, ANALYSES, at[name])}
+        failed = {name for name in at if 1 - p[name] <= nominal_alpha(ALPHA, ANALYSES, at[name])}
         assert {name for name in at if gate[name].result == "pass"} == passed
         assert {name for name in at if gate[name].result == "fail"} == failed
         agreed |= {cell.result for cell in gate.values()}
@@ -120,12 +124,12 @@ def test_correctness_keeps_its_rates_over_analyses(right: float, gained: float) 
     """Each prompt is right or wrong; a true loss of exactly the margin passes at some look in at most alpha of runs."""
     lost = MARGIN * right + gained
     rng, runs = np.random.default_rng(int(1000 * right + 100 * gained)), 400
-    kinds = rng.choice(4, p=[right - lost, lost, gained, 1 - right - gained], size=(runs, LOOKS[-1]))
+    kinds = rng.choice(4, p=[right - lost, lost, gained, 1 - right - gained], size=(runs, ANALYSES[-1]))
     passed = np.zeros(runs, dtype=bool)
     for run, kind in enumerate(kinds):
-        for look in LOOKS:
-            both, before, after, _ = np.bincount(kind[:look], minlength=4)
-            spread = difference(before, after, look)
-            span = (both + before) / look
-            passed[run] |= look >= 59 and p_value(spread, MARGIN * span) <= nominal_alpha(ALPHA, LOOKS, look)
+        for analysis in ANALYSES:
+            both, before, after, _ = np.bincount(kind[:analysis], minlength=4)
+            spread = difference(before, after, analysis)
+            span = (both + before) / analysis
+            passed[run] |= analysis >= 59 and p_value(spread, MARGIN * span) <= nominal_alpha(ALPHA, ANALYSES, analysis)
     assert passed.mean() <= bound(runs)

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from harness.core.outcome import Floor
+from harness.core.outcome import Roofline
 from harness.core.units import Absent
-from harness.measure.roofline import Arithmetic, count_flops, product_rate
+from harness.measure.roofline import OperationCounter, count_flops, product_rate
 
 
 def test_operations_are_those_counted_by_hand() -> None:
@@ -55,34 +55,34 @@ def test_calls_count_at_their_size_and_keep_no_data(dtype: str) -> None:
 
     network = Small(8).to(getattr(torch, dtype))
     shift = {"shift": torch.zeros(8, dtype=network.dtype)}
-    arithmetic = Arithmetic(network)
+    arithmetic = OperationCounter(network)
     for _ in range(2):  # the last block counts
         with arithmetic.watching(network):
             for rows in (3, 3, 5):
                 network(torch.randn(rows, 8, dtype=network.dtype), scale=2.0, more=shift)
-    floor = arithmetic.floor("cpu", dtype)
-    assert isinstance(floor, Floor)
-    assert floor.flops == 2 * (3 + 3 + 5) * 8 * 8
-    assert floor.seconds == pytest.approx(floor.flops / floor.flops_per_s)
+    roofline = arithmetic.roofline("cpu", dtype)
+    assert isinstance(roofline, Roofline)
+    assert roofline.flops == 2 * (3 + 3 + 5) * 8 * 8
+    assert roofline.seconds == pytest.approx(roofline.flops / roofline.flops_per_s)
     network(torch.randn(7, 8, dtype=network.dtype), scale=2.0, more=shift)
-    again = arithmetic.floor("cpu", dtype)
-    assert isinstance(again, Floor)
-    assert again.flops == floor.flops  # not watched any more
+    again = arithmetic.roofline("cpu", dtype)
+    assert isinstance(again, Roofline)
+    assert again.flops == roofline.flops  # not watched any more
 
 
 def test_uncountable_work_is_absent_with_a_reason() -> None:
     import torch
 
-    assert Arithmetic(object()).floor("cpu", "float32") == Absent(
+    assert OperationCounter(object()).roofline("cpu", "float32") == Absent(
         absent="the denoiser has no configuration to count from"
     )
-    unwatched = Arithmetic(Small(8)).floor("cpu", "float32")
+    unwatched = OperationCounter(Small(8)).roofline("cpu", "float32")
     assert unwatched == Absent(absent="no call was watched: measure.warmup is 0")
     network = Small(8)
-    arithmetic = Arithmetic(network)
+    arithmetic = OperationCounter(network)
     with arithmetic.watching(network), pytest.raises(RuntimeError):
         network(torch.randn(3, 9), scale=2.0, more={"shift": torch.zeros(8)})
-    wrong = arithmetic.floor("cpu", "float32")
+    wrong = arithmetic.roofline("cpu", "float32")
     assert isinstance(wrong, Absent)
     assert "could not be counted" in wrong.absent
 

@@ -70,30 +70,30 @@ def test_a_digest_follows_bytes_between_any_blocks(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def settled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def stable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file whose digest is kept at once, in a cache of its own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(digest, "_SETTLED_NS", -(10**12))
+    monkeypatch.setattr(digest, "_STABLE_NS", -(10**12))
     path = tmp_path / "x.safetensors"
     path.write_bytes(bytes(2**20))
     return path
 
 
-def test_a_kept_digest_is_not_computed_again(settled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = digest_file(settled)
+def test_a_kept_digest_is_not_computed_again(stable: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = digest_file(stable)
     monkeypatch.setattr(digest, "_read", lambda _: pytest.fail("read again"))
-    assert digest_file(settled) == before
+    assert digest_file(stable) == before
 
 
-def test_change_is_seen_despite_an_old_timestamp(settled: Path) -> None:
+def test_change_is_seen_despite_an_old_timestamp(stable: Path) -> None:
     """As rsync and cp -p leave it: the same size, the same time of its last change, the same place on the disk."""
-    before, times = digest_file(settled), settled.stat()
-    with settled.open("r+b") as file:
+    before, times = digest_file(stable), stable.stat()
+    with stable.open("r+b") as file:
         file.write(b"\x01")
-    os.utime(settled, ns=(times.st_atime_ns, times.st_mtime_ns))
-    after = settled.stat()
+    os.utime(stable, ns=(times.st_atime_ns, times.st_mtime_ns))
+    after = stable.stat()
     assert (after.st_size, after.st_mtime_ns, after.st_ino) == (times.st_size, times.st_mtime_ns, times.st_ino)
-    assert digest_file(settled) != before
+    assert digest_file(stable) != before
 
 
 def test_fresh_file_is_read_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,16 +106,16 @@ def test_fresh_file_is_read_each_time(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"state": []}'])
-def test_a_damaged_cache_is_begun_anew(settled: Path, tmp_path: Path, content: str) -> None:
-    before = digest_file(settled)
+def test_a_damaged_cache_is_begun_anew(stable: Path, tmp_path: Path, content: str) -> None:
+    before = digest_file(stable)
     (kept,) = (tmp_path / "cache").rglob("*.json")
     kept.write_text(content)
-    assert digest_file(settled) == before
+    assert digest_file(stable) == before
 
 
-def test_unwritable_digest_cache_is_skipped(settled: Path, tmp_path: Path) -> None:
+def test_unwritable_digest_cache_is_skipped(stable: Path, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where the folder would be")
-    assert len(digest_file(settled)) == 64
+    assert len(digest_file(stable)) == 64
 
 
 def test_files_have_one_digest_wherever_they_lie(tmp_path: Path) -> None:

@@ -203,13 +203,13 @@ def test_a_pair_is_alike_but_for_what_is_compared(tmp_path: Path) -> None:
 
 def test_cells_that_are_not_there_are_named(tmp_path: Path) -> None:
     failed = Failed(kind="out-of-memory", phase="load", message="too large")
-    lacking = find(made_run(tmp_path / "a", both(completed(EAGER_S), failed)), shipped("flux-h100-compile"))
-    assert lacking.reasons == ("no completed cell with compiler inductor*mode=max-autotune*",)
+    absent_files = find(made_run(tmp_path / "a", both(completed(EAGER_S), failed)), shipped("flux-h100-compile"))
+    assert absent_files.reasons == ("no completed cell with compiler inductor*mode=max-autotune*",)
     alone = find(made_run(tmp_path / "b", both(failed, completed(COMPILED_S))), shipped("flux-h100-compile"))
     assert alone.reasons == ("no completed cell with compiler eager to compare with",)
     untimed = find(made_run(tmp_path / "c", both(completed(()), completed(COMPILED_S))), shipped("flux-h100-compile"))
     assert untimed.reasons == ("no timed calls",)
-    assert {lacking.verdict, alone.verdict, untimed.verdict} == {"not comparable"}
+    assert {absent_files.verdict, alone.verdict, untimed.verdict} == {"not comparable"}
 
 
 def test_memory_claims_use_resident_and_peak(tmp_path: Path) -> None:

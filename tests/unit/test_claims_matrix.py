@@ -12,7 +12,7 @@ from harness.core.machine import Gpu, Machine
 from harness.core.model import ModelInfo
 from harness.core.units import Absent
 from harness.matrix import expand, load_matrix
-from harness.planning.resolve import settle
+from harness.planning.resolve import resolve_cell
 from tests.readme import ROOT
 
 NONE = Absent(absent="not measured in a test")
@@ -42,7 +42,7 @@ def cells(name: str) -> list[Cell]:
         name="test", gpus=(card,), cpu="test", cpu_cores=1, memory_bytes=2**30, os="test", python="3", packages={},
         git_commit=NONE, git_dirty=NONE,
     )  # fmt: skip
-    return [settle(wish, MODELS[name], machine) for wish in expand(matrix)]
+    return [resolve_cell(wish, MODELS[name], machine) for wish in expand(matrix)]
 
 
 CASES = [(name, claim) for name in MODELS for claim in claims_of(name)]

@@ -70,7 +70,7 @@ def test_losses_against_other_baselines_are_refused(runs: tuple[Path, Path]) -> 
     assert found.baselines == ("steps 50 ≠ 25",)
     assert "baseline: steps 50 ≠ 25" in found.differences
     for cell in found.cells[1:]:
-        assert cell.beside_baselines == Absent(absent="the baselines differ: steps 50 ≠ 25")
+        assert cell.baseline_adjusted == Absent(absent="the baselines differ: steps 50 ≠ 25")
         assert cell.speedup == pytest.approx(1)
         scores = {score.metric: score for score in cell.quality}
         assert "the baselines differ" in scores["psnr"].refused
@@ -135,7 +135,7 @@ def test_cells_of_other_settings_have_no_ratio(runs: tuple[Path, Path]) -> None:
     cell = {cell.cell: cell for cell in compare_runs(*runs).cells}["faint"]
     assert cell.speedup is None
     assert cell.latency_a_s == cell.latency_b_s is not None
-    assert cell.interval == cell.beside_baselines == Absent(absent="other settings: resolution 64x64 ≠ 128x128")
+    assert cell.interval == cell.baseline_adjusted == Absent(absent="other settings: resolution 64x64 ≠ 128x128")
     assert all(score.refused for score in cell.quality)
 
 
@@ -160,7 +160,7 @@ def test_real_runs_of_two_baselines(tmp_path: Path) -> None:
     found = api.compare(*made)
     assert found.baselines == ("steps 50 ≠ 20",)
     cells = {cell.cell: cell for cell in found.cells}
-    assert isinstance(cells["8-steps_fp32"].beside_baselines, Absent)
+    assert isinstance(cells["8-steps_fp32"].baseline_adjusted, Absent)
     assert cells["8-steps_fp32"].speedup is not None
 
 

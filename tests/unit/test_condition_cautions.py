@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from harness.core.timing import UNKNOWN, Block, Conditions, Repeat, Visitor
+from harness.core.timing import UNKNOWN, Block, Conditions, ForeignProcess, Repeat
 from harness.execution.warnings import condition_cautions
 
 QUIET = {
     "clock_mhz": 1980.0, "memory_clock_mhz": 3201.0, "temperature_c": 60.0, "power_w": 500.0, "throttle": (),
-    "visitors": (), "cpu_mhz": 3000.0, "cpu_load": 0.02, "cpu_throttled": 0, "energy_j": 100.0,
+    "foreign_processes": (), "cpu_mhz": 3000.0, "cpu_load": 0.02, "cpu_throttled": 0, "energy_j": 100.0,
 }  # fmt: skip
 
 
@@ -18,7 +18,8 @@ def blocks(*states: dict[str, Any], latency_s: float = 1.0) -> list[Block]:
     made = (UNKNOWN.model_copy(update=QUIET | state) for state in states)
     repeat = (Repeat(latency_s=latency_s),)
     return [
-        Block(side="cell", group=0, begun_s=place, repeats=repeat, conditions=state) for place, state in enumerate(made)
+        Block(side="cell", round_index=0, begun_s=place, repeats=repeat, conditions=state)
+        for place, state in enumerate(made)
     ]
 
 
@@ -28,7 +29,9 @@ def warned(found: list[Block]) -> dict[str, str]:
 
 def test_quiet_and_silent_machines_warn_of_nothing() -> None:
     assert not warned(blocks({}, {}))
-    assert not warned([Block(side="cell", group=0, begun_s=0, repeats=(Repeat(latency_s=1.0),), conditions=UNKNOWN)])
+    assert not warned(
+        [Block(side="cell", round_index=0, begun_s=0, repeats=(Repeat(latency_s=1.0),), conditions=UNKNOWN)]
+    )
     assert not warned([])
 
 
@@ -44,7 +47,7 @@ def test_quiet_and_silent_machines_warn_of_nothing() -> None:
         (({"cpu_mhz": 3000.0}, {"cpu_mhz": 2000.0}), "cpu-clock-drift", ("between 2000 and 3000 MHz", "cpupower")),
         (({"temperature_c": 84.0}, {}), "hot", ("84 °C", "cooling")),
         (({"cpu_load": 0.5}, {}), "busy", ("26 % of the processors", "50 % in the worst", "Close")),
-        (({"visitors": (Visitor(pid=77, name="blender", used_bytes=2**30),)}, {}), "visitors",
+        (({"foreign_processes": (ForeignProcess(pid=77, name="blender", used_bytes=2**30),)}, {}), "foreign-processes",
          ("1 of 2 blocks", "blender (pid 77) with 1 GiB", "nvidia-smi")),
     ],
 )  # fmt: skip

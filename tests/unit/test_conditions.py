@@ -8,7 +8,7 @@ from typing import Any
 import psutil
 import pytest
 
-from harness.core.timing import Conditions, Visitor
+from harness.core.timing import Conditions, ForeignProcess
 from harness.core.units import Absent
 from harness.measure import conditions, nvml
 from harness.measure.conditions import CpuWatch, Rapl, watching
@@ -30,7 +30,7 @@ def test_a_block_that_is_over_at_once_has_one_sample(monkeypatch: pytest.MonkeyP
     assert card.asked["clock"] == 1
     assert (seen.clock_mhz, seen.memory_clock_mhz, seen.temperature_c, seen.power_w) == (1980, 3201, 41, 512.34)
     assert seen.energy_j == pytest.approx(140.5)
-    assert (seen.throttle, seen.visitors, seen.slowed) == ((), (), ())
+    assert (seen.throttle, seen.foreign_processes, seen.slowed) == ((), (), ())
 
 
 def test_samples_join_by_mean_maximum_and_union(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +49,7 @@ def test_samples_join_by_mean_maximum_and_union(monkeypatch: pytest.MonkeyPatch)
     assert seen.temperature_c == 88
     assert seen.throttle == ("sw_power_cap", "sw_thermal_slowdown", "hw_thermal_slowdown")
     assert seen.slowed == ("sw_thermal_slowdown", "hw_thermal_slowdown")
-    assert seen.visitors == (Visitor(pid=STRANGER, name="unknown", used_bytes=2**20),)
+    assert seen.foreign_processes == (ForeignProcess(pid=STRANGER, name="unknown", used_bytes=2**20),)
 
 
 @pytest.mark.parametrize(
@@ -60,11 +60,19 @@ def test_samples_join_by_mean_maximum_and_union(monkeypatch: pytest.MonkeyPatch)
 def test_without_nvml_gpu_values_say_why(error: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, FakeCard(init=nvml_error(error)))
     seen = watch_block()
-    for name in ("clock_mhz", "memory_clock_mhz", "temperature_c", "power_w", "throttle", "visitors", "energy_j"):
+    for name in (
+        "clock_mhz",
+        "memory_clock_mhz",
+        "temperature_c",
+        "power_w",
+        "throttle",
+        "foreign_processes",
+        "energy_j",
+    ):
         reading = getattr(seen, name)
         assert isinstance(reading, Absent)
         assert words in reading.absent
-    assert nvml.visitors("cuda", [WORKER]) == seen.visitors
+    assert nvml.foreign_processes("cuda", [WORKER]) == seen.foreign_processes
 
 
 def test_one_counter_may_be_refused_while_others_tell(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,7 +85,7 @@ def test_one_counter_may_be_refused_while_others_tell(monkeypatch: pytest.Monkey
     assert (seen.clock_mhz, seen.temperature_c) == (1980, 41)
     for reading, words in (
         (seen.power_w, "does not tell"), (seen.energy_j, "too old"), (seen.throttle, "refused"),
-        (seen.visitors, "fallen off the bus"),
+        (seen.foreign_processes, "fallen off the bus"),
     ):  # fmt: skip
         assert isinstance(reading, Absent)
         assert words in reading.absent
@@ -92,7 +100,7 @@ def test_a_reading_that_fails_once_is_left_out(monkeypatch: pytest.MonkeyPatch) 
 def test_mig_slice_has_a_clock_but_no_power(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, FakeCard(), sliced=True)
     seen = watch_block()
-    assert (seen.clock_mhz, seen.temperature_c, seen.visitors) == (1980, 41, ())
+    assert (seen.clock_mhz, seen.temperature_c, seen.foreign_processes) == (1980, 41, ())
     assert seen.power_w == seen.energy_j == nvml.SLICE
 
 
@@ -126,7 +134,7 @@ def whole_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_stranger_is_named_with_its_memory_once(monkeypatch: pytest.MonkeyPatch) -> None:
     me = os.getpid()
     install(monkeypatch, FakeCard(compute={me: 2**20, WORKER: 1}, graphics={me: 2**20, STRANGER: None}))
-    stranger, myself = nvml.visitors("cuda", [WORKER])  # type: ignore[misc]
+    stranger, myself = nvml.foreign_processes("cuda", [WORKER])  # type: ignore[misc]
     assert (myself.pid, myself.used_bytes) == (me, 2**20)
     assert myself.name == psutil.Process().name()
     assert (stranger.pid, stranger.name) == (STRANGER, "unknown")
@@ -136,26 +144,26 @@ def test_a_stranger_is_named_with_its_memory_once(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.usefixtures("whole_machine")
 def test_an_empty_card_has_no_visitor(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, FakeCard(compute={}, graphics=nvml_error("NotSupported")))
-    assert nvml.visitors("cuda", [WORKER]) == ()
+    assert nvml.foreign_processes("cuda", [WORKER]) == ()
 
 
 @pytest.mark.usefixtures("container")
 @pytest.mark.parametrize("listed", [{}, {90_210: 2**30}])
 def test_own_process_in_a_container_is_not_foreign(listed: dict[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, FakeCard(compute=listed))
-    found = nvml.visitors("cuda", [WORKER])
+    found = nvml.foreign_processes("cuda", [WORKER])
     assert isinstance(found, Absent)
     assert "a container has pids of its own" in found.absent
     install(monkeypatch, FakeCard(compute={WORKER: 1, **listed}))
-    told = nvml.visitors("cuda", [WORKER])
-    assert [visitor.pid for visitor in told] == list(listed)  # type: ignore[union-attr]
+    told = nvml.foreign_processes("cuda", [WORKER])
+    assert [process.pid for process in told] == list(listed)  # type: ignore[union-attr]
 
 
 def test_a_cpu_has_no_card_and_its_own_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     with watching("cpu", [os.getpid()]) as watch:
         pass
-    assert watch.conditions.clock_mhz == watch.conditions.visitors == Absent(absent="no GPU")
-    assert nvml.visitors("cpu", []) == Absent(absent="no GPU")
+    assert watch.conditions.clock_mhz == watch.conditions.foreign_processes == Absent(absent="no GPU")
+    assert nvml.foreign_processes("cpu", []) == Absent(absent="no GPU")
 
 
 @pytest.fixture

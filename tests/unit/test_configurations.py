@@ -9,7 +9,7 @@ import pytest
 
 from harness.core.errors import UsageError
 from harness.models._configurations import FOLDER, configuration_folder, configurations
-from harness.models._facts import role_of
+from harness.models._facts import get_role
 from harness.models._folder import Folder
 from harness.models.families import find_family
 
@@ -43,7 +43,7 @@ def count(entry: tuple[str, str], config: str) -> int:
 @pytest.mark.parametrize("name", sorted(PUBLISHED_BILLIONS))
 def test_architecture_has_the_published_parameters(name: str) -> None:
     folder, known = Folder(configuration_folder(name)), configurations()[name]
-    counted = {role_of(component): count(entry, config) for component, entry, config in networks(folder)}
+    counted = {get_role(component): count(entry, config) for component, entry, config in networks(folder)}
     assert counted == known.parameters
     assert counted["denoiser"] / 1e9 == pytest.approx(PUBLISHED_BILLIONS[name], rel=0.004)
 

@@ -10,7 +10,7 @@ from harness import api
 from harness.axes.compiler.eager import Eager
 from harness.axes.guidance.scale import Scale
 from harness.core.axis import Context, Setup
-from harness.core.effect import CallCounter, Done, Effect
+from harness.core.effect import CallCounter, Effect, FixedEffect
 from harness.core.errors import NoEffect
 from harness.core.outcome import Caution, ColdStart, Completed, Failed, Shown
 from harness.core.units import Absent
@@ -45,7 +45,7 @@ def eager_does(monkeypatch: pytest.MonkeyPatch, effect: Effect) -> list[Setup]:
 
 
 def test_applied_effects_name_axis_and_value(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    told = eager_does(monkeypatch, Done("did it", {"bytes_before": 4, "bytes_after": 1}))
+    told = eager_does(monkeypatch, FixedEffect("did it", {"bytes_before": 4, "bytes_after": 1}))
     outcomes = read_outcomes(finished_run(tmp_path))
     cell = outcomes["4-steps_fp32"]
     assert isinstance(cell, Completed)

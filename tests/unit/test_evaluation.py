@@ -15,7 +15,7 @@ from harness.core.quality import Delta, Evaluation
 from harness.core.rule import Rule
 from harness.core.units import Absent
 from harness.evaluation import changed_axes, evaluate, keeps_trajectory, tails
-from harness.evaluation.looking import FeatureCache
+from harness.evaluation.feature_store import FeatureCache
 from harness.gating import judge
 from harness.store import (
     features_cache_dir,
@@ -192,7 +192,7 @@ def test_seeds_of_one_prompt_are_one_unit(tmp_path: Path) -> None:
 def test_a_second_evaluation_looks_at_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = make_scored_run(tmp_path, prompts=12)
     first = evaluate(run)
-    monkeypatch.setattr("harness.evaluation.looking.read_pictures", lambda *_: pytest.fail("looked again"))
+    monkeypatch.setattr("harness.evaluation.feature_store.read_pictures", lambda *_: pytest.fail("looked again"))
     assert evaluate(run).deltas == first.deltas
 
 

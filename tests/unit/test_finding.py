@@ -26,7 +26,7 @@ def run(tmp_path: Path) -> Path:
     return copy_finished_run(tmp_path)
 
 
-def edit(run: Path, old: str, new: str) -> api.Loaded:
+def edit(run: Path, old: str, new: str) -> api.LoadedMatrix:
     """Change the text of the run's matrix file, and read it."""
     path = run.parent.parent / "fake.toml"
     text = path.read_text()
@@ -35,7 +35,7 @@ def edit(run: Path, old: str, new: str) -> api.Loaded:
     return api.load(path)
 
 
-def same_run(run: Path, loaded: api.Loaded) -> bool:
+def same_run(run: Path, loaded: api.LoadedMatrix) -> bool:
     """Return whether the run is continued, and found by the matrix file's name, and has nothing left to measure."""
     opened = api.open_run(loaded, results=run.parent)
     return opened == run == api.find(run.parent.parent / "fake.toml", run.parent) and not api.pending(opened)
@@ -157,9 +157,9 @@ def test_other_software_begins_a_run_and_is_named(run: Path, monkeypatch: pytest
 
 def test_adaptive_run_keeps_its_analyses(run: Path) -> None:
     existing = read_plan(run)
-    wanted = existing.model_copy(update={"looks": (2, 6), "policy": Policy(name="strict")})
+    wanted = existing.model_copy(update={"interim_analyses": (2, 6), "policy": Policy(name="strict")})
     assert plan_differences(existing, wanted) == ()
-    assert with_rules(existing, existing.matrix, wanted.policy).looks == existing.looks
+    assert with_rules(existing, existing.matrix, wanted.policy).interim_analyses == existing.interim_analyses
 
 
 def test_hosts_of_one_kind_are_one_machine() -> None:

@@ -15,9 +15,9 @@ from harness.core.units import Absent
 from harness.matrix import expand, parse_matrix
 from harness.measure.memory import free_bytes
 from harness.models.synthetic import Synthetic
-from harness.planning import Surroundings, make_plan
+from harness.planning import PlanContext, make_plan
 from harness.planning.availability import footprint
-from harness.planning.resolve import settle
+from harness.planning.resolve import resolve_cell
 
 GIB = 2**30
 PARAMETERS = {"denoiser": 12 * GIB, "text_encoder": 4 * GIB, "vae": GIB // 4}
@@ -45,7 +45,7 @@ def test_the_most_at_any_moment_is_needed() -> None:
 def need(machine: Machine = MACHINE, **settings: str) -> Footprint:
     lines = [f'{axis} = ["{entry}"]' for axis, entry in {"precision": "bf16", **settings}.items()]
     wish = expand(parse_matrix("\n".join(['name = "m"', "[axes]", *lines])))[0]
-    return footprint(settle(wish, MODEL, machine), MODEL, machine)
+    return footprint(resolve_cell(wish, MODEL, machine), MODEL, machine)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_what_is_offloaded_is_not_needed_at_once() -> None:
 def plan(free_gib: float | None) -> Plan:
     text = 'name = "m"\n[axes]\nsteps = [2]\nprecision = ["bf16", "fp32"]\n[baseline]\nsteps = 2\nprecision = "bf16"\n'
     matrix = parse_matrix(text)
-    around = Surroundings(
+    around = PlanContext(
         model=MODEL.model_copy(update={"quality_applies": False}), machine=MACHINE, prompts=(Prompt(id="a", text="b"),),
         rate=Rate(image_step_s=0.01, source="t"), free_bytes=None if free_gib is None else int(free_gib * GIB),
     )  # fmt: skip

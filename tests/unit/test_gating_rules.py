@@ -241,7 +241,7 @@ def test_rules_of_different_levels_share_holm() -> None:
 def test_several_looks_make_each_stricter() -> None:
     loss: Loss = (0.04, 0.0058)  # p = 0.043
     assert verdicts({"a": {CLIP: loss}})["a"].result == "pass"
-    known = Known(looks=(128, 256, 512))
+    known = Known(interim_analyses=(128, 256, 512))
     found = verdicts({"a": {CLIP: loss}}, known=known)["a"]
     assert found.result == "inconclusive"
     assert found.rules[0].level == pytest.approx(0.95)
@@ -252,7 +252,7 @@ def test_several_looks_make_each_stricter() -> None:
 def test_absent_value_takes_alpha_only_if_it_may_come() -> None:
     cells: dict[str, dict[str, Loss]] = {"a": {CLIP: (0.0, 0.001)}, "b": {CLIP: "too few prompts"}}
     assert verdicts(cells)["a"].rules[0].level == pytest.approx(0.95)
-    assert verdicts(cells, known=Known(looks=(256, 512)))["a"].rules[0].level == pytest.approx(0.975)
+    assert verdicts(cells, known=Known(interim_analyses=(256, 512)))["a"].rules[0].level == pytest.approx(0.975)
 
 
 @pytest.mark.parametrize("rule", [Rule(margin=0.05), Rule(quantity="change", metric=CLIP, margin=0.05)])
@@ -270,16 +270,16 @@ def test_sweep_on_the_margin_passes_at_most_alpha(rule: Rule) -> None:
 
 def test_early_stopping_keeps_the_error_rate() -> None:
     """Three cells exactly on the margin, looked at three times, each stopped as soon as it passes or fails."""
-    rng, sweeps, looks, wrong = np.random.default_rng(5), 400, (128, 256, 512), 0
+    rng, sweeps, interim_analyses, wrong = np.random.default_rng(5), 400, (128, 256, 512), 0
     for _ in range(sweeps):
         walks = {f"c{i}": np.cumsum(rng.normal(0.05, 0.16, 512)) for i in range(3)}
-        at = dict.fromkeys(walks, looks[0])
-        for look in looks:
+        at = dict.fromkeys(walks, interim_analyses[0])
+        for analysis in interim_analyses:
             cells: dict[str, dict[str, Loss]] = {
                 name: {CLIP: (walk[at[name] - 1] / at[name], 0.16 / at[name] ** 0.5)} for name, walk in walks.items()
             }
-            found = judged(cells, known=Known(looks=looks, prompts=at)).cells
-            later = min((n for n in looks if n > look), default=look)
+            found = judged(cells, known=Known(interim_analyses=interim_analyses, prompts=at)).cells
+            later = min((n for n in interim_analyses if n > analysis), default=analysis)
             at |= {cell.cell_id: later for cell in found if cell.result == "inconclusive"}
         wrong += any(cell.result == "pass" for cell in found)
     assert 0 < wrong / sweeps <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / sweeps)
@@ -336,19 +336,24 @@ def test_energy_throttling_and_traces_can_gate(rule: Rule, update: dict[str, obj
 
 
 @pytest.mark.parametrize(
-    ("groups", "most", "result", "said"),
+    ("rounds", "most", "result", "said"),
     [
         (10, 0.02, "pass", "passes the limit of at most 2 %"),
         (10, 0.0001, "inconclusive", "misses the limit of at most 0.01 %; raise measure.max_s"),
         (3, 0.02, "inconclusive", "at most 2 % with 3 measurement rounds; raise measure.max_s"),
     ],
 )
-def test_imprecise_speedup_fails_no_cell(groups: int, most: float, result: str, said: str) -> None:
+def test_imprecise_speedup_fails_no_cell(rounds: int, most: float, result: str, said: str) -> None:
     sides = ("baseline", "cell", "cell", "baseline")
-    took = {"baseline": lambda group: 1.0, "cell": lambda group: 1 + 0.002 * (group % 3)}
+    took = {"baseline": lambda round_index: 1.0, "cell": lambda round_index: 1 + 0.002 * (round_index % 3)}
     blocks = [
-        Block(side=side, group=group, begun_s=4.0 * group + place, repeats=timed((took[side](group),)).repeats)
-        for group in range(groups)
+        Block(
+            side=side,
+            round_index=round_index,
+            begun_s=4.0 * round_index + place,
+            repeats=timed((took[side](round_index),)).repeats,
+        )
+        for round_index in range(rounds)
         for place, side in enumerate(sides)
     ]
     pairing = Pairing(kind="interleaved", blocks=tuple(blocks))

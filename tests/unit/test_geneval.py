@@ -13,8 +13,8 @@ from harness.metrics._geneval import (
     MOST,
     OBJECTS,
     Asked,
-    Box,
-    Wanted,
+    DetectedBox,
+    WantedObject,
     distinct,
     overlap,
     parse,
@@ -64,13 +64,16 @@ def written(asked: Asked) -> str:
 @pytest.mark.parametrize(
     ("text", "asked"),
     [
-        ("a photo of an orange", Asked((Wanted("orange"),))),
-        ("a photo of an orange orange", Asked((Wanted("orange", "orange"),))),
-        ("a photo of two benchs", Asked((Wanted("bench"),), number=2)),
-        ("a photo of four tv remotes", Asked((Wanted("tv remote"),), number=4)),
-        ("a photo of a tv and a tv remote", Asked((Wanted("tv"), Wanted("tv remote")))),
-        ("a photo of a hot dog right of a dog", Asked((Wanted("hot dog"), Wanted("dog")), relation="right of")),
-        ("a photo of a red cup and an orange cow", Asked((Wanted("cup", "red"), Wanted("cow", "orange")))),
+        ("a photo of an orange", Asked((WantedObject("orange"),))),
+        ("a photo of an orange orange", Asked((WantedObject("orange", "orange"),))),
+        ("a photo of two benchs", Asked((WantedObject("bench"),), number=2)),
+        ("a photo of four tv remotes", Asked((WantedObject("tv remote"),), number=4)),
+        ("a photo of a tv and a tv remote", Asked((WantedObject("tv"), WantedObject("tv remote")))),
+        (
+            "a photo of a hot dog right of a dog",
+            Asked((WantedObject("hot dog"), WantedObject("dog")), relation="right of"),
+        ),
+        ("a photo of a red cup and an orange cow", Asked((WantedObject("cup", "red"), WantedObject("cow", "orange")))),
     ],
 )
 def test_each_pattern_is_read(text: str, asked: Asked) -> None:
@@ -107,11 +110,13 @@ def test_other_prompts_are_refused_with_the_reason(text: str, reason: str) -> No
     assert reason in get_metric("geneval").refusal(text)
 
 
-def box(score: float, left: float, top: float, side: float = 10) -> Box:
-    return Box(score, left, top, left + side, top + side)
+def box(score: float, left: float, top: float, side: float = 10) -> DetectedBox:
+    return DetectedBox(score, left, top, left + side, top + side)
 
 
-def right(text: str, objects: Mapping[str, Sequence[Box]], colours: Mapping[Box, str] | None = None) -> bool:
+def right(
+    text: str, objects: Mapping[str, Sequence[DetectedBox]], colours: Mapping[DetectedBox, str] | None = None
+) -> bool:
     """Whether boxes show a prompt; a box that is not in `colours` must not be asked for its colour."""
     return shows(parse(text), objects, lambda name, box: (colours or {})[box])
 

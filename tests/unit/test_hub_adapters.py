@@ -57,10 +57,10 @@ def hub(loras: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.fixture
-def matrix(tiny: Callable[[str], Path], tmp_path: Path) -> Callable[..., api.Loaded]:
+def matrix(tiny: Callable[[str], Path], tmp_path: Path) -> Callable[..., api.LoadedMatrix]:
     """Return a function from adapters to a matrix of a tiny SDXL with them."""
 
-    def load(*adapters: str, model: str = "sdxl") -> api.Loaded:
+    def load(*adapters: str, model: str = "sdxl") -> api.LoadedMatrix:
         words, path = tmp_path / "words.txt", tmp_path / "m.toml"
         words.write_text("a red circle\n", encoding="utf-8")
         path.write_text(
@@ -71,7 +71,7 @@ def matrix(tiny: Callable[[str], Path], tmp_path: Path) -> Callable[..., api.Loa
     return load
 
 
-Load = Callable[..., api.Loaded]
+Load = Callable[..., api.LoadedMatrix]
 
 
 def reasons(plan: Plan) -> list[str]:

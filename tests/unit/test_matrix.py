@@ -62,7 +62,7 @@ def test_include_that_only_overwrites_is_named(
         "include[1] overwrites include[0]: distillation is hyper-sd, not lcm-lora, in steps=4",
     ]
     text = matrix(base + lcm + hyper)
-    assert set(notes) <= set(api.plan(api.Loaded(parse_matrix(text), text), results=tmp_path).notes)
+    assert set(notes) <= set(api.plan(api.LoadedMatrix(parse_matrix(text), text), results=tmp_path).notes)
     assert merge_notes(parse_matrix(matrix(base + 'distillation = ["none"]\n' + lcm + hyper))) == []
     assert merge_notes(parse_matrix(matrix(base + lcm.replace("4", "2")))) == []
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.core.errors import UsageError
-from harness.models._files import Wanted, choose_files, lacking_files
+from harness.models._files import WantedFiles, choose_files, list_missing_files
 
 SDXL = {
     "_class_name": "StableDiffusionXLPipeline",
@@ -40,35 +40,35 @@ T5_LISTING = [
 
 def test_one_weight_set_and_configurations_are_chosen() -> None:
     weights = {"text_encoder/model.safetensors", "unet/diffusion_pytorch_model.safetensors"}
-    assert set(choose_files(LISTING, Wanted(SDXL))) == ALWAYS | weights
+    assert set(choose_files(LISTING, WantedFiles(SDXL))) == ALWAYS | weights
     half = {"text_encoder/model.fp16.safetensors", "unet/diffusion_pytorch_model.fp16.safetensors"}
-    assert set(choose_files(LISTING, Wanted(SDXL, "fp16"))) == ALWAYS | half
+    assert set(choose_files(LISTING, WantedFiles(SDXL, "fp16"))) == ALWAYS | half
 
 
 def test_component_without_variant_gives_plain_weights() -> None:
     listing = [name for name in LISTING if name != "text_encoder/model.fp16.safetensors"]
-    chosen = set(choose_files(listing, Wanted(SDXL, "fp16")))
+    chosen = set(choose_files(listing, WantedFiles(SDXL, "fp16")))
     assert "text_encoder/model.safetensors" in chosen
     assert "unet/diffusion_pytorch_model.fp16.safetensors" in chosen
 
 
 def test_an_unused_component_is_left_out() -> None:
-    assert not [name for name in choose_files(LISTING, Wanted(SDXL, "", {"unet"})) if name.startswith("unet")]
+    assert not [name for name in choose_files(LISTING, WantedFiles(SDXL, "", {"unet"})) if name.startswith("unet")]
 
 
 def test_shards_come_with_the_index_of_their_variant() -> None:
     plain = {f"text_encoder_3/{name}" for name in ("config.json", "model.safetensors.index.json", *SHARDS)}
-    assert set(choose_files(T5_LISTING, Wanted(T5))) == {"model_index.json", *plain}
+    assert set(choose_files(T5_LISTING, WantedFiles(T5))) == {"model_index.json", *plain}
     half = {f"text_encoder_3/{name}" for name in ("config.json", "model.safetensors.index.fp16.json", *HALF)}
-    assert set(choose_files(T5_LISTING, Wanted(T5, "fp16"))) == {"model_index.json", *half}
+    assert set(choose_files(T5_LISTING, WantedFiles(T5, "fp16"))) == {"model_index.json", *half}
 
 
 def test_pickles_and_unknown_variants_are_refused() -> None:
     listing = [name for name in LISTING if not name.startswith("unet/diffusion_pytorch_model.")]
     with pytest.raises(UsageError, match="unet has no safetensors"):
-        choose_files([*listing, "unet/diffusion_pytorch_model.bin"], Wanted(SDXL))
+        choose_files([*listing, "unet/diffusion_pytorch_model.bin"], WantedFiles(SDXL))
     with pytest.raises(UsageError, match='variant "fp8"') as caught:
-        choose_files(LISTING, Wanted(SDXL, "fp8"))
+        choose_files(LISTING, WantedFiles(SDXL, "fp8"))
     assert caught.value.fix == "It has: fp16."
 
 
@@ -86,21 +86,21 @@ def fill(folder: Path, *names: str) -> Path:
 @pytest.mark.parametrize("variant", ["", "fp16"])
 def test_complete_folder_misses_no_file(variant: str, tmp_path: Path) -> None:
     both = {**SDXL, **T5}
-    wanted = Wanted(both, variant)
+    wanted = WantedFiles(both, variant)
     chosen = choose_files([*LISTING, *T5_LISTING], wanted)
     folder = fill(tmp_path, *chosen)
-    assert lacking_files(folder, wanted, sure=True) == []
+    assert list_missing_files(folder, wanted, sure=True) == []
     for name in set(chosen) - {"model_index.json"}:
         (folder / name).unlink()
-        assert lacking_files(folder, wanted) == [name]
+        assert list_missing_files(folder, wanted) == [name]
         fill(folder, name)
 
 
 def test_plain_weights_replace_a_partial_variant(tmp_path: Path) -> None:
-    wanted = Wanted(SDXL, "fp16")
-    folder = fill(tmp_path, *choose_files(LISTING, Wanted(SDXL)))
+    wanted = WantedFiles(SDXL, "fp16")
+    folder = fill(tmp_path, *choose_files(LISTING, WantedFiles(SDXL)))
     half = ["text_encoder/model.fp16.safetensors", "unet/diffusion_pytorch_model.fp16.safetensors"]
-    assert lacking_files(folder, wanted) == half
+    assert list_missing_files(folder, wanted) == half
     fill(folder, half[1])
-    assert lacking_files(folder, wanted) == []
-    assert lacking_files(folder, wanted, sure=True) == half[:1]
+    assert list_missing_files(folder, wanted) == []
+    assert list_missing_files(folder, wanted, sure=True) == half[:1]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness.models._configurations import configuration_folder
-from harness.models._facts import activations, role_of, size_facts, stored_parameters
+from harness.models._facts import activations, get_role, size_facts, stored_parameters
 from harness.models._folder import Folder
 from harness.models.families import find_family
 from tests.builders.tiny import FAMILIES
@@ -22,7 +22,7 @@ def test_headers_tell_how_many_numbers_are_stored(tiny: Callable[[str], Path], f
 
     folder = tiny(family)
     pipeline = DiffusionPipeline.from_pretrained(str(folder))
-    parts = {role_of(name): part for name, part in pipeline.components.items() if isinstance(part, Module)}
+    parts = {get_role(name): part for name, part in pipeline.components.items() if isinstance(part, Module)}
     # Stored are tables of positions too, which some models keep beside their parameters; what is tied is stored once.
     tensors = {
         role: {tensor.data_ptr(): tensor for tensor in part.state_dict().values()} for role, part in parts.items()

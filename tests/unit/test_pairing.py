@@ -9,14 +9,14 @@ import pytest
 from harness.core.errors import MachineError
 from harness.core.outcome import Completed, Failed
 from harness.core.plan import Plan
-from harness.core.timing import UNKNOWN, Conditions, Pairing, Visitor
+from harness.core.timing import UNKNOWN, Conditions, ForeignProcess, Pairing
 from harness.core.trace import Trace
 from harness.core.units import Absent
 from harness.execution import pairing
-from harness.execution.baseline_worker import Partner
-from harness.execution.cell import TRACING, Measurement, ignore, lack_of_room
-from harness.execution.stopping_rule import calls_of
-from harness.stats.speedup import LEAST_GROUPS, precise, speedup
+from harness.execution.baseline_worker import BaselineWorker
+from harness.execution.cell import TRACING, Measurement, find_memory_shortage, ignore
+from harness.execution.stopping_rule import count_calls
+from harness.stats.speedup import MIN_ROUNDS_FOR_VERDICT, precise, speedup
 from harness.store.layout import TRACE
 from tests.builders.scripted_workers import (
     BASELINE,
@@ -24,17 +24,17 @@ from tests.builders.scripted_workers import (
     IMAGE,
     Script,
     ScriptedLauncher,
-    beside,
     completed,
     failed,
     measured,
+    paired,
     plan_of,
     task_of,
 )
 
 HOT = UNKNOWN.model_copy(update={"throttle": ("hw_thermal_slowdown",)})
-OTHER = Visitor(pid=77, name="game", used_bytes=2**30)
-VISITED = UNKNOWN.model_copy(update={"visitors": (OTHER,)})
+OTHER = ForeignProcess(pid=77, name="game", used_bytes=2**30)
+VISITED = UNKNOWN.model_copy(update={"foreign_processes": (OTHER,)})
 
 
 @pytest.fixture
@@ -45,10 +45,12 @@ def plan(tmp_path: Path, states: object) -> Plan:
 def test_both_take_turns_in_groups_that_favour_neither(plan: Plan) -> None:
     script = Script()
     pairing = completed(measured(script, task_of(plan, CELL), plan)).pairing
-    assert script.blocks() == "b" + "bccb" * LEAST_GROUPS  # the first wakes the baseline up
+    assert script.blocks() == "b" + "bccb" * MIN_ROUNDS_FOR_VERDICT  # the first wakes the baseline up
     assert pairing.kind == "interleaved"
     assert pairing.why == ""
-    assert [block.group for block in pairing.blocks] == [group for group in range(LEAST_GROUPS) for _ in range(4)]
+    assert [block.round_index for block in pairing.blocks] == [
+        round_index for round_index in range(MIN_ROUNDS_FOR_VERDICT) for _ in range(4)
+    ]
     assert speedup(pairing).estimate == pytest.approx(4)
     assert pairing.stopped == "±0.0 %, ±2.0 % was asked for"
     begun = [block.begun_s for block in pairing.blocks]
@@ -68,9 +70,9 @@ def test_a_block_lasts_a_quarter_of_a_second(plan: Plan) -> None:
     assert {len(block.repeats) for block in pairing.of("baseline")} == {1}
     assert {len(block.repeats) for block in pairing.of("cell")} == {3}
     measure = plan.matrix.measure
-    assert calls_of(1e-5, measure) == 50
-    assert calls_of(0.0, measure) == 1  # not known: nothing was warmed up
-    assert calls_of(0.001, measure.model_copy(update={"max_s": 0.8})) < 15  # else eight groups take too long
+    assert count_calls(1e-5, measure) == 50
+    assert count_calls(0.0, measure) == 1  # not known: nothing was warmed up
+    assert count_calls(0.001, measure.model_copy(update={"max_s": 0.8})) < 15  # else eight groups take too long
 
 
 def test_blocks_are_added_until_precise(tmp_path: Path, states: object) -> None:
@@ -84,7 +86,7 @@ def test_blocks_are_added_until_precise(tmp_path: Path, states: object) -> None:
         return len(pairing.blocks) // 4
 
     coarse, fine = (taken(f"max_s = 10000\nprecision = '{share}%'") for share in (5, 2))
-    assert LEAST_GROUPS <= coarse < fine
+    assert MIN_ROUNDS_FOR_VERDICT <= coarse < fine
     assert taken("max_s = 10000\nprecision = '5%'\nmin_s = 60") > 30
 
 
@@ -105,7 +107,7 @@ def test_a_baseline_is_timed_by_itself(plan: Plan) -> None:
     script = Script()
     pairing = completed(measured(script, task_of(plan, BASELINE), plan)).pairing
     assert (pairing.kind, pairing.why) == ("alone", "")
-    assert len(pairing.blocks) >= LEAST_GROUPS
+    assert len(pairing.blocks) >= MIN_ROUNDS_FOR_VERDICT
     assert script.most_alive == 1
 
 
@@ -128,64 +130,64 @@ def test_disturbed_block_is_repeated_and_both_are_kept(
     superseded = [place for place, block in enumerate(pairing.blocks) if block.superseded]
     assert superseded == [2, 9]
     assert [pairing.blocks[place].side for place in (2, 3)] == ["cell", "cell"]
-    assert pairing.blocks[2].group == pairing.blocks[3].group
+    assert pairing.blocks[2].round_index == pairing.blocks[3].round_index
     assert pairing.blocks[10].conditions == state
-    assert len(pairing.of("cell")) == 2 * LEAST_GROUPS
+    assert len(pairing.of("cell")) == 2 * MIN_ROUNDS_FOR_VERDICT
 
 
 def test_allowed_foreign_processes_repeat_no_block(tmp_path: Path, states: dict[int, Conditions]) -> None:
     states[2] = VISITED
-    plan = plan_of(tmp_path, "allow_visitors = true")
+    plan = plan_of(tmp_path, "allow_foreign_processes = true")
     assert not any(b.superseded for b in completed(measured(Script(), task_of(plan, CELL), plan)).pairing.blocks)
 
 
 def test_foreign_processes_before_a_cell_are_an_error(
     tmp_path: Path, states: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pairing, "visitors", lambda device, ours: (OTHER,))
+    monkeypatch.setattr(pairing, "foreign_processes", lambda device, ours: (OTHER,))
     plan = plan_of(tmp_path)
     with pytest.raises(MachineError, match=r"game \(pid 77, 1 GiB\)") as caught:
         measured(Script(), task_of(plan, CELL), plan)
-    assert "measure.allow_visitors" in caught.value.fix
+    assert "measure.allow_foreign_processes" in caught.value.fix
     (tmp_path / "allowed").mkdir()
-    allowed = plan_of(tmp_path / "allowed", "allow_visitors = true")
+    allowed = plan_of(tmp_path / "allowed", "allow_foreign_processes = true")
     completed(measured(Script(), task_of(allowed, CELL), allowed))
 
 
 def test_low_memory_times_the_baseline_around_the_cell(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    change = beside(monkeypatch, free=30e9, needs=20e9)
+    change = paired(monkeypatch, free=30e9, needs=20e9)
     script = Script()
     launcher = ScriptedLauncher(script)
-    partner = Partner(launcher, task_of(plan, BASELINE, change))
-    outcome = Measurement(task_of(plan, CELL, change), launcher, lambda step: None, ignore).measured(partner)
+    baseline_worker = BaselineWorker(launcher, task_of(plan, BASELINE, change))
+    outcome = Measurement(task_of(plan, CELL, change), launcher, lambda step: None, ignore).measured(baseline_worker)
     assert isinstance(outcome, Completed)
     pairing = outcome.pairing
     assert pairing.kind == "sandwiched"
     assert pairing.why == "it and the baseline need about 37.3 GiB at once, 27.9 GiB is free"
     assert script.most_alive == 1
     sides = "".join(block.side[0] for block in pairing.blocks)
-    assert sides == "b" * LEAST_GROUPS + "c" * 2 * LEAST_GROUPS + "b" * LEAST_GROUPS
-    groups = [block.group for block in pairing.blocks]
-    assert groups[0] == 0
-    assert {block.group for block in pairing.of("baseline")} == {0, groups[-1]}
-    assert groups[-1] == max(groups) == 2 * LEAST_GROUPS + 1
+    assert sides == "b" * MIN_ROUNDS_FOR_VERDICT + "c" * 2 * MIN_ROUNDS_FOR_VERDICT + "b" * MIN_ROUNDS_FOR_VERDICT
+    rounds = [block.round_index for block in pairing.blocks]
+    assert rounds[0] == 0
+    assert {block.round_index for block in pairing.of("baseline")} == {0, rounds[-1]}
+    assert rounds[-1] == max(rounds) == 2 * MIN_ROUNDS_FOR_VERDICT + 1
     assert speedup(pairing).estimate == pytest.approx(4)
-    assert outcome.phases_s["partner"] > 0
-    assert partner.alive  # the next cell begins with it
+    assert outcome.phases_s["baseline_worker"] > 0
+    assert baseline_worker.alive  # the next cell begins with it
 
 
 @pytest.fixture
 def crowded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.execution.cell.lack_of_room", lambda *_: "no room")
+    monkeypatch.setattr("harness.execution.cell.find_memory_shortage", lambda *_: "no room")
 
 
 def test_images_and_trace_follow_the_second_baseline(traced: Plan, crowded: None) -> None:
     script, kept = Script(), []
     launcher = ScriptedLauncher(script)
-    partner = Partner(launcher, task_of(traced, BASELINE))
-    outcome = Measurement(task_of(traced, CELL), launcher, lambda step: None, kept.append).measured(partner)
+    baseline_worker = BaselineWorker(launcher, task_of(traced, BASELINE))
+    outcome = Measurement(task_of(traced, CELL), launcher, lambda step: None, kept.append).measured(baseline_worker)
     assert isinstance(outcome, Completed)
-    partner.close()
+    baseline_worker.close()
     assert script.most_alive == 1
     steps = [
         f"{'b' if who == BASELINE else 'c'} {command}"
@@ -203,20 +205,20 @@ def test_images_and_trace_follow_the_second_baseline(traced: Plan, crowded: None
     assert before.images == outcome.images == (IMAGE,)
     assert outcome.phases_s["load"] == 2  # of both workers
     assert isinstance(outcome.trace, Trace)
-    assert [caution.kind for caution in outcome.warnings] == ["room"]
+    assert [caution.kind for caution in outcome.warnings] == ["limit"]
 
 
 @pytest.mark.parametrize("command", ["prepare", "block"])
 def test_lost_baseline_leaves_the_blocks_before(plan: Plan, crowded: None, command: str) -> None:
     script = Script()
-    well = 1 if command == "prepare" else 2 + LEAST_GROUPS + 3
+    well = 1 if command == "prepare" else 2 + MIN_ROUNDS_FOR_VERDICT + 3
     script.breaks[BASELINE, command] = [None] * well + [failed("crash"), failed("crash", "gone again")]
     if command == "block":
         script.breaks[BASELINE, "prepare"] = [None, None, failed("crash", "gone again")]
     pairing = completed(measured(script, task_of(plan, CELL), plan)).pairing
     assert (pairing.kind, pairing.why) == ("sandwiched", "no room")
     assert "gone again" in pairing.stopped
-    assert len(pairing.of("baseline")) == LEAST_GROUPS + (3 if command == "block" else 0)
+    assert len(pairing.of("baseline")) == MIN_ROUNDS_FOR_VERDICT + (3 if command == "block" else 0)
     assert speedup(pairing).estimate == pytest.approx(4)
 
 
@@ -234,7 +236,7 @@ def test_sandwich_ends_when_precise_or_out_of_time(tmp_path: Path, states: objec
     width = precise(long)
     assert width is not None
     assert width <= 0.03
-    assert sum(counts) > 4 * LEAST_GROUPS
+    assert sum(counts) > 4 * MIN_ROUNDS_FOR_VERDICT
     brief, counts = taken("brief", "max_s = 12\nprecision = '0.1%'")
     assert brief.stopped.endswith("measure.max_s = 12 s is over")
     spent = [sum(r.latency_s for r in block.repeats) for block in brief.blocks]
@@ -243,11 +245,11 @@ def test_sandwich_ends_when_precise_or_out_of_time(tmp_path: Path, states: objec
 
 
 def test_waiting_baseline_needs_working_memory(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    change = beside(monkeypatch, free=30e9, needs=20e9)
+    change = paired(monkeypatch, free=30e9, needs=20e9)
     cell, baseline = task_of(plan, CELL, change), task_of(plan, BASELINE, change)
-    assert lack_of_room(cell, baseline, waiting=True) == ""
-    beside(monkeypatch, free=29e9, needs=20e9)
-    assert "at once" in lack_of_room(cell, baseline, waiting=True)
+    assert find_memory_shortage(cell, baseline, waiting=True) == ""
+    paired(monkeypatch, free=29e9, needs=20e9)
+    assert "at once" in find_memory_shortage(cell, baseline, waiting=True)
 
 
 def test_largest_batch_search_has_all_the_memory(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,7 +267,7 @@ def test_out_of_memory_cell_is_retried_alone(plan: Plan, command: str) -> None:
     outcome = completed(measured(script, task_of(plan, CELL), plan))
     assert outcome.pairing.kind == "sandwiched"
     assert outcome.pairing.why == "beside the baseline: no room"
-    assert script.blocks()[-LEAST_GROUPS:] == "b" * LEAST_GROUPS
+    assert script.blocks()[-MIN_ROUNDS_FOR_VERDICT:] == "b" * MIN_ROUNDS_FOR_VERDICT
 
 
 def test_a_cell_that_does_not_fit_at_all_has_failed(plan: Plan) -> None:
@@ -290,7 +292,7 @@ def test_a_baseline_that_dies_is_started_once_more(plan: Plan) -> None:
     script.breaks[BASELINE, "block"] = [None, None, None, failed("crash")]
     pairing = completed(measured(script, task_of(plan, CELL), plan)).pairing
     assert pairing.kind == "interleaved"
-    assert len(pairing.blocks) == 4 * LEAST_GROUPS
+    assert len(pairing.blocks) == 4 * MIN_ROUNDS_FOR_VERDICT
     assert script.asked.count((BASELINE, "open")) == 2
 
 
@@ -310,16 +312,16 @@ def test_baseline_that_dies_twice_ends_interleaving(plan: Plan) -> None:
 def test_baseline_that_dies_late_keeps_the_rounds(plan: Plan) -> None:
     script = Script()
     script.factors = iter(np.random.default_rng(2).lognormal(0, 0.5, 100_000).tolist())
-    enough = 1 + 2 * LEAST_GROUPS + 3  # all but the last one of a group
+    enough = 1 + 2 * MIN_ROUNDS_FOR_VERDICT + 3  # all but the last one of a group
     script.breaks[BASELINE, "block"] = [None] * enough + [failed("crash"), failed("crash")]
     pairing = completed(measured(script, task_of(plan, CELL), plan)).pairing
     assert pairing.kind == "interleaved"
     assert "the baseline's process broke" in pairing.stopped
     *_, last = pairing.blocks
     unfinished = [block for block in pairing.blocks if block.superseded]
-    assert {block.group for block in unfinished} == {last.group}
+    assert {block.round_index for block in unfinished} == {last.round_index}
     assert "its group was not finished" in last.superseded
-    assert {block.group for block in pairing.of("cell")} == set(range(last.group))
+    assert {block.round_index for block in pairing.of("cell")} == set(range(last.round_index))
 
 
 def test_baseline_out_of_memory_makes_a_sandwich(plan: Plan) -> None:
@@ -350,8 +352,8 @@ def test_results_are_delivered_before_the_trace(traced: Plan) -> None:
         assert (CELL, "trace") not in script.asked
         kept.append(outcome)
 
-    partner = Partner(launcher, task_of(traced, BASELINE))
-    outcome = Measurement(task_of(traced, CELL), launcher, lambda step: None, keep).measured(partner)
+    baseline_worker = BaselineWorker(launcher, task_of(traced, BASELINE))
+    outcome = Measurement(task_of(traced, CELL), launcher, lambda step: None, keep).measured(baseline_worker)
     assert isinstance(outcome, Completed)
     (before,) = kept
     assert before.trace == TRACING

@@ -11,7 +11,7 @@ from harness.core.model import Download, ModelInfo
 from harness.core.plan import OTHER_SEED_ID, OTHER_SEED_OFFSET, RERUN_ID, Plan, Prompt, Rate
 from harness.core.units import Absent
 from harness.matrix import expand, parse_matrix
-from harness.planning import Surroundings, make_plan
+from harness.planning import PlanContext, make_plan
 
 GPU = Gpu(name="H200", capability=(9, 0), memory_bytes=1, driver="1", cuda="13.0", power_limit_w=700.0)
 MODEL = ModelInfo(title="toy", family="sdxl", width=64, height=64, guidance=3.0, size_multiple=16, digest="d")
@@ -30,7 +30,7 @@ def plan(body: str, *, gpu: bool = False, model: ModelInfo = MODEL) -> Plan:
     matrix = parse_matrix(text)
     prompts = tuple(Prompt(id=f"p{number}", text=f"prompt {number}") for number in range(100))
     rate = Rate(image_step_s=0.01, source="test")
-    around = Surroundings(model=model, machine=machine(gpu), prompts=prompts, rate=rate)
+    around = PlanContext(model=model, machine=machine(gpu), prompts=prompts, rate=rate)
     return make_plan(matrix, text, expand(matrix), around)
 
 
@@ -99,8 +99,8 @@ def test_the_estimate_counts_the_baselines_turns() -> None:
 def test_the_two_extra_baseline_runs_are_planned() -> None:
     decided = plan("[axes]\nsteps = [4]\n[quality]\nrerun_prompts = 10\n")
     rerun, other = decided.find(RERUN_ID), decided.find(OTHER_SEED_ID)
-    assert len(decided.prompts_of(rerun)) == 10
-    assert decided.seeds_of(other) == (OTHER_SEED_OFFSET,)
+    assert len(decided.get_prompts(rerun)) == 10
+    assert decided.get_seeds(other) == (OTHER_SEED_OFFSET,)
     assert rerun.content_key != other.content_key
 
 
@@ -150,8 +150,8 @@ def test_cells_reading_the_same_files_are_adjacent(tmp_path: Path) -> None:
 
 def test_fetched_model_is_pinned_and_sized() -> None:
     body = '[axes]\nsteps = [4]\n[model]\nsource = "hub"\nid = "a/b"\n'
-    lacking = Download(files=3, size_bytes=3 * 2**30, missing=("x", "y"), missing_bytes=2 * 2**30)
-    found = {"pins": {"revision": "c" * 40}, "notes": ("a/b is not pinned",), "download": lacking}
+    absent_files = Download(files=3, size_bytes=3 * 2**30, missing=("x", "y"), missing_bytes=2 * 2**30)
+    found = {"pins": {"revision": "c" * 40}, "notes": ("a/b is not pinned",), "download": absent_files}
     decided = plan(body, model=MODEL.model_copy(update=found))
     assert "download before the first cell: 2 files, 2 GiB (1 of 3 are in the cache)" in decided.notes
     assert "a/b is not pinned" in decided.notes
@@ -173,7 +173,7 @@ def test_content_key_follows_machine_not_commit() -> None:
 
     def key(**changes: object) -> str:
         rate = Rate(image_step_s=0.01, source="t")
-        around = Surroundings(model=MODEL, machine=machine(**changes), prompts=(Prompt(id="a", text="b"),), rate=rate)  # type: ignore[arg-type]
+        around = PlanContext(model=MODEL, machine=machine(**changes), prompts=(Prompt(id="a", text="b"),), rate=rate)  # type: ignore[arg-type]
         return make_plan(matrix, text, expand(matrix), around).cells[0].content_key
 
     assert key() == key(git_commit="abc")

@@ -16,7 +16,7 @@ from harness.models._configurations import configurations
 from harness.models.hub import Hub
 from harness.models.synthetic import Synthetic
 from harness.planning.availability import memory_shortage
-from harness.planning.resolve import live_values, settle
+from harness.planning.resolve import live_values, resolve_cell
 from tests.readme import ROOT
 
 MATRICES = sorted((ROOT / "matrices").glob("*.toml"))
@@ -94,7 +94,7 @@ def test_a_batch_of_its_pictures_fits_too(plan: Plan, preset: Path) -> None:
         size = call_options(live_values(planned.cell).values())
         batch = max(int(size["batch"]), int(BATCH_PIXELS[plan.machine.device] // (size["width"] * size["height"])))
         wish = {setting.axis: setting for setting in planned.cell.settings} | {"batch": read_entry("batch", batch)}
-        cell = settle(wish, plan.model, plan.machine)
+        cell = resolve_cell(wish, plan.model, plan.machine)
         assert memory_shortage(cell, plan.model, plan.machine, free) is None, planned.id
 
 

@@ -89,7 +89,7 @@ def test_explain_says_where_time_goes_and_what_to_do(run: Path, capsys: pytest.C
 def test_explain_against_a_cell_lists_changes(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     explained = api.explain(run, cell_id(run, CELL), "baseline")
     assert explained.diff is not None
-    assert [(kernel.turn, kernel.name) for kernel in explained.diff.kernels] == [("faster", "sgemm_[x]")]
+    assert [(kernel.change_kind, kernel.name) for kernel in explained.diff.kernels] == [("faster", "sgemm_[x]")]
     assert f"against {cell_id(run, BASELINE)}" in printed(capsys, explained)
     elsewhere = api.explain(run, "baseline", other=run)
     assert elsewhere.against == f"{cell_id(run, BASELINE)} of {run.name}"

@@ -10,7 +10,7 @@ from PIL import Image
 from harness import api
 from harness.core.errors import UsageError
 from harness.core.matrix import Quality
-from harness.evaluation.looking import FeatureCache
+from harness.evaluation.feature_store import FeatureCache
 from harness.evaluation.pictures import UndecodableError, check_decodable, decode
 from harness.evaluation.reference import ImageSet, Statistics, open_reference, reference_notes, why_not_readable
 from harness.evaluation.tails import contrast_reader
@@ -40,15 +40,15 @@ def test_a_folder_may_hold_pictures_of_any_size(tmp_path: Path) -> None:
 
 
 def test_no_picture_is_read_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    looks: list[int] = []
+    calls: list[int] = []
     network = contrast_reader().scorer.network
-    look = network.look
-    monkeypatch.setattr(network, "look", lambda pixels: looks.append(len(pixels)) or look(pixels))
+    extract = network.extract
+    monkeypatch.setattr(network, "extract", lambda pixels: calls.append(len(pixels)) or extract(pixels))
     found = open_reference(str(write(tmp_path / "real", [(8, 8), (5, 9), (8, 8)])))
     assert found is not None
     for _ in range(2):
         found.read(contrast_reader(), FeatureCache(tmp_path / "cache"))
-    assert sum(looks) == 3
+    assert sum(calls) == 3
 
 
 def test_its_id_is_its_content_wherever_it_lies(tmp_path: Path) -> None:

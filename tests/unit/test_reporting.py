@@ -10,18 +10,18 @@ import pytest
 from harness.core.quality import Interval
 from harness.core.units import Absent
 from harness.reporting import frame, write_report
-from harness.reporting.answer import answer_of
+from harness.reporting.answer import build_answer
 from harness.reporting.facts import Facts, Timing, all_facts
 from harness.reporting.figures import draw_figures
-from harness.reporting.forest import forest_of
-from harness.reporting.held import WorstLoss
+from harness.reporting.forest import build_forest
+from harness.reporting.gated_losses import WorstLoss
 from harness.reporting.html import embed_json, escape_markdown, render_text
-from harness.reporting.ledger import ledger_of
-from harness.reporting.loaded import Loaded, load
-from harness.reporting.pareto import not_drawn, points_of
+from harness.reporting.loaded import LoadedRun, load
+from harness.reporting.pareto import list_points, not_drawn
 from harness.reporting.pictures import picture
 from harness.reporting.rows import csv_text, rows
-from harness.reporting.view import anchors_of
+from harness.reporting.view import make_anchors
+from harness.reporting.wall_time import build_wall_time
 from harness.store.layout import RunFolder
 from tests.builders.reporting_cells import BASELINE, CELLS, Made, Scene
 from tests.builders.reporting_example import MATRIX_TEXT, make_run
@@ -30,7 +30,7 @@ from tests.builders.reporting_page import page_of
 HOSTILE = '"><script>alert(1)</script> & 50 %_[x]|`'
 
 
-def test_figures_of_a_cell_follow_from_its_raw_samples(loaded: Loaded, facts: dict[str, Facts]) -> None:
+def test_figures_of_a_cell_follow_from_its_raw_samples(loaded: LoadedRun, facts: dict[str, Facts]) -> None:
     cell, baseline = loaded.completed("4-steps_lcm-lora"), loaded.baseline
     timing = facts["4-steps_lcm-lora"].timing
     assert cell is not None and baseline is not None and isinstance(timing, Timing)
@@ -39,8 +39,8 @@ def test_figures_of_a_cell_follow_from_its_raw_samples(loaded: Loaded, facts: di
     assert timing.latency_s.low <= middle <= timing.latency_s.high
     assert timing.throughput == pytest.approx(1 / timing.latency_s.estimate)
     assert isinstance(timing.speedup, Interval)
-    beside = [repeat.latency_s for block in cell.pairing.of("baseline") for repeat in block.repeats]
-    assert timing.speedup.estimate == pytest.approx(median(beside) / middle, rel=0.01)
+    paired_baseline = [repeat.latency_s for block in cell.pairing.of("baseline") for repeat in block.repeats]
+    assert timing.speedup.estimate == pytest.approx(median(paired_baseline) / middle, rel=0.01)
     assert sum(timing.stages_s.values()) >= middle * 0.999
 
 
@@ -54,7 +54,7 @@ def test_speed_is_compared_per_image(tmp_path: Path) -> None:
     assert timing.speedup.estimate == pytest.approx(0.982 * 4 / 2.0, rel=0.05)
 
 
-def test_worst_loss_counts_only_metrics_that_gate(loaded: Loaded, facts: dict[str, Facts]) -> None:
+def test_worst_loss_counts_only_metrics_that_gate(loaded: LoadedRun, facts: dict[str, Facts]) -> None:
     worst = facts["20-steps"].worst
     assert isinstance(worst, WorstLoss)
     assert worst.metric in ("fid:bundled", "clip:bundled")  # LPIPS is reported only: the trajectory changed
@@ -73,8 +73,8 @@ def test_standings_separate_missing_verdicts(facts: dict[str, Facts]) -> None:
     assert standings["4-steps_lcm-lora_bf16_inductor"] == "failed"
 
 
-def test_answer_names_the_fastest_cell_that_may_ship(loaded: Loaded, facts: dict[str, Facts]) -> None:
-    answer = answer_of(loaded, tuple(facts.values()))
+def test_answer_names_the_fastest_cell_that_may_ship(loaded: LoadedRun, facts: dict[str, Facts]) -> None:
+    answer = build_answer(loaded, tuple(facts.values()))
     assert answer.kind == "pass"
     assert answer.headline == "4 of 11 cells may ship."
     assert answer.best == "4-steps_lcm-lora"
@@ -83,8 +83,8 @@ def test_answer_names_the_fastest_cell_that_may_ship(loaded: Loaded, facts: dict
                for text in answer.sentences)  # fmt: skip
 
 
-def test_front_holds_no_cell_that_another_beats(loaded: Loaded, facts: dict[str, Facts]) -> None:
-    points = points_of(loaded, tuple(facts.values()))
+def test_front_holds_no_cell_that_another_beats(loaded: LoadedRun, facts: dict[str, Facts]) -> None:
+    points = list_points(loaded, tuple(facts.values()))
     for point in points:
         beaten = any(
             other.latency_s <= point.latency_s and other.loss <= point.loss
@@ -97,34 +97,34 @@ def test_front_holds_no_cell_that_another_beats(loaded: Loaded, facts: dict[str,
     assert any(text.startswith("50-steps_fp16 (") and "native" in text for text in left_out)
 
 
-def test_forest_separates_gating_from_reported_metrics(loaded: Loaded, facts: dict[str, Facts]) -> None:
-    panels = {panel.metric: panel for panel in forest_of(loaded, tuple(facts.values()))}
+def test_forest_separates_gating_from_reported_metrics(loaded: LoadedRun, facts: dict[str, Facts]) -> None:
+    panels = {panel.metric: panel for panel in build_forest(loaded, tuple(facts.values()))}
     assert {row.cell_id for row in panels["lpips:bundled"].judged.rows} == {"50-steps_bf16", "50-steps_inductor"}
     assert len(panels["fid:bundled"].judged.rows) == 9
     for row in panels["fid:bundled"].judged.rows:
-        assert 0 <= row.reach[0] <= row.low <= row.at <= row.high <= row.reach[1] <= 100
+        assert 0 <= row.bounds[0] <= row.low <= row.at <= row.high <= row.bounds[1] <= 100
         (margin,) = row.limits
-        assert (row.standing == "pass") is (row.reach[1] < margin)
+        assert (row.standing == "pass") is (row.bounds[1] < margin)
     assert [tick.label for tick in panels["fid:bundled"].judged.ticks if tick.margin] == ["5 %"]
 
 
-def test_ledger_adds_up(loaded: Loaded) -> None:
-    ledger = ledger_of(loaded, report_s=2.0)
-    assert sum(row.wall_s for row in ledger.rows) == pytest.approx(ledger.total_s)
-    assert sum(row.share for row in ledger.rows) == pytest.approx(1)
-    walls = {row.name: row.wall_s for row in ledger.rows}
+def test_ledger_adds_up(loaded: LoadedRun) -> None:
+    wall_time = build_wall_time(loaded, report_s=2.0)
+    assert sum(row.wall_s for row in wall_time.rows) == pytest.approx(wall_time.total_s)
+    assert sum(row.share for row in wall_time.rows) == pytest.approx(1)
+    walls = {row.name: row.wall_s for row in wall_time.rows}
     run_s = dict(loaded.times)["run"]
     inside = sum(walls[name] for name in walls if name not in ("Scoring", "This report", "The harness itself"))
     assert walls["The harness itself"] == pytest.approx(run_s - inside + 0.04 + 0.06)
-    assert ledger.notes == ()
+    assert wall_time.notes == ()
 
 
-def test_ledger_says_when_the_run_was_interrupted(loaded: Loaded) -> None:
+def test_ledger_says_when_the_run_was_interrupted(loaded: LoadedRun) -> None:
     from dataclasses import replace
 
-    ledger = ledger_of(replace(loaded, times=(("run", 1.0),)), report_s=0.0)
-    assert "interrupted" in ledger.notes[0]
-    assert "The harness itself" not in {row.name for row in ledger.rows}
+    wall_time = build_wall_time(replace(loaded, times=(("run", 1.0),)), report_s=0.0)
+    assert "interrupted" in wall_time.notes[0]
+    assert "The harness itself" not in {row.name for row in wall_time.rows}
 
 
 def test_frame_has_a_row_per_cell_with_reasons(run: Path) -> None:
@@ -138,7 +138,7 @@ def test_frame_has_a_row_per_cell_with_reasons(run: Path) -> None:
     assert "psnr/literal: the baseline" in table.loc["20-steps", "absent"]
 
 
-def test_csv_writes_absent_figures_as_empty_fields(loaded: Loaded, facts: dict[str, Facts]) -> None:
+def test_csv_writes_absent_figures_as_empty_fields(loaded: LoadedRun, facts: dict[str, Facts]) -> None:
     text = csv_text(rows(loaded, tuple(facts.values())))
     assert "nan" not in text.lower() and "None" not in text
     assert len(text.splitlines()) == len(CELLS) + 1
@@ -173,7 +173,7 @@ def test_markdown_cells_cannot_break_the_table() -> None:
 
 def test_anchors_are_safe_and_unique(tmp_path: Path) -> None:
     cells = (CELLS[0], CELLS[1]._replace(id="a b+c"), CELLS[2]._replace(id="a b=c"))
-    anchors = anchors_of(load(make_run(tmp_path / "results", cells)).plan.compared)
+    anchors = make_anchors(load(make_run(tmp_path / "results", cells)).plan.compared)
     assert len(set(anchors.values())) == 3
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+", anchor) for anchor in anchors.values())
 
@@ -274,7 +274,7 @@ def test_report_writes_all_files(run: Path, tmp_path: Path) -> None:
     assert callable(frame)  # the function, not a submodule that hides it
 
 
-def test_run_without_scores_says_why(loaded: Loaded) -> None:
+def test_run_without_scores_says_why(loaded: LoadedRun) -> None:
     from dataclasses import replace
 
     assert loaded.judgement is not None
@@ -283,16 +283,16 @@ def test_run_without_scores_says_why(loaded: Loaded) -> None:
         for verdict in loaded.judgement.cells
     )
     unscored = replace(loaded, judgement=loaded.judgement.model_copy(update={"cells": cells}))
-    answer = answer_of(unscored, all_facts(unscored))
+    answer = build_answer(unscored, all_facts(unscored))
     assert answer.headline == "No verdict."
     assert answer.sentences[0] == "9 cells have no verdict: no metric judges this cell."
 
 
-def test_random_weights_are_never_judged(loaded: Loaded) -> None:
+def test_random_weights_are_never_judged(loaded: LoadedRun) -> None:
     from dataclasses import replace
 
     model = loaded.plan.model.model_copy(update={"quality_applies": False})
     synthetic = replace(loaded, plan=loaded.plan.model_copy(update={"model": model}))
-    answer = answer_of(synthetic, all_facts(synthetic))
+    answer = build_answer(synthetic, all_facts(synthetic))
     assert answer.kind == "unjudged"
     assert "random weights" in answer.sentences[0]

@@ -8,13 +8,13 @@ import pytest
 from harness.core.outcome import Applied, Completed, Failed
 from harness.core.quality import Interval
 from harness.reporting import frame
-from harness.reporting.applied import figures_in_words
+from harness.reporting.applied_effects import figures_in_words
 from harness.reporting.facts import Timing, all_facts
 from harness.reporting.html import render_page, render_text
-from harness.reporting.loaded import Loaded, load
+from harness.reporting.loaded import LoadedRun, load
 from harness.reporting.payback import cache_words, payback_words
 from harness.reporting.timing import Payback, payback
-from harness.reporting.view import Page, view_of
+from harness.reporting.view import Page, build_view
 from tests.builders.reporting_cells import BASELINE, CELLS, FEW_STEPS
 from tests.builders.reporting_example import make_run
 from tests.builders.timed_pairs import alone
@@ -30,16 +30,16 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def loaded(run: Path) -> Loaded:
+def loaded(run: Path) -> LoadedRun:
     return load(run)
 
 
 @pytest.fixture(scope="module")
-def page(loaded: Loaded) -> Page:
-    return view_of(loaded, all_facts(loaded), report_s=1.0)
+def page(loaded: LoadedRun) -> Page:
+    return build_view(loaded, all_facts(loaded), report_s=1.0)
 
 
-def timing_of(loaded: Loaded, cell_id: str) -> Timing:
+def timing_of(loaded: LoadedRun, cell_id: str) -> Timing:
     timing = next(cell.timing for cell in all_facts(loaded) if cell.id == cell_id)
     assert isinstance(timing, Timing)
     return timing
@@ -69,21 +69,21 @@ def test_figures_have_units_and_stand_in_pairs(
 
 def test_a_cell_shows_what_its_settings_did(page: Page) -> None:
     (cell,) = [cell for cell in page.cells if cell.id == INDUCTOR]
-    (deed,) = cell.deeds
-    assert (deed.axis, deed.value) == ("compiler", "inductor")
-    shown = {made.name: made.value for made in deed.figures}
+    (applied_effect,) = cell.applied_effects
+    assert (applied_effect.axis, applied_effect.value) == ("compiler", "inductor")
+    shown = {made.name: made.value for made in applied_effect.figures}
     assert shown == {"Graphs": "3", "Graph breaks": "2", "Cache hits": "0", "Compile": "20.5 s"}
     html = render_page(page, None, "")
     assert "<b>compiler inductor:</b> denoiser compiled by inductor" in html and "<dt>Graph breaks</dt>" in html
 
 
-def test_markdown_says_each_effect_once(loaded: Loaded, page: Page) -> None:
+def test_markdown_says_each_effect_once(loaded: LoadedRun, page: Page) -> None:
     row = "| distillation lcm-lora | fused LoRA lcm-lora (rank 32) | {} |"
     assert row.format(FUSED.replace("_", r"\_")) in render_text("report.md.j2", page)
     assert loaded.baseline is not None
     fused = loaded.baseline.model_copy(update={"applied": loaded.outcomes[FUSED].applied})
     state = replace(loaded, outcomes={**loaded.outcomes, BASELINE: fused})
-    text = render_text("report.md.j2", view_of(state, all_facts(state), report_s=1.0))
+    text = render_text("report.md.j2", build_view(state, all_facts(state), report_s=1.0))
     assert row.format("2 cells") in text and text.count("| distillation lcm-lora |") == 1
 
 
@@ -96,7 +96,7 @@ def test_figures_are_columns(run: Path) -> None:
     assert "break_even_images: it is the baseline" in table.loc[BASELINE, "absent"]
 
 
-def test_build_time_is_separate_and_breaks_even(loaded: Loaded, page: Page) -> None:
+def test_build_time_is_separate_and_breaks_even(loaded: LoadedRun, page: Page) -> None:
     timing = timing_of(loaded, INDUCTOR)
     sections = {cell.id: {made.name: made for made in cell.figures} for cell in page.cells}
     cost = sections[INDUCTOR]["Build and compile"]
@@ -120,7 +120,7 @@ def test_a_compiled_cell_pays_against_its_eager_twin(tmp_path: Path) -> None:
     lone = fast._replace(id="lone", settings=("8", *settings[1:]))
     run = make_run(tmp_path / "results", (CELLS[0], twin, fast, slow, lone))
     loaded = load(run)
-    page = view_of(loaded, all_facts(loaded), report_s=1.0)
+    page = build_view(loaded, all_facts(loaded), report_s=1.0)
     table = frame(run).set_index("cell")
     assert table.loc["fast", "break_even_against"] == "4-steps"
     assert table.loc["fast", "break_even_images"] == pytest.approx(21 / (twin.latency_s / 2), rel=0.05)
@@ -133,7 +133,7 @@ def test_a_compiled_cell_pays_against_its_eager_twin(tmp_path: Path) -> None:
     assert notes["lone"].endswith("against the baseline")
 
 
-def test_pays_in_words(loaded: Loaded) -> None:
+def test_pays_in_words(loaded: LoadedRun) -> None:
     def words(latency_s: float, low: float, high: float, compile_s: float, against: str = BASELINE) -> str:
         cell, speedup = loaded.completed(INDUCTOR), Interval(estimate=1.0, low=low, high=high, method="x")
         assert isinstance(cell, Completed)
@@ -166,22 +166,22 @@ def test_caches_of_what_is_built_are_named(figures: dict[str, float | int | str]
     assert cache_words(figures) == words
 
 
-def test_plan_cautions_are_shown_once_with_advice(loaded: Loaded) -> None:
+def test_plan_cautions_are_shown_once_with_advice(loaded: LoadedRun) -> None:
     for outcome in (loaded.outcomes["4-steps"], Failed(kind="error", phase="load", message="broke"), None):
         outcomes = {name: made for name, made in loaded.outcomes.items() if name != "4-steps"}
         state = replace(loaded, outcomes={**outcomes, **({"4-steps": outcome} if outcome else {})})
-        page = view_of(state, all_facts(state), report_s=1.0)
+        page = build_view(state, all_facts(state), report_s=1.0)
         (cell,) = [cell for cell in page.cells if cell.id == "4-steps"]
         assert cell.warnings == (FEW_STEPS,)
         html = render_page(page, None, "")
         assert html.count(FEW_STEPS.message) == html.count(FEW_STEPS.advice) == 1
 
 
-def test_what_settings_did_is_text_not_markup(loaded: Loaded) -> None:
+def test_what_settings_did_is_text_not_markup(loaded: LoadedRun) -> None:
     cell = loaded.completed(FUSED)
     assert cell is not None
     hostile = Applied(axis="precision", value="<b>", summary="a|b <script>", figures={"<i>": "<script>"})
     state = replace(loaded, outcomes={**loaded.outcomes, FUSED: cell.model_copy(update={"applied": (hostile,)})})
-    page = view_of(state, all_facts(state), report_s=1.0)
+    page = build_view(state, all_facts(state), report_s=1.0)
     assert "b <script>" not in render_page(page, None, "") and "<dt><i>" not in render_page(page, None, "")
     assert r"a\|b \<script\>" in render_text("report.md.j2", page)

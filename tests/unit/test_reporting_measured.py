@@ -26,17 +26,17 @@ from harness.reporting.comparing_machines import condition_differences
 from harness.reporting.facts import all_facts
 from harness.reporting.figures import pareto_figure
 from harness.reporting.html import keep_whole, render_page, render_text
-from harness.reporting.ledger import ledger_of
-from harness.reporting.loaded import Loaded, load
+from harness.reporting.loaded import LoadedRun, load
 from harness.reporting.named import not_measured
 from harness.reporting.recommended import UNPROFILED, unprofiled_cells
 from harness.reporting.rerun import self_check
-from harness.reporting.view import Page, view_of
+from harness.reporting.view import Page, build_view
+from harness.reporting.wall_time import build_wall_time
 from harness.reporting.wording import money, plus_minus, span
 from harness.store.layout import RunFolder
 from tests.builders.reporting_cells import CELLS, Scene
 from tests.builders.reporting_example import TWO_SPEEDS, make_run
-from tests.builders.reporting_measured import CALLS, GROUPS
+from tests.builders.reporting_measured import CALLS, ROUNDS
 from tests.builders.reporting_page import page_of
 
 NAMES = ("50-steps", "50-steps_bf16", "50-steps_inductor", "20-steps", "20-steps_bf16", "8-steps", "4-steps",
@@ -51,13 +51,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def loaded(run: Path) -> Loaded:
+def loaded(run: Path) -> LoadedRun:
     return load(run)
 
 
 @pytest.fixture(scope="module")
-def page(loaded: Loaded) -> Page:
-    return view_of(loaded, all_facts(loaded), report_s=1.0)
+def page(loaded: LoadedRun) -> Page:
+    return build_view(loaded, all_facts(loaded), report_s=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def section(page: Page, cell_id: str) -> CellSection:
     return next(cell for cell in page.cells if cell.id == cell_id)
 
 
-def changed(loaded: Loaded, cell_id: str, change: Callable[[Completed], dict[str, object]]) -> Loaded:
+def changed(loaded: LoadedRun, cell_id: str, change: Callable[[Completed], dict[str, object]]) -> LoadedRun:
     cell = loaded.completed(cell_id)
     assert cell is not None
     return replace(loaded, outcomes={**loaded.outcomes, cell_id: cell.model_copy(update=change(cell))})
@@ -77,15 +77,15 @@ def changed(loaded: Loaded, cell_id: str, change: Callable[[Completed], dict[str
 
 def test_blocks_are_drawn_in_time_order(page: Page) -> None:
     paired = section(page, "20-steps").paired
-    assert paired is not None and paired.blocks is not None and paired.groups is not None
+    assert paired is not None and paired.blocks is not None and paired.rounds is not None
     assert [slot.kind for slot in paired.blocks.slots[:4]] == ["theirs", "mine", "mine", "theirs"]
     assert {kind: path.count("M") for kind, path in paired.blocks.dots.items()} == dict.fromkeys(
-        ("theirs", "mine"), 2 * GROUPS * CALLS
+        ("theirs", "mine"), 2 * ROUNDS * CALLS
     )
     assert re.match(r"Block 2, cell, group 1: 2 calls, median 40\d ms \([+−][\d.]+ %\), 1,9\d\d MHz, 6\d °C",
                     paired.blocks.slots[1].text)  # fmt: skip
-    assert len(paired.groups.marks) == GROUPS
-    assert paired.groups.high <= paired.groups.estimate <= paired.groups.low  # from the top
+    assert len(paired.rounds.marks) == ROUNDS
+    assert paired.rounds.high <= paired.rounds.estimate <= paired.rounds.low  # from the top
 
 
 def test_timing_method_is_shown_with_its_precision(page: Page) -> None:
@@ -96,7 +96,7 @@ def test_timing_method_is_shown_with_its_precision(page: Page) -> None:
     assert paired.notes == ("No more blocks: the precision asked for was reached.",)
     alone = section(page, "50-steps").paired
     assert alone is not None and alone.sentence.startswith("Timed alone, 32 calls in 16 blocks: ±0.")
-    assert alone.groups is None
+    assert alone.rounds is None
 
 
 def test_what_befell_blocks_is_marked(page: Page) -> None:
@@ -119,17 +119,20 @@ def test_sandwiched_cell_shows_its_drift(page: Page, html: str) -> None:
     assert paired.sentence.startswith("Timed between two turns of the baseline, 16 calls of the cell in 8 blocks: ±")
     assert paired.notes[0].startswith("Not interleaved: both do not fit into memory")
     assert re.match(r"The baseline’s time changed by \+[34]\.\d % from before to after", paired.notes[1])
-    assert paired.blocks.trend.startswith("M") and paired.groups is None
+    assert paired.blocks.trend.startswith("M") and paired.rounds is None
     assert "drift of the baseline" in html
 
 
 def test_conditions_are_ranges_and_absences_shown_once(page: Page, tmp_path: Path) -> None:
     conditions = section(page, "50-steps_bf16").conditions
     assert conditions is not None
-    told = {row.name: row for row in conditions.rows}
-    assert re.fullmatch(r"1,[34]\d\d to 1,9\d\d MHz", told["GPU clock"].value)
-    assert (told["GPU held back"].value, told["GPU held back"].note) == ("1 of 33 blocks", "hw thermal slowdown in 1")
-    assert told["Other GPU processes"].value == "Xorg (4242, 31 MiB)"
+    findings = {row.name: row for row in conditions.rows}
+    assert re.fullmatch(r"1,[34]\d\d to 1,9\d\d MHz", findings["GPU clock"].value)
+    assert (findings["GPU held back"].value, findings["GPU held back"].note) == (
+        "1 of 33 blocks",
+        "hw thermal slowdown in 1",
+    )
+    assert findings["Other GPU processes"].value == "Xorg (4242, 31 MiB)"
     silent, _ = page_of(make_run(tmp_path / "results", CELLS[:2], Scene(prompts=6)))
     assert silent.cells[1].conditions is not None
     absent = silent.cells[1].conditions.absent
@@ -137,7 +140,7 @@ def test_conditions_are_ranges_and_absences_shown_once(page: Page, tmp_path: Pat
     assert absent[0].value.startswith("GPU clock, GPU memory clock, GPU temperature")
 
 
-def test_the_baseline_against_itself_is_checked(loaded: Loaded, page: Page) -> None:
+def test_the_baseline_against_itself_is_checked(loaded: LoadedRun, page: Page) -> None:
     assert page.timed is not None and page.timed.check is not None
     assert page.timed.check.holds is True and "holds 1.00, as it must" in page.timed.check.sentence
 
@@ -153,7 +156,7 @@ def test_the_baseline_against_itself_is_checked(loaded: Loaded, page: Page) -> N
     off = changed(loaded, RERUN_ID, slower)
     check = self_check(off)
     assert check is not None and check.holds is False and "does not hold 1.00" in check.sentence
-    shown = view_of(off, all_facts(off), report_s=1.0)
+    shown = build_view(off, all_facts(off), report_s=1.0)
     assert any("does not hold 1.00" in note for note in shown.notes)
     untimed = Pairing(kind="alone", blocks=(), stopped="its timing was not made")
     none = self_check(changed(loaded, RERUN_ID, lambda _: {"pairing": untimed}))
@@ -189,7 +192,7 @@ def test_memory_is_drawn_to_one_scale(page: Page, run: Path, tmp_path: Path) -> 
     assert table.loc["20-steps", "device_used_bytes"] == table.loc["20-steps", "peak_memory_bytes"]
 
 
-def test_energy_and_cost_of_an_image(loaded: Loaded, page: Page, run: Path, tmp_path: Path) -> None:
+def test_energy_and_cost_of_an_image(loaded: LoadedRun, page: Page, run: Path, tmp_path: Path) -> None:
     cell = loaded.completed("20-steps")
     assert cell is not None
     drawn = [block.conditions.energy_j for block in cell.pairing.of("cell")]
@@ -215,21 +218,21 @@ def test_energy_and_cost_of_an_image(loaded: Loaded, page: Page, run: Path, tmp_
     assert not {"Energy per image", "Cost of 1,000 images"} & {column.title for column in silent.table.columns}
 
 
-def test_price_that_fits_no_machine_is_absent(loaded: Loaded) -> None:
+def test_price_that_fits_no_machine_is_absent(loaded: LoadedRun) -> None:
     matrix = loaded.plan.matrix.model_copy(update={"prices": Prices(per_hour={"*A100*": 1.0})})
     other = replace(loaded, plan=loaded.plan.model_copy(update={"matrix": matrix}))
-    figures = {made.name: made for made in section(view_of(other, all_facts(other), 1.0), "20-steps").figures}
+    figures = {made.name: made for made in section(build_view(other, all_facts(other), 1.0), "20-steps").figures}
     assert figures["Cost per image"].value == "–" and "NVIDIA H200" in figures["Cost per image"].note
 
 
 def test_a_trace_is_read_out_and_linked(page: Page, html: str, run: Path) -> None:
     trace = section(page, "20-steps").trace
-    assert trace is not None and trace.flame is not None and trace.told is not None and trace.change is not None
+    assert trace is not None and trace.flame is not None and trace.findings is not None and trace.change is not None
     assert trace.caption.startswith("CUDA, 3 of 20 steps of one call: ")
     assert [bar.text.split(":")[0] for bar in trace.flame.bars][:3] == ["text encoder", "denoiser", "step 1"]
     assert trace.flame.rows == 3 and all(bar.left + bar.width <= 100.01 for bar in trace.flame.bars)
-    assert 1 <= len(trace.told.advice) <= 3 and all(
-        str(escape(keep_whole(told.sentence))) in html for told in trace.told.advice
+    assert 1 <= len(trace.findings.advice) <= 3 and all(
+        str(escape(keep_whole(findings.sentence))) in html for findings in trace.findings.advice
     )
     for stage in trace.stages:
         assert sum(piece.width for piece in stage.pieces) <= 100.05
@@ -245,7 +248,7 @@ def test_traces_stay_small_on_a_page_of_many_cells(tmp_path: Path) -> None:
     many = tuple(CELLS[1]._replace(id=f"50-steps_traced-{index}") for index in range(70))
     page, html = page_of(make_run(tmp_path / "results", (CELLS[0], *many), Scene(prompts=6)))
     trace = section(page, many[0].id).trace
-    assert trace is not None and trace.told is not None and trace.flame is not None
+    assert trace is not None and trace.findings is not None and trace.flame is not None
     assert len(trace.kernels) <= 3 and not any(piece.text for stage in trace.stages for piece in stage.pieces)
     assert len(html) < 70 * 48_000
 
@@ -272,10 +275,10 @@ def test_unreadable_trace_counts_as_none(tmp_path: Path) -> None:
         assert not frame(run).set_index("cell").loc["50-steps_bf16", "traced"]
 
 
-def test_traced_steps_are_of_those_requested(loaded: Loaded) -> None:
+def test_traced_steps_are_of_those_requested(loaded: LoadedRun) -> None:
     traced = Trace(path="trace.json.gz", size_bytes=1, steps=4)
     heun = changed(loaded, "4-steps", lambda _: {"denoiser_calls": 7, "trace": traced})
-    trace = section(view_of(heun, all_facts(heun), 1.0), "4-steps").trace
+    trace = section(build_view(heun, all_facts(heun), 1.0), "4-steps").trace
     assert trace is not None and trace.caption.startswith("CUDA, 4 steps of one call: ")
 
 
@@ -297,25 +300,25 @@ def test_untraced_recommendations_are_marked(page: Page, html: str, run: Path) -
     assert not frame(run).set_index("cell").loc[BEST, "traced"]
 
 
-def test_a_profiled_recommendation_is_not_marked(loaded: Loaded) -> None:
+def test_a_profiled_recommendation_is_not_marked(loaded: LoadedRun) -> None:
     traced = loaded.completed("20-steps")
     assert traced is not None
     state = changed(loaded, BEST, lambda _: {"trace": traced.trace})
-    assert view_of(state, all_facts(state), 1.0).answer.unprofiled  # by its facts, not by the word of the outcome
+    assert build_view(state, all_facts(state), 1.0).answer.unprofiled  # by its facts, not by the word of the outcome
     state = replace(state, traces={**state.traces, BEST: state.traces["20-steps"]})
-    page = view_of(state, all_facts(state), 1.0)
+    page = build_view(state, all_facts(state), 1.0)
     assert page.answer.unprofiled == "" and not section(page, BEST).unprofiled
     assert BEST not in {row.id for row in page.table.rows if row.unprofiled}
 
 
-def test_cautions_stand_by_the_figures_they_qualify(loaded: Loaded, page: Page) -> None:
+def test_cautions_stand_by_the_figures_they_qualify(loaded: LoadedRun, page: Page) -> None:
     doubtful = section(page, "20-steps_bf16")
     assert doubtful.timing_warnings == (TWO_SPEEDS,) and doubtful.warnings == ()
     row = next(row for row in page.table.rows if row.id == "20-steps_bf16")
     assert row.fields[0].note.endswith(", two speeds")
     tracing = Caution(kind="trace", message="the disk is full", advice="Make room.")
     state = changed(loaded, BEST, lambda cell: {"warnings": (TWO_SPEEDS, tracing)})
-    shown = view_of(state, all_facts(state), 1.0)
+    shown = build_view(state, all_facts(state), 1.0)
     assert section(shown, BEST).trace_warnings == (tracing,)
     assert shown.answer.cautions == (TWO_SPEEDS,)
     text = render_text("report.md.j2", shown)
@@ -333,8 +336,8 @@ def test_columns_say_how_a_cell_was_timed(run: Path) -> None:
     assert table.loc["20-steps_bf16", "cautions"] == "two-speeds"
 
 
-def test_the_ledger_has_the_pass_for_memory(loaded: Loaded) -> None:
-    walls = {row.name: row.wall_s for row in ledger_of(loaded, report_s=1.0).rows}
+def test_the_ledger_has_the_pass_for_memory(loaded: LoadedRun) -> None:
+    walls = {row.name: row.wall_s for row in build_wall_time(loaded, report_s=1.0).rows}
     assert walls["Memory"] > 0 and walls["Measuring"] > walls["Memory"]
 
 
@@ -350,14 +353,14 @@ def test_two_runs_are_compared_with_intervals(run: Path, tmp_path: Path) -> None
     assert "driver: 570.1 ≠ 999" in found.differences
     pairs = {pair.cell: pair for pair in found.cells}
     faster = pairs["20-steps"]
-    assert not isinstance(faster.interval, Absent) and not isinstance(faster.beside_baselines, Absent)
+    assert not isinstance(faster.interval, Absent) and not isinstance(faster.baseline_adjusted, Absent)
     assert faster.interval.low < 1.25 < faster.interval.high and faster.interval.low > 1.2
-    assert faster.beside_baselines.estimate == pytest.approx(1.25, rel=0.02)
-    assert isinstance(pairs["50-steps"].beside_baselines, Absent)
+    assert faster.baseline_adjusted.estimate == pytest.approx(1.25, rel=0.02)
+    assert isinstance(pairs["50-steps"].baseline_adjusted, Absent)
     assert isinstance(pairs["8-steps"].interval, Absent) and pairs["8-steps"].verdict_b == "absent"
 
 
-def test_clocks_that_differ_between_runs_are_named(loaded: Loaded) -> None:
+def test_clocks_that_differ_between_runs_are_named(loaded: LoadedRun) -> None:
     cell = loaded.completed("20-steps")
     assert cell is not None
     blocks = tuple(
@@ -383,12 +386,12 @@ def test_words_for_ranges_money_and_precision() -> None:
     ]
 
 
-def test_many_calls_are_thinned_and_outliers_stay(loaded: Loaded) -> None:
+def test_many_calls_are_thinned_and_outliers_stay(loaded: LoadedRun) -> None:
     cell = loaded.completed("4-steps")
     assert cell is not None
     blocks = tuple(block.model_copy(update={"repeats": block.repeats * 60}) for block in cell.pairing.blocks)
     long = cell.model_copy(update={"pairing": cell.pairing.model_copy(update={"blocks": blocks})})
-    odd = sum(len(block.repeats) // 2 for block in blocks if block.group == 3 and block.side == "cell")
+    odd = sum(len(block.repeats) // 2 for block in blocks if block.round_index == 3 and block.side == "cell")
     for fine, most in ((True, 900), (False, 200)):
         strip = block_strip(long, fine)
         assert strip is not None

@@ -13,14 +13,14 @@ from harness.core.policy import Policy
 from harness.core.quality import Interval
 from harness.core.rule import Rule
 from harness.reporting import frame
-from harness.reporting.answer import answer_of
+from harness.reporting.answer import build_answer
 from harness.reporting.charts import pareto_spec
 from harness.reporting.facts import Facts, all_facts
-from harness.reporting.forest import forest_of
-from harness.reporting.held import WorstLoss
+from harness.reporting.forest import build_forest
+from harness.reporting.gated_losses import WorstLoss
 from harness.reporting.html import escape_markdown, keep_whole, render_text
-from harness.reporting.loaded import Loaded, load
-from harness.reporting.pareto import loss_axis, points_of
+from harness.reporting.loaded import LoadedRun, load
+from harness.reporting.pareto import list_points, loss_axis
 from harness.reporting.questions import unasked
 from tests.builders.reporting_cells import CELLS, Scene
 from tests.builders.reporting_example import make_run
@@ -43,11 +43,11 @@ def test_each_loss_is_drawn_against_its_own_margin(tmp_path: Path) -> None:
     rules = (Rule(margin=0.05), Rule(margin=0.10, where={"precision": "bf16"}))
     loaded = load(make_run(tmp_path / "results", CELLS[:6], Scene(policy=Policy(name="two", gate=rules))))
     facts = all_facts(loaded)
-    fid = next(panel for panel in forest_of(loaded, facts) if panel.metric == "fid:bundled")
+    fid = next(panel for panel in build_forest(loaded, facts) if panel.metric == "fid:bundled")
     assert [tick.label for tick in fid.judged.ticks if tick.margin] == ["5 %", "10 %"]
     places = {row.cell_id: row.limits for row in fid.judged.rows}
     assert places["20-steps_bf16"] == places["50-steps_bf16"] > places["20-steps"] == places["50-steps_inductor"]
-    axis, points = loss_axis(loaded), {point.cell_id: point for point in points_of(loaded, facts)}
+    axis, points = loss_axis(loaded), {point.cell_id: point for point in list_points(loaded, facts)}
     assert axis.relative and axis.margin == 1.0
     worst = {cell.id: cell.worst for cell in facts}["20-steps_bf16"]
     assert isinstance(worst, WorstLoss)
@@ -66,7 +66,7 @@ def test_a_policy_without_a_margin_draws_none(tmp_path: Path) -> None:
 def test_two_sided_changes_count_by_size(tmp_path: Path) -> None:
     rules = (Rule(quantity="change", metric="fid", margin=0.02), Rule(quantity="change", metric="clip", margin=0.002))
     loaded = load(make_run(tmp_path / "results", CELLS[:6], Scene(policy=Policy(name="both", gate=rules))))
-    points = {point.cell_id: point for point in points_of(loaded, all_facts(loaded))}
+    points = {point.cell_id: point for point in list_points(loaded, all_facts(loaded))}
     changes = {delta.metric: delta.literal for delta in loaded.deltas("20-steps")}
     fid, clip = changes["fid:bundled"], changes["clip:bundled"]
     assert isinstance(fid, Interval) and isinstance(clip, Interval)
@@ -74,9 +74,9 @@ def test_two_sided_changes_count_by_size(tmp_path: Path) -> None:
     assert points["50-steps_bf16"].loss_low >= 0
 
 
-def test_front_probability_is_shown_with_the_front(loaded: Loaded, facts: dict[str, Facts]) -> None:
-    points = {point.cell_id: point for point in points_of(loaded, tuple(facts.values()))}
-    assert points == {point.cell_id: point for point in points_of(loaded, tuple(facts.values()))}  # drawn alike
+def test_front_probability_is_shown_with_the_front(loaded: LoadedRun, facts: dict[str, Facts]) -> None:
+    points = {point.cell_id: point for point in list_points(loaded, tuple(facts.values()))}
+    assert points == {point.cell_id: point for point in list_points(loaded, tuple(facts.values()))}  # drawn alike
     assert all(point.chance is not None and 0 <= point.chance <= 1 for point in points.values())
     assert points["4-steps_lcm-lora_bf16"].chance == 1.0  # the fastest of all
     assert points["50-steps_128px"].chance == 0.0  # slower and worse than the baseline
@@ -86,16 +86,16 @@ def test_front_probability_is_shown_with_the_front(loaded: Loaded, facts: dict[s
 
 
 def test_adaptive_run_shows_analyses_and_saved_images(tmp_path: Path) -> None:
-    looks = (32, 83, 165, 256)
-    cells = (CELLS[0], CELLS[1]._replace(look=2), CELLS[7]._replace(look=0), CELLS[9])
-    run = make_run(tmp_path / "results", cells, Scene(looks=looks))
+    interim_analyses = (32, 83, 165, 256)
+    cells = (CELLS[0], CELLS[1]._replace(analysis=2), CELLS[7]._replace(analysis=0), CELLS[9])
+    run = make_run(tmp_path / "results", cells, Scene(interim_analyses=interim_analyses))
     page, _ = page_of(run)
     made = 256 + 165 + 32 + 256 + 4 + 256  # the rerun has 4 prompts, the other seeds all
     full = 4 * 256 + 4 + 256
     assert page.sampling is not None
     assert page.sampling.sentence.startswith(f"{made} images were made, {made / full * 100:.0f} % of the {full:,}")
     assert page.sampling.sentence.endswith(f"{full - made} saved")
-    assert [(row.passed, row.failed, row.open) for row in page.sampling.looks] == [
+    assert [(row.passed, row.failed, row.open) for row in page.sampling.interim_analyses] == [
         (0, 1, 0), (0, 0, 0), (1, 0, 0), (0, 0, 1),
     ]  # fmt: skip
     assert "32 to 256 images per cell, as many as its verdict needed" in page.terms
@@ -103,7 +103,7 @@ def test_adaptive_run_shows_analyses_and_saved_images(tmp_path: Path) -> None:
     assert all(picture.src for row in page.sheet for picture in row.pictures)  # of prompts that every cell has
     assert all(len(cell.pairs) == 8 for cell in page.cells if cell.standing != "baseline")
     shown = frame(run).set_index("cell")
-    assert shown.loc["4-steps", ["images", "prompts", "look"]].tolist() == [32, 32, 1]
+    assert shown.loc["4-steps", ["images", "prompts", "analysis"]].tolist() == [32, 32, 1]
 
 
 def test_a_loss_in_identical_pictures_is_an_alarm(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_questions_that_were_not_asked_come_first(tmp_path: Path) -> None:
     found = replace(loaded, evaluation=loaded.evaluation.model_copy(update={"deltas": without, "missing": missing}))
     sentence = "Nobody checked whether pictures show what their prompts ask for: attributes:bundled is missing, weights"
     assert unasked(found)[0].startswith(sentence)
-    assert answer_of(found, all_facts(found)).sentences[0].startswith(sentence)
+    assert build_answer(found, all_facts(found)).sentences[0].startswith(sentence)
 
 
 def test_worst_images_of_recommended_cells_are_shown(tmp_path: Path) -> None:

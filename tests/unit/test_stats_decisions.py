@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from harness.core.units import Absent
 from harness.stats.confidence import normal_quantiles
-from harness.stats.latency import latency_of
+from harness.stats.latency import compute_latency
 from harness.stats.noninferiority import holm_shares, least_prompts, prompts_needed
 from harness.stats.pareto import pareto_front
 from harness.stats.proportions import share_lower, share_upper
@@ -99,18 +99,20 @@ def test_the_front_is_what_nothing_beats(pairs: list[tuple[int, int]]) -> None:
 
 
 def test_a_latency_is_robust_and_blocks_are_its_unit() -> None:
-    found = latency_of([[0.1, 0.11], [0.12], [0.1, 5.0]])
+    found = compute_latency([[0.1, 0.11], [0.12], [0.1, 5.0]])
     assert (found.calls, found.blocks, found.median_s.estimate) == (5, 3, pytest.approx(0.11))
     assert found.median_s.low < 0.1 < 0.11 < found.median_s.high
     assert found.p95_s > 1
-    alike = latency_of([[0.1] * 9, [0.12] * 9]).median_s
-    assert alike.high / alike.low > latency_of([[0.1, 0.12] * 9]).median_s.high / 0.1, "two blocks, not eighteen calls"
+    alike = compute_latency([[0.1] * 9, [0.12] * 9]).median_s
+    assert alike.high / alike.low > compute_latency([[0.1, 0.12] * 9]).median_s.high / 0.1, (
+        "two blocks, not eighteen calls"
+    )
     with pytest.raises(ValueError, match="no latency"):
-        latency_of([])
+        compute_latency([])
 
 
 def test_one_call_has_no_interval_and_says_so() -> None:
-    found = latency_of([[0.5]])
+    found = compute_latency([[0.5]])
     assert (found.median_s.low, found.median_s.high) == (0.5, 0.5)
     assert "no interval" in found.median_s.method
     assert isinstance(found.spread, Absent)
@@ -119,5 +121,5 @@ def test_one_call_has_no_interval_and_says_so() -> None:
 @pytest.mark.parametrize(("blocks", "calls"), [(40, 1), (12, 5), (8, 3)])
 def test_the_interval_of_a_median_covers(blocks: int, calls: int) -> None:
     rng = np.random.default_rng(0)
-    drawn = (latency_of(rng.lognormal(0, 0.3, (blocks, calls)).tolist()).median_s for _ in range(300))
+    drawn = (compute_latency(rng.lognormal(0, 0.3, (blocks, calls)).tolist()).median_s for _ in range(300))
     assert np.mean([found.low <= 1 <= found.high for found in drawn]) >= 0.93

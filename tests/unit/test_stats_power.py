@@ -48,16 +48,20 @@ def test_sequential_plan_reaches_its_power() -> None:
     assert needed is not None
     assert fixed is not None
     assert fixed < needed < 1.3 * fixed
-    looks = tuple(round(needed * look / SHARES[-1]) for look in SHARES)
-    expected = forecast(MARGIN - loss, pilot, 0.05, looks)
-    drops, ranges = values(np.random.default_rng(2), looks[-1], loss)
-    used = np.full(TRIALS, looks[-1])
+    interim_analyses = tuple(round(needed * analysis / SHARES[-1]) for analysis in SHARES)
+    expected = forecast(MARGIN - loss, pilot, 0.05, interim_analyses)
+    drops, ranges = values(np.random.default_rng(2), interim_analyses[-1], loss)
+    used = np.full(TRIALS, interim_analyses[-1])
     passed = np.zeros(TRIALS, dtype=bool)
-    for look in looks:
-        now = ~passed & (upper(drops[:look], ranges[:look], nominal_alpha(0.05, looks, look)) < MARGIN)
-        used[now] = look
+    for analysis in interim_analyses:
+        now = ~passed & (
+            upper(drops[:analysis], ranges[:analysis], nominal_alpha(0.05, interim_analyses, analysis)) < MARGIN
+        )
+        used[now] = analysis
         passed |= now
-    print(f"\nsequential: {looks}, power {passed.mean():.3f}, prompts {used.mean():.0f} for {expected.prompts:.0f}")
+    print(
+        f"\nsequential: {interim_analyses}, power {passed.mean():.3f}, prompts {used.mean():.0f} for {expected.prompts:.0f}"
+    )
     assert passed.mean() == pytest.approx(0.9, abs=SPREAD)
     assert expected.power == pytest.approx(0.9, abs=0.01)
     assert used.mean() == pytest.approx(expected.prompts, rel=0.05)

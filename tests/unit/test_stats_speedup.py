@@ -7,7 +7,7 @@ from harness.core.quality import Interval
 from harness.core.timing import Block, Pairing, Repeat
 from harness.core.units import Absent
 from harness.stats.confidence import lower_bound, upper_bound
-from harness.stats.speedup import LEAST_GROUPS, Speedup, between, precise, speedup, unpaired
+from harness.stats.speedup import MIN_ROUNDS_FOR_VERDICT, Speedup, between, precise, speedup, unpaired
 from harness.stats.steady_state import steady_blocks
 from tests.builders.cases import slow_but_first
 from tests.builders.timed_pairs import (
@@ -22,7 +22,7 @@ from tests.builders.timed_pairs import (
     sandwich,
 )
 
-RUNS, CALLS, MOST_GROUPS = 200, 3, 14
+RUNS, CALLS, MAX_ROUNDS = 200, 3, 14
 WANTED = 0.02
 
 
@@ -37,7 +37,7 @@ def holds(found: Speedup, truth: float) -> bool:
 
 def taken(machine: Machine, rng: np.random.Generator, truth: float) -> Pairing:
     """A pairing to which groups are added until its speedup is precise: the rule that cells are timed by."""
-    for pairing in growing(machine, rng, MOST_GROUPS, CALLS, truth):
+    for pairing in growing(machine, rng, MAX_ROUNDS, CALLS, truth):
         reached = precise(pairing)
         if reached is not None and reached <= WANTED:
             break
@@ -70,7 +70,7 @@ def test_a_baseline_before_and_after_is_1_too(machine: Machine, blocks: tuple[in
 
 
 def test_warm_up_on_each_sandwich_side_is_left_out() -> None:
-    rng, shape = np.random.default_rng(1), (LEAST_GROUPS, 16, LEAST_GROUPS)
+    rng, shape = np.random.default_rng(1), (MIN_ROUNDS_FOR_VERDICT, 16, MIN_ROUNDS_FOR_VERDICT)
     cold = sandwich("quiet", rng, shape, 5)
     slow = [np.isin(place, (0, 1, 8, 9, 10, 24, 25)) for place in range(sum(shape))]
     blocks = tuple(
@@ -101,7 +101,7 @@ def test_a_linear_drift_cancels_within_a_group() -> None:
     blocks = tuple(made_blocks(ABBA, (0, 0, 0, 0), times, 2.0))
     found = speedup(Pairing(kind="interleaved", blocks=blocks))
     assert found.estimate == pytest.approx(2.0)
-    assert found.groups == 1
+    assert found.rounds == 1
     assert shown(found).high / shown(found).low > 1.1, "its only group's halves differ by the drift: hardly sure"
 
 
@@ -128,16 +128,16 @@ def test_superseded_blocks_do_not_count() -> None:
 def test_groups_that_are_still_warming_up_are_left_out() -> None:
     times = latencies("quiet", np.random.default_rng(0), 4 * 12, 5)
     times[:12] *= np.where(np.array(ABBA * 3) == "cell", 1.6, 1.0)[:, None]
-    groups = tuple(group for group in range(12) for _ in ABBA)
-    found = speedup(Pairing(kind="interleaved", blocks=tuple(made_blocks(ABBA * 12, groups, times, 1.0))))
-    assert (found.warming, found.groups) == (3, 9)
+    rounds = tuple(round_index for round_index in range(12) for _ in ABBA)
+    found = speedup(Pairing(kind="interleaved", blocks=tuple(made_blocks(ABBA * 12, rounds, times, 1.0))))
+    assert (found.warming, found.rounds) == (3, 9)
     assert found.estimate == pytest.approx(1.0, abs=0.02)
 
 
 def test_last_round_counts_once_it_has_both_sides() -> None:
     pairing = interleaved("quiet", np.random.default_rng(0), 4, 2)
     cut = [pairing.model_copy(update={"blocks": pairing.blocks[:count]}) for count in (13, 14, 16)]
-    assert [speedup(made).groups for made in cut] == [3, 4, 4]
+    assert [speedup(made).rounds for made in cut] == [3, 4, 4]
 
 
 def test_one_look_has_no_interval_and_says_so() -> None:
@@ -154,7 +154,7 @@ def test_nothing_beside_it_is_no_pair() -> None:
         lone = tuple(block for block in pairing.blocks if block.side == side)
         with pytest.raises(ValueError, match="needs blocks"):
             speedup(pairing.model_copy(update={"blocks": lone}))
-    apart = [block for block in pairing.blocks if (block.group % 2 == 0) == (block.side == "cell")]
+    apart = [block for block in pairing.blocks if (block.round_index % 2 == 0) == (block.side == "cell")]
     with pytest.raises(ValueError, match="a group"):
         speedup(pairing.model_copy(update={"blocks": tuple(apart)}))
 
@@ -179,7 +179,10 @@ def test_cells_are_compared_by_their_shared_baseline() -> None:
 
 
 def test_precision_is_that_of_the_interval() -> None:
-    few, enough = (interleaved("quiet", np.random.default_rng(0), n, 2) for n in (LEAST_GROUPS - 1, LEAST_GROUPS))
+    few, enough = (
+        interleaved("quiet", np.random.default_rng(0), n, 2)
+        for n in (MIN_ROUNDS_FOR_VERDICT - 1, MIN_ROUNDS_FOR_VERDICT)
+    )
     assert precise(few) is None
     interval = shown(speedup(enough))
     assert precise(enough) == pytest.approx((interval.high / interval.low) ** 0.5 - 1)
@@ -193,5 +196,5 @@ def test_precision_without_speedup_is_of_the_latency() -> None:
     lone = before.model_copy(update={"kind": "alone"})
     assert precise(before) == precise(lone)
     assert precise(whole) == pytest.approx((shown(speedup(whole)).high / shown(speedup(whole)).low) ** 0.5 - 1)
-    one = Block(side="cell", group=0, begun_s=0, repeats=(Repeat(latency_s=1.0),))
+    one = Block(side="cell", round_index=0, begun_s=0, repeats=(Repeat(latency_s=1.0),))
     assert precise(Pairing(kind="sandwiched", blocks=(one,))) is None

@@ -12,7 +12,7 @@ from harness.core.outcome import NO_MEMORY, Memory, Peak
 from harness.core.units import Absent
 from harness.measure import clock, memory
 from harness.measure.clock import stage_clock, timed
-from harness.measure.memory import peaks_of, reset_resident_peak
+from harness.measure.memory import measure_peaks, reset_resident_peak
 from tests.builders.fake_nvml import FakeCard, install, nvml_error
 
 SIZE = 256 * 2**20
@@ -54,7 +54,7 @@ def test_peak_that_cannot_be_reset_is_absent(tmp_path: Path, monkeypatch: pytest
     assert isinstance(refused, Absent)
     assert "cannot be reset" in refused.absent
     monkeypatch.setattr(memory, "reset_resident_peak", lambda: refused)
-    assert peaks_of(lambda: None, "cpu").resident_bytes == refused
+    assert measure_peaks(lambda: None, "cpu").resident_bytes == refused
     (tmp_path / "clear_refs").rmdir()
     (tmp_path / "clear_refs").write_text("", encoding="utf-8")
     assert reset_resident_peak(tmp_path) == 2**29
@@ -111,7 +111,7 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> PlayedCuda:
 
 def peaks(cuda: PlayedCuda, free_before: int | None = None) -> Memory:
     """Return the peaks of a call that takes 256 MiB of the played card."""
-    return peaks_of(lambda: setattr(cuda, "peak", SIZE), "cuda", free_before)
+    return measure_peaks(lambda: setattr(cuda, "peak", SIZE), "cuda", free_before)
 
 
 def test_gpu_peaks_are_of_the_call_and_this_process(cuda: PlayedCuda, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,14 +16,14 @@ MEASURE = Measure(precision=0.02, max_s=60)
 WARM = (0.05,)
 
 
-def pairing_of(times: np.ndarray, groups: int) -> Pairing:
+def pairing_of(times: np.ndarray, rounds: int) -> Pairing:
     """An interleaved pairing with these seconds (4 · groups, calls)."""
-    places = tuple(group for group in range(groups) for _ in ABBA)
-    return Pairing(kind="interleaved", blocks=tuple(made_blocks(ABBA * groups, places, times, 1.0)))
+    places = tuple(round_index for round_index in range(rounds) for _ in ABBA)
+    return Pairing(kind="interleaved", blocks=tuple(made_blocks(ABBA * rounds, places, times, 1.0)))
 
 
-def times(machine: Machine = "quiet", groups: int = 12, calls: int = 6) -> np.ndarray:
-    return latencies(machine, np.random.default_rng(6), 4 * groups, calls)
+def times(machine: Machine = "quiet", rounds: int = 12, calls: int = 6) -> np.ndarray:
+    return latencies(machine, np.random.default_rng(6), 4 * rounds, calls)
 
 
 def said(pairing: Pairing, warmup_s: tuple[float, ...] = WARM, measure: Measure = MEASURE) -> dict[str, Caution]:

@@ -31,7 +31,7 @@ def facts(folder: Path, denoise: object, steps: int = 2, decode_us: float = 500)
 
 def test_kernels_came_went_and_changed(tmp_path: Path) -> None:
     diff = compare(facts(tmp_path, eager), facts(tmp_path, compiled, decode_us=900))
-    turns = {(kernel.turn, kernel.name.split("<")[0], kernel.stage) for kernel in diff.kernels}
+    turns = {(kernel.change_kind, kernel.name.split("<")[0], kernel.stage) for kernel in diff.kernels}
     assert turns == {
         ("went", "vectorized_elementwise_kernel", "denoiser"),
         ("came", "triton_poi_fused_add_silu", "denoiser"),
@@ -42,14 +42,16 @@ def test_kernels_came_went_and_changed(tmp_path: Path) -> None:
     gone = diff.kernels[0]
     assert (gone.before_calls, gone.after_calls, gone.after_s) == (50, 0, 0)
     assert gone.change_s == pytest.approx(-1e-3)
-    came = next(kernel for kernel in diff.kernels if kernel.turn == "came")
+    came = next(kernel for kernel in diff.kernels if kernel.change_kind == "came")
     assert (came.after_calls, came.after_s) == (20, pytest.approx(0.5e-3))  # two fused kernels that are alike
-    told = " ".join(diff.sentences)
-    assert told.startswith("One denoiser call under the profiler: 3.3 ms → 2.75 ms (−17 %): −500 µs elementwise, ")
-    assert "Gone from one denoiser call: vectorized_elementwise_kernel<CUDAFunctor_add> (50 times, 1000 µs)." in told
-    assert "New in one denoiser call: triton_poi_fused_add_silu (20 times, 500 µs)." in told
-    assert "Slower in one denoiser call: RowwiseMomentsCUDAKernel (300 µs → 450 µs)." in told
-    assert "Vae: 500 µs → 900 µs (+80 %)." in told
+    described = " ".join(diff.sentences)
+    assert described.startswith("One denoiser call under the profiler: 3.3 ms → 2.75 ms (−17 %): −500 µs elementwise, ")
+    assert (
+        "Gone from one denoiser call: vectorized_elementwise_kernel<CUDAFunctor_add> (50 times, 1000 µs)." in described
+    )
+    assert "New in one denoiser call: triton_poi_fused_add_silu (20 times, 500 µs)." in described
+    assert "Slower in one denoiser call: RowwiseMomentsCUDAKernel (300 µs → 450 µs)." in described
+    assert "Vae: 500 µs → 900 µs (+80 %)." in described
 
 
 def test_traces_of_other_steps_compare_per_step(tmp_path: Path) -> None:
@@ -75,7 +77,7 @@ def test_fewer_pauses_are_named_as_such(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "us", "turn", "words"),
+    ("count", "us", "change_kind", "words"),
     [
         (20, 30, "more often", "(10 → 20 times, 300 µs → 600 µs)"),
         (5, 30, "less often", "(10 → 5 times, 300 µs → 150 µs)"),
@@ -85,12 +87,12 @@ def test_fewer_pauses_are_named_as_such(tmp_path: Path) -> None:
     ],
 )
 def test_a_kernel_that_runs_more_often_is_not_slower(
-    count: int, us: float, turn: str, words: str, tmp_path: Path
+    count: int, us: float, change_kind: str, words: str, tmp_path: Path
 ) -> None:
     before = facts(tmp_path, lambda maker: maker.kernel(NORM, 30, 10))
     diff = compare(before, facts(tmp_path, lambda maker: maker.kernel(NORM, us, count)))
-    assert [kernel.turn for kernel in diff.kernels] == [turn]
-    assert f"{turn.capitalize()} in one denoiser call: RowwiseMomentsCUDAKernel {words}." in diff.sentences
+    assert [kernel.change_kind for kernel in diff.kernels] == [change_kind]
+    assert f"{change_kind.capitalize()} in one denoiser call: RowwiseMomentsCUDAKernel {words}." in diff.sentences
 
 
 def test_small_changes_without_a_denoiser(tmp_path: Path) -> None:

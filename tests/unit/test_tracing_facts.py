@@ -12,7 +12,7 @@ import pytest
 from harness.core.errors import ResultsError
 from harness.core.trace import BETWEEN, StageTime, TraceFacts
 from harness.core.units import Absent
-from harness.reporting.flame import flame_of
+from harness.reporting.flame import build_flame
 from harness.tracing import read_trace
 from tests.builders.trace_maker import ADD, CAST, CONVOLUTION, FLASH, GEMM, TO_DEVICE, TO_HOST, TraceMaker, pipeline
 
@@ -147,7 +147,7 @@ def test_too_many_ranges_drop_the_shortest(tmp_path: Path) -> None:
     assert (len(facts.timeline), facts.ranges_left_out) == (400, 608 - 400)
     assert {span.name for span in facts.timeline} >= {"vae", "step 1", "step 3", "block 199"}
     assert [sum(span.name == f"block {n}" for span in facts.timeline) for n in (0, 199)] == [0, 3]
-    drawn = flame_of(facts, 300)
+    drawn = build_flame(facts, 300)
     assert drawn and len(drawn.bars) + drawn.left_out == 608
 
 

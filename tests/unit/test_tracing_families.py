@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.tracing.work import family_of, short_name
+from harness.tracing.work import classify_kernel, short_name
 from tests.builders.trace_maker import ADD, CAST, CONVOLUTION, FLASH, GEMM, NORM, TO_DEVICE
 
 FAMILIES = {
@@ -117,7 +117,7 @@ FAMILIES = {
 
 @pytest.mark.parametrize(("family", "name"), [(family, name) for family, names in FAMILIES.items() for name in names])
 def test_every_kernel_has_its_family(family: str, name: str) -> None:
-    assert family_of(name) == family
+    assert classify_kernel(name) == family
 
 
 @pytest.mark.parametrize(

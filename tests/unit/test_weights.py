@@ -17,7 +17,7 @@ from harness.matrix.load import parse_matrix
 from harness.metrics import Weights, fetch, get_metric, inventory, known_metrics
 from harness.metrics._clip_state import clip_state
 from harness.metrics._inventory import download
-from harness.metrics._weights import Form, WeightFile, sha256_of
+from harness.metrics._weights import Form, WeightFile, hash_file
 from tests.builders.hub_server import FakeHub, point_at, serve
 
 CONTENT = bytes(range(256)) * 4096
@@ -201,7 +201,7 @@ def test_matrix_precedes_variable_and_caches(nowhere: Path, monkeypatch: pytest.
 def test_same_weights_of_another_name_are_accepted(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HARNESS_WEIGHTS", str(nowhere))
     (nowhere / "older.pth").write_bytes(b"older")
-    found = Weights().look(wanted())
+    found = Weights().locate(wanted())
     assert found is not None
     assert (found.path.name, found.check) == ("older.pth", "sha256")
 
@@ -209,7 +209,7 @@ def test_same_weights_of_another_name_are_accepted(nowhere: Path, monkeypatch: p
 def test_a_prefix_is_said_to_be_one(nowhere: Path) -> None:
     path = nowhere / "any-name"
     path.write_bytes(CONTENT)
-    found = Weights.of({"net": str(path)}).look(wanted(sha256=DIGEST[:8]))
+    found = Weights.of({"net": str(path)}).locate(wanted(sha256=DIGEST[:8]))
     assert found is not None
     assert (found.check, found.sha256) == ("prefix", DIGEST)
 
@@ -224,20 +224,20 @@ def test_hugging_face_cache_is_searched_and_verified(nowhere: Path, monkeypatch:
     blob.write_bytes(CONTENT)
     (shot / "net.safetensors").symlink_to(blob)
     file = wanted(sha256="0" * 64, also=(Form(file="net.safetensors", hub="some/net"),))
-    found = Weights().look(file)
+    found = Weights().locate(file)
     assert found is not None
     assert (found.check, found.sha256) == ("hub", DIGEST)
     blob.write_bytes(b"damaged")
     with pytest.raises(MachineError, match=r"this is not net\.pth"):
-        Weights().look(file)
+        Weights().locate(file)
 
 
 def test_a_file_that_changed_is_hashed_again(nowhere: Path) -> None:
     path = nowhere / "net.pth"
     path.write_bytes(b"one")
-    before = sha256_of(path)
+    before = hash_file(path)
     path.write_bytes(b"another")
-    assert sha256_of(path) != before
+    assert hash_file(path) != before
 
 
 def test_every_file_of_every_metric_is_listed_once(nowhere: Path) -> None:
@@ -251,7 +251,7 @@ def test_every_file_of_every_metric_is_listed_once(nowhere: Path) -> None:
         assert row.sha256 or row.source.startswith("https://huggingface.co/"), row.file
         if row.key:
             assert row.state == "missing"
-            assert row.looked
+            assert row.searched
             assert "harness weights" in row.advice
             assert row.source.startswith("https://")
 
@@ -322,12 +322,12 @@ def in_cache(cache: Path, content: bytes) -> Path:
 
 def test_small_hub_file_is_verified_by_its_git_name(nowhere: Path) -> None:
     blob = in_cache(nowhere / "hub", b"{}")
-    found = Weights().look(of_hub())
+    found = Weights().locate(of_hub())
     assert found is not None
     assert (found.check, found.sha256) == ("hub", hashlib.sha256(b"{}").hexdigest())
     blob.write_bytes(b"{} ")
     with pytest.raises(MachineError, match=r"this is not config\.json of some/net: its sha256 is"):
-        Weights().look(of_hub())
+        Weights().locate(of_hub())
 
 
 def test_hub_verified_file_is_taken_only_from_the_hub(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:

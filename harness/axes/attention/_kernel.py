@@ -3,13 +3,13 @@
 from typing import ClassVar
 
 from harness.core.axis import AxisValue, Context, Setup, Unavailable
-from harness.core.effect import Done, Effect
+from harness.core.effect import Effect, FixedEffect
 from harness.core.errors import NoEffect
 from harness.core.machine import Machine
 from harness.core.model import TextToImage
 
 
-class Kernel(AxisValue):
+class AttentionKernel(AxisValue):
     """A kernel by its name in diffusers' attention dispatcher, for the attention of the denoiser.
 
     torch's permission to use a kernel is global to the process, so images are made by one thread.
@@ -33,10 +33,10 @@ class Kernel(AxisValue):
             what = f"the denoiser's attention ran as {', '.join(seen) or 'no kernel that is known'}"
             raise NoEffect(what, f"attention {self.backend}", "Use attention sdpa for this model.")
         figures: dict[str, float | int | str] = {"layers": layers, "kernel_calls": meant or layers}
-        return Done(f"{layers} attention layers of the denoiser use {self.backend.strip('_')}", figures)
+        return FixedEffect(f"{layers} attention layers of the denoiser use {self.backend.strip('_')}", figures)
 
 
-class HalfKernel(Kernel):
+class HalfKernel(AttentionKernel):
     """A kernel for FP16 and BF16 on an NVIDIA GPU."""
 
     needs: ClassVar = "a GPU, FP16 or BF16"

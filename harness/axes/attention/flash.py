@@ -2,17 +2,17 @@
 
 from typing import ClassVar
 
-from harness.axes.attention._kernel import Kernel, refuse_half
+from harness.axes.attention._kernel import AttentionKernel, refuse_half
 from harness.core.axis import Context
 
 
-class Flash(Kernel):
+class Flash(AttentionKernel):
     """Often what sdpa picks by itself; named here, a cell fails rather than to use another kernel."""
 
     summary: ClassVar[str] = "PyTorch's FlashAttention and no other"
     needs: ClassVar = "on a GPU FP16 or BF16"
     backend: ClassVar = "_native_flash"
-    conflicts: ClassVar = Kernel.conflicts | {"masked-attention"}
+    conflicts: ClassVar = AttentionKernel.conflicts | {"masked-attention"}
     operations: ClassVar = frozenset({"flash_attention", "flash_attention_for_cpu"})
 
     def refuse(self, context: Context) -> str | None:

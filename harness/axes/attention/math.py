@@ -2,10 +2,10 @@
 
 from typing import ClassVar
 
-from harness.axes.attention._kernel import Kernel
+from harness.axes.attention._kernel import AttentionKernel
 
 
-class Math(Kernel):
+class Math(AttentionKernel):
     """What other kernels are compared with; it makes the whole matrix of scores."""
 
     summary: ClassVar[str] = "plain operations, no fused kernel"

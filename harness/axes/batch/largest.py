@@ -7,7 +7,7 @@ from pydantic import Field
 from harness.axes.batch._memory import largest_that_fits
 from harness.axes.batch._trial import trial_for
 from harness.core.axis import AxisValue, Context, Setup
-from harness.core.effect import Done, Effect
+from harness.core.effect import Effect, FixedEffect
 from harness.core.errors import MachineError
 from harness.core.model import TextToImage
 
@@ -48,6 +48,6 @@ class Largest(AxisValue):
             "trials": trial.count,
             "peak_bytes": trial.peaks.get(found, 0),
         }
-        effect = Done(f"{found} images a call: {why}", figures)
+        effect = FixedEffect(f"{found} images a call: {why}", figures)
         effect.batch = found
         return effect

@@ -71,7 +71,7 @@ class Donors:
         prompts = tuple(self.texts[donor] for donor, _ in keys)
         empty = ("",) * len(keys) if call.negatives else ()  # a negative prompt belongs to who asks, not to the donor
         rows = [encode_row(model, prompt, call.guidance > 1, "" if empty else None) for prompt in prompts]
-        recording = Recording(model.denoiser, join_rows(rows, model.device), self.calls)
+        recording = DonorRecording(model.denoiser, join_rows(rows, model.device), self.calls)
         with standing(model, recording), suppress(Enough):
             self.draw(model, call.model_copy(update={"prompts": prompts, "keys": tuple(keys), "negatives": empty}))
         self.computed += self.calls
@@ -103,7 +103,7 @@ class Enough(Exception):
     """The first calls are seen: the rest of the image is not needed."""
 
 
-class Recording(Fed):
+class DonorRecording(Fed):
     """Remembers the first `calls` predictions, and ends the pass where the next is asked for."""
 
     def __init__(self, inner: Any, embeddings: Tensors, calls: int) -> None:

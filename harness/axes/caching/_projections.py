@@ -10,7 +10,7 @@ from harness.core.model import Arguments, Call, TextToImage
 NAME = "harness_text_kv"
 
 
-class Image:
+class ImageCounter:
     """Numbers the passes of the pipeline, so that a projection knows whether what it holds is of this one."""
 
     def __init__(self) -> None:
@@ -21,31 +21,31 @@ class Image:
         return arguments
 
 
-class Once(ModelHook):
+class OncePerImage(ModelHook):
     """Answers with the first output of this image; a batch that is split or joined midway is computed anew."""
 
-    def __init__(self, image: Image) -> None:
+    def __init__(self, image: ImageCounter) -> None:
         super().__init__()
         self.image = image
-        self.held: Any = None
+        self.kept: Any = None
         self.output: Any = None
 
     def new_forward(self, module: Any, states: Any, *args: Any, **kwargs: Any) -> Any:
         wanted = (self.image.number, states.shape, states.dtype)
-        if wanted != self.held:
+        if wanted != self.kept:
             self.output = self.fn_ref.original_forward(states, *args, **kwargs)
-            self.held = wanted
+            self.kept = wanted
         return self.output
 
 
 def hook_projections(model: TextToImage) -> list[Any]:
     """Hook the key and value projections of every cross-attention layer; return the hooks."""
-    image = Image()
+    image = ImageCounter()
     model.hooks.append(image.begin)
     hooks = []
     for layer in model.denoiser.modules():
         if isinstance(layer, Attention) and layer.is_cross_attention:
             for projection in (layer.to_k, layer.to_v):
-                hooks.append(Once(image))
+                hooks.append(OncePerImage(image))
                 HookRegistry.check_if_exists_or_initialize(projection).register_hook(hooks[-1], NAME)
     return hooks

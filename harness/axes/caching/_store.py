@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from harness.axes.caching._oldest import remove_oldest
+from harness.axes.caching._lru import evict_lru
 
 Tensors = dict[str, torch.Tensor]
 
@@ -32,7 +32,7 @@ class TensorStore:
     def __init__(self, folder: Path, limit_bytes: int | None = None) -> None:
         self.folder = folder
         self.limit = LIMIT_BYTES if limit_bytes is None else limit_bytes
-        self.room = 0
+        self.budget = 0
         """Bytes that may be written before the folder is looked through again."""
 
     def path(self, key: str) -> Path:
@@ -62,10 +62,10 @@ class TensorStore:
             new.replace(path)
         finally:
             new.unlink(missing_ok=True)
-        self.room -= len(whole)
-        if self.room < 0:
-            self.room = self.limit // 16
-            remove_oldest(self.folder, self.limit - self.room)
+        self.budget -= len(whole)
+        if self.budget < 0:
+            self.budget = self.limit // 16
+            evict_lru(self.folder, self.limit - self.budget)
 
 
 def _digest(tensors: Tensors) -> bytes:

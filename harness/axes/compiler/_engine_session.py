@@ -38,8 +38,8 @@ class EngineSession:
     def _execute(self, tensors: Tensors) -> Any:
         import torch
 
-        held = {name: tensor.contiguous() for name, tensor in tensors.items()}  # alive until the engine was started
-        for name, tensor in held.items():
+        alive = {name: tensor.contiguous() for name, tensor in tensors.items()}  # alive until the engine was started
+        for name, tensor in alive.items():
             if not self._context.set_input_shape(name, tuple(tensor.shape)):
                 what = f"the engine was not built for {name} of shape {tuple(tensor.shape)}"
                 raise HarnessError(what, "compiler", "Set dynamic=true, or one resolution.")

@@ -15,7 +15,7 @@ class Engine(NamedTuple):
     """What computes in the denoiser's place: from tensors by name to one tensor of the same device and dtype."""
 
     run: Callable[[dict[str, Any]], Any]
-    held_bytes: int
+    engine_bytes: int
     """Bytes of its weights."""
     name: str
     origin: str
@@ -48,7 +48,7 @@ def exchange(model: TextToImage, recording: Recording, engine: Engine, reference
     if not error <= limit:  # NaN too
         what = f"{engine.name} is {error:.2g} away from the eager denoiser, relative; at most {limit:g} was expected"
         raise HarnessError(what, "compiler", "Use another precision or compiler: this engine computes something else.")
-    model.denoiser = Replacement(model.denoiser, recording, engine.run, engine.held_bytes)
+    model.denoiser = Replacement(model.denoiser, recording, engine.run, engine.engine_bytes)
     return Replaced(engine, error)
 
 

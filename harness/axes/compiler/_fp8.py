@@ -11,7 +11,7 @@ ALIGNED = 16
 """Both sides of a matrix must be multiples of this: what fp8 tensor cores take."""
 
 
-class Seen(NamedTuple):
+class InputRange(NamedTuple):
     """The largest absolute input of a layer over all calibration calls, and how many dimensions its input has."""
 
     peak: Any
@@ -45,16 +45,16 @@ def pack_fp8(model: TextToImage, setup: Setup, prompts: int) -> dict[str, int]:
     }
 
 
-def calibrate(model: TextToImage, layers: dict[str, Any], calls: list[Call]) -> dict[str, Seen]:
+def calibrate(model: TextToImage, layers: dict[str, Any], calls: list[Call]) -> dict[str, InputRange]:
     """Return what the layers that work while pictures are made were given, by name."""
-    seen: dict[str, Seen] = {}
+    seen: dict[str, InputRange] = {}
 
-    def look(name: str, given: Any) -> None:
+    def observe(name: str, given: Any) -> None:
         peak = given.detach().abs().amax()
-        seen[name] = Seen(peak.maximum(seen[name].peak) if name in seen else peak, given.dim())
+        seen[name] = InputRange(peak.maximum(seen[name].peak) if name in seen else peak, given.dim())
 
     hooks = [
-        layer.register_forward_pre_hook(lambda _, args, name=name: look(name, args[0]))
+        layer.register_forward_pre_hook(lambda _, args, name=name: observe(name, args[0]))
         for name, layer in layers.items()
     ]
     try:

@@ -37,12 +37,12 @@ class Replacement(torch.nn.Module):
     The denoiser itself stays as a skeleton without weights: pipelines ask it for its configuration and layer sizes.
     """
 
-    def __init__(self, skeleton: torch.nn.Module, recording: Recording, run: Run, held_bytes: int) -> None:
+    def __init__(self, skeleton: torch.nn.Module, recording: Recording, run: Run, engine_bytes: int) -> None:
         super().__init__()
         self.__dict__["_skeleton"] = skeleton.to("meta")  # not a submodule: it holds no weights
         self._dtype, self._recording, self._run = skeleton.dtype, recording, run
         self.device = next(iter(recording.inputs.tensors.values())).device
-        self.held_bytes, self.calls = held_bytes, 0
+        self.engine_bytes, self.calls = engine_bytes, 0
 
     @property
     def dtype(self) -> torch.dtype:

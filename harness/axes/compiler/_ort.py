@@ -38,12 +38,12 @@ class Session:
         import torch
 
         binding = self._session.io_binding()
-        held = []  # contiguous copies must live until the run is over
+        alive = []  # contiguous copies must live until the run is over
         for name, tensor in tensors.items():
-            held.append(tensor.detach().to("cuda").contiguous())
+            alive.append(tensor.detach().to("cuda").contiguous())
             kind = str(tensor.dtype).removeprefix("torch.").replace("bool", "bool_")
-            shape, place = tuple(tensor.shape), held[-1].data_ptr()
-            binding.bind_input(name, "cuda", held[-1].device.index or 0, _numpy_type(kind), shape, place)
+            shape, place = tuple(tensor.shape), alive[-1].data_ptr()
+            binding.bind_input(name, "cuda", alive[-1].device.index or 0, _numpy_type(kind), shape, place)
         binding.bind_output("output", "cuda")
         torch.cuda.current_stream().synchronize()  # ONNX Runtime computes in a stream of its own
         self._session.run_with_iobinding(binding)

@@ -4,7 +4,7 @@ import math
 from typing import NamedTuple
 
 from harness.axes.compiler._recording import Recording
-from harness.axes.compiler._span import Span
+from harness.axes.compiler._span import ShapeRange
 
 Shapes = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
@@ -17,7 +17,7 @@ class Profile(NamedTuple):
     max_rows: int
 
     @classmethod
-    def of(cls, span: Span, dynamic: bool, max_batch: int = 0) -> "Profile":
+    def of(cls, span: ShapeRange, dynamic: bool, max_batch: int = 0) -> "Profile":
         """Return the profile that takes every call of a span; tuned for the one with the most work.
 
         Dynamic: all between one image, a quarter of the longest side (a cascade's first stages), and the greatest of

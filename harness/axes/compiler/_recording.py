@@ -68,11 +68,11 @@ class _Seen(Exception):
 def _given(model: TextToImage, call: Call) -> tuple[tuple[Any, ...], dict[str, Any]]:
     seen: list[Any] = []
 
-    def look(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def observe(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         seen.extend((args, kwargs))
         raise _Seen
 
-    handle = model.denoiser.register_forward_pre_hook(look, with_kwargs=True)
+    handle = model.denoiser.register_forward_pre_hook(observe, with_kwargs=True)
     hooks, model.hooks[:] = list(model.hooks), []  # what they do to the arguments changes no shape
     try:
         model.text_to_image(call)

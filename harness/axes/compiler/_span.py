@@ -8,7 +8,7 @@ from harness.core.axis import Shape
 from harness.core.model import Call, TextToImage
 
 
-class Span(NamedTuple):
+class ShapeRange(NamedTuple):
     """`recording` is of the largest picture of all, with guidance if one has it: every cell exports the same graph.
 
     `sizes` are those of the recording's groups in each call, rows of the batch (images × guidance) first.
@@ -23,7 +23,7 @@ class Span(NamedTuple):
         return self.recording.sizes()[0] // IMAGES
 
 
-def span(model: TextToImage, call: Call, shapes: Collection[Shape]) -> Span:
+def span(model: TextToImage, call: Call, shapes: Collection[Shape]) -> ShapeRange:
     """Return the span of the calls of these shapes; all else about them is as in `call`."""
     pixels = sorted({(shape.width, shape.height) for shape in shapes}, key=lambda size: (size[0] * size[1], size))
     guidance = max(shape.guidance for shape in shapes)
@@ -36,4 +36,4 @@ def span(model: TextToImage, call: Call, shapes: Collection[Shape]) -> Span:
     measured[pixels[-1]] = recording.sizes()
     rows = recording.sizes()[0] // IMAGES
     sizes = {(rows * shape.images, *measured[shape.width, shape.height][1:]) for shape in shapes}
-    return Span(recording, tuple(sorted(sizes)))
+    return ShapeRange(recording, tuple(sorted(sizes)))

@@ -84,13 +84,13 @@ class TensorRt(Exported):
         engine = build_engine(order, setup.cache)
         session = EngineSession(engine, self.package, served.recording, profile)
         source = {"onnx_export_s": round(graph.build_s, 3), "onnx_nodes": graph.facts["nodes"]}
-        told = {"engine_bytes": engine.facts["bytes"], **profile.figures, **engine.facts["precisions"], **packed}
+        built = {"engine_bytes": engine.facts["bytes"], **profile.figures, **engine.facts["precisions"], **packed}
         made = Engine(
             run=session.run,
-            held_bytes=engine.facts["bytes"],
+            engine_bytes=engine.facts["bytes"],
             name=f"{self.package.replace('_', '-')} ({engine.facts['layers']} layers{', fp8' if packed else ''})",
             origin=f"engine {engine.origin}",
-            figures={**engine.figures, **source, **told},
+            figures={**engine.figures, **source, **built},
         )
         return exchange(model, recording, made, reference, self._limit(reference))
 

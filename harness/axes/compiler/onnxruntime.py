@@ -40,7 +40,7 @@ class OnnxRuntime(Exported):
             raise NoEffect("ONNX Runtime could not start its CUDA provider", "compiler onnxruntime", fix)
         engine = Engine(
             run=session.run,
-            held_bytes=graph.facts["bytes"],
+            engine_bytes=graph.facts["bytes"],
             name=f"ONNX Runtime ({session.provider}, {graph.facts['nodes']} nodes)",
             origin=f"graph {graph.origin}",
             figures={**graph.figures, "onnx_nodes": graph.facts["nodes"], "provider": session.provider},

@@ -47,7 +47,7 @@ class OpenVino(Exported):
 
         engine = Engine(
             run=run,
-            held_bytes=graph.facts["bytes"],
+            engine_bytes=graph.facts["bytes"],
             name=f"OpenVINO ({precision}, {graph.facts['nodes']} nodes)",
             origin=f"graph {graph.origin}",
             figures={**graph.figures, "onnx_nodes": graph.facts["nodes"], "inference_precision": precision},

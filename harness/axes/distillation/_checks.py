@@ -4,7 +4,7 @@ from pathlib import Path
 
 from harness.axes.distillation._fit_denoiser import refuse_denoiser
 from harness.axes.distillation._fit_lora import refuse_lora
-from harness.axes.distillation._headers import denoiser_shapes, shapes_of
+from harness.axes.distillation._headers import denoiser_shapes, load_shapes
 from harness.axes.distillation._student import Student
 from harness.core.axis import Context
 
@@ -18,7 +18,7 @@ def refuse_weights(student: Student, path: Path | None, context: Context) -> str
         return f"the pipeline of the {context.model.title} takes no timesteps: it walks a flow"
     if path is None:
         return None
-    theirs, ours = shapes_of(path), denoiser_shapes(context.model)
+    theirs, ours = load_shapes(path), denoiser_shapes(context.model)
     if not theirs or not ours:
         return None
     reason = (refuse_lora if student.kind == "lora" else refuse_denoiser)(theirs, ours)

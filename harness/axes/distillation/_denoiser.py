@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from harness.core.effect import Done, Effect
+from harness.core.effect import Effect, FixedEffect
 from harness.core.errors import NoEffect
 from harness.core.model import TextToImage
 
@@ -18,7 +18,7 @@ def put_denoiser(model: TextToImage, path: Path) -> Effect:
     if not changed:
         raise NoEffect("these are the weights that the model has already", f"distillation {path.name}")
     model.denoiser.load_state_dict(state)
-    return Done(f"{changed} of {len(own)} tensors of the denoiser replaced", {"tensors_replaced": int(changed)})
+    return FixedEffect(f"{changed} of {len(own)} tensors of the denoiser replaced", {"tensors_replaced": int(changed)})
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from harness.axes.distillation._advice import cautions_about
 from harness.axes.distillation._checks import refuse_weights
-from harness.axes.distillation._files import digest_of, find_weights, wanted_file
+from harness.axes.distillation._files import compute_digest, find_weights, wanted_file
 from harness.axes.distillation._put import put_student
 from harness.axes.distillation._student import Student
 from harness.core.axis import AxisValue, Context, Setup
@@ -53,7 +53,7 @@ class Distilled(AxisValue):
 
     def fingerprint(self, model: ModelInfo) -> str:
         student = self.student(model.family)
-        digest = digest_of(student.repo, student.files) if student else ""
+        digest = compute_digest(student.repo, student.files) if student else ""
         return digest or " ".join(map(str, self.wants(model)))
 
     def wants(self, model: ModelInfo | None) -> tuple[HubFile, ...]:

@@ -38,7 +38,7 @@ def wanted_file(named: str, files: tuple[str, ...]) -> HubFile | None:
     return None if here else HubFile(named, files)
 
 
-def digest_of(named: str, files: tuple[str, ...]) -> str:
+def compute_digest(named: str, files: tuple[str, ...]) -> str:
     """Return the sha256 of the file; empty where there is none."""
     try:
         return digest_file(find_weights(named, files))

@@ -10,8 +10,8 @@ def refuse_denoiser(weights: Shapes, denoiser: Shapes) -> str | None:
             return f"its tensor {name} is not in the model's denoiser"
         if shape != denoiser[name]:
             return f"its tensor {name} is {_size(shape)}, in the model {_size(denoiser[name])}"
-    if lacking := next((name for name in denoiser if name not in weights), None):
-        return f"it lacks the tensor {lacking}"
+    if absent_files := next((name for name in denoiser if name not in weights), None):
+        return f"it lacks the tensor {absent_files}"
     return None
 
 

@@ -10,7 +10,7 @@ from harness.core.model import ModelInfo
 Shapes = dict[str, tuple[int, ...]]
 
 
-def shapes_of(path: Path) -> Shapes:
+def load_shapes(path: Path) -> Shapes:
     """Return name → shape of a weight file; ValueError for one that cannot be read."""
     try:
         return _read(path, path.stat().st_mtime_ns)
@@ -23,7 +23,7 @@ def denoiser_shapes(model: ModelInfo) -> Shapes:
     if not model.folder:
         return {}
     folder = Path(model.folder) / ("unet" if "unet" in model.tags else "transformer")
-    return {name: shape for path in sorted(folder.glob("*.safetensors")) for name, shape in shapes_of(path).items()}
+    return {name: shape for path in sorted(folder.glob("*.safetensors")) for name, shape in load_shapes(path).items()}
 
 
 @lru_cache(maxsize=32)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from harness.core.effect import Done, Effect
+from harness.core.effect import Effect, FixedEffect
 from harness.core.errors import NoEffect
 from harness.core.model import TextToImage
 
@@ -25,14 +25,14 @@ def put_lora(model: TextToImage, path: Path, scale: float, fuse: bool) -> Effect
         raise NoEffect("the LoRA changes no weight (B·A is zero everywhere)", where, "Was it ever trained?")
     figures: dict[str, float | int | str] = {"lora_layers": len(changes), "largest_change": max(changes.values())}
     if not fuse:
-        return Done(f"LoRA beside {len(changes)} layers of the denoiser, computed at every call", figures)
+        return FixedEffect(f"LoRA beside {len(changes)} layers of the denoiser, computed at every call", figures)
     strongest = max(changes, key=lambda layer: changes[layer])
     before = model.denoiser.get_submodule(strongest).base_layer.weight.detach().clone()
     pipeline.fuse_lora(lora_scale=1.0)  # set_adapters has set the scale
     pipeline.unload_lora_weights()
     if (model.denoiser.get_submodule(strongest).weight == before).all():
         raise NoEffect(f"fused into {before.dtype} weights, the LoRA rounds to nothing", where, "Use +fuse=false.")
-    return Done(f"LoRA fused into {len(changes)} layers of the denoiser", figures)
+    return FixedEffect(f"LoRA fused into {len(changes)} layers of the denoiser", figures)
 
 
 def _changes(denoiser: Any) -> Iterator[tuple[str, float]]:

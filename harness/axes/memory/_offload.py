@@ -32,8 +32,8 @@ class Offload(AxisValue):
     def footprint(self, without: Footprint) -> Footprint:
         """The largest part's weights are there at least once, or next to nothing where smaller pieces come."""
         largest = max(without.weights, key=lambda role: without.weights[role], default="")
-        held = {largest: without.weights[largest]} if largest and self.resident == "part" else {}
-        return without.model_copy(update={"weights": held, "loading": sum(held.values())})
+        kept = {largest: without.weights[largest]} if largest and self.resident == "part" else {}
+        return without.model_copy(update={"weights": kept, "loading": sum(kept.values())})
 
     def load_options(self) -> dict[str, str]:
         return {"place": "cpu"}

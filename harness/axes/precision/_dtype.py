@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from harness.axes.precision._layers import own_memory
 from harness.core.axis import AxisValue, Setup
-from harness.core.effect import Done, Effect
+from harness.core.effect import Effect, FixedEffect
 from harness.core.errors import NoEffect
 from harness.core.footprint import Footprint
 from harness.core.model import TextToImage
@@ -29,9 +29,9 @@ class Dtype(AxisValue):
         for network in (model.denoiser, model.vae, *model.text_encoders.values()):
             own_memory(network)
         sizes = [(tensor.numel(), str(tensor.dtype)) for tensor in model.denoiser.parameters()]
-        held = sum(count for count, dtype in sizes if dtype == f"torch.{self.dtype}")
-        if not held:
+        matching = sum(count for count, dtype in sizes if dtype == f"torch.{self.dtype}")
+        if not matching:
             raise NoEffect(f"no weight of the denoiser is {self.dtype}", f"precision {self.dtype}")
-        share = held / sum(count for count, _ in sizes)
+        share = matching / sum(count for count, _ in sizes)
         figures = {"bytes": sum(model.weights_bytes().values()), "denoiser_share": round(share, 4)}
-        return Done(f"{format_percent(share, 0)} of the denoiser's weights are {self.dtype}", figures)
+        return FixedEffect(f"{format_percent(share, 0)} of the denoiser's weights are {self.dtype}", figures)

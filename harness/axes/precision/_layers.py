@@ -10,7 +10,7 @@ from harness.core.model import TextToImage
 PARTS = ("denoiser", "text-encoder", "vae")
 
 
-class Part(NamedTuple):
+class QuantizedLayers(NamedTuple):
     """A network of the model and the names of its layers that are quantized, from its root."""
 
     name: str
@@ -42,12 +42,16 @@ def fits(pattern: str, layer: str) -> bool:
     return any(fnmatchcase(".".join(steps[:depth]), pattern) for depth in range(1, len(steps) + 1))
 
 
-def choose(model: TextToImage, parts: tuple[str, ...], patterns: tuple[str, ...], kinds: tuple[Any, ...]) -> list[Part]:
+def choose(
+    model: TextToImage, parts: tuple[str, ...], patterns: tuple[str, ...], kinds: tuple[Any, ...]
+) -> list[QuantizedLayers]:
     """Return the parts with their layers of these kinds, less those that a pattern fits.
 
     Raises UsageError for a pattern that fits no layer, and NoEffect where no layer is left.
     """
-    found = [Part(name, module, tuple(_float_layers(module, kinds))) for name, module in _networks(model, parts)]
+    found = [
+        QuantizedLayers(name, module, tuple(_float_layers(module, kinds))) for name, module in _networks(model, parts)
+    ]
     names = [layer for part in found for layer in part.layers]
     for pattern in patterns:
         if names and not any(fits(pattern, layer) for layer in names):

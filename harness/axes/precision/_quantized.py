@@ -5,8 +5,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import field_validator
 
 from harness.axes.precision._checkpoint import denoiser_layers, layer_kinds, packed_parts
-from harness.axes.precision._layers import Part, choose, fits, read_parts, read_patterns
-from harness.axes.precision._tally import Figures, Tally
+from harness.axes.precision._layers import QuantizedLayers, choose, fits, read_parts, read_patterns
+from harness.axes.precision._tally import ConvertedLayers, Figures
 from harness.core.axis import AxisValue, Context, Setup, Unavailable
 from harness.core.effect import Effect
 from harness.core.footprint import Footprint
@@ -57,8 +57,8 @@ class Quantized(AxisValue):
         parts, patterns = read_parts(self.modules), read_patterns(self.exclude)
         packed, kinds = packed_parts(context.model, parts), layer_kinds(context.model, parts)
         if len(packed) == len(parts):
-            held = " and ".join(f"{part} ({method})" for part, method in packed.items())
-            return f"nothing to quantize: the {context.model.title} comes with a quantized {held}"
+            matching = " and ".join(f"{part} ({method})" for part, method in packed.items())
+            return f"nothing to quantize: the {context.model.title} comes with a quantized {matching}"
         if kinds and not kinds & set(self.kinds):
             wanted = " or ".join(self.kinds)
             return f"nothing to quantize: the {context.model.title} has no {wanted} layer in its {' and '.join(parts)}"
@@ -114,11 +114,11 @@ class Quantized(AxisValue):
 
         kinds = tuple(getattr(torch.nn, kind) for kind in self.kinds)
         parts = choose(model, read_parts(self.modules), read_patterns(self.exclude), kinds)
-        tally = Tally(model, parts)
+        tally = ConvertedLayers(model, parts)
         figures = self.quantize(parts, model, setup)
         return tally.effect(model, self.weights, figures)
 
-    def quantize(self, parts: list[Part], model: TextToImage, setup: Setup) -> Figures:
+    def quantize(self, parts: list[QuantizedLayers], model: TextToImage, setup: Setup) -> Figures:
         """Replace the weights of the parts' layers in place; return further figures."""
         raise NotImplementedError
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from harness.axes.precision._layers import Part
+from harness.axes.precision._layers import QuantizedLayers
 from harness.axes.precision._quantized import Quantized
 from harness.axes.precision._tally import Figures
 from harness.core.axis import Context, Setup, Unavailable
@@ -35,7 +35,7 @@ class Quanto(Quantized):
         """Return quanto's name of the weights' format."""
         raise NotImplementedError
 
-    def quantize(self, parts: list[Part], model: TextToImage, setup: Setup) -> Figures:
+    def quantize(self, parts: list[QuantizedLayers], model: TextToImage, setup: Setup) -> Figures:
         from optimum import quanto
 
         _unpack_in_torch()
@@ -70,7 +70,7 @@ class QuantoActivations(Quanto):
             message = "quanto's quantized activations break the compiled graph at every layer"
         return (Caution(kind="no-speed-up", message=message, advice="For speed, try int8-torchao+dynamic."),)
 
-    def quantize(self, parts: list[Part], model: TextToImage, setup: Setup) -> Figures:
+    def quantize(self, parts: list[QuantizedLayers], model: TextToImage, setup: Setup) -> Figures:
         if not self.activations:
             return super().quantize(parts, model, setup)
         from optimum import quanto
@@ -98,7 +98,7 @@ def _calls(setup: Setup, prompts: int) -> list[Call]:
     return [setup.call.of(range(start, min(start + setup.batch, count))) for start in range(0, count, setup.batch)]
 
 
-def _called_layers(parts: list[Part], model: TextToImage, call: Call) -> list[tuple[str, ...]]:
+def _called_layers(parts: list[QuantizedLayers], model: TextToImage, call: Call) -> list[tuple[str, ...]]:
     """Return the layers of each part that work while a picture is made."""
     seen: set[Any] = set()
     layers = {part.module.get_submodule(name) for part in parts for name in part.layers}
@@ -109,7 +109,7 @@ def _called_layers(parts: list[Part], model: TextToImage, call: Call) -> list[tu
     return [tuple(name for name in part.layers if part.module.get_submodule(name) in seen) for part in parts]
 
 
-def _freeze(part: Part) -> None:
+def _freeze(part: QuantizedLayers) -> None:
     for name in part.layers:
         part.module.get_submodule(name).freeze()
 

@@ -2,8 +2,8 @@
 
 from collections import Counter
 
-from harness.axes.precision._layers import Part, is_packed
-from harness.core.effect import Done, Effect
+from harness.axes.precision._layers import QuantizedLayers, is_packed
+from harness.core.effect import Effect, FixedEffect
 from harness.core.errors import NoEffect
 from harness.core.model import TextToImage
 from harness.core.units import format_bytes, format_percent
@@ -11,10 +11,10 @@ from harness.core.units import format_bytes, format_percent
 Figures = dict[str, float | int | str]
 
 
-class Tally:
+class ConvertedLayers:
     """Remembers what the layers were; `effect` counts those whose weights are held in another form since."""
 
-    def __init__(self, model: TextToImage, parts: list[Part]) -> None:
+    def __init__(self, model: TextToImage, parts: list[QuantizedLayers]) -> None:
         self.parts, self.bytes_before = parts, model.weights_bytes()
         layers = {(part.name, name): part.module.get_submodule(name) for part in parts for name in part.layers}
         self.kinds = {key: type(layer).__name__ for key, layer in layers.items()}
@@ -34,7 +34,7 @@ class Tally:
             raise NoEffect(f"none of {len(self.sizes)} layers took {weights} weights", "precision", fix)
         after = model.weights_bytes()
         changed = [name for name in after if after[name] != self.bytes_before.get(name)]
-        before_bytes, after_bytes = (sum(held[name] for name in changed) for held in (self.bytes_before, after))
+        before_bytes, after_bytes = (sum(counted[name] for name in changed) for counted in (self.bytes_before, after))
         if after_bytes >= before_bytes:
             raise NoEffect(f"{weights} weights take no less memory than before", "precision")
         kinds = Counter(self.kinds[key] for key in done)
@@ -56,4 +56,4 @@ class Tally:
         summary = (
             f"{weights} weights in {listing} layers of {where}: {format_percent(coverage, 0)} of their weights, {sizes}"
         )
-        return Done(summary, {**figures, **more})
+        return FixedEffect(summary, {**figures, **more})

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from harness.axes.precision._layers import Part
+from harness.axes.precision._layers import QuantizedLayers
 from harness.axes.precision._quantized import Quantized
 from harness.axes.precision._tally import Figures
 from harness.core.axis import Setup, Unavailable
@@ -31,7 +31,7 @@ class Torchao(Quantized):
                 return Unavailable(reason=f"needs compute capability {needed}, this GPU has {has}")
         return super().unavailable(machine)
 
-    def quantize(self, parts: list[Part], model: TextToImage, setup: Setup) -> Figures:
+    def quantize(self, parts: list[QuantizedLayers], model: TextToImage, setup: Setup) -> Figures:
         from torchao.quantization import quantize_
 
         for part in parts:

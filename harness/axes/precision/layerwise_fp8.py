@@ -3,7 +3,7 @@
 import re
 from typing import Any, ClassVar, Literal
 
-from harness.axes.precision._layers import Part
+from harness.axes.precision._layers import QuantizedLayers
 from harness.axes.precision._quantized import Quantized
 from harness.axes.precision._tally import Figures
 from harness.core.axis import Context, Setup
@@ -30,7 +30,7 @@ class LayerwiseFp8(Quantized):
         message = "fp8 storage saves memory, but casting every layer's weights at every call takes time"
         return (Caution(kind="no-speed-up", message=message, advice="For speed, try fp8-torchao with a compiler."),)
 
-    def quantize(self, parts: list[Part], model: TextToImage, setup: Setup) -> Figures:
+    def quantize(self, parts: list[QuantizedLayers], model: TextToImage, setup: Setup) -> Figures:
         import torch
         from diffusers.hooks.layerwise_casting import apply_layerwise_casting_hook
 

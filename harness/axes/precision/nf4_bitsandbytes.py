@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from harness.axes.precision._layers import Part
+from harness.axes.precision._layers import QuantizedLayers
 from harness.axes.precision._quantized import Quantized
 from harness.axes.precision._tally import Figures
 from harness.core.axis import Setup
@@ -18,7 +18,7 @@ class Nf4Bitsandbytes(Quantized):
     tolerance: ClassVar = 0.3
     examples: ClassVar = ("nf4-bitsandbytes+modules=all", "nf4-bitsandbytes+compute=bf16")
 
-    def quantize(self, parts: list[Part], model: TextToImage, setup: Setup) -> Figures:
+    def quantize(self, parts: list[QuantizedLayers], model: TextToImage, setup: Setup) -> Figures:
         for part in parts:
             for name in part.layers:
                 parent, _, last = name.rpartition(".")

@@ -5,7 +5,7 @@ from typing import ClassVar
 from harness.axes.precision._dtype import Dtype
 from harness.axes.precision._multiply import multiply_in
 from harness.core.axis import Setup, Unavailable
-from harness.core.effect import Done, Effect
+from harness.core.effect import Effect, FixedEffect
 from harness.core.machine import Machine
 from harness.core.model import TextToImage
 
@@ -27,4 +27,6 @@ class Tf32(Dtype):
     def apply(self, model: TextToImage, setup: Setup) -> Effect:
         """Switch matrix products and convolutions, and see that a product really loses bits."""
         error = multiply_in("tf32")
-        return Done(f"matrix products and convolutions in TF32: a product is off by {error:.0e}", {"error": error})
+        return FixedEffect(
+            f"matrix products and convolutions in TF32: a product is off by {error:.0e}", {"error": error}
+        )

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from harness.axes.scheduler._swap import Scheduler, steps_of
+from harness.axes.scheduler._swap import Scheduler, count_steps
 from harness.core.axis import Context
 from harness.core.outcome import Caution
 
@@ -14,7 +14,7 @@ class Consistency(Scheduler):
     tags: ClassVar = frozenset({"scheduler", "consistency"})
 
     def refuse(self, context: Context) -> str | None:
-        steps = steps_of(context)
+        steps = count_steps(context)
         if steps > MOST:
             return f"{self.scheduler_class} has {MOST} timesteps to choose from, the cell asks for {steps} steps"
         return super().refuse(context)

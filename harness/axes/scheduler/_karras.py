@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from harness.axes.scheduler._swap import TRAINED, Scheduler, steps_of
+from harness.axes.scheduler._swap import TRAINED, Scheduler, count_steps
 from harness.core.axis import Context
 
 COSINE_STEPS = 3
@@ -31,7 +31,7 @@ class WithKarras(Scheduler):
 
     def _refuse_steps(self, context: Context) -> str | None:
         """Return why timesteps, which are whole numbers, are too few for so many steps."""
-        steps, model = steps_of(context), context.model
+        steps, model = count_steps(context), context.model
         if not self.by_timestep:
             return None
         most = TRAINED - 2  # with more, two steps have the same σ

@@ -3,7 +3,7 @@
 from typing import Any, ClassVar
 
 from harness.core.axis import AxisValue, Context, Setup
-from harness.core.effect import Done, Effect
+from harness.core.effect import Effect, FixedEffect
 from harness.core.model import Arguments, Call, TextToImage
 from harness.core.outcome import Caution
 
@@ -11,14 +11,14 @@ TRAINED = 1000
 """Timesteps that models of noise prediction are trained on, from 0 to 999."""
 
 
-def steps_of(context: Context) -> int:
+def count_steps(context: Context) -> int:
     """Return how many steps a cell asks for."""
     return int(context.values["steps"].call_options()["steps"])
 
 
 def refuse_all_steps(context: Context) -> str | None:
     """Return why a model whose timesteps are counted from 1 cannot take as many steps as it was trained on."""
-    if steps_of(context) < TRAINED:
+    if count_steps(context) < TRAINED:
         return None
     where = f"{TRAINED} steps begin at timestep {TRAINED}"
     return f"{where} (steps_offset), the {context.model.title} was trained on 0 to {TRAINED - 1}: take {TRAINED - 1}"
@@ -72,7 +72,7 @@ class Scheduler(AxisValue):
         return None
 
     def cautions(self, context: Context) -> tuple[Caution, ...]:
-        steps = steps_of(context)
+        steps = count_steps(context)
         calls = self.calls(steps)
         if calls == steps:
             return ()
@@ -94,7 +94,7 @@ class Scheduler(AxisValue):
             model.hooks.append(_adding(arguments))
         words = {**self.options(), **arguments}
         details = "".join(f", {key} {value}" for key, value in words.items())
-        return Done(f"scheduler is {self.scheduler_class}{details}{', as the model ships it' if same else ''}")
+        return FixedEffect(f"scheduler is {self.scheduler_class}{details}{', as the model ships it' if same else ''}")
 
 
 def _adding(more: Arguments) -> Any:

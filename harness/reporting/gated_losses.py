@@ -9,10 +9,10 @@ from harness.core.quality import Delta, Interval, Uncertainty
 from harness.core.rule import RELATIVE, Rule
 from harness.core.units import Absent
 from harness.core.verdict import RuleVerdict
-from harness.reporting.loaded import Loaded
+from harness.reporting.loaded import LoadedRun
 
 
-class Held(NamedTuple):
+class GatedLoss(NamedTuple):
     """One metric's calibrated loss or relative change; `rule` is None where nothing judges it."""
 
     delta: Delta
@@ -43,10 +43,10 @@ class Held(NamedTuple):
         return len(self.limits) == 2
 
     @property
-    def reach(self) -> float | None:
+    def margin(self) -> float | None:
         """How far from 0 it may lie: the margin; None where no limit says so."""
-        reaches = [abs(end) for end in self.limits if end]
-        return min(reaches, default=None)
+        list_margins = [abs(end) for end in self.limits if end]
+        return min(list_margins, default=None)
 
     @property
     def used(self) -> float:
@@ -54,7 +54,7 @@ class Held(NamedTuple):
         if isinstance(self.value, Absent):
             return -math.inf
         size = abs(self.value.estimate) if self.two_sided else self.value.estimate
-        return size / (self.reach or 1.0)
+        return size / (self.margin or 1.0)
 
 
 class WorstLoss(Frozen):
@@ -69,54 +69,54 @@ class WorstLoss(Frozen):
     limit: float | None = None
 
 
-def held_losses(loaded: Loaded, cell_id: str) -> tuple[Held, ...]:
+def list_gated_losses(loaded: LoadedRun, cell_id: str) -> tuple[GatedLoss, ...]:
     """Return the losses and changes that rules judge, errors first; before the gate those its rules will judge."""
     verdict = loaded.verdict(cell_id)
     deltas = {delta.metric: delta for delta in loaded.deltas(cell_id)}
     if verdict is None:
         return _foreseen(loaded, cell_id, deltas)
-    held = [
-        Held(deltas[judged.metric], judged.rule.quantity, judged.rule, judged)  # type: ignore[arg-type]
+    gated = [
+        GatedLoss(deltas[judged.metric], judged.rule.quantity, judged.rule, judged)  # type: ignore[arg-type]
         for judged in verdict.rules
         if judged.rule.quantity in RELATIVE and judged.metric in deltas
     ]
-    return tuple(sorted(held, key=lambda found: found.rule is not None and found.rule.severity == "warning"))
+    return tuple(sorted(gated, key=lambda found: found.rule is not None and found.rule.severity == "warning"))
 
 
-def _foreseen(loaded: Loaded, cell_id: str, deltas: dict[str, Delta]) -> tuple[Held, ...]:
+def _foreseen(loaded: LoadedRun, cell_id: str, deltas: dict[str, Delta]) -> tuple[GatedLoss, ...]:
     cell = loaded.plan.find(cell_id).cell
-    found: dict[tuple[str, str], Held] = {}
+    found: dict[tuple[str, str], GatedLoss] = {}
     for rule in loaded.policy.gate:
         if rule.quantity in RELATIVE and rule.severity == "error" and rule.fits(cell):
             meant = [d for d in deltas.values() if (rule.names(d.metric) if rule.metric else d.gates)]
-            found |= {(rule.quantity, d.metric): Held(d, rule.quantity, rule) for d in meant}  # type: ignore[arg-type]
+            found |= {(rule.quantity, d.metric): GatedLoss(d, rule.quantity, rule) for d in meant}  # type: ignore[arg-type]
     return tuple(found.values())
 
 
-def deciding_losses(loaded: Loaded, cell_id: str) -> tuple[Held, ...]:
+def deciding_losses(loaded: LoadedRun, cell_id: str) -> tuple[GatedLoss, ...]:
     """Return what decides about a cell's quality: losses under rules of severity error, else those that would gate."""
-    held = [found for found in held_losses(loaded, cell_id) if found.rule and found.rule.severity == "error"]
-    return tuple(held) or tuple(Held(delta) for delta in loaded.deltas(cell_id) if delta.gates)
+    gated = [found for found in list_gated_losses(loaded, cell_id) if found.rule and found.rule.severity == "error"]
+    return tuple(gated) or tuple(GatedLoss(delta) for delta in loaded.deltas(cell_id) if delta.gates)
 
 
-def worst_loss(loaded: Loaded, planned: PlannedCell) -> WorstLoss | Absent:
+def worst_loss(loaded: LoadedRun, planned: PlannedCell) -> WorstLoss | Absent:
     """Return the deciding loss that uses most of its margin."""
     if planned.id == loaded.plan.baseline_id:
         return Absent(absent="the baseline loses nothing against itself")
     if loaded.evaluation is None:
         return Absent(absent="not evaluated yet")
-    held = deciding_losses(loaded, planned.id)
-    worst = max(held, key=lambda found: found.used, default=None)
+    gated = deciding_losses(loaded, planned.id)
+    worst = max(gated, key=lambda found: found.used, default=None)
     if worst is not None and isinstance(worst.value, Interval):
         return WorstLoss(
-            metric=worst.delta.metric, whole=worst.delta.definition.whole, loss=worst.value, limit=worst.reach
+            metric=worst.delta.metric, whole=worst.delta.definition.whole, loss=worst.value, limit=worst.margin
         )
-    reasons = dict.fromkeys(found.value.absent for found in held if isinstance(found.value, Absent))
+    reasons = dict.fromkeys(found.value.absent for found in gated if isinstance(found.value, Absent))
     return Absent(absent="; ".join(reasons) or "no metric gates this cell")
 
 
-def reaches(loaded: Loaded) -> tuple[float, ...]:
+def list_margins(loaded: LoadedRun) -> tuple[float, ...]:
     """Return the different margins that decide about this run's cells, rising."""
     cells = [planned.id for planned in loaded.candidates]
-    found = {held.reach for cell in cells for held in deciding_losses(loaded, cell)}
-    return tuple(sorted(reach for reach in found if reach is not None))
+    found = {gated.margin for cell in cells for gated in deciding_losses(loaded, cell)}
+    return tuple(sorted(margin for margin in found if margin is not None))

@@ -31,18 +31,18 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def looks(monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[str, bytes]]:
+def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[str, bytes]]:
     """How often each network looked at each picture."""
     seen: Counter[tuple[str, bytes]] = Counter()
 
     def counting(kind: type[Any]) -> None:
-        look = kind.look
+        extract = kind.extract
 
         def counted(self: Any, pictures: np.ndarray) -> Any:
             seen.update((kind.__name__, picture.tobytes()) for picture in pictures)
-            return look(self, pictures)
+            return extract(self, pictures)
 
-        monkeypatch.setattr(kind, "look", counted)
+        monkeypatch.setattr(kind, "extract", counted)
 
     for kind in (AttributeNetwork, ClipNetwork):
         counting(kind)
@@ -60,31 +60,31 @@ def pictures_of(run: Path) -> set[bytes]:
     return {np.asarray(Image.open(path)).tobytes() for path in files}
 
 
-def test_metrics_of_one_network_share_each_look(tmp_path: Path, looks: Counter[tuple[str, bytes]]) -> None:
+def test_metrics_of_one_network_share_each_look(tmp_path: Path, calls: Counter[tuple[str, bytes]]) -> None:
     """Self-tests look at pictures of their own and are not counted here."""
     run, evaluation = scored(tmp_path, "fid:bundled", "kid:bundled", "clip:bundled", "cmmd:bundled")
     assert not evaluation.missing
     own = pictures_of(run)
-    counts = [(name, count) for (name, picture), count in looks.items() if picture in own]
+    counts = [(name, count) for (name, picture), count in calls.items() if picture in own]
     assert {name for name, _ in counts} == {"AttributeNetwork", "ClipNetwork"}
     assert len(counts) >= 3 * PROMPTS, "the candidate by both, the other seed by one at least"
     assert {count for _, count in counts} == {1}
-    looks.clear()
+    calls.clear()
     evaluate(run)
-    assert not own & {picture for _, picture in looks}
+    assert not own & {picture for _, picture in calls}
 
 
-def test_a_metric_that_is_added_reads_what_was_seen(tmp_path: Path, looks: Counter[tuple[str, bytes]]) -> None:
+def test_a_metric_that_is_added_reads_what_was_seen(tmp_path: Path, calls: Counter[tuple[str, bytes]]) -> None:
     scored(tmp_path / "a", "fid:bundled")
-    looks.clear()
+    calls.clear()
     run, evaluation = scored(tmp_path / "b", "fid:bundled", "kid:bundled")
-    assert not pictures_of(run) & {picture for _, picture in looks}
+    assert not pictures_of(run) & {picture for _, picture in calls}
     assert {delta.metric for delta in evaluation.deltas} == {"fid:bundled", "kid:bundled"}
 
 
 def features(pictures: np.ndarray) -> np.ndarray:
     scorer = get_metric("fid:bundled").load(Weights())
-    return np.asarray(scorer.features(scorer.network.look(pictures)), dtype=np.float64)
+    return np.asarray(scorer.features(scorer.network.extract(pictures)), dtype=np.float64)
 
 
 def test_statistics_score_as_the_pictures_they_are_of(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_statistics_score_as_the_pictures_they_are_of(tmp_path: Path) -> None:
     assert any("cannot fill a covariance" in note for note in one.definition.notes)
 
 
-def test_invalid_reference_stops_before_scoring(tmp_path: Path, looks: Counter[tuple[str, bytes]]) -> None:
+def test_invalid_reference_stops_before_scoring(tmp_path: Path, calls: Counter[tuple[str, bytes]]) -> None:
     with pytest.raises(UsageError, match="no such file or folder"):
         scored(tmp_path, "fid:bundled", reference=tmp_path / "nowhere")
-    assert not looks
+    assert not calls

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from harness.core.progress import Advance
 from harness.core.quality import Definition, MetricKind
 from harness.damages import apply_damage
-from harness.evaluation.lineup import Lineup, Picture, Variant
+from harness.evaluation.image_sets import ImageFile, ImageSets, Variant
 from harness.evaluation.pictures import RESIZE, Pixels, Size, read_pictures
 
 _FILE = "features-1.sqlite3"
@@ -135,11 +135,11 @@ def _text_key(text: str) -> str:
     return "text:" + hashlib.sha256(text.encode()).hexdigest()
 
 
-class Sight:
+class FeatureStore:
     """What was seen: rows per (metric, variant), and how to see what is not known yet."""
 
-    def __init__(self, lineup: Lineup, size: Size, cache: FeatureCache) -> None:
-        self.lineup, self.size, self.cache = lineup, size, cache
+    def __init__(self, image_sets: ImageSets, size: Size, cache: FeatureCache) -> None:
+        self.image_sets, self.size, self.cache = image_sets, size, cache
         self._known: dict[str, dict[str, Rows]] = {}
 
     def rows(self, reader: Reader, variant: Variant) -> Rows:
@@ -149,7 +149,7 @@ class Sight:
 
     def texts(self, reader: Reader) -> Rows:
         """Return the text features (prompts, d) of an alignment metric."""
-        texts = self.lineup.texts
+        texts = self.image_sets.texts
         keys = [_text_key(text) for text in texts]
         known = self.cache.get(reader.fingerprint, list(dict.fromkeys(keys)))
         if missing := {key: text for key, text in zip(keys, texts, strict=True) if key not in known}:
@@ -158,10 +158,10 @@ class Sight:
             self.cache.put(reader.fingerprint, zip(missing, found, strict=True))
         return np.stack([known[key] for key in keys])
 
-    def look(self, readers: Sequence[Reader], variants: Sequence[Variant], advance: Advance) -> None:
+    def extract(self, readers: Sequence[Reader], variants: Sequence[Variant], advance: Advance) -> None:
         """See everything that is not in the cache; `advance` counts the pictures."""
         for reader in readers:
-            keys = [key for v in variants if reader.wants(v, self.lineup.baseline) for key in self._keys(reader, v)]
+            keys = [key for v in variants if reader.wants(v, self.image_sets.baseline) for key in self._keys(reader, v)]
             known = self._known.setdefault(reader.fingerprint, {})
             known.update(self.cache.get(reader.fingerprint, list(dict.fromkeys(keys))))
         total, done = sum(len(variant.pictures) for variant in variants), 0
@@ -178,21 +178,21 @@ class Sight:
 
     def _batches(self) -> Iterator[slice]:
         step = max(4, min(64, _PIXELS_PER_BATCH // (self.size[0] * self.size[1])))
-        for start in range(0, len(self.lineup.keys), step):
+        for start in range(0, len(self.image_sets.keys), step):
             yield slice(start, start + step)
 
     def _see(self, batch: "_Batch", reader: Reader, variant: Variant) -> None:
-        if not reader.wants(variant, self.lineup.baseline):
+        if not reader.wants(variant, self.image_sets.baseline):
             return
         keys = self._keys(reader, variant, batch.part)
         known = self._known[reader.fingerprint]
         if reader.paired:  # one and the same picture: no distance, by definition
-            pairs = zip(keys, self.lineup.baseline.pictures[batch.part], variant.pictures[batch.part], strict=False)
+            pairs = zip(keys, self.image_sets.baseline.pictures[batch.part], variant.pictures[batch.part], strict=False)
             known.update((key, ZERO) for key, base, own in pairs if base.same_pixels(own))
         if all(key in known for key in keys):
             return
         if reader.paired:
-            first = batch.activations(reader.scorer.network, self.lineup.baseline, len(keys))
+            first = batch.activations(reader.scorer.network, self.image_sets.baseline, len(keys))
             second = batch.activations(reader.scorer.network, variant)
             found = reader.scorer.distances(first, second)[:, None]
         elif reader.kind == "correctness":
@@ -213,19 +213,19 @@ class Sight:
             return [f"{key}|{_text_key(text)}" for key, text in zip(own, texts, strict=True)]
         if not reader.paired:
             return own
-        return [f"{base.sha256}|{key}" for base, key in zip(self.lineup.baseline.pictures[part], own, strict=False)]
+        return [f"{base.sha256}|{key}" for base, key in zip(self.image_sets.baseline.pictures[part], own, strict=False)]
 
     def _checked(self, variant: Variant, part: slice) -> list[str]:
         """Return the text that each picture of a part is checked against."""
-        return [self.lineup.text_of(variant, place) for place in range(*part.indices(len(variant.pictures)))]
+        return [self.image_sets.get_text(variant, place) for place in range(*part.indices(len(variant.pictures)))]
 
 
 class _Batch:
     """The pixels and activations of one slice of keys, kept while several metrics and variants need them."""
 
-    def __init__(self, sight: Sight, part: slice) -> None:
-        self.sight, self.part = sight, part
-        self._kept = {picture.sha256 for picture in sight.lineup.baseline.pictures[part]}
+    def __init__(self, feature_store: FeatureStore, part: slice) -> None:
+        self.feature_store, self.part = feature_store, part
+        self._kept = {picture.sha256 for picture in feature_store.image_sets.baseline.pictures[part]}
         self._decoded: dict[str, Any] = {}
         self._pixels: dict[str, Pixels] = {}
         self._seen: dict[tuple[int, str, int], Any] = {}
@@ -235,11 +235,11 @@ class _Batch:
             self._pixels[variant.name] = self._damaged(variant.pictures[self.part])
         return self._pixels[variant.name]
 
-    def _damaged(self, pictures: Sequence[Picture]) -> Pixels:
+    def _damaged(self, pictures: Sequence[ImageFile]) -> Pixels:
         """Return the pixels of pictures, each with its damage; a file that several variants damage is read once."""
         unread = {picture.sha256: picture for picture in pictures if picture.sha256 not in self._decoded}
         if unread:
-            self._decoded |= zip(unread, read_pictures(list(unread.values()), self.sight.size), strict=True)
+            self._decoded |= zip(unread, read_pictures(list(unread.values()), self.feature_store.size), strict=True)
         pixels = np.stack([self._decoded[picture.sha256] for picture in pictures])
         for damage in dict.fromkeys(picture.damage for picture in pictures if picture.damage):
             chosen = [place for place, picture in enumerate(pictures) if picture.damage == damage]
@@ -251,12 +251,12 @@ class _Batch:
         pixels = self.pixels(variant)[:count]
         key = (id(network), variant.name, len(pixels))
         if key not in self._seen:
-            self._seen[key] = network.look(pixels)
+            self._seen[key] = network.extract(pixels)
         return self._seen[key]
 
     def forget(self, variant: Variant) -> None:
         """Drop what only this variant needed."""
-        if variant is not self.sight.lineup.baseline:
+        if variant is not self.feature_store.image_sets.baseline:
             self._pixels.pop(variant.name, None)
             self._decoded = {key: value for key, value in self._decoded.items() if key in self._kept}
             self._seen = {key: value for key, value in self._seen.items() if key[1] != variant.name}

@@ -6,9 +6,9 @@ from typing import NamedTuple
 from harness.core.errors import MachineError
 from harness.core.matrix import Quality
 from harness.evaluation.alignment import AlignmentComparer, CorrectnessComparer
-from harness.evaluation.change import Comparer, Scene
+from harness.evaluation.change import Comparer, ComparisonContext
 from harness.evaluation.distribution import DistributionComparer
-from harness.evaluation.looking import Reader
+from harness.evaluation.feature_store import Reader
 from harness.evaluation.paired import PairedComparer
 from harness.evaluation.prompt_wise import PromptWiseComparer
 from harness.evaluation.reference import OTHER_SEEDS, ReferenceSet, why_not_readable
@@ -16,14 +16,14 @@ from harness.evaluation.selftest import load_tested
 from harness.metrics import Metric, Weights
 
 
-class Ready(NamedTuple):
+class PreparedMetric(NamedTuple):
     """A metric with all it needs found on this machine."""
 
     reader: Reader
     metric: Metric
 
 
-def ready_metric(metric: Metric, quality: Quality, reference: ReferenceSet | None, images: int) -> Ready:
+def prepare_metric(metric: Metric, quality: Quality, reference: ReferenceSet | None, images: int) -> PreparedMetric:
     """Return a metric ready to read the pictures of a run whose baseline has so many.
 
     Raises MachineError if its weights are missing, or if it cannot be scored against the reference set.
@@ -37,22 +37,22 @@ def ready_metric(metric: Metric, quality: Quality, reference: ReferenceSet | Non
         against = used.id if used else OTHER_SEEDS
         notes = metric.cautions(images)
         definition = definition.model_copy(update={"reference": against, "notes": notes})
-    return Ready(Reader(definition, lambda: load_tested(metric, weights)), metric)
+    return PreparedMetric(Reader(definition, lambda: load_tested(metric, weights)), metric)
 
 
-def compare(scene: Scene, ready: Ready, reference: ReferenceSet | None) -> Comparer:
+def compare(context: ComparisonContext, ready: PreparedMetric, reference: ReferenceSet | None) -> Comparer:
     """Return the comparer of a metric, by its kind."""
     reader, metric = ready
 
     def distribution() -> Comparer:
-        real = reference.read(reader, scene.sight.cache) if reference and not metric.needs_baseline else None
-        return DistributionComparer(scene, reader, metric, real)
+        real = reference.read(reader, context.feature_store.cache) if reference and not metric.needs_baseline else None
+        return DistributionComparer(context, reader, metric, real)
 
     makers: dict[str, Callable[[], Comparer]] = {
-        "alignment": lambda: AlignmentComparer(scene, reader, metric.to_score),
-        "paired": lambda: PairedComparer(scene, reader, metric.to_score),
-        "correctness": lambda: CorrectnessComparer(scene, reader),
+        "alignment": lambda: AlignmentComparer(context, reader, metric.to_score),
+        "paired": lambda: PairedComparer(context, reader, metric.to_score),
+        "correctness": lambda: CorrectnessComparer(context, reader),
         "distribution": distribution,
-        "prompt-wise": lambda: PromptWiseComparer(scene, reader, metric.floor),
+        "prompt-wise": lambda: PromptWiseComparer(context, reader, metric.floor),
     }
     return makers[reader.definition.kind]()

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from harness.core.rule import OF_IMAGES
 from harness.core.verdict import CellVerdict, RuleVerdict
 from harness.reporting.facts import Facts
-from harness.reporting.loaded import Loaded
+from harness.reporting.loaded import LoadedRun
 from harness.reporting.wording import grouped, plural, round_share
 
 
@@ -30,7 +30,7 @@ def prompts_needed(verdict: CellVerdict | None) -> int | None:
     return max(known) if known and len(known) == len(needed) else None
 
 
-def cell_words(loaded: Loaded, verdict: CellVerdict | None) -> str:
+def cell_words(loaded: LoadedRun, verdict: CellVerdict | None) -> str:
     """Return what would settle one inconclusive cell; an empty string where its only open sentence says it already."""
     undecided = open_rules(verdict)
     if len(undecided) < 2 or verdict is None or verdict.result != "inconclusive":
@@ -49,7 +49,7 @@ def cell_words(loaded: Loaded, verdict: CellVerdict | None) -> str:
     return "; ".join(parts)
 
 
-def run_words(loaded: Loaded, cells: list[Facts]) -> list[str]:
+def run_words(loaded: LoadedRun, cells: list[Facts]) -> list[str]:
     """Return what would settle all inconclusive cells of a run, and which setting asks for it."""
     verdicts = [verdict for cell in cells if cell.standing == "inconclusive" and (verdict := loaded.verdict(cell.id))]
     if not verdicts:
@@ -67,12 +67,12 @@ def run_words(loaded: Loaded, cells: list[Facts]) -> list[str]:
     needs = _needs(undecided)
     each = f" ({_listed(needs)})" if len(needs) > 1 else f" ({next(iter(needs))})"
     now = max(judged.prompts or 0 for judged in undecided)
-    key = "quality.max" if loaded.plan.looks else "prompts.limit"
+    key = "quality.max" if loaded.plan.interim_analyses else "prompts.limit"
     asked = f"{lead}: about {grouped(max(known))} prompts would {whom}{each}; now {grouped(now)}. Set {key}."
     return [asked, *more]
 
 
-def _finer(loaded: Loaded, timed: Iterable[RuleVerdict]) -> str:
+def _finer(loaded: LoadedRun, timed: Iterable[RuleVerdict]) -> str:
     """Return what to ask of the timing so that times are told from their limits, with what is asked now."""
     measure = loaded.plan.matrix.measure
     known = [need for judged in timed if (need := _precision(judged)) is not None]

@@ -18,14 +18,14 @@ EVERY: frozenset[MetricKind] = frozenset(get_args(MetricKind))
 
 
 @dataclass(frozen=True)
-class Picture:
+class ImageFile:
     """One image file with the sha256 its outcome recorded, and the damage done to it before it is scored, if any."""
 
     path: Path
     sha256: str
     damage: str = ""
 
-    def same_pixels(self, other: "Picture") -> bool:
+    def same_pixels(self, other: "ImageFile") -> bool:
         """Return whether another picture has the same file content and damage."""
         return (self.sha256, self.damage) == (other.sha256, other.damage)
 
@@ -38,13 +38,13 @@ class Variant:
     """
 
     name: str
-    pictures: tuple[Picture, ...]
+    pictures: tuple[ImageFile, ...]
     kinds: frozenset[MetricKind] = EVERY
     texts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Lineup:
+class ImageSets:
     """Everything one evaluation looks at. Keys run prompt by prompt, each prompt with all its seeds.
 
     The baseline has all of them. In an adaptive run the others may have fewer: those of the first prompts.
@@ -74,11 +74,11 @@ class Lineup:
         texts = tuple(self.texts[other] for other in others for _ in range(self.seeds))
         return Variant("mismatched", self.baseline.pictures, frozenset({"correctness"}), texts)
 
-    def text_of(self, variant: Variant, place: int) -> str:
+    def get_text(self, variant: Variant, place: int) -> str:
         """Return the text that a picture of a variant is checked against."""
         return variant.texts[place] if variant.texts else self.texts[place // self.seeds]
 
-    def prompts_of(self, variant: Variant) -> int:
+    def count_prompts(self, variant: Variant) -> int:
         """Return how many prompts, from the first on, a variant has pictures of."""
         return len(variant.pictures) // self.seeds
 
@@ -97,7 +97,7 @@ def other_prompts(texts: Sequence[str]) -> tuple[int, ...] | None:
     )
 
 
-def line_up(run: Path, plan: Plan, outcomes: dict[str, Outcome]) -> Lineup:
+def line_up(run: Path, plan: Plan, outcomes: dict[str, Outcome]) -> ImageSets:
     """Return the line-up of a run.
 
     Raises ResultsError if the baseline did not complete, or a cell has not exactly the baseline's (prompt, seed) set;
@@ -117,7 +117,7 @@ def line_up(run: Path, plan: Plan, outcomes: dict[str, Outcome]) -> Lineup:
     variants = {name: replace(variant, pictures=variant.pictures[:count]) for name, variant in variants.items()}
     prompts = plan.prompts[: count // len(plan.matrix.seeds)]
     wanted = [planned.id for planned in plan.compared if planned.role == "candidate"]
-    return Lineup(
+    return ImageSets(
         keys=tuple((prompt.id, seed) for prompt in prompts for seed in plan.matrix.seeds),
         texts=tuple(prompt.text for prompt in prompts),
         baseline=variants[plan.baseline_id],
@@ -128,14 +128,14 @@ def line_up(run: Path, plan: Plan, outcomes: dict[str, Outcome]) -> Lineup:
 
 
 def _variant(run: Path, plan: Plan, planned: PlannedCell, outcome: Completed) -> Variant:
-    seeds = plan.seeds_of(planned)
+    seeds = plan.get_seeds(planned)
     found = {image.key: image for image in outcome.images}
     counts = plan.prompt_counts(planned)
     count = next((count for count in counts if count * len(seeds) >= len(found)), counts[-1])
-    wanted = [(prompt.id, seed) for prompt in plan.prompts_of(planned)[:count] for seed in seeds]
+    wanted = [(prompt.id, seed) for prompt in plan.get_prompts(planned)[:count] for seed in seeds]
     if len(found) != len(outcome.images) or set(found) != set(wanted):
         raise ResultsError(_difference(set(found), set(wanted)), f"{run.name}/{planned.id}", AGAIN)
-    pictures = tuple(Picture(image_path(run, planned.id, found[key]), found[key].sha256) for key in wanted)
+    pictures = tuple(ImageFile(image_path(run, planned.id, found[key]), found[key].sha256) for key in wanted)
     kinds: dict[str, frozenset[MetricKind]] = {
         "rerun": frozenset({"paired"}),
         "other-seed": frozenset({"paired", "distribution", "prompt-wise"}),

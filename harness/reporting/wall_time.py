@@ -1,24 +1,24 @@
 """Where the wall time of a run went."""
 
 from harness.core.base import Frozen
-from harness.core.outcome import Completed, failure_of
-from harness.reporting.loaded import Loaded
+from harness.core.outcome import Completed, find_failure
+from harness.reporting.loaded import LoadedRun
 
 _PHASES = (
     ("Start and load", "processes, weights, settings", ("start", "load", "apply")),
     ("Compile", "compilers' first calls", ("compile",)),
     ("Warm-up", "calls that are not counted", ("warmup",)),
-    ("Partner", "the baseline’s process beside the cells", ("partner",)),
+    ("BaselineWorker", "the baseline’s process beside the cells", ("baseline_worker",)),
     ("Measuring", "blocks of the cells and of the baseline between them", ("repeats",)),
     ("Memory", "a call of its own", ("memory",)),
     ("Images", "the pictures that are scored", ("images",)),
     ("Traces", "profiler passes", ("trace",)),
-    ("Arithmetic floor", "operations counted, products timed", ("floor",)),
+    ("Arithmetic floor", "operations counted, products timed", ("roofline",)),
     ("Saving", "writing pictures and samples", ("save",)),
 )
 
 
-class LedgerRow(Frozen):
+class WallTimeRow(Frozen):
     """One use of time in seconds, with its share of the whole."""
 
     name: str
@@ -27,20 +27,20 @@ class LedgerRow(Frozen):
     share: float
 
 
-class Ledger(Frozen):
+class WallTime(Frozen):
     """The uses of time that add up to `total_s`; `notes` say what the sum does not show."""
 
-    rows: tuple[LedgerRow, ...]
+    rows: tuple[WallTimeRow, ...]
     total_s: float
     notes: tuple[str, ...] = ()
 
 
-def phase_sums(loaded: Loaded) -> tuple[dict[str, float], float, int]:
+def phase_sums(loaded: LoadedRun) -> tuple[dict[str, float], float, int]:
     """Return seconds by phase of the cells measured in this run, seconds of failed cells, and cells reused."""
     sums: dict[str, float] = {}
     failed, reused = 0.0, 0
     for outcome in loaded.outcomes.values():
-        failure = failure_of(outcome)
+        failure = find_failure(outcome)
         failed += failure.wall_s if failure else 0.0
         if isinstance(outcome, Completed):
             for phase, seconds in outcome.phases_s.items():  # what was taken over has none but of later rounds
@@ -49,7 +49,7 @@ def phase_sums(loaded: Loaded) -> tuple[dict[str, float], float, int]:
     return sums, failed, reused
 
 
-def ledger_of(loaded: Loaded, report_s: float) -> Ledger:
+def build_wall_time(loaded: LoadedRun, report_s: float) -> WallTime:
     """Return the ledger of a run; `report_s` is what this report took until the page was drawn."""
     sums, failed, reused = phase_sums(loaded)
     named = {phase for _, _, phases in _PHASES for phase in phases}
@@ -75,8 +75,8 @@ def ledger_of(loaded: Loaded, report_s: float) -> Ledger:
     entries.append(("The harness itself", "run minus all phases, planning, judging", own))
     total = sum(seconds for *_, seconds in entries)
     rows = tuple(
-        LedgerRow(name=name, note=note, wall_s=seconds, share=seconds / total)
+        WallTimeRow(name=name, note=note, wall_s=seconds, share=seconds / total)
         for name, note, seconds in entries
         if seconds > 0
     )
-    return Ledger(rows=rows, total_s=total, notes=tuple(notes))
+    return WallTime(rows=rows, total_s=total, notes=tuple(notes))

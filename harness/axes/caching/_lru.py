@@ -18,7 +18,7 @@ class Entry(NamedTuple):
     size: int
 
 
-def remove_oldest(folder: Path, limit_bytes: int) -> None:
+def evict_lru(folder: Path, limit_bytes: int) -> None:
     """Remove the least recently used files (by modification time) until `limit_bytes` are left at most.
 
     Processes may do so at the same time, without a lock: each sees the same order, so they remove the same files; one

@@ -5,7 +5,7 @@ import pytest
 
 from harness.core.outcome import ColdStart, Completed
 from harness.core.timing import Pairing, Repeat
-from harness.reporting.pace import pace_of
+from harness.reporting.normalized_latency import normalize_latency
 from harness.stats.confidence import upper_bound
 from harness.stats.speedup import speedup
 from tests.builders.timed_pairs import alone, interleaved
@@ -26,16 +26,16 @@ BASELINE = cell(alone(tuple(Repeat(latency_s=seconds) for seconds in (0.98, 1.0,
 def test_paired_cell_is_placed_by_its_speedup() -> None:
     """Its own calls take 0.05 / 2 s, for the machine was twenty times faster by then than for the baseline's own."""
     pairing = interleaved("quiet", np.random.default_rng(0), 10, 3, speedup=2.0)
-    found = pace_of(BASELINE, cell(pairing, batch=2))
+    found = normalize_latency(BASELINE, cell(pairing, batch=2))
     assert found.image_s.estimate == pytest.approx(1.0 / speedup(pairing, (1, 2)).estimate)
     assert found.image_s.low < 0.25 < found.image_s.high
     assert upper_bound(found.spread, 0.975) == pytest.approx(found.image_s.high)
 
 
 def test_unpaired_cells_use_their_own_latency() -> None:
-    assert pace_of(BASELINE, BASELINE).image_s.estimate == 1.0
+    assert normalize_latency(BASELINE, BASELINE).image_s.estimate == 1.0
     lone = cell(alone(tuple(Repeat(latency_s=seconds) for seconds in (0.39, 0.4, 0.41))), batch=2)
-    assert pace_of(BASELINE, lone).image_s.estimate == 0.2
-    assert pace_of(None, lone).image_s.low < 0.2
-    once = pace_of(BASELINE, cell(alone((Repeat(latency_s=0.4),))))
+    assert normalize_latency(BASELINE, lone).image_s.estimate == 0.2
+    assert normalize_latency(None, lone).image_s.low < 0.2
+    once = normalize_latency(BASELINE, cell(alone((Repeat(latency_s=0.4),))))
     assert (once.image_s.low, once.image_s.high) == (0.4, 0.4)

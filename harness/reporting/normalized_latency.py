@@ -7,14 +7,14 @@ from harness.core.quality import Interval, Uncertainty
 from harness.core.units import Absent
 
 
-class Pace(NamedTuple):
+class NormalizedLatency(NamedTuple):
     """Seconds per image with their interval, and their confidence distribution."""
 
     image_s: Interval
     spread: Uncertainty
 
 
-def pace_of(baseline: Completed | None, cell: Completed) -> Pace:
+def normalize_latency(baseline: Completed | None, cell: Completed) -> NormalizedLatency:
     """Return the baseline's median seconds per image ÷ a timed cell's speedup beside it; of no pair, its own median.
 
     The baseline's own is taken as certain: all cells are measured in it, so that its error moves all of them alike.
@@ -29,12 +29,12 @@ def pace_of(baseline: Completed | None, cell: Completed) -> Pace:
         mine, spread = own.median_s.estimate / cell.batch, own.spread
         if cell is baseline or isinstance(spread, Absent):
             shares = {name: getattr(own.median_s, name) / cell.batch for name in ("estimate", "low", "high")}
-            return Pace(own.median_s.model_copy(update=shares), exactly(mine))
+            return NormalizedLatency(own.median_s.model_copy(update=shares), exactly(mine))
         spread = transform(spread, lambda call_s: call_s / cell.batch)
-        return Pace(interval(spread, mine, own.median_s.method), spread)
+        return NormalizedLatency(interval(spread, mine, own.median_s.method), spread)
     assert baseline is not None
     base_s = image_s(baseline.pairing, baseline.batch)
     assert base_s is not None
     mine = base_s / found.estimate
     spread = exactly(mine) if isinstance(found.spread, Absent) else transform(found.spread, lambda by: base_s / by)
-    return Pace(interval(spread, mine, "the baseline's median ÷ the speedup"), spread)
+    return NormalizedLatency(interval(spread, mine, "the baseline's median ÷ the speedup"), spread)

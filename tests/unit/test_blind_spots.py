@@ -12,7 +12,7 @@ from harness.core.rule import Rule
 from harness.core.units import Absent
 from harness.core.verdict import CellVerdict
 from harness.matrix import load_policy, parse_policy
-from harness.planning.interim_analyses import settled
+from harness.planning.interim_analyses import is_decided
 from harness.stats.confidence import interval, student
 from harness.stats.noticing import fails, passes
 from tests.builders.judged_run import Known, verdicts
@@ -81,8 +81,8 @@ def test_blind_pass_waits_for_the_whole_ladder() -> None:
     def evaluation(one: Rung) -> Evaluation:
         return Evaluation(run_id="r", scores=(), deltas=(), ladder=(one,), tails=(), blind={}, missing={}, seconds=0)
 
-    assert not settled(found, evaluation(few))
-    assert settled(found, evaluation(rung(3, 0.01)))
+    assert not is_decided(found, evaluation(few))
+    assert is_decided(found, evaluation(rung(3, 0.01)))
 
 
 def test_every_means_all_families_but_those_named() -> None:

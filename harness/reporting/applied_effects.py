@@ -15,7 +15,7 @@ _PAIRS = (
 """Endings of two figures that read best side by side: the first one is the value, the second its note."""
 
 
-class Deed(Frozen):
+class AppliedEffect(Frozen):
     """What one setting did: its own sentence, and its figures in words."""
 
     axis: str
@@ -24,10 +24,10 @@ class Deed(Frozen):
     figures: tuple[Named, ...]
 
 
-def deeds_of(cell: Completed) -> tuple[Deed, ...]:
+def list_applied_effects(cell: Completed) -> tuple[AppliedEffect, ...]:
     """Return what each setting of a cell did, in the order it was recorded."""
     return tuple(
-        Deed(axis=did.axis, value=did.value, summary=did.summary, figures=figures_in_words(did.figures))
+        AppliedEffect(axis=did.axis, value=did.value, summary=did.summary, figures=figures_in_words(did.figures))
         for did in cell.applied
     )
 

@@ -1,6 +1,6 @@
 """A denoiser's time against the least that its arithmetic could take on the device it ran on."""
 
-from harness.core.outcome import Completed, Floor
+from harness.core.outcome import Completed, Roofline
 from harness.reporting.named import Named
 from harness.reporting.timing import stage_medians
 from harness.reporting.wording import number, seconds
@@ -8,23 +8,25 @@ from harness.reporting.wording import number, seconds
 _SCALES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"))
 
 
-def floor_figures(cell: Completed) -> tuple[Named, ...]:
+def roofline_figures(cell: Completed) -> tuple[Named, ...]:
     """Return how many times its floor the denoiser takes, and from what that follows; nothing where it is not known."""
-    if not isinstance(cell.floor, Floor):
+    if not isinstance(cell.roofline, Roofline):
         return ()
     taken_s = stage_medians(cell).get("denoiser", 0.0)
-    counted, rate = operations(cell.floor.flops), operations(cell.floor.flops_per_s)
-    note = f"{counted} a call at {rate}/s, as {cell.floor.dtype} products run here: {seconds(cell.floor.seconds)}"
-    return (Named(name="Denoiser", value=f"{number(taken_s / cell.floor.seconds)}× its arithmetic floor", note=note),)
+    counted, rate = operations(cell.roofline.flops), operations(cell.roofline.flops_per_s)
+    note = f"{counted} a call at {rate}/s, as {cell.roofline.dtype} products run here: {seconds(cell.roofline.seconds)}"
+    return (
+        Named(name="Denoiser", value=f"{number(taken_s / cell.roofline.seconds)}× its arithmetic floor", note=note),
+    )
 
 
-def floor_columns(cell: Completed) -> dict[str, float | None]:
+def roofline_columns(cell: Completed) -> dict[str, float | None]:
     """Return operations of one call, the rate of products and the floor in seconds, for a table."""
-    floor = cell.floor if isinstance(cell.floor, Floor) else None
+    roofline = cell.roofline if isinstance(cell.roofline, Roofline) else None
     return {
-        "denoiser_flops": floor.flops if floor else None,
-        "product_flops_per_s": floor.flops_per_s if floor else None,
-        "denoiser_floor_s": floor.seconds if floor else None,
+        "denoiser_flops": roofline.flops if roofline else None,
+        "product_flops_per_s": roofline.flops_per_s if roofline else None,
+        "denoiser_roofline_s": roofline.seconds if roofline else None,
     }
 
 

@@ -8,10 +8,10 @@ import pytest
 from harness.core.matrix import Measure
 from harness.core.rule import Rule
 from harness.core.verdict import CellVerdict, RuleVerdict
-from harness.reporting.settling import cell_words, run_words
+from harness.reporting.required_samples import cell_words, run_words
 
 MATRIX = SimpleNamespace(measure=Measure(precision=0.02, max_s=60))
-LOADED: Any = SimpleNamespace(plan=SimpleNamespace(matrix=MATRIX, looks=()))
+LOADED: Any = SimpleNamespace(plan=SimpleNamespace(matrix=MATRIX, interim_analyses=()))
 
 
 def open_rule(rule: Rule, observed: float) -> RuleVerdict:
