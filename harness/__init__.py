@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     # ruff: noqa: F401 - for type checkers; at run time __getattr__ finds them
     from harness.api import LoadedMatrix, bench, evaluate, frame, gate, load, plan, report, run
-    from harness.core.cell import Cell
+    from harness.core.axis import Cell
     from harness.core.errors import (
         ExitCode,
         HarnessError,
@@ -41,7 +41,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "harness.api": ("LoadedMatrix", "bench", "evaluate", "frame", "gate", "load", "plan", "report", "run"),
-    "harness.core.cell": ("Cell",),
+    "harness.core.axis": ("Cell",),
     "harness.core.errors": (
         "ExitCode", "HarnessError", "MachineError", "MatrixError", "NothingToDo", "ResultsError", "UsageError",
     ),

@@ -6,13 +6,13 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from harness.core.base import Advance, ignore
 from harness.core.errors import MachineError, NothingToDo, ResultsError
 from harness.core.matrix import Matrix
 from harness.core.outcome import Completed, Failed, Outcome, find_failure
-from harness.core.paths import expand_user
+from harness.core.parsing import expand_user
 from harness.core.plan import Plan, PlannedCell, Rate
 from harness.core.policy import Policy
-from harness.core.progress import Advance, ignore
 from harness.core.quality import Evaluation
 from harness.core.verdict import Judgement
 from harness.execution import Progress, SilentProgress
@@ -67,9 +67,10 @@ if TYPE_CHECKING:
     from harness.reporting.comparing import Comparison
 
 __all__ = [
-    "LoadedMatrix", "RESULTS", "UNWATCHED", "Watch", "baseline_completed", "bench", "cache_caution", "claims", "compare",
-    "continue_run", "evaluate", "explain", "find", "frame", "gate", "list_axes", "list_matrices", "list_policies",
-    "load", "open_run", "pending", "plan", "power", "profile", "reopen_run", "report", "run", "scoring_weights",
+    "LoadedMatrix", "RESULTS", "UNWATCHED", "Watch", "baseline_completed", "bench", "cache_caution", "claims",
+    "compare", "continue_run", "evaluate", "explain", "find", "frame", "gate", "list_axes", "list_matrices",
+    "list_policies", "load", "open_run", "pending", "plan", "power", "profile", "reopen_run", "report", "run",
+    "scoring_weights",
     "run_until_decided", "show_policy", "unprofiled", "weights", "write_matrix",
 ]  # fmt: skip
 

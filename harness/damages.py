@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.core.damage import MOST_LEVEL
+from harness.core.policy import MOST_LEVEL
 
 Pixels = NDArray[np.uint8]
 IDENTICAL = "identical"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from harness.core.errors import ResultsError
 from harness.core.matrix import Matrix
-from harness.core.paths import expand_user
+from harness.core.parsing import expand_user
 from harness.core.plan import Plan
 from harness.core.policy import Policy
 from harness.matrix import expand, is_shipped, load_matrix

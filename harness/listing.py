@@ -5,14 +5,13 @@ from typing import Any
 
 from harness.axes import all_axes, get_axis, resolve_setting, value_names
 from harness.core.axis import AxisValue, Setting
+from harness.core.base import Advance
 from harness.core.catalog import resolve
 from harness.core.errors import UsageError
 from harness.core.machine import Machine
-from harness.core.parsing import read_toml
-from harness.core.paths import expand_user
+from harness.core.parsing import expand_user, read_toml
 from harness.core.plan import Plan
 from harness.core.policy import Policy
-from harness.core.progress import Advance
 from harness.matrix import is_shipped, load_matrix, load_policy, matrix_names, matrix_text, policy_names, policy_text
 from harness.measure.machine import describe_machine
 from harness.metrics import Metric, WeightRow, Weights, fetch, get_metric, inventory, known_metrics

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness import claims
 from harness.api import list_axes, list_policies
-from harness.core.limits import rule_words, sees_words
+from harness.core.policy import rule_words, sees_words
 from harness.core.rule import ABOUT
 
 ROOT = Path(__file__).parents[1]

@@ -4,8 +4,7 @@ from collections.abc import Callable
 from itertools import combinations
 
 from harness.axes import read_entry, resolve_setting
-from harness.core.axis import Context
-from harness.core.cell import Cell
+from harness.core.axis import Cell, Context
 from harness.core.errors import UsageError
 from harness.core.machine import Machine
 from harness.core.model import ModelInfo

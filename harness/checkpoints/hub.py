@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.core.errors import MachineError, UsageError
-from harness.core.published import HubFile, PublishedFile
+from harness.core.model import HubFile, PublishedFile
 from harness.core.units import format_bytes
 
 COMMIT = re.compile(r"[0-9a-f]{40}")

@@ -10,10 +10,9 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from harness.axes import get_axis, read_entry, value_names
-from harness.core.axis import Scalar
+from harness.core.axis import Scalar, value_word
 from harness.core.base import Frozen
 from harness.core.catalog import did_you_mean
-from harness.core.cell import value_word
 from harness.core.errors import LedgerError, UsageError
 from harness.core.parsing import read_record, read_toml
 from harness.metrics import check_metric

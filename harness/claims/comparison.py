@@ -9,9 +9,8 @@ from typing import Literal, NamedTuple
 from harness.axes import all_axes
 from harness.claims.claim import OF_A_PAIR, Claim, Quantity
 from harness.claims.text import name_gpus, name_model, name_settings
-from harness.core.axis import Scalar
+from harness.core.axis import Cell, Scalar, value_word
 from harness.core.base import Frozen
-from harness.core.cell import Cell, value_word
 from harness.core.outcome import Completed
 from harness.core.plan import Plan
 from harness.core.quality import Interval

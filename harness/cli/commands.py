@@ -315,12 +315,12 @@ def axes(names: AxisNames = None, json: Json = False) -> None:
 def policies(name: Annotated[str, typer.Argument(help="Print this policy's file.")] = "", json: Json = False) -> None:
     """List the policies that ship: what each answers, and its rules. With a name: its file, to start one's own from."""
     from harness import api
-    from harness.cli import console, policies_view
+    from harness.cli import console
 
     if name:
         console.show_text(api.show_policy(name))
     else:
-        policies_view.show_policies(api.list_policies(), json)
+        console.show_policies(api.list_policies(), json)
 
 
 @app.command()

@@ -12,20 +12,26 @@ from rich.markup import escape
 from rich.table import Table
 
 from harness.claims import Finding
-from harness.cli.axes_list import axes_lines, value_lines
-from harness.cli.claims_view import absent_table, measured_table, summary
-from harness.cli.comparison_view import advice, comparison_parts, refusals
-from harness.cli.machine_view import abilities_table, machine_lines, to_json
-from harness.cli.power_table import power_note, power_table
+from harness.cli.comparison_view import absent_table, advice, comparison_parts, measured_table, refusals, summary
 from harness.cli.progress import RunProgress, progress_bar, transfer_bar
 from harness.cli.streams import is_unicode
-from harness.cli.tables import print_table
+from harness.cli.tables import (
+    abilities_table,
+    axes_lines,
+    machine_lines,
+    policy_lines,
+    power_note,
+    power_table,
+    print_table,
+    to_json,
+    value_lines,
+)
 from harness.cli.trace_view import explained_parts, explained_summary
 from harness.core.errors import ExitCode, HarnessError, NothingToDo
-from harness.core.limits import rule_words
 from harness.core.machine import Machine
 from harness.core.outcome import Completed, Outcome, Skipped, find_failure
 from harness.core.plan import Plan, PlannedCell
+from harness.core.policy import Policy, rule_words
 from harness.core.quality import Evaluation
 from harness.core.units import Absent, format_bytes, format_percent, format_seconds
 from harness.core.verdict import Judgement
@@ -225,6 +231,14 @@ def show_axes(rows: list[dict[str, Any]], json: bool, whole: bool) -> None:
         return show_json(rows)
     for line in chain.from_iterable(map(value_lines, rows)) if whole else axes_lines(rows):
         out.print(line, style="" if line.startswith(" ") else "bold", markup=False)
+
+
+def show_policies(policies: tuple[Policy, ...], json: bool) -> None:
+    """Print every policy with its rules in words."""
+    if json:
+        return show_json([policy.model_dump(mode="json") for policy in policies])
+    for line, style in policy_lines(policies):
+        out.print(line, style=style, markup=False)
 
 
 def show_weights(rows: tuple[WeightRow, ...], json: bool, asked: bool) -> int:

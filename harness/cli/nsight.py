@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.cli import console
 from harness.core.errors import MachineError
-from harness.core.paths import expand_user
+from harness.core.parsing import expand_user
 from harness.store.write import RESULTS_OPTION, writing_failed
 
 FLAGS = (

@@ -1,4 +1,4 @@
-"""What an axis is, and the contract of its values."""
+"""Axes, the contract of their values, and cells: one setting per axis, in canonical order."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,11 +10,11 @@ from harness.core.base import Frozen
 
 if TYPE_CHECKING:
     from harness.core.effect import Effect
-    from harness.core.footprint import Footprint
     from harness.core.machine import Machine
-    from harness.core.model import Call, ModelInfo, TextToImage
+    from harness.core.model import Call, Footprint, HubFile, ModelInfo, TextToImage
     from harness.core.outcome import Caution
-    from harness.core.published import HubFile
+
+from fnmatch import fnmatchcase
 
 Scalar = bool | int | float | str
 
@@ -199,3 +199,38 @@ class AxisValue(Frozen):
         None only for values that do nothing here, such as `eager` and `none`.
         """
         return None
+
+
+class Cell(Frozen):
+    """One combination to measure. Cells with the same `build_key` share a built pipeline."""
+
+    id: str
+    settings: tuple[Setting, ...]
+    build_key: str
+    call_key: str
+
+    def setting(self, axis: str) -> Setting:
+        """Return the setting of one axis; KeyError if the cell has none."""
+        for setting in self.settings:
+            if setting.axis == axis:
+                return setting
+        raise KeyError(axis)
+
+    @property
+    def by_axis(self) -> dict[str, str]:
+        """Return axis → value with its options, for tables."""
+        return {setting.axis: str(setting) for setting in self.settings}
+
+    def fits(self, where: Mapping[str, Scalar]) -> bool:
+        """Return whether every axis named has the value meant: `{precision = "fp8*"}`, a glob on value and options."""
+        return not self.misfits(where)
+
+    def misfits(self, where: Mapping[str, Scalar]) -> tuple[str, ...]:
+        """Return the axes that have another value than is meant, in the order they are named."""
+        found = self.by_axis
+        return tuple(axis for axis, value in where.items() if not fnmatchcase(found.get(axis, ""), value_word(value)))
+
+
+def value_word(value: Scalar) -> str:
+    """Return a value as cells spell it: `5.0` is `5`."""
+    return f"{value:g}" if isinstance(value, float) else str(value)

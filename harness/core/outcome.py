@@ -11,7 +11,8 @@ from harness.core.trace import Trace
 from harness.core.units import Absent
 
 Phase = Literal[
-    "start", "load", "apply", "compile", "warmup", "baseline_worker", "repeats", "memory", "roofline", "images", "trace", "save",
+    "start", "load", "apply", "compile", "warmup", "baseline_worker", "repeats", "memory", "roofline", "images",
+    "trace", "save",
 ]  # fmt: skip
 FailureKind = Literal["error", "out-of-memory", "timeout", "crash", "bad-image", "disk-full", "no-effect"]
 

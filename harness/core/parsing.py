@@ -1,13 +1,15 @@
-"""From TOML text to a typed record, with every mistake said as a person would."""
+"""Read TOML text into typed records, with every mistake explained; paths that users write."""
 
 import json
 import tomllib
+from pathlib import Path
 from types import NoneType
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError
 
 from harness.core.catalog import did_you_mean
+from harness.core.errors import UsageError
 
 Model = TypeVar("Model", bound=BaseModel)
 LONGEST_SHOWN = 80
@@ -134,3 +136,25 @@ def _annotation(root: type[BaseModel], location: list[Any]) -> Any:
 
 def _is_record(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _refuse_empty(path: Any) -> Any:
+    if isinstance(path, str) and not path.strip():
+        raise ValueError("empty; name a file or folder, or . for the current one")
+    return path
+
+
+GivenPath = Annotated[Path, BeforeValidator(_refuse_empty)]
+"""A path that somebody wrote down: an empty one is a mistake, not the current folder."""
+
+
+def expand_user(path: str | Path) -> Path:
+    """Return a path with `~` or `~name` at its begin replaced by that user's home folder.
+
+    Raises UsageError where there is no such user, or the user has no home folder.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        fix = "Write the whole path, or begin it with ./ if a folder has this name."
+        raise UsageError("the home folder that ~ stands for is not known", str(path), fix) from error

@@ -2,15 +2,13 @@
 
 from typing import Literal
 
+from harness.core.axis import Cell
 from harness.core.base import Frozen
-from harness.core.cell import Cell
-from harness.core.footprint import Footprint
 from harness.core.machine import Machine
 from harness.core.matrix import Matrix
-from harness.core.model import ModelInfo
+from harness.core.model import Footprint, ModelInfo, PublishedFile
 from harness.core.outcome import Caution
 from harness.core.policy import Policy
-from harness.core.published import PublishedFile
 
 Role = Literal["baseline", "candidate", "rerun", "other-seed"]
 

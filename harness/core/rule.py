@@ -6,9 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from harness.core.axis import Scalar
+from harness.core.axis import Cell, Scalar
 from harness.core.base import Frozen
-from harness.core.cell import Cell
 
 Quantity = Literal[
     "loss", "change", "score", "worst-decile", "broken-share", "speedup", "throughput", "latency-s",

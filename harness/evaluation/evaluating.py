@@ -3,9 +3,9 @@
 import time
 from pathlib import Path
 
+from harness.core.base import Advance, ignore
 from harness.core.errors import MachineError
 from harness.core.plan import Plan
-from harness.core.progress import Advance, ignore
 from harness.core.quality import Definition, Delta, Evaluation, Score
 from harness.core.units import Absent
 from harness.evaluation.change import Comparer, ComparisonContext

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.core.progress import Advance
+from harness.core.base import Advance
 from harness.core.quality import Definition, MetricKind
 from harness.damages import apply_damage
 from harness.evaluation.image_sets import ImageFile, ImageSets, Variant

@@ -1,6 +1,6 @@
 """Which metrics may judge which cells."""
 
-from harness.core.cell import Cell
+from harness.core.axis import Cell
 from harness.core.plan import Plan
 from harness.evaluation.trajectory import changed_axes
 from harness.metrics import Metric

@@ -13,9 +13,9 @@ from copy import copy
 from dataclasses import replace
 from typing import NamedTuple
 
-from harness.core.damage import FAMILIES, LADDER_IMAGES
+from harness.core.base import Advance
 from harness.core.plan import Plan
-from harness.core.progress import Advance
+from harness.core.policy import FAMILIES, LADDER_IMAGES
 from harness.core.quality import Evaluation, MetricKind, Rung
 from harness.core.units import Absent, format_percent
 from harness.damages import DAMAGES, IDENTICAL, LEVELS, SET_DAMAGES, SHARES, SOME, dose_words

@@ -1,7 +1,7 @@
 """Does a cell follow the baseline's denoising trajectory? Only then should its images equal the baseline's."""
 
 from harness.axes import resolve_setting
-from harness.core.cell import Cell
+from harness.core.axis import Cell
 from harness.core.plan import Plan
 
 

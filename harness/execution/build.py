@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from harness.axes import all_axes, call_options, resolve_setting
-from harness.core.axis import AxisValue, Setting, Setup
-from harness.core.cell import Cell
+from harness.core.axis import AxisValue, Cell, Setting, Setup
 from harness.core.effect import Effect
 from harness.core.errors import UsageError
 from harness.core.model import Call, TextToImage

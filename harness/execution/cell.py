@@ -54,7 +54,7 @@ class Measurement:
         self._begin()
 
     def measured(self, baseline_worker: BaselineWorker | None) -> Completed | Extended | Failed:
-        """Return what became of it, timed in the way that suits it; `baseline_worker` is None where there is no baseline."""
+        """Measure the cell beside `baseline_worker`, or alone where that is None, and return its outcome."""
         try:
             if not (self.task.timed and self.task.planned.timed):
                 return self.untimed()

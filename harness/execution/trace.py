@@ -7,8 +7,7 @@ from pathlib import Path
 
 from harness.core.errors import HarnessError
 from harness.core.model import Call, TextToImage
-from harness.core.region import region
-from harness.core.trace import Trace
+from harness.core.trace import Trace, region
 from harness.core.units import Absent
 from harness.measure.clock import stage_clock
 from harness.measure.profiler import Profiled, profile_call, why_blind

@@ -20,9 +20,8 @@ import nvtx
 from harness.core.axis import Setup
 from harness.core.model import Call, TextToImage
 from harness.core.outcome import NO_MEMORY, ColdStart, Completed, Extended, Memory
-from harness.core.region import annotate_with
 from harness.core.timing import Repeat
-from harness.core.trace import Trace
+from harness.core.trace import Trace, annotate_with
 from harness.core.units import Absent
 from harness.execution.build import apply_values, check_model, load_model, read_recipe
 from harness.execution.images import Pictures, make_pictures

@@ -4,8 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from harness.core.errors import ResultsError
-from harness.core.limits import rule_words
-from harness.core.policy import Policy
+from harness.core.policy import Policy, rule_words
 from harness.core.quality import Delta
 from harness.core.rule import OF_A_METRIC, OF_IMAGES, Rule
 from harness.core.units import Absent

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from harness.core.cost import Cost, image_cost
 from harness.core.outcome import Completed
-from harness.core.prices import Cost, image_cost
 from harness.core.quality import Definition, Uncertainty
 from harness.core.rule import Quantity, Rule
 from harness.core.units import Absent

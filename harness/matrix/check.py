@@ -8,8 +8,7 @@ from harness.core.catalog import did_you_mean, list_names, resolve
 from harness.core.errors import UsageError
 from harness.core.matrix import Entry, Matrix
 from harness.core.model import ModelSource
-from harness.core.parsing import read_record
-from harness.core.paths import expand_user
+from harness.core.parsing import expand_user, read_record
 from harness.matrix.expand import expand
 from harness.matrix.policy import rule_problems, unmeasured
 from harness.metrics import check_metric, check_weights_key

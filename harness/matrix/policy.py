@@ -9,8 +9,7 @@ from harness.axes import all_axes
 from harness.core.catalog import did_you_mean
 from harness.core.errors import PolicyError, UsageError
 from harness.core.matrix import Matrix
-from harness.core.parsing import read_record, read_toml
-from harness.core.paths import expand_user
+from harness.core.parsing import expand_user, read_record, read_toml
 from harness.core.policy import Policy, PolicyFile
 from harness.core.rule import Rule
 from harness.metrics import known_metrics

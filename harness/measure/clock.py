@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from harness.core import region
-from harness.core.trace import STAGE, STEP
+from harness.core.trace import STAGE, STEP, begin_region, end_region
 from harness.core.units import Absent
 
 _spare: list[Any] = []
@@ -95,17 +94,17 @@ class StageClock:
         self._steps = 0
 
     def begin(self, role: str) -> None:
-        region.begin(role, STAGE)
+        begin_region(role, STAGE)
         if role == STEPPED:
             self._steps += 1
-            region.begin(str(self._steps), STEP)
+            begin_region(str(self._steps), STEP)
         self._begun[role] = self._mark()
 
     def end(self, role: str) -> None:
         self._marks.append((role, self._begun.pop(role), self._mark()))
         if role == STEPPED:
-            region.end()
-        region.end()
+            end_region()
+        end_region()
 
     def calls(self) -> list[PartCall]:
         """Return every call in order; on a GPU the device must have been synchronized."""

@@ -26,8 +26,9 @@ def watching(device: str, ours: Collection[int]) -> Iterator[ConditionsWatch]:
     """Note the machine's state while the block inside runs; `ours` are the pids of our own processes, no visitors.
 
     A GPU is sampled every 0.1 s: clocks and power are means of the samples (the driver's power is itself a mean of up
-    to the last second), temperature is the highest, `throttle` and `foreign_processes` whatever any sample saw. Processors are
-    read before and after only. Energy is the difference of a counter: the card's on a GPU, the processors' without one.
+    to the last second), temperature is the highest, `throttle` and `foreign_processes` whatever any sample saw.
+    Processors are read before and after only. Energy is the difference of a counter: the card's on a GPU, the
+    processors' without one.
     """
     watch = ConditionsWatch()
     gpu = GpuWatch(ours) if device.startswith("cuda") else None

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.core.region import recording
+from harness.core.trace import recording
 from harness.measure.clock import synchronize
 
 LEAST_STEPS = 2

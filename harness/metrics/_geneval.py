@@ -185,7 +185,7 @@ def positions(first: DetectedBox, second: DetectedBox) -> set[str]:
 
 
 def shows(asked: Asked, objects: Objects, find_colour: Callable[[str, DetectedBox], str]) -> bool:
-    """Return whether all that is asked for is there; `find_colour` an object in a box is only asked where it matters."""
+    """Return whether the picture shows all that was asked for; `find_colour` is called only where colours matter."""
     if asked.number:
         boxes = objects.get(asked.objects[0].name, ())
         return sum(box.score > COUNTED for box in boxes) == asked.number

@@ -9,7 +9,7 @@ from harness.core.catalog import did_you_mean, list_names, resolve
 from harness.core.errors import UsageError
 from harness.core.matrix import Model
 from harness.core.model import ModelSource
-from harness.core.paths import expand_user
+from harness.core.parsing import expand_user
 
 __all__ = ["ask_hub", "fetch_published", "is_offline", "model_defaults", "read_model", "resolve_model"]
 

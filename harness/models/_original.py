@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from harness.checkpoints.header import read_shapes
 from harness.core.catalog import did_you_mean
 from harness.core.errors import UsageError
-from harness.core.paths import expand_user
+from harness.core.parsing import expand_user
 from harness.models._configurations import configuration_folder
 from harness.models._folder import Folder
 from harness.models._tokenizers import PADS

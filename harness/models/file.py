@@ -10,7 +10,7 @@ from harness.checkpoints.digest import digest_files
 from harness.checkpoints.header import read_shapes
 from harness.core.errors import UsageError
 from harness.core.model import CutTexts, ModelInfo, ModelSource, TextToImage
-from harness.core.paths import GivenPath, expand_user
+from harness.core.parsing import GivenPath, expand_user
 from harness.models._facts import activations, get_role, stored_parameters
 from harness.models._files import WantedFiles, list_missing_files, list_read_files, list_small_files
 from harness.models._folder import Folder

@@ -10,7 +10,7 @@ from pydantic import Field
 from harness.checkpoints.digest import digest_files
 from harness.checkpoints.header import refuse_pointers
 from harness.core.model import CutTexts, ModelInfo, ModelSource, TextToImage
-from harness.core.paths import GivenPath, expand_user
+from harness.core.parsing import GivenPath, expand_user
 from harness.models._facts import size_facts
 from harness.models._files import WantedFiles, choose_variant, list_read_files, select_files
 from harness.models._folder import Folder

@@ -7,6 +7,6 @@ from harness.planning.plan import PlanContext, list_missing_files, make_plan
 from harness.planning.power import Power, forecast_power
 
 __all__ = [
-    "Power", "PlanContext", "plan_interim_analyses", "file_differences", "forecast_power", "list_missing_files", "make_plan",
-    "note_cut", "note_downloads", "plan_differences", "prompts_wanted", "shorten", "with_rules",
+    "Power", "PlanContext", "plan_interim_analyses", "file_differences", "forecast_power", "list_missing_files",
+    "make_plan", "note_cut", "note_downloads", "plan_differences", "prompts_wanted", "shorten", "with_rules",
 ]  # fmt: skip

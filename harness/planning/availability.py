@@ -4,14 +4,11 @@ from collections.abc import Mapping, Sequence
 
 from harness.axes import all_axes, call_options
 from harness.axes.fitting import misfit
-from harness.core.axis import Context
-from harness.core.cell import Cell
-from harness.core.footprint import Footprint
+from harness.core.axis import Cell, Context
 from harness.core.machine import Machine
-from harness.core.model import CutTexts, ModelInfo
+from harness.core.model import CutTexts, Footprint, HubFile, ModelInfo, PublishedFile
 from harness.core.outcome import Caution
 from harness.core.plan import Latent, Plan, Prompt
-from harness.core.published import HubFile, PublishedFile
 from harness.core.units import format_bytes
 from harness.planning.resolve import live_values
 

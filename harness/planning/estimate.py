@@ -4,7 +4,7 @@ from math import prod
 from typing import NamedTuple
 
 from harness.axes import call_options
-from harness.core.cell import Cell
+from harness.core.axis import Cell
 from harness.core.matrix import Matrix, Measure
 from harness.core.model import ModelInfo
 from harness.core.plan import PlannedCell, Rate

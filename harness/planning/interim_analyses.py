@@ -3,11 +3,10 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from harness.core.cell import Cell
-from harness.core.damage import LADDER_IMAGES
+from harness.core.axis import Cell
 from harness.core.outcome import Completed, Outcome
 from harness.core.plan import Plan
-from harness.core.policy import Policy
+from harness.core.policy import LADDER_IMAGES, Policy
 from harness.core.quality import Evaluation
 from harness.core.rule import ESTIMATED, OF_A_METRIC, OF_IMAGES
 from harness.core.verdict import CellVerdict, Judgement, RuleVerdict
@@ -31,7 +30,7 @@ def plan_interim_analyses(plan: Plan) -> Plan:
     most, to_pass = len(plan.prompts), prompts_to_pass(plan.policy, cells)
     interim_analyses = choose_interim_analyses(most, to_pass)
     notes = [
-        f"adaptive: verdicts are looked at with {', '.join(map(str, interim_analyses))} prompts; the estimate is for {most}"
+        f"adaptive: interim analyses after {', '.join(map(str, interim_analyses))} prompts; the estimate is for {most}"
     ]
     if to_pass > most:
         notes.append(f"no cell can pass with {most} prompts: {len(cells)} cells under this policy need {to_pass}")

@@ -5,18 +5,15 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 
 from harness.axes import read_entry
-from harness.core.axis import Setting
+from harness.core.axis import Cell, Setting
 from harness.core.base import Frozen
-from harness.core.cell import Cell
 from harness.core.errors import MachineError, MatrixError
-from harness.core.footprint import Footprint
 from harness.core.machine import Machine
 from harness.core.matrix import Entry, Matrix, Model
-from harness.core.model import ModelInfo
+from harness.core.model import Footprint, HubFile, ModelInfo, PublishedFile
 from harness.core.outcome import Caution
 from harness.core.plan import OTHER_SEED_ID, RERUN_ID, Latent, Plan, PlannedCell, Prompt, Rate, Role
 from harness.core.policy import Policy
-from harness.core.published import HubFile, PublishedFile
 from harness.core.units import format_bytes
 from harness.planning.availability import (
     caution_negatives,

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from harness.core.axis import Cell
 from harness.core.base import Frozen
-from harness.core.cell import Cell
 from harness.core.plan import Plan
 from harness.core.quality import Delta, Evaluation, Uncertainty
 from harness.core.rule import RELATIVE, Rule

@@ -5,8 +5,7 @@ import re
 from collections.abc import Mapping
 
 from harness.axes import all_axes, read_entry, resolve_setting
-from harness.core.axis import AxisValue, Setting
-from harness.core.cell import Cell
+from harness.core.axis import AxisValue, Cell, Setting
 from harness.core.machine import Machine
 from harness.core.model import ModelInfo
 

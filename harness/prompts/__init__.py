@@ -1,7 +1,6 @@
-"""Prompt sets: data, and one small file per format that reads them."""
+"""Prompt sets: bundled, or read from text, JSON Lines and tables."""
 
 import os.path
-from collections.abc import Callable
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -9,17 +8,10 @@ from pathlib import Path
 from harness.core.catalog import did_you_mean
 from harness.core.errors import UsageError
 from harness.core.matrix import Prompts
-from harness.core.paths import expand_user
+from harness.core.parsing import expand_user
 from harness.core.plan import Prompt
-from harness.prompts import _jsonl, _table, _text
 from harness.prompts._chosen import choose
-
-_READERS: dict[str, Callable[[str, str], tuple[Prompt, ...]]] = {
-    ".txt": _text.read,
-    ".jsonl": _jsonl.read,
-    ".csv": _table.read_csv,
-    ".tsv": _table.read_tsv,
-}
+from harness.prompts._formats import READERS
 
 
 def prompt_sets() -> tuple[str, ...]:
@@ -35,11 +27,11 @@ def check_prompt_set(name: str) -> None:
     if name in prompt_sets():
         return
     if not os.path.isfile(expand_user(name)):
-        endings = ", ".join(_READERS)
+        endings = ", ".join(READERS)
         known = did_you_mean(name, prompt_sets())
         raise UsageError(f'unknown prompt set "{name}". {known} Or name a file ({endings}) that exists.')
-    if Path(name).suffix.lower() not in _READERS:
-        raise UsageError(f'"{name}" does not end in {" or ".join(_READERS)}, which say how to read it.')
+    if Path(name).suffix.lower() not in READERS:
+        raise UsageError(f'"{name}" does not end in {" or ".join(READERS)}, which say how to read it.')
 
 
 def load_prompts(wish: Prompts) -> tuple[Prompt, ...]:
@@ -53,7 +45,7 @@ def load_prompts(wish: Prompts) -> tuple[Prompt, ...]:
         resources.files("harness.prompts") / "data" / f"{wish.set}.jsonl" if bundled else expand_user(wish.set)
     )
     text = _decode(source.read_bytes(), wish.set)
-    read = _READERS[".jsonl" if bundled else Path(wish.set).suffix.lower()]
+    read = READERS[".jsonl" if bundled else Path(wish.set).suffix.lower()]
     return choose(read(text, wish.set), wish)
 
 

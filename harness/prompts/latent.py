@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from harness.core.errors import UsageError
-from harness.core.paths import expand_user
+from harness.core.parsing import expand_user
 from harness.core.plan import Latent
 
 

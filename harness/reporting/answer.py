@@ -5,8 +5,8 @@ from collections import Counter
 from typing import Literal
 
 from harness.core.base import Frozen
-from harness.core.limits import rule_words
 from harness.core.outcome import Caution
+from harness.core.policy import rule_words
 from harness.core.units import Absent
 from harness.core.verdict import RuleVerdict
 from harness.reporting.cautions import cautions_at, doubts

@@ -61,7 +61,8 @@ def block_strip(cell: Completed, fine: bool) -> BlockStrip | None:
         for tick in round_ticks(-frame.half_range, frame.half_range, 4)
     )
     return BlockStrip(
-        slots=slots, dots=draw_dots(frame, _DOTS[fine]), ticks=ticks, trend=_trend(cell, frame), warming=bool(frame.warm),
+        slots=slots, dots=draw_dots(frame, _DOTS[fine]), ticks=ticks, trend=_trend(cell, frame),
+        warming=bool(frame.warm),
         slowed=any(slowed(block) for block in frame.blocks), outliers=bool(frame.odd),
         superseded=any(block.superseded for block in frame.blocks),
         left_out=f"the first {len(frame.blocks)} of {whole} blocks" if whole > len(frame.blocks) else "", fine=fine,

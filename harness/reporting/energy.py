@@ -1,8 +1,7 @@
 """What an image takes of energy and money, in words and as columns of a table."""
 
-from harness.core.energy import image_energy_j
+from harness.core.cost import Cost, image_cost, image_energy_j, machine_cost
 from harness.core.outcome import Completed
-from harness.core.prices import Cost, image_cost, machine_cost
 from harness.core.units import Absent
 from harness.reporting.facts import Facts, Timing
 from harness.reporting.loaded import LoadedRun

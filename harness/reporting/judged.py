@@ -1,7 +1,7 @@
 """The judgement as a page shows it: the policy with its rules, and every cell's verdict in sentences."""
 
 from harness.core.base import Frozen
-from harness.core.limits import rule_words
+from harness.core.policy import rule_words
 from harness.core.rule import Rule
 from harness.core.verdict import CellVerdict, Result, RuleVerdict, pick_worst
 from harness.reporting.facts import Facts, Standing
@@ -92,7 +92,8 @@ def _rates(loaded: LoadedRun) -> str:
             f"of at most {round_share(alpha)}"
         )
     if len(loaded.plan.interim_analyses) > 1:
-        text += f". Verdicts were looked at up to {len(loaded.plan.interim_analyses)} times; bounds are widened to keep that rate"
+        count = len(loaded.plan.interim_analyses)
+        text += f". Verdicts were looked at up to {count} times; bounds are widened to keep that rate"
     return text + "."
 
 

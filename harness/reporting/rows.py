@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.core.limits import limit_words
+from harness.core.policy import limit_words
 from harness.core.quality import Delta, Interval, Tail
 from harness.core.units import Absent
 from harness.core.verdict import RuleVerdict

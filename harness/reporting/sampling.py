@@ -86,7 +86,7 @@ def build_sampling(loaded: LoadedRun) -> Sampling | None:
     made, full = images_made(loaded)
     share = f"{made / full * 100:.0f} %" if full else "0 %"
     sentence = (
-        f"{grouped(made)} images were made, {share} of the {grouped(full)} that all {plural(interim_analyses[-1], 'prompt')} for "
-        f"every cell would have taken: {grouped(full - made)} saved"
+        f"{grouped(made)} images were made, {share} of the {grouped(full)} that all "
+        f"{plural(interim_analyses[-1], 'prompt')} for every cell would have taken: {grouped(full - made)} saved"
     )
     return Sampling(interim_analyses=tuple(rows), sentence=sentence)

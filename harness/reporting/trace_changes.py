@@ -39,7 +39,8 @@ def build_trace_change(loaded: LoadedRun, cell_id: str, facts: TraceFacts, most:
     found = compare(before, facts)
     rows = tuple(
         KernelChangeRow(
-            change_kind=_KINDS.get(kernel.change_kind, kernel.change_kind), name=kernel.name, stage=kernel.stage.replace("_", " "),
+            change_kind=_KINDS.get(kernel.change_kind, kernel.change_kind), name=kernel.name,
+            stage=kernel.stage.replace("_", " "),
             calls=f"{number(kernel.before_calls)} → {number(kernel.after_calls)}",
             before=seconds(kernel.before_s) if kernel.before_calls else DASH,
             after=seconds(kernel.after_s) if kernel.after_calls else DASH,

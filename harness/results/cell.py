@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from harness.core.energy import image_energy_j
+from harness.core.cost import Cost, image_cost, image_energy_j
 from harness.core.outcome import ColdStart, Completed, Failed, Outcome, Peak, Skipped
 from harness.core.plan import PlannedCell
-from harness.core.prices import Cost, image_cost
 from harness.core.quality import Delta, Interval, Score, Tail
 from harness.core.trace import TraceFacts
 from harness.core.units import Absent

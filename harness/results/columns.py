@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from harness.core.limits import limit_words
 from harness.core.outcome import ColdStart, Completed, Memory
+from harness.core.policy import limit_words
 from harness.core.quality import Interval
 from harness.core.timing import UNKNOWN
 from harness.core.units import Absent

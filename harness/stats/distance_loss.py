@@ -76,7 +76,7 @@ def _furthest(bounds: Floats, allowance: float) -> Floats:
 
 
 class Lost(NamedTuple):
-    """A signed loss; `scale` is what 100 % is (with all, then without each block), `allowance` what few images leave open.
+    """A signed loss; `scale` is what 100 % is (with all, then without each block), `allowance` the error of few images.
 
     The estimate may be wrong by `allowance`·√|loss| beyond its noise; infinite where the scale is lost in bias.
     """

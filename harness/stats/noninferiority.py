@@ -81,7 +81,7 @@ def prompts_needed(distance: float, error: float, prompts: int, level: float, po
 def sequential_needed(
     distance: float, pilot: Pilot, alpha: float, interim_analyses: InterimAnalyses, power: float = POWER
 ) -> int | None:
-    """Return the prompts of the last look at which a test with looks in the shares of `interim_analyses` decides as surely.
+    """Return the prompts of the last analysis at which a test with these `interim_analyses` decides as surely.
 
     A few percent more than `prompts_needed`, since looking early costs error rate; on average far fewer are used.
     """

@@ -25,9 +25,10 @@ _NODES_PER_WIDTH = 6
 def nominal_alpha(alpha: float, interim_analyses: InterimAnalyses, prompts: int) -> float:
     """Return the one-sided level of the test at the look with `prompts` prompts, for a whole test of level `alpha`.
 
-    `interim_analyses` are cumulative prompts, rising; with none or one the level is `alpha`. A number of prompts between two looks
-    is tested as the next look: errors of neighbouring looks are then more alike than planned, which can only make the
-    whole test stricter. Raises ValueError for looks that do not rise or for more prompts than the last look.
+    `interim_analyses` are cumulative prompts, rising; with none or one the level is `alpha`. A number of prompts
+    between two analyses is tested as the next one: errors of neighbouring analyses are then more alike than planned,
+    which can only make the whole test stricter. Raises ValueError for analyses that do not rise or for more prompts
+    than the last one.
     """
     analysis = _analysis(interim_analyses, prompts)
     return alpha if len(interim_analyses) < 2 else _nominal(float(alpha), interim_analyses)[analysis]

@@ -2,7 +2,6 @@
 
 from harness.store.caches import build_cache_dir, features_cache_dir, find_cache
 from harness.store.layout import RunFolder, report_folder
-from harness.store.lock import lock_run
 from harness.store.read import (
     completed_twins,
     find_run,
@@ -15,14 +14,15 @@ from harness.store.read import (
     read_plan,
     read_times,
     read_trace_facts,
+    read_traced,
     readable_runs,
     resolve_run,
 )
-from harness.store.traced import read_traced
 from harness.store.write import (
     append_time,
     begin_cell,
     create_run,
+    lock_run,
     rewrite_plan,
     write_evaluation,
     write_image_scores,

@@ -1,10 +1,10 @@
-"""Read results, and say plainly what is wrong where they cannot be read."""
+"""Read results; a damaged file raises an error that names it and the repair."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -13,6 +13,7 @@ from harness.core.outcome import Completed, Image, Outcome
 from harness.core.plan import Plan
 from harness.core.quality import Definition, Evaluation
 from harness.core.trace import TraceFacts
+from harness.core.units import Absent
 from harness.core.verdict import Judgement
 from harness.store.layout import SCHEMA_VERSION, RunFolder
 
@@ -195,3 +196,33 @@ def find_source(picture: Path) -> str:
         return ""
     outcome = completed_cell(picture.parents[3], picture.parents[1].name)
     return (outcome.reused_from if outcome else None) or ""
+
+
+class Traced(NamedTuple):
+    """Cell id → outcome, a trace that cannot be read being absent with the reason; what the other traces say."""
+
+    outcomes: dict[str, Outcome]
+    facts: dict[str, TraceFacts]
+
+
+def read_traced(run: Path, outcomes: Mapping[str, Outcome]) -> Traced:
+    """Return a run's outcomes with what their traces say; never raises for a trace: the rest stands without it."""
+    checked, facts = dict(outcomes), {}
+    for cell_id, outcome in outcomes.items():
+        if not isinstance(outcome, Completed) or isinstance(outcome.trace, Absent):
+            continue
+        found = _facts(run, cell_id, outcome)
+        if isinstance(found, Absent):
+            checked[cell_id] = outcome.model_copy(update={"trace": found})
+        else:
+            facts[cell_id] = found
+    return Traced(checked, facts)
+
+
+def _facts(run: Path, cell_id: str, cell: Completed) -> TraceFacts | Absent:
+    try:
+        found = read_trace_facts(run, cell_id)
+    except ResultsError as error:
+        return Absent(absent=str(error))
+    where = f" of {cell.reused_from}, from where the cell was taken over" if cell.reused_from else ""
+    return found or Absent(absent=f"what its trace says is not in this run’s folder{where}")

@@ -1,4 +1,4 @@
-"""Write results: every file appears whole or not at all."""
+"""Write results: every file appears whole or not at all; one writer per run."""
 
 import errno
 import itertools
@@ -6,10 +6,12 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
+import filelock
 from pydantic import BaseModel, TypeAdapter
 
 from harness.core.errors import MachineError
@@ -143,3 +145,23 @@ def append_time(run: Path, stage: str, wall_s: float) -> None:
             file.write(json.dumps({"stage": stage, "wall_s": round(wall_s, 4)}) + "\n")
     except OSError as error:
         raise writing_failed(RunFolder(run).times, error) from error
+
+
+@contextmanager
+def lock_run(run: Path) -> Iterator[None]:
+    """Hold the run's lock while writing; MachineError at once if another process holds it.
+
+    The lock is the operating system's: a killed process gives it up.
+    """
+    lock = filelock.FileLock(RunFolder(run).lock, timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout as error:
+        fix = "Wait for it to end, or start a separate run with --fresh."
+        raise MachineError("another harness is writing to this run", str(run), fix) from error
+    except OSError as error:
+        raise writing_failed(RunFolder(run).lock, error) from error
+    try:
+        yield
+    finally:
+        lock.release()

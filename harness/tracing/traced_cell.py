@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from statistics import median
 from typing import Literal, NamedTuple
 
+from harness.core.axis import Cell
 from harness.core.base import Frozen
-from harness.core.cell import Cell
 from harness.core.model import ModelInfo
 from harness.core.outcome import Completed, Roofline
 from harness.core.trace import BETWEEN, Family, StageTime, TraceFacts

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.core.cell import Cell
+from harness.core.axis import Cell
 from harness.core.machine import Machine
 from harness.core.matrix import Model
 from harness.core.model import Call, TextToImage

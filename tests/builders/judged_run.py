@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.core.axis import Setting
-from harness.core.cell import Cell
+from harness.core.axis import Cell, Setting
 from harness.core.matrix import Matrix, Prices
 from harness.core.outcome import Outcome
 from harness.core.plan import Plan, PlannedCell

@@ -4,8 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.core.axis import Setting
-from harness.core.cell import Cell
+from harness.core.axis import Cell, Setting
 from harness.core.machine import Machine
 from harness.core.matrix import Matrix, Prices, Quality
 from harness.core.model import ModelInfo
@@ -196,7 +195,8 @@ def make_plan(cells: tuple[Made, ...], scene: Scene, name: str) -> Plan:
                         cpu="AMD EPYC 9B45", cpu_cores=2, memory_bytes=24 * 2**30, os="Linux 6.12",
                         python="3.11.7", packages={"torch": "2.14.1", "diffusers": "0.42.0"},
                         git_commit="38a29de", git_dirty=True),
-        prompts=prompts(scene.prompts), baseline_id=cells[0].id, interim_analyses=scene.interim_analyses, policy=scene.policy,
+        prompts=prompts(scene.prompts), baseline_id=cells[0].id, interim_analyses=scene.interim_analyses,
+        policy=scene.policy,
         cells=tuple(planned(made, order, role)
                     for order, (made, role) in enumerate(zip((*cells, *extra), roles, strict=True))),
         notes=("no native FP16 on this machine: the baseline is FP32",),

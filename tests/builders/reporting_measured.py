@@ -39,7 +39,8 @@ def summarize_conditions(
     """Return the state of a machine while a block was timed; its energy is the power over the time of its calls."""
     cpu = {"cpu_mhz": dice.gauss(3240, 20), "cpu_load": abs(dice.gauss(0.03, 0.02)), "cpu_throttled": 0}
     if not gpu:
-        absent = dict.fromkeys(("clock_mhz", "memory_clock_mhz", "temperature_c", "power_w", "throttle", "foreign_processes"),
+        absent = dict.fromkeys(("clock_mhz", "memory_clock_mhz", "temperature_c", "power_w", "throttle",
+                                "foreign_processes"),
                                NO_GPU)  # fmt: skip
         return Conditions.model_validate(absent | cpu | {"energy_j": NO_RAPL})
     power_w, spent_s = dice.gauss(540, 15), sum(repeat.latency_s for repeat in repeats)

@@ -9,8 +9,7 @@ import numpy as np
 from PIL import Image as PillowImage
 
 from harness import shapes_world as world
-from harness.core.axis import Setting
-from harness.core.cell import Cell
+from harness.core.axis import Cell, Setting
 from harness.core.machine import Machine
 from harness.core.matrix import Matrix, Prompts, Quality
 from harness.core.model import ModelInfo

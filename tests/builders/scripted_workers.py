@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness import api
-from harness.core.footprint import Footprint
+from harness.core.model import Footprint
 from harness.core.outcome import Caution, ColdStart, Completed, Extended, Failed, FailureKind, Image
 from harness.core.plan import Plan
 from harness.core.timing import Repeat

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.core.region import recording
+from harness.core.trace import recording
 from tests.builders.cell_on_model import BUNDLED, plan_cell, run_cell
 
 

@@ -7,8 +7,7 @@ import pytest
 
 from harness import damages, shapes_world
 from harness.core.axis import Setting
-from harness.core.damage import FAMILIES
-from harness.core.policy import Policy
+from harness.core.policy import FAMILIES, Policy
 from harness.core.quality import Delta, Evaluation
 from harness.core.units import Absent
 from harness.core.verdict import CellVerdict

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 from rich.console import Console
 
-from harness.cli.power_table import power_note, power_table
+from harness.cli.tables import power_note, power_table
 from harness.core.errors import MatrixError
 from harness.core.matrix import Matrix, Quality
 from harness.core.outcome import Completed, Failed, Image, Outcome

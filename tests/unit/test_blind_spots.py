@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.core.damage import LADDER_IMAGES, Sees
 from harness.core.errors import PolicyError
-from harness.core.policy import Policy
+from harness.core.policy import LADDER_IMAGES, Policy, Sees
 from harness.core.quality import Rung
 from harness.core.rule import Rule
 from harness.core.units import Absent

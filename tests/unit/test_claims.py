@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from harness.claims import Claim, Finding, compare_claims, parse_ledger, shipped_claims, write_claimed, write_measured
-from harness.core.axis import Setting
-from harness.core.cell import Cell
+from harness.core.axis import Cell, Setting
 from harness.core.machine import Gpu, Machine
 from harness.core.matrix import Matrix, Model
 from harness.core.model import ModelInfo

@@ -7,7 +7,7 @@ import pytest
 
 from harness.claims import Claim, shipped_claims
 from harness.claims.comparison import MatchedCells, match_cells
-from harness.core.cell import Cell
+from harness.core.axis import Cell
 from harness.core.machine import Gpu, Machine
 from harness.core.model import ModelInfo
 from harness.core.units import Absent

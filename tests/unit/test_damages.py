@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from harness.core.damage import FAMILIES
+from harness.core.policy import FAMILIES
 from harness.damages import DAMAGES, IDENTICAL, LEVELS, SET_DAMAGES, SHARES, apply_damage, dose_words
 
 

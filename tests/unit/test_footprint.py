@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from harness.core.errors import MachineError
-from harness.core.footprint import Footprint
 from harness.core.machine import Gpu, Machine
-from harness.core.model import ModelInfo
+from harness.core.model import Footprint, ModelInfo
 from harness.core.plan import Plan, Prompt, Rate
 from harness.core.units import Absent
 from harness.matrix import expand, parse_matrix

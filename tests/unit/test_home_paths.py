@@ -11,7 +11,7 @@ from harness import api
 from harness.axes.distillation._files import find_weights, wanted_file
 from harness.core.errors import MatrixError, UsageError
 from harness.core.matrix import Prompts
-from harness.core.paths import expand_user
+from harness.core.parsing import expand_user
 from harness.matrix import load_matrix, load_policy, parse_matrix
 from harness.matrix.policy import policy_text
 from harness.models import read_model, resolve_model

@@ -7,8 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from harness.core.errors import MatrixError, PolicyError, UsageError
-from harness.core.limits import rule_words
-from harness.core.policy import Policy
+from harness.core.policy import Policy, rule_words
 from harness.core.rule import ABOUT, OF_A_METRIC, Quantity, Rule
 from harness.matrix import load_matrix, load_policy, parse_policy, policy_names, policy_text
 

@@ -2,10 +2,10 @@
 
 import pytest
 
+from harness.core.cost import image_cost, machine_cost
 from harness.core.errors import MatrixError
 from harness.core.machine import Gpu, Machine
 from harness.core.matrix import Prices
-from harness.core.prices import image_cost, machine_cost
 from harness.core.units import Absent
 from harness.matrix import parse_matrix
 

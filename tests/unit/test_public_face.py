@@ -16,7 +16,8 @@ def test_every_public_name_is_there_and_nothing_else() -> None:
     assert harness.__all__ == sorted(
         [
             "Absent", "Cell", "Completed", "Delta", "Evaluation", "ExitCode", "Failed", "HarnessError", "Judgement",
-            "LoadedMatrix", "Machine", "MachineError", "Matrix", "MatrixError", "NothingToDo", "Outcome", "Plan", "Repeat",
+            "LoadedMatrix", "Machine", "MachineError", "Matrix", "MatrixError", "NothingToDo",
+            "Outcome", "Plan", "Repeat",
             "ResultsError", "Score", "Skipped", "UsageError", "bench", "evaluate", "frame", "gate", "load", "plan",
             "report", "run",
         ]

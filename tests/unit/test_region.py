@@ -6,9 +6,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from harness.core import region as regions
-from harness.core.region import begin, end, recording, region
-from harness.core.trace import STAGE, STEP
+from harness.core import trace as regions
+from harness.core.trace import STAGE, STEP, begin_region, end_region, recording, region
 
 
 class Ranges:
@@ -42,22 +41,22 @@ def ranges(monkeypatch: pytest.MonkeyPatch) -> Ranges:
 
 
 def test_nsight_shows_plain_region_names(ranges: Ranges) -> None:
-    begin("denoiser", STAGE)
-    begin("7", STEP)
+    begin_region("denoiser", STAGE)
+    begin_region("7", STEP)
     with region("cascade stage 32x32"):
         pass
-    end()
-    end()
+    end_region()
+    end_region()
     assert ranges.heard == ["+denoiser", "+step 7", "+cascade stage 32x32", "-", "-", "-"]
 
 
 def test_recorder_gets_prefixed_names_within_its_block() -> None:
     torch = Ranges()
     with region("before"), recording(torch.record):
-        begin("denoiser", STAGE)
-        begin("0", STEP)
-        end()
-        end()
+        begin_region("denoiser", STAGE)
+        begin_region("0", STEP)
+        end_region()
+        end_region()
     with region("after"):
         pass
     names = ["harness.stage:denoiser", "harness.step:0"]
@@ -67,10 +66,10 @@ def test_recorder_gets_prefixed_names_within_its_block() -> None:
 def test_region_left_open_by_an_error_is_closed() -> None:
     torch = Ranges()
     with pytest.raises(ValueError, match="broken"), recording(torch.record):
-        begin("denoiser", STAGE)  # as a hook does: after an error its counterpart is not called
+        begin_region("denoiser", STAGE)  # as a hook does: after an error its counterpart is not called
         raise ValueError("broken")
     assert torch.heard == ["+harness.stage:denoiser", "-harness.stage:denoiser"]
-    end()  # nothing is open: nothing happens
+    end_region()  # nothing is open: nothing happens
 
 
 def test_a_region_closes_when_its_block_fails(ranges: Ranges) -> None:

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from markupsafe import escape
 
-from harness.core.damage import Sees
-from harness.core.policy import Policy
+from harness.core.policy import Policy, Sees
 from harness.core.quality import Interval
 from harness.core.rule import Rule
 from harness.reporting import frame

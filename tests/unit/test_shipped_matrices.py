@@ -10,8 +10,8 @@ import pytest
 from harness import api
 from harness.core.errors import UsageError
 from harness.listing import weights
-from harness.matrix import matrix_names, shipped
-from harness.matrix.shipped import find_matrix
+from harness.matrix import load, matrix_names
+from harness.matrix.load import find_matrix
 from tests.readme import ROOT
 
 MATRICES = ROOT / "matrices"
@@ -36,10 +36,10 @@ def test_a_name_loads_the_shipped_matrix() -> None:
 def test_a_wheel_carries_the_matrices(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
-    assert ROOT / included["matrices"] == shipped._PACKAGED
+    assert ROOT / included["matrices"] == load._PACKAGED
     packaged = shutil.copytree(MATRICES, tmp_path / "matrices")
-    monkeypatch.setattr(shipped, "_PACKAGED", packaged)
-    monkeypatch.setattr(shipped, "_REPOSITORY", tmp_path / "nowhere")
+    monkeypatch.setattr(load, "_PACKAGED", packaged)
+    monkeypatch.setattr(load, "_REPOSITORY", tmp_path / "nowhere")
     assert find_matrix(Path("quickstart")) == packaged / "quickstart.toml"
     assert len(matrix_names()) == len(list(MATRICES.glob("*.toml")))
 
@@ -75,6 +75,6 @@ def test_a_run_is_found_by_its_shipped_matrix(monkeypatch: pytest.MonkeyPatch, t
     (tmp_path / "shipped").mkdir()
     own = tmp_path / "shipped" / "own.toml"
     own.write_text('name = "own"\nmodel = "fake"\naxes.steps = [4]\nprompts.limit = 4\n', encoding="utf-8")
-    monkeypatch.setattr(shipped, "_PACKAGED", tmp_path / "shipped")
+    monkeypatch.setattr(load, "_PACKAGED", tmp_path / "shipped")
     run = api.open_run(api.load("own"))
     assert api.find(Path("own")) == run

@@ -60,7 +60,8 @@ def test_sequential_plan_reaches_its_power() -> None:
         used[now] = analysis
         passed |= now
     print(
-        f"\nsequential: {interim_analyses}, power {passed.mean():.3f}, prompts {used.mean():.0f} for {expected.prompts:.0f}"
+        f"\nsequential: {interim_analyses}, power {passed.mean():.3f}, "
+        f"prompts {used.mean():.0f} for {expected.prompts:.0f}"
     )
     assert passed.mean() == pytest.approx(0.9, abs=SPREAD)
     assert expected.power == pytest.approx(0.9, abs=0.01)

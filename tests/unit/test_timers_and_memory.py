@@ -164,7 +164,7 @@ def test_events_are_reused_without_waiting(cuda: PlayedCuda) -> None:
 def test_steps_are_numbered_and_parts_named() -> None:
     import torch
 
-    from harness.core.region import recording
+    from harness.core.trace import recording
 
     heard: list[str] = []
 

@@ -7,8 +7,7 @@ import pytest
 
 from harness.axes import read_entry
 from harness.axes.fitting import fitting
-from harness.core.axis import Setting
-from harness.core.cell import Cell
+from harness.core.axis import Cell, Setting
 from harness.core.machine import Machine
 from harness.core.model import ModelInfo
 from harness.core.outcome import ColdStart, Completed, Roofline

@@ -8,7 +8,7 @@ import torch
 from harness.axes.caching._identity import digest_facts, identify_encoders
 from harness.axes.caching._store import Tensors, TensorStore
 from harness.core.model import Arguments, Call, TextToImage
-from harness.core.region import region
+from harness.core.trace import region
 
 AT_HAND = 64
 """Prompts used last whose embeddings stay in memory: T5's of one prompt are 4 MiB in FP16."""

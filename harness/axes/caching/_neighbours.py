@@ -12,7 +12,7 @@ from harness.axes.caching._embeddings import encode_row, join_rows
 from harness.axes.caching._in_front import standing
 from harness.axes.caching._store import Tensors
 from harness.core.model import Call, TextToImage
-from harness.core.region import region
+from harness.core.trace import region
 
 SHOWN = 12
 """Donors whose ids are told."""

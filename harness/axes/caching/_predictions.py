@@ -10,7 +10,7 @@ from harness.axes.caching._identity import digest_facts, digest_tensor, identify
 from harness.axes.caching._in_front import InFront, per_image, standing
 from harness.axes.caching._store import Tensors, TensorStore
 from harness.core.model import Arguments, Call, TextToImage
-from harness.core.region import region
+from harness.core.trace import region
 
 PER_IMAGE = ("prompt", "negative_prompt", "generator", "latents", "image")
 """Arguments of a pipeline that differ from image to image; what they mean for an image is in its key."""

@@ -9,7 +9,7 @@ from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from harness.axes.compiler._inputs import Inputs, join, split
 from harness.axes.compiler._recording import Recording
 from harness.core.errors import HarnessError
-from harness.core.region import region
+from harness.core.trace import region
 
 Run = Callable[[dict[str, torch.Tensor]], torch.Tensor]
 """Computes the denoiser's output from its tensors by name."""

@@ -7,7 +7,7 @@ import torch
 from harness.axes.compiler._inputs import Tensors
 from harness.axes.compiler._profile import Profile
 from harness.axes.compiler._recording import Place
-from harness.core.region import region
+from harness.core.trace import region
 
 
 def in_parts(

@@ -13,9 +13,8 @@ from harness.axes.distillation._put import put_student
 from harness.axes.distillation._student import Student
 from harness.core.axis import AxisValue, Context, Setup
 from harness.core.effect import Effect
-from harness.core.model import ModelInfo, TextToImage
+from harness.core.model import HubFile, ModelInfo, TextToImage
 from harness.core.outcome import Caution
-from harness.core.published import HubFile
 
 
 class Distilled(AxisValue):

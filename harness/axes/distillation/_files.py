@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from harness.checkpoints.digest import digest_file
-from harness.core.paths import expand_user
-from harness.core.published import HubFile
+from harness.core.model import HubFile
+from harness.core.parsing import expand_user
 
 WEIGHT_FILES = {".safetensors", ".bin", ".pt", ".pth", ".ckpt"}
 FOLDER_FILES = ("pytorch_lora_weights.safetensors", "diffusion_pytorch_model.safetensors")

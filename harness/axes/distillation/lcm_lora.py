@@ -9,8 +9,7 @@ from harness.axes.distillation._put import put_student
 from harness.axes.distillation._student import Student
 from harness.core.axis import Context, Setup
 from harness.core.effect import Effect
-from harness.core.model import ModelInfo, TextToImage
-from harness.core.published import HubFile
+from harness.core.model import HubFile, ModelInfo, TextToImage
 
 NAME = "lcm-lora"
 SETTINGS = {"scheduler": "lcm", "guidance": "1"}

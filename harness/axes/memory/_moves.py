@@ -7,7 +7,7 @@ from harness.core.effect import Effect
 from harness.core.errors import NoEffect
 from harness.core.model import TextToImage
 from harness.core.outcome import Shown
-from harness.core.region import region
+from harness.core.trace import region
 from harness.core.units import format_bytes
 
 

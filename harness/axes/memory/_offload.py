@@ -5,9 +5,8 @@ from typing import ClassVar
 from harness.axes.memory._moves import Fetch, Moves
 from harness.core.axis import AxisValue, Setup, Unavailable
 from harness.core.effect import Effect
-from harness.core.footprint import Footprint
 from harness.core.machine import Machine
-from harness.core.model import TextToImage
+from harness.core.model import Footprint, TextToImage
 
 
 class Offload(AxisValue):

@@ -5,8 +5,7 @@ from typing import ClassVar
 from harness.axes.memory._decoded import Decoded
 from harness.core.axis import AxisValue, Context, Setup
 from harness.core.effect import Effect
-from harness.core.footprint import Footprint
-from harness.core.model import TextToImage
+from harness.core.model import Footprint, TextToImage
 
 
 class VaeSlicing(AxisValue):

@@ -8,8 +8,7 @@ from harness.axes.memory._decoded import Decoded
 from harness.axes.memory._tiles import LEAST, own_tile, set_tiles
 from harness.core.axis import AxisValue, Context, Setup
 from harness.core.effect import Effect
-from harness.core.footprint import Footprint
-from harness.core.model import TextToImage
+from harness.core.model import Footprint, TextToImage
 
 
 class VaeTiling(AxisValue):

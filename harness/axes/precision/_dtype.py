@@ -6,8 +6,7 @@ from harness.axes.precision._layers import own_memory
 from harness.core.axis import AxisValue, Setup
 from harness.core.effect import Effect, FixedEffect
 from harness.core.errors import NoEffect
-from harness.core.footprint import Footprint
-from harness.core.model import TextToImage
+from harness.core.model import Footprint, TextToImage
 from harness.core.units import format_percent
 
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}

@@ -9,9 +9,8 @@ from harness.axes.precision._layers import QuantizedLayers, choose, fits, read_p
 from harness.axes.precision._tally import ConvertedLayers, Figures
 from harness.core.axis import AxisValue, Context, Setup, Unavailable
 from harness.core.effect import Effect
-from harness.core.footprint import Footprint
 from harness.core.machine import Machine
-from harness.core.model import TextToImage
+from harness.core.model import Footprint, TextToImage
 from harness.core.outcome import Caution
 
 DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}

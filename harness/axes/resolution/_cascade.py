@@ -10,7 +10,7 @@ from harness.core.effect import CallCounter
 from harness.core.errors import NoEffect
 from harness.core.model import Call, TextToImage
 from harness.core.outcome import Shown
-from harness.core.region import region
+from harness.core.trace import region
 
 
 class Cascade(CallCounter):

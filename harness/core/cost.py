@@ -1,11 +1,13 @@
-"""What an image costs in money, by the price list of a matrix."""
+"""Energy of an image in joules, and its cost by the price list of a matrix."""
 
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Literal
 
 from harness.core.base import Frozen
 from harness.core.machine import Machine
 from harness.core.matrix import Prices
+from harness.core.timing import Block
 from harness.core.units import Absent
 
 J_PER_KWH = 3.6e6
@@ -56,3 +58,17 @@ def machine_cost(prices: Prices, machine: Machine, seconds: float) -> Cost | Abs
     if per_hour is None:
         return Absent(absent=f'no price of prices.per_hour fits "{name}": {", ".join(prices.per_hour)}')
     return Cost(currency=prices.currency, parts={"machine": per_hour * seconds / 3600})
+
+
+def image_energy_j(blocks: Sequence[Block], batch: int) -> float | Absent:
+    """Return the joules of one image: what the device drew in some blocks ÷ their images, `batch` a call.
+
+    Blocks without a reading are left out; absent, with the first block's reason, where none has one.
+    """
+    known = [block for block in blocks if not isinstance(block.conditions.energy_j, Absent)]
+    images = sum(len(block.repeats) for block in known) * batch
+    if not images:
+        reasons = (block.conditions.energy_j for block in blocks)
+        return next((reason for reason in reasons if isinstance(reason, Absent)), Absent(absent="no timed calls"))
+    drawn = (block.conditions.energy_j for block in known)
+    return sum(energy for energy in drawn if not isinstance(energy, Absent)) / images
