@@ -1,13 +1,16 @@
 """Alignment metrics (CLIP score): loss = (mean_b − mean_c) / (mean_b − chance).
 
-Chance is the mean score of the baseline's images against all other prompts of the set whose text differs, every
-pairing counted once. Its uncertainty is carried along through the first-order (Hájek) terms of that U-statistic.
+Chance is the mean score of the baseline's images against all other prompts of the set whose text
+differs, every pairing counted once. Its uncertainty is carried along through the first-order
+(Hájek) terms of that U-statistic.
 
-Correctness metrics: loss = (mean_b − mean_c) / (mean_b − chance), in shares of what prompts ask for.
+Correctness metrics: loss = (mean_b − mean_c) / (mean_b − chance), in shares of what prompts ask
+for.
 
-Chance is what the baseline's pictures show of other prompts: each is checked once more against the prompt before its
-own whose text differs. Values of single pictures are 0 or 1 for most such metrics and near 1 on average, where a
-bootstrap is too sure: bounds are then those of paired proportions (stats.paired_binary)."""
+Chance is what the baseline's pictures show of other prompts: each is checked once more against the
+prompt before its own whose text differs. Values of single pictures are 0 or 1 for most such metrics
+and near 1 on average, where a bootstrap is too sure: bounds are then those of paired proportions
+(stats.paired_binary)."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -104,7 +107,7 @@ def _without_own_group(vectors: Floats, group: np.ndarray) -> Floats:
 
 ALIKE = Absent(absent="all prompts are the same text: chance cannot be measured")
 NEAR_CHANCE = Absent(
-    absent="the baseline's pictures show their own prompts no better than other prompts: there is nothing to lose"
+    absent=("the baseline's pictures show their own prompts no better than other prompts: there is nothing to lose")
 )
 
 

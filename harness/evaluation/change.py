@@ -16,7 +16,8 @@ TOO_FEW = Absent(absent=f"fewer than {LEAST_PROMPTS} prompts: no interval can be
 class Change(NamedTuple):
     """Scores of both, the candidate's estimate, both losses, and the anchors of the calibrated one.
 
-    `resolved_from`: prompts from which on bounds need no allowance for few images; None where they have none.
+    `resolved_from`: prompts from which on bounds need no allowance for few images; None where they
+    have none.
     """
 
     baseline: float

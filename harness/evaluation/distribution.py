@@ -2,28 +2,32 @@
 
 With a reference set of real images, loss = |D_c − D_b| / D_b.
 
-Without one, the reference b′ is the baseline at other seeds. D_b = D(b, b′) is then no property of the baseline: both
-sets come from one distribution, so a Fréchet distance is pure small-sample bias that shrinks as 1 / N (the same
-candidate would lose 150 % at N = 256 and 280 % at N = 500, simulated) and an unbiased MMD² is 0 but for noise. So the
-scale is anchored at "destroyed" as for the other metrics: loss = |D_c − D_b| / (S − D_b), where S is the total
-variance of b′ in the space the distance is taken in: 0 % is a rerun of the baseline, 100 % all variety gone.
+Without one, the reference b′ is the baseline at other seeds. D_b = D(b, b′) is then no property of
+the baseline: both sets come from one distribution, so a Fréchet distance is pure small-sample bias
+that shrinks as 1 / N (the same candidate would lose 150 % at N = 256 and 280 % at N = 500,
+simulated) and an unbiased MMD² is 0 but for noise. So the scale is anchored at "destroyed" as for
+the other metrics: loss = |D_c − D_b| / (S − D_b), where S is the total variance of b′ in the space
+the distance is taken in: 0 % is a rerun of the baseline, 100 % all variety gone.
 
-- Fréchet: S = tr Σ of the features, the distance of b′ to itself collapsed onto its average picture;
-- MMD²: S = E k(y, y) − E k(y, y′), the distance of b′ to itself collapsed onto one of its pictures, on average over
-  which. With a linear kernel that is tr Σ again. The average picture would not do: CMMD's kernel is so wide that it
-  is nearly linear, and b′ collapsed onto its mean is at distance 0. Neither would a black picture: how far off it
-  lies is an accident of the network.
+- Fréchet: S = tr Σ of the features, the distance of b′ to itself collapsed onto its average
+  picture;
+- MMD²: S = E k(y, y) − E k(y, y′), the distance of b′ to itself collapsed onto one of its pictures,
+  on average over which. With a linear kernel that is tr Σ again. The average picture would not do:
+  CMMD's kernel is so wide that it is nearly linear, and b′ collapsed onto its mean is at distance
+  0. Neither would a black picture: how far off it lies is an accident of the network.
 
-Metrics of fidelity (detail, colour) always take b′ as their reference: real images are damaged in ways of their own,
-and the question is what the cell adds to the baseline's. They have a just-visible change, `floor`, for each feature.
-Features are counted in units of √(w + floor²), w the variance within prompts, half that of f(b) − f(b′); S is their
-number, so that 100 % is one unit in every feature, however alike the prompts of a set are.
+Metrics of fidelity (detail, colour) always take b′ as their reference: real images are damaged in
+ways of their own, and the question is what the cell adds to the baseline's. They have a
+just-visible change, `floor`, for each feature. Features are counted in units of √(w + floor²), w
+the variance within prompts, half that of f(b) − f(b′); S is their number, so that 100 % is one unit
+in every feature, however alike the prompts of a set are.
 
-Change and scale are corrected for small-sample bias by the jackknife (B·θ − (B − 1)·mean of the leave-outs), the idea
-of FID∞ (Chong & Forsyth 2020): a candidate with less variety has less bias, and at N = 256 the uncorrected change would
-pass 20 % of candidates whose true loss is exactly the margin (simulated; corrected: at most 5 %). Where images are no
-more than dimensions the rest of the bias is found and allowed for (stats.few_images). Candidate and baseline share
-prompts and noise, so most of what a set of images owes to chance cancels in the change.
+Change and scale are corrected for small-sample bias by the jackknife (B·θ − (B − 1)·mean of the
+leave-outs), the idea of FID∞ (Chong & Forsyth 2020): a candidate with less variety has less bias,
+and at N = 256 the uncorrected change would pass 20 % of candidates whose true loss is exactly the
+margin (simulated; corrected: at most 5 %). Where images are no more than dimensions the rest of the
+bias is found and allowed for (stats.few_images). Candidate and baseline share prompts and noise, so
+most of what a set of images owes to chance cancels in the change.
 """
 
 import math
@@ -103,7 +107,10 @@ class DistributionComparer:
                 return None
             shared = None if self.real is not None or other is None else self._features(other, prompts)
             made = self._mmd(shared) if self.metric.statistic == "mmd" else self._frechet(shared, prompts)
-            self._references[prompts] = made, made.measure(self._features(self.context.image_sets.baseline, prompts))
+            self._references[prompts] = (
+                made,
+                made.measure(self._features(self.context.image_sets.baseline, prompts)),
+            )
         return self._references[prompts]
 
     def _frechet(self, shared: Floats | None, prompts: int) -> Distances:
@@ -166,5 +173,7 @@ def _two_sided(lost: Lost) -> Estimate:
     """Return the estimate of |θ|."""
     distribution, value = fold(lost.distribution), abs(lost.found.value)
     return Estimate(
-        value, distribution, interval(distribution, value, jack.WIDENED if lost.allowance > 0 else jack.CORRECTED)
+        value,
+        distribution,
+        interval(distribution, value, jack.WIDENED if lost.allowance > 0 else jack.CORRECTED),
     )

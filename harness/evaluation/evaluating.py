@@ -18,7 +18,13 @@ from harness.evaluation.prepared_metric import PreparedMetric, compare, prepare_
 from harness.evaluation.reference import ReferenceSet, open_reference
 from harness.evaluation.tails import contrast_reader, find_tail
 from harness.metrics import Metric, WeightsMissing, get_metric
-from harness.store import features_cache_dir, read_outcomes, read_plan, write_evaluation, write_image_scores
+from harness.store import (
+    features_cache_dir,
+    read_outcomes,
+    read_plan,
+    write_evaluation,
+    write_image_scores,
+)
 
 
 def evaluate(run: Path, *, advance: Advance = ignore) -> Evaluation:
@@ -63,7 +69,14 @@ def _nothing_to_score(plan: Plan) -> Evaluation:
     why = f"not applicable: {plan.model.title}"
     missing = dict.fromkeys(plan.matrix.quality.metrics, why)
     return Evaluation(
-        run_id=plan.run_id, scores=(), deltas=(), ladder=(), tails=(), blind={}, missing=missing, seconds=0.0
+        run_id=plan.run_id,
+        scores=(),
+        deltas=(),
+        ladder=(),
+        tails=(),
+        blind={},
+        missing=missing,
+        seconds=0.0,
     )
 
 

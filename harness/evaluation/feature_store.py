@@ -42,8 +42,8 @@ class FeatureCache:
         self._connection = sqlite3.connect(self._file, timeout=30)
         self._connection.execute("PRAGMA synchronous = OFF")
         self._connection.execute(
-            "CREATE TABLE IF NOT EXISTS seen (extractor TEXT, key TEXT, value BLOB, PRIMARY KEY (extractor, key))"
-            " WITHOUT ROWID"
+            "CREATE TABLE IF NOT EXISTS seen (extractor TEXT, key TEXT, value BLOB, PRIMARY KEY "
+            "(extractor, key)) WITHOUT ROWID"
         )
 
     def _reset(self) -> None:
@@ -187,7 +187,12 @@ class FeatureStore:
         keys = self._keys(reader, variant, batch.part)
         known = self._known[reader.fingerprint]
         if reader.paired:  # one and the same picture: no distance, by definition
-            pairs = zip(keys, self.image_sets.baseline.pictures[batch.part], variant.pictures[batch.part], strict=False)
+            pairs = zip(
+                keys,
+                self.image_sets.baseline.pictures[batch.part],
+                variant.pictures[batch.part],
+                strict=False,
+            )
             known.update((key, ZERO) for key, base, own in pairs if base.same_pixels(own))
         if all(key in known for key in keys):
             return
@@ -197,7 +202,8 @@ class FeatureStore:
             found = reader.scorer.distances(first, second)[:, None]
         elif reader.kind == "correctness":
             found = reader.scorer.found(
-                batch.activations(reader.scorer.network, variant), self._checked(variant, batch.part)
+                batch.activations(reader.scorer.network, variant),
+                self._checked(variant, batch.part),
             )[:, None]
         else:
             found = reader.scorer.features(batch.activations(reader.scorer.network, variant))

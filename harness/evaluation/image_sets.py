@@ -100,8 +100,9 @@ def other_prompts(texts: Sequence[str]) -> tuple[int, ...] | None:
 def line_up(run: Path, plan: Plan, outcomes: dict[str, Outcome]) -> ImageSets:
     """Return the line-up of a run.
 
-    Raises ResultsError if the baseline did not complete, or a cell has not exactly the baseline's (prompt, seed) set;
-    in an adaptive run, that of its first prompts, as many as one of the plan's looks.
+    Raises ResultsError if the baseline did not complete, or a cell has not exactly the baseline's
+    (prompt, seed) set; in an adaptive run, that of its first prompts, as many as one of the plan's
+    looks.
     """
     baseline = outcomes.get(plan.baseline_id)
     if not isinstance(baseline, Completed):

@@ -1,9 +1,10 @@
 """The damage ladder: the baseline's own pictures with damages of known size, scored like a cell.
 
-It shows what the metrics of a run notice and, for each family of damage, the largest dose that they would let pass.
-Metrics that need no weights climb every rung. A network climbs a family only where those have missed what the policy
-demands. Every metric meets the strongest dose of a few families, and the same pictures undamaged: one that finds a loss
-in those is not reproducible here, one that notices no damage at all is blind.
+It shows what the metrics of a run notice and, for each family of damage, the largest dose that they
+would let pass. Metrics that need no weights climb every rung. A network climbs a family only where
+those have missed what the policy demands. Every metric meets the strongest dose of a few families,
+and the same pictures undamaged: one that finds a loss in those is not reproducible here, one that
+notices no damage at all is blind.
 """
 
 import hashlib
@@ -68,7 +69,12 @@ def climb(
     rungs = load_ladder(key)
     if rungs is None:
         quick = replace(context, resamples=min(context.resamples, RESAMPLES))
-        rungs = _climb(plan, quick, {name: _with_scene(c, quick) for name, c in comparers.items()}, (steps, advance))
+        rungs = _climb(
+            plan,
+            quick,
+            {name: _with_scene(c, quick) for name, c in comparers.items()},
+            (steps, advance),
+        )
         store_ladder(key, rungs)
     return rungs
 
@@ -110,7 +116,10 @@ def _climb(
     rungs = _score(context, climbing, steps, advance)
     others = [comparer for comparer in comparers.values() if comparer not in climbing]
     rungs += _score(
-        context, others, [_is_informative(s) for s in steps if s.level == STRONGEST or s.family == IDENTICAL], advance
+        context,
+        others,
+        [_is_informative(s) for s in steps if s.level == STRONGEST or s.family == IDENTICAL],
+        advance,
     )
     if plan.interim_analyses and context.image_sets.prompts < min(LADDER_IMAGES, plan.interim_analyses[-1]):
         return tuple(rungs)  # the next look has more pictures: what is missed now may be noticed then without networks
@@ -162,7 +171,10 @@ def _steps(image_sets: ImageSets, side: int) -> list[LadderStep]:
         for level in LEVELS:
             damage = f"{family}:{level}"
             step = LadderStep(
-                family, level, dose_words(family, level, side), _variant(damage, _damaged(pictures, damage))
+                family,
+                level,
+                dose_words(family, level, side),
+                _variant(damage, _damaged(pictures, damage)),
             )
             steps.append(step)
     others = other_prompts(image_sets.texts[:prompts])

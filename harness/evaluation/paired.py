@@ -1,7 +1,8 @@
 """Paired metrics (LPIPS, PSNR, SSIM): loss = (d(c, b) − floor) / (d(b, b′) − floor).
 
-b′ is the baseline at another seed and floor the distance between two runs of the baseline. The floor was measured on
-the first prompts only; without a rerun it counts as 0, which can only make a loss larger.
+b′ is the baseline at another seed and floor the distance between two runs of the baseline. The
+floor was measured on the first prompts only; without a rerun it counts as 0, which can only make a
+loss larger.
 """
 
 from collections.abc import Callable
@@ -13,7 +14,14 @@ from harness.evaluation.alignment import CLEAR
 from harness.evaluation.change import LEAST_PROMPTS, TOO_FEW, Change, ComparisonContext
 from harness.evaluation.feature_store import Reader
 from harness.evaluation.image_sets import Variant
-from harness.stats.bootstrap import Floats, cluster_means, mean, ratio, signal_to_noise, spread_subset
+from harness.stats.bootstrap import (
+    Floats,
+    cluster_means,
+    mean,
+    ratio,
+    signal_to_noise,
+    spread_subset,
+)
 
 NO_LITERAL = Absent(absent="the baseline's distance to itself is 0, so there is no relative change of it")
 

@@ -26,7 +26,8 @@ class PreparedMetric(NamedTuple):
 def prepare_metric(metric: Metric, quality: Quality, reference: ReferenceSet | None, images: int) -> PreparedMetric:
     """Return a metric ready to read the pictures of a run whose baseline has so many.
 
-    Raises MachineError if its weights are missing, or if it cannot be scored against the reference set.
+    Raises MachineError if its weights are missing, or if it cannot be scored against the reference
+    set.
     """
     weights = Weights.of(quality.weights)
     definition = metric.define(weights)

@@ -20,7 +20,12 @@ from harness.core.matrix import Quality
 from harness.core.quality import BASELINE_AT_OTHER_SEEDS
 from harness.evaluation.feature_store import FeatureCache, Reader
 from harness.evaluation.image_sets import ImageFile
-from harness.evaluation.pictures import UndecodableError, check_decodable, picture_size, read_pictures
+from harness.evaluation.pictures import (
+    UndecodableError,
+    check_decodable,
+    picture_size,
+    read_pictures,
+)
 from harness.metrics import get_metric
 from harness.stats.frechet import Floats, Moments
 
@@ -90,7 +95,8 @@ ReferenceSet = ImageSet | Statistics
 def open_reference(name: str | None) -> ReferenceSet | None:
     """Return the reference set a matrix names, or None where it names none.
 
-    Raises UsageError for a path that does not exist, fewer than two images, or an .npz that holds no statistics.
+    Raises UsageError for a path that does not exist, fewer than two images, or an .npz that holds
+    no statistics.
     """
     if name is None:
         return None

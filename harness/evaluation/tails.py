@@ -80,7 +80,8 @@ def find_tail(
 def _share_high(count: int, n: int, seeds: int) -> float:
     """Return the upper bound on the share of broken images; prompts are the unit.
 
-    The seeds of a prompt may break together, so the count stands for as many prompts as it would fill, of all prompts.
+    The seeds of a prompt may break together, so the count stands for as many prompts as it would
+    fill, of all prompts.
     """
     return share_upper(math.ceil(count / seeds), n // seeds)
 

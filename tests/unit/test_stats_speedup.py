@@ -144,7 +144,7 @@ def test_one_look_has_no_interval_and_says_so() -> None:
     blocks = interleaved("quiet", np.random.default_rng(0), 1, 1, speedup=2.0).blocks[:2]
     found = speedup(Pairing(kind="interleaved", blocks=blocks))
     assert isinstance(found.interval, Absent)
-    assert found.interval.absent.startswith("one look says 2.02×")
+    assert "2.02×" in found.interval.absent
     assert isinstance(found.spread, Absent)
 
 
