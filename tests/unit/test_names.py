@@ -1,4 +1,4 @@
-"""Names and words: no public class name twice, functions are verbs, and none of the words that docs/glossary.md replaces."""
+"""Names and words: no public class name twice, functions are verbs, no word that docs/glossary.md replaces."""
 
 import ast
 import io
