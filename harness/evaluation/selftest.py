@@ -1,4 +1,4 @@
-"""Before a metric scores: its self-test on fixed pictures, and its statistic on features whose distance is known."""
+"""Checks before a metric scores: its self-test, and its statistic on features of known distance."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ def load_tested(metric: Metric, weights: Weights) -> Scorer:
 
 
 def check_statistic(metric: Metric) -> None:
-    """Raise MachineError if the distance of two fixed sets of features is not what plain arithmetic says."""
+    """Raise MachineError if a fixed distance differs from plain arithmetic."""
     expected, found = _frechet() if metric.statistic == "frechet" else _mmd(metric)
     if not math.isclose(expected, found, rel_tol=_RELATIVE):
         what = (
@@ -45,7 +45,10 @@ def check_statistic(metric: Metric) -> None:
 
 
 def _frechet() -> tuple[float, float]:
-    """A set and the set twice as wide, moved: |Δμ|² + tr Σ(1 − 2)², by the formula's closed form for Σ₂ = 4 Σ₁."""
+    """Return the closed form and the computed distance of a set and itself, moved and doubled.
+
+    |Δμ|² + tr Σ(1 − 2)², by the formula for Σ₂ = 4 Σ₁.
+    """
     move = (1.0, -2.0, 0.5)
     wide = [
         tuple(2 * value + step for value, step in zip(point, move, strict=True)) for point in FIRST
@@ -59,7 +62,7 @@ def _frechet() -> tuple[float, float]:
 
 
 def _mmd(metric: Metric) -> tuple[float, float]:
-    """Every pair, one by one."""
+    """Return the sum over all pairs, one by one, and the computed distance."""
     kernel = {"cubic": _cubic, "gaussian": _gaussian}[metric.kernel]
     expected = (
         _pairs(FIRST, FIRST, kernel)
