@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.axes import all_axes, get_axis, resolve_setting, value_names
+from harness.checkpoints.hub import is_offline
 from harness.core.axis import AxisValue, Setting
 from harness.core.base import Advance
 from harness.core.catalog import resolve
@@ -23,7 +24,6 @@ from harness.matrix import (
 )
 from harness.measure.machine import describe_machine
 from harness.metrics import Metric, WeightRow, Weights, fetch, get_metric, inventory, known_metrics
-from harness.models import is_offline
 from harness.store import read_plan
 from harness.store.write import write_atomically
 

@@ -11,7 +11,7 @@ import pytest
 
 from harness import api
 from harness.core.errors import MachineError
-from harness.execution.launchers import LONGEST, keep_sockets_short
+from harness.execution.launchers import MAX_SOCKET_PATH, keep_sockets_short
 from harness.metrics._weight_file import expanded
 from harness.metrics._weights import cache_folder
 from harness.store.caches import VARIABLE, build_cache_dir, features_cache_dir, find_cache
@@ -72,7 +72,7 @@ def test_a_path_keeps_its_tilde_without_a_home(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_long_temporary_folder_is_not_used_for_sockets(tmp_path: Path) -> None:
-    long = tmp_path / ("t" * LONGEST)
+    long = tmp_path / ("t" * MAX_SOCKET_PATH)
     long.mkdir()
     script = (
         "from harness.execution.launchers import ProcessLauncher\n"
@@ -86,7 +86,7 @@ def test_long_temporary_folder_is_not_used_for_sockets(tmp_path: Path) -> None:
         [sys.executable, "-c", script], env=around, capture_output=True, encoding="utf-8", check=False
     )
     assert answer.returncode == 0, answer.stderr
-    assert len(answer.stdout.strip()) + len("/listener-12345678") < LONGEST
+    assert len(answer.stdout.strip()) + len("/listener-12345678") < MAX_SOCKET_PATH
     assert not Path(answer.stdout.strip()).exists()  # removed at the end
 
 
@@ -95,5 +95,5 @@ def test_no_short_folder_is_an_error_of_the_machine(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(process.current_process(), "_config", {})
     monkeypatch.setattr(tempfile, "mkdtemp", lambda **_: (_ for _ in ()).throw(OSError("read-only")))
-    with pytest.raises(MachineError, match="too long a name for sockets"):
+    with pytest.raises(MachineError, match="too long for sockets"):
         keep_sockets_short()
