@@ -50,9 +50,7 @@ def find(name: Path, results: Path = RESULTS) -> Path:
     sha256 = hashlib.sha256(loaded.text.encode()).hexdigest()
 
     def differences(existing: Plan) -> tuple[str, ...]:
-        same_text = (
-            existing.matrix_sha256 == sha256
-        )  # its model may have been named on the command line
+        same_text = existing.matrix_sha256 == sha256  # its model may have been named on the command line
         return () if same_text else file_differences(existing, loaded.matrix, expand)
 
     found = find_run(results, lambda existing: not differences(existing))
@@ -66,15 +64,11 @@ def find(name: Path, results: Path = RESULTS) -> Path:
 
 
 def is_run(name: Path, results: Path) -> bool:
-    """Return whether a name is an existing run (its folder, its name or `latest`), not a matrix file."""
-    return str(name) == "latest" or any(
-        RunFolder(folder).run_json.exists() for folder in (name, results / name)
-    )
+    """Return whether a name is an existing run (folder, name or `latest`), not a matrix file."""
+    return str(name) == "latest" or any(RunFolder(folder).run_json.exists() for folder in (name, results / name))
 
 
-def find_planned(
-    loaded: LoadedMatrix, wanted: Plan, results: Path, notice: Callable[[str], None]
-) -> Path | None:
+def find_planned(loaded: LoadedMatrix, wanted: Plan, results: Path, notice: Callable[[str], None]) -> Path | None:
     """Return the newest run with a plan's measurements and images, or None; it adopts the matrix.
 
     If there is none, `notice` receives the facts in which the newest run of the matrix's name
@@ -97,7 +91,7 @@ def _why_another(loaded: LoadedMatrix, results: Path, differences: Differences) 
 
 
 def _follow(run: Path, matrix: Matrix, loaded: LoadedMatrix) -> None:
-    """Update a run's rules and descriptions from a changed matrix file; nothing is measured again."""
+    """Update a run's rules and descriptions from a changed matrix file, without measuring."""
     before = read_plan(run)
     after = with_rules(before, matrix, loaded.policy)
     if after == before:
