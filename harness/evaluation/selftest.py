@@ -37,7 +37,10 @@ def check_statistic(metric: Metric) -> None:
         what = (
             f"the {metric.statistic} distance of fixed features is {found!r}, expected {expected!r}"
         )
-        fix = f"NumPy {np.__version__} or the linear algebra it uses is broken here: install the tested versions."
+        fix = (
+            f"NumPy {np.__version__} or the linear algebra it uses is broken here: install the "
+            "tested versions."
+        )
         raise MachineError(what, f"self-test of {metric.name}", fix)
 
 

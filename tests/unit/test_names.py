@@ -1,4 +1,4 @@
-"""Names and words: no public class name twice, functions are verbs, and none of the words that docs/glossary.md replaces."""
+"""Names: unique public classes, functions are verbs, none of the words that docs/glossary.md replaces."""
 
 import ast
 import io
@@ -43,11 +43,10 @@ UNFINISHED = {
     "claims.md": "beside, is said",
     "cli": "beside, of its own, one's own, owed",
     "core": "a person, bears, beside, held, of its own, one's own",
-    "evaluation": "beside, held, partner, told",
+    "evaluation": "held, told",
     "execution": "no measurement, of its own",
-    "listing.py": "one's own",
     "matrix": "held, of its own, one's own",
-    "metrics": "a person, bear, beside",
+    "metrics": "a person, bear",
     "models": "beside",
     "models.md": "beside, of its own, room, told",
     "planning": "no measurement",
@@ -55,7 +54,6 @@ UNFINISHED = {
     "prompts.md": "held, of its own",
     "quality.md": "a person, beside, held",
     "reporting": "a person, befell, beside, held, of its own, room, sight, told",
-    "stats": "one's own",
     "store": "a person, beside",
     "timing.md": "beside, held, is said, of its own, told",
 }
