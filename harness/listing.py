@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from harness.axes import all_axes, get_axis, resolve_setting, value_names
+from harness.axes import get_axis, list_value_names, load_axes, resolve_setting
+from harness.checkpoints.hub import is_offline
 from harness.core.axis import AxisValue, Setting
 from harness.core.base import Advance
 from harness.core.catalog import resolve
@@ -15,7 +16,6 @@ from harness.core.policy import Policy
 from harness.matrix import is_shipped, load_matrix, load_policy, matrix_names, matrix_text, policy_names, policy_text
 from harness.measure.machine import describe_machine
 from harness.metrics import Metric, WeightRow, Weights, fetch, get_metric, inventory, known_metrics
-from harness.models import is_offline
 from harness.store import read_plan
 from harness.store.write import write_atomically
 
@@ -29,9 +29,9 @@ def list_axes(names: tuple[str, ...] = ()) -> list[dict[str, Any]]:
     """
     machine = describe_machine()
     rows = []
-    for axis in [get_axis(name) for name in names] or all_axes():
+    for axis in [get_axis(name) for name in names] or load_axes():
         free = [resolve(f"harness.axes.{axis.name}", axis.open_value, AxisValue)] if axis.open_value else []
-        named = {name: resolve_setting(Setting(axis=axis.name, name=name)) for name in value_names(axis.name)}
+        named = {name: resolve_setting(Setting(axis=axis.name, name=name)) for name in list_value_names(axis.name)}
         rows += [_axis_row(axis.name, "…", value, "yes") for value in free]
         rows += [_axis_row(axis.name, name, value, _here(value, machine)) for name, value in named.items()]
     return rows

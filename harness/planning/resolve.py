@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 
-from harness.axes import all_axes, read_entry, resolve_setting
+from harness.axes import load_axes, read_entry, resolve_setting
 from harness.core.axis import AxisValue, Cell, Setting
 from harness.core.machine import Machine
 from harness.core.model import ModelInfo
@@ -23,7 +23,7 @@ def resolve_cell(wish: Wish, model: ModelInfo, machine: Machine) -> Cell:
     """
     defaults = _defaults(wish, model)
     default = {axis: _concrete(setting, machine) for axis, setting in defaults.items()}
-    found = (wish.get(axis.name) or defaults[axis.name] for axis in all_axes())
+    found = (wish.get(axis.name) or defaults[axis.name] for axis in load_axes())
     settings = tuple(_concrete(setting, machine) for setting in found)
     named = [s for s in settings if s.axis in ALWAYS_NAMED or s != default[s.axis]]
     return Cell(
@@ -46,7 +46,7 @@ def fingerprints(cell: Cell, model: ModelInfo) -> dict[str, str]:
 
 
 def _defaults(wish: Wish, model: ModelInfo) -> dict[str, Setting]:
-    names = {axis.name: axis.default for axis in all_axes()}
+    names = {axis.name: axis.default for axis in load_axes()}
     names |= {"guidance": f"{model.guidance:g}", "resolution": f"{model.width}x{model.height}"}
     for setting in wish.values():
         names |= resolve_setting(setting).brings(model)
