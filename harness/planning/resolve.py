@@ -76,7 +76,7 @@ def _word(setting: Setting) -> str:
 
 
 def shorten(name: str, longest: int) -> str:
-    """Return the name if it has at most so many characters; else its beginning, with a hash of all of it."""
+    """Return a name of at most so many characters: a longer one ends in a hash of all of it."""
     return name if len(name) <= longest else _abbreviate(name, name[: longest - 12])
 
 
