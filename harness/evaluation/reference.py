@@ -18,6 +18,7 @@ import numpy as np
 
 from harness.core.errors import ResultsError, UsageError
 from harness.core.matrix import Quality
+from harness.core.parsing import expand_user
 from harness.core.quality import BASELINE_AT_OTHER_SEEDS
 from harness.evaluation.feature_store import FeatureCache, Reader
 from harness.evaluation.image_sets import ImageFile
@@ -110,7 +111,7 @@ def open_reference(name: str | None) -> ReferenceSet | None:
     """
     if name is None:
         return None
-    path = Path(name).expanduser()
+    path = expand_user(name)
     if path.is_dir():
         return _open_folder(path)
     if path.is_file():
@@ -147,7 +148,7 @@ def reference_notes(quality: Quality) -> tuple[str, ...]:
     notes = [f"quality.reference: {reference.id.partition(', ')[0]}"]
     if isinstance(reference, ImageSet):
         notes += _check_images(reference)
-        notes += _ignored(Path(quality.reference or "").expanduser())
+        notes += _ignored(expand_user(quality.reference or ""))
     for metric in map(get_metric, quality.metrics):
         uses_it = metric.kind == "distribution" and not metric.needs_baseline
         if uses_it and (why := why_not_readable(reference, metric.statistic, metric.dimensions)):
