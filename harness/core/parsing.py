@@ -50,12 +50,12 @@ def read_record(model: type[Model], document: dict[str, Any]) -> tuple[Model | N
     try:
         found = model.model_validate(document)
     except ValidationError as error:
-        known = {_key_of(problem) for problem in wrong}
-        return None, wrong + [mistake for mistake in describe_mistakes(model, error) if _key_of(mistake) not in known]
+        known = {_read_key(problem) for problem in wrong}
+        return None, wrong + [mistake for mistake in describe_mistakes(model, error) if _read_key(mistake) not in known]
     return (None, wrong) if wrong else (found, [])
 
 
-def _key_of(mistake: str) -> str:
+def _read_key(mistake: str) -> str:
     return mistake.partition(": ")[0]
 
 

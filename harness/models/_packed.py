@@ -13,7 +13,7 @@ _IN_PLACE = frozenset({"bitsandbytes", "quanto", "torchao"})
 
 
 def is_comparable(network: NetworkFiles) -> bool:
-    """Return whether the layers of a network can be told from the names of its tensors."""
+    """Return whether the names of a network's tensors name its layers."""
     return _CONFIG not in network.config or _method(network) in _IN_PLACE
 
 

@@ -103,7 +103,7 @@ def test_a_tokenizer_that_cannot_be_read_is_told(tiny: Tiny, tmp_path: Path) -> 
     (cut,) = find_cut(Folder(folder), ("é " * 400,))
     assert "cannot be read" in cut.uncounted
     (note,) = note_cut([], [cut])
-    assert note.startswith("whether text_encoder reads all prompts to their end is not known")
+    assert note.startswith("it is unknown whether text_encoder truncates prompts")
 
 
 def test_counting_imports_no_torch(tiny: Tiny) -> None:
