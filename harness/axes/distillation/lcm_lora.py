@@ -34,7 +34,7 @@ class LcmLora(Distilled):
         return super().wants(model) if model and not self._is_included(model.loras) else ()
 
     def fingerprint(self, model: ModelInfo) -> str:
-        return "" if self._own(model.loras) else super().fingerprint(model)
+        return "" if self._is_included(model.loras) else super().fingerprint(model)
 
     def refuse(self, context: Context) -> str | None:
         return None if self._is_included(context.model.loras) else super().refuse(context)

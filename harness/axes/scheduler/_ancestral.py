@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.axes.scheduler._solver import count_steps
 from harness.core.axis import Context
 
 CLASS = "EulerAncestralDiscreteScheduler"
@@ -24,13 +23,13 @@ _LEAST_SIGNAL = 2.0**-24
 
 def refuse_broken(context: Context, trailing: bool = False) -> str | None:
     """Return why ancestral Euler cannot take the cell's steps, or None if it can."""
-    config, steps = context.model.scheduler, count_steps(context)
+    config, steps = context.model.scheduler, context.steps
     trailing |= bool(config.get("rescale_betas_zero_snr"))
     spacing = "trailing" if trailing else config.get("timestep_spacing", "linspace")
     if not config or "flow" in context.model.tags or not is_broken(config, spacing, steps):
         return None
     where = f"{CLASS} takes the root of a difference that rounding makes negative"
-    fix = "take one more, or another scheduler"
+    fix = "use one more, or another scheduler"
     return f"{where} at {steps} steps of the {context.model.title}: {fix}"
 
 
