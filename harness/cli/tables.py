@@ -144,7 +144,7 @@ def power_note(rows: tuple[Power, ...]) -> str:
     """Return the explanation of the power table."""
     pilot, most = min(row.pilot_prompts for row in rows), rows[0].prompts
     return (
-        f"Based on the spread of {pilot} or more prompts; this plan has at most {most}. `decides with` assumes"
-        " the observed loss (0 for a new cell). The last three columns are true losses that this plan passes, fails, or detects,"
-        " each with 90 % probability."
+        f"Based on the spread of {pilot} or more prompts; this plan has at most {most}. `decides with` assumes the"
+        " observed loss (0 for a new cell). The last three columns are true losses that this plan passes, fails, or"
+        " detects, each with 90 % probability."
     )
