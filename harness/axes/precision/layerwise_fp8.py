@@ -14,9 +14,8 @@ class LayerwiseFp8(Quantized):
     """No scales: numbers out of fp8's range are lost. Layers that the model excludes are left."""
 
     summary: ClassVar[str] = "fp8 storage, cast up layer by layer: memory, not speed"
-    tags: ClassVar = Quantized.tags | {
-        "graph-breaks"
-    }  # dynamo cannot trace a hook that makes parameters
+    # Dynamo cannot trace a hook that makes parameters.
+    tags: ClassVar = Quantized.tags | {"graph-breaks"}
     weights: ClassVar = "fp8"
     kinds: ClassVar = ("Linear", "Conv2d")
     castable: ClassVar = False
