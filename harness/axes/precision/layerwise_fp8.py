@@ -19,9 +19,7 @@ class LayerwiseFp8(Quantized):
     weights: ClassVar = "fp8"
     kinds: ClassVar = ("Linear", "Conv2d")
     castable: ClassVar = False
-    stateful: ClassVar = (
-        True  # a layer's weights are cast during its call, which threads would share
-    )
+    stateful: ClassVar = True  # threads would share a layer whose weights are cast in its call
     tolerance: ClassVar = 0.1
     examples: ClassVar = ("layerwise-fp8+format=e5m2", "layerwise-fp8+modules=all")
 
