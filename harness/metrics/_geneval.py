@@ -201,10 +201,7 @@ def find_positions(first: DetectedBox, second: DetectedBox) -> set[str]:
 
 
 def shows(asked: Asked, objects: Objects, find_colour: Callable[[str, DetectedBox], str]) -> bool:
-    """Return whether all that is asked for is there.
-
-    `find_colour` an object in a box is called only if needed.
-    """
+    """Return whether all that is asked for is there; colours are classified only if needed."""
     if asked.number:
         boxes = objects.get(asked.objects[0].name, ())
         return sum(box.score > COUNTED for box in boxes) == asked.number

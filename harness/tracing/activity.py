@@ -47,10 +47,7 @@ class Stages:
         return _stage(self._host.at(moment_s))
 
     def of(self, work: Work) -> str:
-        """Return the stage that launched the work.
-
-        Without the launch, the stage that ran on the device.
-        """
+        """Return the stage that launched the work; if unknown, the stage that ran on the device."""
         if work.launched_s is not None:
             return self.at(work.launched_s)
         return _stage(self._device.at(work.begin_s))

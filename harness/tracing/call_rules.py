@@ -18,10 +18,7 @@ from harness.tracing.traced_cell import Bound, TracedCell
 
 
 def between(cell: TracedCell, bound: Bound) -> Advice | None:
-    """Scheduler steps, tokenizing, tensors to images.
-
-    Python outside the denoiser, which no compiler optimizes.
-    """
+    """Scheduler steps, tokenizing and image conversion are Python outside compiled parts."""
     share = cell.share(BETWEEN)
     if share < 0.08:
         return None
@@ -144,10 +141,7 @@ def synchronisations(cell: TracedCell, bound: Bound) -> Advice | None:
 
 
 def transfers(cell: TracedCell, bound: Bound) -> Advice | None:
-    """Offloaded weights are moved, or tensors are created on the host.
-
-    Transfers that overlap kernels do not count.
-    """
+    """Weights are offloaded, or tensors are created on the host; overlapped copies do not count."""
     to_device, to_host = cell.facts.host_to_device, cell.facts.device_to_host
     share = cell.working(to_device.lost_s) + cell.working(to_host.lost_s)
     if share < 0.05:

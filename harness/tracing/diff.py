@@ -211,10 +211,7 @@ def compare(before: TraceFacts, after: TraceFacts) -> TraceDiff:
 
 
 def strip_variant(name: str) -> str:
-    """Return the common part of a kernel's names.
-
-    `triton_poi_fused_add` for `triton_poi_fused_add_7`.
-    """
+    """Return `triton_poi_fused_add` for `triton_poi_fused_add_7`: the name without tiles or numbers."""
     cut = _TILE.sub("", name)
     return _NUMBER.sub("", cut) if cut.startswith("triton_") else cut
 

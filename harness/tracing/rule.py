@@ -1,7 +1,4 @@
-"""Records of advice, and what rules share.
-
-A rule reads a traced cell and returns one piece of advice or None.
-"""
+"""Records of advice and helpers of rules: a rule returns advice on a traced cell, or None."""
 
 from collections.abc import Callable
 
