@@ -155,7 +155,7 @@ class Metric(Frozen, ABC):
 
     @property
     def weightless(self) -> bool:
-        """Whether it needs no network, and so is cheap enough for every rung of the damage ladder."""
+        """Whether it needs no network, and is cheap enough for every rung of the damage ladder."""
         return not (self.needs() or self.ships())
 
     @property

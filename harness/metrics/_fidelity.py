@@ -112,7 +112,7 @@ def _spread(values: Any) -> Any:
 
 
 def _combined(spreads: Any) -> Any:
-    """Return strength, slope, fineness and unevenness (18 numbers) of spreads (n, octaves, 2, 3)."""
+    """Return strength, slope, fineness, unevenness (18 numbers) of spreads (n, octaves, 2, 3)."""
     import torch
 
     first, second, fourth = spreads.unbind(-1)

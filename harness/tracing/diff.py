@@ -211,7 +211,7 @@ def compare(before: TraceFacts, after: TraceFacts) -> TraceDiff:
 
 
 def strip_variant(name: str) -> str:
-    """Return `triton_poi_fused_add` for `triton_poi_fused_add_7`: the name without tiles or numbers."""
+    """Return a kernel's name without tile or number: `triton_poi_fused_add` for `…_add_7`."""
     cut = _TILE.sub("", name)
     return _NUMBER.sub("", cut) if cut.startswith("triton_") else cut
 

@@ -59,7 +59,7 @@ class TracedCell(NamedTuple):
 
     @property
     def denoiser_bytes(self) -> int | None:
-        """The size of the denoiser's weights, by its name in the pipeline; None if unknown."""
+        """The size of the denoiser's weights, by name in the pipeline; None if unknown."""
         sizes = self.outcome.weights_bytes
         return next(
             (sizes[name] for name in ("unet", "transformer", DENOISER) if sizes.get(name)), None
