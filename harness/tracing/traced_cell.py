@@ -75,7 +75,7 @@ class TracedCell(NamedTuple):
         return tuple(value for value in values if value.split("+")[0] != on)
 
     def stage_s(self, stage: str) -> float:
-        """Return the seconds of a stage in a whole call: the repeats' median, else from the trace."""
+        """Return a stage's seconds in a whole call: the median of repeats, else the trace's."""
         timed = [
             repeat.stages_s[stage] for repeat in self.outcome.repeats if stage in repeat.stages_s
         ]
