@@ -10,10 +10,9 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from harness.axes import get_axis, read_entry, value_names
-from harness.core.axis import Scalar
+from harness.core.axis import Scalar, value_word
 from harness.core.base import Frozen
 from harness.core.catalog import did_you_mean
-from harness.core.cell import value_word
 from harness.core.errors import LedgerError, UsageError
 from harness.core.parsing import read_record, read_toml
 from harness.metrics import check_metric
@@ -120,8 +119,8 @@ class Statement(Frozen):
     def window(self) -> tuple[float, float]:
         """Return the ends of what was claimed; infinite where there is none."""
         if self.value is not None:
-            reach = abs(self.value) * (TOLERANCE if self.tolerance is None else self.tolerance)
-            return self.value - reach, self.value + reach
+            tolerated = abs(self.value) * (TOLERANCE if self.tolerance is None else self.tolerance)
+            return self.value - tolerated, self.value + tolerated
         low = -math.inf if self.at_least is None else self.at_least
         return low, math.inf if self.at_most is None else self.at_most
 

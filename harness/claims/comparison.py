@@ -9,9 +9,8 @@ from typing import Literal, NamedTuple
 from harness.axes import all_axes
 from harness.claims.claim import OF_A_PAIR, Claim, Quantity
 from harness.claims.text import name_gpus, name_model, name_settings
-from harness.core.axis import Scalar
+from harness.core.axis import Cell, Scalar, value_word
 from harness.core.base import Frozen
-from harness.core.cell import Cell, value_word
 from harness.core.outcome import Completed
 from harness.core.plan import Plan
 from harness.core.quality import Interval
@@ -190,7 +189,7 @@ def measure(claim: Claim, candidate: CellResult, baseline: CellResult | None) ->
 
 def _measure_latency(quantity: Quantity, samples: Completed) -> Interval | Absent:
     """Return the median seconds of a call, or of a denoiser call: the median of each call's."""
-    from harness.stats.latency import cell_latency, latency_of
+    from harness.stats.latency import cell_latency, compute_latency
     from harness.stats.steady_state import steady_blocks
 
     if not samples.repeats:
@@ -203,7 +202,7 @@ def _measure_latency(quantity: Quantity, samples: Completed) -> Interval | Absen
     )
     steps = [block for block in blocks if block]
     absent = Absent(absent="its denoiser calls were not timed separately")
-    return latency_of(steps).median_s if steps else absent
+    return compute_latency(steps).median_s if steps else absent
 
 
 def _measure_gib(quantity: Quantity, samples: Completed) -> float | Absent:

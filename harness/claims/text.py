@@ -3,9 +3,8 @@
 import math
 
 from harness.claims.claim import TOLERANCE, Claim, Quantity
-from harness.core.axis import Scalar
-from harness.core.cell import value_word
-from harness.core.limits import figure_words, margin_words
+from harness.core.axis import Scalar, value_word
+from harness.core.policy import figure_words, margin_words
 from harness.core.quality import Interval
 from harness.core.units import format_seconds
 from harness.results.format import bracket

@@ -4,12 +4,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from harness.core.errors import ResultsError
-from harness.core.limits import rule_words
-from harness.core.policy import Policy
+from harness.core.policy import Policy, rule_words
 from harness.core.quality import Delta
 from harness.core.rule import OF_A_METRIC, OF_IMAGES, Rule
 from harness.core.units import Absent
-from harness.core.verdict import CellVerdict, Judgement, RuleVerdict, worst_of
+from harness.core.verdict import CellVerdict, Judgement, RuleVerdict, pick_worst
 from harness.gating.decision import Test, decide, pass_alpha, pass_p
 from harness.gating.observation import Observation, Reading, observe
 from harness.gating.text import explain_blindness, write_sentence
@@ -117,13 +116,13 @@ def _share_alpha(run: Run, rules: Mapping[str, Rules]) -> dict[str, float]:
             ]
 
     def passes(cell_id: str, share: float) -> bool:
-        test = Test(share, run.plan.looks)
+        test = Test(share, run.plan.interim_analyses)
         return cell_id in tests and all(
             p <= pass_alpha(rule, seen, test) for rule, seen, p in tests[cell_id]
         )
 
     planned = [cell.id for cell in run.candidates if cell.planned.skip is None]
-    return holm_shares(planned if run.plan.looks else tests, passes)
+    return holm_shares(planned if run.plan.interim_analyses else tests, passes)
 
 
 def _judge_cell(cell: CellResult, rules: Rules, share: float) -> CellVerdict:
@@ -138,7 +137,7 @@ def _judge_cell(cell: CellResult, rules: Rules, share: float) -> CellVerdict:
         missing = "not evaluated yet: run harness evaluate again"
         reason = "no rule judges this cell" if cell.deltas else missing
         return verdict.model_copy(update={"reason": reason})
-    result = worst_of({judged.result for judged in verdict.errors})
+    result = pick_worst({judged.result for judged in verdict.errors})
     reason = _give_reason(verdict.errors, result)
     return verdict.model_copy(update={"result": result, "reason": reason})
 
@@ -151,7 +150,7 @@ def _judge_rule(cell: CellResult, rule: Rule, metric: str, share: float) -> Rule
     evaluation = cell.run.evaluation
     blind = evaluation is not None and metric in evaluation.blind
     own_share = share if rule.severity == "error" else 1.0
-    decision = decide(rule, seen, Test(own_share, cell.run.plan.looks, blind))
+    decision = decide(rule, seen, Test(own_share, cell.run.plan.interim_analyses, blind))
     has_interval = seen.reading.has_interval
     return RuleVerdict(
         rule=rule,

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from harness.core.cost import Cost, image_cost
 from harness.core.outcome import Completed
-from harness.core.prices import Cost, image_cost
 from harness.core.quality import Definition, Uncertainty
 from harness.core.rule import Quantity, Rule
 from harness.core.units import Absent
@@ -14,7 +14,7 @@ from harness.results import CellResult
 from harness.results.format import plural
 from harness.stats.confidence import lower_bound, p_value, standard_error, transform, upper_bound
 from harness.stats.proportions import share_lower, share_upper
-from harness.stats.speedup import LEAST_GROUPS, precision_of
+from harness.stats.speedup import MIN_ROUNDS_FOR_VERDICT, compute_precision
 
 GIB = 2**30
 NOT_EVALUATED = (
@@ -178,7 +178,7 @@ def _read_speedup(cell: CellResult, samples: Completed) -> Reading | Absent:
     found = cell.ratio
     if isinstance(found, Absent):
         return found
-    rounds, blocks = found.groups, len(samples.pairing.of("cell"))
+    rounds, blocks = found.rounds, len(samples.pairing.of("cell"))
     counted = plural(rounds, "measurement round") if rounds else plural(blocks, "block")
     if isinstance(found.spread, Absent):
         return read_few(found.estimate, counted)
@@ -222,10 +222,10 @@ def _read_cost(cell: CellResult, samples: Completed) -> Reading | Absent:
 
 def _read_precision(cell: CellResult, samples: Completed) -> Reading | Absent:
     """Few rounds are precise by chance, so their width decides nothing."""
-    half_width, count = precision_of(samples.pairing)
+    half_width, count = compute_precision(samples.pairing)
     if half_width is None:
         return Absent(absent="too few blocks were timed to know the precision: raise measure.max_s")
-    if count < LEAST_GROUPS:
+    if count < MIN_ROUNDS_FOR_VERDICT:
         interleaved = samples.pairing.kind == "interleaved"
         noun = "measurement round" if interleaved else "block"
         return read_few(half_width, plural(count, noun))

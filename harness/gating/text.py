@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from harness.core.limits import figure_words, limit_words, margin_words, quantity_words
+from harness.core.policy import figure_words, limit_words, margin_words, quantity_words
 from harness.core.quality import Rung
 from harness.core.rule import Rule
 from harness.core.units import format_percent

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from harness.core.base import Frozen
-from harness.core.limits import rule_words
 from harness.core.outcome import Caution
+from harness.core.policy import rule_words
 from harness.core.quality import Delta, Interval
 from harness.core.units import Absent
 from harness.core.verdict import RuleVerdict

@@ -201,7 +201,7 @@ def _words(index: int, frame: Frame) -> str:
     off, found = format_share(frame.off(middle, block.side)), block.conditions
     calls, sign = plural(len(block.repeats), "call"), "" if off.startswith("−") else "+"
     words = [
-        f"Block {index + 1}, {block.side}, round {block.group + 1}: {calls}",
+        f"Block {index + 1}, {block.side}, round {block.round_index + 1}: {calls}",
         f"median {format_seconds(middle)} ({sign}{off})",
     ]
     for value, unit in (
@@ -272,16 +272,16 @@ def round_lane(
     def height(speed: float) -> float:
         return round(100 * min(max((high - speed) / (high - low), 0.03), 0.97), 2)
 
-    groups = [block.group for block in cell.pairing.blocks]
+    rounds = [block.round_index for block in cell.pairing.blocks]
     marks = []
-    for number, (group, speed) in enumerate(speeds.items()):
-        first, count = groups.index(group), groups.count(group)
+    for number, (round_index, speed) in enumerate(speeds.items()):
+        first, count = rounds.index(round_index), rounds.count(round_index)
         warm = number < warming
         text = f"Round {number + 1}: speedup {speed:.3f}×{', warm-up: not counted' if warm else ''}"
         marks.append(
             RoundMark(
-                left=round(100 * first / len(groups), 3),
-                width=round(100 * count / len(groups), 3),
+                left=round(100 * first / len(rounds), 3),
+                width=round(100 * count / len(rounds), 3),
                 at=height(speed),
                 warm=warm,
                 text=text,
@@ -305,11 +305,11 @@ def _label(speed: float, span: float) -> str:
 
 def _list_speeds(cell: Completed, images: tuple[int, int]) -> dict[int, float]:
     """Return round → speedup per image: the geometric mean of its two ratios."""
-    from harness.stats.steady_state import group_levels
+    from harness.stats.steady_state import round_levels
 
-    theirs, mine = (group_levels(cell.pairing.of(side)) for side in ("baseline", "cell"))
+    theirs, mine = (round_levels(cell.pairing.of(side)) for side in ("baseline", "cell"))
     ratio = images[1] / images[0]
     return {
-        group: ratio * math.exp(theirs[group] - mine[group])
-        for group in sorted(theirs.keys() & mine.keys())
+        round_index: ratio * math.exp(theirs[round_index] - mine[round_index])
+        for round_index in sorted(theirs.keys() & mine.keys())
     }

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 
 from harness.core.base import Frozen
-from harness.core.outcome import ColdStart, Completed, Floor
-from harness.core.prices import Cost, machine_cost
+from harness.core.cost import Cost, machine_cost
+from harness.core.outcome import ColdStart, Completed, Roofline
 from harness.core.units import Absent, format_bytes, format_seconds
 from harness.reporting.parts import Bar, NamedValue, Piece, list_absences
 from harness.reporting.text import MEMORY_PEAKS, write_break_even, write_cache
@@ -135,8 +135,8 @@ def _show_build_cost(cell: CellResult) -> list[NamedValue]:
 
 def _show_roofline(cell: CellResult, samples: Completed) -> list[NamedValue]:
     """Return how many times its arithmetic bound the denoiser takes."""
-    roofline = samples.floor
-    if not isinstance(roofline, Floor) or isinstance(cell.stages_s, Absent):
+    roofline = samples.roofline
+    if not isinstance(roofline, Roofline) or isinstance(cell.stages_s, Absent):
         return []
     taken_s = cell.stages_s.get("denoiser", 0.0)
     counted, rate = format_flops(roofline.flops), format_flops(roofline.flops_per_s)

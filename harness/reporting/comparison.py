@@ -46,7 +46,7 @@ class CellPair(Frozen):
     """A cell in both runs: seconds per image, speedup of the second over the first, and scores.
 
     `interval` is that of `speedup`; differences between machines and times of day are part of it.
-    `beside_baselines` is the ratio of the speedups over each run's own baseline, in which these
+    `baseline_adjusted` is the ratio of the speedups over each run's own baseline, in which these
     cancel; absent if the baselines differ. `differences` names settings and files that differ.
     """
 
@@ -55,7 +55,7 @@ class CellPair(Frozen):
     latency_b_s: float | None
     speedup: float | None
     interval: Interval | Absent
-    beside_baselines: Interval | Absent
+    baseline_adjusted: Interval | Absent
     differences: tuple[str, ...] = ()
     conditions: tuple[str, ...]
     """How the machine's state differed while the cell was timed."""
@@ -108,7 +108,7 @@ def _compare_cells(cell_id: str, runs: tuple[Run, Run], baselines: str) -> CellP
         latency_b_s=seconds[1],
         speedup=seconds[0] / seconds[1] if comparable else None,  # type: ignore[operator]
         interval=other or _compare_times(mine, theirs),
-        beside_baselines=Absent(absent=baselines)
+        baseline_adjusted=Absent(absent=baselines)
         if baselines
         else other or _compare_speedups(first, second),
         differences=(*settings, *files),

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.core.base import Frozen
-from harness.core.damage import FAMILIES
 from harness.core.outcome import Image
+from harness.core.policy import FAMILIES
 from harness.core.quality import Rung
 from harness.core.units import Absent
 from harness.damages import DAMAGES, IDENTICAL, apply_damage

@@ -6,7 +6,7 @@ from harness.core.base import Frozen
 from harness.core.quality import Delta, Interval
 from harness.core.rule import RARE
 from harness.core.units import Absent
-from harness.core.verdict import Result, worst_of
+from harness.core.verdict import Result, pick_worst
 from harness.reporting.layout import LossScale, fit_loss_scale
 from harness.reporting.parts import NamedValue, Tick
 from harness.results import CellResult, Run, Standing
@@ -190,7 +190,7 @@ def _make_metric_row(cell: CellResult, delta: Delta) -> MetricRow:
     results = {judged.result for judged in rules if judged.metric == delta.metric}
     return MetricRow(
         delta=delta,
-        standing=worst_of(results) if results else None,
+        standing=pick_worst(results) if results else None,
         note="; ".join(note for note in notes if note),
     )
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from harness.core.base import Frozen
-from harness.core.prices import Cost
+from harness.core.cost import Cost
 from harness.core.units import Absent
 from harness.reporting.text import DOUBTS, STANDINGS, write_break_even
 from harness.reporting.verdicts import write_analysis
@@ -115,7 +115,7 @@ _SHOWN = (
     _Shown("image_s"),
     _Shown("worst_loss", _note_metric),
     _Shown("front_probability", _note_front),
-    _Shown("images", write_analysis, lambda run: bool(run.plan.looks)),
+    _Shown("images", write_analysis, lambda run: bool(run.plan.interim_analyses)),
     _Shown("broken_images", _note_broken, _has_broken_images),
     _Shown("peak_memory_bytes", _note_counter),
     _Shown("energy_j", applies=_knows_energy),

@@ -63,12 +63,12 @@ PHASES = (
     ("Start and load", "processes, weights, settings", ("start", "load", "apply")),
     ("Compile", "first calls of compilers", ("compile",)),
     ("Warm-up", "calls that do not count", ("warmup",)),
-    ("Baseline worker", "the baseline’s process alongside the cells", ("partner",)),
+    ("Baseline worker", "the baseline’s process alongside the cells", ("baseline_worker",)),
     ("Measuring", "blocks of the cells and of the baseline between them", ("repeats",)),
     ("Memory", "one call in a separate pass", ("memory",)),
     ("Images", "the images that are scored", ("images",)),
     ("Traces", "profiler passes", ("trace",)),
-    ("Roofline", "operations counted, matrix products timed", ("floor",)),
+    ("Roofline", "operations counted, matrix products timed", ("roofline",)),
     ("Saving", "writing images and samples", ("save",)),
 )
 """Uses of a run's wall time: name, note, and the recorded phases they sum."""
@@ -169,7 +169,7 @@ def write_timing(cell: CellResult) -> str:
     calls = plural(sum(len(block.repeats) for block in own), "call")
     blocks = plural(len(own), "block")
     if pairing.kind == "interleaved":
-        rounds = plural(len({block.group for block in own}), "ABBA round")
+        rounds = plural(len({block.round_index for block in own}), "ABBA round")
         how = f"Interleaved with the baseline in {rounds}, {calls} of the cell"
     elif pairing.kind == "sandwiched":
         how = f"Timed between two blocks of the baseline, {calls} of the cell in {blocks}"

@@ -36,8 +36,8 @@ Place = Literal["timing", "memory", "trace", "cell"]
 _PLACES: dict[str, tuple[str, ...]] = {
     "timing": (
         "first-call", "warming-up", "outliers", "two-speeds", "drift", "few-groups", "not-precise",
-        "throttled", "power-capped", "clock-drift", "cpu-clock-drift", "hot", "busy", "visitors",
-        "profiled",
+        "throttled", "power-capped", "clock-drift", "cpu-clock-drift", "hot", "busy",
+        "foreign-processes", "profiled",
     ),
     "memory": ("memory",),
     "trace": ("trace",),
@@ -159,7 +159,7 @@ def summarize_machine(cell: Completed) -> MachineState | None:
     absent = [(name, getattr(first, field)) for field, (name, _) in MACHINE_STATE.items()]
     absent += [
         ("GPU throttling", first.throttle),
-        ("other GPU processes", first.visitors),
+        ("other GPU processes", first.foreign_processes),
         ("CPU throttling", first.cpu_throttled),
         ("energy", first.energy_j),
     ]
@@ -209,7 +209,7 @@ def _show_slowed_cores(blocks: Sequence[Block]) -> NamedValue | None:
 
 
 def _show_processes(blocks: Sequence[Block]) -> NamedValue | None:
-    known = [block.conditions.visitors for block in blocks]
+    known = [block.conditions.foreign_processes for block in blocks]
     lists = [found for found in known if not isinstance(found, Absent)]
     if not lists:
         return None
@@ -238,7 +238,7 @@ def check_itself(run: Run) -> SelfCheck | None:
     if isinstance(value, Absent):
         return SelfCheck(holds=None, sentence=f"The baseline against itself: {value.absent}.")
     holds = value.low <= 1.0 <= value.high
-    return SelfCheck(holds=holds, sentence=write_self_check(value, found.groups))
+    return SelfCheck(holds=holds, sentence=write_self_check(value, found.rounds))
 
 
 def describe_method(run: Run) -> TimingMethod | None:

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.axes.fitting import fitting
+from harness.core.axis import Cell
 from harness.core.base import Frozen
-from harness.core.cell import Cell
 from harness.core.outcome import Completed
 from harness.core.trace import Gap, Kernel, StageTime, Tally, Trace, TraceFacts
 from harness.core.units import Absent, format_bytes, format_seconds

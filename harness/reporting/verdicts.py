@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterable, Sequence
 
 from harness.core.base import Frozen
-from harness.core.limits import rule_words
+from harness.core.policy import rule_words
 from harness.core.rule import OF_IMAGES, Rule
-from harness.core.verdict import CellVerdict, Result, RuleVerdict, worst_of
+from harness.core.verdict import CellVerdict, Result, RuleVerdict, pick_worst
 from harness.reporting.text import STANDINGS, name_rule, write_needs
 from harness.results import CellResult, Run, Standing
 from harness.results.format import format_count, format_margin, plural
@@ -101,7 +101,7 @@ def _write_rates(run: Run) -> str:
         text = (
             f"No correction across {cells}: the chance of a wrong pass is at most {rate} per cell"
         )
-    if (analyses := len(run.plan.looks)) > 1:
+    if (analyses := len(run.plan.interim_analyses)) > 1:
         text += f". Up to {analyses} interim analyses; bounds are widened to keep that rate"
     return text + "."
 
@@ -109,7 +109,7 @@ def _write_rates(run: Run) -> str:
 def _count_results(run: Run, rule: Rule) -> tuple[tuple[Standing, str, int], ...]:
     """Return how many cells a rule found passing, failing and so on; several metrics count once."""
     found = [
-        worst_of(results)
+        pick_worst(results)
         for verdict in run.verdicts.values()
         if (results := {judged.result for judged in verdict.rules if judged.rule == rule})
     ]
@@ -157,7 +157,7 @@ def write_required_samples(run: Run) -> list[str]:
     needs = _find_needs(undecided)
     each = f" ({write_needs(needs) if len(needs) > 1 else next(iter(needs))})"
     now = format_count(max(judged.prompts or 0 for judged in undecided))
-    key = "quality.max" if run.plan.looks else "prompts.limit"
+    key = "quality.max" if run.plan.interim_analyses else "prompts.limit"
     prompts = format_count(max(known))
     return [
         f"{lead}: about {prompts} prompts would decide {which}{each}; now {now}. Set {key}.",
@@ -212,7 +212,8 @@ def write_analysis(cell: CellResult) -> str:
     if cell.interim_analysis is None or cell.verdict is None:
         return ""
     word = "decided" if cell.verdict.result in ("pass", "fail") else "open"
-    return f"{word} at interim analysis {cell.interim_analysis} of {len(cell.run.plan.looks)}"
+    total = len(cell.run.plan.interim_analyses)
+    return f"{word} at interim analysis {cell.interim_analysis} of {total}"
 
 
 def write_images_term(run: Run) -> str:
@@ -220,7 +221,7 @@ def write_images_term(run: Run) -> str:
     seeds = len(run.plan.matrix.seeds)
     samples = [cell.samples for cell in run.candidates if cell.samples and cell.samples.images]
     counts = {made.prompts * seeds for made in samples}
-    if not run.plan.looks or not counts:
+    if not run.plan.interim_analyses or not counts:
         return f"{plural(len(run.plan.prompts) * seeds, 'image')} per cell"
     ends = " to ".join(dict.fromkeys(map(format_count, (min(counts), max(counts)))))
     return f"{ends} images per cell, as many as its verdict needed"
@@ -228,7 +229,7 @@ def write_images_term(run: Run) -> str:
 
 def build_sampling(run: Run) -> Sampling | None:
     """Return the interim analyses of an adaptive run; None if the number of images was fixed."""
-    analyses = run.plan.looks
+    analyses = run.plan.interim_analyses
     if not analyses or run.judgement is None:
         return None
     ends = [(run.cell(v.cell_id).interim_analysis, v.result) for v in run.judgement.cells]
@@ -258,5 +259,5 @@ def count_images(run: Run) -> tuple[int, int]:
         samples = run.cell(planned.id).samples
         if samples is not None:
             made += len(samples.images)
-            full += run.plan.prompt_counts(planned)[-1] * len(run.plan.seeds_of(planned))
+            full += run.plan.prompt_counts(planned)[-1] * len(run.plan.get_seeds(planned))
     return made, full

@@ -1,7 +1,7 @@
 """Where the wall time of a run went."""
 
 from harness.core.base import Frozen
-from harness.core.outcome import Completed, failure_of
+from harness.core.outcome import Completed, find_failure
 from harness.reporting.text import PHASES
 from harness.results import Run
 
@@ -28,7 +28,7 @@ def sum_phases(run: Run) -> tuple[dict[str, float], float, int]:
     sums: dict[str, float] = {}
     failed, reused = 0.0, 0
     for outcome in run.outcomes.values():
-        failure = failure_of(outcome)
+        failure = find_failure(outcome)
         failed += failure.wall_s if failure else 0.0
         if isinstance(outcome, Completed):
             for phase, seconds in outcome.phases_s.items():  # of taken-over cells: later rounds

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from harness.core.energy import image_energy_j
+from harness.core.cost import Cost, image_cost, image_energy_j
 from harness.core.outcome import ColdStart, Completed, Failed, Outcome, Peak, Skipped
 from harness.core.plan import PlannedCell
-from harness.core.prices import Cost, image_cost
 from harness.core.quality import Delta, Interval, Score, Tail
 from harness.core.trace import TraceFacts
 from harness.core.units import Absent
@@ -327,8 +326,8 @@ class CellResult:
     @property
     def interim_analysis(self) -> int | None:
         """The number (from 1) of its last interim analysis; None if the run has none."""
-        prompts, looks = self.prompts_judged, self.run.plan.looks
-        if prompts is None or not looks:
+        prompts, analyses = self.prompts_judged, self.run.plan.interim_analyses
+        if prompts is None or not analyses:
             return None
-        reached = (number for number, look in enumerate(looks, 1) if look >= prompts)
-        return next(reached, len(looks))
+        reached = (number for number, most in enumerate(analyses, 1) if most >= prompts)
+        return next(reached, len(analyses))

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from harness.core.limits import limit_words
 from harness.core.outcome import ColdStart, Completed, Memory
+from harness.core.policy import limit_words
 from harness.core.quality import Interval
 from harness.core.timing import UNKNOWN
 from harness.core.units import Absent
@@ -246,13 +246,13 @@ COLUMNS: tuple[Column | ColumnFamily, ...] = (
     Column("energy_j", "energy_j", "joules", "Energy per image"),
     Column("image_cost", "priced", "thousand", "Cost of 1,000 images"),
     Column("currency", "priced.currency"),
-    Column("denoiser_flops", "samples.floor.flops", "count"),
-    Column("product_flops_per_s", "samples.floor.flops_per_s", "count"),
-    Column("denoiser_floor_s", "samples.floor.seconds", "seconds"),
+    Column("denoiser_flops", "samples.roofline.flops", "count"),
+    Column("product_flops_per_s", "samples.roofline.flops_per_s", "count"),
+    Column("denoiser_roofline_s", "samples.roofline.seconds", "seconds"),
     ColumnFamily(_list_effects),
     Column("images", "image_count", "count", "Images"),
     Column("prompts", "prompts_judged", "count"),
-    Column("look", "interim_analysis", "count"),
+    Column("interim_analysis", "interim_analysis", "count"),
     Column("front", "pareto_point.on_front"),
     Column("front_probability", "pareto_point.probability", "probability", "Pareto front"),
     Column("worst_metric", "worst_loss.metric"),

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-from harness.core.prices import Cost
+from harness.core.cost import Cost
 from harness.core.quality import Interval
 from harness.core.units import Absent, format_bytes, format_percent, format_seconds
 

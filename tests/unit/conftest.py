@@ -27,7 +27,7 @@ def cells(loaded: Run) -> dict[str, CellResult]:
     return {cell.id: cell for cell in loaded.cells}
 
 
-class Watch:
+class ConditionsWatch:
     def __init__(self, conditions: Conditions) -> None:
         self.conditions = conditions
 
@@ -39,8 +39,8 @@ def states(monkeypatch: pytest.MonkeyPatch) -> dict[int, Conditions]:
     seen = iter(range(10_000))
 
     @contextmanager
-    def watching(device: str, ours: tuple[int, ...]) -> Iterator[Watch]:
-        yield Watch(told.get(next(seen), UNKNOWN))
+    def watching(device: str, ours: tuple[int, ...]) -> Iterator[ConditionsWatch]:
+        yield ConditionsWatch(told.get(next(seen), UNKNOWN))
 
     monkeypatch.setattr(pairing, "watching", watching)
     return told

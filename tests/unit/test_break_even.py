@@ -29,8 +29,13 @@ def test_images_until_the_cost_is_won_back() -> None:
 def test_the_time_saved_is_that_of_the_paired_speedup() -> None:
     """The machine was faster while the eager cell was timed; beside the baseline the compiled one is twice as fast."""
     blocks = (
-        Block(side=side, group=group, begun_s=4.0 * group + place, repeats=(Repeat(latency_s=latency_s),))
-        for group in range(3)
+        Block(
+            side=side,
+            round_index=round_index,
+            begun_s=4.0 * round_index + place,
+            repeats=(Repeat(latency_s=latency_s),),
+        )
+        for round_index in range(3)
         for place, (side, latency_s) in enumerate([("baseline", 2.0), ("cell", 1.0), ("cell", 1.0), ("baseline", 2.0)])
     )
     baseline = cell(1.0, 0)

@@ -34,7 +34,7 @@ from harness.results import Run
 from harness.results.format import format_half_width, format_money, format_range
 from harness.store.layout import RunFolder
 from tests.builders.reporting_example import CELLS, TWO_SPEEDS, Scene, make_run
-from tests.builders.reporting_measured import CALLS, GROUPS
+from tests.builders.reporting_measured import CALLS, ROUNDS
 from tests.builders.reporting_page import page_of
 
 NAMES = ("50-steps", "50-steps_bf16", "50-steps_inductor", "20-steps", "20-steps_bf16", "8-steps", "4-steps",
@@ -78,11 +78,11 @@ def test_blocks_are_drawn_in_time_order(page: Page) -> None:
     assert paired is not None and paired.blocks is not None and paired.rounds is not None
     assert [slot.kind for slot in paired.blocks.slots[:4]] == ["theirs", "mine", "mine", "theirs"]
     assert {kind: path.count("M") for kind, path in paired.blocks.dots.items()} == dict.fromkeys(
-        ("theirs", "mine"), 2 * GROUPS * CALLS
+        ("theirs", "mine"), 2 * ROUNDS * CALLS
     )
     assert re.match(r"Block 2, cell, round 1: 2 calls, median 40\d ms \([+−][\d.]+ %\), 1,9\d\d MHz, 6\d °C",
                     paired.blocks.slots[1].text)  # fmt: skip
-    assert len(paired.rounds.marks) == GROUPS
+    assert len(paired.rounds.marks) == ROUNDS
     assert paired.rounds.high <= paired.rounds.estimate <= paired.rounds.low  # from the top
 
 
@@ -353,10 +353,10 @@ def test_two_runs_are_compared_with_intervals(run: Path, tmp_path: Path) -> None
     assert "driver: 570.1 ≠ 999" in found.differences
     pairs = {pair.cell: pair for pair in found.cells}
     faster = pairs["20-steps"]
-    assert not isinstance(faster.interval, Absent) and not isinstance(faster.beside_baselines, Absent)
+    assert not isinstance(faster.interval, Absent) and not isinstance(faster.baseline_adjusted, Absent)
     assert faster.interval.low < 1.25 < faster.interval.high and faster.interval.low > 1.2
-    assert faster.beside_baselines.estimate == pytest.approx(1.25, rel=0.02)
-    assert isinstance(pairs["50-steps"].beside_baselines, Absent)
+    assert faster.baseline_adjusted.estimate == pytest.approx(1.25, rel=0.02)
+    assert isinstance(pairs["50-steps"].baseline_adjusted, Absent)
     assert isinstance(pairs["8-steps"].interval, Absent) and pairs["8-steps"].verdict_b == "absent"
 
 
@@ -391,7 +391,7 @@ def test_many_calls_are_thinned_and_outliers_stay(loaded: Run) -> None:
     assert cell is not None
     blocks = tuple(block.model_copy(update={"repeats": block.repeats * 60}) for block in cell.pairing.blocks)
     long = cell.model_copy(update={"pairing": cell.pairing.model_copy(update={"blocks": blocks})})
-    odd = sum(len(block.repeats) // 2 for block in blocks if block.group == 3 and block.side == "cell")
+    odd = sum(len(block.repeats) // 2 for block in blocks if block.round_index == 3 and block.side == "cell")
     for fine, most in ((True, 900), (False, 200)):
         strip = block_strip(long, fine)
         assert strip is not None

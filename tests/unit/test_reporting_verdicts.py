@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from markupsafe import escape
 
-from harness.core.damage import Sees
-from harness.core.policy import Policy
+from harness.core.policy import Policy, Sees
 from harness.core.quality import Interval
 from harness.core.rule import Rule
 from harness.reporting import frame
@@ -83,9 +82,9 @@ def test_front_probability_is_shown_with_the_front(loaded: Run) -> None:
 
 
 def test_adaptive_run_shows_analyses_and_saved_images(tmp_path: Path) -> None:
-    looks = (32, 83, 165, 256)
-    cells = (CELLS[0], CELLS[1]._replace(look=2), CELLS[7]._replace(look=0), CELLS[9])
-    run = make_run(tmp_path / "results", cells, Scene(looks=looks))
+    interim_analyses = (32, 83, 165, 256)
+    cells = (CELLS[0], CELLS[1]._replace(analysis=2), CELLS[7]._replace(analysis=0), CELLS[9])
+    run = make_run(tmp_path / "results", cells, Scene(interim_analyses=interim_analyses))
     page, _ = page_of(run)
     made = 256 + 165 + 32 + 256 + 4 + 256  # the rerun has 4 prompts, the other seeds all
     full = 4 * 256 + 4 + 256
@@ -100,7 +99,7 @@ def test_adaptive_run_shows_analyses_and_saved_images(tmp_path: Path) -> None:
     assert all(picture.src for row in page.sheet for picture in row.pictures)  # of prompts that every cell has
     assert all(len(cell.pairs) == 8 for cell in page.cells if cell.standing != "baseline")
     shown = frame(run).set_index("cell")
-    assert shown.loc["4-steps", ["images", "prompts", "look"]].tolist() == [32, 32, 1]
+    assert shown.loc["4-steps", ["images", "prompts", "interim_analysis"]].tolist() == [32, 32, 1]
 
 
 def test_a_loss_in_identical_pictures_is_an_alarm(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from harness.core.verdict import CellVerdict, RuleVerdict
 from harness.reporting.verdicts import say_what_decides, write_required_samples
 
 MATRIX = SimpleNamespace(measure=Measure(precision=0.02, max_s=60))
-PLAN = SimpleNamespace(matrix=MATRIX, looks=())
+PLAN = SimpleNamespace(matrix=MATRIX, interim_analyses=())
 
 
 def open_rule(rule: Rule, observed: float) -> RuleVerdict:
