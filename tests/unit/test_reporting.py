@@ -21,7 +21,8 @@ from harness.results import CellResult, Run
 from harness.results.columns import write_csv
 from harness.results.losses import WorstLoss
 from harness.store.layout import RunFolder
-from tests.builders.reporting_example import BASELINE, CELLS, MATRIX_TEXT, Made, Scene, make_run
+from tests.builders.reporting_cells import BASELINE, CELLS, Made, Scene
+from tests.builders.reporting_example import MATRIX_TEXT, make_run
 from tests.builders.reporting_page import page_of
 
 HOSTILE = '"><script>alert(1)</script> & 50 %_[x]|`'

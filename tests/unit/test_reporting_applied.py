@@ -14,7 +14,8 @@ from harness.reporting.text import write_break_even, write_cache
 from harness.reporting.write import render_page, render_text
 from harness.results import Run
 from harness.results.timing import BreakEven, break_even
-from tests.builders.reporting_example import BASELINE, CELLS, FEW_STEPS, make_run
+from tests.builders.reporting_cells import BASELINE, CELLS, FEW_STEPS
+from tests.builders.reporting_example import make_run
 from tests.builders.timed_pairs import alone
 
 INDUCTOR, FUSED = "50-steps_inductor", "4-steps_lcm-lora"
