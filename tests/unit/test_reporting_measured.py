@@ -222,7 +222,7 @@ def test_price_that_fits_no_machine_is_absent(loaded: Run) -> None:
 
 def test_a_trace_is_read_out_and_linked(page: Page, html: str, run: Path) -> None:
     trace = section(page, "20-steps").trace
-    assert trace is not None and trace.flame is not None and trace.finding is not None and trace.change is not None
+    assert trace is not None and trace.flame is not None and trace.finding is not None
     assert trace.caption.startswith("CUDA, 3 of 20 steps of one call: ")
     assert [bar.text.split(":")[0] for bar in trace.flame.bars][:3] == ["text encoder", "denoiser", "step 1"]
     assert trace.flame.rows == 3 and all(bar.left + bar.width <= 100.01 for bar in trace.flame.bars)
@@ -236,7 +236,7 @@ def test_a_trace_is_read_out_and_linked(page: Page, html: str, run: Path) -> Non
         "trace.json.gz"
     )
     assert f'href="{trace.link}" download' in html and "ui.perfetto.dev" in html
-    assert trace.change.sentences and section(page, "50-steps").trace.change is None  # type: ignore[union-attr]
+    assert trace.changes and not section(page, "50-steps").trace.changes  # type: ignore[union-attr]
 
 
 def test_traces_stay_small_on_a_page_of_many_cells(tmp_path: Path) -> None:
@@ -286,7 +286,7 @@ def test_untraced_recommendations_are_marked(page: Page, html: str, run: Path) -
     passing = {cell.id for cell in page.cells if cell.standing == "pass"}
     assert BEST in marked and marked == (front & passing) - {"50-steps_bf16", "20-steps"}
     assert html.count('class="unprofiled">unprofiled</small>') == len(marked)
-    assert {row.id for row in page.judged.cells if row.unprofiled} == marked == unprofiled_cells(run)
+    assert {row.id for row in page.verdicts if row.unprofiled} == marked == unprofiled_cells(run)
     points = loaded.pareto_points.values()
     hollow = {p.cell.id for p in points if UNPROFILED in describe_point(p, p.cell.id in page.unprofiled)}
     assert hollow == marked

@@ -150,9 +150,9 @@ def test_worst_images_of_recommended_cells_are_shown(tmp_path: Path) -> None:
 def test_page_markdown_and_csv_agree_on_every_verdict(run: Path) -> None:
     page, html = page_of(run)
     markdown, table = render_text("report.md.j2", page), frame(run).set_index("cell")
-    for cell in page.judged.cells:
+    for cell in page.verdicts:
         assert table.loc[cell.id, "verdict"] == cell.standing
-        for sentence in cell.sentences:
+        for sentence in cell.deciding:
             assert escape_markdown(sentence.text) in markdown
             assert str(escape(join_percentages(sentence.text))) in html
     assert {"fid:bundled/result", "fid:bundled/upper_bound", "fid:bundled/prompts_needed", "front_probability"} <= set(
@@ -169,9 +169,9 @@ def test_page_markdown_and_csv_agree_on_every_verdict(run: Path) -> None:
 def test_warnings_stand_apart_from_what_decides(tmp_path: Path) -> None:
     rules = (Rule(margin=0.05), Rule(quantity="peak-memory-gib", at_most=0.1, severity="warning"))
     page, html = page_of(make_run(tmp_path / "results", CELLS[:3], Scene(policy=Policy(name="w", gate=rules))))
-    row = next(cell for cell in page.judged.cells if cell.id == "50-steps_bf16")
+    row = next(cell for cell in page.verdicts if cell.id == "50-steps_bf16")
     assert row.standing == "pass"
-    assert [sentence.standing for sentence in row.warnings] == ["fail"]
+    assert [sentence.standing for sentence in row.failing] == ["fail"]
     assert "Warning, not counted: Peak memory is" in html
     section = next(cell for cell in page.cells if cell.id == "50-steps_bf16")
     assert len(section.sentences) == 5 and len(section.cautions) == 1
