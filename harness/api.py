@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from harness.checkpoints.hub import ask_hub, fetch_published
 from harness.core.base import Advance, ignore
 from harness.core.errors import MachineError, NothingToDo, ResultsError
 from harness.core.matrix import Matrix
@@ -29,7 +30,7 @@ from harness.listing import (
 from harness.matrix import expand, load_policy, matches, merge_notes
 from harness.measure.machine import describe_machine
 from harness.measure.memory import free_bytes
-from harness.models import ask_hub, fetch_published, resolve_model
+from harness.models import resolve_model
 from harness.planning import (
     PlanContext,
     Power,

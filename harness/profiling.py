@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.axes.fitting import fitting
+from harness.axes.compatibility import make_fit_check
 from harness.core.catalog import did_you_mean
 from harness.core.errors import MachineError, NothingToDo, UsageError
 from harness.core.machine import Machine
@@ -68,7 +68,7 @@ def explain(run: Path, cell: str, against: str = "", other: Path | None = None) 
     """
     planned, outcome, trace, facts = _traced(run, cell)
     decided = read_plan(run)
-    fits = fitting(planned.cell, decided.model, decided.machine)
+    fits = make_fit_check(planned.cell, decided.model, decided.machine)
     traced = TracedCell(facts, outcome, planned.cell, decided.model, fits)
     explained = Explained(run, planned.id, trace, facts, find_bound(traced), advise(traced))
     if not against and other is None:
@@ -105,14 +105,22 @@ def _completed(run: Path, decided: Plan, cell: str) -> PlannedCell:
     why = f"it failed in {failed.phase}: {failed.message.splitlines()[0]}" if failed else "it was not run yet"
     if isinstance(outcome, Skipped):
         why = f"it was skipped: {outcome.reason}"
-    raise NothingToDo(f"only a completed cell has a trace; {why}", wanted, "Choose another: harness report lists them.")
+    raise NothingToDo(
+        f"only a completed cell has a trace; {why}",
+        wanted,
+        "Choose another: harness report lists them.",
+    )
 
 
 def _all_completed(run: Path, decided: Plan) -> list[PlannedCell]:
     outcomes = read_outcomes(run)
     chosen = [planned for planned in decided.compared if isinstance(outcomes.get(planned.id), Completed)]
     if not chosen:
-        raise NothingToDo("no cell of this run completed", str(run), f"Run: harness run {decided.matrix.name}.toml")
+        raise NothingToDo(
+            "no cell of this run completed",
+            str(run),
+            f"Run: harness run {decided.matrix.name}.toml",
+        )
     return chosen
 
 
@@ -120,7 +128,11 @@ def _differences(decided: Plan, here: Machine) -> tuple[str, ...]:
     """Say how a trace taken here is none of what was timed; MachineError where the cells cannot run here."""
     there = decided.machine
     if there.device != here.device:
-        raise MachineError(f"the run was made on {there.title}; this is {here.title}", "", "Trace it on that machine.")
+        raise MachineError(
+            f"the run was made on {there.title}; this is {here.title}",
+            "",
+            "Trace it on that machine.",
+        )
     notes = []
     if there.title != here.title:
         notes.append(f"traced on another machine ({here.title}) than it was timed on ({there.title})")

@@ -24,7 +24,7 @@ from harness.core.axis import Setting
 from harness.core.outcome import Completed, Image, Outcome
 from harness.evaluation import evaluate
 from harness.gating import judge
-from harness.metrics._attributes import attribute_network
+from harness.metrics._bundled import attribute_network
 from harness.shapes_world import parse
 from harness.stats.confidence import lower_bound, upper_bound
 from harness.stats.proportions import difference

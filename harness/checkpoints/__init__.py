@@ -1,1 +1,1 @@
-"""Weight files on disk: what their headers say, whether they are whole, and digests. Without torch."""
+"""Weight files for models, metrics and axes: headers, digests, the Hugging Face Hub. No torch."""

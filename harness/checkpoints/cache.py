@@ -1,4 +1,4 @@
-"""What was found out about weight files and takes long: kept in the user's cache folder, shared by all runs."""
+"""A JSON cache in the user's cache folder, shared by all runs, for expensive facts."""
 
 import json
 import os
@@ -6,11 +6,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import platformdirs
+from harness.core.parsing import cache_path
 
 
 def read_kept(kind: str, name: str) -> Any:
-    """Return what was kept under a name, or None where there is nothing that can be read."""
+    """Return a cached entry, or None if it is missing or unreadable."""
     try:
         return json.loads(_entry(kind, name).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -18,13 +18,15 @@ def read_kept(kind: str, name: str) -> Any:
 
 
 def keep(kind: str, name: str, found: Any) -> None:
-    """Keep something that JSON can say, whole or not at all; a cache that cannot be written is done without."""
+    """Write an entry atomically; a cache that cannot be written is ignored."""
     entry = _entry(kind, name)
     if not entry.is_absolute():  # this user has no home folder
         return
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=entry.parent, delete=False) as file:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=entry.parent, delete=False
+        ) as file:
             json.dump(found, file)
         os.replace(file.name, entry)
     except OSError:
@@ -32,4 +34,4 @@ def keep(kind: str, name: str, found: Any) -> None:
 
 
 def _entry(kind: str, name: str) -> Path:
-    return Path(platformdirs.user_cache_dir("harness")) / kind / f"{name}.json"
+    return cache_path() / kind / f"{name}.json"

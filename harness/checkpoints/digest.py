@@ -1,4 +1,4 @@
-"""Digests of weight files: the sha256 of all their bytes, read once for every state of a file."""
+"""sha256 digests of weight files, cached until a file changes."""
 
 import hashlib
 import os
@@ -10,14 +10,14 @@ from pathlib import Path
 from harness.checkpoints.cache import keep, read_kept
 
 _KEPT_FROM_BYTES = 2**20
-"""Smaller files are read faster than a kept digest is found."""
+"""Reading a smaller file is faster than looking up its cached digest."""
 _STABLE_NS = 2_000_000_000
-"""File systems tell times this coarsely at worst (FAT): a file may change again without another time."""
+"""Coarsest file times (FAT): a file that changed within this time may change again unnoticed."""
 _THREADS = 4
 
 
 def digest_files(files: Mapping[str, Path]) -> str:
-    """Return a sha256 that changes when the content or the name of any file changes, wherever the files lie."""
+    """Return a sha256 over names and contents of files, independent of their location."""
     names = sorted(files)
     with ThreadPoolExecutor(_THREADS) as threads:
         digests = threads.map(digest_file, (files[name] for name in names))
@@ -28,8 +28,8 @@ def digest_files(files: Mapping[str, Path]) -> str:
 def digest_file(path: Path) -> str:
     """Return the sha256 of a file's content.
 
-    A digest is kept with the file's size, inode and times of change, and is used again while they are the same. The
-    time of the last change of status is among them: it moves whatever a program does to the other time.
+    A digest is cached with the file's size, inode and times, and reused while they are the same.
+    They include ctime, which programs cannot set back.
     """
     before = _state(path)
     if before[0] < _KEPT_FROM_BYTES:

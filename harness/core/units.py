@@ -40,3 +40,8 @@ def format_percent(share: float, digits: int = 1) -> str:
     """Return a share as a percentage, with a true minus sign: `0.0123` is `1.2 %`."""
     text = f"{round(share * 100, digits) + 0.0:.{digits}f}".replace("-", "−")  # + 0.0: no "−0.0"
     return f"{text} %"
+
+
+def format_count(count: int, one: str, many: str = "") -> str:
+    """Return a count with its noun: `1 cell`, `1,200 cells`."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"

@@ -1,4 +1,4 @@
-"""The baseline in a process of its own, alive beside the cells that are compared with it."""
+"""The baseline's process, kept alive while other cells are compared with it."""
 
 from harness.core.timing import Repeat
 from harness.execution.pairing import BlockSource
@@ -12,17 +12,17 @@ from harness.execution.task import (
     Worker,
     WorkerProgress,
     is_crowded,
-)
+)  # fmt: skip
 
 
 class BaselineWorker:
-    """Starts the baseline's worker when it is wanted first, and anew where it broke: once for each cell."""
+    """Starts the baseline's worker on first use; after a failure, restarts it once per cell."""
 
     def __init__(self, launcher: Launcher, task: Task) -> None:
         self.task = task
         self._launcher = launcher
         self._worker: Worker | None = None
-        self._notify: Notify = _silent
+        self._notify: Notify = _ignore
         self._revived = False
 
     @property
@@ -34,13 +34,13 @@ class BaselineWorker:
         return self._open().pid
 
     def block(self, calls: int) -> tuple[Repeat, ...]:
-        """Return this many timed calls of the baseline; raises Broken."""
+        """Return this many timed calls of the baseline; may raise Broken."""
         return self._open().block(calls)
 
     def begin(self, notify: Notify) -> None:
-        """Be there for another cell, whose progress this is; raises PartnerLost.
+        """Get ready for another cell and report progress to `notify`; may raise PartnerLost.
 
-        It rests: what the cell's process finds free is to be the same with it as after its next rest.
+        It releases memory, so that the cell finds as much as after later rests.
         """
         self._notify, self._revived = notify, False
         try:
@@ -50,19 +50,20 @@ class BaselineWorker:
         self.rest()
 
     def source(self) -> BlockSource:
-        """Return the baseline's side of a pairing, after a call that wakes it up; raises PartnerLost.
+        """Return the source of the baseline's blocks, after a warm-up call; may raise PartnerLost.
 
-        While others worked, its memory was given back, and the processor's caches hold other things.
+        While the other process worked, memory was released and processor caches were replaced.
         """
         while True:
             try:
-                (awake,) = self.block(1)
-                return BlockSource("baseline", self, count_calls(awake.latency_s, self.task.measure), self._revive)
+                (warmup,) = self.block(1)
+                calls = count_calls(warmup.latency_s, self.task.measure)
+                return BlockSource("baseline", self, calls, self._revive)
             except Broken as broken:
                 self._revive(broken)
 
     def rest(self) -> None:
-        """Give back memory until the next turn."""
+        """Release memory until the next block."""
         if self._worker is not None:
             try:
                 self._worker.rest()
@@ -70,7 +71,7 @@ class BaselineWorker:
                 self.close()
 
     def close(self) -> None:
-        """End the process, so that a cell has the device to itself."""
+        """End the process."""
         if self._worker is not None:
             self._worker.close()
         self._worker = None
@@ -78,13 +79,13 @@ class BaselineWorker:
     def _open(self) -> Worker:
         if self._worker is None:
             self._worker = self._launcher.open(
-                self.task, lambda step: self._notify(WorkerProgress("baseline_worker", note=step.phase))
+                self.task,
+                lambda step: self._notify(WorkerProgress("baseline_worker", note=step.phase)),
             )
             self._worker.prepare()
         return self._worker
 
     def _revive(self, broken: Broken) -> None:
-        """Start it anew where that may help."""
         self.close()
         if self._revived or is_crowded(broken.failed):
             raise BaselineWorkerLost(broken.failed) from broken
@@ -96,5 +97,5 @@ class BaselineWorker:
             raise BaselineWorkerLost(again.failed) from again
 
 
-def _silent(step: WorkerProgress) -> None:
-    """Tell nobody."""
+def _ignore(step: WorkerProgress) -> None:
+    """Discard progress."""

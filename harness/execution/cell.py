@@ -10,42 +10,41 @@ from harness.core.outcome import Caution, Completed, Extended, Failed, measured_
 from harness.core.timing import Pairing
 from harness.core.trace import Trace
 from harness.core.units import Absent, format_bytes
+from harness.execution import pairing as blocks
 from harness.execution.baseline_worker import BaselineWorker
 from harness.execution.build import read_recipe
-from harness.execution.pairing import (
-    BlockSource,
-    Recorder,
-    after,
-    amid,
-    before,
-    by_itself,
-    interleave,
-    one_sided,
-    refuse_foreign_processes,
-)
+from harness.execution.pairing import BlockSource, Recorder, refuse_foreign_processes
 from harness.execution.stopping_rule import StoppingRule, count_calls
-from harness.execution.task import BaselineWorkerLost, Broken, Launcher, Notify, PhaseTimer, Task, Worker, is_crowded
+from harness.execution.task import (
+    BaselineWorkerLost,
+    Broken,
+    Launcher,
+    Notify,
+    PhaseTimer,
+    Task,
+    Worker,
+    is_crowded,
+)  # fmt: skip
 from harness.execution.trace import remove_scratch
 from harness.execution.warnings import condition_cautions, timing_cautions
 from harness.measure.memory import free_bytes
 
 Keep = Callable[[Completed], None]
-Pair = Callable[[BlockSource], Pairing]
-TRACING = Absent(absent="the run was ended while it was traced")
+TRACING = Absent(absent="the run ended during the trace")
 
 
 def ignore(outcome: Completed) -> None:
-    """Keep nothing."""
+    """Discard an outcome."""
 
 
 class Crowded(Exception):
-    """A cell that ran out of memory while the baseline waited beside it: it may do by itself."""
+    """A cell ran out of memory next to the baseline's process; it may complete alone."""
 
 
 class Measurement:
-    """One cell from its process's start to its outcome; all methods but `measured` raise Broken where the cell breaks.
+    """Takes one cell from the start of its process to its outcome.
 
-    `keep` is given the outcome before anything is done that it could be lost by: before the trace.
+    `keep` receives the outcome before the trace is taken, which could lose it.
     """
 
     def __init__(self, task: Task, launcher: Launcher, notify: Notify, keep: Keep) -> None:
@@ -54,30 +53,35 @@ class Measurement:
         self._begin()
 
     def measured(self, baseline_worker: BaselineWorker | None) -> Completed | Extended | Failed:
-        """Measure the cell beside `baseline_worker`, or alone where that is None, and return its outcome."""
+        """Return the outcome; `baseline_worker` is None if the baseline did not complete."""
         try:
             if not (self.task.timed and self.task.planned.timed):
-                return self.untimed()
+                return self._untimed()
             if self.task.planned.role == "baseline":
-                return self.alone()
-            return self.paired(baseline_worker) if baseline_worker else self.alone("the baseline did not complete")
+                return self._alone()
+            return (
+                self._paired(baseline_worker)
+                if baseline_worker
+                else self._alone("the baseline did not complete")
+            )
         except Broken as broken:
             return broken.failed
         finally:
-            remove_scratch(self.task.folder)  # of a trace that broke, now that nobody writes any more
+            remove_scratch(self.task.folder)  # of a failed trace, after its process has ended
 
-    def untimed(self) -> Completed | Extended:
-        """Only make its images."""
+    def _untimed(self) -> Completed | Extended:
         with closing(self._launcher.open(self.task, self._notify)) as worker:
             worker.prepare()
             return worker.finish()
 
-    def alone(self, why: str = "") -> Completed:
-        """Time it by itself: the baseline, or for a reason another cell."""
-        return self._make(lambda cell: by_itself(self._recorder, cell, self._stopping_rule, why))
+    def _alone(self, why: str = "") -> Completed:
+        """Time the cell without the baseline."""
+        return self._make(
+            lambda cell: blocks.by_itself(self._recorder, cell, self._stopping_rule, why)
+        )
 
-    def paired(self, baseline_worker: BaselineWorker) -> Completed:
-        """Time it by turns with the baseline; where both do not fit, by itself between two times of the baseline."""
+    def _paired(self, baseline_worker: BaselineWorker) -> Completed:
+        """Interleave with the baseline, or time the cell between two baseline runs."""
         why = find_memory_shortage(self.task, baseline_worker.task, baseline_worker.alive)
         if why:
             return self._between(baseline_worker, why)
@@ -91,28 +95,30 @@ class Measurement:
         except BaselineWorkerLost as lost:
             why = str(lost)
             if not lost.crowded:
-                return self.alone(why)
+                return self._alone(why)
         baseline_worker.close()
         self._begin(time.perf_counter() - begin)
         return self._between(baseline_worker, why)
 
     def _begin(self, lost_s: float = 0.0) -> None:
-        """Forget what was timed so far; the wall time it took is the price of trying with the baseline beside it."""
+        """Start the measurement again; a failed attempt counts as time of the baseline worker."""
         self._timer = PhaseTimer(self._notify)
         self._recorder = Recorder(self.task.device, self.task.measure.allow_foreign_processes)
         if lost_s:
             self._timer.seconds["baseline_worker"] = lost_s
 
     def _interleaved(self, baseline_worker: BaselineWorker) -> Completed:
-        """Raise PartnerLost or Crowded where the two cannot be there at once."""
+        """Interleave with the baseline; PartnerLost or Crowded if memory is short for both."""
 
         def pair(cell: BlockSource) -> Pairing:
             try:
-                pairing = interleave(self._recorder, baseline_worker.source(), cell, self._stopping_rule)
+                pairing = blocks.interleave(
+                    self._recorder, baseline_worker.source(), cell, self._stopping_rule
+                )
             except BaselineWorkerLost as lost:
                 if lost.crowded:
                     raise
-                return by_itself(self._recorder, cell, self._stopping_rule, str(lost))
+                return blocks.by_itself(self._recorder, cell, self._stopping_rule, str(lost))
             baseline_worker.rest()
             return pairing
 
@@ -120,50 +126,55 @@ class Measurement:
             return self._make(pair)
         except Broken as broken:
             if baseline_worker.alive and is_crowded(broken.failed):
-                raise Crowded(f"beside the baseline: {broken.failed.message}") from broken
+                raise Crowded(f"next to the baseline: {broken.failed.message}") from broken
             raise
 
     def _between(self, baseline_worker: BaselineWorker, why: str) -> Completed:
-        """Time the baseline, the cell, and the baseline again, one process at a time; all else comes after that."""
+        """Time the baseline, the cell and the baseline again, one process at a time."""
         try:
             with self._timer.measure_phase("baseline_worker"):
                 baseline_worker.begin(self._notify)
-                before(self._recorder, baseline_worker.source(), self._stopping_rule)
+                blocks.before(self._recorder, baseline_worker.source(), self._stopping_rule)
         except BaselineWorkerLost as lost:
-            return self.alone(str(lost))
+            return self._alone(str(lost))
         finally:
             baseline_worker.close()
         self._refuse_foreign_processes()
-        with closing(self._launcher.open(self.task.model_copy(update={"pictured": ()}), self._notify)) as worker:
+        bare_task = self.task.model_copy(update={"pictured": ()})
+        with closing(self._launcher.open(bare_task, self._notify)) as worker:
             cell = self._prepared(worker)
             with self._timer.measure_phase("repeats"):
-                amid(self._recorder, cell, self._stopping_rule)
+                blocks.amid(self._recorder, cell, self._stopping_rule)
             bare = self._finished(worker)
-        pairing = self._after(baseline_worker, why)
-        return self._pictured(bare, pairing, baseline_worker)
+        return self._pictured(bare, self._after(baseline_worker, why), baseline_worker)
 
     def _after(self, baseline_worker: BaselineWorker, why: str) -> Pairing:
         try:
             with self._timer.measure_phase("baseline_worker"):
                 baseline_worker.begin(self._notify)
-                return after(self._recorder, baseline_worker.source(), self._stopping_rule, why)
+                return blocks.after(
+                    self._recorder, baseline_worker.source(), self._stopping_rule, why
+                )
         except BaselineWorkerLost as lost:
-            return one_sided(self._recorder, why, str(lost))
+            return blocks.one_sided(self._recorder, why, str(lost))
 
-    def _pictured(self, bare: Completed, pairing: Pairing, baseline_worker: BaselineWorker) -> Completed:
-        """Let another worker make the images and the trace of a cell that is timed already."""
+    def _pictured(
+        self, bare: Completed, pairing: Pairing, baseline_worker: BaselineWorker
+    ) -> Completed:
+        """Generate images and trace of a timed cell in another process."""
         if not (self.task.pictured or self.task.measure.trace):
             baseline_worker.rest()
             return self._outcome(bare, pairing, bare.trace)
         baseline_worker.close()
-        with closing(self._launcher.open(self.task.model_copy(update={"timed": False}), self._notify)) as worker:
+        untimed = self.task.model_copy(update={"timed": False})
+        with closing(self._launcher.open(untimed, self._notify)) as worker:
             worker.prepare()
             more = worker.finish()
             assert isinstance(more, Extended)
-            return self._traced(worker, bare.extended(more), pairing, awake=False)
+            return self._traced(worker, bare.extended(more), pairing, warm=False)
 
-    def _make(self, pair: Pair) -> Completed:
-        """Let a worker do all there is to do, its blocks as `pair` asks for them."""
+    def _make(self, pair: Callable[[BlockSource], Pairing]) -> Completed:
+        """Do everything in one process; `pair` takes its blocks."""
         self._refuse_foreign_processes()
         with closing(self._launcher.open(self.task, self._notify)) as worker:
             cell = self._prepared(worker)
@@ -172,71 +183,74 @@ class Measurement:
             return self._traced(worker, self._finished(worker), pairing)
 
     def _prepared(self, worker: Worker) -> BlockSource:
-        """Return the cell's side of a pairing."""
         warmup_s = worker.prepare()
-        self._refuse_foreign_processes()  # in a container, which is told of others only where it is on the GPU itself
-        return BlockSource("cell", worker, count_calls(warmup_s[-1] if warmup_s else 0.0, self.task.measure))
+        # A container sees other processes only once it uses the GPU itself.
+        self._refuse_foreign_processes()
+        return BlockSource(
+            "cell", worker, count_calls(warmup_s[-1] if warmup_s else 0.0, self.task.measure)
+        )
 
     def _finished(self, worker: Worker) -> Completed:
         bare = worker.finish()
         assert isinstance(bare, Completed)
         return bare
 
-    def _traced(self, worker: Worker, bare: Completed, pairing: Pairing, awake: bool = True) -> Completed:
-        """Return the outcome with a trace, if one is asked for; before it is taken, keep what there is."""
+    def _traced(
+        self, worker: Worker, bare: Completed, pairing: Pairing, warm: bool = True
+    ) -> Completed:
+        """Return the outcome, with a trace if the matrix asks for one.
+
+        A worker is `warm` after a call at the timed batch size.
+        """
         if not self.task.measure.trace:
             return self._outcome(bare, pairing, bare.trace)
         self._keep(self._outcome(bare, pairing, TRACING))
+        trace: Trace | Absent
         with self._timer.measure_phase("trace"):
-            trace = self._trace(worker, awake)
+            try:
+                if not warm:
+                    worker.block(1)
+                trace = worker.trace()
+            except Broken as broken:
+                failed = broken.failed
+                trace = Absent(absent=f"{failed.kind} during the trace: {failed.message}")
         return self._outcome(bare, pairing, trace)
-
-    def _trace(self, worker: Worker, awake: bool) -> Trace | Absent:
-        """Return the trace of a worker, which is `awake` once it has made calls at the batch that is timed."""
-        try:
-            if not awake:
-                worker.block(1)
-            return worker.trace()
-        except Broken as broken:
-            return Absent(absent=f"{broken.failed.kind} while it was traced: {broken.failed.message}")
 
     def _refuse_foreign_processes(self) -> None:
         if not self.task.measure.allow_foreign_processes:
             refuse_foreign_processes(self.task.device)
 
     def _outcome(self, bare: Completed, pairing: Pairing, trace: Trace | Absent) -> Completed:
-        """Join what the worker told and what was timed."""
-        measure, phases = self.task.measure, Counter(bare.phases_s)
-        phases.update(self._timer.seconds)
+        measure, phases_s = self.task.measure, Counter(bare.phases_s)
+        phases_s.update(self._timer.seconds)
         found = (
             *timing_cautions(pairing, bare.warmup_s, measure),
             *condition_cautions(pairing.blocks),
             *_untraced(trace, measure),
         )
-        more = {"pairing": pairing, "trace": trace, "phases_s": dict(phases)}
+        more = {"pairing": pairing, "trace": trace, "phases_s": dict(phases_s)}
         return bare.model_copy(update={**more, "warnings": bare.warnings + found})
 
 
 def _untraced(trace: Trace | Absent, measure: Measure) -> tuple[Caution, ...]:
-    """Return a warning where a trace was asked for and there is none."""
     if not measure.trace or isinstance(trace, Trace):
         return ()
-    advice = "harness profile RUN CELL traces it without measuring it again."
+    advice = "Run harness profile RUN CELL to trace it without measuring it again."
     return (measured_caution("not-traced", message=f"no trace: {trace.absent}", advice=advice),)
 
 
 def find_memory_shortage(task: Task, baseline: Task, waiting: bool) -> str:
-    """Return why a cell must have the device to itself, or ''.
+    """Return why a cell and the baseline cannot share the device's memory, or ''.
 
-    `waiting`: the baseline's weights are there already; what its calls need besides comes back with each of its turns.
+    If the baseline's process is `waiting`, its weights are in use already; its calls need more.
     """
     if any("tries-batches" in value.tags for value in read_recipe(task.planned.cell).values):
-        return "it looks for the most images that fit into memory"
-    needs, paired = task.planned.needs, baseline.planned.needs
+        return "it searches for the largest batch that fits into memory"
+    needs, other = task.planned.needs, baseline.planned.needs
     free = free_bytes(task.device)
-    if needs is None or paired is None or free is None:
+    if needs is None or other is None or free is None:
         return ""
-    needed = needs.needed + (paired.activations_bytes if waiting else paired.needed)
+    needed = needs.needed + (other.activations_bytes if waiting else other.needed)
     if needed <= free:
         return ""
-    return f"it and the baseline need about {format_bytes(needed)} at once, {format_bytes(free)} is free"
+    return f"it and the baseline need {format_bytes(needed)} together, {format_bytes(free)} is free"

@@ -1,6 +1,5 @@
 """Generate a cell's images in batches and write them."""
 
-import gc
 import hashlib
 import io
 import queue
@@ -9,7 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,21 +16,23 @@ from harness.core.model import Call, TextToImage
 from harness.core.outcome import Caution, Image
 from harness.core.plan import Prompt
 from harness.execution.task import BadImage, Task, call_for, is_out_of_memory
+from harness.measure.memory import release_cached
 from harness.store.layout import image_name
 
-Item = TypeVar("Item")
-Made = TypeVar("Made")
+Key = tuple[Prompt, int]
+BATCH_PIXELS = {"cpu": 64 * 64 * 32, "cuda": 1024 * 1024 * 4}
+"""Pixels of a call that keep a device busy; if memory runs out, calls become smaller."""
 
 
 class BatchLimit:
-    """Room for the images of one call, halved whenever memory runs out; shared by all threads of a cell."""
+    """The number of images a call may generate, halved when memory runs out; shared by threads."""
 
     def __init__(self, images: int) -> None:
         self.asked = self.images = images
         self._lock = threading.Lock()
 
-    def attempt(self, make: Callable[[list[Item]], Made], keys: list[Item], device: str) -> Made:
-        """Return what `make` gives for the first of these keys, as many as there is room for; one that fails raises."""
+    def attempt(self, make: Callable[[list[Key]], Any], keys: list[Key], device: str) -> Any:
+        """Return the result of `make` for the first keys; raises if a single key fails."""
         while True:
             count = min(len(keys), self.images)
             try:
@@ -39,59 +40,55 @@ class BatchLimit:
             except Exception as error:
                 if count == 1 or not is_out_of_memory(error):
                     raise
-            # Only here, when the error has let go of the call's tensors, is there anything to free.
+            # Memory can be released only here, after the error has dropped the call's tensors.
             with self._lock:
                 self.images = min(self.images, count // 2)
-            _free(device)
+            release_cached(device)
 
     def cautions(self) -> tuple[Caution, ...]:
-        """Return a warning if less room was found than asked for."""
+        """Return a warning if the number was reduced."""
         if self.images == self.asked:
             return ()
-        message = f"memory ran out at {self.asked} images a call: the pictures were made {self.images} at a time"
-        advice = f"Set measure.image_batch = {self.images} to make them so at once; no timed figure depends on it."
+        asked, used = self.asked, self.images
+        message = f"memory ran out at {asked} images per call: generated {used} at a time"
+        advice = f"Set measure.image_batch = {used}; timed calls do not depend on it."
         return (Caution(kind="image-batch-halved", message=message, advice=advice),)
 
 
-def _free(device: str) -> None:
-    """Give back what torch keeps of a device's memory for later, and what the broken call's cycles hold."""
-    if device.startswith("cuda"):
-        import torch
-
-        gc.collect()
-        torch.cuda.empty_cache()
-
-
-Key = tuple[Prompt, int]
-
-BATCH_PIXELS = {"cpu": 64 * 64 * 32, "cuda": 1024 * 1024 * 4}
-"""Pixels per call that keep a device busy; where they fill its memory, calls become smaller."""
-
-
 class Pictures(NamedTuple):
-    """The images of a cell, and what a reader must know of how they were made."""
+    """The images of a cell, and warnings about their generation."""
 
     images: tuple[Image, ...]
     cautions: tuple[Caution, ...]
 
 
+class Batch(NamedTuple):
+    """Some images of a cell, and how many of them have only one colour."""
+
+    images: tuple[Image, ...]
+    blank: int
+
+
 def image_batch(task: Task, call: Call) -> int:
-    """Return how many images one call makes: as the matrix says, else by size."""
+    """Return the number of images per call: measure.image_batch, or a default by size."""
     if task.measure.image_batch:
         return task.measure.image_batch
-    return max(1, min(64, BATCH_PIXELS[task.device.partition(":")[0]] // (call.width * call.height)))
+    pixels = BATCH_PIXELS[task.device.partition(":")[0]]
+    return max(1, min(64, pixels // (call.width * call.height)))
 
 
-def make_pictures(model: TextToImage, task: Task, call: Call, lanes: int, advance: Callable[[int], None]) -> Pictures:
-    """Generate and write the image of every (prompt, seed); BadImage if they are not finite or all blank.
+def make_pictures(
+    model: TextToImage, task: Task, call: Call, lanes: int, advance: Callable[[int], None]
+) -> Pictures:
+    """Generate and write the image of every (prompt, seed).
 
-    A call that runs out of memory is made again with half as many images, down to one.
-    `lanes` batches are made at a time, each by a thread with one core: on a CPU that is up to twice as fast as
-    all cores on one batch, since small operations do not divide well. No image depends on it.
+    `lanes` batches are generated concurrently, each by a thread with one core: on a CPU that is up
+    to twice as fast as all cores on one batch, since small operations do not parallelize well. No
+    image depends on it. Raises BadImage if an image is not finite, or all have only one colour.
     """
     keys: list[Key] = [(prompt, seed) for prompt in task.pictured for seed in task.seeds]
     limit = BatchLimit(max(1, image_batch(task, call) // lanes))
-    batches = list(_batches(keys, limit.asked))
+    batches = [keys[start : start + limit.asked] for start in range(0, len(keys), limit.asked)]
     free: queue.SimpleQueue[TextToImage] = queue.SimpleQueue()
     for twin in (model, *(model.twin() for _ in range(lanes - 1))):
         free.put(twin)
@@ -113,15 +110,10 @@ def make_pictures(model: TextToImage, task: Task, call: Call, lanes: int, advanc
     return Pictures(tuple(by_key[prompt.id, seed] for prompt, seed in keys), limit.cautions())
 
 
-class Batch(NamedTuple):
-    """Some of a cell's images, and how many of them are of one colour."""
-
-    images: tuple[Image, ...]
-    blank: int
-
-
-def _make_batch(model: TextToImage, task: Task, call: Call, keys: list[Key], limit: BatchLimit) -> Batch:
-    """Make a batch's images by one call, or by several where memory runs out."""
+def _make_batch(
+    model: TextToImage, task: Task, call: Call, keys: list[Key], limit: BatchLimit
+) -> Batch:
+    """Generate a batch by one call, or by several if memory runs out."""
     parts: list[Any] = []
     left = keys
     while left:
@@ -130,16 +122,18 @@ def _make_batch(model: TextToImage, task: Task, call: Call, keys: list[Key], lim
     pixels = np.concatenate(parts)
     blank = int((pixels.max(axis=(1, 2)) == pixels.min(axis=(1, 2))).all(axis=1).sum())
     pairs = zip(keys, pixels, strict=True)
-    images = tuple(write_picture(task.folder, prompt.id, seed, picture) for (prompt, seed), picture in pairs)
-    return Batch(images, blank)
+    images = [write_picture(task.folder, key[0].id, key[1], pixels) for key, pixels in pairs]
+    return Batch(tuple(images), blank)
 
 
-def _in_lanes(work: Callable[[list[Key]], Batch], batches: list[list[Key]], lanes: int) -> Iterator[Batch]:
-    """Yield what is made, in order; an error ends all."""
+def _in_lanes(
+    work: Callable[[list[Key]], Batch], batches: list[list[Key]], lanes: int
+) -> Iterator[Batch]:
+    """Yield the results in order; an error cancels the rest."""
     if lanes == 1:
         yield from map(work, batches)
         return
-    with ThreadPoolExecutor(lanes, initializer=one_core) as pool:
+    with ThreadPoolExecutor(lanes, initializer=use_one_core) as pool:
         try:
             yield from pool.map(work, batches)
         except BaseException:
@@ -147,24 +141,24 @@ def _in_lanes(work: Callable[[list[Key]], Batch], batches: list[list[Key]], lane
             raise
 
 
-def one_core() -> None:
-    """Let this thread compute on one core; torch keeps the number of cores by thread."""
+def use_one_core() -> None:
+    """Make this thread compute on one core; torch has the setting per thread."""
     import torch
 
     torch.set_num_threads(1)
 
 
 def generate(model: TextToImage, call: Call, keys: list[Key]) -> Any:
-    """Return uint8 pictures of shape (n, height, width, 3) for these keys; BadImage if any value is not finite."""
+    """Return uint8 images of shape (n, height, width, 3); BadImage if a value is not finite."""
     values = np.asarray(model.generate(call_for(call, keys)))
     if not np.isfinite(values).all():
         broken = int((~np.isfinite(values)).any(axis=(1, 2, 3)).sum())
-        raise BadImage(f"{broken} of {len(keys)} images hold values that are not numbers (NaN or infinity)")
+        raise BadImage(f"{broken} of {len(keys)} images have NaN or infinite values")
     return (values.clip(0, 1) * 255).round().astype(np.uint8)
 
 
 def write_picture(folder: Path, prompt_id: str, seed: int, picture: Any) -> Image:
-    """Write one picture as PNG and return its record."""
+    """Write one image as PNG and return its record."""
     from PIL import Image as Pillow
 
     buffer = io.BytesIO()
@@ -173,8 +167,3 @@ def write_picture(folder: Path, prompt_id: str, seed: int, picture: Any) -> Imag
     (folder / name).write_bytes(buffer.getvalue())
     digest = hashlib.sha256(buffer.getvalue()).hexdigest()
     return Image(prompt_id=prompt_id, seed=seed, path=name, sha256=digest)
-
-
-def _batches(keys: list[Key], size: int) -> Iterator[list[Key]]:
-    for start in range(0, len(keys), size):
-        yield keys[start : start + size]

@@ -1,4 +1,4 @@
-"""Run a plan cell by cell, or trace its cells again."""
+"""Run a plan cell by cell, or trace a cell of a finished run again."""
 
 import hashlib
 import os
@@ -16,7 +16,7 @@ from harness.core.trace import Trace
 from harness.core.units import Absent
 from harness.execution.baseline_worker import BaselineWorker
 from harness.execution.cell import Keep, Measurement, ignore
-from harness.execution.task import Broken, Launcher, Notify, Task, WorkerProgress, make_task
+from harness.execution.task import Broken, Launcher, Task, WorkerProgress, make_task
 from harness.execution.trace import remove_scratch
 from harness.store import begin_cell, completed_twins, read_outcomes, write_outcome
 from harness.store.layout import RunFolder
@@ -24,20 +24,20 @@ from harness.store.read import read_outcome
 
 
 class Progress(Protocol):
-    """Hears what happens during a run."""
+    """Listener for the progress of a run."""
 
     def cell_began(self, planned: PlannedCell) -> None:
-        """A cell is being measured."""
+        """The measurement of a cell began."""
 
     def cell_advanced(self, planned: PlannedCell, step: WorkerProgress) -> None:
-        """A cell entered a phase, or got further in it."""
+        """A cell entered a phase, or advanced in it."""
 
     def cell_ended(self, planned: PlannedCell, outcome: Outcome, wall_s: float) -> None:
         """A cell has its outcome."""
 
 
 class SilentProgress:
-    """Hears everything and says nothing."""
+    """Progress listener that discards all events."""
 
     def cell_began(self, planned: PlannedCell) -> None:
         pass
@@ -52,15 +52,15 @@ class SilentProgress:
 def run_plan(
     run: Path, plan: Plan, wanted: Mapping[str, int], launcher: Launcher, progress: Progress
 ) -> dict[str, Outcome]:
-    """Give every planned cell its outcome, with images of as many prompts as `wanted` says, and return them all.
+    """Run all cells and return their outcomes; `wanted` is cell id → prompts to generate images of.
 
-    What is there is not made again; a cell that failed, or was halted in a later round, is not tried again.
-    Raises MachineError when results cannot be written: nothing already measured is lost.
+    Existing outcomes and images are kept; a failed or halted cell is not tried again. Raises
+    MachineError if results cannot be written, which loses no earlier measurement.
     """
     outcomes = read_outcomes(run)
     baseline = plan.find(plan.baseline_id)
-    stage = _Stage(
-        run, plan, launcher, BaselineWorker(launcher, make_task(plan, baseline, _folder(run, baseline))), progress
+    baseline_worker = BaselineWorker(
+        launcher, make_task(plan, baseline, RunFolder(run).cell(baseline.id))
     )
     try:
         for planned in plan.cells:
@@ -69,53 +69,54 @@ def run_plan(
                 continue
             begin = time.perf_counter()
             progress.cell_began(planned)
-            work = _Work(stage, planned, isinstance(outcomes.get(baseline.id), Completed))
-            outcome = work.extend(before, count) if isinstance(before, Completed) else work.begin(count)
+            comparable = isinstance(outcomes.get(baseline.id), Completed)
+            work = _CellRun(
+                run, plan, planned, launcher, baseline_worker if comparable else None, progress
+            )
+            if isinstance(before, Completed):
+                outcome = work.extend(before, count)
+            else:
+                outcome = work.begin(count)
             outcome = _with_wall_time(outcome, time.perf_counter() - begin)
             write_outcome(run, planned.id, outcome)
             outcomes[planned.id] = outcome
             progress.cell_ended(planned, outcome, time.perf_counter() - begin)
     finally:
-        stage.baseline_worker.close()
+        baseline_worker.close()
     return outcomes
 
 
-class _Stage(NamedTuple):
-    """What all cells of a run are measured with."""
+class _CellRun(NamedTuple):
+    """One cell in a run: its first measurement, or more images."""
 
     run: Path
     plan: Plan
+    planned: PlannedCell
     launcher: Launcher
-    baseline_worker: BaselineWorker
+    baseline_worker: BaselineWorker | None
     progress: Progress
 
-
-class _Work:
-    """One cell at work: its first round, or a later one."""
-
-    def __init__(self, stage: _Stage, planned: PlannedCell, comparable: bool) -> None:
-        self.run, self.plan, self.launcher, baseline_worker, self.progress = stage
-        self.planned = planned
-        self.baseline_worker = baseline_worker if comparable else None
-
     def begin(self, wanted: int) -> Outcome:
-        """Return the outcome of a cell that has none; images may be taken over, what is timed is timed now."""
+        """Return the outcome of a new cell; its images may be reused from another run."""
         if self.planned.skip is not None:
             return Skipped(reason=self.planned.skip)
         begin_cell(self.run, self.planned.id)
         reused = reuse(self.run, self.plan, self.planned, 0, wanted)
         if reused is None:
-            begin_cell(self.run, self.planned.id)  # links left there are another run's images
+            begin_cell(self.run, self.planned.id)  # removes links to another run's images
         elif not self.planned.timed:
             return reused
         pictured = self.plan.get_prompts(self.planned)[:wanted] if reused is None else ()
-        made = self._measure(pictured, lambda found: self._keep(add_images(reused, found)))
+        made = self._measure(
+            pictured,
+            lambda found: write_outcome(self.run, self.planned.id, add_images(reused, found)),
+        )
         if isinstance(made, Extended):
-            raise TypeError("a first round is timed")
+            raise TypeError("a first measurement is timed")
         return add_images(reused, made)
 
     def extend(self, before: Completed, wanted: int) -> Outcome:
-        """Return a completed cell's outcome with more images; one that breaks keeps what it has and says why."""
+        """Return the outcome with more images; a failure leaves it unchanged, with the reason."""
         have = before.prompts
         reused = reuse(self.run, self.plan, self.planned, have, wanted)
         if reused is not None:
@@ -124,64 +125,63 @@ class _Work:
         if isinstance(added, Failed):
             return before.model_copy(update={"halted": added})
         if isinstance(added, Completed):
-            raise TypeError("a later round is not timed")
+            raise TypeError("more images are not timed")
         return before.extended(added)
 
-    def _measure(self, pictured: tuple[Prompt, ...], keep: Keep | None = None) -> Completed | Extended | Failed:
-        """Measure it in a first round, where there is something to `keep`; else only make its images."""
-        folder = _folder(self.run, self.planned)
+    def _measure(
+        self, pictured: tuple[Prompt, ...], keep: Keep | None = None
+    ) -> Completed | Extended | Failed:
+        """Measure the cell; without `keep`, only generate images."""
+        folder = RunFolder(self.run).cell(self.planned.id)
         task = make_task(self.plan, self.planned, folder, pictured, timed=keep is not None)
         notify = partial(self.progress.cell_advanced, self.planned)
-        outcome = Measurement(task, self.launcher, notify, keep or ignore).measured(self.baseline_worker)
+        outcome = Measurement(task, self.launcher, notify, keep or ignore).measured(
+            self.baseline_worker
+        )
         if isinstance(outcome, Failed) and outcome.kind == "disk-full":
-            fix = "Free some space, then run the same command again: cells already measured are kept."
+            fix = "Free some space, then run the same command again: measured cells are kept."
             raise MachineError("the disk is full", str(folder), fix)
         return outcome
 
-    def _keep(self, outcome: Outcome) -> None:
-        write_outcome(self.run, self.planned.id, outcome)
-
-
-def _folder(run: Path, planned: PlannedCell) -> Path:
-    return RunFolder(run).cell(planned.id)
-
 
 def _with_wall_time(outcome: Outcome, wall_s: float) -> Outcome:
-    """Say how long a failure took: the ledger counts it."""
+    """Record how long a failure took."""
     if isinstance(outcome, Failed):
         return outcome.model_copy(update={"wall_s": wall_s})
     if isinstance(outcome, Completed) and outcome.halted is not None:
-        return outcome.model_copy(update={"halted": outcome.halted.model_copy(update={"wall_s": wall_s})})
+        halted = outcome.halted.model_copy(update={"wall_s": wall_s})
+        return outcome.model_copy(update={"halted": halted})
     return outcome
 
 
 def reuse(run: Path, plan: Plan, planned: PlannedCell, have: int, wanted: int) -> Completed | None:
-    """Link the images of prompts `have` to `wanted` from an earlier run with exactly the same content.
+    """Link the images of prompts `have` to `wanted` from an earlier run with the same content.
 
-    Returns an outcome with these images and nothing of what was measured there, or None where no run has all of them
-    undamaged: a run with a damaged one is passed over, so that it is made again here.
-    Only the baseline's rerun and other-seed run are taken over; what is timed is timed in its own run.
+    Returns an outcome with these images and without that run's measurements, or None if no run has
+    all of them undamaged. Only the baseline's rerun and other-seed run reuse images; timing is
+    never reused.
     """
     if planned.role not in ("rerun", "other-seed"):
         return None
     prompts, seeds = plan.get_prompts(planned)[have:wanted], plan.get_seeds(planned)
     keys = [(prompt.id, seed) for prompt in prompts for seed in seeds]
+    here = RunFolder(run).cell(planned.id)
     for source, cell_id, outcome in completed_twins(run.parent, planned.content_key):
         by_key = {image.key: image for image in outcome.images}
         if not set(keys) <= by_key.keys():
             continue
         images = tuple(by_key[key] for key in keys)
-        folders = RunFolder(source).cell(cell_id), RunFolder(run).cell(planned.id)
-        if all(_link(folders[0] / image.path, folders[1] / image.path, image.sha256) for image in images):
-            return _bare(outcome, source.name).model_copy(update={"images": images})
-        for image in images:  # what is made here must not be written through a link into that run
-            (folders[1] / image.path).unlink(missing_ok=True)
+        there = RunFolder(source).cell(cell_id)
+        if all(_link(there / image.path, here / image.path, image.sha256) for image in images):
+            return _without_measurements(outcome, source.name).model_copy(update={"images": images})
+        for image in images:  # a new image must not be written through a link into that run
+            (here / image.path).unlink(missing_ok=True)
     return None
 
 
-def _bare(outcome: Completed, source: str) -> Completed:
-    """Return what is true of a cell in whatever run: not what it cost or did in that one, nor files left there."""
-    elsewhere = Absent(absent=f"its images were taken over from {source}")
+def _without_measurements(outcome: Completed, source: str) -> Completed:
+    """Return what holds for a cell in every run, without that run's cost, timing and files."""
+    elsewhere = Absent(absent=f"its images were reused from {source}")
     return Completed(
         cold_start=elsewhere,
         warmup_s=(),
@@ -199,19 +199,19 @@ def _bare(outcome: Completed, source: str) -> Completed:
 
 
 def add_images(reused: Completed | None, made: Completed | Failed) -> Completed | Failed:
-    """Return what was measured with the images that were taken over; they are there also where measuring failed."""
+    """Return a measurement with reused images, which stay even if the measurement failed."""
     if reused is None:
         return made
     if isinstance(made, Failed):
-        why = f"{made.kind} in {made.phase}: {made.message}"
-        return reused.model_copy(update={"pairing": UNTIMED.model_copy(update={"stopped": f"not timed: {why}"})})
+        why = f"not timed: {made.kind} in {made.phase}: {made.message}"
+        return reused.model_copy(update={"pairing": UNTIMED.model_copy(update={"stopped": why})})
     return made.model_copy(update={"images": reused.images, "reused_from": reused.reused_from})
 
 
 def _link(origin: Path, target: Path, sha256: str) -> bool:
-    """Make `target` the same file, or a copy where the file system has no links; whether it is the recorded picture."""
+    """Link or copy a file; return whether it is the recorded image."""
     try:
-        target.unlink(missing_ok=True)  # left by an interrupted round
+        target.unlink(missing_ok=True)  # of an interrupted run
         os.link(origin, target)
     except OSError:
         try:
@@ -222,7 +222,7 @@ def _link(origin: Path, target: Path, sha256: str) -> bool:
 
 
 class Retracing(NamedTuple):
-    """Whose cells are traced and by which workers; `notes` are put to every trace."""
+    """Traces cells of a finished run; `notes` are added to every trace."""
 
     run: Path
     plan: Plan
@@ -231,31 +231,32 @@ class Retracing(NamedTuple):
     notes: tuple[str, ...]
 
     def retrace(self, planned: PlannedCell) -> None:
-        """Give a completed cell a new trace; MachineError, and the old one stays, if that fails."""
+        """Replace the trace of a completed cell; if that fails, MachineError, and it stays."""
         before = read_outcome(self.run, planned.id)
         if not isinstance(before, Completed):
             raise TypeError("only a completed cell is traced")
         self.progress.cell_began(planned)
         task = make_task(self.plan, planned, RunFolder(self.run).cell(planned.id))
-        found = _trace(task, self.launcher, lambda step: self.progress.cell_advanced(planned, step))
+        found = self._trace(task)
         if isinstance(found, Absent):
-            raise MachineError(f"no trace: {found.absent}", planned.id, "What was timed stays as it is.")
+            what = f"no trace: {found.absent}"
+            raise MachineError(what, planned.id, "The measurements of the run are unchanged.")
         trace = found.model_copy(update={"notes": found.notes + self.notes})
-        still_true = tuple(caution for caution in before.warnings if caution.kind != "not-traced")
-        write_outcome(self.run, planned.id, before.model_copy(update={"trace": trace, "warnings": still_true}))
+        warnings = tuple(caution for caution in before.warnings if caution.kind != "not-traced")
+        outcome = before.model_copy(update={"trace": trace, "warnings": warnings})
+        write_outcome(self.run, planned.id, outcome)
 
-
-def _trace(task: Task, launcher: Launcher, notify: Notify) -> Trace | Absent:
-    """Return the trace of a worker that does nothing but this."""
-    worker = None
-    try:
-        worker = launcher.open(task, notify)
-        worker.prepare()
-        return worker.trace()
-    except Broken as broken:
-        failed = broken.failed
-        raise MachineError(f"it broke in {failed.phase}: {failed.message}", task.planned.id, failed.hint) from broken
-    finally:
-        if worker is not None:
-            worker.close()
-        remove_scratch(task.folder)
+    def _trace(self, task: Task) -> Trace | Absent:
+        worker = None
+        try:
+            worker = self.launcher.open(task, partial(self.progress.cell_advanced, task.planned))
+            worker.prepare()
+            return worker.trace()
+        except Broken as broken:
+            failed = broken.failed
+            what = f"the cell failed in {failed.phase}: {failed.message}"
+            raise MachineError(what, task.planned.id, failed.hint) from broken
+        finally:
+            if worker is not None:
+                worker.close()
+            remove_scratch(task.folder)

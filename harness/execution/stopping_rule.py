@@ -1,4 +1,4 @@
-"""How many calls make a block, and when enough blocks were taken."""
+"""When enough measurement rounds were taken, and how many calls make a block."""
 
 from math import ceil
 
@@ -12,42 +12,37 @@ MOST_CALLS = 50
 
 
 def count_calls(call_s: float, measure: Measure) -> int:
-    """Return how many calls make a block: so few that twice the groups a verdict needs fit into the most time."""
+    """Return the calls of a block: twice the rounds of a verdict fit into measure.max_s."""
     block_s = min(BLOCK_S, measure.max_s / (8 * MIN_ROUNDS_FOR_VERDICT))
     return max(1, min(MOST_CALLS, ceil(block_s / call_s))) if call_s > 0 else 1
 
 
 class StoppingRule:
-    """The precision asked for, within the time given; `notify` hears how much of it is over and what was reached."""
+    """Stops when the figure is as precise as measure.precision, or when measure.max_s is over."""
 
     def __init__(self, measure: Measure, notify: Notify) -> None:
         self.measure, self._notify = measure, notify
 
     def part(self, time: float, precision: float) -> "StoppingRule":
-        """Return the goal of a part: reached after this share of the time at most, or in this share of the width."""
+        """Return the rule for a part of the measurement: shares of the time and of the width."""
         whole = self.measure
-        update = {"precision": precision * whole.precision, "min_s": time * whole.min_s, "max_s": time * whole.max_s}
+        limits = {"min_s": time * whole.min_s, "max_s": time * whole.max_s}
+        update = {**limits, "precision": precision * whole.precision}
         return StoppingRule(whole.model_copy(update=update), self._notify)
 
     def reached(self, pairing: Pairing, taken: int, spent_s: float) -> str:
-        """Return why no more is taken after `taken` groups (or blocks) and `spent_s` seconds, or '' to go on."""
-        width = precise(pairing)
-        asked = format_percent(self.measure.precision)
-        note = f"block {len(pairing.blocks)}, {_around(width)}wants ±{asked}"
-        over = min(100, int(100 * spent_s / self.measure.max_s))
-        self._notify(WorkerProgress("repeats", over, 100, note))
-        if self._precise(width) and spent_s >= self.measure.min_s and taken >= MIN_ROUNDS_FOR_VERDICT:
-            return self._said(width)
-        return self._said(width) if spent_s >= self.measure.max_s and taken >= MIN_ROUNDS_FOR_INTERVAL else ""
-
-    def _precise(self, width: float | None) -> bool:
-        return width is not None and width <= self.measure.precision
-
-    def _said(self, width: float | None) -> str:
-        if self._precise(width):
-            return f"{_around(width)}±{format_percent(self.measure.precision)} was asked for"
-        return f"{_around(width)}measure.max_s = {format_seconds(self.measure.max_s)} is over"
-
-
-def _around(width: float | None) -> str:
-    return "" if width is None else f"±{format_percent(width)}, "
+        """Return why to stop after `taken` rounds (or blocks) and `spent_s` seconds, or ''."""
+        measure, width = self.measure, precise(pairing)
+        around = "" if width is None else f"±{format_percent(width)}, "
+        wanted = f"±{format_percent(measure.precision)}"
+        share = min(100, int(100 * spent_s / measure.max_s))
+        note = f"block {len(pairing.blocks)}, {around}wants {wanted}"
+        self._notify(WorkerProgress("repeats", share, 100, note))
+        narrow = width is not None and width <= measure.precision
+        enough = narrow and spent_s >= measure.min_s and taken >= MIN_ROUNDS_FOR_VERDICT
+        over = spent_s >= measure.max_s and taken >= MIN_ROUNDS_FOR_INTERVAL
+        if not (enough or over):
+            return ""
+        if narrow:
+            return f"{around}{wanted} requested"
+        return f"{around}measure.max_s = {format_seconds(measure.max_s)} is over"

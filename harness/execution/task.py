@@ -1,4 +1,4 @@
-"""What passes between the runner and the process of a cell: task, progress, commands, failures."""
+"""The interface between the runner and a cell's process: task, progress, commands, failures."""
 
 import errno
 import signal
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from harness.axes import call_options, resolve_setting
+from harness.axes import collect_call_options, resolve_setting
 from harness.core.axis import Shape
 from harness.core.base import Frozen
 from harness.core.errors import HarnessError, NoEffect
@@ -22,33 +22,33 @@ from harness.core.units import Absent
 
 
 class Task(Frozen):
-    """One cell to measure, complete in itself."""
+    """Everything that a worker needs to measure one cell."""
 
     planned: PlannedCell
     model: Model
     model_digest: str
-    """Of the model's files when the plan was made."""
+    """Digest of the model's files in the plan."""
     measure: Measure
     prompts: tuple[Prompt, ...]
-    """What the cell is set up and timed with: in every round of an adaptive run the same."""
+    """Prompts for set-up and timing: the same at every interim analysis."""
     pictured: tuple[Prompt, ...]
-    """The prompts whose images are made."""
+    """The prompts to generate images of."""
     timed: bool = True
-    """False in later rounds, which only add images."""
+    """False at later interim analyses, which only add images."""
     seeds: tuple[int, ...]
     latent: Latent | None = None
-    """What every image starts from; None: each from noise of its own."""
+    """The noise of every image; None: noise that depends on (prompt, seed)."""
     device: str
     cores: int
     uses_torch: bool = True
     shapes: tuple[Shape, ...] = ()
-    """Of the timed calls of all ready cells of the plan that have this cell's build, its own among them."""
+    """Shapes of the timed calls of all cells that share this cell's build."""
     folder: Path
-    """The cell's folder: the worker writes images, traces and its log there, the runner the outcome."""
+    """The cell's folder: the worker writes images, traces and log, the runner the outcome."""
 
 
 class WorkerProgress(NamedTuple):
-    """Progress of a worker: the phase it is in, how much of it is done, and what else there is to say."""
+    """Progress of a worker: its phase, how much of it is done, and a note."""
 
     phase: Phase
     done: int = 0
@@ -57,9 +57,13 @@ class WorkerProgress(NamedTuple):
 
 
 def make_task(
-    plan: Plan, planned: PlannedCell, folder: Path, pictured: tuple[Prompt, ...] = (), timed: bool = True
+    plan: Plan,
+    planned: PlannedCell,
+    folder: Path,
+    pictured: tuple[Prompt, ...] = (),
+    timed: bool = True,
 ) -> Task:
-    """Return the task of measuring a planned cell and making images of these prompts, or only its images."""
+    """Return the task to time a cell and generate its images, or only to generate images."""
     return Task(
         planned=planned,
         model=plan.matrix.model,
@@ -79,20 +83,19 @@ def make_task(
 
 
 def _shapes(plan: Plan, planned: PlannedCell) -> tuple[Shape, ...]:
-    """Return each shape once, sorted: cells that can share what is built must ask for the same."""
+    """Return distinct shapes, sorted: cells that share a build must request the same shapes."""
     ready = (other.cell for other in plan.cells if other.skip is None)
     alike = (cell for cell in ready if cell.build_key == planned.cell.build_key)
-    asked = (call_options(resolve_setting(setting) for setting in cell.settings) for cell in alike)
-    return tuple(sorted({_shape(options) for options in asked}))
-
-
-def _shape(options: dict[str, float]) -> Shape:
-    width, height, images = (int(options[name]) for name in ("width", "height", "batch"))
-    return Shape(width, height, options["guidance"], images)
+    shapes = set()
+    for cell in alike:
+        options = collect_call_options(resolve_setting(setting) for setting in cell.settings)
+        width, height, images = (int(options[name]) for name in ("width", "height", "batch"))
+        shapes.add(Shape(width, height, options["guidance"], images))
+    return tuple(sorted(shapes))
 
 
 def call_for(call: Call, pairs: Sequence[tuple[Prompt, int]]) -> Call:
-    """Return a cell's call for the image of each (prompt, seed)."""
+    """Return a call that generates the image of each (prompt, seed)."""
     images = {
         "prompts": tuple(prompt.text for prompt, _ in pairs),
         "keys": tuple((prompt.id, seed) for prompt, seed in pairs),
@@ -105,7 +108,7 @@ Notify = Callable[[WorkerProgress], None]
 
 
 class PhaseTimer:
-    """Seconds by phase, and the phase it is in (for the outcome of a cell that fails)."""
+    """Measures the wall time of each phase; a failure is recorded with the current phase."""
 
     def __init__(self, notify: Notify) -> None:
         self.notify = notify
@@ -114,7 +117,7 @@ class PhaseTimer:
 
     @contextmanager
     def measure_phase(self, phase: Phase) -> Iterator[None]:
-        """Count the time inside as this phase's, also where it ends in an error."""
+        """Add the time of the block to a phase, even if it raises."""
         self.phase = phase
         self.notify(WorkerProgress(phase))
         begin = time.perf_counter()
@@ -128,7 +131,7 @@ class PhaseTimer:
 
 
 class Broken(Exception):
-    """A worker that broke and will work no more: how it ended."""
+    """A worker failed and cannot continue."""
 
     def __init__(self, failed: Failed) -> None:
         super().__init__(failed.message)
@@ -136,99 +139,102 @@ class Broken(Exception):
 
 
 class BaselineWorkerLost(Exception):
-    """The baseline's process broke, and is not started once more for this cell; `crowded`: for want of memory."""
+    """The baseline's process failed for good; `crowded`: because memory ran out."""
 
     def __init__(self, failed: Failed) -> None:
-        super().__init__(f"the baseline's process broke ({failed.kind} in {failed.phase}): {failed.message}")
+        what = f"the baseline's process failed ({failed.kind} in {failed.phase})"
+        super().__init__(f"{what}: {failed.message}")
         self.crowded = is_crowded(failed)
 
 
 def is_crowded(failed: Failed) -> bool:
-    """Whether what failed may do with the device to itself: memory ran out, or it takes one process at a time."""
+    """Return whether a failed process may succeed alone on the device."""
     return failed.kind == "out-of-memory" or "busy or unavailable" in failed.message
 
 
 class Worker(Protocol):
-    """One cell, ready to do as it is told; between two commands it does nothing. Each command raises Broken."""
+    """A cell's process, idle between two commands; each command may raise Broken."""
 
     pid: int
 
     def prepare(self) -> tuple[float, ...]:
-        """Load, apply, compile and warm up: the first command. Return the seconds of each warm-up call."""
+        """Load, apply, compile and warm up; return the seconds of each warm-up call."""
 
     def block(self, calls: int) -> tuple[Repeat, ...]:
-        """Return this many timed calls, one right after the other."""
+        """Return this many consecutive timed calls."""
 
     def rest(self) -> None:
-        """Give back the memory that is kept for the next call."""
+        """Release memory that is cached for the next call."""
 
     def finish(self) -> Completed | Extended:
-        """Return the cell's outcome, but for what the one who asked for its blocks knows: they themselves."""
+        """Return the cell's outcome without the timed blocks, which the caller has."""
 
     def trace(self) -> Trace | Absent:
         """Trace one call."""
 
     def close(self) -> None:
-        """End it, whatever it is doing."""
+        """End the process, even during a command."""
 
 
 class Launcher(Protocol):
-    """Starts workers, as many at a time as are wanted."""
+    """Starts workers; several may exist at a time."""
 
     def prepare(self) -> None:
-        """Do once what all workers need, before anything is timed."""
+        """Prepare what all workers need, before anything is timed."""
 
     def open(self, task: Task, notify: Notify) -> Worker:
-        """Start a worker for this task, which tells its progress while it obeys."""
+        """Start a worker that reports its progress."""
 
     def close(self) -> None:
-        """Give back what the launcher holds."""
+        """Release the launcher's resources."""
 
 
 class BadImage(Exception):
-    """The pipeline made pictures that are no pictures: not finite, or all of one colour."""
+    """The pipeline generated invalid images: not finite, or all of one colour."""
 
 
 HINTS: dict[FailureKind, str] = {
-    "out-of-memory": "Use a smaller batch or resolution, a smaller precision, or set measure.image_batch.",
+    "out-of-memory": "Use a smaller batch, resolution or precision, or set measure.image_batch.",
     "timeout": "Raise measure.timeout_s, or measure fewer prompts.",
     "crash": "The process died inside native code: see the log; try the cell alone with --select.",
-    "bad-image": "The settings of this cell destroy the image: often fp16 overflow in the VAE, or a wrong scheduler.",
-    "no-effect": "This setting does nothing for this model here: leave it out, or change its options.",
+    "bad-image": "These settings destroy images: often fp16 overflow in the VAE, or the scheduler.",
+    "no-effect": "This setting has no effect on this model: leave it out, or change its options.",
     "disk-full": "Free some space and run the same command again.",
 }
 
 
 def describe_exception(error: BaseException, phase: Phase, log: str) -> Failed:
-    """Return the outcome for an exception raised inside a cell."""
+    """Return the failure for an exception inside a cell."""
     kind = _kind(error)
     message = str(error).strip() or type(error).__name__
-    hint = error.fix if isinstance(error, HarnessError) and error.fix else HINTS.get(kind, "See the log of this cell.")
+    fix = error.fix if isinstance(error, HarnessError) else ""
+    hint = fix or HINTS.get(kind, "See the log of this cell.")
     if not isinstance(error, HarnessError | BadImage):
         message = f"{type(error).__name__}: {message}"
     return Failed(kind=kind, phase=phase, message=message[:2000], hint=hint, log=log)
 
 
 def describe_death(exit_code: int | None, phase: Phase, log: str) -> Failed:
-    """Return the outcome for a worker that died without a word."""
-    if exit_code is not None and exit_code < 0:
-        name = signal.Signals(-exit_code).name
-        if name == "SIGKILL":
-            message = "the process was killed (SIGKILL), most likely by the system for using too much memory"
-            return Failed(kind="out-of-memory", phase=phase, message=message, hint=HINTS["out-of-memory"], log=log)
-        return Failed(kind="crash", phase=phase, message=f"the process died of {name}", hint=HINTS["crash"], log=log)
-    message = f"the process ended without a result (exit status {exit_code})"
-    return Failed(kind="crash", phase=phase, message=message, hint=HINTS["crash"], log=log)
+    """Return the failure for a worker that died without a report."""
+    kind: FailureKind = "crash"
+    if exit_code == -signal.SIGKILL:
+        kind = "out-of-memory"
+        message = "the process was killed (SIGKILL), probably by the system for its memory use"
+    elif exit_code is not None and exit_code < 0:
+        message = f"the process died of {signal.Signals(-exit_code).name}"
+    else:
+        message = f"the process ended without a result (exit status {exit_code})"
+    return Failed(kind=kind, phase=phase, message=message, hint=HINTS[kind], log=log)
 
 
 def describe_timeout(limit_s: float, phase: Phase, log: str) -> Failed:
-    """Return the outcome for a cell that took longer than it may."""
+    """Return the failure for a command that took longer than the limit."""
     message = f"not done after {limit_s:g} s"
     return Failed(kind="timeout", phase=phase, message=message, hint=HINTS["timeout"], log=log)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, of the process or of a device, whichever library says so."""
+    """Return whether memory of the process or of a device ran out, in any library."""
     named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     return named or "out of memory" in str(error)
 

@@ -1,4 +1,4 @@
-"""Trace one call of a cell that is measured already, so that nothing that goes wrong here can cost its figures."""
+"""Trace one call of a measured cell; a failure here does not affect the measurements."""
 
 import errno
 import os
@@ -16,14 +16,14 @@ from harness.store.write import write_atomically
 from harness.tracing import read_trace
 from harness.tracing.chrome_trace import pack
 
-FULL = "the disk is full: free some space, then harness profile RUN CELL"
+FULL = "the disk is full: free some space, then run harness profile RUN CELL"
 
 
 def take_trace(model: TextToImage, call: Call, folder: Path) -> Trace | Absent:
-    """Trace a call and write the trace and the facts read from it into the cell's folder, both or neither.
+    """Trace a call and write the trace and its facts into the cell's folder, both or neither.
 
-    Never raises for what the profiler, the model or the disk do: the reason is in what it returns, and an earlier
-    trace stays.
+    If the profiler, the model or the disk fails, the result has the reason, and an earlier trace
+    stays.
     """
     if model.pipeline is None:
         return Absent(absent="the model does not run in torch")
@@ -32,9 +32,10 @@ def take_trace(model: TextToImage, call: Call, folder: Path) -> Trace | Absent:
         return _take(model, call, folder)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        return Absent(absent=FULL if full else f"the trace could not be written: {error.strerror or error}")
+        why = f"the trace could not be written: {error.strerror or error}"
+        return Absent(absent=FULL if full else why)
     except HarnessError as error:
-        return Absent(absent=f"what the trace says could not be stored: {error.what}")
+        return Absent(absent=f"the facts of the trace could not be written: {error.what}")
     except Exception as error:
         return Absent(absent=f"the profiler failed: {type(error).__name__}: {error}"[:500])
     finally:
@@ -42,7 +43,7 @@ def take_trace(model: TextToImage, call: Call, folder: Path) -> Trace | Absent:
 
 
 def remove_scratch(folder: Path) -> None:
-    """Remove what a trace that was never finished left in a cell's folder."""
+    """Remove files of an unfinished trace from a cell's folder."""
     shutil.rmtree(_scratch(folder), ignore_errors=True)
 
 
@@ -61,18 +62,19 @@ def _take(model: TextToImage, call: Call, folder: Path) -> Trace | Absent:
     profiled = profile_call(traced, call.steps, plain, model.device)
     packed = pack(plain, scratch / TRACE)
     if model.device.startswith("cuda") and not packed.categories["kernel"]:
-        return Absent(absent=why_blind())  # the host's side alone would be taken for the whole
+        return Absent(absent=why_blind())  # a trace of the host alone would mislead
     notes = tuple(note for note in (profiled.note, packed.note) if note)
     _write_facts(plain, profiled, scratch / TRACE_FACTS)
     for name in (TRACE, TRACE_FACTS):
         os.replace(scratch / name, folder / name)
-    return Trace(path=TRACE, size_bytes=(folder / TRACE).stat().st_size, steps=profiled.steps, notes=notes)
+    size_bytes = (folder / TRACE).stat().st_size
+    return Trace(path=TRACE, size_bytes=size_bytes, steps=profiled.steps, notes=notes)
 
 
 def _write_facts(plain: Path, profiled: Profiled, target: Path) -> None:
-    """Store what the whole trace says, of which the packed one may lack what is small."""
+    """Write the facts of the whole trace: packing may drop short events."""
     facts = read_trace(plain)
-    recompiles = profiled.recompiles or facts.recompiles  # dynamo's own count, where it counted any
+    recompiles = profiled.recompiles or facts.recompiles  # dynamo's own count is better
     notes = facts.notes + ((profiled.note,) if profiled.note else ())
     facts = facts.model_copy(update={"recompiles": recompiles, "notes": notes})
     write_atomically(target, facts.model_dump_json(indent=1).encode())

@@ -1,4 +1,4 @@
-"""Warnings about a cell's timing and the machine's state, with figures and advice."""
+"""Warnings about a cell's timed calls and the machine's state, with figures and advice."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,18 +9,27 @@ from typing import NamedTuple
 from harness.core.matrix import Measure
 from harness.core.outcome import Caution, MeasuredKind, measured_caution
 from harness.core.timing import Block, Conditions, ForeignProcess, Pairing
-from harness.core.units import Absent, format_bytes, format_percent, format_seconds
+from harness.core.units import Absent, format_bytes, format_count, format_percent, format_seconds
 from harness.stats.latency_diagnostics import Drift, drift, modes, outliers
 from harness.stats.speedup import MIN_ROUNDS_FOR_VERDICT, compute_precision
 from harness.stats.steady_state import latencies, middles_s, steady_blocks
 
 RARE = 0.01
-"""Outliers that are fewer calls than this share are not worth a word: every machine has them."""
-LOCK = "Lock the clocks (GPU: sudo nvidia-smi -lgc MHZ; processors: sudo cpupower frequency-set -g performance)"
+"""A smaller share of outliers is normal on every machine."""
+DRIFT = 0.05
+"""A larger change of a clock within a cell, as a share of its median, makes blocks incomparable."""
+BUSY = 0.10
+"""A larger share of the processors used by other programs affects latencies."""
+HOT_C = 83.0
+"""The temperature at which NVIDIA's desktop cards begin to throttle."""
+LOCK = (
+    "Lock the clocks"
+    " (GPU: sudo nvidia-smi -lgc MHZ; processors: sudo cpupower frequency-set -g performance)"
+)
 
 
 class Timed(NamedTuple):
-    """A timed cell: `steady` are its blocks without those that were still warming up."""
+    """A timed cell; `cold` are its first blocks, while it was still warming up."""
 
     pairing: Pairing
     warmup_s: tuple[float, ...]
@@ -30,120 +39,135 @@ class Timed(NamedTuple):
 
     @property
     def calls_s(self) -> list[float]:
-        """The seconds of each call once it was warm."""
+        """The seconds of each steady call."""
         return _calls(self.steady)
 
     @property
     def spent_s(self) -> float:
-        """The seconds there were for calls of both sides: more than measure.max_s where two groups last longer."""
+        """The seconds of all calls, at least measure.max_s: two long rounds may exceed it."""
         return max(self.measure.max_s, sum(_calls(self.pairing.blocks)))
 
 
-def timing_cautions(pairing: Pairing, warmup_s: tuple[float, ...], measure: Measure) -> tuple[Caution, ...]:
-    """Return what to know about a cell's times: profiled or cold calls, outliers, two speeds, drift, imprecision."""
+def timing_cautions(
+    pairing: Pairing, warmup_s: tuple[float, ...], measure: Measure
+) -> tuple[Caution, ...]:
+    """Return warnings about a cell's timed calls."""
     blocks = pairing.of("cell")
     if not blocks:
         return ()
-    steady = steady_blocks(pairing)  # all but some at the beginning
+    steady = steady_blocks(pairing)
     timed = Timed(pairing, warmup_s, measure, blocks[: len(blocks) - len(steady)], steady)
-    return (*_profiled(), *(caution for rule in _RULES for caution in rule(timed)))
+    rules = (_profiled, _first_call, _warming_up, _outliers, _two_speeds, _drifted, _imprecise)
+    return tuple(caution for rule in rules for caution in rule(timed))
 
 
-def _profiled() -> Iterator[Caution]:
-    if "NSYS_PROFILING_SESSION_ID" in os.environ:  # Nsight Systems sets it for all that it starts
-        message = "timed under Nsight Systems, which slows every launch of a kernel: look at it, do not sign it"
-        yield measured_caution("profiled", message=message, advice="Measure it without --nsys.")
+def _profiled(timed: Timed) -> Iterator[Caution]:
+    if "NSYS_PROFILING_SESSION_ID" in os.environ:  # set by Nsight Systems for its child processes
+        message = "timed under Nsight Systems, which slows every kernel launch"
+        advice = "Do not use these latencies for sign-off: measure again without --nsys."
+        yield measured_caution("profiled", message=message, advice=advice)
 
 
 def _first_call(timed: Timed) -> Iterator[Caution]:
     if not timed.warmup_s:
         first, *rest = _calls((*timed.cold, *timed.steady))
-        against = f", {format_seconds(median(rest))} the others" if rest else ""
-        message = f"measure.warmup = 0: a first call was timed, which took {format_seconds(first)}{against}"
-        yield measured_caution("first-call", message=message, advice="Set measure.warmup to 1 or more.")
+        others = f", the others {format_seconds(median(rest))}" if rest else ""
+        message = f"measure.warmup = 0: the first timed call took {format_seconds(first)}{others}"
+        advice = "Set measure.warmup to 1 or more."
+        yield measured_caution("first-call", message=message, advice=advice)
 
 
 def _warming_up(timed: Timed) -> Iterator[Caution]:
-    """Warn of the side whose level changed most, where that is more than the precision asked for."""
+    """Warn if the first blocks of a side were slower or faster than measure.precision allows."""
     if not timed.cold:
         return
     sides = {"": (_calls(timed.cold), timed.calls_s)}
     if timed.pairing.kind == "interleaved":
         begin, baseline = timed.steady[0].round_index, timed.pairing.of("baseline")
-        cold, steady = ([b for b in baseline if (b.round_index < begin) == early] for early in (True, False))
+        cold, steady = (
+            [b for b in baseline if (b.round_index < begin) == e] for e in (True, False)
+        )
         sides["the baseline's "] = _calls(cold), _calls(steady)
-    whose, (before, after) = max(sides.items(), key=lambda side: abs(log(median(side[1][0]) / median(side[1][1]))))
-    if abs(median(before) / median(after) - 1) <= timed.measure.precision:
+    levels = {whose: tuple(map(median, calls)) for whose, calls in sides.items()}
+    whose = max(levels, key=lambda side: abs(log(levels[side][0] / levels[side][1])))
+    cold_s, steady_s = levels[whose]
+    if abs(cold_s / steady_s - 1) <= timed.measure.precision:
         return
     blocks = "block was" if len(timed.cold) == 1 else f"{len(timed.cold)} blocks were"
-    cold_s, steady_s = format_seconds(median(before)), format_seconds(median(after))
-    message = f"{whose or 'the '}first {blocks} not steady yet: {cold_s} a call, {steady_s} after that"
-    enough = len(timed.warmup_s) + len(before)
-    yield measured_caution("warming-up", message=message, advice=f"Set measure.warmup to {enough} or more.")
+    seconds = f"{format_seconds(cold_s)} per call, {format_seconds(steady_s)} after that"
+    message = f"{whose or 'the '}first {blocks} not steady yet: {seconds}"
+    advice = f"Set measure.warmup to {len(timed.warmup_s) + len(sides[whose][0])} or more."
+    yield measured_caution("warming-up", message=message, advice=advice)
 
 
 def _outliers(timed: Timed) -> Iterator[Caution]:
     calls = timed.calls_s
     far = [calls[place] for place in outliers(calls)]
     if len(far) > RARE * len(calls):
-        worst, usual = max(far, key=lambda seconds: abs(seconds - median(calls))), median(calls)
-        message = (
-            f"{len(far)} of {_counted(len(calls), 'call')} far from the rest: up to {format_seconds(worst)}, where"
-            f" {format_seconds(usual)} is usual"
+        usual = median(calls)
+        worst = max(far, key=lambda seconds: abs(seconds - usual))
+        count = f"{len(far)} of {format_count(len(calls), 'call')}"
+        seconds = f"up to {format_seconds(worst)}, usually {format_seconds(usual)}"
+        advice = "Outliers are kept; medians are robust to them. Close other programs."
+        yield measured_caution(
+            "outliers", message=f"{count} are outliers: {seconds}", advice=advice
         )
-        advice = "None is dropped and medians hardly heed them; for the 95th percentile's sake close other programs."
-        yield measured_caution("outliers", message=message, advice=advice)
 
 
 def _two_speeds(timed: Timed) -> Iterator[Caution]:
     found = modes(timed.calls_s)
     if found and found.high / found.low - 1 > timed.measure.precision:
-        message = (
-            f"calls have two speeds: {format_seconds(found.low)} ({format_percent(found.low_share, 0)} of them) and"
-            f" {format_seconds(found.high)}; their median is one of both by chance"
-        )
-        yield measured_caution("two-speeds", message=message, advice=f"{LOCK}, or find out what changes in between.")
+        low = f"{format_seconds(found.low)} ({format_percent(found.low_share, 0)} of them)"
+        message = f"calls have two speeds: {low} and {format_seconds(found.high)}"
+        message += "; the median is one of them by chance"
+        advice = f"{LOCK}, or find out what changes in between."
+        yield measured_caution("two-speeds", message=message, advice=advice)
 
 
 def _drifted(timed: Timed) -> Iterator[Caution]:
     found = _find_drift(timed.steady, timed.measure)
     if found is None:
         return
-    message = f"calls became {_change(found)} while they were timed"
+    message = f"calls became {_change(found)} during the measurement"
     advice = f"{LOCK}, and let the machine cool or warm up before."
     if timed.pairing.kind == "interleaved":
         begin = timed.steady[0].round_index
-        paired = _find_drift(tuple(b for b in timed.pairing.of("baseline") if b.round_index >= begin), timed.measure)
-        if paired is None:
-            message += ", the baseline's beside them did not: the speedup depends on when it is measured"
-            advice = "Look for what grows from call to call: memory, a cache, heat; and measure longer (measure.max_s)."
+        baseline = tuple(b for b in timed.pairing.of("baseline") if b.round_index >= begin)
+        other = _find_drift(baseline, timed.measure)
+        if other is None:
+            message += ", the baseline's did not: the speedup depends on when it is measured"
+            advice = (
+                "Find out what grows from call to call, such as memory, a cache or heat;"
+                " raise measure.max_s."
+            )
         else:
-            message += f", the baseline's beside them {_change(paired)}: the speedup is free of it, seconds are not"
+            message += f", the baseline's {_change(other)}: the speedup is valid, latencies drift"
     yield measured_caution("drift", message=message, advice=advice)
 
 
 def _find_drift(blocks: tuple[Block, ...], measure: Measure) -> Drift | None:
-    found = drift(middles_s(blocks), [median(latencies(block)) for block in blocks]) if blocks else None
+    if not blocks:
+        return None
+    found = drift(middles_s(blocks), [median(latencies(block)) for block in blocks])
     return found if found and abs(found.share) > measure.precision else None
 
 
 def _imprecise(timed: Timed) -> Iterator[Caution]:
     measure, (half_width, samples) = timed.measure, compute_precision(timed.pairing)
-    what = "the median time of a call" if timed.pairing.kind == "alone" else "the speedup"
+    what = "the median latency" if timed.pairing.kind == "alone" else "the speedup"
+    known = "" if half_width is None else f" is known only to ±{format_percent(half_width)}"
     if samples < MIN_ROUNDS_FOR_VERDICT:
-        unit = "ABBA group" if timed.pairing.kind == "interleaved" else "block"
-        known = "" if half_width is None else f", known to ±{format_percent(half_width)}"
-        message = f"{what} rests on {_counted(samples, unit)}{known}: too few to rely on that"
+        unit = "measurement round" if timed.pairing.kind == "interleaved" else "block"
+        message = f"{what}{known or ' is not known'} after {format_count(samples, unit)}"
         longer = _round_up(timed.spent_s * MIN_ROUNDS_FOR_VERDICT / max(samples, 1))
-        advice = f"Raise measure.max_s to about {longer}, or make fewer steps or smaller pictures."
+        advice = f"Raise measure.max_s to about {longer}, or use fewer steps or smaller images."
         yield measured_caution("few-groups", message=message, advice=advice)
     elif half_width is not None and half_width > measure.precision:
-        asked = format_percent(measure.precision)
-        message = f"{what} is known to ±{format_percent(half_width)}, ±{asked} was asked for"
+        message = f"{what}{known}, requested is ±{format_percent(measure.precision)}"
         longer = _round_up(timed.spent_s * (half_width / measure.precision) ** 2)
         advice = (
-            f"Close other programs and lock the clocks, set measure.max_s to about {longer}, or ask for less"
-            " (measure.precision)."
+            "Close other programs and lock the clocks, set measure.max_s to about"
+            f" {longer}, or raise measure.precision."
         )
         yield measured_caution("not-precise", message=message, advice=advice)
 
@@ -157,71 +181,67 @@ def _change(found: Drift) -> str:
 
 
 def _round_up(seconds: float) -> str:
-    """Return seconds with two digits, as a matrix takes them."""
+    """Return seconds rounded up to two digits, as a matrix takes them."""
     scale = 10 ** max(floor(log10(seconds)) - 1, 0)
     return f"{ceil(seconds / scale) * scale:g}"
 
 
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-_RULES: tuple[Callable[[Timed], Iterator[Caution]], ...] = (
-    _first_call, _warming_up, _outliers, _two_speeds, _drifted, _imprecise,
-)  # fmt: skip
-
-
-DRIFT = 0.05
-"""Clocks that differ by more of their median within a cell make its blocks unlike."""
-BUSY = 0.10
-"""Others' share of the processors above which they are felt."""
-HOT_C = 83.0
-"""Where NVIDIA's cards for desktops begin to slow down, and servers' are about to."""
-
-
 def condition_cautions(blocks: Sequence[Block]) -> tuple[Caution, ...]:
-    """Return warnings about what the machine did while these blocks, the cell's and the baseline's, were timed."""
+    """Return warnings about the machine's state during the blocks of a cell and the baseline."""
     states = [block.conditions for block in blocks]
-    found = (ask(states) for ask in (_slowed, _capped, _clock_drift, _hot, _processor_drift, _visited))
-    return tuple(caution for caution in (*found, _busy(blocks)) if caution is not None)
+    rules = (_slowed, _capped, _clock_drift, _hot, _processor_drift, _visited)
+    found = (*(rule(states) for rule in rules), _busy(blocks))
+    return tuple(caution for caution in found if caution is not None)
 
 
 def _slowed(states: list[Conditions]) -> Caution | None:
     hit = [state.slowed for state in states if state.slowed]
     if not hit:
         return None
-    words = sorted({word for words in hit for word in words})
-    message = f"the device was slowed down in {len(hit)} of {len(states)} blocks ({', '.join(words)}{_heat(states)})"
-    advice = "Improve the cooling, or let the machine cool and run again"
+    reasons = ", ".join(sorted({reason for reasons in hit for reason in reasons}))
+    highest = max(_known(states, lambda state: state.temperature_c), default=None)
+    heat = "" if highest is None else f"; up to {highest:.0f} °C"
+    count = f"in {len(hit)} of {len(states)} blocks"
     clock = min(_known(states, lambda state: state.clock_mhz), default=None)
-    lock = f"; or lock a clock that it can hold: sudo nvidia-smi -lgc {clock:.0f} (undo: -rgc)" if clock else ""
-    return measured_caution("throttled", message=message, advice=f"{advice}{lock}.")
+    lock = (
+        f"; or lock a lower clock: sudo nvidia-smi -lgc {clock:.0f} (undo: -rgc)" if clock else ""
+    )
+    return measured_caution(
+        "throttled",
+        message=f"the device was slowed down {count} ({reasons}{heat})",
+        advice=f"Improve the cooling, or let the machine cool and run again{lock}.",
+    )
 
 
 def _capped(states: list[Conditions]) -> Caution | None:
-    known = [state for state in states if not isinstance(state.throttle, Absent)]
-    capped = [state for state in known if not isinstance(state.throttle, Absent) and "sw_power_cap" in state.throttle]
+    known = [(s, s.throttle) for s in states if not isinstance(s.throttle, Absent)]
+    capped = [state for state, reasons in known if "sw_power_cap" in reasons]
     if not capped:
         return None
     most = max(_known(capped, lambda state: state.power_w), default=None)
     drawn = "" if most is None else f", at up to {most:.0f} W"
-    message = f"the GPU's clock was held down by its power limit in {len(capped)} of {len(known)} blocks{drawn}"
-    advice = "Raise it if the card allows (sudo nvidia-smi -pl WATTS), or compare only with runs at the same limit."
+    count = f"in {len(capped)} of {len(known)} blocks"
+    message = f"the power limit reduced the GPU's clock {count}{drawn}"
+    advice = (
+        "Raise the limit if the card allows (sudo nvidia-smi -pl WATTS), or compare only with runs"
+        " at the same limit."
+    )
     return measured_caution("power-capped", message=message, advice=advice)
 
 
 def _clock_drift(states: list[Conditions]) -> Caution | None:
-    return _drift(
-        "clock-drift", "the GPU's clock", _known(states, lambda state: state.clock_mhz),
-        "Lock it: sudo nvidia-smi -pm 1 and -lgc {low:.0f} (undo: -rgc).",
-    )  # fmt: skip
+    clocks = _known(states, lambda state: state.clock_mhz)
+    advice = "Lock it: sudo nvidia-smi -pm 1 and -lgc {low:.0f} (undo: -rgc)."
+    return _drift("clock-drift", "the GPU's clock", clocks, advice)
 
 
 def _processor_drift(states: list[Conditions]) -> Caution | None:
-    return _drift(
-        "cpu-clock-drift", "the processor's clock", _known(states, lambda state: state.cpu_mhz),
-        "Hold it: sudo cpupower frequency-set -g performance, on mains power, boost off if it still wanders.",
-    )  # fmt: skip
+    clocks = _known(states, lambda state: state.cpu_mhz)
+    advice = (
+        "Fix it: sudo cpupower frequency-set -g performance, on mains power, with boost off if it"
+        " still varies."
+    )
+    return _drift("cpu-clock-drift", "the processor's clock", clocks, advice)
 
 
 def _drift(kind: MeasuredKind, what: str, clocks: list[float], advice: str) -> Caution | None:
@@ -231,63 +251,57 @@ def _drift(kind: MeasuredKind, what: str, clocks: list[float], advice: str) -> C
     share = (high - low) / median(clocks)
     if share <= DRIFT:
         return None
-    message = f"{what} moved between {low:.0f} and {high:.0f} MHz from block to block ({format_percent(share, 0)})"
+    span = f"between {low:.0f} and {high:.0f} MHz ({format_percent(share, 0)})"
+    message = f"{what} varied {span} from block to block"
     return measured_caution(kind, message=message, advice=advice.format(low=low))
 
 
 def _hot(states: list[Conditions]) -> Caution | None:
-    """Warn of heat before it slows the card; once it does, that is said instead."""
+    """Warn of heat before the card throttles; later, the throttling itself is reported."""
     highest = max(_known(states, lambda state: state.temperature_c), default=0.0)
     if highest < HOT_C or any(state.slowed for state in states):
         return None
-    message = f"the GPU was at {highest:.0f} °C: a little more and it slows down"
-    return measured_caution("hot", message=message, advice="Improve the cooling, or leave pauses between runs.")
+    message = f"the GPU was at {highest:.0f} °C, close to throttling"
+    advice = "Improve the cooling, or leave pauses between runs."
+    return measured_caution("hot", message=message, advice=advice)
 
 
 def _busy(blocks: Sequence[Block]) -> Caution | None:
-    """Warn of other programs; long blocks count for more, since a short one's load is counted in few clock ticks."""
-    loads = [(load, _seconds(block)) for block in blocks if not isinstance(load := block.conditions.cpu_load, Absent)]
+    """Warn of other programs; weighted by time, since a short block's load has few clock ticks."""
+    loads = []
+    for block in blocks:
+        if not isinstance(load := block.conditions.cpu_load, Absent):
+            loads.append((load, sum(repeat.latency_s for repeat in block.repeats)))
     spent_s = sum(seconds for _, seconds in loads)
     share = sum(load * seconds for load, seconds in loads) / spent_s if spent_s else 0.0
     if share <= BUSY:
         return None
-    message = f"other programs kept {format_percent(share, 0)} of the processors busy"
-    most = max(load for load, _ in loads)
-    advice = "Close them (top shows which), or run when the machine is quiet."
-    return measured_caution("busy", message=f"{message}, {format_percent(most, 0)} in the worst block", advice=advice)
+    most = format_percent(max(load for load, _ in loads), 0)
+    message = f"other programs used {format_percent(share, 0)} of the processors"
+    advice = "Close them (top lists them), or run when the machine is quiet."
+    return measured_caution("busy", message=f"{message}, {most} in the worst block", advice=advice)
 
 
 def _visited(states: list[Conditions]) -> Caution | None:
-    seen = {process.pid: process for process in _all_foreign_processes(states)}
+    lists = [
+        s.foreign_processes
+        for s in states
+        if not isinstance(s.foreign_processes, Absent) and s.foreign_processes
+    ]
+    seen = {process.pid: process for found in lists for process in found}
     if not seen:
         return None
-    hit = sum(bool(state.foreign_processes) and not isinstance(state.foreign_processes, Absent) for state in states)
-    names = ", ".join(_words(process) for process in seen.values())
-    message = f"other processes used the GPU in {hit} of {len(states)} blocks: {names}"
-    return measured_caution(
-        "foreign-processes", message=message, advice="End them (nvidia-smi shows them) and run again."
-    )
+    names = ", ".join(map(_describe, seen.values()))
+    message = f"other processes used the GPU in {len(lists)} of {len(states)} blocks: {names}"
+    advice = "End them (nvidia-smi lists them) and run again."
+    return measured_caution("foreign-processes", message=message, advice=advice)
 
 
-def _all_foreign_processes(states: list[Conditions]) -> Iterator[ForeignProcess]:
-    for state in states:
-        if not isinstance(state.foreign_processes, Absent):
-            yield from state.foreign_processes
-
-
-def _words(process: ForeignProcess) -> str:
-    held = "" if isinstance(process.used_bytes, Absent) else f" with {format_bytes(process.used_bytes)}"
-    return f"{process.name} (pid {process.pid}){held}"
-
-
-def _heat(states: list[Conditions]) -> str:
-    highest = max(_known(states, lambda state: state.temperature_c), default=None)
-    return "" if highest is None else f"; up to {highest:.0f} °C"
+def _describe(process: ForeignProcess) -> str:
+    used = process.used_bytes
+    size = "" if isinstance(used, Absent) else f" with {format_bytes(used)}"
+    return f"{process.name} (pid {process.pid}){size}"
 
 
 def _known(states: list[Conditions], figure: Callable[[Conditions], float | Absent]) -> list[float]:
     return [value for value in map(figure, states) if not isinstance(value, Absent)]
-
-
-def _seconds(block: Block) -> float:
-    return sum(repeat.latency_s for repeat in block.repeats)

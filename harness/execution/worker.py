@@ -1,7 +1,6 @@
-"""The process of a cell: it prepares, times blocks, finishes and traces, one command at a time."""
+"""A cell's process: executes the commands prepare, block, finish and trace."""
 
 import faulthandler
-import gc
 import importlib
 import os
 import signal
@@ -28,7 +27,7 @@ from harness.execution.images import Pictures, make_pictures
 from harness.execution.task import PhaseTimer, Task, call_for, describe_exception
 from harness.execution.trace import take_trace
 from harness.measure.clock import PartCall, stage_clock, timed
-from harness.measure.memory import free_bytes, measure_peaks
+from harness.measure.memory import free_bytes, measure_peaks, release_cached
 from harness.store.caches import build_cache_dir
 from harness.store.layout import LOG
 
@@ -36,10 +35,10 @@ UNTIMED = Absent(absent="nothing was timed")
 
 
 class CellWork:
-    """One cell at work; every method raises whatever the model raises, with `ledger.phase` set.
+    """The commands of one cell; each raises what the model raises, with `ledger.phase` set.
 
-    `start_s` is what it took to start this process. Of a later round of an adaptive run (`task.timed` false) there are
-    only `prepare` and `finish`, which makes its images.
+    `start_s` is the time that starting this process took. If the task is not timed, only `prepare`
+    and `finish`, which generates the images, are called.
     """
 
     def __init__(self, task: Task, timer: PhaseTimer, start_s: float) -> None:
@@ -49,17 +48,17 @@ class CellWork:
         self.warmup_s: tuple[float, ...] = ()
         self.calls = 0
         self.denoiser_calls = 0
-        self.first_s = 0.0  # of the first call that was timed
-        self.free_before = free_bytes(task.device)  # what is gone at the end, this process holds
+        self.first_s = 0.0  # of the first timed call
+        self.free_before = free_bytes(task.device)  # the difference at the end is this process's
         timer.seconds["start"] = start_s
 
     def prepare(self) -> tuple[float, ...]:
         """Load, apply, compile and warm up; return the seconds of each warm-up call.
 
-        A cell that is not timed makes one call all the same, the first one.
+        An untimed cell makes one call, to measure the first.
         """
         self.timer.phase = "load"
-        check_model(self.task)  # not counted: it is no part of loading
+        check_model(self.task)  # not part of the load time
         with self.timer.measure_phase("load"):
             _set_threads(self.task)
             model = load_model(self.task, self.recipe)
@@ -72,7 +71,7 @@ class CellWork:
         return self.warmup_s
 
     def block(self, calls: int) -> tuple[Repeat, ...]:
-        """Return this many timed calls, one right after the other."""
+        """Return this many consecutive timed calls."""
         self.timer.phase = "repeats"
         if not self.calls:
             self.built.start()
@@ -83,25 +82,22 @@ class CellWork:
         return repeats
 
     def rest(self) -> None:
-        """Give back the memory that is kept for the next call: others need it meanwhile."""
-        if self.model.device.startswith("cuda"):
-            import torch
-
-            gc.collect()
-            torch.cuda.empty_cache()
+        """Release memory that torch caches for the next call: other processes need it."""
+        release_cached(self.model.device)
 
     def finish(self) -> Completed | Extended:
-        """Return what the timed calls do not tell: what each value did, memory, images, the floor."""
+        """Return everything but the timed calls: effects of values, memory, images, bounds."""
+        phases_s = self.timer.seconds
         if not self.task.timed:
             made = self._pictures()
-            return Extended(images=made.images, phases_s=dict(self.timer.seconds), warnings=made.cautions)
+            return Extended(images=made.images, phases_s=phases_s, warnings=made.cautions)
         self.timer.phase = "repeats"
         applied = self.built.report(self.calls) if self.calls else ()
         memory = self._memory() if self.calls else NO_MEMORY
         made = self._pictures()
         with self.timer.measure_phase("roofline"):
-            arithmetic = self.recipe.arithmetic
-            roofline = self.built.arithmetic.roofline(self.model.device, arithmetic) if self.calls else UNTIMED
+            counter, dtype = self.built.arithmetic, self.recipe.arithmetic
+            roofline = counter.roofline(self.model.device, dtype) if self.calls else UNTIMED
         return Completed(
             cold_start=self._cold_start(),
             warmup_s=self.warmup_s,
@@ -112,13 +108,13 @@ class CellWork:
             memory=memory,
             roofline=roofline,
             threads=self.task.measure.threads or self.task.cores,
-            phases_s=dict(self.timer.seconds),
+            phases_s=phases_s,
             applied=applied,
             warnings=(*self.task.planned.cautions, *made.cautions),
         )
 
     def trace(self) -> Trace | Absent:
-        """Trace one call in a pass of its own, so that the profiler disturbs no figure."""
+        """Trace one call, separately, because the profiler slows it down."""
         self.timer.phase = "trace"
         return take_trace(self.model, self.timed_call, self.task.folder)
 
@@ -128,12 +124,13 @@ class CellWork:
 
     @property
     def timed_call(self) -> Call:
-        """The call of the first prompts and the first seed, at the cell's batch size."""
-        batch = self.built.batch(self.recipe.batch)
-        return stage_call(self.task.prompts, self.recipe.call(), batch, self.task.seeds[0])
+        """A call with the first prompts, repeated up to the batch size, and the first seed."""
+        prompts, seed = self.task.prompts, self.task.seeds[0]
+        places = [divmod(n, len(prompts)) for n in range(self.built.batch(self.recipe.batch))]
+        return call_for(self.recipe.call(), [(prompts[n], seed + again) for again, n in places])
 
     def _warm_up(self) -> None:
-        """Make the calls that are not counted; before them, with one step, one that pays for a compilation."""
+        """Make the warm-up calls; a lazy compilation happens before, in a call of one step."""
         if self.recipe.lazy:
             with self.timer.measure_phase("compile"):
                 time_call(self.model, self.timed_call.model_copy(update={"steps": 1}))
@@ -143,32 +140,32 @@ class CellWork:
                     self.warmup_s += (time_call(self.model, self.timed_call),)
 
     def _cold_start(self) -> ColdStart:
-        """Without warm-up the first timed call is the first call."""
         seconds = self.timer.seconds
         return ColdStart(
             start_s=seconds["start"],
             load_s=seconds["load"],
             apply_s=seconds["apply"],
             compile_s=seconds.get("compile", 0.0),
-            first_call_s=(*self.warmup_s, self.first_s)[0],
+            first_call_s=(*self.warmup_s, self.first_s)[0],  # without warm-up: the first timed one
         )
 
     def _memory(self) -> Memory:
-        """Take the peaks of one call in a pass of its own, since asking for them takes time."""
+        """Measure the peaks of one call, separately, because reading them takes time."""
+        model, call = self.model, self.timed_call
         with self.timer.measure_phase("memory"):
-            return measure_peaks(lambda: self.model.generate(self.timed_call), self.model.device, self.free_before)
+            return measure_peaks(lambda: model.generate(call), model.device, self.free_before)
 
     def _pictures(self) -> Pictures:
         total = len(self.task.pictured) * len(self.task.seeds)
         if not total:
             return Pictures((), ())
+        call, lanes = self.recipe.call(), self._lanes()
         with self.timer.measure_phase("images"):
-            return make_pictures(
-                self.model, self.task, self.recipe.call(), self._lanes(), lambda n: self.timer.advance(n, total)
-            )
+            advance = partial(self.timer.advance, total=total)
+            return make_pictures(self.model, self.task, call, lanes, advance)
 
     def _lanes(self) -> int:
-        """Batches to make at a time: one per core on a CPU, one where threads cannot share the model."""
+        """Return the number of concurrent batches: on a CPU one per core, if possible."""
         task = self.task
         if self.recipe.one_thread or task.device != "cpu" or not task.uses_torch:
             return 1
@@ -184,14 +181,14 @@ def _set_threads(task: Task) -> None:
 
 
 def time_call(model: TextToImage, call: Call) -> float:
-    """Return the wall seconds of one call, its result thrown away."""
+    """Return the wall seconds of one call."""
     with timed(model.device) as watch:
         model.generate(call)
     return watch.seconds
 
 
 def take_repeats(model: TextToImage, call: Call, count: int) -> tuple[Repeat, ...]:
-    """Return `count` timed calls with the time of each part and each denoiser call."""
+    """Return `count` timed calls with the time of each stage and each step."""
     return tuple(_take_repeat(model, call) for _ in range(count))
 
 
@@ -208,17 +205,11 @@ def _take_repeat(model: TextToImage, call: Call) -> Repeat:
 
 
 def _by_role(calls: list[PartCall], total_s: float) -> dict[str, float]:
-    """Seconds per role, and `other`: scheduler, tokenizer, post-processing and Python between the parts."""
+    """Return seconds by role, and `other`: scheduler, tokenizer, post-processing, Python."""
     sums: dict[str, float] = {}
     for part in calls:
         sums[part.role] = sums.get(part.role, 0.0) + part.seconds
     return {**sums, "other": max(0.0, total_s - sum(sums.values()))}
-
-
-def stage_call(task_prompts: Any, call: Call, batch: int, seed: int) -> Call:
-    """Return the call that is timed: the first prompts of the set, repeated up to the batch size."""
-    count = len(task_prompts)
-    return call_for(call, [(task_prompts[place % count], seed + place // count) for place in range(batch)])
 
 
 class Reply(NamedTuple):
@@ -228,15 +219,17 @@ class Reply(NamedTuple):
 
 
 def obey(task_json: str, pipe: Connection, asked_at: float, late: str) -> None:
-    """Do what comes through the pipe, a method of CellWork with its arguments; output goes to the cell's log.
+    """Execute commands from the pipe: methods of CellWork with arguments. Output goes to the log.
 
-    Between two commands it waits for the pipe, and so takes no processor. After an error it says Failed and ends.
+    It waits for the pipe between two commands, without processor time. After an error it sends
+    Failed and ends.
     """
     start_s = time.time() - asked_at
     task = Task.model_validate_json(task_json)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this one
     _die_with(os.getppid())
-    log = (task.folder / LOG).open("a", buffering=1, encoding="utf-8", errors="replace")  # later rounds go on in it
+    # Later processes of the cell append to the log.
+    log = (task.folder / LOG).open("a", buffering=1, encoding="utf-8", errors="replace")
     os.dup2(log.fileno(), 1)
     os.dup2(log.fileno(), 2)
     sys.stdout = sys.stderr = log
@@ -251,11 +244,11 @@ def obey(task_json: str, pipe: Connection, asked_at: float, late: str) -> None:
     except BaseException as error:
         traceback.print_exc()
         pipe.send(describe_exception(error, timer.phase, tail(task.folder / LOG)))
-    os._exit(0)  # no slow teardown of torch: everything is delivered
+    os._exit(0)  # skip torch's slow teardown: everything is delivered
 
 
 def _next(pipe: Connection) -> tuple[Callable[..., Any], tuple[object, ...]] | None:
-    """Return the next command and its arguments, None where nobody gives commands any more."""
+    """Return the next command and its arguments, None if the pipe is closed."""
     try:
         return pipe.recv()
     except (EOFError, OSError):
@@ -263,7 +256,7 @@ def _next(pipe: Connection) -> tuple[Callable[..., Any], tuple[object, ...]] | N
 
 
 def _die_with(parent: int) -> None:
-    """End this process when the server is gone, as after kill -9 of the harness: nobody would read the result."""
+    """End this process when the server is gone, as after kill -9 of the harness."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -279,5 +272,6 @@ def tail(log: Path, characters: int = 4000) -> str:
         lines = log.read_text(errors="replace", encoding="utf-8").splitlines(keepends=True)
     except OSError:
         return ""
-    # faulthandler ends with a list of all extension modules, thousands of characters that explain nothing
-    return "".join(line for line in lines if not line.startswith("Extension modules:"))[-characters:]
+    # faulthandler ends with a long list of all extension modules, which explains nothing.
+    kept = (line for line in lines if not line.startswith("Extension modules:"))
+    return "".join(kept)[-characters:]

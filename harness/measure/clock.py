@@ -9,11 +9,11 @@ from harness.core.trace import STAGE, STEP, begin_region, end_region
 from harness.core.units import Absent
 
 _spare: list[Any] = []
-"""Events that were read and can be recorded again: to make one anew takes longer than to record it."""
+"""Events to record again: creating an event takes longer than recording it."""
 
 
 class Stopwatch:
-    """Holds a block's wall seconds once it has ended, and those between two events on the GPU's own clock."""
+    """A block's seconds by the wall clock and by the GPU's own clock, once it has ended."""
 
     seconds: float = 0.0
     device_s: float | Absent = Absent(absent="no GPU")
@@ -21,7 +21,7 @@ class Stopwatch:
 
 @contextmanager
 def timed(device: str = "cpu") -> Iterator[Stopwatch]:
-    """Measure a block, waiting for the GPU before both readings; the events lie between them."""
+    """Time a block, with the GPU synchronized before both readings and events between them."""
     watch = Stopwatch()
     mark = marker(device)
     synchronize(device)
@@ -37,24 +37,24 @@ def timed(device: str = "cpu") -> Iterator[Stopwatch]:
 
 
 def marker(device: str) -> Callable[[], Any]:
-    """Return what marks a moment in the work that a device is given: an event on a GPU, the wall clock on a CPU."""
+    """Return a function that marks the time: by an event on a GPU, by the wall clock on a CPU."""
     return _record_event if device.startswith("cuda") else time.perf_counter
 
 
 def seconds_between(begin: Any, end: Any) -> float:
-    """Return the seconds between two marks; on a GPU it must have been synchronized since."""
+    """Return the seconds between two marks; a GPU must have been synchronized since."""
     if isinstance(begin, float):
         return float(end - begin)
     return float(begin.elapsed_time(end)) / 1e3
 
 
 def release(marks: Iterable[Any]) -> None:
-    """Give marks back that were read, so that their events are recorded again."""
+    """Return marks that were read, so that their events are recorded again."""
     _spare.extend(mark for mark in marks if not isinstance(mark, float))
 
 
 def synchronize(device: str) -> None:
-    """Wait until the GPU has done all it was given; nothing to do on a CPU."""
+    """Wait until a GPU has finished its work."""
     if device.startswith("cuda"):
         import torch
 
@@ -70,7 +70,7 @@ def _record_event() -> Any:
 
 
 STEPPED = "denoiser"
-"""The role whose calls are the steps, numbered from 1."""
+"""The role whose calls are the steps."""
 
 
 class PartCall(NamedTuple):
@@ -81,9 +81,10 @@ class PartCall(NamedTuple):
 
 
 class StageClock:
-    """Records the calls of a model's parts; read `calls()` after the pipeline call has ended.
+    """Records the calls of a model's parts; read `calls()` after the pipeline call.
 
-    On a GPU a mark is an event in the stream: nothing waits for it, so the total is not disturbed.
+    On a GPU, marks are events in the stream, which do not synchronize and leave the total
+    unchanged.
     """
 
     def __init__(self, device: str) -> None:
@@ -107,7 +108,7 @@ class StageClock:
         end_region()
 
     def calls(self) -> list[PartCall]:
-        """Return every call in order; on a GPU the device must have been synchronized."""
+        """Return all calls in order; a GPU must have been synchronized."""
         for role, begin, end in self._marks:
             self._calls.append(PartCall(role, seconds_between(begin, end)))
             release((begin, end))
@@ -117,10 +118,10 @@ class StageClock:
 
 @contextmanager
 def stage_clock(parts: dict[str, Any], device: str) -> Iterator[StageClock]:
-    """Watch the calls of each part inside the block.
+    """Time the calls of each part inside the block.
 
-    The hooks sit on the object that the pipeline calls (a compiled module included), so they run outside
-    compiled code and cost microseconds a call.
+    Hooks on the object that the pipeline calls, such as a compiled module, run outside compiled
+    code and cost microseconds a call.
     """
     clock = StageClock(device)
     handles = [handle for role, part in parts.items() for handle in _watch(part, role, clock)]

@@ -13,22 +13,25 @@ from harness.core.units import Absent
 from harness.measure.nvml import GpuWatch
 
 NO_GPU = Absent(absent="no GPU")
+CPUS = Path("/sys/devices/system/cpu")
+POWERCAP = Path("/sys/class/powercap")
 
 
 class ConditionsWatch:
-    """Holds the conditions of a block once it has ended."""
+    """The conditions of a block, once it has ended."""
 
     conditions: Conditions = UNKNOWN
 
 
 @contextmanager
 def watching(device: str, ours: Collection[int]) -> Iterator[ConditionsWatch]:
-    """Note the machine's state while the block inside runs; `ours` are the pids of our own processes, no visitors.
+    """Record the machine's state during the block; `ours` are the pids of our own processes.
 
-    A GPU is sampled every 0.1 s: clocks and power are means of the samples (the driver's power is itself a mean of up
-    to the last second), temperature is the highest, `throttle` and `foreign_processes` whatever any sample saw.
-    Processors are read before and after only. Energy is the difference of a counter: the card's on a GPU, the
-    processors' without one.
+    A GPU is sampled every 0.1 s: clocks and power are means of the samples (the driver's power is
+    itself a mean over up to one second), the temperature is the highest, throttle reasons and
+    foreign processes are those of any sample. Processors are read only before and after: a sampler
+    would use the time it measures. Energy is the difference of a counter, of the card or, without a
+    GPU, of the processors.
     """
     watch = ConditionsWatch()
     gpu = GpuWatch(ours) if device.startswith("cuda") else None
@@ -50,11 +53,8 @@ def watching(device: str, ours: Collection[int]) -> Iterator[ConditionsWatch]:
     watch.conditions = Conditions.model_validate(seen)
 
 
-CPUS = Path("/sys/devices/system/cpu")
-
-
 class CpuFigures(NamedTuple):
-    """The fields of Conditions that tell of processors."""
+    """The fields of Conditions about processors."""
 
     cpu_mhz: float | Absent
     cpu_load: float | Absent
@@ -62,7 +62,7 @@ class CpuFigures(NamedTuple):
 
 
 class CpuWatch:
-    """Reads the counters when it is made; `figures()` tells what happened since, on the cores we may use."""
+    """Reads Linux's counters of the usable cores now, and their change in `figures()`."""
 
     def __init__(self, ours: Collection[int], cpus: Path = CPUS) -> None:
         self._ours, self._folder = ours, cpus
@@ -71,39 +71,41 @@ class CpuWatch:
         self._busy_s, self._total_s = _busy_and_total_s()
 
     def figures(self) -> CpuFigures:
-        """Return the figures; call it as soon as the block is over, since an idle core slows down."""
+        """Return the figures; call it right after the block, since an idle core slows down."""
         return CpuFigures(self._mhz(), self._load(), self._slowed())
 
     def _mhz(self) -> float | Absent:
-        """Of the fastest core: the others may have nothing to do."""
-        found = [_number(core / "cpufreq/scaling_cur_freq") for core in self._cores()]
-        clocks_khz = [khz for khz in found if khz is not None]
+        """The clock of the fastest core: others may be idle."""
+        files = (core / "cpufreq/scaling_cur_freq" for core in self._cores())
+        clocks_khz = [khz for file in files if (khz := _number(file)) is not None]
         if not clocks_khz:
             return Absent(absent="no cpufreq: a virtual machine does not show its clock")
         return max(clocks_khz) / 1e3
 
     def _load(self) -> float | Absent:
-        """The share of the cores' time in which they worked, but for none of ours; time stolen by other guests too."""
+        """Share of the cores' time that other processes or guests used."""
         busy_s, total_s = _busy_and_total_s()
         passed_s = total_s - self._total_s
         if passed_s <= 0:
-            return Absent(absent="this system does not count its processors' time, or the block was too short")
+            why = "this system does not count processor time, or the block was too short"
+            return Absent(absent=why)
         after = _spent_s(self._ours)
         ours_s = sum(after[pid] - self._spent[pid] for pid in after.keys() & self._spent.keys())
         return min(max((busy_s - self._busy_s - ours_s) / passed_s, 0.0), 1.0)
 
     def _slowed(self) -> int | Absent:
-        """How often the core that was slowed most was slowed, itself or with its package."""
+        """How often the most throttled core was slowed down, itself or with its package."""
         after = self._throttle_counts()
         if not after or not self._throttled:
-            return Absent(absent="no thermal_throttle counters: not an Intel processor, or a virtual machine")
+            why = "no thermal_throttle counters: not an Intel processor, or a virtual machine"
+            return Absent(absent=why)
         return max(count - self._throttled.get(core, count) for core, count in after.items())
 
     def _throttle_counts(self) -> dict[Path, int]:
         found = {}
         for core in self._cores():
-            kinds = [_number(core / f"thermal_throttle/{kind}_throttle_count") for kind in ("core", "package")]
-            counts = [count for count in kinds if count is not None]
+            files = (f"thermal_throttle/{kind}_throttle_count" for kind in ("core", "package"))
+            counts = [count for file in files if (count := _number(core / file)) is not None]
             if counts:
                 found[core] = sum(counts)
         return found
@@ -113,22 +115,26 @@ class CpuWatch:
 
 
 def _allowed() -> list[int]:
-    """The numbers of the cores that this process may use."""
+    """Return the numbers of the cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
 
 
 def _busy_and_total_s() -> tuple[float, float]:
-    """Seconds since the start in which those cores worked, and all seconds (guests are counted in user and nice)."""
+    """Return busy and total seconds of those cores since boot."""
     cores = psutil.cpu_times(percpu=True)
-    times = [cores[number] for number in _allowed() if number < len(cores)]
-    total = sum(sum(core) - getattr(core, "guest", 0.0) - getattr(core, "guest_nice", 0.0) for core in times)
-    return total - sum(core.idle + getattr(core, "iowait", 0.0) for core in times), total
+    busy_s = total_s = 0.0
+    for core in (cores[number] for number in _allowed() if number < len(cores)):
+        guests_s = getattr(core, "guest", 0.0) + getattr(core, "guest_nice", 0.0)
+        own_s = sum(core) - guests_s  # user and nice include guests
+        total_s += own_s
+        busy_s += own_s - core.idle - getattr(core, "iowait", 0.0)
+    return busy_s, total_s
 
 
 def _spent_s(pids: Collection[int]) -> dict[int, float]:
-    """Processor seconds of each process that is there."""
+    """Return pid → processor seconds of each process that exists."""
     found = {}
     for pid in pids:
         try:
@@ -139,27 +145,21 @@ def _spent_s(pids: Collection[int]) -> dict[int, float]:
     return found
 
 
+def _read(path: Path) -> int:
+    return int(path.read_text(encoding="utf-8"))
+
+
 def _number(path: Path) -> int | None:
     try:
-        return int(path.read_text(encoding="utf-8"))
+        return _read(path)
     except (OSError, ValueError):
         return None
 
 
-POWERCAP = Path("/sys/class/powercap")
-
-
-class _Counter(NamedTuple):
-    """What a package has drawn, in microjoules, and what it counts up to."""
-
-    uj: int
-    range_uj: int
-
-
 class Rapl:
-    """The packages' energy counters: `drawn()` is what they counted since it was made.
+    """Energy counters of the processor packages (RAPL of Intel and AMD, through Linux's powercap).
 
-    Only whole packages are read (Linux, Documentation/power/powercap): their parts count again what is in them.
+    Only whole packages are read (Linux, Documentation/power/powercap): they include their parts.
     """
 
     def __init__(self, powercap: Path = POWERCAP) -> None:
@@ -167,7 +167,7 @@ class Rapl:
         self._before = self._read()
 
     def drawn(self) -> float | Absent:
-        """Return joules of all packages; the counters begin again at zero when they are full."""
+        """Return the joules drawn by all packages since this object was made."""
         after = self._read()
         if isinstance(self._before, Absent):
             return self._before
@@ -175,24 +175,20 @@ class Rapl:
             return after
         if after.keys() != self._before.keys():
             return Absent(absent="RAPL: other packages than before")
-        counts = ((after[package], begin) for package, begin in self._before.items())
-        return sum(now.uj - begin.uj + (begin.range_uj if now.uj < begin.uj else 0) for now, begin in counts) / 1e6
+        drawn_uj = 0
+        for package, (begin_uj, range_uj) in self._before.items():
+            now_uj = after[package][0]
+            drawn_uj += now_uj - begin_uj + (range_uj if now_uj < begin_uj else 0)  # wraps around
+        return drawn_uj / 1e6
 
-    def _read(self) -> dict[Path, _Counter] | Absent:
+    def _read(self) -> dict[Path, tuple[int, int]] | Absent:
+        """Return package → its counter in microjoules, and the counter's range."""
         packages = [zone for zone in sorted(self._powercap.glob("*-rapl:*")) if _is_package(zone)]
         if not packages:
             return Absent(absent="no RAPL counter: a virtual machine, or a processor without one")
         try:
-            return {
-                package: _Counter(
-                    *(
-                        int((package / name).read_text(encoding="utf-8"))
-                        for name in ("energy_uj", "max_energy_range_uj")
-                    )
-                )
-                for package in packages
-            }
-        except PermissionError:  # since CVE-2020-8694: it lets a program guess what another computes
+            return {p: (_read(p / "energy_uj"), _read(p / "max_energy_range_uj")) for p in packages}
+        except PermissionError:  # since CVE-2020-8694, a side channel
             return Absent(absent="RAPL: only root may read /sys/class/powercap/*/energy_uj")
         except (OSError, ValueError) as error:
             return Absent(absent=f"RAPL: {error}")

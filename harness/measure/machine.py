@@ -17,25 +17,37 @@ from harness.core.machine import Gpu, Machine
 from harness.core.units import Absent, format_bytes, format_percent
 from harness.measure.conditions import watching
 from harness.measure.memory import reset_resident_peak
-from harness.measure.nvml import energy_j, first_card, refused, sample_gpu, visible_cards, whole_card
-from harness.measure.profiler import DRIVER
+from harness.measure.nvml import (
+    asked,
+    energy_j,
+    first_card,
+    read_text,
+    sample_gpu,
+    visible_cards,
+    whole_card,
+)
+from harness.measure.profiler import counters_denied
 
 PACKAGES = (
-    "diffusion-harness", "torch", "torchvision", "diffusers", "transformers", "accelerate", "peft", "numpy", "scipy",
-    "open_clip_torch", "lpips", "torchmetrics", "optimum-quanto", "torchao", "bitsandbytes", "onnx", "onnxscript",
-    "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt", "tensorrt_rtx", "triton", "xformers",
-    "sageattention",
+    "diffusion-harness", "torch", "torchvision", "diffusers", "transformers", "accelerate", "peft",
+    "numpy", "scipy", "open_clip_torch", "lpips", "torchmetrics", "optimum-quanto", "torchao",
+    "bitsandbytes", "onnx", "onnxscript", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt",
+    "tensorrt_rtx", "triton", "xformers", "sageattention",
 )  # fmt: skip
+PARANOID = Path("/proc/sys/kernel/perf_event_paranoid")
+TICKS_S = 0.05
+"""Long enough for a few ticks of the processor time counters (10 ms)."""
 
 
 def describe_machine() -> Machine:
-    """Return what can change a measurement on this computer: cards, processor, memory, versions."""
+    """Return what influences measurements on this computer: cards, processor, memory, versions."""
     commit, dirty = _git_state()
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return Machine(
         name=re.sub(r"[^A-Za-z0-9]+", "-", socket.gethostname()).strip("-").lower() or "machine",
         gpus=_gpus(),
         cpu=_cpu_model(),
-        cpu_cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cpu_cores=usable or 1,
         memory_bytes=psutil.virtual_memory().total,
         os=platform.platform(),
         python=platform.python_version(),
@@ -46,9 +58,9 @@ def describe_machine() -> Machine:
 
 
 def count_by_bus() -> None:
-    """Let CUDA, where it starts after this, count cards in the order of the bus, as NVML does, not the fastest first.
+    """Make CUDA, if it starts later, number cards in bus order, as NVML does.
 
-    An order that the user has set stays.
+    An order set by the user stays.
     """
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
 
@@ -75,7 +87,7 @@ def _cpu_model() -> str:
 def _gpus() -> tuple[Gpu, ...]:
     try:
         handles = list(visible_cards())
-    except Exception:  # no driver, no library, no card: there is no GPU to describe
+    except Exception:  # no driver, no library or no card
         return ()
     return tuple(_describe_gpu(handle) for handle in handles)
 
@@ -84,26 +96,18 @@ def _describe_gpu(handle: object) -> Gpu:
     import pynvml
 
     version = pynvml.nvmlSystemGetCudaDriverVersion()
-    try:
-        limit: float | Absent = pynvml.nvmlDeviceGetPowerManagementLimit(handle) / 1e3
-    except pynvml.NVMLError as error:
-        limit = refused(error)
     return Gpu(
-        name=_text(pynvml.nvmlDeviceGetName(handle)),
+        name=read_text(pynvml.nvmlDeviceGetName(handle)),
         capability=tuple(pynvml.nvmlDeviceGetCudaComputeCapability(whole_card(handle))),
         memory_bytes=pynvml.nvmlDeviceGetMemoryInfo(handle).total,
-        driver=_text(pynvml.nvmlSystemGetDriverVersion()),
+        driver=read_text(pynvml.nvmlSystemGetDriverVersion()),
         cuda=f"{version // 1000}.{version % 1000 // 10}",
-        power_limit_w=limit,
+        power_limit_w=asked(lambda: pynvml.nvmlDeviceGetPowerManagementLimit(handle) / 1e3),
     )
 
 
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value
-
-
 def _git_state() -> tuple[str | Absent, bool | Absent]:
-    """The commit of the harness's own checkout, so that a figure can be traced to the code that took it."""
+    """Return commit and dirty state of the harness's checkout, to trace figures to code."""
     folder = Path(__file__).resolve().parents[2]
     if not (folder / ".git").exists():
         absent = Absent(absent="installed package, no git checkout")
@@ -119,32 +123,30 @@ def _git_state() -> tuple[str | Absent, bool | Absent]:
 
 def _git(folder: Path, *words: str) -> str:
     command = ["git", "-C", str(folder), *words]
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=True, timeout=10)
+    done = subprocess.run(
+        command, capture_output=True, encoding="utf-8", errors="replace", check=True, timeout=10
+    )
     return done.stdout.strip()
 
 
-PARANOID = Path("/proc/sys/kernel/perf_event_paranoid")
-TICKS_S = 0.05
-"""Long enough for a processor's time to be counted in a few of its ticks (10 ms)."""
-
-
 class Ability(NamedTuple):
-    """Something that a machine may tell: an example of what it says now, or why it does not."""
+    """Something that can be measured on a machine: a current value, or why it is absent."""
 
     what: str
     found: str | Absent
 
 
 def abilities() -> tuple[Ability, ...]:
-    """Return everything that results can hold of a machine's state, in the order in which a report shows it."""
+    """Return which parts of the machine's state can be recorded, in the order of the report."""
     with watching("cpu", [os.getpid()]) as watch:
         time.sleep(TICKS_S)
     seen = watch.conditions
+    slowed = _with_unit(seen.cpu_throttled, " times in 50 ms")
     return (
         *_card_abilities(),
         Ability("energy of the processors (RAPL)", _with_unit(seen.energy_j, " J in 50 ms")),
         Ability("clock of the processors (cpufreq)", _with_unit(seen.cpu_mhz, " MHz")),
-        Ability("processors slowed for heat (thermal_throttle)", _with_unit(seen.cpu_throttled, " times in 50 ms")),
+        Ability("processors slowed for heat (thermal_throttle)", slowed),
         Ability("load by other programs (/proc/stat)", _load(seen.cpu_load)),
         Ability("peak of resident memory (VmHWM)", _peak()),
         Ability("counters of the processors (perf)", _perf()),
@@ -154,18 +156,18 @@ def abilities() -> tuple[Ability, ...]:
 
 
 def _card_abilities() -> list[Ability]:
-    """What NVML tells of the card that torch calls "cuda"."""
-    try:
-        card: Any = first_card()
-    except Exception as error:
-        return [Ability("the GPU's counters (NVML)", refused(error))]
+    """Return what NVML reports about the card that torch calls "cuda"."""
+    card = asked(first_card)
+    if isinstance(card, Absent):
+        return [Ability("the GPU's counters (NVML)", card)]
     sample = sample_gpu(card, ())
+    energy = _with_unit(energy_j(card), " J since its driver was loaded")
     return [
         Ability("clock of the GPU (NVML)", _with_unit(sample.clock_mhz, " MHz")),
         Ability("clock of the GPU's memory (NVML)", _with_unit(sample.memory_clock_mhz, " MHz")),
         Ability("temperature of the GPU (NVML)", _with_unit(sample.temperature_c, " °C")),
         Ability("power of the GPU (NVML)", _with_unit(sample.power_w, " W")),
-        Ability("energy of the GPU (NVML)", _with_unit(energy_j(card), " J since its driver was loaded")),
+        Ability("energy of the GPU (NVML)", energy),
         Ability("why the GPU is slowed (NVML)", _listed(sample.throttle, "not slowed now")),
         Ability("processes on the GPU (NVML)", _listed(sample.foreign_processes, "none now")),
     ]
@@ -176,7 +178,9 @@ def _with_unit(reading: float | Absent, unit: str) -> str | Absent:
 
 
 def _load(share: float | Absent) -> str | Absent:
-    return share if isinstance(share, Absent) else f"{format_percent(share, 0)} of the cores' time just now"
+    if isinstance(share, Absent):
+        return share
+    return f"{format_percent(share, 0)} of the cores' time just now"
 
 
 def _listed(reading: tuple[Any, ...] | Absent, nothing: str) -> str | Absent:
@@ -191,22 +195,22 @@ def _peak() -> str | Absent:
 
 
 def _perf() -> str | Absent:
-    """Linux, Documentation/admin-guide/sysctl/kernel.rst: above 2, users may not ask even of their own programs."""
+    """Above 2, users may not count their own programs (Linux, admin-guide/sysctl/kernel.rst)."""
     try:
         level = int(PARANOID.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return Absent(absent="this kernel has no perf")
     words = f"perf_event_paranoid is {level}"
     if level > 2 and os.geteuid() != 0:
-        return Absent(absent=f"{words}: denied to this user (sudo sysctl kernel.perf_event_paranoid=2)")
+        fix = "sudo sysctl kernel.perf_event_paranoid=2"
+        return Absent(absent=f"{words}: not permitted for this user ({fix})")
     return words
 
 
 def _cupti() -> str | Absent:
-    try:
-        first_card()
-    except Exception:
+    if isinstance(asked(first_card), Absent):
         return Absent(absent="no GPU")
-    if DRIVER.exists() and "RmProfilingAdminOnly: 1" in DRIVER.read_text(encoding="utf-8") and os.geteuid() != 0:
-        return Absent(absent="for administrators only: set NVreg_RestrictProfilingToAdminUsers=0 for the nvidia module")
-    return "the driver does not refuse them"
+    if counters_denied():
+        fix = "set NVreg_RestrictProfilingToAdminUsers=0 for the nvidia module"
+        return Absent(absent=f"for administrators only: {fix}")
+    return "permitted by the driver"

@@ -1,4 +1,4 @@
-"""Peak memory: the process's resident peak on a CPU, the allocator's and the device's figures on a GPU."""
+"""Peak memory: resident on a CPU; allocated, reserved and used on a GPU."""
 
 import contextlib
 import ctypes
@@ -11,34 +11,48 @@ import psutil
 
 from harness.core.outcome import Memory
 from harness.core.units import Absent
-from harness.measure.nvml import first_card, refused, used_by_process
+from harness.measure.nvml import asked, first_card, used_by_process
 
 NO_GPU = Absent(absent="no GPU")
 PROCESS = Path("/proc/self")
 
 
 def free_bytes(device: str) -> int | None:
-    """Return the memory that is free on a device, asked without torch; None where nothing tells."""
+    """Return the free memory of a device, without torch; None if it is unknown."""
     if not device.startswith("cuda"):
         return int(psutil.virtual_memory().available)
-    try:
-        import pynvml
-
-        return int(pynvml.nvmlDeviceGetMemoryInfo(first_card()).free)
-    except Exception:  # NVML raises its own error types, also at import
-        return None
+    free = asked(_free_on_card)
+    return None if isinstance(free, Absent) else free
 
 
-def measure_peaks(call: Callable[[], object], device: str, free_before: int | None = None) -> Memory:
-    """Return the highest memory while `call` runs; what a machine cannot tell is absent with its reason.
+def _free_on_card() -> int:
+    import pynvml
 
-    The allocators' unused memory is given back before, so that all peaks are of this call. `free_before` is what was
-    free on the device before this process used it, with all others in place (`free_bytes`): it tells what this process
-    holds where the driver does not list it.
+    return int(pynvml.nvmlDeviceGetMemoryInfo(first_card()).free)
+
+
+def release_cached(device: str) -> None:
+    """Release the GPU memory that torch caches, and that garbage cycles occupy."""
+    if device.startswith("cuda"):
+        import torch
+
+        gc.collect()
+        torch.cuda.empty_cache()
+
+
+def measure_peaks(
+    call: Callable[[], object], device: str, free_before: int | None = None
+) -> Memory:
+    """Return the peak memory of a call.
+
+    Unused memory of the allocators is released first, so that all peaks are of this call.
+    `free_before`, the free memory of the device before this process used it (`free_bytes`), gives
+    this process's share if the driver does not list it.
     """
     gpu = device.startswith("cuda")
     gc.collect()
-    _trim()
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # only glibc can trim
+        ctypes.CDLL(None).malloc_trim(0)
     if gpu:
         import torch
 
@@ -47,56 +61,48 @@ def measure_peaks(call: Callable[[], object], device: str, free_before: int | No
     before = reset_resident_peak()
     call()
     peak = before if isinstance(before, Absent) else resident_peak()
-    if not gpu:
-        return _memory(NO_GPU, NO_GPU, NO_GPU, (before, peak))
-    allocated, reserved = torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
-    return _memory(allocated, reserved, _used_bytes(reserved, free_before), (before, peak))
-
-
-def _trim() -> None:
-    """Let glibc give back what it keeps of freed memory; other C libraries offer no such thing."""
-    with contextlib.suppress(AttributeError, OSError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)
-
-
-def _memory(
-    allocated: int | Absent, reserved: int | Absent, used: int | Absent, resident: tuple[int | Absent, int | Absent]
-) -> Memory:
+    allocated: int | Absent = NO_GPU
+    reserved: int | Absent = NO_GPU
+    used: int | Absent = NO_GPU
+    if gpu:
+        allocated = int(torch.cuda.max_memory_allocated())
+        reserved = int(torch.cuda.max_memory_reserved())
+        used = _used_bytes(reserved, free_before)
     return Memory(
         allocated_bytes=allocated,
         reserved_bytes=reserved,
         device_used_bytes=used,
-        resident_bytes=resident[1],
-        resident_before_bytes=resident[0],
+        resident_bytes=peak,
+        resident_before_bytes=before,
     )
 
 
 def _used_bytes(reserved: int, free_before: int | None) -> int | Absent:
-    """What this process holds of the device: context, libraries and what torch reserved, which it keeps after a call.
+    """Return this process's memory on the device: context, libraries and torch's reservation.
 
-    A figure below `reserved` is another's: pids in a container are not those that the driver counts.
+    Torch keeps its reservation after a call. A value below `reserved` belongs to another process:
+    in a container the driver may count pids of the host.
     """
-    try:
-        used = used_by_process(first_card()).get(os.getpid(), Absent(absent="NVML does not list this process"))
-    except Exception as error:
-        used = refused(error)
+    unlisted = Absent(absent="NVML does not list this process")
+    used = asked(lambda: used_by_process(first_card()).get(os.getpid(), unlisted))
     if not isinstance(used, Absent) and used >= reserved:
         return used
     free = free_bytes("cuda")
     if free_before is not None and free is not None and free_before - free >= reserved:
         return free_before - free
     reason = used.absent if isinstance(used, Absent) else "NVML lists another process by this pid"
-    return Absent(absent=f"{reason}, and what others hold is not known")
+    return Absent(absent=f"{reason}, and the memory of other processes is unknown")
 
 
 def reset_resident_peak(process: Path = PROCESS) -> int | Absent:
-    """Forget this process's resident peak so far, and return the resident memory that stays or why it cannot."""
+    """Reset this process's resident peak and return its resident memory, or why that fails."""
     if not (process / "status").exists():
         return Absent(absent="no /proc on this system")
     try:
         (process / "clear_refs").write_text("5", encoding="utf-8")  # 5: reset VmHWM (proc(5))
     except OSError as error:
-        return Absent(absent=f"the peak cannot be reset here: {error.strerror} (/proc/self/clear_refs)")
+        why = f"the peak cannot be reset here: {error.strerror} (/proc/self/clear_refs)"
+        return Absent(absent=why)
     return resident_peak(process)
 
 

@@ -14,38 +14,52 @@ from harness.core.timing import ForeignProcess
 from harness.core.units import Absent
 
 ADVICE = {
-    "NVMLError_LibraryNotFound": "the library that comes with NVIDIA's driver (libnvidia-ml) is not there",
+    "NVMLError_LibraryNotFound": "the driver's library libnvidia-ml is missing",
     "NVMLError_DriverNotLoaded": "NVIDIA's driver is not loaded",
-    "NVMLError_NoPermission": "refused to this user; ask for it as root, or in a container with more rights",
-    "NVMLError_NotSupported": "this card does not tell it",
-    "NVMLError_FunctionNotFound": "this driver is too old to tell it",
+    "NVMLError_NoPermission": "not permitted for this user; run as root or with more capabilities",
+    "NVMLError_NotSupported": "not supported by this card",
+    "NVMLError_FunctionNotFound": "not supported by this driver, which is too old",
     "NVMLError_GpuIsLost": "the card has fallen off the bus; restart the machine",
-    "NVMLError_LibRmVersionMismatch": "library and driver are of different versions; restart after the update",
+    "NVMLError_LibRmVersionMismatch": "library and driver versions differ; restart after an update",
 }
-"""What NVML's errors mean to a reader, by the name of their type: their own words are terse."""
+"""Plain explanations of NVML's errors, by the name of their type."""
+NAMESPACE = Path("/proc/self/ns/pid")
+WHOLE_MACHINE = "pid:[4026531836]"
+"""The pid namespace of the host (Linux, PROC_PID_INIT_INO), whose pids NVML may report."""
+EVERY_S = 0.1
+REASONS = {
+    0x004: "sw_power_cap", 0x008: "hw_slowdown", 0x010: "sync_boost", 0x020: "sw_thermal_slowdown",
+    0x040: "hw_thermal_slowdown", 0x080: "hw_power_brake", 0x100: "display_clock_setting",
+}  # fmt: skip
+"""NVML's clocks event reasons (nvml.h), without idle and clocks set by the user."""
+SLICE = Absent(absent="NVML: the GPU is a MIG slice, and the card's counter covers all slices")
+UNREAD = Absent(absent="not read")
+
+Value = TypeVar("Value")
 
 
 def visible_cards() -> Iterator[Any]:
-    """Yield the handle of each card that CUDA shows to this process, in CUDA's order; raises what NVML raises.
+    """Yield the handles of the cards that CUDA shows to this process; may raise NVMLError.
 
-    As CUDA does, it reads CUDA_VISIBLE_DEVICES up to the first entry that is no card (CUDA C++ Programming Guide,
-    "CUDA Environment Variables"); an index counts cards in the order of the bus (see machine.count_by_bus).
+    Like CUDA, it reads CUDA_VISIBLE_DEVICES up to the first invalid entry (CUDA C++ Programming
+    Guide, "CUDA Environment Variables"); an index counts cards in bus order (see
+    machine.count_by_bus).
     """
     import pynvml
 
     pynvml.nvmlInit()
     count = pynvml.nvmlDeviceGetCount()
-    asked = os.environ.get("CUDA_VISIBLE_DEVICES")
-    words = [str(index) for index in range(count)] if asked is None else asked.split(",")
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    words = [str(index) for index in range(count)] if visible is None else visible.split(",")
     for word in words:
-        handle = _card(word.strip(), count)
+        handle = _find_card(word.strip(), count)
         if handle is None:
             return
         yield handle
 
 
 def first_card() -> Any:
-    """Return the handle of the card that torch calls "cuda"; LookupError where none is visible."""
+    """Return the handle of the card that torch calls "cuda"; LookupError if none is visible."""
     handle = next(visible_cards(), None)
     if handle is None:
         raise LookupError("CUDA_VISIBLE_DEVICES shows no card")
@@ -53,7 +67,7 @@ def first_card() -> Any:
 
 
 def whole_card(handle: Any) -> Any:
-    """Return the card that a MIG slice is part of, or the card itself."""
+    """Return the card of a MIG slice, or the card itself."""
     import pynvml
 
     try:
@@ -63,85 +77,80 @@ def whole_card(handle: Any) -> Any:
 
 
 def refused(error: Exception) -> Absent:
-    """Return why NVML gave no figure; it raises error types of its own, also when it is imported."""
+    """Return why NVML gave no value; its errors have many types, even at import."""
     return Absent(absent=f"NVML: {ADVICE.get(type(error).__name__, error)}")
 
 
-def _card(word: str, count: int) -> Any | None:
-    """Return the card of an index, of a UUID's beginning, or of a MIG slice's whole UUID; None where there is none."""
+def read_text(value: str | bytes) -> str:
+    """Return a string of NVML, which old bindings return as bytes."""
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _find_card(word: str, count: int) -> Any | None:
+    """Return the card of an index, of a UUID's beginning, or of a MIG slice's UUID, or None."""
     import pynvml
 
-    if word.isdecimal():
-        return _or_first_slice(pynvml.nvmlDeviceGetHandleByIndex(int(word))) if int(word) < count else None
     if word.startswith("MIG-"):
         return pynvml.nvmlDeviceGetHandleByUUID(word)
-    cards = (pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(count if word.startswith("GPU-") else 0))
-    found = next((card for card in cards if _text(pynvml.nvmlDeviceGetUUID(card)).startswith(word)), None)
+    by_index = pynvml.nvmlDeviceGetHandleByIndex
+    found = None
+    if word.isdecimal():
+        found = by_index(int(word)) if int(word) < count else None
+    elif word.startswith("GPU-"):
+        cards = (by_index(index) for index in range(count))
+        matching = (c for c in cards if read_text(pynvml.nvmlDeviceGetUUID(c)).startswith(word))
+        found = next(matching, None)
     return None if found is None else _or_first_slice(found)
 
 
 def _or_first_slice(card: Any) -> Any:
-    """Return the card, or of one that is cut into slices (MIG) the first, which is all that CUDA takes of it."""
+    """Return the card, or its first MIG slice: CUDA uses no other slice of it."""
     import pynvml
 
     try:
         current, _ = pynvml.nvmlDeviceGetMigMode(card)
-    except pynvml.NVMLError:  # a card that cannot be cut
+    except pynvml.NVMLError:  # a card without MIG
         return card
     if current != pynvml.NVML_DEVICE_MIG_ENABLE:
         return card
     return pynvml.nvmlDeviceGetMigDeviceHandleByIndex(card, 0)
 
 
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value
-
-
-NAMESPACE = Path("/proc/self/ns/pid")
-WHOLE_MACHINE = "pid:[4026531836]"
-"""The link of a process that counts pids as the whole machine does (Linux, PROC_PID_INIT_INO), as NVML may too."""
-
-
 def foreign_processes(device: str, ours: Collection[int]) -> tuple[ForeignProcess, ...] | Absent:
-    """Return the processes on the GPU whose pid is not among `ours`, lowest first.
+    """Return the processes on the GPU whose pid is not among `ours`, sorted by pid.
 
-    In a container NVML may list nobody, or everybody by pids of the machine outside, our own processes too. So where
-    pids are the container's own, the list counts only if it names one of ours; else nothing is said.
+    In a container NVML may list no process, or all processes, ours included, by pids of the host.
+    So in a container the list is used only if it names one of ours.
     """
     if not device.startswith("cuda"):
         return Absent(absent="no GPU")
-    try:
-        return list_foreign_processes(first_card(), ours)
-    except Exception as error:
-        return refused(error)
+    return asked(lambda: list_foreign_processes(first_card(), ours))
 
 
 def list_foreign_processes(card: Any, ours: Collection[int]) -> tuple[ForeignProcess, ...] | Absent:
-    """Return the visitors of one card, by its NVML handle; raises what NVML raises."""
+    """Return the foreign processes of one card, by its NVML handle; may raise NVMLError."""
     used = used_by_process(card)
-    if not used.keys() & set(ours) and not _pids_are_the_machines():
+    if not used.keys() & set(ours) and not _has_host_pids():
         listed = f"lists {len(used)} by other pids" if used else "lists none"
-        return Absent(absent=f"a container has pids of its own: NVML {listed}, so others cannot be told from ours")
+        why = f"this container has its own pids: NVML {listed}, so foreign processes are unknown"
+        return Absent(absent=why)
     foreign = sorted(used.keys() - set(ours))
     return tuple(ForeignProcess(pid=pid, name=_name(pid), used_bytes=used[pid]) for pid in foreign)
 
 
 def used_by_process(card: Any) -> dict[int, int | Absent]:
-    """Return the bytes of the card that each process holds, by pid; raises what NVML raises."""
+    """Return pid → bytes of the card's memory that the process uses; may raise NVMLError."""
     import pynvml
 
     listed = pynvml.nvmlDeviceGetComputeRunningProcesses(card)
-    with contextlib.suppress(pynvml.NVMLError):  # cards without a display, and slices, draw no pictures
+    with contextlib.suppress(pynvml.NVMLError):  # cards without a display, and slices
         listed = [*listed, *pynvml.nvmlDeviceGetGraphicsRunningProcesses(card)]
-    used: dict[int, int | Absent] = {}
-    for process in listed:
-        count = process.usedGpuMemory
-        known = Absent(absent="NVML: this driver does not tell it") if count is None else int(count)
-        used[int(process.pid)] = known  # in both lists it is the same figure: a process's memory, whatever it is for
-    return used
+    unknown = Absent(absent="NVML: not reported by this driver")
+    used = {int(p.pid): p.usedGpuMemory for p in listed}  # both lists have a process's whole memory
+    return {pid: unknown if count is None else int(count) for pid, count in used.items()}
 
 
-def _pids_are_the_machines() -> bool:
+def _has_host_pids() -> bool:
     if sys.platform != "linux":
         return True
     try:
@@ -155,19 +164,6 @@ def _name(pid: int) -> str:
         return psutil.Process(pid).name()
     except psutil.Error:
         return "unknown"
-
-
-EVERY_S = 0.1
-REASONS = {
-    0x004: "sw_power_cap", 0x008: "hw_slowdown", 0x010: "sync_boost", 0x020: "sw_thermal_slowdown",
-    0x040: "hw_thermal_slowdown", 0x080: "hw_power_brake", 0x100: "display_clock_setting",
-}  # fmt: skip
-"""NVML's clocks event reasons (nvml.h), without idle and the clocks that the user set: neither is a surprise."""
-SLICE = Absent(absent="NVML: the GPU is a MIG slice, and the card's counter is of all its slices")
-
-UNREAD = Absent(absent="not read")
-
-Value = TypeVar("Value")
 
 
 class GpuSample(NamedTuple):
@@ -184,8 +180,8 @@ class GpuSample(NamedTuple):
 class GpuWatch:
     """Samples the card in a thread, every 0.1 s from `begin` to `end`.
 
-    The first sample comes half an interval late, so that a card which was idle has taken up its work; a shorter block
-    has one sample, right at its end.
+    The first sample comes half an interval late, so that an idle card has started to work; a
+    shorter block has one sample, at its end.
     """
 
     def __init__(self, ours: Collection[int]) -> None:
@@ -193,10 +189,7 @@ class GpuWatch:
         self._samples: list[GpuSample] = []
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="harness-gpu-watch", daemon=True)
-        try:
-            self._card: Any = first_card()
-        except Exception as error:
-            self._card = refused(error)
+        self._card: Any = asked(first_card)
         self._before: float | Absent = UNREAD
         self._after: float | Absent = UNREAD
 
@@ -207,7 +200,7 @@ class GpuWatch:
             self._thread.start()
 
     def end(self) -> None:
-        """Stop, and read the card a last time if that was all too quick."""
+        """Stop; a block without a sample gets one now."""
         self._over.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -216,17 +209,17 @@ class GpuWatch:
             self._samples.append(sample_gpu(self._card, self._ours))
 
     def figures(self) -> dict[str, Any]:
-        """Return the fields of Conditions that NVML knows: means, but the highest temperature, and all that slowed."""
-        clocks, memory_clocks, temperatures, powers, reasons, seen = zip(*self._samples, strict=True)
+        """Return the GPU's fields of Conditions: means, highest temperature, all reasons."""
+        clocks, memory_clocks, temperatures, powers, reasons, seen = zip(
+            *self._samples, strict=True
+        )
         return {
             "clock_mhz": _together(clocks, _mean),
             "memory_clock_mhz": _together(memory_clocks, _mean),
             "temperature_c": _together(temperatures, max),
             "power_w": _together(powers, _mean),
             "throttle": _together(reasons, _union),
-            "foreign_processes": _together(
-                seen, lambda found: tuple({one.pid: one for some in found for one in some}.values())
-            ),
+            "foreign_processes": _together(seen, _distinct),
             "energy_j": self._drawn(),
         }
 
@@ -246,7 +239,10 @@ class GpuWatch:
 
 
 def sample_gpu(card: Any, ours: Collection[int]) -> GpuSample:
-    """Return one reading; `card` is an NVML handle, or why there is none. What a slice lacks, its whole card tells."""
+    """Return one reading; `card` is an NVML handle, or why there is none.
+
+    What NVML does not report for a slice is read from its whole card.
+    """
     if isinstance(card, Absent):
         return GpuSample(card, card, card, card, card, card)
     import pynvml
@@ -263,7 +259,7 @@ def sample_gpu(card: Any, ours: Collection[int]) -> GpuSample:
 
 
 def energy_j(card: Any) -> float | Absent:
-    """Return the joules that the card has drawn since its driver was loaded (NVML's total energy counter, in mJ)."""
+    """Return the joules drawn since the driver was loaded (NVML's total energy counter, in mJ)."""
     import pynvml
 
     if whole_card(card) != card:
@@ -272,7 +268,7 @@ def energy_j(card: Any) -> float | Absent:
 
 
 def asked(read: Callable[[], Value]) -> Value | Absent:
-    """Return a reading or why it is absent: one counter may be refused while others are readable."""
+    """Return a reading, or why NVML refuses it: each counter may be refused alone."""
     try:
         return read()
     except Exception as error:
@@ -284,13 +280,13 @@ def _reasons(card: Any) -> tuple[str, ...]:
 
     try:
         bits = pynvml.nvmlDeviceGetCurrentClocksEventReasons(card)
-    except pynvml.NVMLError:  # drivers before 535 know it by its older name
+    except pynvml.NVMLError:  # the older name, of drivers before 535
         bits = pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(card)
     return tuple(word for bit, word in REASONS.items() if bits & bit)
 
 
 def _together(readings: tuple[Any, ...], join: Callable[[list[Any]], Any]) -> Any:
-    """Join the readings that are there; where there is none, the first tells why."""
+    """Join the known readings; without any, return the reason of the first."""
     known = [reading for reading in readings if not isinstance(reading, Absent)]
     return join(known) if known else readings[0]
 
@@ -302,3 +298,7 @@ def _mean(values: list[float]) -> float:
 def _union(found: list[tuple[str, ...]]) -> tuple[str, ...]:
     seen = {word for words in found for word in words}
     return tuple(word for word in REASONS.values() if word in seen)
+
+
+def _distinct(found: list[tuple[ForeignProcess, ...]]) -> tuple[ForeignProcess, ...]:
+    return tuple({one.pid: one for some in found for one in some}.values())

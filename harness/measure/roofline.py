@@ -1,4 +1,4 @@
-"""How long the denoiser's arithmetic takes at the very least: operations counted, over the rate of large products."""
+"""Arithmetic and memory bounds of the denoiser: counted operations, measured rates."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,16 +10,16 @@ from harness.core.units import Absent
 from harness.measure.clock import timed
 
 GPU_SIDE, CPU_SIDE = 8192, 1024
-"""Of the square matrices whose product is timed: large enough that arithmetic is all that counts."""
+"""Side of the timed square matrices: large enough that arithmetic dominates."""
 GPU_COPY, CPU_COPY = 2**30, 2**28
-"""Bytes that are copied: more than caches hold."""
+"""Copied bytes: more than the caches' size."""
 LEAST_RUNS, LEAST_S = 3, 0.1
 
 
 class OperationCounter:
-    """Watches the calls of a denoiser, whatever was made of it, and counts what they cost the network it was loaded as.
+    """Counts the operations of a denoiser's calls, as if the loaded network executed them.
 
-    So the count is of the whole arithmetic: a value that skips some of it may come below its floor.
+    An axis value that skips operations may be faster than this bound.
     """
 
     def __init__(self, denoiser: Any) -> None:
@@ -30,7 +30,7 @@ class OperationCounter:
 
     @contextmanager
     def watching(self, part: Any) -> Iterator[None]:
-        """Note the shapes of what the part is called with inside the block; the last block counts."""
+        """Record the shapes of a part's arguments inside the block; a later block replaces them."""
         if self._make is None:
             yield
             return
@@ -48,16 +48,17 @@ class OperationCounter:
             handle.remove()
 
     def roofline(self, device: str, dtype: str) -> Roofline | Absent:
-        """Return the floor of the calls that were watched, at the device's rate in a number format; or why not."""
+        """Return the bounds of the watched calls on a device, in a number format."""
         if self._make is None:
             return Absent(absent="the denoiser has no configuration to count from")
         if not self._calls:
             return Absent(absent="no call was watched: measure.warmup is 0")
         try:
             flops, rate = self._flops(), product_rate(device, dtype)
-        except Exception as error:  # a network that cannot run without data or is called unlike its own, a full device
+        except Exception as error:  # a network that needs data, other arguments, a full device
             return Absent(absent=f"operations could not be counted: {error}")
-        return Roofline(flops=flops, flops_per_s=rate, dtype=dtype, bytes_per_s=_copy_rate_or_why(device))
+        copied = _copy_rate_or_why(device)
+        return Roofline(flops=flops, flops_per_s=rate, dtype=dtype, bytes_per_s=copied)
 
     def _flops(self) -> int:
         assert self._make is not None
@@ -65,7 +66,7 @@ class OperationCounter:
         counted: dict[str, int] = {}
         total = 0
         for args, kwargs in self._calls:
-            key = repr((args, kwargs))  # tensors without data are told apart by their size and format
+            key = repr((args, kwargs))  # of a meta tensor, its size and format
             if key not in counted:
                 counted[key] = count_flops(partial(network, *args, **kwargs))
             total += counted[key]
@@ -73,19 +74,20 @@ class OperationCounter:
 
 
 def _without_data(kind: Any, config: Any, dtype: Any) -> Any:
-    """Return a network on the meta device in a number format: it takes no memory, and calls compute nothing."""
+    """Return a network on the meta device: it takes no memory, and calls compute nothing."""
     import torch
 
     with torch.device("meta"):
         network = kind.from_config(config)
-    return torch.nn.Module.to(network, dtype).eval()  # diffusers' own `to` warns of layers that stay in FP32
+    torch.nn.Module.to(network, dtype)  # diffusers' own `to` warns about layers that stay in FP32
+    return network.eval()
 
 
 def count_flops(call: Callable[[], object]) -> int:
-    """Return the floating-point operations of matrix products, convolutions and attention in a call: torch's count.
+    """Return the operations of matrix products, convolutions and attention, by torch's count.
 
-    A multiplication and an addition are two; what is done number by number is not counted, nor is attention by fused
-    kernels of a CPU: on the meta device there are none.
+    A multiply-add counts as two. Elementwise operations and fused attention kernels of a CPU are
+    not counted; the meta device has no such kernels.
     """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
@@ -96,7 +98,7 @@ def count_flops(call: Callable[[], object]) -> int:
 
 
 def product_rate(device: str, dtype: str) -> float:
-    """Return the operations a second at which a device multiplies two large square matrices: the best of several."""
+    """Return a device's FLOP/s in a product of large square matrices, the best of several."""
     import torch
 
     side = GPU_SIDE if device.startswith("cuda") else CPU_SIDE
@@ -104,10 +106,10 @@ def product_rate(device: str, dtype: str) -> float:
 
 
 def copy_rate(device: str) -> float:
-    """Return the bytes a second at which a device copies within its memory, read and written bytes both counted.
+    """Return a device's memory bandwidth in bytes/s, the best of several large copies.
 
-    The best of several large copies, as STREAM counts its Copy (McCalpin 1995). Raises what torch raises on a full
-    device.
+    Read and written bytes both count, as in STREAM's Copy (McCalpin 1995). Raises torch's errors on
+    a full device.
     """
     import torch
 
@@ -121,11 +123,11 @@ def _copy_rate_or_why(device: str) -> float | Absent:
     try:
         return copy_rate(device)
     except RuntimeError as error:  # torch's out-of-memory errors are of this type
-        return Absent(absent=f"no room for a large copy: {error}")
+        return Absent(absent=f"not enough memory for a large copy: {error}")
 
 
 def _best_s(run: Callable[[], object], device: str) -> float:
-    """Return the least seconds of several runs, after one that is not timed."""
+    """Return the shortest of several runs in seconds, after an untimed one."""
     run()
     best_s, spent_s, done = float("inf"), 0.0, 0
     while done < LEAST_RUNS or spent_s < LEAST_S:
@@ -139,16 +141,16 @@ def _product(side: int, device: str, dtype: Any) -> Callable[[], object]:
     import torch
 
     generator = torch.Generator(device).manual_seed(0)
+    options = {"device": device, "generator": generator}
+    left, right = (torch.randn(side, side, **options).to(dtype) for _ in range(2))
     if dtype.itemsize > 1:
-        left, right = (torch.randn(side, side, device=device, generator=generator).to(dtype) for _ in range(2))
         return lambda: left @ right
-    left, right = (torch.randn(side, side, device=device, generator=generator).to(dtype) for _ in range(2))
     scale = torch.ones((), device=device)
     return lambda: torch._scaled_mm(left, right.t(), scale, scale, out_dtype=torch.bfloat16)
 
 
 def _to_shape(value: Any) -> Any:
-    """Return a tensor without its data, and anything else as it is."""
+    """Return a tensor without its data; other values unchanged."""
     import torch
 
     return torch.empty_like(value, device="meta") if isinstance(value, torch.Tensor) else value

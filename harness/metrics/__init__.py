@@ -1,4 +1,4 @@
-"""Metrics, one per file. A metric is named `file` or `file:profile`, such as `fid:bundled` or `psnr`.
+"""Metrics, one per file, named `file` or `file:profile`, such as `fid:bundled` or `psnr`.
 
 Listing and checking names imports the small metric files, never torch.
 """
@@ -33,7 +33,7 @@ _PACKAGE = "harness.metrics"
 
 @cache
 def known_metrics() -> tuple[str, ...]:
-    """Return every metric with its profiles, such as `fid:bundled`; imports no torch."""
+    """Return every metric with its profiles, such as `fid:bundled`, without importing torch."""
     found: list[str] = []
     for name in list_names(_PACKAGE):
         profiles = resolve(_PACKAGE, name, Metric).profiles  # type: ignore[type-abstract]
@@ -42,13 +42,13 @@ def known_metrics() -> tuple[str, ...]:
 
 
 def check_metric(name: str) -> None:
-    """Do nothing for a known metric; raise UsageError with a suggestion for any other."""
+    """Raise UsageError with a suggestion for an unknown metric."""
     if name not in known_metrics():
         raise UsageError(f'unknown metric "{name}". {did_you_mean(name, known_metrics())}')
 
 
 def get_metric(name: str) -> Metric:
-    """Return the description of one metric; nothing heavy is imported until it is loaded.
+    """Return the description of one metric; its libraries are imported when it is loaded.
 
     Raises UsageError for an unknown name.
     """
@@ -58,7 +58,7 @@ def get_metric(name: str) -> Metric:
 
 
 def check_weights_key(key: str) -> None:
-    """Do nothing for a key of `[quality.weights]` that some metric needs; raise UsageError for any other."""
+    """Raise UsageError for a key of `[quality.weights]` that no metric needs."""
     known = sorted({wanted.key for name in known_metrics() for wanted in get_metric(name).needs()})
     if key not in known:
         raise UsageError(f"no metric needs weights of this name. {did_you_mean(key, known)}")

@@ -1,45 +1,63 @@
-"""What a metric is: a description that is cheap to make, and a scorer with its network loaded."""
+"""Metrics, scorers and networks: the types that metrics implement, and how networks run.
+
+A metric is a description that is cheap to create; `load` returns its scorer, which holds a network.
+Networks always run in float32, so that a score means the same on every machine.
+"""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.core.base import Frozen
 from harness.core.quality import Definition, MetricKind, Question
-from harness.metrics._weights import WeightFile, Weights
+from harness.metrics._weights import WeightFile, Weights, hash_files
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
+_REFERENCES: dict[MetricKind, str] = {
+    "paired": "the baseline's image of the same prompt and seed",
+    "alignment": "the prompt's text",
+    "correctness": "the prompt's text",
+    "distribution": "",  # the evaluation knows it: a reference set, or the baseline at other seeds
+    "prompt-wise": "the baseline's picture of the same prompt at another seed",
+}
+
 
 class Network(ABC):
-    """A network that looks at pictures once for all metrics that read it."""
+    """A network that processes images once for all metrics that read its activations."""
 
     @abstractmethod
     def extract(self, pictures: Pixels) -> Any:
-        """Return the activations of uint8 pictures (n, height, width, 3), in whatever form its metrics read."""
+        """Return the activations of uint8 images (n, height, width, 3)."""
 
 
 class Scorer(ABC):
-    """A metric ready to score: its network, and what it reads from the network's activations."""
+    """A loaded metric: its network, and how it reads the network's activations."""
 
     network: Network
 
 
 class FeatureScorer(Scorer):
-    """Reads one feature vector per picture: distribution and alignment metrics."""
+    """Reads one feature vector per image: distribution, alignment and prompt-wise metrics."""
 
-    @abstractmethod
+    def __init__(self, network: Network) -> None:
+        self.network = network
+
     def features(self, activations: Any) -> NDArray[np.float32]:
-        """Return features (n, d)."""
+        """Return features (n, d): the activations themselves."""
+        found: NDArray[np.float32] = to_array(activations)
+        return found
 
 
 class TextScorer(FeatureScorer):
-    """An alignment metric: picture and text features are unit vectors of one space."""
+    """An alignment metric: image and text features are unit vectors of one space."""
 
     @abstractmethod
     def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -47,47 +65,63 @@ class TextScorer(FeatureScorer):
 
 
 class PairScorer(Scorer):
-    """A paired metric: a distance of each picture to its partner, 0 for identical ones."""
+    """A paired metric: the distance between two images, 0 for identical ones."""
 
     @abstractmethod
     def distances(self, first: Any, second: Any) -> Floats:
-        """Return distances (n,) between the activations of pictures and of their partners."""
+        """Return the distances (n,) between the activations of two sets of images, pair by pair."""
 
 
 class CorrectnessScorer(Scorer):
-    """Finds in each picture what its prompt asks for: correctness metrics."""
+    """Checks whether each image shows what its prompt asks for."""
 
     @abstractmethod
     def found(self, activations: Any, texts: Sequence[str]) -> Floats:
-        """Return the share (n,) from 0 to 1 of what each text asks for that its picture shows."""
+        """Return the share (n,), 0 to 1, of what each text asks for that its image shows."""
 
     def token_ids(self) -> dict[str, Any]:
-        """Return, for the self-test, token ids that a tokenizer of an installed package makes, by what they are of."""
+        """Return, for the self-test, token ids of an installed package's tokenizer, by meaning."""
         return {}
 
     def evidence(self, activations: Any, texts: Sequence[str]) -> dict[str, Any]:
-        """Return, for the self-test, the numbers that `found` judges by, by what they are."""
+        """Return, for the self-test, the numbers on which `found` is based, by their meaning."""
         return {}
 
 
+class Description(NamedTuple):
+    """What a metric reads from an image, and what it computes (formula), in words.
+
+    `libraries` are the installed packages on which the number depends.
+    """
+
+    extractor: str
+    value_range: str
+    libraries: tuple[str, ...]
+    resize: str = "none"
+    formula: str = ""
+    better: Literal["higher", "lower"] = "lower"
+    unit: str = ""
+    notes: tuple[str, ...] = ()
+
+
 class Metric(Frozen, ABC):
-    """The description of a metric under one profile; `load` makes the scorer."""
+    """The description of a metric under one profile; `load` returns the scorer."""
 
     kind: ClassVar[MetricKind]
     question: ClassVar[Question]
     profiles: ClassVar[tuple[str, ...]] = ()
     gates_by_default: ClassVar[bool] = True
     least_pixels: ClassVar[int] = 1
-    """Shortest side of a picture it can score."""
+    """Shortest side of an image that it can score."""
     statistic: ClassVar[Literal["frechet", "mmd"]] = "frechet"
-    """What a distribution metric makes of two sets of features."""
+    """Distance between two sets of features that a distribution metric computes."""
     kernel: ClassVar[Literal["cubic", "gaussian"]] = "cubic"
-    """Of a maximum mean discrepancy: KID's polynomial or CMMD's Gaussian."""
+    """Kernel of a maximum mean discrepancy: KID's polynomial or CMMD's Gaussian."""
     floor: ClassVar[float] = 0.0
-    """The change of a feature that is just visible. Above 0, features count in units of √(variance within prompts of
-    the baseline + floor²), and a loss of 100 % is one such unit in every feature."""
+    """The just-visible change of a feature. If above 0, features are expressed in units of
+    √(variance within prompts of the baseline + floor²), and 100 % loss is one unit in each."""
     needs_baseline: ClassVar[bool] = False
-    """Always compares with the baseline at other seeds, also where the matrix names a reference set."""
+    """Whether it always compares with the baseline at other seeds, never with a reference set."""
 
     profile: str = ""
 
@@ -100,15 +134,18 @@ class Metric(Frozen, ABC):
         return f"{self.file}:{self.profile}" if self.profile else self.file
 
     def needs(self) -> tuple[WeightFile, ...]:
-        """Return the weight files that must be found on this machine; those of packages are what it `ships`."""
+        """Return the weight files that it needs, besides those that packages contain."""
         return ()
 
     def ships(self) -> tuple[Path, ...]:
-        """Return the weight files it uses that came with an installed package."""
+        """Return the weight files it uses that are part of an installed package."""
         return ()
 
     def needs_other_seed(self, reference: bool) -> bool:
-        """Return whether its losses are calibrated by the baseline's other-seed run; `reference`: a set is named."""
+        """Return whether the baseline's other-seed run calibrates its losses; `reference`.
+
+        The matrix names a set.
+        """
         by_it = self.kind in ("paired", "prompt-wise")
         return by_it or (self.kind == "distribution" and (self.needs_baseline or not reference))
 
@@ -118,7 +155,10 @@ class Metric(Frozen, ABC):
 
     @property
     def weightless(self) -> bool:
-        """Whether it reads pixels without a network: cheap enough for every rung of the damage ladder."""
+        """Whether it reads pixels without a network.
+
+        Cheap enough for every rung of the damage ladder.
+        """
         return not (self.needs() or self.ships())
 
     @property
@@ -127,17 +167,98 @@ class Metric(Frozen, ABC):
         return 0
 
     def cautions(self, images: int) -> tuple[str, ...]:
-        """Return what a reader must know of a score over so many images."""
+        """Return notes on how far a score over so many images can be trusted."""
         return ()
 
     @abstractmethod
+    def describe(self) -> Description:
+        """Return what it reads from an image and what it computes."""
+
     def define(self, weights: Weights) -> Definition:
-        """Return what exactly the number means; raises MachineError if weights are missing."""
+        """Return the exact meaning of its number; raises MachineError if weights are missing."""
+        described = self.describe()
+        files = [*(weights.find(wanted) for wanted in self.needs()), *self.ships()]
+        return Definition(
+            metric=self.name,
+            kind=self.kind,
+            question=self.question,
+            extractor=described.extractor,
+            weights_sha256=hash_files(files),
+            resize=described.resize,
+            value_range=described.value_range,
+            reference=_REFERENCES[self.kind],
+            library=", ".join(f"{name} {version(name)}" for name in described.libraries),
+            better=described.better,
+            unit=described.unit,
+            formula=described.formula,
+            notes=described.notes,
+        )
 
     @abstractmethod
     def load(self, weights: Weights) -> Scorer:
-        """Return the scorer; raises MachineError if weights are missing or are not the right file."""
+        """Return the scorer; MachineError if weights are missing or are not the expected file."""
 
     def to_score(self, distances: Floats) -> Floats:
-        """Return the reported values of distances or similarities (n,): a paired metric may report another scale."""
+        """Return the reported values (n,) of distances or similarities.
+
+        A metric may report on another scale.
+        """
         return distances
+
+
+def why_unreadable(parse: Callable[[str], object], text: str) -> str:
+    """Return the message of the ValueError that parsing a prompt raises.
+
+    An empty string if it raises none.
+    """
+    try:
+        parse(text)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def device() -> str:
+    """Return `cuda` if a GPU is available, else `cpu`."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@contextmanager
+def exact() -> Iterator[None]:
+    """Run without gradients and without TF32, which would change the third digit."""
+    import torch
+
+    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        yield
+
+
+def to_unit(pictures: Pixels) -> Any:
+    """Return a float32 tensor (n, 3, height, width) in [0, 1] of uint8 images."""
+    return to_levels(pictures).div_(255)
+
+
+def to_levels(pictures: Pixels) -> Any:
+    """Return a float32 tensor (n, 3, height, width) of levels 0 … 255 of uint8 images.
+
+    Read-only images, as Pillow's, are copied.
+    """
+    import torch
+
+    writable = np.require(pictures, requirements=["C", "W"])  # torch warns about read-only arrays
+    return torch.from_numpy(writable).to(device()).permute(0, 3, 1, 2).float().contiguous()
+
+
+def in_batches(extract: Callable[[Pixels], Any], pictures: Pixels, size: int) -> Any:
+    """Return the results of `extract` for images, `size` of them at a time, as one tensor."""
+    import torch
+
+    return torch.cat(
+        [extract(pictures[start : start + size]) for start in range(0, len(pictures), size)]
+    )
+
+
+def to_array(values: Any) -> Any:
+    """Return a tensor as a numpy array on the CPU; arrays are returned as they are."""
+    return values if isinstance(values, np.ndarray) else values.detach().cpu().numpy()

@@ -1,12 +1,12 @@
-"""The prompts of GenEval (Ghosh et al. 2023), read into what a picture must show.
+"""GenEval's prompts and rules (Ghosh et al. 2023).
 
-GenEval makes its prompts from six patterns, the 80 object names of COCO and ten colours, so a prompt says all that is
-checked. GenEval's own spelling counts: it writes `a photo of two toothbrushs`.
+What a prompt asks for, and whether boxes show it. GenEval generates its prompts from six patterns,
+the 80 object names of COCO and ten colours, so a prompt states all that is checked. GenEval's
+spelling counts: it writes `a photo of two toothbrushs`.
 
-The rules of GenEval (Ghosh et al. 2023): does a picture with these boxes show what a prompt asks for?
-
-An object counts as found from a detection score on; where a prompt names a number, from a higher one on. Colour and
-position are read off the surest box of an object."""
+An object counts as found above a detection score; where a prompt names a number, above a higher
+one. Colour and position are read off the box of an object with the highest score.
+"""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -17,14 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 OBJECTS = (
-    "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",
-    "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow", "elephant",
-    "bear", "zebra", "giraffe", "backpack", "umbrella", "handbag", "tie", "suitcase", "frisbee", "skis", "snowboard",
-    "sports ball", "kite", "baseball bat", "baseball glove", "skateboard", "surfboard", "tennis racket", "bottle",
-    "wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana", "apple", "sandwich", "orange", "broccoli",
-    "carrot", "hot dog", "pizza", "donut", "cake", "chair", "couch", "potted plant", "bed", "dining table", "toilet",
-    "tv", "laptop", "computer mouse", "tv remote", "computer keyboard", "cell phone", "microwave", "oven", "toaster",
-    "sink", "refrigerator", "book", "clock", "vase", "scissors", "teddy bear", "hair drier", "toothbrush",
+    "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat",
+    "traffic light", "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog",
+    "horse", "sheep", "cow", "elephant", "bear", "zebra", "giraffe", "backpack", "umbrella",
+    "handbag", "tie", "suitcase", "frisbee", "skis", "snowboard", "sports ball", "kite",
+    "baseball bat", "baseball glove", "skateboard", "surfboard", "tennis racket", "bottle",
+    "wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana", "apple", "sandwich", "orange",
+    "broccoli", "carrot", "hot dog", "pizza", "donut", "cake", "chair", "couch", "potted plant",
+    "bed", "dining table", "toilet", "tv", "laptop", "computer mouse", "tv remote",
+    "computer keyboard", "cell phone", "microwave", "oven", "toaster", "sink", "refrigerator",
+    "book", "clock", "vase", "scissors", "teddy bear", "hair drier", "toothbrush",
 )  # fmt: skip
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white")
 COUNTS = {"two": 2, "three": 3, "four": 4}
@@ -42,8 +44,8 @@ class WantedObject(NamedTuple):
 class Asked(NamedTuple):
     """All that a prompt asks for.
 
-    `number` is set where the prompt names a number: exactly so many of the first object. `relation` is where the first
-    object lies, seen from the second.
+    `number` is set where the prompt names a number: exactly so many of the first object. `relation`
+    is the position of the first object relative to the second.
     """
 
     objects: tuple[WantedObject, ...]
@@ -52,12 +54,12 @@ class Asked(NamedTuple):
 
 
 def article(words: str) -> str:
-    """Return words behind their article: `an apple`."""
+    """Return words with their article: `an apple`."""
     return f"an {words}" if words[0] in _VOWELS else f"a {words}"
 
 
 def plural(name: str) -> str:
-    """Return the plural of an object as GenEval writes it: `buses`, `benchs`."""
+    """Return the plural of an object as GenEval spells it: `buses`, `benchs`."""
     return f"{name}es" if name.endswith("s") else f"{name}s"
 
 
@@ -69,17 +71,27 @@ def _either(words: tuple[str, ...]) -> str:
 
 
 def _thing(which: int) -> str:
-    """Return the pattern of an object with its article and perhaps a colour."""
-    return f"(?P<article{which}>an?) (?:(?P<colour{which}>{_either(COLOURS)}) )?(?P<name{which}>{_either(OBJECTS)})"
+    """Return the pattern of an object with its article and an optional colour."""
+    return (
+        f"(?P<article{which}>an?) (?:(?P<colour{which}>{_either(COLOURS)}) "
+        f")?(?P<name{which}>{_either(OBJECTS)})"
+    )
 
 
-_THINGS = re.compile(f"a photo of {_thing(1)}(?: (?P<between>and|{_either(RELATIONS)}) {_thing(2)})?")
-_COUNTED = re.compile(f"a photo of (?P<count>{_either(tuple(COUNTS))}) (?P<name>{_either(tuple(_SINGULARS))})")
+_THINGS = re.compile(
+    f"a photo of {_thing(1)}(?: (?P<between>and|{_either(RELATIONS)}) {_thing(2)})?"
+)
+_COUNTED = re.compile(
+    f"a photo of (?P<count>{_either(tuple(COUNTS))}) (?P<name>{_either(tuple(_SINGULARS))})"
+)
 
 
 @cache
 def parse(text: str) -> Asked:
-    """Return what a prompt asks for; ValueError saying why for a prompt that GenEval could not have made."""
+    """Return what a prompt asks for.
+
+    Raises ValueError with the reason for a prompt that GenEval could not have generated.
+    """
     if counted := _COUNTED.fullmatch(text):
         return Asked((WantedObject(_SINGULARS[counted["name"]]),), number=COUNTS[counted["count"]])
     if not (match := _THINGS.fullmatch(text)):
@@ -101,7 +113,7 @@ def _wanted(match: re.Match[str], which: int) -> WantedObject:
 
 
 def _wrong(things: tuple[WantedObject, ...], between: str | None) -> str:
-    """Return why GenEval could not have made such a prompt; an empty string if it could."""
+    """Return why GenEval could not have generated such a prompt; an empty string if it could."""
     coloured = [thing for thing in things if thing.colour]
     if any(thing.name == "person" for thing in coloured):
         return "GenEval asks for no colour of a person"
@@ -117,20 +129,22 @@ def _wrong(things: tuple[WantedObject, ...], between: str | None) -> str:
 
 
 FOUND, COUNTED = 0.3, 0.4
-"""Scores that a box must exceed. GenEval has 0.3 and 0.9 for Mask2Former; OWLv2 gives plain objects about 0.6."""
+"""Scores that a box must exceed. GenEval uses 0.3 and 0.9 for Mask2Former; OWLv2 gives plain
+objects about 0.6."""
 OVERLAP = 0.5
-"""Boxes of one object that overlap more (intersection over union) are one. Mask2Former needs no such rule."""
+"""Boxes of one object with a larger intersection over union are one. Mask2Former needs no such
+rule."""
 MOST = 16
 """Boxes of one object that are kept."""
 MARGIN = 0.1
-"""Share of both objects' extents by which their centres must lie apart before a position is told."""
+"""Share of both objects' extents by which their centres must be apart for a position to count."""
 _SLANT = 0.5
 """Share of the distance that must lie along an axis: 60 degrees to either side."""
 _NOTHING = 1e-3
 
 
 class DetectedBox(NamedTuple):
-    """A detected object in pixels of its picture."""
+    """A detected object in pixels of its image."""
 
     score: float
     left: float
@@ -152,7 +166,7 @@ class DetectedBox(NamedTuple):
 
 
 Objects = Mapping[str, Sequence[DetectedBox]]
-"""Object → its boxes, surest first."""
+"""Object → its boxes, by falling score."""
 
 
 def overlap(first: DetectedBox, second: DetectedBox) -> float:
@@ -165,7 +179,7 @@ def overlap(first: DetectedBox, second: DetectedBox) -> float:
 
 
 def distinct(boxes: Sequence[DetectedBox]) -> list[DetectedBox]:
-    """Return the boxes of one object, surest first, without those that a surer one covers."""
+    """Return the boxes of one object by falling score, without those that a better one covers."""
     kept: list[DetectedBox] = []
     for box in sorted(boxes, key=lambda box: box.score, reverse=True)[:MOST]:
         if all(overlap(box, other) <= OVERLAP for other in kept):
@@ -174,9 +188,11 @@ def distinct(boxes: Sequence[DetectedBox]) -> list[DetectedBox]:
 
 
 def positions(first: DetectedBox, second: DetectedBox) -> set[str]:
-    """Return where the first box lies, seen from the second; none where they are too close to tell."""
+    """Return the position of the first box relative to the second; empty if too close."""
     offset = first.centre - second.centre
-    clear = np.maximum(np.abs(offset) - MARGIN * (first.extent + second.extent), 0) * np.sign(offset)
+    clear = np.maximum(np.abs(offset) - MARGIN * (first.extent + second.extent), 0) * np.sign(
+        offset
+    )
     if (np.abs(clear) < _NOTHING).all():
         return set()
     right, down = clear / np.linalg.norm(offset)
@@ -185,7 +201,10 @@ def positions(first: DetectedBox, second: DetectedBox) -> set[str]:
 
 
 def shows(asked: Asked, objects: Objects, find_colour: Callable[[str, DetectedBox], str]) -> bool:
-    """Return whether the picture shows all that was asked for; `find_colour` is called only where colours matter."""
+    """Return whether all that is asked for is there.
+
+    `find_colour` an object in a box is called only if needed.
+    """
     if asked.number:
         boxes = objects.get(asked.objects[0].name, ())
         return sum(box.score > COUNTED for box in boxes) == asked.number

@@ -1,25 +1,18 @@
-"""Networks of the transformers library, made from verified files of the Hugging Face Hub; nothing is ever fetched."""
+"""Networks of the transformers library from verified local files of the Hugging Face Hub."""
 
-import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from harness.core.errors import MachineError
-from harness.metrics._devices import device
+from harness.metrics._base import device
 from harness.metrics._weight_file import WeightFile
-from harness.metrics._weights import hash_file
-
-
-def hash_files(paths: Sequence[Path]) -> str:
-    """Return one sha256 for several files: that of their sha256 in their order."""
-    return hashlib.sha256("".join(hash_file(path) for path in paths).encode()).hexdigest()
 
 
 def load_network(kinds: tuple[Any, Any], config: Path, weights: Path, wanted: WeightFile) -> Any:
-    """Return a network (its class and that of its configuration are `kinds`) in float32, ready to look.
+    """Return a network in float32; `kinds` are its class and that of its configuration.
 
     Raises MachineError for files that are not of this architecture or do not belong together.
     """
@@ -60,7 +53,11 @@ def _without_progress_bar() -> Iterator[None]:
 
 
 def _without_dtype(settings: Any) -> Any:
-    """Return a configuration that does not say in which precision to run: metrics always take float32."""
+    """Return a configuration without its precision: metrics always run in float32."""
     if not isinstance(settings, dict):
         return settings
-    return {key: _without_dtype(value) for key, value in settings.items() if key not in ("dtype", "torch_dtype")}
+    return {
+        key: _without_dtype(value)
+        for key, value in settings.items()
+        if key not in ("dtype", "torch_dtype")
+    }

@@ -1,10 +1,9 @@
-"""How FID programs bring a picture to Inception's 299×299: they disagree, and that alone moves FID by several points.
+"""What FID and KID share: Inception-v3 under each program's resizing, and one table of profiles.
 
-Parmar et al. 2022 (clean-fid) measured by how much. Each rule here is tested pixel by pixel against its program.
-
-Inception-v3 of 2015-12-05 up to pool3, the network of FID and KID, under each program's resizing.
-
-What FID and KID share: one table of profiles, each an extractor, so that one look at a picture serves both."""
+FID programs resize images to Inception's 299×299 in different ways, which alone moves FID by
+several points (Parmar et al. 2022, clean-fid). Each rule here is tested pixel by pixel against its
+program.
+"""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -17,11 +16,21 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.core.quality import Definition, MetricKind, Question
-from harness.metrics import _attributes
-from harness.metrics._base import FeatureScorer, Metric, Network, Pixels
-from harness.metrics._devices import device, exact, in_batches, library, to_array, to_levels, to_unit
-from harness.metrics._weights import Form, WeightFile, Weights, hash_file
+from harness.core.quality import MetricKind, Question
+from harness.metrics import _bundled
+from harness.metrics._base import (
+    Description,
+    FeatureScorer,
+    Metric,
+    Network,
+    Pixels,
+    device,
+    exact,
+    in_batches,
+    to_levels,
+    to_unit,
+)
+from harness.metrics._weights import Form, WeightFile, Weights
 
 SIDE = 299
 ZERO_TO_ONE = "uint8 RGB to [-1, 1] as 2·x/255 − 1"
@@ -29,7 +38,7 @@ _AROUND_128 = "uint8 RGB to [-1, 1) as (x − 128)/128"
 
 
 class Resizing(NamedTuple):
-    """One rule in words, and the function that makes (n, 3, 299, 299) float32 of uint8 pictures."""
+    """A resizing rule in words, and its function: uint8 images to (n, 3, 299, 299) float32."""
 
     resize: str
     value_range: str
@@ -39,7 +48,9 @@ class Resizing(NamedTuple):
 def _mlperf(pictures: Pixels) -> Any:
     from torch.nn import functional
 
-    images = functional.interpolate(to_unit(pictures), (SIDE, SIDE), mode="bilinear", align_corners=False)
+    images = functional.interpolate(
+        to_unit(pictures), (SIDE, SIDE), mode="bilinear", align_corners=False
+    )
     return images * 2 - 1
 
 
@@ -49,21 +60,30 @@ def _clean(pictures: Pixels) -> Any:
     def resized(picture: Pixels) -> Any:
         return np.stack([_bicubic(picture[..., channel]) for channel in range(3)])
 
-    with ThreadPoolExecutor(cpu_count()) as pool:  # Pillow lets go of the interpreter while it resizes
+    with ThreadPoolExecutor(
+        cpu_count()
+    ) as pool:  # Pillow lets go of the interpreter while it resizes
         images = np.stack(list(pool.map(resized, pictures)))
     return (torch.from_numpy(images).to(device()) - 128) / 128
 
 
 def _bicubic(channel: Pixels) -> Any:
-    """Resize one channel as float32, since rounding to uint8 in between is one of the errors clean-fid found."""
+    """Resize one channel as float32.
+
+    Rounding to uint8 in between is one of the errors clean-fid found.
+    """
     from PIL import Image
 
-    image = Image.fromarray(channel.astype(np.float32)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    image = Image.fromarray(channel.astype(np.float32)).resize(
+        (SIDE, SIDE), Image.Resampling.BICUBIC
+    )
     return np.asarray(image).clip(0, 255)
 
 
 def _tf1(pictures: Pixels) -> Any:
-    from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x as resize
+    from torch_fidelity.interpolate_compat_tensorflow import (
+        interpolate_bilinear_2d_like_tensorflow1x as resize,
+    )
 
     return (resize(to_levels(pictures), size=(SIDE, SIDE), align_corners=False) - 128) / 128
 
@@ -72,24 +92,35 @@ def _torchmetrics(pictures: Pixels) -> Any:
     from torch.nn import functional
 
     size = (SIDE, SIDE)
-    images = functional.interpolate(to_levels(pictures), size, mode="bilinear", align_corners=False, antialias=True)
+    images = functional.interpolate(
+        to_levels(pictures), size, mode="bilinear", align_corners=False, antialias=True
+    )
     return (images - 128) / 128
 
 
 RESIZINGS: dict[str, Resizing] = {
     "mlperf": Resizing(
-        "to 299×299, bilinear without antialias, half-pixel centres (pytorch-fid)", ZERO_TO_ONE, _mlperf
+        "to 299×299, bilinear without antialias, half-pixel centres (pytorch-fid)",
+        ZERO_TO_ONE,
+        _mlperf,
     ),
     "clean": Resizing(
-        "to 299×299, Pillow bicubic with antialias on float channels, clipped (clean-fid)", _AROUND_128, _clean
+        "to 299×299, Pillow bicubic with antialias on float channels, clipped (clean-fid)",
+        _AROUND_128,
+        _clean,
     ),
     "tf1": Resizing(
-        "to 299×299, bilinear without antialias, no half-pixel centres (TensorFlow 1, torch-fidelity)",
+        (
+            "to 299×299, bilinear without antialias, no half-pixel centres (TensorFlow 1, "
+            "torch-fidelity)"
+        ),
         _AROUND_128,
         _tf1,
     ),
     "torchmetrics": Resizing(
-        "to 299×299, bilinear with antialias, half-pixel centres (torchmetrics ≥ 1.8)", _AROUND_128, _torchmetrics
+        "to 299×299, bilinear with antialias, half-pixel centres (torchmetrics ≥ 1.8)",
+        _AROUND_128,
+        _torchmetrics,
     ),
 }
 
@@ -102,7 +133,11 @@ WEIGHTS = WeightFile(
     sha256=_SHA256,
     url=f"{_RELEASES}/pt_inception-2015-12-05-6726825d.pth",
     also=(
-        Form(file="weights-inception-2015-12-05-6726825d.pth", sha256=_SHA256, origin="torch-fidelity 0.2.0"),
+        Form(
+            file="weights-inception-2015-12-05-6726825d.pth",
+            sha256=_SHA256,
+            origin="torch-fidelity 0.2.0",
+        ),
         Form(
             file="inception_v3_2015_12_05_pool3.pth",
             sha256="3d78cd594af396036e307e7a69642acf0001dcd72ab3b072fb35761dd7b955a5",
@@ -110,20 +145,24 @@ WEIGHTS = WeightFile(
         ),
     ),
 )
-"""Google's graph of that day in pytorch-fid's key names, with `fc` (pytorch-fid, torch-fidelity) or without."""
+"""Google's graph of that day in pytorch-fid's key names, with `fc` (pytorch-fid, torch-fidelity) or
+without."""
 FEATURES = 2048
 EXTRACTOR = f"Inception-v3 2015-12-05, pool3, {FEATURES} features"
 EARLY_FEATURES = 192
 EARLY_LAYERS = 7
 EARLY_LEAST_PIXELS = 31
-EARLY_EXTRACTOR = "Inception-v3 2015-12-05, second pooling layer, 192 means over nine tiles of 64×64 native pixels"
+EARLY_EXTRACTOR = (
+    "Inception-v3 2015-12-05, second pooling layer, 192 means over nine tiles of 64×64 native "
+    "pixels"
+)
 _TILE, _TILES = 64, 3
 _BATCH = {"cpu": 16, "cuda": 64}
-"""Pictures at once: on a CPU the first layers' maps of more than these leave its caches."""
+"""Images per batch: on a CPU the first layers' maps of more images exceed its caches."""
 
 
 class InceptionNetwork(Network):
-    """Pictures to pool3 features (n, 2048); networks of different resizing share the layers."""
+    """Images to pool3 features (n, 2048); networks with different resizing share the layers."""
 
     def __init__(self, net: Any, resizing: str) -> None:
         self.net, self.prepare = net, RESIZINGS[resizing].prepare
@@ -140,7 +179,7 @@ class InceptionNetwork(Network):
 
 
 class _NativeNetwork(Network):
-    """Layers over native pixels, in batches; a network says what it feeds them and what it makes of their maps."""
+    """Layers over native pixels, in batches; subclasses choose the pixels and reduce the maps."""
 
     def __init__(self, net: Any) -> None:
         self.net = net
@@ -151,14 +190,15 @@ class _NativeNetwork(Network):
 
     @abstractmethod
     def _features(self, pictures: Pixels) -> Any:
-        """Return features (n, d) of a batch of pictures."""
+        """Return features (n, d) of a batch of images."""
 
 
 class EarlyNetwork(_NativeNetwork):
-    """Pictures to the means (n, 192) of Inception's second pooling layer, over nine tiles of native pixels.
+    """Images to the means (n, 192) of Inception's second pooling layer over native tiles.
 
-    What a picture is like at its own resolution is decided before the layers that tell a cat from a dog. Nine tiles of
-    64 pixels, spread over the picture, cost a seventh of the whole of 512×512 pixels, and as much at any larger size.
+    The early layers see an image at its own resolution, before the layers that distinguish a cat
+    from a dog. Nine tiles of 64 pixels, spread over the image, cost a seventh of the whole of
+    512×512 pixels, and as much at any larger size.
     """
 
     def _features(self, pictures: Pixels) -> Any:
@@ -170,17 +210,22 @@ class EarlyNetwork(_NativeNetwork):
 
 
 def _tiles(pictures: Pixels) -> Pixels:
-    """Return nine tiles of each picture (9n, side, side, 3); of a small picture the picture itself."""
+    """Return nine tiles of each image (9n, side, side, 3); of a small image the image itself."""
     height, width = pictures.shape[1:3]
     if min(height, width) < _TILES * _TILE:
         return pictures
-    rows, columns = (np.linspace(0, length - _TILE, _TILES).astype(int) for length in (height, width))
+    rows, columns = (
+        np.linspace(0, length - _TILE, _TILES).astype(int) for length in (height, width)
+    )
     cut = [pictures[:, y : y + _TILE, x : x + _TILE] for y in rows for x in columns]
     return np.stack(cut, axis=1).reshape(-1, _TILE, _TILE, 3)
 
 
 class PatchNetwork(_NativeNetwork):
-    """The centre of a picture, 299×299 native pixels, to pool3 features (n, 2048): SDXL-Lightning's Patch FID."""
+    """The centre of an image, 299×299 native pixels, to pool3 features (n, 2048).
+
+    This is SDXL-Lightning's Patch FID.
+    """
 
     def _features(self, pictures: Pixels) -> Any:
         import torch
@@ -192,7 +237,7 @@ class PatchNetwork(_NativeNetwork):
 
 @cache
 def early_network(path: Path) -> EarlyNetwork:
-    """Return the first layers, up to the second pooling, with weights from `path`."""
+    """Return the layers up to the second pooling, with weights from `path`."""
     return EarlyNetwork(_layers(path)[:EARLY_LAYERS])
 
 
@@ -204,16 +249,16 @@ def patch_network(path: Path) -> PatchNetwork:
 
 @cache
 def inception_network(path: Path, resizing: str) -> InceptionNetwork:
-    """Return the one network with weights from `path` and a resizing of `RESIZINGS`."""
+    """Return the network with weights from `path` and a resizing of `RESIZINGS`."""
     return InceptionNetwork(_layers(path), resizing)
 
 
 @cache
 def _layers(path: Path) -> Any:
-    """Return torch-fidelity's layers, checked there against TensorFlow, with weights in pytorch-fid's key names.
+    """Return torch-fidelity's layers, tested there against TensorFlow, with these weights.
 
-    Batch normalisation is folded into the convolutions and memory laid out channels last: twice as fast, and the
-    same features to 1e-5.
+    Batch normalisation is folded into the convolutions and memory laid out channels last: twice as
+    fast, and the same features to 1e-5.
     """
     import torch
     from torch import nn
@@ -261,14 +306,14 @@ def _folded(net: Any) -> Any:
 
 
 class Extractor(NamedTuple):
-    """One profile: what is read from a picture, in words, and the network that reads it."""
+    """One profile: what is read from an image, in words, and the network that reads it."""
 
     words: str
     resize: str
     value_range: str
     dimensions: int
     network: Callable[[Path], Network]
-    """Given the path of Inception's weights; the bundled net has its own."""
+    """Takes the path of Inception's weights; the bundled net ignores it."""
     least_pixels: int = 1
     libraries: tuple[str, ...] = ("torch",)
 
@@ -284,15 +329,16 @@ def _resized(profile: str) -> Extractor:
 
 WHOLE: dict[str, Extractor] = {
     "bundled": Extractor(
-        _attributes.EXTRACTOR, _attributes.RESIZE, _attributes.VALUE_RANGE, _attributes.FEATURES,
-        lambda _: _attributes.attribute_network(),
+        _bundled.ATTRIBUTES, _bundled.RESIZE, _bundled.VALUE_RANGE, _bundled.FEATURES,
+        lambda _: _bundled.attribute_network(),
     ),
     **{profile: _resized(profile) for profile in RESIZINGS},
 }  # fmt: skip
-"""Profiles that look at the whole picture, brought to one size."""
+"""Profiles that resize the whole image."""
 NATIVE: dict[str, Extractor] = {
     "native192": Extractor(
-        EARLY_EXTRACTOR, "none; nine tiles from 192 pixels a side on, else the whole picture", ZERO_TO_ONE,
+        EARLY_EXTRACTOR,
+        "none; nine tiles from 192 pixels a side on, else the whole picture", ZERO_TO_ONE,
         EARLY_FEATURES, early_network, EARLY_LEAST_PIXELS,
     ),
     "patch": Extractor(
@@ -300,17 +346,13 @@ NATIVE: dict[str, Extractor] = {
         patch_network, SIDE,
     ),
 }  # fmt: skip
-"""Profiles that look at native pixels."""
+"""Profiles that read native pixels."""
 
 
 class _Scorer(FeatureScorer):
-    def __init__(self, network: Network) -> None:
-        self.network = network
-
     def features(self, activations: Any) -> NDArray[np.float32]:
-        seen = activations.features if isinstance(activations, _attributes.Activations) else activations
-        found: NDArray[np.float32] = to_array(seen)
-        return found
+        bundled = isinstance(activations, _bundled.Activations)
+        return super().features(activations.features if bundled else activations)
 
 
 class ImageFeatureMetric(Metric):
@@ -333,30 +375,22 @@ class ImageFeatureMetric(Metric):
         return () if self.profile == "bundled" else (WEIGHTS,)
 
     def ships(self) -> tuple[Path, ...]:
-        return (_attributes.weights_path(),) if self.profile == "bundled" else ()
+        return (_bundled.weights_path("attributes"),) if self.profile == "bundled" else ()
 
     @property
     def dimensions(self) -> int:
         return self.extractor.dimensions
 
-    def _weights(self, weights: Weights) -> Path:
-        return _attributes.weights_path() if self.profile == "bundled" else weights.find(WEIGHTS)
-
-    def define(self, weights: Weights) -> Definition:
+    def describe(self) -> Description:
         extractor = self.extractor
-        return Definition(
-            metric=self.name,
-            kind=self.kind,
-            question=self.question,
-            extractor=extractor.words,
-            weights_sha256=hash_file(self._weights(weights)),
+        return Description(
+            extractor.words,
+            extractor.value_range,
+            extractor.libraries,
             resize=extractor.resize,
-            value_range=extractor.value_range,
-            reference="",
-            library=library(*extractor.libraries),
-            better="lower",
             formula=self.formula,
         )
 
     def load(self, weights: Weights) -> FeatureScorer:
-        return _Scorer(self.extractor.network(self._weights(weights)))
+        paths = [*(weights.find(wanted) for wanted in self.needs()), *self.ships()]
+        return _Scorer(self.extractor.network(paths[0]))

@@ -1,9 +1,10 @@
-"""Fetch one file: beside its target, resumed where the server can, verified by sha256, then renamed.
+"""The weight files of metrics: their state on this machine, and downloading the missing ones.
 
-No package that is installed anyway does all of it through a public function: torch.hub cannot resume, the Hugging Face
-Hub's client resumes for its own hosts. Interrupted downloads leave `NAME.partial`, which the next try goes on from.
-
-Every weight file that metrics need: where it is, whether it was verified, what to do otherwise."""
+A file is downloaded next to its target, resumed if possible, verified by sha256, then renamed.
+No installed package does all of it through a public function: torch.hub cannot resume, the Hugging
+Face Hub's client resumes for its own hosts. Interrupted downloads leave `NAME.partial`, from which
+the next attempt continues.
+"""
 
 import errno
 import http.client
@@ -22,17 +23,17 @@ from harness.metrics._weight_file import Form, WeightFile, advice, expanded
 from harness.metrics._weights import Weights, cache_folder, hash_file
 
 Advance = Callable[[str, int, int], None]
-"""Told of the file's name, the bytes that are here, and all of them (0: unknown)."""
+"""Receives the file's name, the bytes downloaded, and all of them (0: unknown)."""
 _CHUNK = 2**20
 _TIMEOUT_S = 30.0
 _NOTHING_LEFT = 416
 
 
 def download(form: Form, target: Path, advance: Advance) -> None:
-    """Fetch a file to `target`, unless it is there already.
+    """Download a file to `target`, unless it is there already.
 
-    Raises MachineError without network, with a full disk, if the transfer breaks, or if the file is not the one
-    (it is removed).
+    Raises MachineError without network, with a full disk, if the transfer breaks, or if the file is
+    not the expected one (it is removed).
     """
     from filelock import FileLock
 
@@ -48,40 +49,63 @@ def download(form: Form, target: Path, advance: Advance) -> None:
                 lock.unlink(missing_ok=True)
     except urllib.error.HTTPError as error:
         raise _failed(form, target, f"the server answers {error.code} {error.reason}") from error
-    except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
-        kept = " What came is kept: the same command goes on from there." if partial.exists() else ""
-        raise _failed(form, target, f"no connection ({getattr(error, 'reason', None) or error}).{kept}") from error
+    except (
+        urllib.error.URLError,
+        http.client.HTTPException,
+        ConnectionError,
+        TimeoutError,
+    ) as error:
+        kept = (
+            " The partial download is kept: the same command resumes it."
+            if partial.exists()
+            else ""
+        )
+        raise _failed(
+            form, target, f"no connection ({getattr(error, 'reason', None) or error}).{kept}"
+        ) from error
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             partial.unlink(missing_ok=True)
-            fix = "Make room, or set TORCH_HOME to a folder on another disk."
-            raise MachineError(f"the disk is full: {form.file} does not fit", str(target.parent), fix) from error
+            fix = "Free disk space, or set TORCH_HOME to a folder on another disk."
+            raise MachineError(
+                f"the disk is full: {form.file} does not fit", str(target.parent), fix
+            ) from error
         fix = "Set TORCH_HOME to a folder that can be written."
-        raise MachineError(f"cannot write {form.file}: {error.strerror}", str(target.parent), fix) from error
+        raise MachineError(
+            f"cannot write {form.file}: {error.strerror}", str(target.parent), fix
+        ) from error
 
 
 def download_from_hub(form: Form) -> Path:
-    """Fetch a file into the Hugging Face cache, where it is looked for, and return it; MachineError if it cannot be."""
+    """Download a file into the Hugging Face cache and return it; MachineError if that fails."""
     from huggingface_hub import errors, hf_hub_download
 
-    network: Any = (*errors.HfHubHTTPError.__bases__, OSError)  # what its HTTP library raises differs by version
+    network: Any = (
+        *errors.HfHubHTTPError.__bases__,
+        OSError,
+    )  # what its HTTP library raises differs by version
     try:
         return Path(hf_hub_download(form.hub, form.file))
     except network as error:
-        fix = f"Or, on another machine: hf download {form.hub} {form.file}, and bring its cache here (HF_HOME)."
+        fix = (
+            f"Or, on another machine: hf download {form.hub} {form.file}, and bring its cache here "
+            "(HF_HOME)."
+        )
         raise MachineError(f"cannot download {form.title}: {error}", form.source, fix) from error
 
 
 def _resume(form: Form, partial: Path, advance: Advance) -> None:
     resumed = partial.exists() and partial.stat().st_size > 0
     _continue(form, partial, advance)
-    if resumed and not _right(partial, form):  # what was left behind belongs to another file: once more
+    if resumed and not _right(
+        partial, form
+    ):  # what was left behind belongs to another file: once more
         partial.unlink()
         _continue(form, partial, advance)
 
 
 def _continue(form: Form, partial: Path, advance: Advance) -> None:
-    """Go on with `partial` until it is whole."""
+    """Continue `partial` until it is complete."""
     here = partial.stat().st_size if partial.exists() else 0
     request = urllib.request.Request(form.url, headers={"User-Agent": "diffusion-harness"})
     if here:
@@ -120,8 +144,13 @@ def _accept(form: Form, partial: Path, target: Path) -> None:
         return
     found = hash_file(partial)
     partial.unlink()
-    what = f"what came is not {form.file}: its sha256 is {found}, expected {form.sha256}; it was removed"
-    raise MachineError(what, form.url, "Try again, or another network: a proxy may have answered with a page.")
+    what = (
+        f"the download is not {form.file}: its sha256 is {found}, expected {form.sha256}; it was "
+        "removed"
+    )
+    raise MachineError(
+        what, form.url, "Try again, or another network: a proxy may have answered with a page."
+    )
 
 
 def _right(path: Path, form: Form) -> bool:
@@ -140,8 +169,9 @@ State = Literal["found", "shipped", "wrong", "missing"]
 class WeightRow(Frozen):
     """One weight file with the metrics that need it.
 
-    `found` was verified (`check` says how), `shipped` came with an installed package, `wrong` is there but is another
-    file, `missing` lies at none of the places `searched` names. `advice` says what to do about the last two.
+    `found` was verified (`check` says how), `shipped` is part of an installed package, `wrong`
+    exists but is another file, `missing` is in none of the places in `searched`. `advice` says what
+    to do about the last two.
     """
 
     metrics: tuple[str, ...]
@@ -165,10 +195,21 @@ def inventory(metrics: Sequence[Metric], weights: Weights) -> tuple[WeightRow, .
     return tuple(rows + [_row(wanted, names, weights) for wanted, names in needed.items()])
 
 
-def fetch(metrics: Sequence[Metric], weights: Weights, advance: Advance | None = None) -> tuple[Path, ...]:
-    """Download what is missing and return the new files; MachineError if one cannot be had or is not the right one."""
-    missing = [wanted for wanted in _grouped(metrics, lambda metric: metric.needs()) if weights.locate(wanted) is None]
-    return tuple(_fetch(wanted, weights.paths.get(wanted.key), advance or _quietly) for wanted in missing)
+def fetch(
+    metrics: Sequence[Metric], weights: Weights, advance: Advance | None = None
+) -> tuple[Path, ...]:
+    """Download missing files and return them.
+
+    Raises MachineError if a file cannot be downloaded or is not the expected one.
+    """
+    missing = [
+        wanted
+        for wanted in _grouped(metrics, lambda metric: metric.needs())
+        if weights.locate(wanted) is None
+    ]
+    return tuple(
+        _fetch(wanted, weights.paths.get(wanted.key), advance or _quietly) for wanted in missing
+    )
 
 
 def _fetch(wanted: WeightFile, named: str | None, advance: Advance) -> Path:
@@ -183,10 +224,12 @@ def _fetch(wanted: WeightFile, named: str | None, advance: Advance) -> Path:
 
 
 def _quietly(name: str, here: int, total: int) -> None:
-    """Tell nobody."""
+    """Discard progress."""
 
 
-def _grouped(metrics: Iterable[Metric], files: Callable[[Metric], tuple[File, ...]]) -> dict[File, tuple[str, ...]]:
+def _grouped(
+    metrics: Iterable[Metric], files: Callable[[Metric], tuple[File, ...]]
+) -> dict[File, tuple[str, ...]]:
     """Return file → names of the metrics that use it."""
     users: dict[File, tuple[str, ...]] = {}
     for metric in metrics:
@@ -199,7 +242,13 @@ def _shipped(path: Path, names: tuple[str, ...]) -> WeightRow:
     digest = hash_file(path)
     size = path.stat().st_size
     return WeightRow(
-        metrics=names, key="", file=path.name, state="shipped", path=str(path), sha256=digest, size_bytes=size
+        metrics=names,
+        key="",
+        file=path.name,
+        state="shipped",
+        path=str(path),
+        sha256=digest,
+        size_bytes=size,
     )
 
 
@@ -216,8 +265,15 @@ def _row(wanted: WeightFile, names: tuple[str, ...], weights: Weights) -> Weight
     try:
         found = weights.locate(wanted)
     except MachineError as error:
-        return row.model_copy(update={"state": "wrong", "path": error.where, "advice": f"{error.what}. {error.fix}"})
+        return row.model_copy(
+            update={"state": "wrong", "path": error.where, "advice": f"{error.what}. {error.fix}"}
+        )
     if found is None:
         return row.model_copy(update={"sha256": wanted.public.sha256})
-    here = {"file": found.path.name, "path": str(found.path), "sha256": found.sha256, "size_bytes": found.size_bytes}
+    here = {
+        "file": found.path.name,
+        "path": str(found.path),
+        "sha256": found.sha256,
+        "size_bytes": found.size_bytes,
+    }
     return row.model_copy(update={**here, "state": "found", "check": found.check, "advice": ""})

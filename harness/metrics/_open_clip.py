@@ -1,22 +1,22 @@
-"""CLIP dual encoders through open_clip: OpenAI's ViT-B/32, and ViT-L/14 at 336 pixels."""
+"""CLIP dual encoders of open_clip: OpenAI's ViT-B/32, and ViT-L/14 at 336 pixels."""
 
+import warnings
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.core.errors import MachineError
-from harness.metrics._base import Network, Pixels
-from harness.metrics._clip_state import clip_state
-from harness.metrics._devices import device, exact, in_batches
+from harness.metrics._base import Network, Pixels, device, exact, in_batches
 from harness.metrics._weights import Form, WeightFile
 
 VALUE_RANGE = "uint8 RGB to [0, 1], standardised with OpenAI's means and deviations"
 _OPENAI = "https://openaipublic.azureedge.net/clip/models"
 _TEXTS, _PICTURES = 256, 16  # at once
+_ARCHIVE_ONLY = frozenset({"input_resolution", "context_length", "vocab_size"})
 
 
 class Tower(NamedTuple):
-    """One of OpenAI's models: open_clip's name of it, its weights, the side of its pictures, length of embeddings."""
+    """One of OpenAI's models: its name in open_clip, weights, image side, length of embeddings."""
 
     architecture: str
     weights: WeightFile
@@ -29,7 +29,10 @@ class Tower(NamedTuple):
 
     @property
     def resize(self) -> str:
-        return f"to {self.side} on the short side, bicubic with antialias on uint8 (Pillow), centre crop"
+        return (
+            f"to {self.side} on the short side, bicubic with antialias on uint8 (Pillow), centre "
+            "crop"
+        )
 
 
 def _openai(key: str, file: str, sha256: str, hub: str) -> WeightFile:
@@ -62,7 +65,7 @@ L14_336 = Tower(
 
 
 class ClipNetwork(Network):
-    """Pictures and texts to unit embeddings of one space."""
+    """Images and texts to unit embeddings of one space."""
 
     def __init__(self, net: Any, see: Any, read: Any) -> None:
         self.net, self._see, self._read = net, see, read
@@ -76,14 +79,16 @@ class ClipNetwork(Network):
         import torch
 
         with exact():
-            return torch.cat([self._read(self.net, texts[i : i + _TEXTS]) for i in range(0, len(texts), _TEXTS)])
+            return torch.cat(
+                [self._read(self.net, texts[i : i + _TEXTS]) for i in range(0, len(texts), _TEXTS)]
+            )
 
 
 @cache
 def openai_network(path: Path, tower: Tower) -> ClipNetwork:
-    """Return one of OpenAI's models with weights from `path`: its own archive or any state dictionary.
+    """Return one of OpenAI's models with weights from `path`: its archive or any state dictionary.
 
-    Raises MachineError for a file that holds another architecture.
+    Raises MachineError for a file of another architecture.
     """
     import open_clip
     import torch
@@ -93,8 +98,12 @@ def openai_network(path: Path, tower: Tower) -> ClipNetwork:
     try:
         net.load_state_dict(clip_state(path))
     except RuntimeError as error:
-        raise MachineError(f"this is no checkpoint of {tower.extractor}", str(path), tower.weights.source) from error
-    transform = open_clip.image_transform(tower.side, is_train=False)  # mean and deviation are OpenAI's
+        raise MachineError(
+            f"this is no checkpoint of {tower.extractor}", str(path), tower.weights.source
+        ) from error
+    transform = open_clip.image_transform(
+        tower.side, is_train=False
+    )  # mean and deviation are OpenAI's
     tokenize = open_clip.get_tokenizer(tower.architecture)
 
     def see(net: Any, pictures: Pixels) -> Any:
@@ -108,3 +117,29 @@ def openai_network(path: Path, tower: Tower) -> ClipNetwork:
         return net.encode_text(tokenize(texts).to(device()), normalize=True)
 
     return ClipNetwork(net.to(device()).eval().requires_grad_(False), see, read)
+
+
+def clip_state(path: Path) -> dict[str, Any]:
+    """Return the tensors of a CLIP checkpoint by name.
+
+    No code in it is executed but what TorchScript allows. OpenAI published TorchScript archives;
+    others share plain tensors.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    try:
+        state = load_file(path) if path.suffix == ".safetensors" else _load_archive(path)
+    except RuntimeError:
+        state = torch.load(path, "cpu", weights_only=True)
+    return {key: value for key, value in state.items() if key not in _ARCHIVE_ONLY}
+
+
+def _load_archive(path: Path) -> dict[str, Any]:
+    """Return the tensors of a TorchScript archive, without torch's warning about its format."""
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`torch.jit.load` is deprecated", FutureWarning)
+        found: dict[str, Any] = torch.jit.load(path, "cpu").state_dict()
+    return found

@@ -1,21 +1,18 @@
-"""See what a network is fed, whoever prepared it: the first tensor that reaches any layer with weights.
+"""The self-test of a metric: before it scores a run, it scores generated images and compares.
 
-What a self-test compares: tensors in few numbers, stored with the versions of the libraries that made them.
-
-Run a metric's real path, from uint8 pixels to the number, on pictures drawn from a formula, step by step.
-
-Before a metric scores, it scores pictures drawn from a formula: the numbers must be those stored in the package.
-
-A library that resizes, normalises or tokenises in another way changes every score a little and no score visibly
-(torchmetrics 1.8 did so to FID). So the real path is run, from uint8 pixels to the number, and compared step by step:
-what the network is fed, token ids, features, distances, scores. Where a metric's weights could not be had when the
-numbers were made, they end at what the network is fed; `covers` in its vector says so."""
+A library that resizes, normalises or tokenises differently changes every score a little and no
+score visibly (torchmetrics 1.8 did so to FID). So the real path is run, from uint8 pixels to the
+number, and compared step by step: network inputs, token ids, features, distances, scores. Where a
+metric's weights were not available when the expected numbers were computed, they end at the network
+inputs; `covers` in the vector says so.
+"""
 
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -39,53 +36,43 @@ from harness.metrics._weights import hash_file
 
 
 class _StoppedError(Exception):
-    """The network was fed; nothing further is wanted."""
+    """Ends a forward pass whose input was recorded."""
 
 
-class Feed:
-    """While entered, keeps the first tensor given to a torch module with weights in `seen`; `stop` ends there.
+@contextmanager
+def record_input(stop: bool) -> Iterator[list[Any]]:
+    """Record the first tensor that any torch module with weights receives; `stop`.
 
-    Modules without weights, such as torchvision's transforms, prepare what is fed. A network without torch modules is
-    fed nothing that could be seen.
+    End the pass there. Modules without weights, such as torchvision's transforms, prepare the
+    input. Nothing is recorded of a scorer without torch modules.
     """
+    inputs: list[Any] = []
 
-    def __init__(self, stop: bool) -> None:
-        self.stop = stop
-        self.seen: list[Any] = []
-        self._hook: Any = None
+    def take(module: Any, arguments: tuple[Any, ...]) -> None:
+        if inputs or not arguments or next(module.parameters(), None) is None:
+            return
+        inputs.append(arguments[0].detach().cpu().numpy())
+        if stop:
+            raise _StoppedError
 
-    def __enter__(self) -> "Feed":
-        if "torch" in sys.modules:  # else there is no module to be fed, and pixel metrics do without torch
+    with ExitStack() as stack:
+        if "torch" in sys.modules:  # else there is no torch module: pixel metrics do without torch
             from torch.nn.modules.module import register_module_forward_pre_hook
 
-            self._hook = register_module_forward_pre_hook(self._take)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
-        if self._hook is not None:
-            self._hook.remove()
-        return isinstance(error, _StoppedError)
-
-    def _take(self, module: Any, arguments: tuple[Any, ...]) -> None:
-        prepares = next(module.parameters(), None) is None
-        if self.seen or prepares or not arguments:
-            return
-        self.seen.append(arguments[0].detach().cpu().numpy())
-        if self.stop:
-            raise _StoppedError
+            stack.callback(register_module_forward_pre_hook(take).remove)
+        with suppress(_StoppedError):
+            yield inputs
 
 
 LIBRARIES = (
-    "torch", "torchvision", "numpy", "scipy", "pillow", "open_clip_torch", "lpips", "torch-fidelity", "torchmetrics",
-    "transformers", "tokenizers",
+    "torch", "torchvision", "numpy", "scipy", "pillow", "open_clip_torch", "lpips",
+    "torch-fidelity", "torchmetrics", "transformers", "tokenizers",
 )  # fmt: skip
 _SAMPLES = 32
 
 
 class Excerpt(Frozen):
-    """A tensor in few numbers: its shape, mean, standard deviation, and values at fixed places spread over it."""
+    """A tensor in few numbers: shape, mean, standard deviation, values at fixed positions."""
 
     what: str
     shape: tuple[int, ...]
@@ -93,7 +80,10 @@ class Excerpt(Frozen):
 
 
 class Vector(Frozen):
-    """What a metric must find. `shipped` are sha256 of weights that come with packages, `made_with` versions."""
+    """The expected results of a metric.
+
+    `shipped` are sha256 of weights that are part of packages, `made_with` are library versions.
+    """
 
     covers: str
     made_with: str
@@ -120,11 +110,16 @@ def excerpt(what: str, values: Any) -> Excerpt:
     flat = array.ravel()
     places = (np.arange(_SAMPLES, dtype=np.int64) * 2_654_435_761) % flat.size
     chosen = [flat.mean(), flat.std(), *flat[places]] if flat.size > _SAMPLES else list(flat)
-    return Excerpt(what=what, shape=array.shape, values=tuple(float(f"{value:.7g}") for value in chosen))
+    return Excerpt(
+        what=what, shape=array.shape, values=tuple(float(f"{value:.7g}") for value in chosen)
+    )
 
 
 def difference(wanted: Excerpt, here: Excerpt, tolerance: float) -> str:
-    """Return in words how an excerpt differs by more than `tolerance` of the largest value; empty if it does not."""
+    """Return how an excerpt differs by more than `tolerance` of the largest value.
+
+    Empty if it does not.
+    """
     if (wanted.what, wanted.shape) != (here.what, here.shape):
         return f"{here.what} has shape {here.shape}, expected {wanted.what} of shape {wanted.shape}"
     expected, found = np.asarray(wanted.values), np.asarray(here.values)
@@ -133,18 +128,27 @@ def difference(wanted: Excerpt, here: Excerpt, tolerance: float) -> str:
     worst = int(np.nanargmax(np.where(np.isfinite(apart), apart, np.inf)))
     if apart[worst] <= allowed:
         return ""
-    return f"{wanted.what}: found {found[worst]:.6g}, expected {expected[worst]:.6g} ± {allowed:.2g}"
+    return (
+        f"{wanted.what}: found {found[worst]:.6g}, expected {expected[worst]:.6g} ± {allowed:.2g}"
+    )
 
 
 SIZES = ((48, 64), (352, 400))
-"""Height and width: one smaller and one larger than what networks look at, neither square."""
+"""Height and width: one smaller and one larger than network inputs, neither square."""
 TEXT = "A photo of 2 small red circles, left of a café’s window — naïve & large"
-CHECKABLE = (TEXT, "a photo of an orange bench and a blue tv", "a large red circle on a white background")
+CHECKABLE = (
+    TEXT,
+    "a photo of an orange bench and a blue tv",
+    "a large red circle on a white background",
+)
 """Texts of which each correctness metric can check at least one."""
 
 
 def picture(size: tuple[int, int], other: bool = False) -> Pixels:
-    """Return a uint8 picture (height, width, 3) of waves and squares, in whole numbers; `other` is it, damaged."""
+    """Return a uint8 image (height, width, 3) of waves and squares, from integers; `other`.
+
+    Damaged.
+    """
     y, x = np.mgrid[: size[0], : size[1]].astype(np.int64)
     red = _wave(3 * x + 2 * y, 61)
     green = ((x // 9 + y // 7) % 2) * 170 + _wave(x - y, 37) // 4
@@ -160,31 +164,41 @@ def _wave(ticks: NDArray[np.int64], half: int) -> NDArray[np.int64]:
 
 
 def observe(metric: Metric, scorer: Scorer, whole: bool) -> Vector:
-    """Return what a scorer makes of the pictures; where not `whole`, its network stops at what it is fed."""
+    """Return the results of a scorer on the test images; not `whole`: only network inputs."""
     inputs: list[Excerpt] = []
     outputs: list[Excerpt] = []
     for size in (size for size in SIZES if min(size) >= metric.least_pixels):
         name = f"picture of {size[1]}×{size[0]}"
-        feed = Feed(stop=not whole)
-        with feed:
+        with record_input(stop=not whole) as fed:
             seen = scorer.network.extract(picture(size)[None])
-        inputs += [excerpt(f"{name}, as its network is fed", tensor) for tensor in feed.seen]
+        inputs += [excerpt(f"{name}, as its network is fed", tensor) for tensor in fed]
         if whole:
             outputs += _results(metric, scorer, seen, (name, size))
     if isinstance(scorer, TextScorer):
-        feed = Feed(stop=not whole)
-        with feed:
+        with record_input(stop=not whole) as fed:
             read = scorer.texts([TEXT])
-        inputs += [excerpt("token ids of the text", tensor) for tensor in feed.seen]
+        inputs += [excerpt("token ids of the text", tensor) for tensor in fed]
         outputs += [excerpt("text features", read)] if whole else []
     if isinstance(scorer, CorrectnessScorer):
         inputs += [excerpt(what, ids) for what, ids in scorer.token_ids().items()]
     shipped = {path.name: hash_file(path) for path in metric.ships()}
-    covers = "pixels to scores" if whole else "what the network is fed; not its features: the weights could not be had"
-    return Vector(covers=covers, made_with=versions(), shipped=shipped, inputs=tuple(inputs), outputs=tuple(outputs))
+    covers = (
+        "pixels to scores"
+        if whole
+        else "what the network is fed; not its features: the weights could not be had"
+    )
+    return Vector(
+        covers=covers,
+        made_with=versions(),
+        shipped=shipped,
+        inputs=tuple(inputs),
+        outputs=tuple(outputs),
+    )
 
 
-def _results(metric: Metric, scorer: Any, seen: Any, named: tuple[str, tuple[int, int]]) -> list[Excerpt]:
+def _results(
+    metric: Metric, scorer: Any, seen: Any, named: tuple[str, tuple[int, int]]
+) -> list[Excerpt]:
     name, size = named
     if isinstance(scorer, PairScorer):
         distances = scorer.distances(seen, scorer.network.extract(picture(size, other=True)[None]))
@@ -207,25 +221,30 @@ VECTORS = Path(__file__).with_name("_selftest.json")
 _INPUT_TOLERANCE = 2e-4
 _OUTPUT_TOLERANCE = 5e-4
 _ARITHMETIC_TOLERANCE = 5e-5
-"""Shares of the largest value; the last is for metrics without a network. The widest and the narrowest instructions
-of one CPU differ by 4e-6, a wrong resize or normalisation by 1e-3 and more."""
+"""Shares of the largest value; the last one is for metrics without a network. The widest and the
+narrowest instructions of one CPU differ by 4e-6, a wrong resize or normalisation by 1e-3 and
+more."""
 
 _PASSED: WeakKeyDictionary[Network, set[str]] = WeakKeyDictionary()
 
 
 def self_test(metric: Metric, scorer: Scorer) -> None:
-    """Run the vector of a metric; once per process and loaded network.
+    """Run the self-test of a metric, once per process and loaded network.
 
-    Raises MachineError naming the metric, what was found and expected, and the installed versions.
+    Raises MachineError naming the metric, found and expected values, and the installed versions.
     """
     passed = _PASSED.setdefault(scorer.network, set())
     if metric.name not in passed:
-        compare(metric, load_vector(metric), observe(metric, scorer, whole=bool(load_vector(metric).outputs)))
+        compare(
+            metric,
+            load_vector(metric),
+            observe(metric, scorer, whole=bool(load_vector(metric).outputs)),
+        )
         passed.add(metric.name)
 
 
 def load_vector(metric: Metric) -> Vector:
-    """Return the stored vector; MachineError if the package has none for this metric."""
+    """Return the expected results of a metric; MachineError if the package has none."""
     try:
         return _vectors()[metric.name]
     except KeyError:
@@ -239,10 +258,12 @@ def _vectors() -> dict[str, Vector]:
 
 
 def compare(metric: Metric, expected: Vector, found: Vector) -> None:
-    """Raise MachineError for the first thing that is not as expected."""
+    """Raise MachineError for the first difference from the expected results."""
     for name, digest in expected.shipped.items():
         if found.shipped.get(name) != digest:
-            raise _failed(metric, expected, f"{name} has sha256 {found.shipped.get(name)}, expected {digest}")
+            raise _failed(
+                metric, expected, f"{name} has sha256 {found.shipped.get(name)}, expected {digest}"
+            )
     output_tolerance = _OUTPUT_TOLERANCE if expected.inputs else _ARITHMETIC_TOLERANCE
     for theirs, ours, tolerance in (
         (expected.inputs, found.inputs, _INPUT_TOLERANCE),
@@ -256,10 +277,14 @@ def compare(metric: Metric, expected: Vector, found: Vector) -> None:
 
 
 def _failed(metric: Metric, expected: Vector, wrong: str) -> MachineError:
-    what = f"{metric.name} does not give the number it should here, so nothing is scored with it. {wrong}"
+    what = (
+        f"{metric.name} does not give the number it should here, so nothing is scored with it. "
+        f"{wrong}"
+    )
     where = f"self-test of {metric.name}"
     fix = (
-        f"An installed library changed the number. Installed: {versions()}. The expected number was made with: "
-        f"{expected.made_with}. Install those versions, or leave the metric out of quality.metrics."
+        f"An installed library changed the number. Installed: {versions()}. The expected number "
+        f"was made with: {expected.made_with}. Install those versions, or leave the metric out of "
+        "quality.metrics."
     )
     return MachineError(what, where, fix)

@@ -1,4 +1,4 @@
-"""What a weight file is: the names it goes by, what each is verified by, and where a person gets it."""
+"""Weight files: their names, how each is verified, and where to get it."""
 
 import os
 from pathlib import Path
@@ -8,16 +8,17 @@ from harness.core.base import Frozen
 
 VARIABLE = "HARNESS_WEIGHTS"
 Check = Literal["sha256", "prefix", "hub"]
-"""How a file was verified: by its whole sha256; by the first digits, which the file name carries by PyTorch's
-convention; or by the name that the Hugging Face Hub gives a file in its cache, which is its sha256 (of small files
-the sha1 that git gives them)."""
+"""How a file was verified: by its whole sha256; by a prefix, which is part of the file name by
+PyTorch's convention; or by its name in the Hugging Face Hub's cache, which is its sha256 (of small
+files git's sha1)."""
 
 
 class Form(Frozen):
-    """One file that holds the weights: its usual name, what it is verified by, and where it comes from.
+    """One file that contains the weights: its usual name, how it is verified, and its source.
 
-    `sha256` is whole (64 digits) or the first 8 or more of them. It is empty only where `hub` names a repository of
-    the Hugging Face Hub whose cache is searched for `file`: that cache names a file by its content.
+    `sha256` is whole (64 digits) or the first 8 or more of them. It is empty only where `hub` names
+    a repository of the Hugging Face Hub whose cache is searched for `file`: that cache names a file
+    by its content.
     """
 
     file: str
@@ -28,29 +29,32 @@ class Form(Frozen):
 
     @property
     def title(self) -> str:
-        """Its name where several files are told apart; a repository's files have everyday names."""
+        """The file's name, with the repository if its name alone is ambiguous."""
         return f"{self.file} of {self.hub}" if self.only_in_hub else self.file
 
     @property
     def only_in_hub(self) -> bool:
-        """Whether nothing but the Hugging Face cache can say that a file is the one."""
+        """Whether only the Hugging Face cache can verify the file."""
         return bool(self.hub) and not self.sha256
 
     @property
     def source(self) -> str:
-        """Where a person gets it."""
+        """Where to get it."""
         return self.url or self.origin or f"https://huggingface.co/{self.hub}"
 
 
 class WeightFile(Form):
-    """Weights that a metric needs: `key` names them in `[quality.weights]`, `also` are other files that hold them."""
+    """Weights that a metric needs.
+
+    `key` names them in `[quality.weights]`, `also` are equivalent files.
+    """
 
     key: str
     also: tuple[Form, ...] = ()
 
     @property
     def public(self) -> Form:
-        """The form to get where there is none: one that can be downloaded, else the first."""
+        """The form to get if there is none: one that can be downloaded, else the first."""
         return next((form for form in self.forms if form.url), self)
 
     @property
@@ -59,7 +63,7 @@ class WeightFile(Form):
 
 
 class WeightLocation(Frozen):
-    """A weight file on this machine that was verified."""
+    """A verified weight file on this machine."""
 
     path: Path
     sha256: str
@@ -68,14 +72,24 @@ class WeightLocation(Frozen):
 
 
 def advice(wanted: WeightFile) -> str:
-    """Return what to do where a file is absent."""
+    """Return what to do if a file is missing."""
     form = wanted.public
     if form.only_in_hub:
-        return f"Download it: harness weights MATRIX --download. Or: hf download {form.hub} {form.file}"
-    get = f"Get {form.file} from {form.source} into one of these places, or set {VARIABLE} to its folder."
-    return f"Download it: harness weights MATRIX --download. Or: {get[0].lower()}{get[1:]}" if form.url else get
+        return (
+            f"Download it: harness weights MATRIX --download. Or: hf download {form.hub} "
+            f"{form.file}"
+        )
+    get = (
+        f"Get {form.file} from {form.source} into one of these places, or set {VARIABLE} to its "
+        "folder."
+    )
+    return (
+        f"Download it: harness weights MATRIX --download. Or: {get[0].lower()}{get[1:]}"
+        if form.url
+        else get
+    )
 
 
 def expanded(path: str) -> Path:
-    """Return a path with the home folder in the place of ~, which stays where a user has no home."""
+    """Return a path with ~ expanded; ~ stays if the user has no home folder."""
     return Path(os.path.expanduser(path))

@@ -1,25 +1,41 @@
-"""Weight files: found by path, by HARNESS_WEIGHTS, or in the usual caches; verified by sha256; never guessed."""
+"""Find weight files: by path, in HARNESS_WEIGHTS, or in the usual caches; verified by sha256."""
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 from harness.core.base import Frozen
 from harness.core.errors import MachineError
-from harness.metrics._weight_file import VARIABLE, Check, Form, WeightFile, WeightLocation, advice, expanded
+from harness.metrics._weight_file import (
+    VARIABLE,
+    Check,
+    Form,
+    WeightFile,
+    WeightLocation,
+    advice,
+    expanded,
+)
 
-__all__ = ["Form", "WeightFile", "Weights", "hash_file"]
+__all__ = ["Form", "WeightFile", "Weights", "hash_file", "hash_files"]
 
 _LARGE = 2**26
-"""Bytes from which on the Hub keeps files outside git, under their sha256: 10 MB as a rule."""
+"""Size from which the Hub stores files outside git, under their sha256: 10 MB as a rule."""
 
 
 def hash_file(path: Path) -> str:
-    """Return the sha256 of a file, read once per process and state of the file."""
+    """Return the sha256 of a file, computed once per process and state of the file."""
     state = path.stat()
     return _digest(path, state.st_size, state.st_mtime_ns)
+
+
+def hash_files(paths: Sequence[Path]) -> str:
+    """Return a file's sha256, or of several files the sha256 of theirs in order; empty for none."""
+    digests = [hash_file(path) for path in paths]
+    if len(digests) < 2:
+        return "".join(digests)
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 @cache
@@ -29,26 +45,30 @@ def _digest(path: Path, size: int, time: int) -> str:
 
 
 def cache_folder() -> Path:
-    """Return the folder where torch keeps downloaded weights (TORCH_HOME, as torch.hub decides it).
+    """Return the folder where torch stores downloaded weights (TORCH_HOME, as in torch.hub).
 
-    Downloads go there too, where other packages find them; never into HARNESS_WEIGHTS, which may be a shared folder.
+    Downloads go there too, where other packages find them; never into HARNESS_WEIGHTS, which may be
+    a shared folder.
     """
     root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return expanded(os.environ.get("TORCH_HOME") or f"{root}/torch") / "hub" / "checkpoints"
 
 
 class Weights(Frozen):
-    """Where to look: `paths` come from the matrix (key → path), then HARNESS_WEIGHTS, then the usual caches."""
+    """Where to search: `paths` of the matrix (key → path), HARNESS_WEIGHTS, the usual caches."""
 
     paths: dict[str, str] = {}
 
     @classmethod
     def of(cls, paths: Mapping[str, str]) -> "Weights":
-        """Return the places to look, with the matrix's own paths first."""
+        """Return the search paths, with the matrix's paths first."""
         return cls(paths=dict(paths))
 
     def places(self, wanted: WeightFile) -> tuple[Path, ...]:
-        """Return every path that is tried for a file, in order; a path in the matrix is the only one."""
+        """Return the paths that are tried for a file, in order.
+
+        A path in the matrix is the only one.
+        """
         if wanted.key in self.paths:
             return (expanded(self.paths[wanted.key]),)
         named = os.environ.get(VARIABLE)
@@ -59,14 +79,17 @@ class Weights(Frozen):
 
     def searched(self, wanted: WeightFile) -> tuple[str, ...]:
         """Return every place that is searched, in words."""
-        hubs = () if wanted.key in self.paths else tuple(form.hub for form in wanted.forms if form.hub)
+        hubs = (
+            () if wanted.key in self.paths else tuple(form.hub for form in wanted.forms if form.hub)
+        )
         own = tuple(str(path) for path in self.places(wanted))
         return own + tuple(f"the Hugging Face cache of {hub}" for hub in hubs)
 
     def locate(self, wanted: WeightFile) -> WeightLocation | None:
-        """Return a file that was found and verified, or None where there is none.
+        """Return a file that was found and verified, or None if there is none.
 
-        Raises MachineError for the first file that is there but is not the one: passing over it would hide it.
+        Raises MachineError for the first file that exists but is not the expected one: skipping it
+        would hide it.
         """
         for path in self.places(wanted):
             if path.is_file():
@@ -76,8 +99,8 @@ class Weights(Frozen):
     def find(self, wanted: WeightFile) -> Path:
         """Return the verified path of a file.
 
-        Raises WeightsMissing naming the file, its sha256 and every place looked at, or MachineError for a file that is
-        not the one.
+        Raises WeightsMissing naming the file, its sha256 and every place searched, or MachineError
+        for a file that is not the expected one.
         """
         if found := self.locate(wanted):
             return found.path
@@ -88,7 +111,7 @@ class Weights(Frozen):
 
 
 class WeightsMissing(MachineError):
-    """A weight file is nowhere; `short` says so in a few words, for a place where many such reasons stand."""
+    """A weight file was not found; `short` is a brief reason for tables."""
 
     def __init__(self, what: str, wanted: WeightFile, fix: str) -> None:
         super().__init__(what, wanted.key, fix)
@@ -96,7 +119,7 @@ class WeightsMissing(MachineError):
 
 
 def _hub_place(form: Form) -> Path | None:
-    """Return where the Hugging Face Hub's cache has a file; nothing is fetched."""
+    """Return the path of a file in the Hugging Face Hub's cache; nothing is downloaded."""
     if not form.hub:
         return None
     from huggingface_hub import try_to_load_from_cache
@@ -111,7 +134,10 @@ def _verified(path: Path, wanted: WeightFile) -> WeightLocation:
     if check := next(checks, None):
         return WeightLocation(path=path, sha256=digest, size_bytes=path.stat().st_size, check=check)
     known = " or ".join(form.sha256 for form in wanted.forms if form.sha256)
-    expected = known or "what the Hugging Face cache says, and only a file in that cache can be verified so"
+    expected = (
+        known
+        or "what the Hugging Face cache says, and only a file in that cache can be verified so"
+    )
     what = f"this is not {wanted.title}: its sha256 is {digest}, expected {expected}"
     raise MachineError(what, str(path), f"Replace it with the file from {wanted.public.source}.")
 
@@ -126,6 +152,6 @@ def _check(path: Path, digest: str, form: Form) -> Check | None:
 
 
 def _git_digest(path: Path) -> str:
-    """Return git's name of a file's content, by which the Hub's cache names files that are small."""
+    """Return git's hash of a file's content, by which the Hub's cache names small files."""
     content = path.read_bytes() if path.stat().st_size < _LARGE else b""
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()

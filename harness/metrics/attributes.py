@@ -1,8 +1,9 @@
-"""Correct attributes: does a picture of the shapes world show everything its caption asks for?
+"""Correct attributes: does an image of the shapes world show everything its caption asks for?
 
-A small classifier reads layout, background, and the shape, colour and size of each object off the picture. A picture
-is correct if all of them are what the caption says: one wrong attribute makes a wrong picture, as in GenEval
-(Ghosh et al. 2023). The classifier is right on all held-out pictures that the world itself draws.
+A small classifier predicts layout, background, and the shape, colour and size of each object. An
+image is correct if all of them are what the caption says: one wrong attribute makes a wrong image,
+as in GenEval (Ghosh et al. 2023). The classifier is right on all held-out images of the shapes
+world.
 """
 
 from collections.abc import Sequence
@@ -12,24 +13,33 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from harness.core.quality import Definition, MetricKind, Question
-from harness.metrics import _attributes
-from harness.metrics._base import CorrectnessScorer, Floats, Metric
-from harness.metrics._devices import library, to_array
+from harness.core.quality import MetricKind, Question
+from harness.metrics import _bundled
+from harness.metrics._base import (
+    CorrectnessScorer,
+    Description,
+    Floats,
+    Metric,
+    to_array,
+    why_unreadable,
+)
 from harness.metrics._weights import Weights
 from harness.shapes_world import parse
 
 
 class _Scorer(CorrectnessScorer):
     def __init__(self) -> None:
-        self.network = _attributes.attribute_network()
+        self.network = _bundled.attribute_network()
 
     def found(self, activations: Any, texts: Sequence[str]) -> Floats:
         asked = np.array([_asked(text) for text in texts])
         return np.asarray((to_array(activations.labels) == asked).all(axis=1), dtype=np.float64)
 
     def evidence(self, activations: Any, texts: Sequence[str]) -> dict[str, Any]:
-        return {"attributes": to_array(activations.labels), "features": to_array(activations.features)}
+        return {
+            "attributes": to_array(activations.labels),
+            "features": to_array(activations.features),
+        }
 
 
 @cache
@@ -45,28 +55,19 @@ class Attributes(Metric):
     profiles: ClassVar[tuple[str, ...]] = ("bundled",)
 
     def ships(self) -> tuple[Path, ...]:
-        return (_attributes.weights_path(),)
+        return (_bundled.weights_path("attributes"),)
 
     def refusal(self, text: str) -> str:
-        try:
-            parse(text)
-        except ValueError as error:
-            return str(error)
-        return ""
+        return why_unreadable(parse, text)
 
-    def define(self, weights: Weights) -> Definition:
-        return Definition(
-            metric=self.name,
-            kind=self.kind,
-            question=self.question,
-            extractor=_attributes.EXTRACTOR,
-            weights_sha256=_attributes.weights_sha256(),
-            resize=_attributes.RESIZE,
-            value_range=_attributes.VALUE_RANGE,
-            reference="the prompt's text",
-            library=library("torch"),
-            better="higher",
+    def describe(self) -> Description:
+        return Description(
+            _bundled.ATTRIBUTES,
+            _bundled.VALUE_RANGE,
+            ("torch",),
+            resize=_bundled.RESIZE,
             formula="1 if every attribute is what the caption says, else 0",
+            better="higher",
         )
 
     def load(self, weights: Weights) -> CorrectnessScorer:

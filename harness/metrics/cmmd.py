@@ -1,26 +1,27 @@
 """CMMD: the squared maximum mean discrepancy of CLIP embeddings (Jayasumana et al. 2024).
 
-Kernel exp(−|x − y|²/(2σ²)), σ = 10, times 1000. The authors' program takes the biased estimator, whose bias falls
-with N; this is the unbiased one, with which sets of different size agree. Reported with its loss; it does not gate
-unless named.
+Kernel exp(−|x − y|²/(2σ²)), σ = 10, times 1000. The authors' program uses the biased estimator,
+whose bias falls with N; this is the unbiased one, with which sets of different size agree. Reported
+with its loss; gates only where a rule names it.
 """
 
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from harness.core.quality import Definition, MetricKind, Question
-from harness.metrics import _bundled_clip, _open_clip
-from harness.metrics._base import FeatureScorer, Metric, Network, Pixels
-from harness.metrics._devices import library
-from harness.metrics._embeddings import ImageEmbeddings
-from harness.metrics._weights import WeightFile, Weights, hash_file
+from harness.core.quality import MetricKind, Question
+from harness.metrics import _bundled, _open_clip
+from harness.metrics._base import Description, FeatureScorer, Metric, Network, Pixels
+from harness.metrics._weights import WeightFile, Weights
 
 _RESIZE = "centre square, then to 336×336, bicubic with antialias on uint8 (Pillow)"
 
 
 class _Square(Network):
-    """The authors cut out the centre square before they resize; CLIP's own preprocessing does it after."""
+    """Crops the centre square before resizing, as the authors do.
+
+    CLIP's own preprocessing crops after.
+    """
 
     def __init__(self, network: Network) -> None:
         self.network = network
@@ -38,7 +39,10 @@ def _square_network(path: Path, tower: _open_clip.Tower) -> _Square:
 
 
 class Cmmd(Metric):
-    """`bundled`: the small dual encoder of the shapes world; `openai`: the paper's ViT-L/14 at 336 pixels."""
+    """`bundled`: the small dual encoder of the shapes world; `openai`.
+
+    The paper's ViT-L/14 at 336 pixels.
+    """
 
     question: ClassVar[Question] = "variety"
     kind: ClassVar[MetricKind] = "distribution"
@@ -51,31 +55,24 @@ class Cmmd(Metric):
         return () if self.profile == "bundled" else (_open_clip.L14_336.weights,)
 
     def ships(self) -> tuple[Path, ...]:
-        return (_bundled_clip.weights_path(),) if self.profile == "bundled" else ()
+        return (_bundled.weights_path("clip"),) if self.profile == "bundled" else ()
 
     @property
     def dimensions(self) -> int:
-        return _bundled_clip.DIMENSIONS if self.profile == "bundled" else _open_clip.L14_336.dimensions
+        return _bundled.FEATURES if self.profile == "bundled" else _open_clip.L14_336.dimensions
 
-    def define(self, weights: Weights) -> Definition:
+    def describe(self) -> Description:
         bundled = self.profile == "bundled"
-        path = _bundled_clip.weights_path() if bundled else weights.find(_open_clip.L14_336.weights)
-        return Definition(
-            metric=self.name,
-            kind=self.kind,
-            question=self.question,
-            extractor=_bundled_clip.EXTRACTOR if bundled else _open_clip.L14_336.extractor,
-            weights_sha256=hash_file(path),
-            resize=_bundled_clip.RESIZE if bundled else _RESIZE,
-            value_range=_bundled_clip.VALUE_RANGE if bundled else _open_clip.VALUE_RANGE,
-            reference="",
-            library=library("torch", "open_clip_torch"),
-            better="lower",
+        return Description(
+            _bundled.CLIP if bundled else _open_clip.L14_336.extractor,
+            _bundled.VALUE_RANGE if bundled else _open_clip.VALUE_RANGE,
+            ("torch", "open_clip_torch"),
+            resize=_bundled.RESIZE if bundled else _RESIZE,
             formula="1000 · unbiased MMD², Gaussian kernel σ 10, unit embeddings",
         )
 
     def load(self, weights: Weights) -> FeatureScorer:
         if self.profile == "bundled":
-            return ImageEmbeddings(_bundled_clip.bundled_network())
+            return FeatureScorer(_bundled.clip_network())
         tower = _open_clip.L14_336
-        return ImageEmbeddings(_square_network(weights.find(tower.weights), tower))
+        return FeatureScorer(_square_network(weights.find(tower.weights), tower))

@@ -1,9 +1,9 @@
-"""Thirty numbers of a picture's colours: quantiles, mean and spread of brightness and of both colour differences.
+"""Colour: are brightness, contrast and saturation the baseline's?
 
-Colour: are brightness, contrast and saturation the baseline's?
-
-The Fréchet distance of 30 numbers of a picture's tones, in units of 16 grey levels where prompts fix the colours: a
-loss of 5 % is a change by 3.6 grey levels in all of them. It needs no weights and about 4 ms for 512×512 pixels."""
+The Fréchet distance of 30 numbers: quantiles, mean and standard deviation of brightness and of both
+colour differences, in units of 16 grey levels where prompts determine the colours. A loss of 5 % is
+a change by 3.6 grey levels in all of them. It needs no weights and about 4 ms for 512×512 pixels.
+"""
 
 from functools import cache
 from typing import Any, ClassVar
@@ -11,23 +11,24 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.core.quality import Definition, MetricKind, Question
-from harness.metrics._base import FeatureScorer, Metric, Network, Pixels
-from harness.metrics._devices import library
+from harness.metrics._base import Description, FeatureScorer, Network, Pixels
+from harness.metrics._fidelity import FidelityMetric
 from harness.metrics._weights import Weights
 
 FEATURES = 30
 SHARES = (0.02, 0.10, 0.25, 0.50, 0.75, 0.90, 0.98)
 CHROMA_SHARES = (0.50, 0.90, 0.98)
 JUST_VISIBLE = 16.0
-"""Grey levels: with it a change by 3.6 grey levels in all numbers is a loss of 5 %."""
-EXTRACTOR = "quantiles, mean and standard deviation of Y, Cb, Cr and of max − min of RGB, 30 numbers"
+"""In grey levels: a change by 3.6 grey levels in all numbers is then a loss of 5 %."""
+EXTRACTOR = (
+    "quantiles, mean and standard deviation of Y, Cb, Cr and of max − min of RGB, 30 numbers"
+)
 _PER_LEVEL = 4
-"""Bins to a grey level: whole numbers, so that every machine counts alike."""
+"""Bins per grey level: whole numbers, so that counts are equal on every machine."""
 
 
 class ToneNetwork(Network):
-    """Pictures to colour features (n, 30) in grey levels."""
+    """Images to colour features (n, 30) in grey levels."""
 
     def extract(self, pictures: Pixels) -> Any:
         return np.stack([_tones(picture) for picture in pictures])
@@ -35,7 +36,9 @@ class ToneNetwork(Network):
 
 def _tones(picture: Pixels) -> NDArray[np.float32]:
     red, green, blue = (np.ascontiguousarray(picture[..., channel]).ravel() for channel in range(3))
-    luma = np.int32(299) * red + np.int32(587) * green + np.int32(114) * blue  # thousandths of a grey level
+    luma = (
+        np.int32(299) * red + np.int32(587) * green + np.int32(114) * blue
+    )  # thousandths of a grey level
     found: list[float] = []
     for thousandths, scale in (
         (luma, 1.0),
@@ -49,7 +52,7 @@ def _tones(picture: Pixels) -> NDArray[np.float32]:
 
 
 def _described(thousandths: NDArray[np.int32], width: int) -> list[float]:
-    """Return the quantiles, mean and standard deviation of values in thousandths, counted in bins of `width`."""
+    """Return quantiles, mean and standard deviation of thousandths in bins of `width`."""
     lowest = int(thousandths.min()) // width
     counts = np.bincount(thousandths // width - lowest)
     centres = (np.arange(len(counts)) + lowest + 0.5) * width / 1000
@@ -61,52 +64,29 @@ def _described(thousandths: NDArray[np.int32], width: int) -> list[float]:
 
 
 def _quantiles(counts: NDArray[np.int64], shares: tuple[float, ...]) -> list[float]:
-    return np.searchsorted(np.cumsum(counts), np.array(shares) * counts.sum()).astype(float).tolist()
-
-
-class ToneScorer(FeatureScorer):
-    """Reads colour features as they are."""
-
-    def __init__(self) -> None:
-        self.network = tone_network()
-
-    def features(self, activations: Any) -> NDArray[np.float32]:
-        found: NDArray[np.float32] = activations
-        return found
+    return (
+        np.searchsorted(np.cumsum(counts), np.array(shares) * counts.sum()).astype(float).tolist()
+    )
 
 
 @cache
 def tone_network() -> ToneNetwork:
-    """Return the one shared instance."""
+    """Return the shared instance."""
     return ToneNetwork()
 
 
-class Colour(Metric):
-    """Gates every cell: it compares sets, so pictures may differ as long as their colours are alike."""
+class Colour(FidelityMetric):
+    """Gates every cell: it compares sets, so images may differ as long as their colours agree."""
 
-    question: ClassVar[Question] = "fidelity"
-    kind: ClassVar[MetricKind] = "distribution"
     floor: ClassVar[float] = JUST_VISIBLE
-    needs_baseline: ClassVar[bool] = True
 
     @property
     def dimensions(self) -> int:
         return FEATURES
 
-    def define(self, weights: Weights) -> Definition:
-        return Definition(
-            metric=self.name,
-            kind=self.kind,
-            question=self.question,
-            extractor=EXTRACTOR,
-            weights_sha256="",
-            resize="none",
-            value_range="uint8 RGB, counted in quarters of a grey level",
-            reference="",
-            library=library("numpy"),
-            better="lower",
-            formula=f"squared Fréchet distance in units of √(variance within prompts + {self.floor:g}²)",
-        )
+    def describe(self) -> Description:
+        value_range = "uint8 RGB, counted in quarters of a grey level"
+        return Description(EXTRACTOR, value_range, ("numpy",), formula=self.formula)
 
     def load(self, weights: Weights) -> FeatureScorer:
-        return ToneScorer()
+        return FeatureScorer(tone_network())

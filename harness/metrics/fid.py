@@ -1,4 +1,4 @@
-"""FID: the Fréchet distance between Gaussians fitted to two sets of image features (Heusel et al. 2017)."""
+"""FID: the Fréchet distance of Gaussians fitted to two feature sets (Heusel et al. 2017)."""
 
 from typing import ClassVar
 
@@ -9,12 +9,13 @@ MLPERF_IMAGES = 5000
 
 
 class Fid(ImageFeatureMetric):
-    """`bundled`: 128 features of the attribute net. The others: Inception-v3 2015-12-05, pool3, resized as one program.
+    """`bundled`: 128 features of the attribute net. Others.
 
-    `mlperf` as pytorch-fid (and MLPerf), `clean` as clean-fid, `tf1` as TensorFlow 1 and torch-fidelity,
-    `torchmetrics` as torchmetrics since 1.8. Two look at native pixels: `native192` at what the first layers find, for
-    the gate; `patch` at pool3 of the centre, for papers (Lin et al. 2024, SDXL-Lightning): it needs thousands of
-    pictures and does not gate unless named.
+    Inception-v3 2015-12-05, pool3, by resizing. `mlperf` as pytorch-fid (and MLPerf), `clean` as
+    clean-fid, `tf1` as TensorFlow 1 and torch-fidelity, `torchmetrics` as torchmetrics since 1.8.
+    Two read native pixels: `native192`, features of the first layers, for the gate; `patch`, pool3
+    of the centre, for papers (Lin et al. 2024, SDXL-Lightning): it needs thousands of images and
+    gates only where a rule names it.
     """
 
     profiles: ClassVar[tuple[str, ...]] = (*WHOLE, *NATIVE)
@@ -36,8 +37,11 @@ class Fid(ImageFeatureMetric):
         found = []
         if images <= self.dimensions:
             found.append(
-                f"{images:,} images cannot fill a covariance of {self.dimensions:,} features: compare equal N only"
+                f"{images:,} images cannot fill a covariance of {self.dimensions:,} features: "
+                "compare equal N only"
             )
         if self.profile == "mlperf" and images != MLPERF_IMAGES:
-            found.append(f"MLPerf's FID is of {MLPERF_IMAGES:,} images, this of {images:,}: not comparable")
+            found.append(
+                f"MLPerf's FID is of {MLPERF_IMAGES:,} images, this of {images:,}: not comparable"
+            )
         return tuple(found)

@@ -1,14 +1,15 @@
-"""OWLv2 (Minderer et al. 2023): an open-vocabulary detector that looks for the 80 objects of GenEval at once.
+"""GenEval: does an image show the objects, number, colours and positions that its prompt names?
 
-Its text tower reads the same tokens as CLIP's, so open_clip's tokenizer, which comes with that package, serves it.
+Prompts and rules are GenEval's (Ghosh et al. 2023); an image with one thing wrong is wrong. The
+detector differs: GenEval uses Mask2Former, whose package needs old versions of others; here OWLv2
+detects the same objects. Its scores are lower, so the score from which objects are counted is
+another one; it returns boxes but no masks, so a colour is read off the whole box; and CLIP ViT-B/32
+classifies the colour, where GenEval uses ViT-L/14. Compare these scores with each other, never with
+published GenEval scores.
 
-GenEval: does a picture show the objects, number, colours and positions that its prompt names (Ghosh et al. 2023)?
-
-Prompts and rules are GenEval's; a picture with one thing wrong is wrong. The detector is not: GenEval takes
-Mask2Former, whose package needs old versions of others, and here OWLv2 looks for the same objects. Its scores are
-lower, so the score from which objects are counted is another one; it gives boxes but no masks, so a colour is read off
-the whole box; and CLIP ViT-B/32 names the colour, where GenEval takes ViT-L/14. Compare these scores with each other,
-never with published GenEval scores."""
+OWLv2 (Minderer et al. 2023) is an open-vocabulary detector; it detects the 80 objects of GenEval at
+once. Its text tower reads the same tokens as CLIP's, so open_clip's tokenizer serves it.
+"""
 
 from collections.abc import Sequence
 from functools import cache
@@ -18,25 +19,50 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.core.quality import Definition, MetricKind, Question
+from harness.core.quality import MetricKind, Question
 from harness.metrics import _open_clip
-from harness.metrics._base import CorrectnessScorer, Floats, Metric, Network, Pixels
-from harness.metrics._devices import device, exact, library, to_array
-from harness.metrics._geneval import COLOURS, COUNTED, FOUND, OBJECTS, DetectedBox, article, distinct, parse, shows
-from harness.metrics._hub_model import hash_files, load_network
+from harness.metrics._base import (
+    CorrectnessScorer,
+    Description,
+    Floats,
+    Metric,
+    Network,
+    Pixels,
+    device,
+    exact,
+    to_array,
+    why_unreadable,
+)
+from harness.metrics._geneval import (
+    COLOURS,
+    COUNTED,
+    FOUND,
+    OBJECTS,
+    DetectedBox,
+    article,
+    distinct,
+    parse,
+    shows,
+)
+from harness.metrics._hub_model import load_network
 from harness.metrics._weights import WeightFile, Weights
 
 _HUB = "google/owlv2-base-patch16-ensemble"
 CONFIG = WeightFile(key="owlv2-config", file="config.json", hub=_HUB)
 WEIGHTS = WeightFile(key="owlv2", file="model.safetensors", hub=_HUB)
 EXTRACTOR = "OWLv2 base, patch 16, ensemble"
-RESIZE = "padded to a square on the right and below, to 960×960, bilinear with antialias (transformers)"
+RESIZE = (
+    "padded to a square on the right and below, to 960×960, bilinear with antialias (transformers)"
+)
 VALUE_RANGE = "uint8 RGB to [0, 1], standardised with OpenAI's means and deviations"
 _PICTURES = {"cpu": 1, "cuda": 4}  # at once
 
 
 class DetectedImage(NamedTuple):
-    """A picture with the objects found in it; `sureness` (80,) is the score of each object's surest box, else 0."""
+    """An image with the objects found in it.
+
+    `sureness` (80,) is the highest score of each object, 0 if it was not found.
+    """
 
     picture: Pixels
     objects: dict[str, list[DetectedBox]]
@@ -44,7 +70,7 @@ class DetectedImage(NamedTuple):
 
 
 class DetectorNetwork(Network):
-    """Finds boxes of GenEval's objects: each box is of the one object it looks most like."""
+    """Finds boxes of GenEval's objects: each box belongs to the object with the highest score."""
 
     def __init__(self, net: Any, prepare: Any) -> None:
         self.net, self._prepare = net, prepare
@@ -66,7 +92,9 @@ class DetectorNetwork(Network):
         with exact():
             grid = self.net.image_embedder(fed)[0]
             patches = grid.flatten(1, 2)
-            logits = self.net.class_head(patches, self._queries.expand(len(patches), -1, -1), None)[0]
+            logits = self.net.class_head(patches, self._queries.expand(len(patches), -1, -1), None)[
+                0
+            ]
             boxes = self.net.box_predictor(patches, grid)
             scores, labels = logits.sigmoid().max(dim=-1)
         rows = zip(pictures, to_array(scores), to_array(labels), to_array(boxes), strict=True)
@@ -75,7 +103,9 @@ class DetectorNetwork(Network):
 
 def _seen(picture: Pixels, scores: Any, labels: Any, boxes: Any) -> DetectedImage:
     height, width = picture.shape[:2]
-    corners = np.concatenate([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], axis=1)
+    corners = np.concatenate(
+        [boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], axis=1
+    )
     corners = (corners * max(height, width)).clip(0, [width, height, width, height])
     found: dict[str, list[DetectedBox]] = {}
     for index in np.flatnonzero(scores > FOUND):
@@ -88,7 +118,7 @@ def _seen(picture: Pixels, scores: Any, labels: Any, boxes: Any) -> DetectedImag
 
 
 def _token_ids(length: int) -> Any:
-    """Return the token ids (80, length) of the questions, one for each object."""
+    """Return the token ids (80, length) of the queries, one for each object."""
     import open_clip
 
     tokenize = open_clip.get_tokenizer("ViT-B-32-quickgelu")
@@ -97,7 +127,7 @@ def _token_ids(length: int) -> Any:
 
 @cache
 def detector_network(config: Path, weights: Path) -> DetectorNetwork:
-    """Return the one shared instance; raises MachineError for files that are not OWLv2's."""
+    """Return the shared instance; raises MachineError for files that are not OWLv2's."""
     from transformers import Owlv2Config, Owlv2ForObjectDetection, Owlv2ImageProcessor
 
     net = load_network((Owlv2ForObjectDetection, Owlv2Config), config, weights, WEIGHTS)
@@ -106,11 +136,15 @@ def detector_network(config: Path, weights: Path) -> DetectorNetwork:
 
 
 def sureness(seen: Sequence[DetectedImage]) -> NDArray[np.float64]:
-    """Return the scores (n, 80) of the surest boxes."""
+    """Return the scores (n, 80) of the best boxes."""
     return np.stack([one.sureness for one in seen])
 
 
-_TEMPLATES = ("a photo of a {colour} {name}", "a photo of a {colour}-colored {name}", "a photo of a {colour} object")
+_TEMPLATES = (
+    "a photo of a {colour} {name}",
+    "a photo of a {colour}-colored {name}",
+    "a photo of a {colour} object",
+)
 
 
 class _Scorer(CorrectnessScorer):
@@ -126,15 +160,23 @@ class _Scorer(CorrectnessScorer):
 
     def _shows(self, seen: DetectedImage, text: str) -> bool:
         def find_colour(name: str, box: DetectedBox) -> str:
-            likeness = to_array(self._clip.extract(_crop(seen.picture, box)[None])) @ self._colours(name).T
+            likeness = (
+                to_array(self._clip.extract(_crop(seen.picture, box)[None])) @ self._colours(name).T
+            )
             return COLOURS[int(likeness.argmax())]
 
         return shows(parse(text), seen.objects, find_colour)
 
     def _read_colours(self, name: str) -> NDArray[np.float32]:
-        """Return unit embeddings (10, d) of an object in each colour, each the mean of all templates."""
-        texts = [template.format(colour=colour, name=name) for colour in COLOURS for template in _TEMPLATES]
-        read = to_array(self._clip.read(texts)).reshape(len(COLOURS), len(_TEMPLATES), -1).mean(axis=1)
+        """Return unit embeddings (10, d) of an object in each colour, means of all templates."""
+        texts = [
+            template.format(colour=colour, name=name)
+            for colour in COLOURS
+            for template in _TEMPLATES
+        ]
+        read = (
+            to_array(self._clip.read(texts)).reshape(len(COLOURS), len(_TEMPLATES), -1).mean(axis=1)
+        )
         unit: NDArray[np.float32] = read / np.linalg.norm(read, axis=1, keepdims=True)
         return unit
 
@@ -146,14 +188,14 @@ class _Scorer(CorrectnessScorer):
 
 
 def _crop(picture: Pixels, box: DetectedBox) -> Pixels:
-    """Return what is in a box, at least one pixel."""
+    """Return the pixels of a box, at least one."""
     left, top = int(box.left), int(box.top)
     right, bottom = max(round(box.right), left + 1), max(round(box.bottom), top + 1)
     return picture[top:bottom, left:right]
 
 
 class Geneval(Metric):
-    """OWLv2 base finds objects, CLIP ViT-B/32 names their colours."""
+    """OWLv2 base finds objects, CLIP ViT-B/32 classifies their colours."""
 
     question: ClassVar[Question] = "content"
     kind: ClassVar[MetricKind] = "correctness"
@@ -162,28 +204,28 @@ class Geneval(Metric):
         return (CONFIG, WEIGHTS, _open_clip.B32.weights)
 
     def refusal(self, text: str) -> str:
-        try:
-            parse(text)
-        except ValueError as error:
-            return str(error)
-        return ""
+        return why_unreadable(parse, text)
 
-    def define(self, weights: Weights) -> Definition:
-        return Definition(
-            metric=self.name,
-            kind=self.kind,
-            question=self.question,
-            extractor=f"{EXTRACTOR}; colours: {_open_clip.B32.extractor}",
-            weights_sha256=hash_files([weights.find(wanted) for wanted in self.needs()]),
+    def describe(self) -> Description:
+        return Description(
+            f"{EXTRACTOR}; colours: {_open_clip.B32.extractor}",
+            VALUE_RANGE,
+            ("torch", "transformers", "open_clip_torch"),
             resize=f"{RESIZE}; colours: box {_open_clip.B32.resize}",
-            value_range=VALUE_RANGE,
-            reference="the prompt's text",
-            library=library("torch", "transformers", "open_clip_torch"),
+            formula=(
+                f"1 if GenEval's rules hold for boxes above {FOUND} (counting: {COUNTED}), else 0"
+            ),
             better="higher",
-            formula=f"1 if GenEval's rules hold for boxes above {FOUND} (counting: {COUNTED}), else 0",
-            notes=("The detector is OWLv2, not GenEval's Mask2Former: do not compare with published GenEval scores.",),
+            notes=(
+                (
+                    "The detector is OWLv2, not GenEval's Mask2Former: do not compare with "
+                    "published GenEval scores."
+                ),
+            ),
         )
 
     def load(self, weights: Weights) -> CorrectnessScorer:
         config, owlv2, clip = (weights.find(wanted) for wanted in self.needs())
-        return _Scorer(detector_network(config, owlv2), _open_clip.openai_network(clip, _open_clip.B32))
+        return _Scorer(
+            detector_network(config, owlv2), _open_clip.openai_network(clip, _open_clip.B32)
+        )

@@ -1,25 +1,32 @@
-"""The trunks of LPIPS v0.1, AlexNet and VGG16: layers from a weights file, heads from pip's lpips.
+"""LPIPS: distance of deep features, averaged over the image (Zhang et al. 2018)."""
 
-LPIPS: distance of deep features, channel by channel, averaged over the picture (Zhang et al. 2018)."""
-
-import hashlib
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from harness.core.errors import MachineError
-from harness.core.quality import Definition, MetricKind, Question
-from harness.metrics import _attributes
-from harness.metrics._base import Floats, Metric, Network, PairScorer, Pixels
-from harness.metrics._devices import device, exact, library, to_array, to_unit
-from harness.metrics._weights import Form, WeightFile, Weights, hash_file
+from harness.core.quality import MetricKind, Question
+from harness.metrics import _bundled
+from harness.metrics._base import (
+    Description,
+    Floats,
+    Metric,
+    Network,
+    PairScorer,
+    Pixels,
+    device,
+    exact,
+    to_array,
+    to_unit,
+)
+from harness.metrics._weights import Form, WeightFile, Weights
 
 _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 
 
 class Trunk(NamedTuple):
-    """One trunk: torchvision's name of it, its weights, and the layers (ReLU) whose maps are compared."""
+    """One trunk: its name in torchvision, weights, and the compared layers (ReLU)."""
 
     architecture: str
     weights: WeightFile
@@ -59,7 +66,7 @@ TRUNKS = {
 
 
 class TrunkNetwork(Network):
-    """Pictures to five maps of unit feature vectors, each with the head that weighs its channels."""
+    """Images to five maps of unit feature vectors, each with the head that weighs its channels."""
 
     def __init__(self, net: Any, stops: tuple[int, ...], heads: list[Any]) -> None:
         self.net, self.stops, self.heads = net, stops, heads
@@ -69,7 +76,9 @@ class TrunkNetwork(Network):
 
         with exact():
             images = to_unit(pictures) * 2 - 1
-            shift, scale = (torch.tensor(x, device=images.device).view(1, 3, 1, 1) for x in (_SHIFT, _SCALE))
+            shift, scale = (
+                torch.tensor(x, device=images.device).view(1, 3, 1, 1) for x in (_SHIFT, _SCALE)
+            )
             x, maps = (images - shift) / scale, []
             for index, layer in enumerate(self.net):
                 x = layer(x)
@@ -92,19 +101,15 @@ def heads_path(profile: str) -> Path:
     """Return the heads in the installed lpips; MachineError if it is not installed."""
     spec = find_spec("lpips")
     if spec is None or spec.origin is None:
-        raise MachineError("the package lpips is not installed", f"lpips:{profile}", "pip install lpips")
+        raise MachineError(
+            "the package lpips is not installed", f"lpips:{profile}", "pip install lpips"
+        )
     return Path(spec.origin).parent / "weights" / "v0.1" / f"{profile}.pth"
-
-
-def weights_sha256(weights: Weights, profile: str) -> str:
-    """Return one sha256 for trunk and heads together."""
-    both = hash_file(weights.find(TRUNKS[profile].weights)) + hash_file(heads_path(profile))
-    return hashlib.sha256(both.encode()).hexdigest()
 
 
 @cache
 def trunk_network(path: Path, profile: str) -> TrunkNetwork:
-    """Return the network with its trunk from `path` (torchvision's key names; a classifier is passed over)."""
+    """Return the network with its trunk from `path` (torchvision's keys, without classifier)."""
     import torch
     from torchvision import models
 
@@ -118,15 +123,17 @@ def trunk_network(path: Path, profile: str) -> TrunkNetwork:
         if isinstance(layer, torch.nn.ReLU):
             layer.inplace = False
     heads = torch.load(heads_path(profile), map_location="cpu", weights_only=True)
-    weights = [heads[f"lin{index}.model.1.weight"].to(device()) for index in range(len(trunk.stops))]
+    weights = [
+        heads[f"lin{index}.model.1.weight"].to(device()) for index in range(len(trunk.stops))
+    ]
     return TrunkNetwork(net.to(device()).eval().requires_grad_(False), trunk.stops, weights)
 
 
 class _Bundled(PairScorer):
-    """Unweighted: the mean over depths and places of the squared distance between unit feature vectors."""
+    """Unweighted: mean over layers and positions of squared feature distances."""
 
     def __init__(self) -> None:
-        self.network = _attributes.attribute_network()
+        self.network = _bundled.attribute_network()
 
     def distances(self, first: Any, second: Any) -> Floats:
         with exact():
@@ -147,7 +154,10 @@ class _Trunk(PairScorer):
 
 
 class Lpips(Metric):
-    """`bundled`: maps of the attribute net, unweighted; `alex`, `vgg`: v0.1 as in pip's lpips, at native size."""
+    """`bundled`: maps of the attribute net, unweighted; `alex`, `vgg`.
+
+    V0.1 as in the package lpips.
+    """
 
     question: ClassVar[Question] = "identity"
     kind: ClassVar[MetricKind] = "paired"
@@ -165,24 +175,26 @@ class Lpips(Metric):
         return (self._trunk.weights,) if self._trunk else ()
 
     def ships(self) -> tuple[Path, ...]:
-        return (heads_path(self.profile) if self._trunk else _attributes.weights_path(),)
+        return (heads_path(self.profile) if self._trunk else _bundled.weights_path("attributes"),)
 
-    def define(self, weights: Weights) -> Definition:
-        trunk = self._trunk
-        digest = weights_sha256(weights, self.profile) if trunk else _attributes.weights_sha256()
-        return Definition(
-            metric=self.name,
-            kind=self.kind,
-            question=self.question,
-            extractor=f"{trunk.architecture}, five ReLU layers, LPIPS v0.1 heads" if trunk else _attributes.EXTRACTOR,
-            weights_sha256=digest,
-            resize="none" if trunk else _attributes.RESIZE,
-            value_range=_attributes.VALUE_RANGE,
-            reference="the baseline's image of the same prompt and seed",
-            library=library("torch", "lpips") if trunk else library("torch"),
-            better="lower",
-            formula="mean over places of the squared difference of unit feature vectors"
-            + (", weighted by the heads, summed over layers" if trunk else ", averaged over layers"),
+    def describe(self) -> Description:
+        trunk, formula = (
+            self._trunk,
+            "mean over places of the squared difference of unit feature vectors",
+        )
+        if trunk is None:
+            return Description(
+                _bundled.ATTRIBUTES,
+                _bundled.VALUE_RANGE,
+                ("torch",),
+                resize=_bundled.RESIZE,
+                formula=f"{formula}, averaged over layers",
+            )
+        return Description(
+            f"{trunk.architecture}, five ReLU layers, LPIPS v0.1 heads",
+            _bundled.VALUE_RANGE,
+            ("torch", "lpips"),
+            formula=f"{formula}, weighted by the heads, summed over layers",
         )
 
     def load(self, weights: Weights) -> PairScorer:

@@ -1,25 +1,27 @@
-"""The network that is none: pictures as they are, for PSNR and SSIM.
+"""PSNR: peak signal-to-noise ratio of uint8 RGB, in dB. Reported with its loss.
 
-PSNR: peak signal-to-noise ratio of uint8 RGB, in dB. Reported with its loss; it does not gate unless named.
-
-The distance behind it is the mean squared error, which is 0 for identical pictures and averages soundly; its
-calibrated loss is the share of the squared error between two seeds. The reported value per picture is in dB, at most
-100 dB: identical pictures would be infinite, and no record holds an infinity. A pixel metric punishes a shift by one
-pixel that nobody sees, so the gate leaves it out unless a rule names it."""
+Gates only where a rule names it. The underlying distance is the mean squared error, which is 0 for
+identical images and can be averaged; its calibrated loss is the share of the squared error between
+two seeds. The reported value per image is in dB, at most 100 dB: for identical images it would be
+infinite, which no record can store. A pixel metric punishes an invisible shift by one pixel, so the
+gate ignores it by default.
+"""
 
 from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
 
-from harness.core.quality import Definition, MetricKind, Question
-from harness.metrics._base import Floats, Metric, Network, PairScorer, Pixels
-from harness.metrics._devices import library
+from harness.core.quality import MetricKind, Question
+from harness.metrics._base import Description, Floats, Metric, Network, PairScorer, Pixels
 from harness.metrics._weights import Weights
+
+PEAK = 255.0
+CEILING_DB = 100.0
 
 
 class PixelNetwork(Network):
-    """Hands pictures on as uint8."""
+    """Returns images unchanged, as uint8."""
 
     def extract(self, pictures: Pixels) -> Any:
         return pictures
@@ -27,12 +29,8 @@ class PixelNetwork(Network):
 
 @cache
 def pixel_network() -> PixelNetwork:
-    """Return the one shared instance."""
+    """Return the shared instance."""
     return PixelNetwork()
-
-
-PEAK = 255.0
-CEILING_DB = 100.0
 
 
 class _Scorer(PairScorer):
@@ -45,26 +43,15 @@ class _Scorer(PairScorer):
 
 
 class Psnr(Metric):
-    """Mean squared error underneath, decibels in reports."""
+    """The distance is the mean squared error; scores are decibels."""
 
     question: ClassVar[Question] = "identity"
     kind: ClassVar[MetricKind] = "paired"
     gates_by_default: ClassVar[bool] = False
 
-    def define(self, weights: Weights) -> Definition:
-        return Definition(
-            metric=self.name,
-            kind=self.kind,
-            question=self.question,
-            extractor="pixels; identical pictures count as 100 dB",
-            weights_sha256="",
-            resize="none",
-            value_range="uint8 RGB",
-            reference="the baseline's image of the same prompt and seed",
-            library=library("numpy"),
-            better="higher",
-            unit="dB",
-        )
+    def describe(self) -> Description:
+        extractor = "pixels; identical pictures count as 100 dB"
+        return Description(extractor, "uint8 RGB", ("numpy",), better="higher", unit="dB")
 
     def load(self, weights: Weights) -> PairScorer:
         return _Scorer()

@@ -1,6 +1,7 @@
-"""SSIM of uint8 RGB (Wang et al. 2004): Gaussian window of 11 pixels, σ 1.5, per channel, valid region only.
+"""SSIM of uint8 RGB (Wang et al. 2004).
 
-The distance behind it is 1 − SSIM. Reported with its loss; it does not gate unless named (see psnr.py).
+Gaussian window of 11 pixels, σ 1.5, per channel, valid region only. The distance is 1 − SSIM.
+Reported with its loss; gates only where a rule names it (see psnr.py).
 """
 
 from functools import cache
@@ -8,9 +9,18 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from harness.core.quality import Definition, MetricKind, Question
-from harness.metrics._base import Floats, Metric, Network, PairScorer, Pixels
-from harness.metrics._devices import exact, library, to_array, to_unit
+from harness.core.quality import MetricKind, Question
+from harness.metrics._base import (
+    Description,
+    Floats,
+    Metric,
+    Network,
+    PairScorer,
+    Pixels,
+    exact,
+    to_array,
+    to_unit,
+)
 from harness.metrics._weights import Weights
 
 WINDOW, SIGMA = 11, 1.5
@@ -19,7 +29,7 @@ C1, C2 = 0.01**2, 0.03**2
 
 
 class Smoothed(NamedTuple):
-    """Pictures centred on mid-grey, (n, 3, height, width), and the local means of them and of their squares."""
+    """Images minus mid-grey (n, 3, height, width), local means of them and their squares."""
 
     images: Any
     mean: Any
@@ -27,7 +37,10 @@ class Smoothed(NamedTuple):
 
 
 class _Windows(Network):
-    """Local means under the window. Centred, since float32 would blur variances, differences of squares, otherwise."""
+    """Local means under the window, of centred images.
+
+    Variances are differences of squares in float32.
+    """
 
     def extract(self, pictures: Pixels) -> Smoothed:
         with exact():
@@ -61,14 +74,19 @@ def _kernel() -> Any:
 
 @cache
 def _band(side: int) -> Any:
-    """The window as a matrix (side − 10, side): small pictures are smoothed fastest by matrix products."""
+    """Return the window as a matrix (side − 10, side), fastest for small images."""
     import torch
 
-    return torch.stack([torch.nn.functional.pad(_kernel(), (i, side - WINDOW - i)) for i in range(side - WINDOW + 1)])
+    return torch.stack(
+        [
+            torch.nn.functional.pad(_kernel(), (i, side - WINDOW - i))
+            for i in range(side - WINDOW + 1)
+        ]
+    )
 
 
 def _blur(images: Any) -> Any:
-    """Separable Gaussian of tensors (n, 3, height, width), valid region only."""
+    """Return the separable Gaussian of tensors (n, 3, height, width), valid region only."""
     from torch.nn import functional
 
     height, width = images.shape[-2:]
@@ -76,31 +94,23 @@ def _blur(images: Any) -> Any:
         return _band(height).to(images.device) @ images @ _band(width).to(images.device).T
     kernel = _kernel().to(images.device)
     flat = images.flatten(0, 1).unsqueeze(1)
-    flat = functional.conv2d(functional.conv2d(flat, kernel.view(1, 1, -1, 1)), kernel.view(1, 1, 1, -1))
+    flat = functional.conv2d(
+        functional.conv2d(flat, kernel.view(1, 1, -1, 1)), kernel.view(1, 1, 1, -1)
+    )
     return flat.unflatten(0, images.shape[:2]).squeeze(2)
 
 
 class Ssim(Metric):
-    """1 − SSIM underneath, SSIM in reports."""
+    """The distance is 1 − SSIM; scores are SSIM."""
 
     question: ClassVar[Question] = "identity"
     kind: ClassVar[MetricKind] = "paired"
     gates_by_default: ClassVar[bool] = False
     least_pixels: ClassVar[int] = WINDOW
 
-    def define(self, weights: Weights) -> Definition:
-        return Definition(
-            metric=self.name,
-            kind=self.kind,
-            question=self.question,
-            extractor="Gaussian window 11 px, sigma 1.5, per channel, valid region",
-            weights_sha256="",
-            resize="none",
-            value_range="uint8 RGB",
-            reference="the baseline's image of the same prompt and seed",
-            library=library("torch"),
-            better="higher",
-        )
+    def describe(self) -> Description:
+        extractor = "Gaussian window 11 px, sigma 1.5, per channel, valid region"
+        return Description(extractor, "uint8 RGB", ("torch",), better="higher")
 
     def load(self, weights: Weights) -> PairScorer:
         return _Scorer()

@@ -1,4 +1,4 @@
-"""Named models as the package knows them: their configurations, without weights, and how large their parts are."""
+"""Named models that ship with the package: configurations without weights, and component sizes."""
 
 import tomllib
 from functools import cache
@@ -12,14 +12,14 @@ FOLDER = Path(__file__).parent / "configurations"
 
 
 class Configuration(Frozen):
-    """One named model: where it is published, what its configuration was read from, numbers in each part's weights."""
+    """A named model: its Hub id, the source of its configuration, weights per component."""
 
     title: str
     id: str
     source: str
     parameters: dict[str, int]
     guidance: float | None = None
-    """Where it is not used at its family's default."""
+    """Set if it differs from the family's default."""
 
 
 @cache
@@ -30,7 +30,8 @@ def configurations() -> dict[str, Configuration]:
 
 
 def configuration_folder(name: str) -> Path:
-    """Return the folder of a named model, in diffusers' layout without weights; UsageError for an unknown name."""
-    if name not in configurations():
-        raise UsageError(f'no configuration is named "{name}"', fix=did_you_mean(name, configurations()))
+    """Return the folder of a named model, in diffusers' layout without weights, or UsageError."""
+    known = configurations()
+    if name not in known:
+        raise UsageError(f'no configuration is named "{name}"', fix=did_you_mean(name, known))
     return FOLDER / name

@@ -1,22 +1,24 @@
-"""Do the libraries find every tensor of a network in its files? Tried with names and shapes alone. Imports torch.
+"""Load networks without memory to find missing, superfluous and misshapen tensors. Imports torch.
 
-A network is built without weights and given tensors that take no memory, so that the libraries' own rules hold: old
-names that they translate, tensors that they tie, and those that they know to be superfluous. Run as a program, it reads
-a JSON list of `NetworkFiles` and writes one of `Misfit`.
+Networks and tensors live on the meta device, so that the libraries' own rules apply: translated
+names, tied tensors, and names known to be superfluous. As a program, it reads a JSON list of
+`NetworkFiles` and writes one of `Misfit`.
 """
 
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from harness.models._verify import Misfit, NetworkFiles, Shapes
 
+_BUILD_ERRORS = (TypeError, ValueError, KeyError, AttributeError, RuntimeError, ArithmeticError)
+
 
 def dry_load(network: NetworkFiles) -> Misfit:
-    """Return what a network lacks in its files and what is too much there; `refused` where it cannot be built."""
+    """Return the misfit of a network's files; `refused` if the network cannot be built."""
     import diffusers
     import transformers
 
@@ -28,16 +30,17 @@ def dry_load(network: NetworkFiles) -> Misfit:
         with _silent(diffusers.utils.logging), _silent(transformers.utils.logging):
             if network.folder:
                 return _try_original(network)
-            return _try_diffusers(made, network) if network.library == "diffusers" else _try_transformers(made, network)
-    except (TypeError, ValueError, KeyError, AttributeError, RuntimeError, ArithmeticError) as error:
-        return Misfit(
-            refused=f"{network.kind} cannot be built: {str(error).splitlines()[0] if str(error) else error!r}"
-        )
+            if network.library == "diffusers":
+                return _try_diffusers(made, network)
+            return _try_transformers(made, network)
+    except _BUILD_ERRORS as error:
+        reason = str(error).splitlines()[0] if str(error) else repr(error)
+        return Misfit(refused=f"{network.kind} cannot be built: {reason}")
 
 
 @contextmanager
 def _silent(logging: Any) -> Iterator[None]:
-    """Keep a library from reporting what it misses: the answer does."""
+    """Silence a library about missing tensors, which the misfit reports."""
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity(logging.CRITICAL)
     logging.disable_progress_bar()
@@ -59,32 +62,27 @@ def _try_diffusers(made: Any, network: NetworkFiles) -> Misfit:
     if not network.sharded:
         model._fix_state_dict_keys_on_load(state)
     ignored = model._keys_to_ignore_on_load_unexpected or ()
-    return compare(
-        {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()},
-        {name: tuple(tensor.shape) for name, tensor in state.items()},
-        tuple(ignored),
-    )
+    return compare(_shapes(model.state_dict()), _shapes(state), tuple(ignored))
 
 
 def _try_original(network: NetworkFiles) -> Misfit:
-    """Let diffusers translate the names of the authors, and look at what it would load; superfluous names are usual."""
+    """Compare with what diffusers would load after translation; superfluous names are fine."""
     import torch
     from diffusers import pipelines
     from diffusers.loaders import single_file
 
-    checkpoint = {name: torch.empty(shape, device="meta") for name, shape in network.tensors.items()}
+    state = {name: torch.empty(shape, device="meta") for name, shape in network.tensors.items()}
+    which, where = (network.library, network.kind, network.name), network.folder
     try:
         with _stopped_before_loading():
             single_file.load_single_file_sub_model(
-                network.library, network.kind, network.name, checkpoint, pipelines, False, network.folder,
-                local_files_only=True,
-            )  # fmt: skip
+                *which, state, pipelines, False, where, local_files_only=True
+            )
     except _Translated as found:
         model, state = found.args
-        expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-        misfit = compare(expected, {name: tuple(tensor.shape) for name, tensor in state.items()})
+        misfit = compare(_shapes(model.state_dict()), _shapes(state))
         return misfit.model_copy(update={"unexpected": ()})
-    return Misfit(refused=f"the file holds no {network.name} that diffusers knows")
+    return Misfit(refused=f"the file has no {network.name} that diffusers knows")
 
 
 @contextmanager
@@ -95,27 +93,31 @@ def _stopped_before_loading() -> Iterator[None]:
         raise _Translated(model, state)
 
     load = single_file_model.load_model_dict_into_meta
-    single_file_model.load_model_dict_into_meta = single_file_utils.load_model_dict_into_meta = stop
     try:
+        for module in (single_file_model, single_file_utils):
+            module.load_model_dict_into_meta = stop
         yield
     finally:
-        single_file_model.load_model_dict_into_meta = single_file_utils.load_model_dict_into_meta = load
+        for module in (single_file_model, single_file_utils):
+            module.load_model_dict_into_meta = load
 
 
 class _Translated(Exception):
-    """Carries a network without weights and the tensors that would be put into it."""
+    """Carries a network without weights and the tensors that diffusers would load into it."""
+
+
+def _shapes(tensors: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
 def compare(expected: Shapes, found: Shapes, ignored: tuple[str, ...] = ()) -> Misfit:
-    """Return how the tensors found differ from those expected; superfluous names that fit `ignored` do not count."""
+    """Return how the found tensors differ; superfluous names that match `ignored` are fine."""
     extra = sorted(found.keys() - expected.keys())
-    return Misfit(
-        missing=tuple(sorted(expected.keys() - found.keys())),
-        unexpected=tuple(name for name in extra if not any(re.search(pattern, name) for pattern in ignored)),
-        shapes=tuple(
-            (name, found[name], shape) for name, shape in sorted(expected.items()) if found.get(name, shape) != shape
-        ),
-    )
+    unexpected = [name for name in extra if not any(re.search(each, name) for each in ignored)]
+    common = sorted(expected.keys() & found.keys())
+    shapes = ((k, found[k], expected[k]) for k in common if found[k] != expected[k])
+    missing = sorted(expected.keys() - found.keys())
+    return Misfit(missing=tuple(missing), unexpected=tuple(unexpected), shapes=tuple(shapes))
 
 
 def _try_transformers(made: Any, network: NetworkFiles) -> Misfit:
@@ -123,18 +125,12 @@ def _try_transformers(made: Any, network: NetworkFiles) -> Misfit:
 
     one = torch.zeros(())
     state = {name: one.expand(shape) for name, shape in network.tensors.items()}
-    _, info = made.from_pretrained(
-        None,
-        config=made.config_class(**network.config),
-        state_dict=state,
-        output_loading_info=True,
-        ignore_mismatched_sizes=True,
-        dtype=torch.float32,
-    )
-    shapes = tuple((name, tuple(found), tuple(expected)) for name, found, expected in info["mismatched_keys"])
-    return Misfit(
-        missing=tuple(sorted(info["missing_keys"])), unexpected=tuple(sorted(info["unexpected_keys"])), shapes=shapes
-    )
+    options = {"output_loading_info": True, "ignore_mismatched_sizes": True, "dtype": torch.float32}
+    config = made.config_class(**network.config)
+    _, info = made.from_pretrained(None, config=config, state_dict=state, **options)
+    missing, unexpected = (sorted(info[f"{kind}_keys"]) for kind in ("missing", "unexpected"))
+    shapes = ((name, tuple(a), tuple(b)) for name, a, b in info["mismatched_keys"])
+    return Misfit(missing=tuple(missing), unexpected=tuple(unexpected), shapes=tuple(shapes))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A model's folder in diffusers' layout, read without torch: its configurations and what its files hold."""
+"""A model folder in diffusers' layout, read without torch."""
 
 import json
 import re
@@ -13,21 +13,23 @@ from harness.core.errors import UsageError
 
 INDEX = "model_index.json"
 _PART = re.compile(
-    "unet|transformer|vae|scheduler|text_encoder|tokenizer|image_encoder|safety_checker|feature_extractor"
+    "unet|transformer|vae|scheduler|text_encoder|tokenizer|image_encoder"
+    "|safety_checker|feature_extractor"
 )
+_FIX = "Name a folder that save_pretrained wrote: model_index.json and one folder per component."
 
 
 def list_components(index: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
-    """Return the parts that a model_index.json names, each with the library and the class that reads it.
+    """Return component → library and class, from a model_index.json.
 
-    A part that is `null` or `[null, null]` is one that the pipeline does without.
+    `null` and `[null, null]` mean a component that the pipeline works without.
     """
-    listed = {name: part for name, part in index.items() if isinstance(part, list) and not name.startswith("_")}
-    return {name: (str(part[0]), str(part[1])) for name, part in listed.items() if len(part) == 2 and part[0]}
+    listed = {k: v for k, v in index.items() if isinstance(v, list) and not k.startswith("_")}
+    return {k: (str(v[0]), str(v[1])) for k, v in listed.items() if len(v) == 2 and v[0]}
 
 
 class Folder:
-    """The configurations of a pipeline on disk; UsageError where there is none."""
+    """The configurations of a pipeline on disk; UsageError if there are none."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -39,11 +41,11 @@ class Folder:
 
     @property
     def components(self) -> dict[str, tuple[str, str]]:
-        """The parts that the pipeline has, each with the library and the class that reads it."""
+        """Component → library and class."""
         return list_components(self.index)
 
     def config(self, component: str) -> dict[str, Any]:
-        """Return a component's configuration; empty for one that is not there."""
+        """Return a component's configuration; empty for a component that is absent."""
         if component not in self.components:
             return {}
         name = "scheduler_config.json" if component == "scheduler" else "config.json"
@@ -51,30 +53,31 @@ class Folder:
 
     @contextmanager
     def loadable(self) -> Iterator[Path]:
-        """Give a folder that diffusers loads: this one, or links to its parts where a part is `null`.
+        """Yield a folder that diffusers loads: this one, or links if the index says `null`.
 
-        diffusers writes `[null, null]` for a part that is not there, and reads nothing else.
+        For an absent component, diffusers writes and reads `[null, null]` only.
         """
-        nothing = {name: [None, None] for name, part in self.index.items() if part is None and _PART.match(name)}
-        if not nothing:
+        nulls = {k: [None, None] for k, v in self.index.items() if v is None and _PART.match(k)}
+        if not nulls:
             yield self.path
             return
         with tempfile.TemporaryDirectory(prefix="harness-model-") as place:
             for path in self.path.iterdir():
                 if path.name != INDEX:
                     (Path(place) / path.name).symlink_to(path.absolute())
-            (Path(place) / INDEX).write_text(json.dumps(self.index | nothing), encoding="utf-8")
+            (Path(place) / INDEX).write_text(json.dumps(self.index | nulls), encoding="utf-8")
             yield Path(place)
 
     def _read(self, path: Path) -> dict[str, Any]:
         refuse_pointers((path,))
-        fix = "Name a folder that save_pretrained wrote: it holds model_index.json and one folder per component."
+        cause: Exception | None = None
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
+            what = f"{path.name} is not a JSON object"
         except OSError as error:
-            raise UsageError(f"cannot read {path.name}: {error.strerror}", str(path.parent), fix) from error
+            cause, content, what = error, None, f"cannot read {path.name}: {error.strerror}"
         except ValueError as error:
-            raise UsageError(f"{path.name} is not JSON: {error}", str(path.parent), fix) from error
+            cause, content, what = error, None, f"{path.name} is not JSON: {error}"
         if not isinstance(content, dict):
-            raise UsageError(f"{path.name} is not a JSON object", str(path.parent), fix)
+            raise UsageError(what, str(path.parent), _FIX) from cause
         return content

@@ -1,4 +1,8 @@
-"""Checkpoints in one file, in their authors' layout: their parts, and the configurations that fit them."""
+"""Checkpoints in one file, in their authors' layout: their parts, and the configurations that fit.
+
+The names are those that diffusers' `from_single_file` converts
+(diffusers/loaders/single_file_utils.py). Only the header of the file is read.
+"""
 
 import re
 from collections.abc import Collection, Mapping
@@ -41,11 +45,11 @@ _WHERE: dict[str, dict[str, str]] = {
         "text_encoder_2": _T5,
     },
 }
-"""Family → part → how the names of its tensors begin."""
+"""Family → component → prefix of its tensors."""
 
 
 class _Reading(NamedTuple):
-    """A key of a part's config.json and the side of a tensor that tells it; `place`: which item of a list."""
+    """A key of config.json, the tensor and side that equal it; `place`: index in a list."""
 
     key: str
     tensor: str
@@ -79,13 +83,29 @@ _READINGS: dict[str, tuple[_Reading, ...]] = {
 }
 _COUNTS = {
     "sd3": {"num_layers": r"joint_blocks\.(\d+)\."},
-    "flux": {"num_layers": r"double_blocks\.(\d+)\.", "num_single_layers": r"single_blocks\.(\d+)\."},
+    "flux": {
+        "num_layers": r"double_blocks\.(\d+)\.",
+        "num_single_layers": r"single_blocks\.(\d+)\.",
+    },
 }
-"""Family → key of the transformer's config.json → what numbers the blocks it counts."""
+"""Family → key of the transformer's config.json → pattern of the blocks that it counts."""
+
+
+SHIPPED = ("sdxl-base", "sdxl-turbo", "sd15")
+"""Shipped configurations whose tokenizers can be made without files."""
+
+
+class FileConfig(NamedTuple):
+    """A folder of configurations, and the tokenizers to make because it has none."""
+
+    folder: Folder
+    tokenizers: Collection[str] = ()
+    guessed: str = ""
+    """The name of the shipped configuration, if it was chosen by the file's shapes."""
 
 
 def split_parts(shapes: Shapes, family: str) -> dict[str, Shapes]:
-    """Return part → its tensors, named without the prefix of the part; empty for a family without such a layout."""
+    """Return component → its tensors, named without its prefix; empty for other families."""
     parts: dict[str, dict[str, tuple[int, ...]]] = {}
     for name, shape in shapes.items():
         for part, prefix in _WHERE.get(family, {}).items():
@@ -95,19 +115,21 @@ def split_parts(shapes: Shapes, family: str) -> dict[str, Shapes]:
 
 
 def find_misfits(parts: Mapping[str, Shapes], folder: Folder, family: str) -> list[str]:
-    """Return in words what of a file's parts is not as the configurations of a folder say."""
+    """Return how a file's components differ from a folder's configurations, in words."""
     misfits = []
     for part, tensors in parts.items():
         config = folder.config(part)
-        for key, found in _facts(part, tensors, family).items():
-            expected = config.get(key[0])
-            expected = expected[key[1]] if key[1] is not None and isinstance(expected, list) else expected
+        for (key, place), found in _read_facts(part, tensors, family).items():
+            expected = config.get(key)
+            if place is not None and isinstance(expected, list):
+                expected = expected[place]
             if isinstance(expected, int) and expected != found:
-                misfits.append(f"{key[0]} of the {part} is {found} in the file, {expected} in the configuration")
+                said = f"{found} in the file, {expected} in the configuration"
+                misfits.append(f"{key} of the {part} is {said}")
     return misfits
 
 
-def _facts(part: str, tensors: Shapes, family: str) -> dict[tuple[str, int | None], Any]:
+def _read_facts(part: str, tensors: Shapes, family: str) -> dict[tuple[str, int | None], Any]:
     kind = "text_encoder" if part.startswith("text_encoder") else part
     facts: dict[tuple[str, int | None], Any] = {}
     for reading in _READINGS[kind]:
@@ -116,29 +138,18 @@ def _facts(part: str, tensors: Shapes, family: str) -> dict[tuple[str, int | Non
             facts[reading.key, reading.place] = matches[0][reading.side]
     if part == "transformer":
         for key, pattern in _COUNTS[family].items():
-            facts[key, None] = len({found[1] for name in tensors if (found := re.match(pattern, name))})
+            numbers = {found[1] for name in tensors if (found := re.match(pattern, name))}
+            facts[key, None] = len(numbers)
         if family == "flux":
-            facts["guidance_embeds", None] = any(name.startswith("guidance_in.") for name in tensors)
+            embeds = any(name.startswith("guidance_in.") for name in tensors)
+            facts["guidance_embeds", None] = embeds
     return facts
 
 
-SHIPPED = ("sdxl-base", "sdxl-turbo", "sd15")
-"""Those whose tokenizers can be made without files."""
-
-
-class FileConfig(NamedTuple):
-    """A folder of configurations, and the tokenizers that are made because it has none."""
-
-    folder: Folder
-    tokenizers: Collection[str] = ()
-    guessed: str = ""
-    """The name of the shipped ones, where they were chosen by the file's shapes."""
-
-
 def find_config(named: str, path: Path) -> FileConfig:
-    """Return the configurations that `named` (a folder or a shipped name; empty: guess) means for a file.
+    """Return a file's configurations: a folder, a shipped name, or (empty) the first that fits.
 
-    Raises UsageError for a name that is none, and for a file that fits none of the shipped ones.
+    Raises UsageError for an unknown name, and for a file that no shipped configuration fits.
     """
     if named in SHIPPED:
         return _shipped(named)
@@ -146,23 +157,20 @@ def find_config(named: str, path: Path) -> FileConfig:
     if named and folder.is_dir():
         return FileConfig(Folder(folder.resolve()))
     if named:
+        what = f'no folder and no shipped configuration is named "{named}"'
         fix = f"{did_you_mean(named, SHIPPED)} Or a folder in diffusers' layout."
-        raise UsageError(f'no folder and no shipped configuration is "{named}"', "model.config", fix)
-    return _guess(path)
-
-
-def _guess(path: Path) -> FileConfig:
+        raise UsageError(what, "model.config", fix)
     shapes, why = read_shapes(path), []
     for name in SHIPPED:
         config = _shipped(name)
         family = find_family(config.folder).family
         parts = split_parts(shapes, family)
-        misfits = find_misfits(parts, config.folder, family) if "unet" in parts else ["it holds no UNet"]
+        misfits = find_misfits(parts, config.folder, family) if "unet" in parts else ["no UNet"]
         if not misfits:
             return config._replace(guessed=name)
         why.append(f"{name}: {misfits[0]}")
+    what = "\n  ".join(["the file fits none of the configurations for single files", *why])
     fix = f"Name a folder in diffusers' layout with config = …, or one of {', '.join(SHIPPED)}."
-    what = "\n  ".join(["the file fits none of the configurations that ship for single files", *why])
     raise UsageError(what, str(path), fix)
 
 

@@ -9,27 +9,28 @@ from harness.core.errors import UsageError
 from harness.core.model import Arguments, Call, CallHook, Draw, ModelInfo
 from harness.models._folder import Folder
 
+Keys = tuple[tuple[str, int], ...]
 ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3")
 
 
 class PipelineModel:
-    """Generates images with per-(prompt, seed) noise; a family says what is its own."""
+    """Base of all families: generates images from noise that depends on (prompt, seed) alone."""
 
     family: ClassVar[str]
     pipeline_class: ClassVar[str]
     image_pipeline_class: ClassVar[str | None] = None
     denoiser_name: ClassVar[str] = "transformer"
     embedding_names: ClassVar[tuple[str, ...]]
-    """What `encode_prompt` returns, as the pipeline's arguments; the negative ones begin with `negative_`."""
+    """Arguments that `encode_prompt` returns; negative ones begin with `negative_`."""
     fixed_arguments: ClassVar[Arguments] = {}
     """Arguments of every call."""
     embedded_arguments: ClassVar[Arguments] = {}
-    """Arguments of a call that is given embeddings instead of prompts."""
+    """Arguments of a call with embeddings instead of prompts."""
     fixed_load_arguments: ClassVar[Arguments] = {}
     text_lengths: ClassVar[Mapping[str, int]] = {}
-    """Tokenizer → most tokens that the pipeline lets its encoder read, where that is not the tokenizer's own limit."""
+    """Tokenizer → token limit of the pipeline, if it differs from the tokenizer's own."""
     true_guidance: ClassVar[bool] = True
-    """Whether guidance is a second pass, away from the negative prompt; False where it is an input, or none."""
+    """Whether guidance takes a second pass; False if it is an input or not supported."""
 
     def __init__(self, pipeline: Any, device: str, dtype: Any) -> None:
         self.pipeline, self.device, self.dtype = pipeline, device, dtype
@@ -40,7 +41,7 @@ class PipelineModel:
 
     @classmethod
     def describe(cls, folder: Folder) -> ModelInfo:
-        """Return the facts that the configurations of a folder tell; its title, folder and digest are empty."""
+        """Return the facts in a folder's configurations; title, folder and digest stay empty."""
         raise NotImplementedError
 
     @classmethod
@@ -84,21 +85,19 @@ class PipelineModel:
         try:
             return self.draw(self, call)
         except Exception:
-            # As diffusers does at the end of a pass: what its hooks remember of this one must not reach the next.
+            # As diffusers does after a pass: state of its hooks must not leak into the next call.
             self.pipeline.maybe_free_model_hooks()
             raise
 
     def text_to_image(self, call: Call) -> Any:
-        """Return images of shape (n, height, width, 3) from one pass of the pipeline, starting from noise."""
+        """Return images of shape (n, height, width, 3) from one pass, starting from noise."""
         arguments = self._arguments(call)
         noise = self.noise(call.keys, call.width, call.height, arguments["generator"])
         arguments["latents"] = noise.to(self.device, self.dtype)
-        for hook in self.hooks:
-            arguments = hook(self, call, arguments)
-        return self.pipeline(**arguments).images
+        return self.pipeline(**self._hooked(call, arguments)).images
 
     def image_to_image(self, call: Call, images: Any, strength: float) -> Any:
-        """Return images of shape (n, height, width, 3), drawn anew from `strength` of the noise (SDEdit, Meng 2021)."""
+        """Return images redrawn from `strength` of the noise (SDEdit, Meng 2021)."""
         if self.image_pipeline_class is None:
             raise UsageError(f"{self.pipeline_class} has no image-to-image form", "model")
         import torch
@@ -107,41 +106,45 @@ class PipelineModel:
         sources = torch.nn.functional.interpolate(
             sources, size=(call.height, call.width), mode="bicubic", antialias=True
         ).clamp(0, 1)
-        arguments = {**self._arguments(call), "image": sources.to(self.device, self.dtype), "strength": strength}
-        for hook in self.hooks:
-            arguments = hook(self, call, arguments)
+        added = {"image": sources.to(self.device, self.dtype), "strength": strength}
+        arguments = self._hooked(call, {**self._arguments(call), **added})
         return self._image_pipeline()(**arguments).images
 
-    def encode(self, prompts: tuple[str, ...], guided: bool, negatives: tuple[str, ...] = ()) -> Arguments:
-        """Return the pipeline's arguments that stand for prompts: tensors with one row per prompt."""
+    def encode(
+        self, prompts: tuple[str, ...], guided: bool, negatives: tuple[str, ...] = ()
+    ) -> Arguments:
+        """Return the pipeline's arguments for prompts: tensors with one row per prompt."""
         import torch
 
-        negative = {"negative_prompt": list(negatives)} if negatives and guided and self.true_guidance else {}
+        negated = bool(negatives) and guided and self.true_guidance
+        negative = {"negative_prompt": list(negatives)} if negated else {}
         with torch.no_grad():
             tensors = self._encode(list(prompts), guided, negative)
         named = zip(self.embedding_names, tensors, strict=True)
-        return {name: tensor for name, tensor in named if guided or not name.startswith("negative_")}
+        return {k: tensor for k, tensor in named if guided or not k.startswith("negative_")}
 
     def embedded(self, arguments: Arguments, embeddings: Arguments) -> Arguments:
-        """Return the arguments of a call with embeddings in the place of its prompts."""
-        kept = {name: value for name, value in arguments.items() if name not in ("prompt", "negative_prompt")}
+        """Return the arguments of a call with embeddings instead of prompts."""
+        kept = {k: v for k, v in arguments.items() if k not in ("prompt", "negative_prompt")}
         return {**kept, **self.embedded_arguments, **embeddings}
 
     def _encode(self, prompts: list[str], guided: bool, negative: Arguments) -> tuple[Any, ...]:
-        return tuple(
-            self.pipeline.encode_prompt(prompts, device=self.device, do_classifier_free_guidance=guided, **negative)
-        )
+        options = {"device": self.device, "do_classifier_free_guidance": guided, **negative}
+        return tuple(self.pipeline.encode_prompt(prompts, **options))
 
-    def noise(
-        self, keys: tuple[tuple[str, int], ...], width: int, height: int, sources: list[Any] | None = None
-    ) -> Any:
+    def noise(self, keys: Keys, width: int, height: int, sources: list[Any] | None = None) -> Any:
         """Return float32 noise of shape (n, channels, height / f, width / f), drawn on the CPU.
 
         `sources` are the generators of the keys, for a caller that draws more from them afterwards.
         """
         scale = self.pipeline.vae_scale_factor
-        channels = self.denoiser.config.in_channels
-        return initial_latents(sources or generators(keys), (channels, height // scale, width // scale), self.latent)
+        shape = (self.denoiser.config.in_channels, height // scale, width // scale)
+        return initial_latents(sources or generators(keys), shape, self.latent)
+
+    def _hooked(self, call: Call, arguments: Arguments) -> Arguments:
+        for hook in self.hooks:
+            arguments = hook(self, call, arguments)
+        return arguments
 
     def _arguments(self, call: Call) -> Arguments:
         negated = call.negatives and call.guidance > 1 and self.true_guidance
@@ -158,18 +161,19 @@ class PipelineModel:
         }
 
     def _image_pipeline(self) -> Any:
-        """The image-to-image pipeline around the same components, whatever they were replaced by."""
+        """The image-to-image pipeline with the current components."""
         import diffusers
 
-        settings = {name: value for name, value in self.pipeline.config.items() if isinstance(value, bool)}
-        made = getattr(diffusers, str(self.image_pipeline_class))(**self.pipeline.components, **settings)
+        settings = {k: v for k, v in self.pipeline.config.items() if isinstance(v, bool)}
+        made_class = getattr(diffusers, str(self.image_pipeline_class))
+        made = made_class(**self.pipeline.components, **settings)
         made.set_progress_bar_config(disable=True)
         return made
 
     def twin(self) -> Self:
-        """Return a model that shares the weights; the scheduler and tokenizers, which keep state, are its own.
+        """Return a model for another thread: shared weights, copied scheduler and tokenizers.
 
-        A tokenizer remembers how it is to pad and cut: of two threads in one, either may get the other's length.
+        These keep state: a tokenizer shared by two threads may pad one text to the other's length.
         """
         pipeline = copy.copy(self.pipeline)
         for name, part in self.pipeline.components.items():
@@ -180,28 +184,26 @@ class PipelineModel:
         return twin
 
     def parts(self) -> dict[str, Any]:
-        """Return what is called for each stage; the VAE's decoder stands for the VAE, since only it is called."""
+        """Return stage → module called in it; of the VAE, only the decoder is called."""
         return {**self.text_encoders, "denoiser": self.denoiser, "vae": self.vae.decoder}
 
     def weights_bytes(self) -> dict[str, int]:
-        """Return the bytes of each component's parameters and buffers, quantized ones as they are packed.
+        """Return the bytes of each component's parameters and buffers, quantized ones as packed.
 
-        What stands in for a component, such as an engine, tells its own in `engine_bytes`.
+        A replacement of a component, such as an engine, has its own size in `engine_bytes`.
         """
         import torch
 
-        components = {
-            name: part for name, part in self.pipeline.components.items() if isinstance(part, torch.nn.Module)
-        }
-        return {
-            name: getattr(part, "engine_bytes", 0)
-            + sum(_bytes(tensor) for tensor in [*part.parameters(), *part.buffers()])
-            for name, part in components.items()
-        }
+        sizes = {}
+        for name, part in self.pipeline.components.items():
+            if isinstance(part, torch.nn.Module):
+                own = sum(_bytes(tensor) for tensor in [*part.parameters(), *part.buffers()])
+                sizes[name] = own + getattr(part, "engine_bytes", 0)
+        return sizes
 
 
 def _bytes(tensor: Any) -> int:
-    """The bytes a tensor holds; a quantized one is made of inner tensors, or keeps its scales beside itself."""
+    """Quantized tensors consist of inner tensors, or keep their scales in an attribute."""
     scales = getattr(getattr(tensor, "quant_state", None), "absmax", None)
     if scales is not None:
         return int(tensor.nbytes + scales.nbytes)
@@ -218,16 +220,16 @@ def noise_seed(prompt_id: str, seed: int) -> int:
 
 
 def generators(keys: Sequence[tuple[str, int]]) -> list[Any]:
-    """Return one CPU generator per image, so that an image does not depend on its neighbours in the batch."""
+    """Return one CPU generator per image, so that an image does not depend on its batch."""
     import torch
 
     return [torch.Generator("cpu").manual_seed(noise_seed(*key)) for key in keys]
 
 
 def initial_latents(sources: Sequence[Any], shape: tuple[int, int, int], fixed: Any = None) -> Any:
-    """Return float32 standard normal noise of shape (n, *shape), drawn on the CPU, one generator per image.
+    """Return float32 normal noise of shape (n, *shape), from a CPU generator per image.
 
-    Or `fixed`, an array of that shape, for each of them; UsageError where it is of another.
+    Or `fixed` for every image; UsageError if it has another shape.
     """
     import torch
 
@@ -235,14 +237,17 @@ def initial_latents(sources: Sequence[Any], shape: tuple[int, int, int], fixed: 
         return torch.stack([torch.randn(shape, generator=source) for source in sources])
     if tuple(fixed.shape) != shape:
         what = f"its shape is {tuple(fixed.shape)}, images of this size start from {shape}"
-        raise UsageError(what, "prompts.latent", "Use the resolution that it was made for.")
+        raise UsageError(what, "prompts.latent", "Use the resolution of the latent.")
     return torch.as_tensor(fixed, dtype=torch.float32).expand(len(sources), *shape).clone()
 
 
 class MaskedTextModel(PipelineModel):
+    """Base of PixArt and Sana, whose prompt embeddings have a mask."""
+
     embedding_names: ClassVar = (
-        "prompt_embeds", "prompt_attention_mask", "negative_prompt_embeds", "negative_prompt_attention_mask",
+        "prompt_embeds", "prompt_attention_mask",
+        "negative_prompt_embeds", "negative_prompt_attention_mask",
     )  # fmt: skip
-    # The matrix says the size, so no binning; cleaning captions depends on which packages are installed.
+    # The matrix sets the size; caption cleaning depends on installed packages.
     fixed_arguments: ClassVar = {"use_resolution_binning": False, "clean_caption": False}
     embedded_arguments: ClassVar = {"negative_prompt": None}

@@ -1,8 +1,8 @@
-"""Imported once by the fork server, so that every worker starts with these loaded; asks CUDA what devices there are."""
+"""Libraries that the fork server imports for its workers; some of them ask CUDA for its devices."""
 
 import logging
 
-logging.disable(logging.WARNING)  # else what installed packages say of one another stands above every run
+logging.disable(logging.WARNING)  # else import warnings of packages precede every run
 
 import torch  # noqa: E402, F401
 from diffusers import (  # noqa: E402, F401

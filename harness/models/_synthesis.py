@@ -1,4 +1,8 @@
-"""A whole pipeline from its configurations alone: random weights, tokenizers made on the spot."""
+"""Build a whole pipeline from its configurations: random weights, generated tokenizers.
+
+Tokens are letters, so any prompt can be read. Pipelines pad prompts to the model's own length, so
+encoders do the same work as for real tokens.
+"""
 
 import hashlib
 import inspect
@@ -11,9 +15,12 @@ from typing import Any, NamedTuple
 from harness.core.errors import UsageError
 from harness.models._folder import Folder
 
+LETTERS = string.ascii_letters + string.digits + string.punctuation
+T5_LENGTH, GEMMA_LENGTH, GEMMA_TOKENS = 512, 300, 700
+
 
 class Where(NamedTuple):
-    """The device and the torch dtype that weights are made in, and a seed of their own."""
+    """Device and torch dtype of the weights, and the seed to draw them with."""
 
     device: str
     dtype: Any
@@ -21,11 +28,11 @@ class Where(NamedTuple):
 
 
 def random_network(make: Callable[[], Any], where: Where) -> Any:
-    """Return the network that `make` builds, its weights drawn anew on the device, ready for inference.
+    """Return the network that `make` builds, with random weights, ready for inference.
 
-    Matrices and kernels are normal with variance 1 / inputs, which keeps the size of what flows through; biases are 0
-    and scales of norms 1. So activations stay finite in FP16 too, and no weight is ever held in another place or
-    format: the largest models are made in seconds, within the memory that they need anyway.
+    Matrices and kernels are normal with variance 1 / inputs, biases 0 and scales of norms 1, so
+    that activations stay finite in FP16. Weights are drawn in their final place and format: the
+    largest models take seconds to make, and no extra memory.
     """
     import torch
 
@@ -36,20 +43,23 @@ def random_network(make: Callable[[], Any], where: Where) -> Any:
     made: dict[int, Any] = {}  # a weight that two layers share is made once
     for owner, name, weight, dtype in _weights(network, where.dtype):
         if id(weight) not in made:
-            tensor = _drawn(weight, name, dtype, generator) if weight.is_meta else weight.to(where.device, dtype)
-            made[id(weight)] = torch.nn.Parameter(tensor, requires_grad=False)
+            drawn = _draw(weight, name, dtype, generator) if weight.is_meta else weight
+            drawn = drawn.to(where.device, dtype)
+            made[id(weight)] = torch.nn.Parameter(drawn, requires_grad=False)
         owner._parameters[name] = made[id(weight)]
     for module in network.modules():
+        stored = set(module._buffers) - module._non_persistent_buffers_set
         for name, buffer in module.named_buffers(recurse=False):
-            dtype = where.dtype if buffer.is_floating_point() and name in _kept_buffers(network, module) else None
-            module._buffers[name] = buffer.to(where.device, dtype)
+            converted = buffer.is_floating_point() and name in stored
+            module._buffers[name] = buffer.to(where.device, where.dtype if converted else None)
     return network.eval()
 
 
 def _weights(network: Any, dtype: Any) -> Iterator[tuple[Any, str, Any, Any]]:
-    """Yield each weight with the layer and name it stands under, and the format it is loaded in.
+    """Yield the layer, name, weight and dtype of each weight.
 
-    Some layers stay in FP32 where the rest is FP16, such as T5's last matrix of each block, which overflows.
+    Some layers stay in FP32 in an FP16 model, such as T5's last matrix of each block, which
+    overflows.
     """
     import torch
 
@@ -62,12 +72,7 @@ def _weights(network: Any, dtype: Any) -> Iterator[tuple[Any, str, Any, Any]]:
             yield module, name, weight, torch.float32 if steps & set(kept) else dtype
 
 
-def _kept_buffers(network: Any, module: Any) -> set[str]:
-    """Return the names of a module's buffers that are stored with a model and so are loaded in its format."""
-    return set(module._buffers) - module._non_persistent_buffers_set
-
-
-def _drawn(weight: Any, name: str, dtype: Any, generator: Any) -> Any:
+def _draw(weight: Any, name: str, dtype: Any, generator: Any) -> Any:
     import torch
 
     tensor = torch.empty(weight.shape, dtype=dtype, device=generator.device)
@@ -77,9 +82,9 @@ def _drawn(weight: Any, name: str, dtype: Any, generator: Any) -> Any:
 
 
 def _without_weights() -> Any:
-    """Return a context in which `torch.empty`, with which layers get their weights, takes no memory.
+    """Return a context in which `torch.empty`, by which layers allocate weights, takes no memory.
 
-    What is computed, such as tables of positions, is real: it is no weight, and nothing would fill it later.
+    Computed tensors, such as tables of positions, are real: nothing would fill them later.
     """
     return _mode()()
 
@@ -90,7 +95,7 @@ def _mode() -> Any:
     from torch.overrides import TorchFunctionMode
 
     class EmptyIsMeta(TorchFunctionMode):
-        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        def __torch_function__(self, func: Any, _: Any, args: Any = (), kwargs: Any = None) -> Any:
             given = kwargs or {}
             if func is torch.empty and given.get("device") is None:
                 given = {**given, "device": "meta"}
@@ -99,53 +104,50 @@ def _mode() -> Any:
     return EmptyIsMeta
 
 
-LETTERS = string.ascii_letters + string.digits + string.punctuation
-
-
 def clip_tokenizer(length: int) -> Any:
-    """Return a CLIP tokenizer for `length` tokens; its end token is the last one, as the pooled embedding expects."""
+    """Return a CLIP tokenizer; the end token is last, as the pooled embedding expects."""
     from transformers import CLIPTokenizer
 
-    tokens = [*LETTERS, *(letter + "</w>" for letter in LETTERS), "<|startoftext|>", "<|endoftext|>"]
+    words = (f"{letter}</w>" for letter in LETTERS)
+    tokens = [*LETTERS, *words, "<|startoftext|>", "<|endoftext|>"]
     vocabulary = {token: number for number, token in enumerate(tokens)}
     return CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=length)
 
 
 def t5_tokenizer(length: int) -> Any:
-    """Return a Unigram tokenizer as T5's."""
+    """Return a Unigram tokenizer like T5's."""
     from transformers import T5Tokenizer
 
-    pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0), *((letter, -3.0) for letter in LETTERS)]
+    special = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0)]
+    pieces = special + [(letter, -3.0) for letter in LETTERS]
     return T5Tokenizer(vocab=pieces, extra_ids=0, model_max_length=length)
 
 
 def gemma_tokenizer(length: int, learned: Iterable[str], size: int) -> Any:
-    """Return a byte-pair tokenizer as Gemma's, of `size` tokens; the texts it learned are short in it."""
+    """Return a byte-pair tokenizer like Gemma's, with `size` tokens, trained on texts."""
     from transformers import GemmaTokenizer
 
     tokens = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "▁", *LETTERS]
-    letters = GemmaTokenizer(vocab={token: number for number, token in enumerate(tokens)}, model_max_length=length)
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    letters = GemmaTokenizer(vocab=vocabulary, model_max_length=length)
     return letters.train_new_from_iterator([*learned, LETTERS], vocab_size=size)
 
 
-T5_LENGTH, GEMMA_LENGTH, GEMMA_TOKENS = 512, 300, 700
-
-
 def synthesize(folder: Folder, device: str, dtype: Any, arguments: dict[str, Any]) -> Any:
-    """Return the diffusers pipeline that a folder of configurations describes, on a device, in a torch dtype.
+    """Return the diffusers pipeline that a folder of configurations describes.
 
-    `arguments` take the place of what the folder says. The same folder gives the same weights each time.
+    `arguments` override components of the folder. The same folder always gives the same weights.
     """
     import diffusers
 
     pipeline_class = getattr(diffusers, folder.pipeline_class)
-    given = {name: entry for name, entry in folder.index.items() if not name.startswith("_")} | arguments
-    made = {
-        name: _component(folder, name, Where(device, dtype, _seed(name))) if isinstance(entry, list) else entry
-        for name, entry in given.items()
-    }
     accepted = inspect.signature(pipeline_class.__init__).parameters
-    pipeline = pipeline_class(**{name: part for name, part in made.items() if name in accepted})
+    made = {}
+    for name, entry in (folder.index | arguments).items():
+        if name in accepted and not name.startswith("_"):
+            where = Where(device, dtype, _seed(name))
+            made[name] = _component(folder, name, where) if isinstance(entry, list) else entry
+    pipeline = pipeline_class(**made)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
@@ -180,7 +182,8 @@ def _tokenizer(folder: Folder, name: str) -> Any:
         return t5_tokenizer(T5_LENGTH)
     import diffusers
 
-    # Sana puts an instruction before every prompt; learned, it is about as long in tokens as it is in Gemma's own.
+    # Sana prepends an instruction to every prompt: trained on it, this tokenizer needs about as
+    # many tokens for it as Gemma's own.
     call = getattr(diffusers, folder.pipeline_class).__call__
     instruction = inspect.signature(call).parameters["complex_human_instruction"].default
     return gemma_tokenizer(GEMMA_LENGTH, instruction, GEMMA_TOKENS)

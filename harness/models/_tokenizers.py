@@ -13,37 +13,46 @@ from harness.models.families import find_family
 
 END = "<|endoftext|>"
 PADS = {"tokenizer": END, "tokenizer_2": "!"}
-"""What each tokenizer of SD 1.5 and SDXL pads with (huggingface/diffusers issue 4153)."""
+"""Padding token of each tokenizer of SD 1.5 and SDXL (huggingface/diffusers issue 4153)."""
 _MERGES = 49152 - 256 - 2
 _LENGTH = 77
 
 
 def clip_tokenizer(name: str) -> Any:
-    """Return the tokenizer that pipelines of SD 1.5 and SDXL call by this name: 49,408 tokens, 77 a prompt."""
+    """Return a tokenizer of SD 1.5 or SDXL by its name: 49,408 tokens, 77 a prompt."""
     from open_clip.tokenizer import bytes_to_unicode
     from transformers import CLIPTokenizer
 
     merges = _shipped_merges()
     letters = list(bytes_to_unicode().values())
-    tokens = [*letters, *(f"{letter}</w>" for letter in letters), *("".join(pair) for pair in merges)]
+    tokens = [
+        *letters,
+        *(f"{letter}</w>" for letter in letters),
+        *("".join(pair) for pair in merges),
+    ]
     vocabulary = {token: number for number, token in enumerate([*tokens, "<|startoftext|>", END])}
-    return CLIPTokenizer(vocab=vocabulary, merges=merges, pad_token=PADS[name], model_max_length=_LENGTH)
+    return CLIPTokenizer(
+        vocab=vocabulary, merges=merges, pad_token=PADS[name], model_max_length=_LENGTH
+    )
 
 
 Count = Callable[[str], int]
 _UNBOUNDED = 10**6
-"""A tokenizer without a limit says a number larger than this one."""
+"""Tokenizers without a limit have a larger number as limit."""
 _SPECIAL = 2
-"""Tokens for the begin and the end of a text."""
-_CLIP_WORDS = r"""<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"""
+"""Begin and end token of a text."""
+_CLIP_WORDS = (
+    r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]"
+    r"|[^\s\p{L}\p{N}]+"
+)
 
 
 class UncountedError(Exception):
-    """The tokens of a prompt cannot be counted; the message says why in a few words."""
+    """Tokens of a prompt cannot be counted; the message is a short reason."""
 
 
 def find_cut(folder: Folder, texts: Sequence[str]) -> tuple[CutTexts, ...]:
-    """Return what each text encoder of a pipeline cuts; those that read every text whole are left out."""
+    """Return the texts that text encoders truncate, for each encoder that truncates any."""
     names = [name for name in folder.components if name.startswith("tokenizer")]
     found = [_cut_by(folder, name, texts) for name in names]
     return tuple(cut for cut in found if cut.texts or cut.uncounted)
@@ -52,7 +61,7 @@ def find_cut(folder: Folder, texts: Sequence[str]) -> tuple[CutTexts, ...]:
 def _cut_by(folder: Folder, name: str, texts: Sequence[str]) -> CutTexts:
     encoder = name.replace("tokenizer", "text_encoder")
     most = find_family(folder).text_lengths.get(name) or _read_length(folder, name, encoder)
-    # A token stands for one letter at least, so most texts are known to fit without a tokenizer.
+    # A token is at least one letter, so most texts fit without counting.
     long = [text for text in texts if not text.isascii() or len(text) + _SPECIAL > most]
     if not long:
         return CutTexts(encoder=encoder)
@@ -60,16 +69,23 @@ def _cut_by(folder: Folder, name: str, texts: Sequence[str]) -> CutTexts:
         count = _counter(folder, name)
     except UncountedError as error:
         return CutTexts(encoder=encoder, uncounted=str(error))
-    return CutTexts(encoder=encoder, tokens=most, texts=tuple(text for text in long if count(text) > most))
+    return CutTexts(
+        encoder=encoder, tokens=most, texts=tuple(text for text in long if count(text) > most)
+    )
 
 
 def _read_length(folder: Folder, name: str, encoder: str) -> int:
-    """Return how many tokens a text may have by its tokenizer's files, or by the positions that its encoder knows."""
+    """Return the token limit in the tokenizer's files, or the encoder's positions."""
     try:
-        settings = json.loads((folder.path / name / "tokenizer_config.json").read_text(encoding="utf-8"))
+        settings = json.loads(
+            (folder.path / name / "tokenizer_config.json").read_text(encoding="utf-8")
+        )
     except (OSError, ValueError):
         settings = {}
-    limits = (settings.get("model_max_length"), folder.config(encoder).get("max_position_embeddings"))
+    limits = (
+        settings.get("model_max_length"),
+        folder.config(encoder).get("max_position_embeddings"),
+    )
     return min((int(limit) for limit in limits if limit and limit < _UNBOUNDED), default=_UNBOUNDED)
 
 
@@ -93,12 +109,13 @@ def _library_counter(place: Path, kind: str) -> Count:
 
         tokenizer = getattr(transformers, kind).from_pretrained(str(place), local_files_only=True)
     except (ImportError, OSError, ValueError, AttributeError) as error:
-        raise UncountedError(f"the tokenizer in {place} cannot be read: {str(error).splitlines()[0]}") from error
+        reason = str(error).splitlines()[0]
+        raise UncountedError(f"the tokenizer in {place} cannot be read: {reason}") from error
     return lambda text: len(tokenizer(text, truncation=False).input_ids)
 
 
 def _read_merges(path: Path) -> list[tuple[str, ...]]:
-    """Return CLIP's merges: those of a file, else those that open_clip ships, which all CLIP models share."""
+    """Return the merges of a file, else those that open_clip ships: all CLIP models share them."""
     if not path.is_file():
         return _shipped_merges()
     lines = path.read_text(encoding="utf-8").splitlines()
@@ -116,22 +133,20 @@ def _shipped_merges() -> list[tuple[str, ...]]:
 
 
 def _clip_counter(merges: list[tuple[str, ...]]) -> Count:
-    """Return a counter of CLIP's tokens: which number a token has does not matter, only where texts are split."""
+    """Return a counter of CLIP's tokens; the numbers of tokens do not matter for a count."""
     from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
     letters = pre_tokenizers.ByteLevel.alphabet()
-    tokens = dict.fromkeys([*letters, *(f"{letter}</w>" for letter in letters), *map("".join, merges)])
+    words = (f"{letter}</w>" for letter in letters)
+    tokens = dict.fromkeys([*letters, *words, *map("".join, merges)])
     vocabulary = {token: number for number, token in enumerate(tokens)}
     pieces: Any = [merge for merge in merges if all(piece in vocabulary for piece in merge)]
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=pieces, end_of_word_suffix="</w>"))
-    tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
-    )
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(_CLIP_WORDS), behavior="removed", invert=True),
-            pre_tokenizers.ByteLevel(add_prefix_space=False),
-        ]
-    )
+    spaces = normalizers.Replace(Regex(r"\s+"), " ")
+    steps = [normalizers.NFC(), spaces, normalizers.Lowercase()]
+    tokenizer.normalizer = normalizers.Sequence(steps)
+    split = pre_tokenizers.Split(Regex(_CLIP_WORDS), behavior="removed", invert=True)
+    to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, to_bytes])
     tokenizer.add_special_tokens(["<|startoftext|>", "<|endoftext|>"])
     return lambda text: len(tokenizer.encode(text).ids) + _SPECIAL

@@ -1,4 +1,4 @@
-"""The model that ships with the project: a small SDXL-shaped pipeline that draws coloured shapes."""
+"""The model that ships with the package: a small SDXL-shaped pipeline of coloured shapes."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -16,7 +16,7 @@ _LORAS = {"lcm-lora": shapes.LCM_LORA}
 
 
 class Bundled(ModelSource):
-    """A real latent diffusion model, trained for this project; see harness/models/shapes/MODEL_CARD.md."""
+    """A latent diffusion model trained for this project: harness/models/shapes/MODEL_CARD.md"""
 
     summary: ClassVar[str] = "small SDXL-shaped model of coloured shapes, ships with the package"
     prompt_set: ClassVar[str] = shapes.PROMPT_SET

@@ -1,7 +1,4 @@
-"""A model without torch: instant pictures whose noise shrinks with the steps, and faults on demand.
-
-For tests, and for trying the tool on any machine in seconds.
-"""
+"""A model without torch, for tests and for trying the tool: instant images, faults on demand."""
 
 import hashlib
 import os
@@ -20,7 +17,7 @@ Fault = Literal["error", "segfault", "killed", "hang", "out-of-memory", "nan", "
 
 
 class FakePart:
-    """Something that is called and can be watched, as a torch module is."""
+    """A callable with hooks, like a torch module."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -61,7 +58,11 @@ class FakeModel:
         self.draw: Draw = FakeModel.text_to_image
         self.loras: dict[str, Any] = {}
         self.latent: Any = None
-        self._parts = {"text_encoder": FakePart(step_s), "denoiser": FakePart(step_s), "vae": FakePart(step_s)}
+        self._parts = {
+            "text_encoder": FakePart(step_s),
+            "denoiser": FakePart(step_s),
+            "vae": FakePart(step_s),
+        }
 
         self.denoiser, self.vae = self._parts["denoiser"], self._parts["vae"]
 
@@ -79,14 +80,18 @@ class FakeModel:
         for _ in range(call.steps):
             self._parts["denoiser"]()
         self._parts["vae"]()
-        pictures = [_picture(prompt, key, call) for prompt, key in zip(call.prompts, call.keys, strict=True)]
+        pictures = [
+            _picture(prompt, key, call) for prompt, key in zip(call.prompts, call.keys, strict=True)
+        ]
         images = np.stack(pictures).astype(np.float32)
         return images * {"nan": np.nan, "black": 0.0}.get(str(fault), 1.0)
 
     def image_to_image(self, call: Call, images: Any, strength: float) -> Any:
         raise UsageError("the fake model has no image-to-image form")
 
-    def encode(self, prompts: tuple[str, ...], guided: bool, negatives: tuple[str, ...] = ()) -> Arguments:
+    def encode(
+        self, prompts: tuple[str, ...], guided: bool, negatives: tuple[str, ...] = ()
+    ) -> Arguments:
         raise UsageError("the fake model has no prompt embeddings")
 
     def embedded(self, arguments: Arguments, embeddings: Arguments) -> Arguments:
@@ -106,7 +111,7 @@ class FakeModel:
 
 
 class Fake(ModelSource):
-    """`step_s` seconds per denoiser call; `faults` maps a number of steps to what goes wrong there."""
+    """`step_s` seconds per denoiser call; `faults` maps a number of steps to a fault."""
 
     summary: ClassVar[str] = "instant pictures without torch, for tests and for trying the tool"
     prompt_set: ClassVar[str] = shapes.PROMPT_SET

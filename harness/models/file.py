@@ -1,4 +1,4 @@
-"""A model in one .safetensors file, as its authors or a community publish it, with the configurations it needs."""
+"""A model in one .safetensors file, in its authors' layout, with the configurations it needs."""
 
 import math
 import os
@@ -20,9 +20,9 @@ from harness.models._verify import verify_file, verify_folder
 from harness.models.families import find_family
 
 FAMILIES = ("sd", "sdxl", "sd3", "flux")
-"""Those that diffusers can load from one file."""
+"""Families that diffusers can load from one file."""
 UNUSED = ("safety_checker",)
-OTHERWISE = "A model with another scheduler, such as one of v-prediction, needs its own folder as config"
+OTHERWISE = "A model with another scheduler, such as v-prediction, needs its own folder as config"
 
 
 class SingleFile(ModelSource):
@@ -32,35 +32,39 @@ class SingleFile(ModelSource):
 
     path: GivenPath
     config: str = ""
-    """A folder in diffusers' layout (parts that the file lacks are loaded from it), or sdxl-base, sdxl-turbo or sd15;
-    left out: the first of these that the file fits."""
+    """A folder in diffusers' layout (parts missing in the file are loaded from it), or sdxl-base,
+    sdxl-turbo or sd15; left out: the first of these that fits."""
     title: str = ""
     """What reports call it; empty: the file's name."""
 
     def describe(self) -> ModelInfo:
-        """Return the facts of the model; UsageError where the file and the configurations do not fit each other."""
+        """Return the facts of the model; UsageError if file and configurations do not fit."""
         path = self._path()
         folder, tokenizers, guessed = find_config(self.config, path)
         family = find_family(folder)
         parts = _checked_parts(path, folder, family.family, tokenizers)
         info = family.describe(folder)
+        small = list_small_files(folder, WantedFiles(folder.index))
+        added = list_read_files(folder, _siblings(folder, parts))
         known = {
             "title": self.title or path.stem,
-            "digest": digest_files({path.name: path, **_read_sibling(folder, parts)}),
+            "digest": digest_files({path.name: path, **small, **added}),
             "folder": str(folder.path),
             "parameters": _count(parts, folder),
             "activations": activations(folder, info),
             "pins": {"config": guessed} if guessed else {},
-            "notes": (f"{path.name} is built as {guessed}, whose shapes it has. {OTHERWISE}",) if guessed else (),
         }
+        if guessed:
+            note = f"{path.name} has the shapes of {guessed} and is built as that. {OTHERWISE}"
+            known |= {"notes": (note,)}
         return info.model_copy(update=known)
 
     def verify(self) -> tuple[str, ...]:
-        """Compare the file, and what is read besides it, with the configurations; see `ModelSource.verify`."""
         path = self._path()
         folder, tokenizers, _ = find_config(self.config, path)
         parts = _checked_parts(path, folder, find_family(folder).family, tokenizers)
-        return verify_file(path, folder, tuple(parts)) + verify_folder(folder, _siblings(folder, {*tokenizers, *parts}))
+        rest = _siblings(folder, {*tokenizers, *parts})
+        return verify_file(path, folder, tuple(parts)) + verify_folder(folder, rest)
 
     def find_cut(self, texts: Sequence[str]) -> tuple[CutTexts, ...]:
         return find_cut(find_config(self.config, self._path()).folder, texts)
@@ -78,8 +82,10 @@ class SingleFile(ModelSource):
             str(path), config=str(folder.path), dtype=dtype, local_files_only=True, **arguments
         )
         for name, part in pipeline.components.items():
-            if isinstance(part, torch.nn.Module) and (lost := [key for key, w in part.named_parameters() if w.is_meta]):
-                raise UsageError(f"the file lacks {len(lost)} tensors of the {name}, such as {lost[0]}", str(path))
+            weights = part.named_parameters() if isinstance(part, torch.nn.Module) else ()
+            if missing := [key for key, weight in weights if weight.is_meta]:
+                count = f"{len(missing)} tensors of the {name}"
+                raise UsageError(f"the file lacks {count}, such as {missing[0]}", str(path))
         pipeline.set_progress_bar_config(disable=True)
         return family(pipeline.to(options.get("place", device)), device, dtype)
 
@@ -87,36 +93,41 @@ class SingleFile(ModelSource):
         return Path(os.path.abspath(expand_user(self.path)))
 
 
-def _checked_parts(path: Path, folder: Folder, family: str, made: Collection[str]) -> dict[str, Shapes]:
+def _checked_parts(
+    path: Path, folder: Folder, family: str, made: Collection[str]
+) -> dict[str, Shapes]:
     if family not in FAMILIES:
-        raise UsageError(f"a {family} model cannot be loaded from one file", str(path), "Use its folder.")
+        what = f"a {family} model cannot be loaded from one file"
+        raise UsageError(what, str(path), "Use its folder.")
     parts = split_parts(read_shapes(path), family)
     if not parts.keys() & {"unet", "transformer"}:
-        fix = f"A whole {family} model is meant, as {folder.path} says; a LoRA is a value of distillation."
-        raise UsageError(f"the file holds no denoiser of the {family} family", str(path), fix)
+        fix = f"Name a whole {family} model; a LoRA is a value of the axis distillation."
+        raise UsageError(f"the file has no denoiser of the {family} family", str(path), fix)
     misfits = find_misfits(parts, folder, family)
     if misfits:
-        fix = f"Name the configurations of the model it was made from: config = … instead of {folder.path}"
+        fix = f"Set config to the configurations of its base model, instead of {folder.path}."
         raise UsageError("; ".join(misfits), str(path), fix)
-    absent_files = list_missing_files(folder.path, WantedFiles(folder.index, "", {*UNUSED, *made, *parts}))
+    absent_files = list_missing_files(
+        folder.path, WantedFiles(folder.index, "", {*UNUSED, *made, *parts})
+    )
     if absent_files:
-        fix = "Name a folder that has them in `config`: the whole model's, or its own with these files added."
-        raise UsageError(f"neither the file nor {folder.path} holds {', '.join(absent_files)}", str(path), fix)
+        fix = "Set `config` to a folder that has them, such as that of the whole model."
+        what = f"{', '.join(absent_files)} is neither in the file nor in {folder.path}"
+        raise UsageError(what, str(path), fix)
     return parts
 
 
 def _siblings(folder: Folder, parts: Collection[str]) -> WantedFiles:
-    """What is read of the folder besides configurations: the parts that the file lacks."""
+    """Return what to load from the folder: the components that are missing in the file."""
     return WantedFiles(folder.index, "", {*UNUSED, *parts})
 
 
-def _read_sibling(folder: Folder, parts: Collection[str]) -> dict[str, Path]:
-    return {**list_small_files(folder, WantedFiles(folder.index)), **list_read_files(folder, _siblings(folder, parts))}
-
-
 def _count(parts: Mapping[str, Shapes], folder: Folder) -> dict[str, int]:
-    """Return the numbers in each part's weights by role, the folder's own too; empty if one is unknown."""
-    inside = {get_role(part): sum(math.prod(shape) for shape in tensors.values()) for part, tensors in parts.items()}
-    parameters = {**stored_parameters(folder), **inside}
-    weighty = [part for part in WantedFiles(folder.index, "", UNUSED).components if part.has_weights]
+    """Return the number of weights by role, of file and folder; empty if one is unknown."""
+    parameters = stored_parameters(folder)
+    for part, tensors in parts.items():
+        parameters[get_role(part)] = sum(math.prod(shape) for shape in tensors.values())
+    weighty = [
+        part for part in WantedFiles(folder.index, "", UNUSED).components if part.has_weights
+    ]
     return parameters if len(parameters) == len(weighty) else {}

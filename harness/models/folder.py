@@ -1,4 +1,4 @@
-"""A model in a local folder in diffusers' layout, as `save_pretrained` or `hf download` writes it."""
+"""A model folder in diffusers' layout, as written by `save_pretrained` or `hf download`."""
 
 import os
 from collections.abc import Sequence
@@ -22,17 +22,23 @@ from harness.models.families import find_family
 class LocalFolder(ModelSource):
     """The family (SD, SDXL, SD3, FLUX, PixArt-Sigma, Sana) is read from model_index.json."""
 
-    summary: ClassVar[str] = "a local folder in diffusers' layout: SD, SDXL, SD3, FLUX, PixArt-Sigma, Sana"
+    summary: ClassVar[str] = (
+        "a local folder in diffusers' layout: SD, SDXL, SD3, FLUX, PixArt-Sigma, Sana"
+    )
 
     path: GivenPath
     variant: Annotated[
-        str, Field(pattern=r"^\w*$", description="such as fp16; left out: plain weights, else the only variant")
+        str,
+        Field(
+            pattern=r"^\w*$",
+            description="such as fp16; left out: plain weights, else the only variant",
+        ),
     ] = ""
     title: str = ""
     """What reports call it; empty: the folder's name."""
 
     def describe(self) -> ModelInfo:
-        """Return the facts of the model; UsageError where files are missing or Git LFS pointers."""
+        """Return the facts of the model; UsageError if files are missing or Git LFS pointers."""
         folder = self._folder()
         info = find_family(folder).describe(folder)
         wanted = self._wanted(folder)
@@ -42,10 +48,11 @@ class LocalFolder(ModelSource):
             "title": self.title or folder.path.name,
             "digest": digest_files(files),
             "folder": str(folder.path),
-            "pins": {"variant": wanted.variant} if wanted.variant != self.variant else {},
-            "notes": self._notes(wanted),
             **size_facts(folder, info),
         }
+        if wanted.variant != self.variant:
+            note = f"the weights are the variant {wanted.variant}: {self.path} has no plain ones"
+            known |= {"notes": (note,), "pins": {"variant": wanted.variant}}
         return info.model_copy(update=known)
 
     def verify(self) -> tuple[str, ...]:
@@ -65,8 +72,3 @@ class LocalFolder(ModelSource):
     def _wanted(self, folder: Folder) -> WantedFiles:
         wanted = select_files(folder, self.variant)
         return wanted if self.variant else wanted._replace(variant=choose_variant(folder, wanted))
-
-    def _notes(self, wanted: WantedFiles) -> tuple[str, ...]:
-        if wanted.variant == self.variant:
-            return ()
-        return (f"the weights are the variant {wanted.variant}: there are no plain ones in {self.path}",)

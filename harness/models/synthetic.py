@@ -1,4 +1,4 @@
-"""A named model at full size with random weights: its speed and memory are real, its pictures mean nothing."""
+"""A named model at full size with random weights: speed and memory are real, images are noise."""
 
 from functools import cache
 from typing import Any, ClassVar
@@ -17,12 +17,15 @@ from harness.models.families import find_family
 
 
 class Synthetic(ModelSource):
-    """The true architecture from a configuration that ships with the package; nothing is downloaded."""
+    """The real architecture from a shipped configuration; nothing is downloaded."""
 
-    summary: ClassVar[str] = "a named model at full size with random weights: speed and memory, no quality, no download"
+    summary: ClassVar[str] = (
+        "a named model at full size with random weights: speed and memory, no quality, no download"
+    )
 
     name: str
-    """Which: sd15, sdxl-base, sdxl-turbo, sd35-medium, sd35-large, flux-dev, flux-schnell, pixart-sigma, sana-1600m."""
+    """Which: sd15, sdxl-base, sdxl-turbo, sd35-medium, sd35-large, flux-dev, flux-schnell,
+    pixart-sigma, sana-1600m."""
 
     @field_validator("name")
     @classmethod
@@ -43,16 +46,18 @@ class Synthetic(ModelSource):
         family = find_family(folder)
         dtype = getattr(torch, options.get("dtype", "float32"))
         arguments = {**family.fixed_load_arguments, **options.get("arguments", {})}
-        return family(synthesize(folder, options.get("place", device), dtype, arguments), device, dtype)
+        pipeline = synthesize(folder, options.get("place", device), dtype, arguments)
+        return family(pipeline, device, dtype)
 
 
 @cache
 def _describe(name: str) -> ModelInfo:
     folder, known = Folder(configuration_folder(name)), configurations()[name]
     info = find_family(folder).describe(folder)
+    files = {name: folder.path / name for name in select_files(folder, "").configurations}
     facts: dict[str, Any] = {
         "title": f"{known.title}, random weights",
-        "digest": digest_files({name: folder.path / name for name in select_files(folder, "").configurations}),
+        "digest": digest_files(files),
         "folder": str(folder.path),
         "quality_applies": False,
         "parameters": known.parameters,

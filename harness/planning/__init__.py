@@ -1,4 +1,4 @@
-"""What is decided before any time is spent: settings, conflicts, order, looks; and who is owed more images."""
+"""Decisions before and between measurements: cells, conflicts, order, interim analyses, prompts."""
 
 from harness.planning.availability import note_cut, note_downloads
 from harness.planning.identity import file_differences, plan_differences, shorten, with_rules
@@ -7,6 +7,7 @@ from harness.planning.plan import PlanContext, list_missing_files, make_plan
 from harness.planning.power import Power, forecast_power
 
 __all__ = [
-    "Power", "PlanContext", "plan_interim_analyses", "file_differences", "forecast_power", "list_missing_files",
-    "make_plan", "note_cut", "note_downloads", "plan_differences", "prompts_wanted", "shorten", "with_rules",
+    "Power", "PlanContext", "plan_interim_analyses", "file_differences", "forecast_power",
+    "list_missing_files", "make_plan", "note_cut", "note_downloads", "plan_differences",
+    "prompts_wanted", "shorten", "with_rules",
 ]  # fmt: skip

@@ -1,9 +1,9 @@
-"""How long a cell will take: from rates measured in earlier runs, or a rough guess that is named as one."""
+"""Estimate the time of a cell, from the rates of earlier runs or a rough default."""
 
 from math import prod
 from typing import NamedTuple
 
-from harness.axes import call_options
+from harness.axes import collect_call_options
 from harness.core.axis import Cell
 from harness.core.matrix import Matrix, Measure
 from harness.core.model import ModelInfo
@@ -17,7 +17,7 @@ START_S = 1.5
 
 
 class EstimateInputs(NamedTuple):
-    """What the time of all cells of a plan follows from."""
+    """What the times of all cells of a plan depend on."""
 
     matrix: Matrix
     model: ModelInfo
@@ -26,15 +26,15 @@ class EstimateInputs(NamedTuple):
 
 
 def estimate_seconds(planned: PlannedCell, images: int, inputs: EstimateInputs) -> float:
-    """Return the expected wall seconds of a cell: start, compile, timed calls by turns with the baseline, images."""
-    values = tuple(live_values(planned.cell).values())
+    """Return the expected wall seconds of a cell: start, compile, timed calls, images."""
+    values = live_values(planned.cell).values()
     passes, area, _ = _work(planned.cell, inputs.model)
-    compile_s = COMPILE_S if any(value.lazy for value in values) else 0.0
-    return START_S + compile_s + _timing_s(planned, inputs) + images * passes * inputs.rate.image_step_s * area
+    start_s = START_S + (COMPILE_S if any(value.lazy for value in values) else 0.0)
+    return start_s + _timing_s(planned, inputs) + images * passes * inputs.rate.image_step_s * area
 
 
 def _timing_s(planned: PlannedCell, inputs: EstimateInputs) -> float:
-    """Return the seconds of warm-up and blocks on a quiet machine, where the least number of groups is enough."""
+    """Return the seconds of warm-up and blocks if the least number of rounds is enough."""
     call_s, baseline_s = (_call_s(cell, inputs) for cell in (planned.cell, inputs.baseline))
     if not planned.timed:
         return call_s
@@ -42,8 +42,10 @@ def _timing_s(planned: PlannedCell, inputs: EstimateInputs) -> float:
     warmup_s = measure.warmup * call_s
     if planned.role == "baseline":
         return warmup_s + _blocks_s(max(BLOCK_S, call_s), measure)
-    start_s = START_S + measure.warmup * baseline_s if planned.role == "rerun" else 0.0  # of the baseline beside it
-    return start_s + baseline_s + warmup_s + _blocks_s(2 * (max(BLOCK_S, call_s) + max(BLOCK_S, baseline_s)), measure)
+    if planned.role == "rerun":  # starts the baseline worker
+        warmup_s += START_S + measure.warmup * baseline_s
+    round_s = 2 * (max(BLOCK_S, call_s) + max(BLOCK_S, baseline_s))
+    return baseline_s + warmup_s + _blocks_s(round_s, measure)
 
 
 def _blocks_s(round_s: float, measure: Measure) -> float:
@@ -54,14 +56,14 @@ def _blocks_s(round_s: float, measure: Measure) -> float:
 def _call_s(cell: Cell, inputs: EstimateInputs) -> float:
     """Return the seconds of one call at the cell's batch size."""
     passes, area, batch = _work(cell, inputs.model)
-    single_pass_s = 4 * inputs.rate.image_step_s  # a batch of one uses the machine badly
+    single_pass_s = 4 * inputs.rate.image_step_s  # small batches use a device badly
     return passes * max(single_pass_s, batch * inputs.rate.image_step_s) * area
 
 
 def _work(cell: Cell, model: ModelInfo) -> tuple[float, float, float]:
-    """Return denoiser passes of an image, its area in the model's own, and images of a call."""
+    """Return denoiser passes per image, its area relative to the model's, and images per call."""
     values = tuple(live_values(cell).values())
-    options = call_options(values)
+    options = collect_call_options(values)
     area = options["width"] * options["height"] / (model.width * model.height)
     steps = int(options["steps"])
     guided = model.guided(options["guidance"])

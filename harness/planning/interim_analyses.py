@@ -1,4 +1,8 @@
-"""Interim analyses of an adaptive run: at how many prompts cells are judged, and which cells need more images."""
+"""Interim analyses of an adaptive run: when cells are judged, and which need more images.
+
+The numbers of prompts are fixed before the run: analyses chosen after seeing results, or in
+between, would void the error rates.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,51 +18,59 @@ from harness.metrics import get_metric
 from harness.stats.noninferiority import least_prompts
 
 EARLY_SHARE = 0.4
-"""The first look comes at this share of the prompts that a pass needs: it can only stop cells that surely fail."""
+"""Share of a pass's prompts at which the first analysis can only fail hopeless cells."""
 FEWEST = 20
-"""An interval from fewer prompts decides nothing."""
+"""An interval from fewer prompts is too wide to decide."""
 GROWTH = 1.4
 MAX_INTERIM_ANALYSES = 6
-"""From the first possible pass on; each further look costs a little of every other look's level."""
+"""From the first possible pass on; each analysis reduces the level of all others."""
 
 
 def plan_interim_analyses(plan: Plan) -> Plan:
-    """Return the plan with the looks of an adaptive run; as it is where the matrix asks for all images."""
+    """Return the plan with the interim analyses of an adaptive run; other plans unchanged."""
     if plan.matrix.quality.images != "auto" or not plan.model.quality_applies:
         return plan
-    cells = [planned.cell for planned in plan.cells if planned.role == "candidate" and planned.skip is None]
+    ready = (planned for planned in plan.cells if planned.skip is None)
+    cells = [planned.cell for planned in ready if planned.role == "candidate"]
     most, to_pass = len(plan.prompts), prompts_to_pass(plan.policy, cells)
     interim_analyses = choose_interim_analyses(most, to_pass)
-    notes = [
-        f"adaptive: interim analyses after {', '.join(map(str, interim_analyses))} prompts; the estimate is for {most}"
-    ]
+    counts = ", ".join(map(str, interim_analyses))
+    notes = [f"adaptive: interim analyses after {counts} prompts; the estimate is for {most}"]
     if to_pass > most:
-        notes.append(f"no cell can pass with {most} prompts: {len(cells)} cells under this policy need {to_pass}")
-    return plan.model_copy(update={"interim_analyses": interim_analyses, "notes": (*plan.notes, *notes)})
+        needed = f"{len(cells)} cells under this policy need {to_pass}"
+        notes.append(f"no cell can pass with {most} prompts: {needed}")
+    return plan.model_copy(
+        update={"interim_analyses": interim_analyses, "notes": (*plan.notes, *notes)}
+    )
 
 
 def choose_interim_analyses(most: int, to_pass: int) -> tuple[int, ...]:
-    """Return the looks (cumulative prompts, rising, the last is `most`) where a pass needs at least `to_pass` prompts.
+    """Return the prompts of each interim analysis, up to `most`; a pass needs `to_pass`.
 
-    One look before a pass is possible stops hopeless cells cheaply; then the first possible pass; then about 1.4 times
-    as many prompts each time. Where `most` prompts cannot pass a cell, failing is all there is to look for.
+    One analysis before a pass is possible stops hopeless cells cheaply; then follows the first
+    possible pass, then about 1.4 times as many prompts each time.
     """
     first = min(to_pass, most)
     early = round(EARLY_SHARE * first)
     interim_analyses = {first, most} | ({early} if early >= FEWEST else set())
-    steps = min(MAX_INTERIM_ANALYSES - 1, round(math.log(most / first, GROWTH))) if most > first else 0
-    interim_analyses |= {round(first * (most / first) ** (step / steps)) for step in range(1, steps)}
+    steps = (
+        min(MAX_INTERIM_ANALYSES - 1, round(math.log(most / first, GROWTH))) if most > first else 0
+    )
+    interim_analyses |= {
+        round(first * (most / first) ** (step / steps)) for step in range(1, steps)
+    }
     return tuple(sorted(interim_analyses))
 
 
 def prompts_to_pass(policy: Policy, cells: Sequence[Cell]) -> int:
-    """Return the prompts without which the policy passes no cell, at the strictest level Holm may hold one against.
+    """Return the least prompts with which the policy can pass a cell, at Holm's strictest level.
 
-    The level is not spent over looks: a sample without a single destroyed prompt was without one at every earlier look
-    too, so the chance of being fooled at any look is that of the first.
+    The level is not divided over analyses: a sample without a destroyed prompt had none at earlier
+    analyses either, so the chance of an error at any analysis is that of the first.
     """
     share = 1 / max(1, len(cells)) if policy.correction == "holm" else 1.0
-    rules = {(rule.quantity, rule.metric, str(rule.where)): rule for rule in policy.gate if rule.severity == "error"}
+    errors = (rule for rule in policy.gate if rule.severity == "error")
+    rules = {(rule.quantity, rule.metric, str(rule.where)): rule for rule in errors}
     needed = [
         least_prompts(rule.least_damage, rule.alpha * share)
         for rule in rules.values()
@@ -68,12 +80,16 @@ def prompts_to_pass(policy: Policy, cells: Sequence[Cell]) -> int:
 
 
 def prompts_wanted(
-    plan: Plan, outcomes: Mapping[str, Outcome], judgement: Judgement | None, evaluation: Evaluation | None
+    plan: Plan,
+    outcomes: Mapping[str, Outcome],
+    judgement: Judgement | None,
+    evaluation: Evaluation | None,
 ) -> dict[str, int]:
-    """Return cell id → the number of prompts it should have images of, given the verdicts so far.
+    """Return cell id → the number of prompts to generate images of, given the verdicts so far.
 
-    In an adaptive run every cell begins with the first look's prompts. A cell whose verdict is settled gets no more;
-    another gets the next look's. It depends only on what is on disk, so an interrupted round goes on as it began.
+    In an adaptive run every cell begins with the prompts of the first analysis; a cell without a
+    decided verdict gets those of the next. The result depends only on files, so that an interrupted
+    run continues.
     """
     if not plan.interim_analyses:
         return {planned.id: len(plan.get_prompts(planned)) for planned in plan.cells}
@@ -84,23 +100,27 @@ def prompts_wanted(
         for planned in plan.cells
         if planned.role == "candidate" and planned.skip is None
     }
-    wanted |= {cell_id: outcome.prompts for cell_id, outcome in _halted(outcomes) if cell_id in wanted}
-    # What every cell is compared with has as many as the one that has most, but no more than a verdict waits for.
+    wanted |= {i: outcome.prompts for i, outcome in _halted(outcomes) if i in wanted}
+    # Baseline runs get as many prompts as the cells that are compared with them.
     most = max(wanted.values(), default=plan.interim_analyses[0])
-    waiting = [wanted[i] for i in wanted if _waits_for_other_seed(plan, verdicts.get(i), evaluation)]
-    other = max(waiting, default=plan.interim_analyses[0])
-    shared = {p.id: min(other if p.role == "other-seed" else most, len(plan.get_prompts(p))) for p in plan.cells}
-    return shared | wanted
+    waiting = [i for i in wanted if _waits_for_other_seed(plan, verdicts.get(i), evaluation)]
+    other = max((wanted[i] for i in waiting), default=plan.interim_analyses[0])
+    for planned in plan.cells:
+        count = other if planned.role == "other-seed" else most
+        wanted.setdefault(planned.id, min(count, len(plan.get_prompts(planned))))
+    return wanted
 
 
 def is_decided(verdict: CellVerdict, evaluation: Evaluation | None = None) -> bool:
     """Return whether more images could not change a verdict.
 
-    It passed or failed; or what it lacks are no images: a metric that cannot be had here, a steadier latency. A pass
-    that does not count because its metrics are blind to some damage waits for as many images as the ladder takes.
+    The cell passed or failed, or needs something else: a metric that is not available, a more
+    precise latency. A pass that does not count because its metrics are blind to some damage needs
+    the images of the whole damage ladder.
     """
     if verdict.blind_to:
-        return max((rung.images for rung in evaluation.ladder), default=0) >= LADDER_IMAGES if evaluation else False
+        ladder = evaluation.ladder if evaluation else ()
+        return max((rung.images for rung in ladder), default=0) >= LADDER_IMAGES
     unscored = evaluation.missing if evaluation else {}
     undecided = [rule for rule in verdict.errors if rule.result in ("inconclusive", "missing")]
     return (
@@ -111,10 +131,12 @@ def is_decided(verdict: CellVerdict, evaluation: Evaluation | None = None) -> bo
     )
 
 
-def _waits_for_other_seed(plan: Plan, verdict: CellVerdict | None, evaluation: Evaluation | None) -> bool:
-    """Return whether a cell's verdict needs more of the baseline's other seed, by which some losses are calibrated.
+def _waits_for_other_seed(
+    plan: Plan, verdict: CellVerdict | None, evaluation: Evaluation | None
+) -> bool:
+    """Return whether a verdict needs more other-seed images, which calibrate some losses.
 
-    It does not where all that is undecided does without, nor where such a rule is about to fail the cell.
+    It does not if all undecided rules work without, or if such a rule is about to fail the cell.
     """
     if verdict is None or evaluation is None:
         return True
@@ -127,7 +149,8 @@ def _waits_for_other_seed(plan: Plan, verdict: CellVerdict | None, evaluation: E
     alone = {name for name in metrics if not get_metric(name).needs_other_seed(reference)}
     undecided = [rule for rule in verdict.errors if rule.result in ("inconclusive", "missing")]
     failing = any(rule.metric in alone and _is_outside(rule) for rule in undecided)
-    return not failing and any(rule.metric not in alone for rule in undecided if rule.rule.quantity in OF_A_METRIC)
+    metric_rules = (rule for rule in undecided if rule.rule.quantity in OF_A_METRIC)
+    return not failing and any(rule.metric not in alone for rule in metric_rules)
 
 
 def _is_outside(rule: RuleVerdict) -> bool:
@@ -141,23 +164,27 @@ def _next_analysis(plan: Plan, verdict: CellVerdict | None, evaluation: Evaluati
     judged_on = _prompts(verdict, evaluation)
     if is_decided(verdict, evaluation):
         return judged_on
-    return next((analysis for analysis in plan.interim_analyses if analysis > judged_on), plan.interim_analyses[-1])
+    return next(
+        (analysis for analysis in plan.interim_analyses if analysis > judged_on),
+        plan.interim_analyses[-1],
+    )
 
 
 def _prompts(verdict: CellVerdict, evaluation: Evaluation | None) -> int:
-    """Return how many prompts a cell was judged on; what could not be judged at all does not say it itself."""
+    """Return the number of prompts that a cell was judged on, or else scored on."""
     judged = [rule.prompts for rule in verdict.rules if rule.prompts is not None]
-    scored = [delta.prompts for delta in evaluation.deltas if delta.cell_id == verdict.cell_id] if evaluation else []
+    deltas = evaluation.deltas if evaluation else ()
+    scored = [delta.prompts for delta in deltas if delta.cell_id == verdict.cell_id]
     return max(judged or scored, default=0)
 
 
 def _baseline_limit(plan: Plan, outcomes: Mapping[str, Outcome]) -> int:
-    """Return how many prompts cells can be compared over: fewer where the baseline or its other seed was halted."""
+    """Return the most prompts to compare: fewer if a baseline run was halted."""
     needed = {planned.id for planned in plan.cells if planned.role in ("baseline", "other-seed")}
-    return min(
-        [plan.interim_analyses[-1], *(outcome.prompts for cell_id, outcome in _halted(outcomes) if cell_id in needed)]
-    )
+    halted = (outcome.prompts for cell_id, outcome in _halted(outcomes) if cell_id in needed)
+    return min([plan.interim_analyses[-1], *halted])
 
 
 def _halted(outcomes: Mapping[str, Outcome]) -> list[tuple[str, Completed]]:
-    return [(cell_id, o) for cell_id, o in outcomes.items() if isinstance(o, Completed) and o.halted is not None]
+    completed = ((i, outcome) for i, outcome in outcomes.items() if isinstance(outcome, Completed))
+    return [(i, outcome) for i, outcome in completed if outcome.halted is not None]

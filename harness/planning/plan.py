@@ -1,6 +1,7 @@
-"""Make the plan of a run: every cell, the baseline, and the two extra baseline runs that calibrate losses."""
+"""Make the plan of a run: all cells, the baseline, two more baseline runs for calibration."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
@@ -10,8 +11,7 @@ from harness.core.base import Frozen
 from harness.core.errors import MachineError, MatrixError
 from harness.core.machine import Machine
 from harness.core.matrix import Entry, Matrix, Model
-from harness.core.model import Footprint, HubFile, ModelInfo, PublishedFile
-from harness.core.outcome import Caution
+from harness.core.model import HubFile, ModelInfo, PublishedFile
 from harness.core.plan import OTHER_SEED_ID, RERUN_ID, Latent, Plan, PlannedCell, Prompt, Rate, Role
 from harness.core.policy import Policy
 from harness.core.units import format_bytes
@@ -28,14 +28,14 @@ from harness.planning.availability import (
     start_notes,
 )
 from harness.planning.estimate import EstimateInputs, estimate_seconds
-from harness.planning.resolve import Wish, fingerprints, live_values, resolve_cell
+from harness.planning.resolve import Wish, fingerprints, resolve_cell
 
 BASELINE: dict[str, Entry] = {"steps": 50, "precision": "auto", "compiler": "eager"}
-"""The baseline where the matrix says nothing else: 50 steps, FP16 (FP32 without native FP16), eager."""
+"""The default baseline: 50 steps, FP16 (FP32 without native FP16), eager."""
 
 
 class PlanContext(Frozen):
-    """What a plan depends on besides the matrix: model, machine, prompts, earlier rates, the policy."""
+    """What a plan depends on besides the matrix."""
 
     model: ModelInfo
     machine: Machine
@@ -44,23 +44,31 @@ class PlanContext(Frozen):
     rate: Rate
     policy: Policy = Policy()
     free_bytes: int | None = None
-    """Memory that is free on the device that cells run on; None: not known, so whether a cell fits is not asked."""
+    """Free memory of the device; None: unknown, so that the memory check is skipped."""
     published: dict[HubFile, PublishedFile | str] = {}
-    """What the Hub has of the files that cells lack, or why they cannot be had."""
+    """What the Hub has of missing files, or why they cannot be fetched."""
 
 
-def list_missing_files(matrix: Matrix, wishes: Sequence[Wish], around: PlanContext) -> tuple[HubFile, ...]:
-    """Return the published files that are not here and without which cells that could run cannot."""
-    cells = (resolve_cell(wish, around.model, around.machine) for wish in (baseline_wish(matrix), *wishes))
-    wanted = ((cell, list_cell_files(cell, around.model)) for cell in cells)
-    return tuple(dict.fromkeys(file for cell, files in wanted if files and not _misfit(cell, around) for file in files))
+def list_missing_files(
+    matrix: Matrix, wishes: Sequence[Wish], around: PlanContext
+) -> tuple[HubFile, ...]:
+    """Return the missing published files of all cells that could run with them."""
+    found: dict[HubFile, None] = {}
+    for wish in (baseline_wish(matrix), *wishes):
+        cell = resolve_cell(wish, around.model, around.machine)
+        files = list_cell_files(cell, around.model)
+        if files and not _misfit(cell, around):
+            found |= dict.fromkeys(files)
+    return tuple(found)
 
 
-def make_plan(matrix: Matrix, matrix_text: str, wishes: Sequence[Wish], around: PlanContext) -> Plan:
-    """Return the plan of one run; no model is loaded.
+def make_plan(
+    matrix: Matrix, matrix_text: str, wishes: Sequence[Wish], around: PlanContext
+) -> Plan:
+    """Return the plan of a run, without loading the model.
 
-    Raises MatrixError if two wishes are one cell or quality.max is more than there are prompts, and MachineError if
-    the baseline cannot run here.
+    Raises MatrixError for a duplicate cell or a quality.max above the number of prompts, and
+    MachineError if the baseline cannot run here.
     """
     around = around.model_copy(update={"prompts": _pool(matrix, around)})
     cells = [resolve_cell(wish, around.model, around.machine) for wish in wishes]
@@ -68,17 +76,19 @@ def make_plan(matrix: Matrix, matrix_text: str, wishes: Sequence[Wish], around: 
     notes: list[str] = []
     baseline = resolve_cell(baseline_wish(matrix), around.model, around.machine)
     if baseline.id not in {cell.id for cell in cells}:
-        notes.append(f"baseline {baseline.id} is not in the matrix: it was added, since everything is compared with it")
+        why = "since all cells are compared with it"
+        notes.append(f"baseline {baseline.id} is not in the matrix: it was added, {why}")
     if not around.machine.native_fp16 and baseline_wish(matrix)["precision"].name == "auto":
         notes.append("baseline precision is fp32: this machine has no native fp16")
     reason = _reason(baseline, around)
     if reason is not None:
-        fix = "Choose another baseline in [baseline], or run on a machine that can."
+        fix = "Choose another baseline in [baseline], or run on another machine."
         raise MachineError(f"the baseline {baseline.id} cannot run here: {reason}", "baseline", fix)
     others = [cell for cell in cells if cell.id != baseline.id]
     roles: list[tuple[Cell, Role]] = [(baseline, "baseline")]
     if around.model.quality_applies:
-        roles += [(_renamed(baseline, RERUN_ID), "rerun"), (_renamed(baseline, OTHER_SEED_ID), "other-seed")]
+        extra: tuple[tuple[str, Role], ...] = ((RERUN_ID, "rerun"), (OTHER_SEED_ID, "other-seed"))
+        roles += [(baseline.model_copy(update={"id": name}), role) for name, role in extra]
     roles += [(cell, "candidate") for cell in loading_order(baseline, others, around.model)]
     notes += model_notes(around.model)
     notes += start_notes(around.latent)
@@ -88,7 +98,11 @@ def make_plan(matrix: Matrix, matrix_text: str, wishes: Sequence[Wish], around: 
 
 
 def _assemble(
-    matrix: Matrix, matrix_text: str, roles: list[tuple[Cell, Role]], around: PlanContext, notes: tuple[str, ...]
+    matrix: Matrix,
+    matrix_text: str,
+    roles: list[tuple[Cell, Role]],
+    around: PlanContext,
+    notes: tuple[str, ...],
 ) -> Plan:
     sha256 = hashlib.sha256(matrix_text.encode()).hexdigest()
     stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
@@ -105,31 +119,43 @@ def _assemble(
         cells=(),
         notes=notes,
     )
-    planned = []
     inputs = EstimateInputs(matrix, around.model, around.rate, roles[0][0])
+    planned = []
     for order, (cell, role) in enumerate(roles):
         files = fingerprints(cell, around.model)
-        bare = PlannedCell(cell=cell, role=role, order=order, files=files, estimate_s=0.0, content_key="")
-        images = len(draft.get_prompts(bare)) * len(matrix.seeds)
-        reason = _reason(cell, around)
-        estimate = 0.0 if reason else estimate_seconds(bare, images, inputs)
-        key = _content_key(draft, bare)
-        cautions = () if reason else _cautions(cell, around)
-        downloads = () if reason else list_downloads(cell, around.model, around.published)
-        needs = None if reason else _needs(cell, around)
-        decided = {"skip": reason, "estimate_s": estimate, "content_key": key}
-        update = {**decided, "cautions": cautions, "downloads": downloads, "needs": needs}
+        bare = PlannedCell(
+            cell=cell, role=role, order=order, files=files, estimate_s=0.0, content_key=""
+        )
+        update: dict[str, object] = {"content_key": _content_key(draft, bare)}
+        update["skip"] = _reason(cell, around)
+        if update["skip"] is None:
+            update |= _decide(draft, bare, around, inputs)
         planned.append(bare.model_copy(update=update))
     return draft.model_copy(update={"cells": tuple(planned)})
 
 
+def _decide(
+    plan: Plan, planned: PlannedCell, around: PlanContext, inputs: EstimateInputs
+) -> dict[str, object]:
+    """Return the fields of a planned cell that can run."""
+    cell, model = planned.cell, around.model
+    images = len(plan.get_prompts(planned)) * len(plan.matrix.seeds)
+    cautions = find_cautions(cell, model, around.machine)
+    return {
+        "estimate_s": estimate_seconds(planned, images, inputs),
+        "cautions": (*cautions, *caution_negatives(around.prompts, cell, model)),
+        "downloads": list_downloads(cell, model, around.published),
+        "needs": footprint(cell, model, around.machine) if model.parameters else None,
+    }
+
+
 def _reason(cell: Cell, around: PlanContext) -> str | None:
-    """Return why a cell cannot run here, or None if it can, perhaps after a download."""
+    """Return why a cell cannot run here, even after downloads, or None."""
     return _misfit(cell, around) or refuse_missing_files(cell, around.model, around.published)
 
 
 def _misfit(cell: Cell, around: PlanContext) -> str | None:
-    """Return why a cell cannot run here even with all files it reads: nobody should fetch them in vain."""
+    """Return why a cell cannot run here even with all its files, or None."""
     return (
         skip_reason(cell, around.model, around.machine)
         or refuse_latent(around.latent, cell, around.model)
@@ -137,22 +163,13 @@ def _misfit(cell: Cell, around: PlanContext) -> str | None:
     )
 
 
-def _cautions(cell: Cell, around: PlanContext) -> tuple[Caution, ...]:
-    found = find_cautions(cell, around.model, around.machine)
-    return (*found, *caution_negatives(around.prompts, cell, around.model))
-
-
-def _needs(cell: Cell, around: PlanContext) -> Footprint | None:
-    """Return what memory a cell surely needs, None where nothing is known of the model's size."""
-    return footprint(cell, around.model, around.machine) if around.model.parameters else None
-
-
 def _pool(matrix: Matrix, around: PlanContext) -> tuple[Prompt, ...]:
-    """Return the prompts a cell may have at most: one where pictures mean nothing, to see that they can be made."""
+    """Return the most prompts of a cell; one if quality does not apply, to generate any image."""
     prompts = around.prompts
     if matrix.quality.max > len(prompts):
+        what = f"quality.max: {matrix.quality.max} is more than the {len(prompts)} prompts"
         fix = "Lower it, raise prompts.limit, or leave it out to use them all"
-        raise MatrixError([f"quality.max: {matrix.quality.max} is more than the {len(prompts)} prompts. {fix}"])
+        raise MatrixError([f"{what}. {fix}"])
     return prompts[: (matrix.quality.max or None) if around.model.quality_applies else 1]
 
 
@@ -163,70 +180,64 @@ def baseline_wish(matrix: Matrix) -> dict[str, Setting]:
 
 
 def _refuse_doubles(cells: Sequence[Cell]) -> None:
-    seen: set[str] = set()
-    problems = []
-    for cell in cells:
-        if cell.id in seen:
-            problems.append(f"two cells are the same: {cell.id}. Remove one, in axes, exclude or include")
-        seen.add(cell.id)
-    if problems:
-        raise MatrixError(sorted(set(problems)))
-
-
-def _renamed(cell: Cell, cell_id: str) -> Cell:
-    return cell.model_copy(update={"id": cell_id})
+    doubles = sorted(i for i, count in Counter(cell.id for cell in cells).items() if count > 1)
+    fix = "Remove one, in axes, exclude or include"
+    if doubles:
+        raise MatrixError([f"two cells are the same: {double}. {fix}" for double in doubles])
 
 
 def _content_key(plan: Plan, planned: PlannedCell) -> str:
-    """Hash of all that determines the images of a cell, so that an equal one need not be made again."""
+    """Return a hash of everything that determines a cell's images, to reuse equal ones."""
     prompts = [(prompt.id, prompt.text, prompt.negative) for prompt in plan.get_prompts(planned)]
     start = plan.get_latent(planned)
     images = (prompts, plan.get_seeds(planned), start and start.sha256)
-    again = planned.role == "rerun"  # images that must differ only by chance are generated again, not linked
-    parts = (plan.model.digest, planned.cell.by_axis, planned.files, images, plan.machine.facts, again)
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
+    again = planned.role == "rerun"  # may differ by chance only: generated again, not linked
+    parts = (plan.model.digest, planned.cell.by_axis, planned.files, images, plan.machine.facts)
+    return hashlib.sha256(repr((*parts, again)).encode()).hexdigest()
 
 
 def loading_order(baseline: Cell, cells: Sequence[Cell], model: ModelInfo) -> list[Cell]:
-    """Return cells in the order in which they are measured, after the baseline.
+    """Return cells in the order of measurement, after the baseline.
 
-    Every cell is loaded by a process of its own, so a large model is read once per cell: from the disk the first time,
-    from the page cache afterwards, as long as nothing else pushed it out. So, from the outside in:
+    Every cell's process loads the model again: from the page cache, unless other files replaced it.
+    So cells are grouped by, in this order:
 
-    1. cells that read the same files besides the model's own (weights of a distilled denoiser, a LoRA) stand together,
-       those of the baseline first;
-    2. among them, cells that build the same pipeline (precision, compiler, caching), so that compiled code and engines
-       are found again while they are still in the page cache;
-    3. else as the matrix names them.
+    1. the files they read besides the model's own, such as a LoRA, the baseline's first;
+    2. the pipeline they build, to find compiled code and engines in the page cache;
+    3. the order of the matrix.
 
-    The number format is no level of its own: fp16 and fp32 cells read the same files.
+    fp16 and fp32 cells read the same files, so precision alone is not a group.
     """
     everyone = (baseline, *cells)
     files = [_files(cell, model) for cell in everyone]
     builds = [cell.build_key for cell in everyone]
     place = {
-        cell.id: (files.index(own), builds.index(cell.build_key)) for cell, own in zip(everyone, files, strict=True)
+        cell.id: (files.index(own), builds.index(cell.build_key))
+        for cell, own in zip(everyone, files, strict=True)
     }
     return sorted(cells, key=lambda cell: place[cell.id])
 
 
 def _files(cell: Cell, model: ModelInfo) -> tuple[str, ...]:
-    return tuple(found for value in live_values(cell).values() if (found := value.fingerprint(model)))
+    return tuple(fingerprints(cell, model).values())
 
 
 def pinned(model: Model, info: ModelInfo) -> Model:
-    """Return the matrix's model with what it left open decided, so that all cells load the same commit."""
+    """Return the matrix's model with open options resolved: all cells load the same commit."""
     return model.model_copy(update={"options": {**model.options, **info.pins}})
 
 
 def model_notes(info: ModelInfo) -> list[str]:
-    """Return what a plan says of its model: what it has to say itself, and what is fetched before the first cell."""
+    """Return the plan's notes about its model and downloads before the first cell."""
     if info.download is None:
         return list(info.notes)
     files, missing = info.download.files, len(info.download.missing)
     if not missing:
         size = format_bytes(info.download.size_bytes)
         return [*info.notes, f"model files: {files}, {size}, all in the cache"]
-    here = f"{files - missing} of {files} are in the cache" if missing < files else "none is in the cache"
+    cached = f"{files - missing} of {files} are" if missing < files else "none is"
     size = format_bytes(info.download.missing_bytes)
-    return [*info.notes, f"download before the first cell: {missing} files, {size} ({here})"]
+    return [
+        *info.notes,
+        f"download before the first cell: {missing} files, {size} ({cached} in the cache)",
+    ]

@@ -1,10 +1,10 @@
-"""Decide the axes a matrix leaves open, and name the cell."""
+"""Resolve the settings that a matrix names into a complete cell with an id."""
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from harness.axes import all_axes, read_entry, resolve_setting
+from harness.axes import load_axes, read_entry, resolve_setting
 from harness.core.axis import AxisValue, Cell, Setting
 from harness.core.machine import Machine
 from harness.core.model import ModelInfo
@@ -12,20 +12,25 @@ from harness.core.model import ModelInfo
 Wish = Mapping[str, Setting]
 
 ALWAYS_NAMED = ("steps", "precision")
-"""Axes that stand in every cell id, even at their defaults: nobody should have to guess them."""
+"""Axes that every cell id names, even at their defaults."""
+_LONGEST_WORD = 60
+_LONGEST_ID = 200
+"""A cell id names a folder: file systems take 255 bytes."""
 
 
 def resolve_cell(wish: Wish, model: ModelInfo, machine: Machine) -> Cell:
-    """Return the cell a wish means.
+    """Return the complete cell of a wish.
 
-    An axis left open takes what another value of the cell brings (an LCM-LoRA brings its scheduler), else the
-    model's own default, else the axis's.
+    An open axis gets the value that another value brings (an LCM-LoRA brings its scheduler), else
+    the model's default, else the axis's.
     """
     defaults = _defaults(wish, model)
-    settings = tuple(_concrete(wish.get(axis.name) or defaults[axis.name], machine) for axis in all_axes())
-    named = [s for s in settings if s.axis in ALWAYS_NAMED or s != _concrete(defaults[s.axis], machine)]
+    default = {axis: _concrete(setting, machine) for axis, setting in defaults.items()}
+    found = (wish.get(axis.name) or defaults[axis.name] for axis in load_axes())
+    settings = tuple(_concrete(setting, machine) for setting in found)
+    named = [s for s in settings if s.axis in ALWAYS_NAMED or s != default[s.axis]]
     return Cell(
-        id="_".join(_word(setting) for setting in named),
+        id=shorten("_".join(_word(setting) for setting in named), _LONGEST_ID),
         settings=settings,
         build_key=_digest(s for s in settings if resolve_setting(s).affects == "build"),
         call_key=_digest(s for s in settings if resolve_setting(s).affects == "call"),
@@ -33,18 +38,18 @@ def resolve_cell(wish: Wish, model: ModelInfo, machine: Machine) -> Cell:
 
 
 def live_values(cell: Cell) -> dict[str, AxisValue]:
-    """Return axis → live value of a cell."""
+    """Return axis → value of a cell."""
     return {setting.axis: resolve_setting(setting) for setting in cell.settings}
 
 
 def fingerprints(cell: Cell, model: ModelInfo) -> dict[str, str]:
-    """Return axis → hash of the files that its value reads, of the axes that read any."""
+    """Return axis → hash of the files that its value reads, if any."""
     found = ((axis, value.fingerprint(model)) for axis, value in live_values(cell).items())
     return {axis: fingerprint for axis, fingerprint in found if fingerprint}
 
 
 def _defaults(wish: Wish, model: ModelInfo) -> dict[str, Setting]:
-    names = {axis.name: axis.default for axis in all_axes()}
+    names = {axis.name: axis.default for axis in load_axes()}
     names |= {"guidance": f"{model.guidance:g}", "resolution": f"{model.width}x{model.height}"}
     for setting in wish.values():
         names |= resolve_setting(setting).brings(model)
@@ -58,14 +63,27 @@ def _concrete(setting: Setting, machine: Machine) -> Setting:
 
 
 def _word(setting: Setting) -> str:
-    """A setting as part of a file name; options that cannot stand there are shortened to a hash."""
+    """Return a setting as part of a file name, with a hash for options that do not fit."""
     label = resolve_setting(setting).label(setting.name)
     options = str(setting).partition("+")[2]
     word = f"{label}+{options}" if options else label
     safe = re.sub(r"[^A-Za-z0-9.=+-]+", "-", word)
-    return word if safe == word and len(word) <= 60 else f"{safe[:48]}~{hashlib.sha256(word.encode()).hexdigest()[:8]}"
+    return (
+        shorten(word, _LONGEST_WORD)
+        if safe == word
+        else _abbreviate(word, safe[: _LONGEST_WORD - 12])
+    )
 
 
-def _digest(settings: object) -> str:
-    words = " ".join(f"{setting.axis}={setting}" for setting in settings)  # type: ignore[attr-defined]
+def shorten(name: str, longest: int) -> str:
+    """Return a name of at most so many characters: a longer one ends in a hash of all of it."""
+    return name if len(name) <= longest else _abbreviate(name, name[: longest - 12])
+
+
+def _abbreviate(name: str, beginning: str) -> str:
+    return f"{beginning}~{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def _digest(settings: Iterable[Setting]) -> str:
+    words = " ".join(f"{setting.axis}={setting}" for setting in settings)
     return hashlib.sha256(words.encode()).hexdigest()[:16]

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.axes.fitting import fitting
+from harness.axes.compatibility import make_fit_check
 from harness.core.axis import Cell
 from harness.core.base import Frozen
 from harness.core.outcome import Completed
@@ -125,7 +125,7 @@ def _find_bound(cell: CellResult, samples: Completed, facts: TraceFacts) -> Trac
 
     plan, settings = cell.run.plan, cell.planned.cell
     traced = TracedCell(
-        facts, samples, settings, plan.model, fitting(settings, plan.model, plan.machine)
+        facts, samples, settings, plan.model, make_fit_check(settings, plan.model, plan.machine)
     )
     bound = find_bound(traced)
     advice = tuple(

@@ -1,1 +1,4 @@
-"""Pure functions of arrays: intervals, tests, distances, fronts. No files, no torch; scipy is imported when needed."""
+"""Pure functions of arrays: intervals, tests, distances, fronts. No files, no torch.
+
+Scipy is imported when needed.
+"""

@@ -1,15 +1,16 @@
-"""Quantiles of a studentized mean of skewed values, in closed form (Hall 1992, "On the removal of skewness").
+"""Cluster bootstrap of means and ratios: prompts are resampled, candidate and baseline together.
 
-With skewness γ of n values, g(T) = T + γT²/3√n + γ²T³/27n + γ/6√n is nearly normal where T is not, and it is monotone,
-so its inverse gives T's quantiles:  T = 3√n/γ · (∛(1 + γ/√n · (z − γ/6√n)) − 1).
+Intervals are studentized (bootstrap-t; Efron & Tibshirani 1993, §12.5; Hall 1992, ch. 3): one-sided
+error rates are right to order 1/n even when values are skewed, where percentile intervals are right
+to order 1/√n only. The rest, of order 1/n, is an error of up to 2 points at 100 prompts: a sample
+rarely contains the large values that make a distribution skewed, and under heavy symmetric tails
+its skewness is noise. So every bound is the outermost of three: the bootstrap's, Hall's closed-form
+correction with the skewness stretched, and Student's t.
 
-Cluster bootstrap of means and ratios: prompts are the unit, candidate and baseline are resampled together.
-
-Intervals are studentized (bootstrap-t; Efron & Tibshirani 1993, §12.5; Hall 1992, ch. 3): one-sided error rates
-are right to order 1/n even when values are skewed, where percentile intervals are right to order 1/√n only. What is
-left of order 1/n is an error of up to 2 points at 100 prompts: a sample rarely holds the large values that make a
-distribution skewed, and under heavy symmetric tails the skewness it shows is noise. So every bound is the outermost
-of three: the bootstrap's, Hall's closed-form correction with the skewness stretched, and Student's t."""
+Hall (1992, "On the removal of skewness"): with skewness γ of n values, g(T) = T + γT²/3√n +
+γ²T³/27n + γ/6√n is nearly normal where T is not, and it is monotone, so its inverse gives T's
+quantiles: T = 3√n/γ · (∛(1 + γ/√n · (z − γ/6√n)) − 1).
+"""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -23,13 +24,17 @@ from harness.stats.confidence import LEVELS, interval, normal_quantiles, uncerta
 Floats = NDArray[np.float64]
 
 STRETCH = 1.6
-"""A sample shows less skewness than there is, since the rare large values are mostly absent; the skewness found is
-multiplied by this. Chosen by simulation: lognormal values (σ = 1, skewness 6.2) exceed the nominal error with 1.3
-and not with 1.6, for 60 to 500 values (tests/benchmarks/simulate_rates.py)."""
+"""A sample shows less skewness than the distribution has, since rare large values are mostly
+missing; the sample skewness is multiplied by this. Chosen by simulation: lognormal values (σ = 1,
+skewness 6.2) exceed the nominal error with 1.3 and not with 1.6, for 60 to 500 values
+(tests/benchmarks/simulate_rates.py)."""
 
 
 def sample_skewness(deviations: Floats) -> Floats:
-    """Return the skewness (k,) of deviations from their means (n, k), corrected for n; 0 where nothing varies."""
+    """Return the skewness (k,) of deviations from their means (n, k), corrected for n.
+
+    0 without variation.
+    """
     n = len(deviations)
     second, third = (deviations**2).mean(axis=0), (deviations**3).mean(axis=0)
     raw = np.divide(third, second**1.5, out=np.zeros_like(third), where=second > 0)
@@ -37,7 +42,10 @@ def sample_skewness(deviations: Floats) -> Floats:
 
 
 def hall_quantiles(shares: Floats, skewness: Floats, n: int) -> Floats:
-    """Return the quantiles (q, k) of a studentized mean of n values at `shares` (q,) for skewnesses (k,)."""
+    """Return quantiles at `shares` (q,) of studentized means of n values: (q, k).
+
+    `skewness` (k,) are those of the values.
+    """
     from scipy.special import stdtrit
 
     z = stdtrit(n - 1, shares)[:, None]
@@ -50,7 +58,7 @@ METHOD = "cluster bootstrap over prompts, studentized, corrected for skewness, p
 RESAMPLES = 10_000
 _CHUNK = 2_000_000
 _FLOOR = 0.25
-"""A resample's standard error counts at least as this share of the sample's: a resample that happens to miss all
+"""The least standard error of a resample, as a share of the sample's: a resample that misses all of
 the few prompts that changed would otherwise divide by zero."""
 
 
@@ -86,7 +94,7 @@ def _errors(sums: Floats, ratio: Floats, clusters: int) -> Floats:
 
 def ratio_quantiles(numerator: ArrayLike, denominator: ArrayLike, resamples: int = RESAMPLES,
                     seed: int = 0) -> tuple[Floats, Floats]:  # fmt: skip
-    """Return ratios of means (k,) and their upper bounds (levels, k) from per-cluster values (clusters, k).
+    """Return ratios of means (k,) and upper bounds (levels, k) of per-cluster values (clusters, k).
 
     Raises ValueError for fewer than two clusters.
     """
@@ -104,14 +112,21 @@ def ratio_quantiles(numerator: ArrayLike, denominator: ArrayLike, resamples: int
         sums = (weights @ columns).reshape(len(weights), 5, k).transpose(1, 0, 2)
         drawn = sums[4] / sums[3]
         floor = np.maximum(_errors(sums, drawn, clusters), _FLOOR * error)
-        t[done : done + len(weights)] = np.divide(drawn - ratio, floor, out=np.zeros_like(drawn), where=floor > 0)
+        t[done : done + len(weights)] = np.divide(
+            drawn - ratio, floor, out=np.zeros_like(drawn), where=floor > 0
+        )
         done += len(weights)
     residuals = (a - ratio * g) * np.sign(total[3])
-    return ratio, ratio - error * _outermost(_quantiles_of_t(t), sample_skewness(residuals), clusters)
+    return ratio, ratio - error * _outermost(
+        _quantiles_of_t(t), sample_skewness(residuals), clusters
+    )
 
 
 def _outermost(found: Floats, skewness: Floats, clusters: int) -> Floats:
-    """Return quantiles of t (levels, k) at 1 − LEVELS no nearer to 0 than Hall's and Student's; the middle stays."""
+    """Return quantiles of t (levels, k) at 1 − LEVELS, no nearer to 0 than Hall's and Student's.
+
+    The median is unchanged.
+    """
     from scipy.special import stdtrit
 
     wanted = 1 - LEVELS
@@ -122,7 +137,10 @@ def _outermost(found: Floats, skewness: Floats, clusters: int) -> Floats:
 
 
 def _quantiles_of_t(t: Floats) -> Floats:
-    """Return the quantiles of t at 1 − LEVELS; tails with fewer than 10 resamples go on in the normal's shape."""
+    """Return the quantiles of t at 1 − LEVELS.
+
+    Tails with fewer than 10 resamples are extrapolated as normal.
+    """
     wanted = 1 - LEVELS
     edge = 10 / len(t)
     inner = np.clip(wanted, edge, 1 - edge)
@@ -133,7 +151,7 @@ def _quantiles_of_t(t: Floats) -> Floats:
 
 
 def ratio(numerator: ArrayLike, denominator: ArrayLike, resamples: int = RESAMPLES) -> Estimate:
-    """Return mean(numerator) / mean(denominator) of per-cluster values (clusters,), with its uncertainty."""
+    """Return mean(numerator) / mean(denominator) of per-cluster values (clusters,)."""
     a, g = np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64)
     values, quantiles = ratio_quantiles(a[:, None], g[:, None], resamples)
     distribution = uncertainty(quantiles[:, 0])
@@ -148,7 +166,10 @@ def mean(values: ArrayLike, resamples: int = RESAMPLES) -> Estimate:
 
 
 def signal_to_noise(values: ArrayLike) -> float:
-    """Return mean ÷ standard error of per-cluster values: how surely a denominator differs from zero."""
+    """Return mean ÷ standard error of per-cluster values.
+
+    How clearly a denominator differs from zero.
+    """
     array = np.asarray(values, dtype=np.float64)
     error = array.std(ddof=1) / np.sqrt(len(array))
     if error == 0:
@@ -157,10 +178,10 @@ def signal_to_noise(values: ArrayLike) -> float:
 
 
 def spread_subset(subset: ArrayLike, clusters: int) -> Floats:
-    """Return values for all clusters that carry the mean and the uncertainty of a mean known on the first few.
+    """Return values for all clusters with the mean and the uncertainty of a mean of the first few.
 
-    Each of the m measured clusters weighs clusters ÷ m in deviation, the others hold the mean: resampling all
-    clusters then moves the mean as resampling the subset would, to first order.
+    Each of the m measured clusters weighs clusters ÷ m in deviation, the others have the mean:
+    resampling all clusters then moves the mean as resampling the subset would, to first order.
     """
     known = np.asarray(subset, dtype=np.float64)
     values = np.full(clusters, known.mean())

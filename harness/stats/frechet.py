@@ -1,18 +1,21 @@
-"""The Fréchet distance between Gaussians fitted to two sets of features (Dowson & Landau 1982; Heusel et al. 2017).
+"""The Fréchet distance between Gaussians fitted to two sets of features, and its leave-outs.
 
     D = |μ₁ − μ₂|² + tr Σ₁ + tr Σ₂ − 2 tr (Σ₁^½ Σ₂ Σ₁^½)^½
 
-With any factor F Fᵀ = Σ₁ the last trace is the sum of the roots of the eigenvalues of Fᵀ Σ₂ F, and the sum of the
-singular values of F₁ᵀ F₂. The first form, with Cholesky's factor, is fast; the second loses no digits to small
-eigenvalues. So the first is taken where its error is surely negligible, and the second elsewhere: exact for singular
-matrices, no complex numbers, no added epsilon.
+Dowson & Landau (1982); as the distance of image sets: Heusel et al. (2017).
 
-The change of a Fréchet distance between baseline and candidate, with one block of prompts left out at a time.
+With any factor F Fᵀ = Σ₁ the last trace is the sum of the roots of the eigenvalues of Fᵀ Σ₂ F, and
+the sum of the singular values of F₁ᵀ F₂. The first form, with Cholesky's factor, is fast; the
+second loses no digits to small eigenvalues. So the first is used where its error is surely
+negligible, and the second elsewhere: exact for singular matrices, no complex numbers, no added
+epsilon.
 
-Candidate, baseline and (where it is not a fixed set) reference lose the same prompts together, so that the noise
-they share cancels in the change. What is common to all leave-outs is done once: with many images the sums of products,
-from which a block's are taken away; with no more images than dimensions the products of all pairs of images, of which
-a block's rows and columns are taken away."""
+For the change of a distance between baseline and candidate, one block of prompts is left out at a
+time. Candidate, baseline and (unless it is a fixed set) reference lose the same prompts, so that
+shared noise cancels in the change. Work common to all leave-outs is done once: with many images the
+sums of products, from which a block's are subtracted; with no more images than dimensions the
+products of all pairs of images, without a block's rows and columns.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +29,8 @@ from harness.stats.distance_loss import NOTHING, MeasuredDistances, Missing, fin
 Floats = NDArray[np.float64]
 
 _TRUSTED = 1e-9
-"""Roots of eigenvalues are trusted if what rounding may have done to their sum is below this share of it."""
+"""Roots of eigenvalues are trusted if rounding may have changed their sum by less than this
+share."""
 _EPSILON = float(np.finfo(np.float64).eps)
 
 
@@ -44,7 +48,10 @@ class Moments:
 
 
 def checked(features: ArrayLike) -> Floats:
-    """Return features (n, d) as float64; ValueError for fewer than two rows or values that are not finite."""
+    """Return features (n, d) as float64.
+
+    Raises ValueError for fewer than two rows or values that are not finite.
+    """
     values = np.asarray(features, dtype=np.float64)
     if len(values) < 2:
         raise ValueError("a covariance needs at least two images")
@@ -54,7 +61,10 @@ def checked(features: ArrayLike) -> Floats:
 
 
 def moments(features: ArrayLike) -> Moments:
-    """Return the moments of features (n, d); ValueError for fewer than two rows or values that are not finite."""
+    """Return the moments of features (n, d).
+
+    Raises ValueError for fewer than two rows or values that are not finite.
+    """
     values = checked(features)
     mean = values.mean(axis=0)
     centred = values - mean
@@ -80,7 +90,10 @@ def cross_traces(first: Floats, second: Floats) -> Floats:
 
 
 def _multiply(first: Floats, second: Floats, out: Floats) -> bool:
-    """Write the lower triangle of Fᵀ Σ₂ F, F being Cholesky's factor of Σ₁; return whether Σ₁ is definite."""
+    """Write the lower triangle of Fᵀ Σ₂ F (F: Cholesky's factor of Σ₁).
+
+    Return whether Σ₁ is definite.
+    """
     from scipy.linalg.lapack import dpotrf, dsygst
 
     factor, failed = dpotrf(first, lower=1)
@@ -94,9 +107,10 @@ def _exactly(first: Floats, second: Floats) -> float:
 
 
 def _sum_of_roots(values: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return the sums of roots of eigenvalues (…, d), and which of them rounding has left untouched.
+    """Return the sums of roots of eigenvalues (…, d), and which of them are accurate.
 
-    An eigenvalue λ is known to ε·λ_max, so its root to ε·λ_max / √λ, and never worse than √(ε·λ_max).
+    An eigenvalue λ is known to ε·λ_max, so its root to ε·λ_max / √λ, and never worse than
+    √(ε·λ_max).
     """
     kept = np.maximum(np.asarray(values, dtype=np.float64), 0.0)
     roots, noise = np.sqrt(kept), _EPSILON * kept.max(axis=-1, keepdims=True, initial=0.0)
@@ -106,7 +120,7 @@ def _sum_of_roots(values: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:
 
 
 def nuclear_norm(matrix: Floats) -> float:
-    """Return the sum of the singular values of a matrix (n, m) that is centred along its first axis.
+    """Return the sum of the singular values of a matrix (n, m), centred along its first axis.
 
     Centred rows have a null direction: the smallest of n singular values is rounding and left out.
     """
@@ -117,7 +131,7 @@ def nuclear_norm(matrix: Floats) -> float:
 
 
 def frechet_distance(first: Moments, second: Moments) -> float:
-    """Return the squared Fréchet distance between two Gaussians given by their moments; never negative."""
+    """Return the squared Fréchet distance between two Gaussians; never negative."""
     apart = first.mean - second.mean
     cross = float(cross_traces(first.covariance[None], second.covariance[None])[0])
     return max(0.0, float(apart @ apart + first.spread + second.spread - 2 * cross))
@@ -126,8 +140,9 @@ def frechet_distance(first: Moments, second: Moments) -> float:
 def feature_distance(first: ArrayLike, second: ArrayLike) -> float:
     """Return the Fréchet distance between two sets of features (n, d) and (m, d).
 
-    With no more images than dimensions the centred features are the factors, and the trace is an n × m problem instead
-    of d × d: tr (Σ₁^½ Σ₂ Σ₁^½)^½ = ‖X₁ X₂ᵀ‖_* / √((n−1)(m−1)). Raises ValueError as `moments` does.
+    With no more images than dimensions the centred features are the factors, and the trace is an n
+    × m problem instead of d × d: tr (Σ₁^½ Σ₂ Σ₁^½)^½ = ‖X₁ X₂ᵀ‖_* / √((n−1)(m−1)). Raises
+    ValueError as `moments` does.
     """
     x, y = checked(first), checked(second)
     if min(len(x), len(y)) > x.shape[1]:
@@ -135,23 +150,28 @@ def feature_distance(first: ArrayLike, second: ArrayLike) -> float:
     mean_x, mean_y = x.mean(axis=0), y.mean(axis=0)
     a, b = (x - mean_x) / np.sqrt(len(x) - 1), (y - mean_y) / np.sqrt(len(y) - 1)
     apart = mean_x - mean_y
-    return max(0.0, float(apart @ apart + np.sum(a * a) + np.sum(b * b) - 2 * nuclear_norm(a @ b.T)))
+    return max(
+        0.0, float(apart @ apart + np.sum(a * a) + np.sum(b * b) - 2 * nuclear_norm(a @ b.T))
+    )
 
 
 _AT_ONCE = 2**22
-"""Numbers in the covariances handled as one array."""
+"""Numbers in the covariances processed as one array."""
 
 
 @dataclass(frozen=True)
 class LeaveOuts:
-    """A set of features (n, d) and what is left of it without each block; `block` (n,) numbers them from 0."""
+    """Features (n, d), and what remains of them without each block.
+
+    `block` (n,) numbers blocks from 0.
+    """
 
     features: Floats
     block: NDArray[np.int64]
 
     @property
     def count(self) -> int:
-        """How many there are: all images, then without each block."""
+        """Number of sets: all images, then without each block."""
         return int(self.block.max()) + 2
 
     @cached_property
@@ -188,7 +208,7 @@ class LeaveOuts:
         return np.asarray(self.centred.T @ self.centred)
 
     def covariance(self, index: int) -> Floats:
-        """Return the covariance (d, d) of the index-th of them."""
+        """Return the covariance (d, d) of the index-th set."""
         size, offset = self.sizes[index], self.offsets[index]
         gone = np.vstack([self.centred[~self.kept[index]], np.sqrt(size) * offset])
         products = self._products - gone.T @ gone
@@ -198,7 +218,10 @@ class LeaveOuts:
 
 @dataclass(frozen=True)
 class Reference:
-    """The set distances are measured to: pictures of the same prompts, that lose each block with the candidate."""
+    """A reference set of the same prompts.
+
+    It loses each block of prompts together with the candidate.
+    """
 
     features: Floats
     block: NDArray[np.int64]
@@ -209,11 +232,14 @@ class Reference:
 
     @property
     def spreads(self) -> Floats:
-        """Total variance (blocks + 1,): the distance from the reference to itself collapsed onto its mean."""
+        """Total variance (blocks + 1,).
+
+        The distance of the reference to itself collapsed onto its mean.
+        """
         return self._own.spreads
 
     def measure(self, features: Floats) -> MeasuredDistances:
-        """Return the distances of features (n, d) to the reference: all, then without each block."""
+        """Return the distances (blocks + 1,) of features (n, d): all, then without each block."""
         own, other = self._own, LeaveOuts(checked(features), self.block)
         apart = own.centre + own.offsets - other.centre - other.offsets
         few = len(features) <= features.shape[1]
@@ -222,7 +248,10 @@ class Reference:
         return MeasuredDistances(np.asarray(np.maximum(total, 0.0)), cross)
 
     def missing(self, baseline: MeasuredDistances) -> Missing:
-        """Return what so many images do not show: the baseline's distance to itself at other seeds is truly 0."""
+        """Return what too few images hide.
+
+        The baseline's distance to itself at other seeds is truly 0.
+        """
         own = self._own.features
         return find_missing(baseline, self.spreads) if len(own) <= own.shape[1] else NOTHING
 
@@ -238,7 +267,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class FixedReference:
-    """The set distances are measured to: real images, known by their moments, that stay whole."""
+    """A reference set of real images, known by their moments; it loses no prompts."""
 
     moments: Moments
     block: NDArray[np.int64]
@@ -258,7 +287,7 @@ class FixedReference:
         return root(self.moments.covariance)
 
     def measure(self, features: Floats) -> MeasuredDistances:
-        """Return the distances of features (n, d) to the reference: all, then without each block."""
+        """Return the distances (blocks + 1,) of features (n, d): all, then without each block."""
         other = LeaveOuts(checked(features), self.block)
         apart = self.moments.mean - other.centre - other.offsets
         few = len(features) <= features.shape[1]
@@ -267,7 +296,10 @@ class FixedReference:
         return MeasuredDistances(np.asarray(np.maximum(total, 0.0)), cross)
 
     def missing(self, _: MeasuredDistances) -> Missing:
-        """Return what so many images do not show: normal draws with the reference's moments are truly at 0."""
+        """Return what too few images hide.
+
+        Normal draws with the reference's moments are truly at distance 0.
+        """
         return self._missing
 
     @cached_property
@@ -281,15 +313,19 @@ class FixedReference:
     def _few(self, other: LeaveOuts) -> Floats:
         pairs = other.centred @ self._root
         parts = ((pairs[rows], size) for rows, size in zip(other.kept, other.sizes, strict=True))
-        return np.array([nuclear_norm(left - left.mean(axis=0)) / np.sqrt(size - 1) for left, size in parts])
+        return np.array(
+            [nuclear_norm(left - left.mean(axis=0)) / np.sqrt(size - 1) for left, size in parts]
+        )
 
 
 def _many(other: LeaveOuts, reference: Callable[[int], Floats]) -> Floats:
-    """Return the cross traces (count,) by covariances, as many at a time as fit."""
+    """Return the cross traces (count,) by covariances, in chunks that fit into memory."""
     step = max(1, _AT_ONCE // other.features.shape[1] ** 2)
     found = []
     for start in range(0, other.count, step):
         part = range(start, min(start + step, other.count))
-        first, second = (np.stack([of(index) for index in part]) for of in (reference, other.covariance))
+        first, second = (
+            np.stack([of(index) for index in part]) for of in (reference, other.covariance)
+        )
         found.append(cross_traces(first, second))
     return np.concatenate(found)

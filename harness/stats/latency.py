@@ -1,4 +1,4 @@
-"""What the calls of a cell's blocks say of its latency: the median of all warm calls, with a bootstrap over blocks."""
+"""The latency of a cell: the median of all warm calls, with a bootstrap over blocks."""
 
 import math
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ from harness.stats.location import Location, bootstrap, joined
 from harness.stats.steady_state import latencies, steady_blocks
 
 METHOD = "bootstrap of the median over blocks"
-ONE_CALL = Absent(absent="one call was timed: nothing says how sure its time is")
+ONE_CALL = Absent(absent="no interval: a single call was timed")
 
 
 class Latency(NamedTuple):
-    """Seconds of a call: the median of `calls` in so many `blocks`, its confidence distribution, 95th percentile."""
+    """Seconds of a call: median of `calls` in `blocks`, its confidence distribution, and p95."""
 
     calls: int
     blocks: int
@@ -29,21 +29,22 @@ class Latency(NamedTuple):
 
 
 def cell_latency(pairing: Pairing) -> Latency:
-    """Return the median of a cell's own calls that were not still warming up; ValueError where there are none."""
+    """Return the latency of a cell's own warm calls; ValueError without any."""
     return compute_latency([latencies(block) for block in steady_blocks(pairing)])
 
 
 def image_s(pairing: Pairing, batch: int) -> float | None:
-    """Return the median seconds of one image, of calls that made `batch` each and were not still warming up."""
+    """Return the median seconds of one image over warm calls that generate `batch` images each."""
     calls = [seconds for block in steady_blocks(pairing) for seconds in latencies(block)]
     return float(np.median(calls)) / batch if calls else None
 
 
 def compute_latency(blocks: Sequence[Sequence[float]]) -> Latency:
-    """Return the median of all calls, given as the seconds of each block's.
+    """Return the median of all calls, given as seconds by block.
 
-    Calls of a block are alike, so that blocks are the unit (of an only block: its calls). Of one call the interval is
-    that call, its method says so, and there is no spread. Raises ValueError where there is no call.
+    Calls of a block are alike, so blocks are resampled (calls, if there is only one block). Of a
+    single call the interval is that call, its method says so, and there is no spread. Raises
+    ValueError without calls.
     """
     calls = np.array([seconds for block in blocks for seconds in block])
     if not calls.size:
@@ -51,14 +52,16 @@ def compute_latency(blocks: Sequence[Sequence[float]]) -> Latency:
     estimate, p95_s = float(np.median(calls)), float(np.quantile(calls, 0.95))
     located = log_median(blocks)
     if not located.known():
-        one = Interval(estimate=estimate, low=estimate, high=estimate, method="one call: no interval")
+        one = Interval(
+            estimate=estimate, low=estimate, high=estimate, method="one call: no interval"
+        )
         return Latency(calls.size, len(blocks), one, ONE_CALL, p95_s)
     spread = located.spread()
     return Latency(calls.size, len(blocks), interval(spread, estimate, METHOD), spread, p95_s)
 
 
 def log_median(blocks: Sequence[Sequence[float]]) -> Location:
-    """Return the logarithm of the median of all calls, given as the seconds of each block's, one at least."""
+    """Return the logarithm of the median of all calls, given as seconds by block."""
     units = blocks if len(blocks) > 1 else [[seconds] for seconds in blocks[0]]
     owner = np.repeat(joined(len(units)), [len(unit) for unit in units])
     calls = np.array([seconds for unit in units for seconds in unit])
@@ -66,13 +69,18 @@ def log_median(blocks: Sequence[Sequence[float]]) -> Location:
     logs, owner, count = np.log(calls[order]), owner[order], int(owner.max()) + 1
 
     def medians(drawn: NDArray[np.int64]) -> NDArray[np.float64]:
-        return np.array([_median(logs, np.bincount(places, minlength=count)[owner]) for places in drawn])
+        return np.array(
+            [_median(logs, np.bincount(places, minlength=count)[owner]) for places in drawn]
+        )
 
     return Location(math.log(float(np.median(calls))), *bootstrap(count, medians))
 
 
 def _median(values: NDArray[np.float64], times: NDArray[np.int64]) -> float:
-    """Return the median of sorted values, each of which is there so many times: one resample's, never written out."""
+    """Return the median of sorted values that occur `times` often each.
+
+    Of one resample, without copying it.
+    """
     ranks = times.cumsum()
     total = int(ranks[-1])
     return float(values[ranks.searchsorted([(total + 1) // 2, total // 2 + 1])].mean())

@@ -1,8 +1,4 @@
-"""Times far from the rest: shown, never dropped.
-
-Times that have two levels, such as two clocks, where a median tells neither.
-
-Times that go on rising or falling while they are taken."""
+"""Diagnostics of a series of latencies: outliers, two levels, drift."""
 
 from functools import lru_cache
 from typing import NamedTuple
@@ -12,15 +8,18 @@ from numpy.typing import ArrayLike, NDArray
 
 _LEAST_FOR_OUTLIERS = 5
 _FENCE = 3.0
-"""Tukey's far fence: this many interquartile ranges beyond a quartile ("Exploratory Data Analysis", 1977, ch. 2)."""
+"""Tukey's far fence: this many interquartile ranges beyond a quartile ("Exploratory Data Analysis",
+1977, ch. 2)."""
 _OUTER_FENCE = 5.0
-"""Least distance from the median, in standard deviations by the MAD: few values may have too short a quartile range."""
+"""Least distance of an outlier from the median, in standard deviations by the MAD: the quartile
+range of few values may be too short."""
 
 
 def outliers(values: ArrayLike) -> tuple[int, ...]:
-    """Return the places of positive values (n,) that are far out, in order; none of fewer than five values.
+    """Return the indices of outliers among positive values (n,), in order.
 
-    On logarithms, since times are skewed: beyond Tukey's far fence, and five standard deviations from the median.
+    None among fewer than five. On logarithms, since latencies are skewed: beyond Tukey's far fence,
+    and five standard deviations from the median. Outliers are shown, never dropped.
     """
     logs = np.log(np.asarray(values, dtype=np.float64))
     if logs.size < _LEAST_FOR_OUTLIERS:
@@ -29,16 +28,19 @@ def outliers(values: ArrayLike) -> tuple[int, ...]:
     apart = np.abs(logs - middle)
     fence = _FENCE * (high - low)
     far = (logs > high + fence) | (logs < low - fence)
-    return tuple(int(place) for place in np.flatnonzero(far & (apart > _OUTER_FENCE * 1.4826 * np.median(apart))))
+    return tuple(
+        int(place)
+        for place in np.flatnonzero(far & (apart > _OUTER_FENCE * 1.4826 * np.median(apart)))
+    )
 
 
 Floats = NDArray[np.float64]
 
 _LEAST_FOR_MODES = 10
 _LEAST_SHARE = 0.2
-"""Fewer values than this share are outliers, not a level."""
+"""A smaller share of the values are outliers, not a level."""
 _MOST = 200
-"""Quantiles that stand for more values than this."""
+"""More values than this are represented by as many quantiles."""
 _LEVEL = 0.01
 _SAMPLES = 2000
 
@@ -54,9 +56,11 @@ class Modes(NamedTuple):
 def modes(values: ArrayLike) -> Modes | None:
     """Return the two levels of positive values (n,), or None where one level explains them.
 
-    The logarithms are cut in two where most of their variance lies between both groups (Fisher 1958, Otsu 1979). They
-    are two levels where the gap, in standard deviations of a group (Ashman, Bird & Zepf 1994, their D), is wider than
-    in 99 of 100 draws of a uniform distribution: of all with one level, its halves are about the furthest apart.
+    Two levels, such as two clocks, make a median meaningless. The logarithms are cut where most of
+    their variance lies between both groups (Fisher 1958, Otsu 1979). They are two levels where the
+    gap, in standard deviations of a group (Ashman, Bird & Zepf 1994, their D), is wider than in 99
+    of 100 draws of a uniform distribution, whose halves are about the furthest apart of all
+    distributions with one level.
     """
     logs = np.sort(np.log(np.asarray(values, dtype=np.float64)))
     if logs.size < _LEAST_FOR_MODES:
@@ -72,7 +76,7 @@ def modes(values: ArrayLike) -> Modes | None:
 
 
 def _apart(rows: Floats) -> tuple[NDArray[np.int64], Floats]:
-    """Return of each sorted row (rows, n) the size of the lower group and the gap between the groups."""
+    """Return the lower group's size and the gap between groups, for sorted rows (rows, n)."""
     n = rows.shape[1]
     least = max(3, int(np.ceil(_LEAST_SHARE * n)))
     counts = np.arange(least, n - least + 1)
@@ -98,21 +102,23 @@ def _limit(n: int) -> float:
 
 _LEAST_FOR_DRIFT = 8
 _DRIFT_LEVEL = 0.01
-"""p-value that counts: neighbours' noise is alike on real machines, so that the test errs more often than it says."""
+"""Significance level, below the usual 5 %: consecutive latencies are correlated, so the test errs
+more often than its level."""
 
 
 class Drift(NamedTuple):
-    """How much slower the end is than the beginning (`share`, relative; below 0: faster), and how sure that is."""
+    """How much slower the end is than the beginning (`share`, negative: faster), with p-value."""
 
     share: float
     p_value: float
 
 
 def drift(at_s: ArrayLike, values: ArrayLike) -> Drift | None:
-    """Return the drift of positive values (n,) that were taken at the times at_s (n,), or None where there is none.
+    """Return the drift of positive values (n,) measured at times at_s (n,), or None without one.
 
-    The slope of the logarithms is Theil and Sen's, the median of the slopes of all pairs (Sen 1968); that there is one
-    is Mann and Kendall's test, Kendall's τ between value and time. None of fewer than eight values.
+    The slope of the logarithms is Theil and Sen's, the median of the slopes of all pairs (Sen
+    1968); it is significant by Mann and Kendall's test, Kendall's τ between value and time. None
+    for fewer than eight values.
     """
     from scipy.stats import kendalltau, theilslopes
 

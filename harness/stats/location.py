@@ -1,4 +1,4 @@
-"""Where the middle of few values of unknown shape lies, and how sure that is: a bootstrap's error, Student's t."""
+"""The location of few values of unknown shape: Hodges–Lehmann, bootstrap error, Student's t."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -15,21 +15,23 @@ Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
 
 _MOST = 64
-"""More values than this are joined to means of neighbours, which also takes up what neighbours have in common."""
+"""More values than this are averaged with their neighbours, which also absorbs correlation of
+neighbours."""
 _RESAMPLES = 500
 _FURTHEST = math.log(1e6)
-"""No bound is further away than a million-fold: of two values, bounds at high levels would not fit into a number."""
+"""Bounds differ by at most a factor of a million: of two values, bounds at high levels would
+overflow."""
 
 
 class Location(NamedTuple):
-    """The middle of logarithms, its standard error, and the degrees of freedom that was found with: 0 without one."""
+    """The location of logarithms, its error, and degrees of freedom (0: no known error)."""
 
     estimate: float
     error: float
     freedom: float
 
     def known(self) -> bool:
-        """Return whether there is an error to tell."""
+        """Return whether a standard error is known."""
         return self.freedom > 0
 
     def spread(self) -> Uncertainty:
@@ -41,22 +43,26 @@ class Location(NamedTuple):
 
 
 def locate(values: ArrayLike) -> Location:
-    """Return the Hodges–Lehmann location of values (n,), n ≥ 1: the median of the means of all pairs.
+    """Return the Hodges–Lehmann location of values (n,), n ≥ 1.
 
-    It hardly heeds an outlier and needs few more values than a mean. The error is a bootstrap's, which with Student's t
-    gives bounds at any level. One value has no error: it is infinite.
+    The median of the means of all pairs. It is robust to outliers and needs few more values than a
+    mean. The error is a bootstrap's, which with Student's t gives bounds at any level. The error of
+    one value is infinite.
     """
     every = np.asarray(values, dtype=np.float64)
     units = joined(every.size)
     taken = np.bincount(units, every) / np.bincount(units)
-    return Location(float(middle(taken)), *bootstrap(taken.size, lambda drawn: middle(taken[drawn])))
+    return Location(
+        float(middle(taken)), *bootstrap(taken.size, lambda drawn: middle(taken[drawn]))
+    )
 
 
 def bootstrap(n: int, middles: Callable[[Places], Floats]) -> tuple[float, float]:
-    """Return the standard error of a middle of n units, and its degrees of freedom.
+    """Return the standard error of a location of n units, and its degrees of freedom.
 
-    `middles` returns the middle (r,) of each resample, given as places (r, n). Times √(n / (n − 1)) for the resamples'
-    narrowness (Hesterberg 2015, "What Teachers Should Know About the Bootstrap": the t interval with bootstrap error).
+    `middles` returns the location (r,) of each resample, given as indices (r, n). Times √(n / (n −
+    1)) for the resamples' narrowness (Hesterberg 2015, "What Teachers Should Know About the
+    Bootstrap": the t interval with bootstrap error).
     """
     if n < 2:
         return math.inf, 0
@@ -64,12 +70,19 @@ def bootstrap(n: int, middles: Callable[[Places], Floats]) -> tuple[float, float
 
 
 def combine(estimate: float, parts: Sequence[Location]) -> Location:
-    """Return an estimate that has the independent errors of its parts (degrees of freedom: Welch–Satterthwaite)."""
+    """Return an estimate with the independent errors of its parts.
+
+    Degrees of freedom: Welch–Satterthwaite.
+    """
     if not all(part.known() for part in parts):
         return Location(estimate, math.inf, 0)
     total = sum(part.error**2 for part in parts)
     spread = sum(part.error**4 / part.freedom for part in parts)
-    return Location(estimate, math.sqrt(total), total**2 / spread if spread else min(part.freedom for part in parts))
+    return Location(
+        estimate,
+        math.sqrt(total),
+        total**2 / spread if spread else min(part.freedom for part in parts),
+    )
 
 
 def middle(values: Floats) -> Floats:
@@ -79,7 +92,10 @@ def middle(values: Floats) -> Floats:
 
 
 def joined(count: int) -> NDArray[np.int64]:
-    """Return the unit (count,) that each of so many values belongs to: neighbours share one where they are many."""
+    """Return the unit (count,) of each of `count` values.
+
+    Neighbours share one if there are many values.
+    """
     together = -(-count // _MOST)
     parts = np.array_split(np.arange(count), count // together)
     return np.repeat(np.arange(len(parts)), [part.size for part in parts])

@@ -1,10 +1,10 @@
-"""Passing among many: Holm's correction, and the fewest prompts with which a pass means anything.
+"""Non-inferiority: Holm's correction, and how many prompts a verdict requires.
 
-How many prompts settle a verdict, and what a run of given size can tell, from the standard error a pilot showed.
-
-Normal planning formulas: an estimate at distance δ from a bound, with standard error s, is on the right side of it
-with probability `power` once δ = (z_level + z_power) · s, and s falls as 1 / √prompts. `level` is the one-sided level
-of the test, 1 − alpha. With several looks the factor is the drift the group-sequential test needs instead."""
+Normal planning formulas: an estimate at distance δ from a bound, with standard error s, is on the
+right side of it with probability `power` once δ = (z_level + z_power) · s, and s falls as 1 /
+√prompts. `level` is the one-sided level of the test, 1 − alpha. In a group-sequential test the
+factor is the drift that it needs instead.
+"""
 
 import math
 from collections.abc import Callable, Hashable, Iterable
@@ -20,11 +20,12 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 def holm_shares(keys: Iterable[Key], rejects: Callable[[Key, float], bool]) -> dict[Key, float]:
-    """Return the share of alpha each hypothesis is held against under Holm's step-down correction (Holm 1979).
+    """Return the share of alpha at which each hypothesis is tested (Holm 1979).
 
-    `rejects(key, share)` says whether it is rejected at that share of its alpha; larger shares may only reject more.
-    With k hypotheses left each is held against 1 / k; those rejected leave, and the rest are held against more; where
-    none is rejected all that are left stay there. `rejects(key, result[key])` then decides exactly as Holm does.
+    `rejects(key, share)` returns whether a hypothesis is rejected at that share of its alpha;
+    larger shares may only reject more. With k hypotheses left each is tested at 1 / k; those
+    rejected leave, and the rest are tested at more; where none is rejected all that are left stay
+    there. `rejects(key, result[key])` then decides exactly as Holm does.
     """
     left = list(keys)
     shares: dict[Key, float] = {}
@@ -37,10 +38,11 @@ def holm_shares(keys: Iterable[Key], rejects: Callable[[Key, float], bool]) -> d
 
 
 def least_prompts(margin: float, alpha: float) -> int:
-    """Return the fewest prompts with which a pass is possible at all: 59 for 5 % at 95 % confidence.
+    """Return the fewest prompts with which a pass is possible: 59 for 5 % at 95 % confidence.
 
-    If a share `margin` of prompts were destroyed, a sample of n shows none of them with probability (1 − margin)ⁿ;
-    below this n that is more than `alpha`, however clean the sample looks (the rule of three, exactly).
+    If a share `margin` of prompts were destroyed, a sample of n would contain none of them with
+    probability (1 − margin)ⁿ; below this n that is more than `alpha`, however clean the sample is
+    (the rule of three, exactly).
     """
     return math.ceil(math.log(alpha) / math.log1p(-margin))
 
@@ -48,48 +50,58 @@ def least_prompts(margin: float, alpha: float) -> int:
 POWER = 0.9
 FINEST = 0.001
 MOST = 10_000_000
-"""No verdict is worth more prompts than this; beyond it the answer is None."""
+"""Above this number of prompts the answer is None."""
 
 
 class Pilot(NamedTuple):
-    """What is known before: the standard error of a loss over so many prompts."""
+    """The standard error of a loss measured over some number of prompts."""
 
     error: float
     prompts: int
 
     def error_at(self, prompts: float) -> float:
-        """Return the standard error to expect over another number of prompts."""
+        """Return the expected standard error over another number of prompts."""
         return self.error * math.sqrt(self.prompts / prompts)
 
 
 class Forecast(NamedTuple):
-    """What to expect of a sequential test: how surely it decides, and after how many prompts on average."""
+    """The expected power of a sequential test, and the prompts it uses on average."""
 
     power: float
     prompts: float
 
 
-def prompts_needed(distance: float, error: float, prompts: int, level: float, power: float = POWER) -> int | None:
+def prompts_needed(
+    distance: float, error: float, prompts: int, level: float, power: float = POWER
+) -> int | None:
     """Return the prompts at which a one-sided test at `level` decides with probability `power`.
 
-    `distance` is how far the loss lies from the margin and `error` its standard error at `prompts` prompts:
-    n = prompts · ((z_level + z_power) · error / distance)², the usual normal planning formula. None: too many to say.
+    `distance` is the distance of the loss from the margin, `error` its standard error at `prompts`
+    prompts: n = prompts · ((z_level + z_power) · error / distance)², the usual normal planning
+    formula. None: more than MOST.
     """
     return _needed(distance, Pilot(error, prompts), _quantiles(level, power))
 
 
 def sequential_needed(
-    distance: float, pilot: Pilot, alpha: float, interim_analyses: InterimAnalyses, power: float = POWER
+    distance: float,
+    pilot: Pilot,
+    alpha: float,
+    interim_analyses: InterimAnalyses,
+    power: float = POWER,
 ) -> int | None:
-    """Return the prompts of the last analysis at which a test with these `interim_analyses` decides as surely.
+    """Return the last analysis's prompts for a sequential test of this power.
 
-    A few percent more than `prompts_needed`, since looking early costs error rate; on average far fewer are used.
+    The shares are those of `interim_analyses`. A few percent more than `prompts_needed`, since
+    early looks cost error rate; on average far fewer are used.
     """
     return _needed(distance, pilot, drift_needed(alpha, interim_analyses, power))
 
 
-def forecast(distance: float, pilot: Pilot, alpha: float, interim_analyses: InterimAnalyses) -> Forecast:
-    """Return how surely a sequential test decides if the loss lies `distance` from the margin, and how soon.
+def forecast(
+    distance: float, pilot: Pilot, alpha: float, interim_analyses: InterimAnalyses
+) -> Forecast:
+    """Return how surely a sequential test decides at `distance` from the margin, and when.
 
     Prompts are those used on average; a test that never decides uses all of the last look's.
     """
@@ -98,17 +110,21 @@ def forecast(distance: float, pilot: Pilot, alpha: float, interim_analyses: Inte
         return Forecast(1.0, float(interim_analyses[0]))
     stops = stopping(bounds(alpha, interim_analyses), interim_analyses, drift)
     used = (
-        float(stops @ np.asarray(interim_analyses, dtype=np.float64)) + (1 - float(stops.sum())) * interim_analyses[-1]
+        float(stops @ np.asarray(interim_analyses, dtype=np.float64))
+        + (1 - float(stops.sum())) * interim_analyses[-1]
     )
     return Forecast(float(stops.sum()), used)
 
 
-def precision_needed(observed: float, limit: float, level: float, power: float = POWER) -> float | None:
-    """Return half the relative width that a time's or a speedup's 95 % interval needs, to tell it from a limit.
+def precision_needed(
+    observed: float, limit: float, level: float, power: float = POWER
+) -> float | None:
+    """Return the 95 % interval's relative half-width that separates a quantity from a limit.
 
-    With it a one-sided test at `level` decides with probability `power`, on logarithms, if the quantity is as observed:
-    a half-width is z₀.₉₇₅ standard errors, the test needs the limit z_level + z_power of them away. Rounded down to one
-    digit; None where it is finer than 0.1 %, since no machine is that steady.
+    With it a one-sided test at `level` decides with probability `power`, on logarithms, if the
+    quantity is as observed: a half-width is z₀.₉₇₅ standard errors, and the limit must be z_level +
+    z_power of them away. Rounded down to one digit; None below 0.1 %, since no machine is that
+    steady.
     """
     away = abs(math.log(observed / limit)) if observed > 0 and limit > 0 else math.inf
     width = away * float(normal_quantiles(0.975)) / _quantiles(level, power)
@@ -120,7 +136,7 @@ def precision_needed(observed: float, limit: float, level: float, power: float =
 
 @lru_cache(maxsize=1024)
 def drift_needed(alpha: float, interim_analyses: InterimAnalyses, power: float = POWER) -> float:
-    """Return the expected statistic at the last look with which a sequential test decides with probability `power`.
+    """Return the expected last statistic with which a sequential test has power `power`.
 
     With one look it is z_level + z_power.
     """
@@ -129,7 +145,14 @@ def drift_needed(alpha: float, interim_analyses: InterimAnalyses, power: float =
     if len(interim_analyses) < 2:
         return _quantiles(1 - alpha, power)
     limits = bounds(alpha, interim_analyses)
-    return float(brentq(lambda drift: stopping(limits, interim_analyses, drift).sum() - power, 0.0, 20.0, xtol=1e-6))
+    return float(
+        brentq(
+            lambda drift: stopping(limits, interim_analyses, drift).sum() - power,
+            0.0,
+            20.0,
+            xtol=1e-6,
+        )
+    )
 
 
 def _quantiles(level: float, power: float) -> float:

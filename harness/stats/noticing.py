@@ -1,6 +1,7 @@
-"""Would the rules of a policy fail damaged pictures, or pass them, by what one metric makes of them?
+"""Whether a policy's rules surely fail, or surely pass, damaged images by one metric.
 
-A damage counts as noticed only where it surely breaks a limit: an interval so wide that it cannot pass sees nothing.
+A damage counts as noticed only where it surely breaks a limit: an interval too wide to pass notices
+nothing.
 """
 
 import math
@@ -12,21 +13,24 @@ from harness.core.units import Absent
 from harness.stats.confidence import lower_bound, upper_bound
 
 LEAST_LOSS = 1e-4
-"""A loss counts as found from a hundredth of a percent on: less is the rounding of networks in float32."""
+"""Losses below a hundredth of a percent are rounding of networks in float32."""
 
 
 def finds(rung: Rung) -> bool:
     """Return whether the metric surely finds a loss, by its one-sided 95 % bound."""
-    return not isinstance(rung.loss_uncertainty, Absent) and lower_bound(rung.loss_uncertainty, 0.95) > LEAST_LOSS
+    return (
+        not isinstance(rung.loss_uncertainty, Absent)
+        and lower_bound(rung.loss_uncertainty, 0.95) > LEAST_LOSS
+    )
 
 
 def fails(rung: Rung, rules: Iterable[Rule]) -> bool:
-    """Return whether any rule that judges the rung's metric surely finds its limit broken."""
+    """Return whether any rule on the rung's metric is surely broken."""
     return any(_is_outside(rung, rule) for rule in rules)
 
 
 def passes(rung: Rung, rules: Iterable[Rule]) -> bool:
-    """Return whether every rule that judges the rung's metric surely finds its limit kept; not where none has one."""
+    """Return whether every rule on the rung's metric is surely kept; False if no rule applies."""
     found = [kept for rule in rules if (kept := _is_inside(rung, rule)) is not None]
     return bool(found) and all(found)
 

@@ -1,4 +1,4 @@
-"""The Pareto front: what no other point beats in every respect, and how surely a point is on it."""
+"""The Pareto front: points that no other point dominates, and how certain that is."""
 
 from collections.abc import Hashable, Mapping
 from typing import NamedTuple, TypeVar
@@ -15,16 +15,17 @@ DRAWS = 4000
 
 
 class Uncertain(NamedTuple):
-    """What is known of a point's cost and of its loss: None where it is exactly 0."""
+    """The confidence distributions of a point's cost and loss; None: a loss of exactly 0."""
 
     cost: Uncertainty
     loss: Uncertainty | None
 
 
 def pareto_front(points: Mapping[Key, tuple[float, float]]) -> tuple[Key, ...]:
-    """Return the keys on the front of (cost, cost) pairs, both to be minimised, ordered by the first.
+    """Return the keys on the front of (cost, cost) pairs, both minimised, ordered by the first.
 
-    A point is on the front unless another is at least as good in both and better in one; equal points stay together.
+    A point is on the front unless another is at least as good in both and better in one; equal
+    points stay together.
     """
     ordered = sorted(points.items(), key=lambda item: item[1])
     front: list[Key] = []
@@ -37,11 +38,13 @@ def pareto_front(points: Mapping[Key, tuple[float, float]]) -> tuple[Key, ...]:
     return tuple(front)
 
 
-def front_probability(points: Mapping[Key, Uncertain], draws: int = DRAWS, seed: int = 0) -> dict[Key, float]:
-    """Return the probability of each key to be on the front, by drawing every cost and loss many times.
+def front_probability(
+    points: Mapping[Key, Uncertain], draws: int = DRAWS, seed: int = 0
+) -> dict[Key, float]:
+    """Return the probability of each key to be on the front, by drawing costs and losses.
 
-    All come from their confidence distributions, independent of each other. Losses measured on the same prompts err
-    together, so an order among cells is if anything more certain than this says.
+    Draws come from the confidence distributions, independent of each other. Losses measured on the
+    same prompts err together, so the true order among cells is, if anything, more certain.
     """
     rng = np.random.default_rng(seed)
     costs = np.stack([_draw(rng, point.cost, draws) for point in points.values()], axis=1)
@@ -57,7 +60,7 @@ def _draw(rng: np.random.Generator, spread: Uncertainty | None, draws: int) -> F
 
 
 def _unbeaten(costs: Floats, losses: Floats, index: int) -> NDArray[np.bool_]:
-    """Return in which draws (draws,) no other point beats this one; costs and losses are (draws, points)."""
+    """Return the draws (draws,) in which no other point dominates this one."""
     cost, loss = costs[:, index, None], losses[:, index, None]
     beaten = (costs <= cost) & (losses <= loss) & ((costs < cost) | (losses < loss))
     return np.asarray(~beaten.any(axis=1))

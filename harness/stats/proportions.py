@@ -1,17 +1,4 @@
-"""The difference of two paired proportions by the score method (Tango 1998).
-
-Of n pairs, `lost` are right before and wrong after, `gained` the other way round. For a difference δ the variance is
-that of the most likely probabilities under which the difference is exactly δ, so a bound is sound where the observed
-variance is 0: of 256 pairs without a change, up to 1.1 % may be lost at 95 % confidence. A bootstrap of the same pairs
-would be certain of 0.
-
-Exact bounds on a share from a count (Clopper & Pearson 1934).
-
-How many more values lie beyond a high quantile of the baseline's than of the baseline itself, with its uncertainty.
-
-The quantile is known by its few largest values only, so each bootstrap resample of prompts finds it anew. Bounds are
-the outer ones of the percentile and the basic interval (Davison & Hinkley 1997, §5.2): where a candidate's values
-crowd at the quantile the basic one passes up to 11 % at a true 5 %, the percentile one at most 6 % (simulated)."""
+"""Uncertainty of proportions: paired differences, shares of a count, excess beyond a quantile."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +12,13 @@ _STEPS = 60
 
 
 def difference(lost: float, gained: float, pairs: float) -> Uncertainty:
-    """Return the confidence distribution of the lost share minus the gained share.
+    """Return the distribution of the lost minus the gained share of paired outcomes.
+
+    Of n pairs, `lost` are right before and wrong after, `gained` the other way round. The score
+    method (Tango 1998): for a difference δ the variance is that of the most likely probabilities
+    under which the difference is exactly δ, so a bound is valid where the observed variance is 0:
+    of 256 pairs without a change, up to 1.1 % may be lost at 95 % confidence. A bootstrap of the
+    same pairs would be certain of 0.
 
     Raises ValueError unless lost and gained are counts of at most `pairs` together.
     """
@@ -33,7 +26,9 @@ def difference(lost: float, gained: float, pairs: float) -> Uncertainty:
         raise ValueError(f"{lost:g} lost and {gained:g} gained of {pairs:g} pairs")
     wanted = normal_quantiles(LEVELS)
     low, high = np.full(LEVELS.size, -1.0), np.full(LEVELS.size, 1.0)
-    for _ in range(_STEPS):  # the statistic falls as δ rises: bisection finds where it is minus the quantile
+    for _ in range(
+        _STEPS
+    ):  # the statistic falls as δ rises: bisection finds where it is minus the quantile
         middle = (low + high) / 2
         above = _statistic(middle, lost, gained, pairs) < -wanted
         low, high = np.where(above, low, middle), np.where(above, middle, high)
@@ -48,7 +43,7 @@ def _statistic(delta: Floats, lost: float, gained: float, pairs: float) -> Float
 
 
 def _restricted(delta: Floats, lost: float, gained: float, pairs: float) -> Floats:
-    """Return the most likely probability of a gain where losses exceed gains by δ (Tango 1998, equation 4)."""
+    """Return the most likely probability of a gain under δ (Tango 1998, equation 4)."""
     half = -lost - gained + (2 * pairs - lost + gained) * delta
     constant = -gained * delta * (1 - delta)
     root = (np.sqrt(np.maximum(half**2 - 8 * pairs * constant, 0)) - half) / (4 * pairs)
@@ -56,9 +51,9 @@ def _restricted(delta: Floats, lost: float, gained: float, pairs: float) -> Floa
 
 
 def share_upper(count: int, n: int, level: float = 0.95) -> float:
-    """Return the one-sided upper bound at `level` on a share of which `count` of `n` were seen.
+    """Return the exact one-sided upper bound on a share of which `count` of `n` were seen.
 
-    Raises ValueError unless 0 <= count <= n and n > 0.
+    Clopper & Pearson (1934). Raises ValueError unless 0 <= count <= n and n > 0.
     """
     _check(count, n)
     if count == n:
@@ -69,7 +64,7 @@ def share_upper(count: int, n: int, level: float = 0.95) -> float:
 
 
 def share_lower(count: int, n: int, level: float = 0.95) -> float:
-    """Return the one-sided lower bound at `level` on a share of which `count` of `n` were seen."""
+    """Return the exact one-sided lower bound on a share of which `count` of `n` were seen."""
     return 1 - share_upper(n - count, n, level)
 
 
@@ -88,13 +83,25 @@ def threshold(before: Floats) -> float:
 
 
 def excess(before: Floats, after: Floats, resamples: int) -> Estimate:
-    """Return (share_after − share_before) / (1 − share_before) of values (prompts, seeds) above the threshold."""
+    """Return (share_after − share_before) / (1 − share_before), shares above the threshold.
+
+    Values are (prompts, seeds).
+
+    The threshold is known by its few largest values only, so each bootstrap resample of prompts
+    computes it anew. Bounds are the outer ones of the percentile and the basic interval (Davison &
+    Hinkley 1997, §5.2): where a candidate's values crowd at the quantile the basic one passes up to
+    11 % at a true 5 %, the percentile one at most 6 % (simulated).
+    """
     prompts, seeds = before.shape
     ordered = np.sort(before, axis=None)
     owner = np.argsort(before, axis=None) // seeds
-    rank = np.searchsorted(ordered, after)  # a value is above the k-th of the baseline's if its rank is above k
+    rank = np.searchsorted(
+        ordered, after
+    )  # a value is above the k-th of the baseline's if its rank is above k
     value = float(_lost(np.ones((1, prompts)), owner, rank)[0])
-    drawn = np.concatenate([_lost(counts, owner, rank) for counts in resampled_counts(prompts, resamples)])
+    drawn = np.concatenate(
+        [_lost(counts, owner, rank) for counts in resampled_counts(prompts, resamples)]
+    )
     percentile = np.quantile(drawn, LEVELS)
     basic = 2 * value - percentile[::-1]
     outer = np.where(LEVELS > 0.5, np.maximum(percentile, basic), np.minimum(percentile, basic))

@@ -1,8 +1,4 @@
-"""A cell's level against the baseline's before and after it, where both did not fit into memory together.
-
-The speedup of a cell over the baseline that was timed beside it, as sure as their blocks make it.
-
-The speedup of measured cells, from whatever way they were timed in."""
+"""The speedup of a cell over the baseline, or over another cell, with its uncertainty."""
 
 import math
 from collections.abc import Sequence
@@ -32,16 +28,18 @@ from harness.stats.steady_state import (
 Floats = NDArray[np.float64]
 
 _STRETCHES = 4
-"""The cell's blocks are cut into this many stretches at least, so that they tell how much a level strays."""
+"""The cell's blocks are cut into at least this many stretches, to measure how much a level
+varies."""
 
 
 def log_ratio(baseline: Sequence[Block], cell: Sequence[Block]) -> Location:
-    """Return log(baseline ÷ cell) of a call, the baseline's level drawn through to the time of each block of the cell.
+    """Return log(baseline ÷ cell) of a call, where both did not fit into memory together.
 
-    What still warmed up at the beginning of each of the three does not count. What the machine did meanwhile shows in
-    how blocks scatter, taken in stretches (batch means): whichever of the three scatters most says how far any stretch
-    strays, for a clock that jumps may have kept still during the others. With the baseline on one side of the cell
-    only, its level stands as it was.
+    The baseline was measured before and after the cell; its level is interpolated to the time of
+    each block of the cell. Warm-up at the beginning of each of the three does not count. How much
+    the machine varied shows in the scatter of blocks, in stretches (batch means): the largest
+    scatter of the three applies to any stretch, for a jumping clock may have been steady during the
+    others. With the baseline on one side of the cell only, its level is constant.
     """
     sides = [steady(side) for side in brackets(baseline, cell) if side]
     cell = steady(cell)
@@ -57,14 +55,23 @@ def log_ratio(baseline: Sequence[Block], cell: Sequence[Block]) -> Location:
     theirs = [_stretches(log_medians(side), len(side) // length) for side in sides if len(side) > 1]
     strays = max(float(levels.std(ddof=1)) for levels in (stretches, *theirs))
     errors = [max(strays, _error(side)) for side in sides]
-    later = float(np.interp(at_s, times, np.linspace(0, 1, len(times))).mean()) if len(times) > 1 else 0.0
+    later = (
+        float(np.interp(at_s, times, np.linspace(0, 1, len(times))).mean())
+        if len(times) > 1
+        else 0.0
+    )
     weights = (1 - later, later)[: len(sides)]
     spread = sum((weight * error) ** 2 for weight, error in zip(weights, errors, strict=True))
-    return Location(float(middle(ratios)), math.sqrt(spread + strays**2 / stretches.size), stretches.size - 1)
+    return Location(
+        float(middle(ratios)), math.sqrt(spread + strays**2 / stretches.size), stretches.size - 1
+    )
 
 
 def drift_share(baseline: Sequence[Block], cell: Sequence[Block]) -> float | None:
-    """Return how much slower the baseline was after the cell than before, relatively; None without one of them."""
+    """Return how much slower the baseline was after the cell than before, relatively.
+
+    None without one of them.
+    """
     before, after = (steady(side) for side in brackets(baseline, cell))
     if not before or not after:
         return None
@@ -72,7 +79,7 @@ def drift_share(baseline: Sequence[Block], cell: Sequence[Block]) -> float | Non
 
 
 def _stretches(values: Floats, count: int) -> Floats:
-    """Return the level of each of so many stretches of about the same length."""
+    """Return the level of each of `count` stretches of about the same length."""
     return np.array([float(middle(part)) for part in np.array_split(values, count)])
 
 
@@ -81,17 +88,18 @@ def _error(side: Sequence[Block]) -> float:
 
 
 MIN_ROUNDS_FOR_VERDICT = 8
-"""Groups (of a cell timed alone: blocks) without which no precision counts as reached.
-
-An interval that is narrow by chance would stop too early. By simulation (tests/unit/test_stats_speedup.py): where the
-clock wanders, intervals that were stopped for being narrow hold the true speedup in 92 % with 6 and in 94 % with 8."""
+"""Measurement rounds (of a cell measured alone: blocks) below which no precision counts as
+sufficient. An interval that is narrow by chance would stop too early. By simulation
+(tests/unit/test_stats_speedup.py): with a drifting clock, intervals that were stopped for being
+narrow cover the true speedup in 92 % with 6 rounds and in 94 % with 8."""
 
 
 class Speedup(NamedTuple):
-    """Seconds per image of the baseline ÷ of the cell, with its interval and its whole confidence distribution.
+    """Seconds per image of the baseline ÷ of the cell, with its confidence distribution.
 
-    `log` is the logarithm of the ratio, `rounds` are the ABBA groups behind it (0: not interleaved), `warming` those
-    left out at the beginning; `drift_share` is how much slower a sandwiched cell's baseline was after than before.
+    `log` is the logarithm of the ratio, `rounds` the number of measurement rounds (0: not
+    interleaved), `warming` of those left out at the beginning; `drift_share` is how much slower a
+    sandwiched cell's baseline was after than before.
     """
 
     estimate: float
@@ -104,18 +112,21 @@ class Speedup(NamedTuple):
 
 
 def speedup(pairing: Pairing, images: tuple[int, int] = (1, 1)) -> Speedup:
-    """Return the speedup per image of a cell's pairing; `images` are the baseline's and the cell's batch sizes.
+    """Return the speedup per image of a cell's pairing.
 
-    Interleaved: of each ABBA group log(geometric mean of the baseline's block medians ÷ of the cell's), in which a
-    linear drift cancels, and of the groups the Hodges–Lehmann location with a bootstrap over groups; groups at the
-    beginning in which a side still warms up do not count. Sandwiched: see `sandwich`. Superseded blocks never count.
-    Raises ValueError where a side has no blocks.
+    `images` are the baseline's and the cell's batch sizes. Interleaved: log(geometric mean of the
+    baseline's block medians ÷ of the cell's) of each measurement round, in which a linear drift
+    cancels, and of all rounds the Hodges–Lehmann location with a bootstrap over rounds; rounds at
+    the beginning in which a side still warms up do not count. Sandwiched: see `log_ratio`.
+    Superseded blocks never count. Raises ValueError where a side has no blocks.
     """
     baseline, cell = pairing.of("baseline"), pairing.of("cell")
     if not baseline or not cell:
         raise ValueError("a speedup needs blocks of the baseline and of the cell")
     if pairing.kind == "sandwiched":
-        made = _made(log_ratio(baseline, cell), images, "bootstrap over blocks, baseline before and after")
+        made = _made(
+            log_ratio(baseline, cell), images, "bootstrap over blocks, baseline before and after"
+        )
         return made._replace(drift_share=drift_share(baseline, cell))
     theirs, mine = round_levels(baseline), round_levels(cell)
     rounds = sorted(theirs.keys() & mine.keys())
@@ -123,46 +134,52 @@ def speedup(pairing: Pairing, images: tuple[int, int] = (1, 1)) -> Speedup:
         raise ValueError("a speedup needs a group with blocks of both sides")
     left_out = warming(pairing)
     ratios = [theirs[round_index] - mine[round_index] for round_index in rounds[left_out:]]
-    made = _made(locate(ratios if len(ratios) > 1 else _halves(baseline, cell)), images, "bootstrap over ABBA groups")
+    made = _made(
+        locate(ratios if len(ratios) > 1 else _halves(baseline, cell)),
+        images,
+        "bootstrap over ABBA groups",
+    )
     return made._replace(rounds=len(ratios), warming=left_out)
 
 
 def unpaired(baseline: Pairing, cell: Pairing, images: tuple[int, int] = (1, 1)) -> Speedup:
-    """Return the ratio of medians of two cells that were timed each by itself: what drifted in between is part of it.
+    """Return the speedup of two cells measured separately, including any drift in between.
 
-    Of each one's own blocks that had warmed up, also of a baseline that was timed beside others. Raises ValueError
-    where one has none.
+    From each cell's warm blocks, also of a baseline that was paired with others. Raises
+    ValueError where one has none.
     """
     if not baseline.of("cell") or not cell.of("cell"):
         raise ValueError("a speedup needs blocks of the baseline and of the cell")
-    theirs, mine = (log_median([latencies(block) for block in steady_blocks(side)]) for side in (baseline, cell))
+    theirs, mine = (
+        log_median([latencies(block) for block in steady_blocks(side)]) for side in (baseline, cell)
+    )
     located = combine(theirs.estimate - mine.estimate, (theirs, mine))
     return _made(located, images, "bootstrap over blocks, unpaired")
 
 
 def between(other: Speedup, cell: Speedup) -> Speedup:
-    """Return the speedup of a cell over another one, both of which were timed beside the same baseline."""
+    """Return the speedup of a cell over another one, both paired with the same baseline."""
     located = combine(cell.log.estimate - other.log.estimate, (cell.log, other.log))
     return _made(located, (1, 1), "ratio of both cells' speedups over the baseline")
 
 
 class Precision(NamedTuple):
-    """Half the relative width of a 95 % interval (None: there is none), and the groups or blocks it rests on."""
+    """Relative half-width of a 95 % interval (None: none), and its number of rounds or blocks."""
 
     half_width: float | None
     samples: int
 
 
 def precise(pairing: Pairing) -> float | None:
-    """Return how precise a pairing's figure is, or None while there are fewer looks at it than LEAST_GROUPS."""
+    """Return the precision of a pairing's figure; None below LEAST_GROUPS rounds or blocks."""
     half_width, samples = compute_precision(pairing)
     return half_width if samples >= MIN_ROUNDS_FOR_VERDICT else None
 
 
 def compute_precision(pairing: Pairing) -> Precision:
-    """Return the precision of the speedup; of the median latency where a cell is timed alone.
+    """Return the precision of the speedup; of the median latency where a cell is measured alone.
 
-    Of the latency too while the baseline after a sandwiched cell is still to come.
+    Also of the latency while the baseline after a sandwiched cell is not measured yet.
     """
     baseline, cell = pairing.of("baseline"), pairing.of("cell")
     if pairing.kind == "interleaved":
@@ -178,16 +195,24 @@ def compute_precision(pairing: Pairing) -> Precision:
 
 
 def _halves(baseline: tuple[Block, ...], cell: tuple[Block, ...]) -> list[float]:
-    """Return the log ratios AB and BA of an only group: a drift parts them, so that their interval is wide."""
-    return [float(theirs - mine) for theirs, mine in zip(log_medians(baseline), log_medians(cell), strict=False)]
+    """Return the log ratios AB and BA of a single round.
+
+    Drift separates them, so their interval is wide.
+    """
+    return [
+        float(theirs - mine)
+        for theirs, mine in zip(log_medians(baseline), log_medians(cell), strict=False)
+    ]
 
 
 def _made(located: Location, images: tuple[int, int], method: str) -> Speedup:
-    """Return the speedup per image of a log ratio of calls."""
+    """Return the speedup per image from a log ratio of calls."""
     log = located._replace(estimate=located.estimate + math.log(images[1] / images[0]))
     estimate = math.exp(log.estimate)
     if not log.known():
-        why = Absent(absent=f"one look says {estimate:.3g}×, and nothing how sure that is: raise measure.max_s")
+        why = Absent(
+            absent=f"no interval: a single measurement ({estimate:.3g}×). Raise measure.max_s"
+        )
         return Speedup(estimate, why, why, log)
     spread = log.spread()
     return Speedup(estimate, interval(spread, estimate, method), spread, log)
@@ -202,9 +227,10 @@ NO_CALLS = Absent(absent="no timed calls")
 
 
 def over_baseline(baseline: Completed | None, cell: Completed) -> Speedup | Absent:
-    """Return a cell's speedup over the baseline: from the baseline's blocks beside its own, where it has them.
+    """Return a cell's speedup over the baseline, from its own pairing if it has one.
 
-    A cell that was timed alone is held against the baseline's own blocks, and the method says `unpaired`.
+    A cell that was measured alone is compared with the baseline's own blocks; the method then says
+    `unpaired`.
     """
     if baseline is None or not baseline.repeats:
         return NO_BASELINE
@@ -217,7 +243,10 @@ def over_baseline(baseline: Completed | None, cell: Completed) -> Speedup | Abse
 
 
 def over_other(baseline: Completed | None, other: Completed, cell: Completed) -> Speedup | Absent:
-    """Return a cell's speedup over another one: by way of the baseline, where both were timed beside it."""
+    """Return a cell's speedup over another one.
+
+    Through the baseline, where both were measured with it.
+    """
     if not other.repeats or not cell.repeats:
         return NO_CALLS
     if baseline is other:

@@ -1,11 +1,9 @@
-"""Blocks of timed calls as numbers: the logarithm of each one's median, and when it was timed.
+"""Blocks of timed calls as numbers, and which of them were measured after warm-up.
 
-Where a series of times has warmed up: change points near its beginning, found by a permutation test.
-
-Warm-up is often still there after the warm-up calls, or never ends (Barrett, Bolz-Tereick, Killick, Mount & Tratt 2017,
-"Virtual Machine Warmup Blows Hot and Cold"): it has to be looked for, not assumed.
-
-Which blocks of a pairing are of a machine that has warmed up: what every figure of time is made from."""
+Warm-up often continues after the warm-up calls, or never ends (Barrett, Bolz-Tereick, Killick,
+Mount & Tratt 2017, "Virtual Machine Warmup Blows Hot and Cold"). So it is detected: change points
+near the beginning of a series, found by a permutation test.
+"""
 
 import math
 from collections.abc import Sequence
@@ -37,33 +35,37 @@ def round_levels(blocks: Sequence[Block]) -> dict[int, float]:
     return {round_index: fmean(levels) for round_index, levels in grouped.items()}
 
 
-def brackets(baseline: Sequence[Block], cell: Sequence[Block]) -> tuple[tuple[Block, ...], tuple[Block, ...]]:
-    """Return the baseline's blocks before the first one (there is one) of a sandwiched cell, and after it."""
+def brackets(
+    baseline: Sequence[Block], cell: Sequence[Block]
+) -> tuple[tuple[Block, ...], tuple[Block, ...]]:
+    """Return the baseline's blocks before and after the first block of a sandwiched cell."""
     begin_s = cell[0].begun_s
     before = tuple(block for block in baseline if block.begun_s < begin_s)
     return before, tuple(block for block in baseline if block.begun_s >= begin_s)
 
 
 def middles_s(blocks: Sequence[Block]) -> Floats:
-    """Return the seconds (n,) at the middle of each block, counted from the first block of the pairing."""
+    """Return the seconds (n,) at the middle of each block, since the first block of the pairing."""
     return np.array([block.begun_s + sum(latencies(block)) / 2 for block in blocks])
 
 
 LEAST = 8
-"""Fewer values cannot tell leading ones that differ from ones that do so by chance: of 8, 2 come first in 1 of 28."""
+"""With fewer values, different leading ones cannot be distinguished from chance: of 8, 2 come first
+in 1 of 28."""
 _ALPHA = 0.04
 _UNSEEN = 1.8
-"""A standardized difference below this is never that rare: no orders need to be tried."""
+"""A smaller standardized difference is never significant: no permutations are needed."""
 _ORDERS = 499
 _CLIP = 10.0
-"""Deviations beyond this many of the usual size count as this many: one outlier is no warm-up."""
+"""Deviations are clipped at this many of the usual size: one outlier is not warm-up."""
 
 
 def steady_from(values: ArrayLike) -> int:
-    """Return the index from which on positive values (n,) are steady: 0 where nothing at the beginning differs.
+    """Return the index from which positive values (n,) are steady.
 
-    Values before a change point are left out, again and again, half of them at most. A change of level is warm-up only
-    where it explains the values better than a straight line does: what drifts all the time never warmed up.
+    0 where the beginning does not differ. Values before a change point are left out, repeatedly, at
+    most half of them. A change of level is warm-up only where it explains the values better than a
+    straight line does: a continuous drift is not warm-up.
     """
     logs = np.log(np.asarray(values, dtype=np.float64))
     start, most = 0, logs.size // 2
@@ -73,7 +75,7 @@ def steady_from(values: ArrayLike) -> int:
 
 
 def _change(logs: Floats, most: int) -> int:
-    """Return after how many of the first `most` values the level changes; 0 where the rest is like them."""
+    """Return after how many of the first `most` values the level changes; 0 without a change."""
     if logs.size < LEAST:
         return 0
     deviations = _deviations(logs)
@@ -82,7 +84,9 @@ def _change(logs: Floats, most: int) -> int:
     gap = gaps.max() * _likeness(deviations, cut)
     if gap <= _UNSEEN * deviations.std():
         return 0
-    dearer = logs.size ** (1 / logs.size)  # BIC: where the step lies is a number more than a line has
+    dearer = logs.size ** (
+        1 / logs.size
+    )  # BIC: where the step lies is a number more than a line has
     if _remainder(deviations, cut) * dearer >= _remainder_of_line(deviations):
         return 0
     orders = np.random.default_rng(0).permuted(np.tile(deviations, (_ORDERS, 1)), axis=1)
@@ -91,14 +95,14 @@ def _change(logs: Floats, most: int) -> int:
 
 
 def _deviations(logs: Floats) -> Floats:
-    """Return how far each value is from the median of the later half, in usual deviations, cut off at the reach."""
+    """Return each value's distance from the later half's median, in usual deviations, clipped."""
     apart = logs - np.median(logs[logs.size // 2 :])
     usual = float(np.median(np.abs(np.diff(logs)))) or float(np.abs(apart).mean())
     return np.asarray(np.clip(apart / usual, -_CLIP, _CLIP)) if usual > 0 else apart
 
 
 def _gaps(rows: Floats, most: int) -> Floats:
-    """Return (rows, most): the standardized difference between the means of the first 1 … most values and the rest."""
+    """Return standardized differences (rows, most): the first 1 … most values and the rest."""
     n = rows.shape[1]
     first = np.arange(1, most + 1)
     sums = rows.cumsum(axis=1)
@@ -107,7 +111,7 @@ def _gaps(rows: Floats, most: int) -> Floats:
 
 
 def _likeness(deviations: Floats, cut: int) -> float:
-    """Return how much less a difference tells where neighbours are alike: √((1 − ρ) / (1 + ρ)), without the step."""
+    """Return the factor for correlated neighbours, √((1 − ρ) / (1 + ρ)), without the step."""
     rest = np.concatenate([part - part.mean() for part in (deviations[:cut], deviations[cut:])])
     power = float(rest @ rest)
     alike = min(max(float(rest[1:] @ rest[:-1]) / power, 0.0), 0.95) if power > 0 else 0.0
@@ -115,7 +119,9 @@ def _likeness(deviations: Floats, cut: int) -> float:
 
 
 def _remainder(deviations: Floats, cut: int) -> float:
-    return float(sum(((part - part.mean()) ** 2).sum() for part in (deviations[:cut], deviations[cut:])))
+    return float(
+        sum(((part - part.mean()) ** 2).sum() for part in (deviations[:cut], deviations[cut:]))
+    )
 
 
 def _remainder_of_line(deviations: Floats) -> float:
@@ -125,10 +131,11 @@ def _remainder_of_line(deviations: Floats) -> float:
 
 
 def warming(pairing: Pairing) -> int:
-    """Return how many groups at the beginning were still warming up, of a cell that was timed alone: how many blocks.
+    """Return how many rounds at the beginning were warm-up.
 
-    An interleaved group counts once both sides are steady. A sandwiched cell and the baseline on either side of it warm
-    up each by itself, which no number of groups tells: 0 (see `steady_blocks`).
+    Of a cell measured alone, how many blocks. An interleaved round counts once both sides are
+    steady. A sandwiched cell and the baseline on either side of it warm up separately, which a
+    number of rounds cannot express: 0 (see `steady_blocks`).
     """
     baseline, cell = pairing.of("baseline"), pairing.of("cell")
     if pairing.kind == "alone":
@@ -137,16 +144,19 @@ def warming(pairing: Pairing) -> int:
     rounds = sorted(theirs.keys() & mine.keys())
     if pairing.kind == "sandwiched" or not rounds:
         return 0
-    return max(steady_from(np.exp([side[round_index] for round_index in rounds])) for side in (theirs, mine))
+    return max(
+        steady_from(np.exp([side[round_index] for round_index in rounds]))
+        for side in (theirs, mine)
+    )
 
 
 def steady(blocks: Sequence[Block]) -> tuple[Block, ...]:
-    """Return blocks that were timed one after the other without those at the beginning that differ from the rest."""
+    """Return consecutive blocks without those at the beginning that differ from the rest."""
     return tuple(blocks[steady_from(np.exp(log_medians(blocks))) :]) if blocks else ()
 
 
 def steady_blocks(pairing: Pairing, side: Side = "cell") -> tuple[Block, ...]:
-    """Return the blocks of one side that count, in order of time, without those that were still warming up."""
+    """Return the warm blocks of one side, in order of time."""
     blocks, left_out = pairing.of(side), warming(pairing)
     if pairing.kind == "sandwiched":
         cell = pairing.of("cell")
@@ -155,6 +165,7 @@ def steady_blocks(pairing: Pairing, side: Side = "cell") -> tuple[Block, ...]:
     if not left_out or pairing.kind == "alone":
         return blocks[left_out:]
     rounds = sorted(
-        {block.round_index for block in pairing.of("baseline")} & {block.round_index for block in pairing.of("cell")}
+        {block.round_index for block in pairing.of("baseline")}
+        & {block.round_index for block in pairing.of("cell")}
     )
     return tuple(block for block in blocks if block.round_index >= rounds[left_out])

@@ -1,4 +1,4 @@
-"""Read traces: what a profiler saw, in facts and in plain advice; no torch."""
+"""Read traces of torch.profiler: facts, comparison and advice, without torch."""
 
 from harness.tracing.advice import advise
 from harness.tracing.diff import TraceDiff, compare

@@ -1,6 +1,4 @@
-"""What the host did: the stage it was in, and what kept it busy while the device had nothing to do.
-
-The device's time laid in one row: which work a moment belongs to, and when there was none."""
+"""Busy and idle time of the device, and what the host did meanwhile."""
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
@@ -17,7 +15,7 @@ CALL = f"{REGION}call"
 
 
 class Idle(NamedTuple):
-    """A stretch in which the device had nothing to do, and the work before and after it."""
+    """An interval without device work, and the work before and after it."""
 
     begin_s: float
     end_s: float
@@ -30,22 +28,29 @@ class Idle(NamedTuple):
 
 
 def is_ours(event: Event) -> bool:
-    """Return whether a range was put into the trace by harness."""
+    """Return whether harness put a range into the trace."""
     return event.name.startswith((STAGE, STEP, REGION))
 
 
 class Stages:
-    """Which stage the host was in, and so to which stage a piece of work belongs."""
+    """The pipeline stage of the host at each moment, and so the stage of each piece of work."""
 
     def __init__(self, seen: TraceWork) -> None:
-        self._host = Track(innermost(event for event in seen.ranges if event.name.startswith(STAGE)))
-        self._device = Track(innermost(event for event in seen.device_ranges if event.name.startswith(STAGE)))
+        self._host = Track(
+            innermost(event for event in seen.ranges if event.name.startswith(STAGE))
+        )
+        self._device = Track(
+            innermost(event for event in seen.device_ranges if event.name.startswith(STAGE))
+        )
 
     def at(self, moment_s: float) -> str:
         return _stage(self._host.at(moment_s))
 
     def of(self, work: Work) -> str:
-        """The stage that launched it; where the launch is not in the trace, the stage that ran on the device."""
+        """Return the stage that launched the work.
+
+        Without the launch, the stage that ran on the device.
+        """
         if work.launched_s is not None:
             return self.at(work.launched_s)
         return _stage(self._device.at(work.begin_s))
@@ -60,7 +65,7 @@ def _stage(event: Event | None) -> str:
 
 
 class Doing:
-    """What the host did in some stretches of time, in words."""
+    """What the host did in some intervals, in words."""
 
     def __init__(self, seen: TraceWork, stretches: Sequence[Idle]) -> None:
         foreign = (event for event in seen.ranges if not is_ours(event))
@@ -74,7 +79,7 @@ class Doing:
         )
 
     def during(self, begin_s: float, end_s: float) -> str:
-        """Return the two things that took longest: `Python 62 %, aten::copy_ 31 %`."""
+        """Return the two events that took longest: `Python 62 %, aten::copy_ 31 %`."""
         shares: defaultdict[str, float] = defaultdict(float)
         for event, seconds in self._track.during(begin_s, end_s):
             shares[event.name if event else "Python"] += seconds / (end_s - begin_s)
@@ -83,7 +88,7 @@ class Doing:
 
 
 class Busy(NamedTuple):
-    """A piece of work, the stage that launched it, and for how long it alone is what the device is said to do."""
+    """A piece of work, the stage that launched it, and the seconds attributed to it alone."""
 
     work: Work
     stage: str
@@ -91,19 +96,22 @@ class Busy(NamedTuple):
 
 
 def busy_times(work: Sequence[Work], stages: Stages) -> list[Busy]:
-    """Share out the device's time, in order of begin.
+    """Attribute the device's time to work, by begin.
 
-    Of kernels that overlap the first has it; copies have what no kernel covers: one that runs beside the arithmetic,
-    as offloaded weights do, costs nothing.
+    Of overlapping kernels the first one gets the time; copies get the time that no kernel covers: a
+    copy that overlaps arithmetic, as of offloaded weights, costs nothing.
     """
     kernels = [piece for piece in work if not piece.is_copy]
     covered = _Covered(kernels)
-    found = [*_first_come(kernels, stages, None), *_first_come(filter(lambda p: p.is_copy, work), stages, covered)]
+    found = [
+        *_first_come(kernels, stages, None),
+        *_first_come(filter(lambda p: p.is_copy, work), stages, covered),
+    ]
     return sorted(found, key=lambda busy: busy.work.begin_s)
 
 
 def idle_times(work: Sequence[Work], window: tuple[float, float]) -> list[Idle]:
-    """Return when the device had nothing to do between two moments, in order of begin."""
+    """Return the intervals without device work between two moments, by begin."""
     idle: list[Idle] = []
     cursor, after = window[0], ""
     for piece in work:
@@ -130,9 +138,11 @@ class _Covered:
                 self.ends.append(piece.end_s)
 
     def seconds(self, begin_s: float, end_s: float) -> float:
-        """Return how much of a stretch is covered."""
+        """Return the covered seconds of an interval."""
         first, last = bisect_right(self.ends, begin_s), bisect_left(self.begins, end_s)
-        return sum(min(self.ends[n], end_s) - max(self.begins[n], begin_s) for n in range(first, last))
+        return sum(
+            min(self.ends[n], end_s) - max(self.begins[n], begin_s) for n in range(first, last)
+        )
 
 
 def _first_come(work: Iterable[Work], stages: Stages, covered: _Covered | None) -> Iterable[Busy]:

@@ -9,10 +9,10 @@ RULES: tuple[AdviceRule, ...] = (*denoiser_rules.RULES, *call_rules.RULES)
 
 
 def advise(cell: TracedCell) -> tuple[Advice, ...]:
-    """Return at most three pieces of advice, those that concern the largest share of the call first.
+    """Return at most three pieces of advice, sorted by the share of the call they concern.
 
-    Where no rule applies: one that says what the denoiser's time is spent on. Values that are already set, or that
-    the cell's other settings exclude, are never suggested.
+    Where no rule applies: one on what the denoiser's time is spent on. Values that are already set,
+    or that the cell's other settings exclude, are never suggested.
     """
     bound = find_bound(cell)
     found = [advice for rule in RULES if (advice := rule(cell, bound)) is not None]
@@ -20,4 +20,6 @@ def advise(cell: TracedCell) -> tuple[Advice, ...]:
     if found:
         return tuple(found[:SENTENCES])
     busy = 1 - bound.idle_share
-    return (Advice(rule="bound", sentence=bound.sentence, figure=busy, unit="share busy", concerns=0.0),)
+    return (
+        Advice(rule="bound", sentence=bound.sentence, figure=busy, unit="share busy", concerns=0.0),
+    )

@@ -1,17 +1,34 @@
-"""Rules about the whole call: time between stages, casts, VAE, text encoders, recompilation, waits, transfers."""
+"""Rules about the whole call.
+
+Time between stages, casts, VAE, text encoders, recompilation, waits, transfers.
+"""
 
 from harness.core.trace import BETWEEN
 from harness.core.units import Absent, format_bytes, format_percent, format_seconds
-from harness.tracing.rule import Advice, AdviceRule, Tries, advise_on_call, larger_batch, name_tries, possible
+from harness.tracing.rule import (
+    Advice,
+    AdviceRule,
+    Tries,
+    advise_on_call,
+    larger_batch,
+    name_tries,
+    possible,
+)
 from harness.tracing.traced_cell import Bound, TracedCell
 
 
 def between(cell: TracedCell, bound: Bound) -> Advice | None:
-    """Scheduler steps, tokenizing, tensors to images: Python outside the denoiser, which no compiler optimizes."""
+    """Scheduler steps, tokenizing, tensors to images.
+
+    Python outside the denoiser, which no compiler optimizes.
+    """
     share = cell.share(BETWEEN)
     if share < 0.08:
         return None
-    sentence = f"{format_percent(share, 0)} of the call lies between the stages: the scheduler's steps, Python, copies"
+    sentence = (
+        f"{format_percent(share, 0)} of the call lies between the stages: the scheduler's steps, "
+        "Python, copies"
+    )
     gap = next((gap for gap in cell.facts.gaps if gap.stage == BETWEEN and gap.host), None)
     if gap and gap.seconds >= 0.01 * cell.facts.wall_s:
         sentence += f" (the longest pause, {format_seconds(gap.seconds)}: {gap.host})"
@@ -27,8 +44,9 @@ def casts(cell: TracedCell, bound: Bound) -> Advice | None:
     if share < 0.05:
         return None
     sentence = (
-        f"{format_percent(share, 0)} of the call is conversion between number formats ({cell.facts.casts.count:,} "
-        "conversions in the traced call): a precision that computes in the format it stores needs none."
+        f"{format_percent(share, 0)} of the call is conversion between number formats "
+        f"({cell.facts.casts.count:,} conversions in the traced call): a precision that computes "
+        "in the format it stores needs none."
     )
     return advise_on_call("casts", sentence, share)
 
@@ -40,23 +58,39 @@ def decoding(cell: TracedCell, bound: Bound) -> Advice | None:
         return None
     compiler, memory = cell.setting("compiler"), cell.setting("memory")
     base = "inductor" if compiler in ("", "eager") else compiler
-    tries = possible(cell, "compiler", f"{base}+vae") if base.startswith("inductor") and "+vae" not in base else ()
-    ways = [f"where it fits whole, memory {memory} is not needed"] if memory.startswith("vae-") else []
+    tries = (
+        possible(cell, "compiler", f"{base}+vae")
+        if base.startswith("inductor") and "+vae" not in base
+        else ()
+    )
+    ways = (
+        [f"where it fits whole, memory {memory} is not needed"] if memory.startswith("vae-") else []
+    )
     ways += [f"{name_tries(tries)} compiles the decoder too"] if tries else []
-    sentence = f"{format_percent(share, 0)} of the call is the VAE's decoding ({format_seconds(cell.stage_s('vae'))})"
-    return advise_on_call("decoding", f"{sentence}: {'; '.join(ways)}." if ways else f"{sentence}.", share, tries)
+    sentence = (
+        f"{format_percent(share, 0)} of the call is the VAE's decoding "
+        f"({format_seconds(cell.stage_s('vae'))})"
+    )
+    return advise_on_call(
+        "decoding", f"{sentence}: {'; '.join(ways)}." if ways else f"{sentence}.", share, tries
+    )
 
 
 def encoding(cell: TracedCell, bound: Bound) -> Advice | None:
     """Repeated prompts need not be encoded again."""
-    encoders = [stage.stage for stage in cell.facts.stages if stage.stage.startswith("text_encoder")]
+    encoders = [
+        stage.stage for stage in cell.facts.stages if stage.stage.startswith("text_encoder")
+    ]
     share = sum(cell.share(stage) for stage in encoders)
     if share < 0.08 or cell.setting("caching").startswith("prompt-embeddings"):
         return None
     tries = possible(cell, "caching", "prompt-embeddings")
     if not tries:
         return None
-    sentence = f"{format_percent(share, 0)} of the call encodes the prompt: for repeated prompts, try {tries[0]}."
+    sentence = (
+        f"{format_percent(share, 0)} of the call encodes the prompt: for repeated prompts, try "
+        f"{tries[0]}."
+    )
     return advise_on_call("encoding", sentence, share, tries)
 
 
@@ -65,7 +99,10 @@ def recompiles(cell: TracedCell, bound: Bound) -> Advice | None:
     count, compiler = cell.facts.recompiles, cell.setting("compiler")
     if isinstance(count, Absent) or not count:
         return None
-    sentence = f"torch.compile compiled {'once' if count == 1 else f'{count} times'} during the traced call"
+    sentence = (
+        f"torch.compile compiled {'once' if count == 1 else f'{count} times'} during the traced "
+        "call"
+    )
     tries: Tries = ()
     if compiler.startswith("inductor") and "dynamic" not in compiler:
         tries = possible(cell, "compiler", f"{compiler}+dynamic")
@@ -82,7 +119,7 @@ def recompiles(cell: TracedCell, bound: Bound) -> Advice | None:
 
 
 def synchronisations(cell: TracedCell, bound: Bound) -> Advice | None:
-    """Each `.item()`, `.cpu()` or `nonzero()` in the denoising loop drains the queue that keeps the GPU busy."""
+    """Each `.item()`, `.cpu()` or `nonzero()` in the denoising loop drains the GPU's queue."""
     waits, stage = cell.facts.synchronisations, cell.denoiser
     if stage is None or waits.in_loop < stage.calls:
         return None
@@ -93,30 +130,50 @@ def synchronisations(cell: TracedCell, bound: Bound) -> Advice | None:
     each = waits.in_loop / stage.calls
     often = "once" if round(each, 2) == 1 else f"{each:.3g} times"
     sentence = (
-        f"The host waits for the GPU {often} per denoising step ({callers}), which leaves the GPU idle for "
-        f"{format_percent(share, 0)} of the call: keep these values on the GPU, or use a scheduler or a cache that "
-        "does not read them back."
+        f"The host waits for the GPU {often} per denoising step ({callers}), which leaves the GPU "
+        f"idle for {format_percent(share, 0)} of the call: keep these values on the GPU, or use a "
+        "scheduler or a cache that does not read them back."
     )
     return Advice(
-        rule="synchronisations", sentence=sentence, figure=each, unit="waits per denoising step", concerns=share
+        rule="synchronisations",
+        sentence=sentence,
+        figure=each,
+        unit="waits per denoising step",
+        concerns=share,
     )
 
 
 def transfers(cell: TracedCell, bound: Bound) -> Advice | None:
-    """Offloaded weights are moved, or tensors are created on the host; transfers that overlap kernels do not count."""
+    """Offloaded weights are moved, or tensors are created on the host.
+
+    Transfers that overlap kernels do not count.
+    """
     to_device, to_host = cell.facts.host_to_device, cell.facts.device_to_host
     share = cell.working(to_device.lost_s) + cell.working(to_host.lost_s)
     if share < 0.05:
         return None
     memory, size = cell.setting("memory"), format_bytes(to_device.size_bytes + to_host.size_bytes)
-    sentence = f"{format_percent(share, 0)} of the call is copies between host and GPU ({size} in the traced call): "
+    sentence = (
+        f"{format_percent(share, 0)} of the call is copies between host and GPU ({size} in the "
+        "traced call): "
+    )
     tries: Tries = ()
     if "offload" in memory:
         tries = possible(cell, "memory", "none")
-        sentence += f"memory {memory} moves the weights; where they fit into the GPU, use memory none."
+        sentence += (
+            f"memory {memory} moves the weights; where they fit into the GPU, use memory none."
+        )
     else:
         sentence += "create tensors on the GPU, and keep them there."
     return advise_on_call("transfers", sentence, share, tries)
 
 
-RULES: tuple[AdviceRule, ...] = (between, casts, decoding, encoding, recompiles, synchronisations, transfers)
+RULES: tuple[AdviceRule, ...] = (
+    between,
+    casts,
+    decoding,
+    encoding,
+    recompiles,
+    synchronisations,
+    transfers,
+)

@@ -1,8 +1,7 @@
-"""Decode a Chrome trace event by event, so that memory never holds the whole.
+"""Chrome traces of torch.profiler: decoded event by event, and packed for Perfetto.
 
-Read a Chrome trace of torch.profiler, event by event: memory is bounded by the events that count.
-
-A profiler's plain JSON made small: read event by event, never whole, and gzipped for Perfetto."""
+A trace is never in memory as a whole: memory is bounded by the events that count.
+"""
 
 import gzip
 import json
@@ -25,11 +24,14 @@ _BEGIN = re.compile(r'"traceEvents"\s*:\s*\[|\A\s*\[')
 
 
 def open_trace(source: IO[str]) -> tuple[str, Iterator[RawEvent]]:
-    """Return the text before the list of events, and its events; ValueError where it is damaged or ends early."""
+    """Return the text before the list of events, and its events.
+
+    Raises ValueError where the trace is damaged or ends early.
+    """
     text = source.read(CHUNK)
     while (begin := _BEGIN.search(text)) is None:
         if not (more := source.read(CHUNK)):
-            raise ValueError("it is no trace of torch.profiler")
+            raise ValueError("it is not a trace of torch.profiler")
         text += more
     return text[: begin.start()], _events(source, text[begin.end() :])
 
@@ -49,7 +51,7 @@ def _events(source: IO[str], text: str) -> Iterator[RawEvent]:
             if not more:
                 raise ValueError("it ends in the middle of an event") from None
             if len(text) - place > 2 * CHUNK:
-                raise  # no event is as large: more text will not mend it
+                raise  # no event is as large: more text would not help
             text, place = text[place:] + more, 0
         else:
             yield event
@@ -68,13 +70,14 @@ _KINDS: dict[str, Kind] = {
     "gpu_user_annotation": "device-range",
     "overhead": "overhead",
 }
-"""By the profiler's category; events of others (flows, Python frames, counters) say nothing that is read here."""
+"""By the profiler's category; events of other categories (flows, Python frames, counters) are not
+read."""
 
 
 class Event(NamedTuple):
-    """One event with a duration; `thread` is a process and thread of the host, or a device and stream.
+    """An event; `thread` is a process and thread of the host, or a device and stream.
 
-    `correlation` is the same number at a launch and at what it launched, 0 at what has none.
+    `correlation` is equal at a launch and at the work that it launched, 0 without one.
     """
 
     kind: Kind
@@ -87,12 +90,16 @@ class Event(NamedTuple):
 
 
 def read_events(path: Path) -> list[Event]:
-    """Return the events of a trace (.json or .json.gz) in order of their begin; times count from the first.
+    """Return the events of a trace (.json or .json.gz) by begin; times are relative to the first.
 
-    Raises ResultsError for a file that is missing, damaged, ends early, or holds no trace.
+    Raises ResultsError for a file that is missing, damaged, ends early, or is not a trace.
     """
     try:
-        with gzip.open(path, "rt", encoding="utf-8") if _is_gzip(path) else path.open(encoding="utf-8") as source:
+        with (
+            gzip.open(path, "rt", encoding="utf-8")
+            if _is_gzip(path)
+            else path.open(encoding="utf-8") as source
+        ):
             _, raws = open_trace(source)
             events = [event for raw in raws if (event := _event(raw)) is not None]
     except KeyError as error:
@@ -100,14 +107,18 @@ def read_events(path: Path) -> list[Event]:
     except (OSError, EOFError, zlib.error, ValueError, TypeError, AttributeError) as error:
         raise _damaged(path, str(error)) from error
     if not events:
-        raise _damaged(path, "there is nothing in it that was timed")
+        raise _damaged(path, "it contains no timed event")
     first = min(event.begin_s for event in events)
     events.sort(key=lambda event: (event.begin_s, -event.end_s))
-    return [event._replace(begin_s=event.begin_s - first, end_s=event.end_s - first) for event in events]
+    return [
+        event._replace(begin_s=event.begin_s - first, end_s=event.end_s - first) for event in events
+    ]
 
 
 def _damaged(path: Path, reason: str) -> ResultsError:
-    return ResultsError(f"the trace cannot be read: {reason}", str(path), "Take it again: harness profile RUN CELL")
+    return ResultsError(
+        f"the trace cannot be read: {reason}", str(path), "Take it again: harness profile RUN CELL"
+    )
 
 
 def _is_gzip(path: Path) -> bool:
@@ -116,13 +127,17 @@ def _is_gzip(path: Path) -> bool:
 
 
 def _event(raw: RawEvent) -> Event | None:
-    """Return what counts of one event; microseconds become seconds."""
+    """Return an event in seconds, or None for one that does not count."""
     kind = _KINDS.get(raw.get("cat", ""))
     if kind is None or raw.get("ph") != "X":
         return None
-    begin_s, seconds, args = float(raw["ts"]) / 1e6, float(raw.get("dur", 0)) / 1e6, raw.get("args") or {}
+    begin_s, seconds, args = (
+        float(raw["ts"]) / 1e6,
+        float(raw.get("dur", 0)) / 1e6,
+        raw.get("args") or {},
+    )
     if not isfinite(begin_s + seconds):
-        raise ValueError("an event's time is no number")
+        raise ValueError("an event's time is not a finite number")
     return Event(
         kind,
         sys.intern(str(raw["name"])),
@@ -135,18 +150,18 @@ def _event(raw: RawEvent) -> Event | None:
 
 
 MOST_BYTES = 32 * 2**20
-"""No trace on disk is larger."""
+"""Largest size of a trace on disk."""
 
 KEPT = ("schemaVersion", "displayTimeUnit", "baseTimeNanoseconds", "deviceProperties")
-"""Of what stands before the events; the rest names this machine and its folders."""
+"""Fields kept of those before the events; the others name this machine and its folders."""
 
 
 class TooLarge(Exception):
-    """A trace does not fit, whatever is left out."""
+    """A trace exceeds the size limit, whatever is left out."""
 
 
 class Packed(NamedTuple):
-    """What came of packing: events by category, and a sentence on what was left out (empty: nothing)."""
+    """Events written, by category, and a sentence on what was left out (empty: nothing)."""
 
     categories: Counter[str]
     note: str
@@ -161,20 +176,26 @@ def _without_arrows(event: RawEvent) -> bool:
 
 
 def _without_short_operators(event: RawEvent) -> bool:
-    return _without_arrows(event) and not (event.get("cat") == "cpu_op" and event.get("dur", 0) < 20)
+    return _without_arrows(event) and not (
+        event.get("cat") == "cpu_op" and event.get("dur", 0) < 20
+    )
 
 
 LEVELS: tuple[tuple[Callable[[RawEvent], bool], str], ...] = (
     (_all, ""),
     (_without_arrows, "left out to keep it small: the arrows from launches to kernels"),
-    (_without_short_operators, "left out to keep it small: arrows, and operators of less than 20 µs on the host"),
+    (
+        _without_short_operators,
+        "left out to keep it small: arrows, and operators of less than 20 µs on the host",
+    ),
 )
 
 
 def pack(plain: Path, target: Path, most_bytes: int = MOST_BYTES) -> Packed:
-    """Write a Chrome trace gzipped, an event a line, leaving out what matters least until it fits.
+    """Write a Chrome trace gzipped, one event per line, leaving out minor events if needed.
 
-    Raises TooLarge if nothing helps, ValueError if `plain` ends early, OSError as the disk does.
+    Raises TooLarge if that is not enough, ValueError if `plain` ends early, OSError as the disk
+    does.
     """
     for wanted, note in LEVELS:
         categories = _pack(plain, target, wanted, most_bytes)
@@ -183,7 +204,9 @@ def pack(plain: Path, target: Path, most_bytes: int = MOST_BYTES) -> Packed:
     raise TooLarge(f"larger than {most_bytes / 2**20:.3g} MiB even without small events")
 
 
-def _pack(plain: Path, target: Path, wanted: Callable[[RawEvent], bool], most_bytes: int) -> Counter[str] | None:
+def _pack(
+    plain: Path, target: Path, wanted: Callable[[RawEvent], bool], most_bytes: int
+) -> Counter[str] | None:
     """Return the events written by category, or None if they are too many."""
     categories: Counter[str] = Counter()
     with plain.open(encoding="utf-8", errors="replace") as source, target.open("wb") as raw:
@@ -200,6 +223,6 @@ def _pack(plain: Path, target: Path, wanted: Callable[[RawEvent], bool], most_by
 
 
 def _head(before: str) -> dict[str, Any]:
-    """Return the fields before the events that are kept."""
+    """Return the kept fields before the events."""
     fields = json.loads(before + '"traceEvents": []}')
     return {name: fields[name] for name in KEPT if name in fields}

@@ -1,8 +1,4 @@
-"""What changed from one trace to another, as records.
-
-The changes between two traces in plain sentences.
-
-Compare two traces: which kernels came, went, got slower or ran more often; each figure per call of its stage."""
+"""Compare two traces: new, gone, slower and more frequent kernels, per call of their stage."""
 
 import re
 from collections.abc import Sequence
@@ -14,11 +10,12 @@ from harness.core.units import format_percent, format_seconds
 from harness.tracing.traced_cell import DENOISER
 
 ChangeKind = Literal["came", "went", "slower", "faster", "more often", "less often"]
-"""Slower or faster: one run of the kernel takes another time; more or less often: that is not most of the change."""
+"""Slower or faster: most of the change is in the time of one run; more or less often: in the number
+of runs."""
 
 
 class StageChange(Frozen):
-    """One call of a stage before and after (BETWEEN: all of it); `idle` is when the device had nothing to do."""
+    """One call of a stage before and after (BETWEEN: all of it); `idle`: the device had no work."""
 
     stage: str
     before_s: float
@@ -36,7 +33,7 @@ class FamilyChange(Frozen):
 
 
 class KernelChange(Frozen):
-    """A kernel in one call of a stage; where it came or went, the other side has no calls and no time."""
+    """A kernel in one call of a stage; of a new or gone kernel the other side is 0."""
 
     change_kind: ChangeKind
     name: str
@@ -53,7 +50,10 @@ class KernelChange(Frozen):
 
 
 class TraceDiff(Frozen):
-    """What changed from one trace to another; `kernels` are those whose change is at least 1 % of their stage."""
+    """The changes between two traces.
+
+    `kernels` are those that change by at least 1 % of their stage.
+    """
 
     stages: tuple[StageChange, ...]
     families: tuple[FamilyChange, ...]
@@ -63,7 +63,7 @@ class TraceDiff(Frozen):
 
 _NAMED = 3
 _SIGNIFICANT = 0.05
-"""Of a stage's own time that its change must reach to be told."""
+"""Least change of a stage, as a share of its time, that gets a sentence."""
 _WORDS: tuple[tuple[ChangeKind, str], ...] = (
     ("went", "Gone from"),
     ("came", "New in"),
@@ -81,29 +81,48 @@ def describe_changes(
     families: Sequence[FamilyChange],
     kernels: Sequence[KernelChange],
 ) -> tuple[str, ...]:
-    """Return what changed: the denoiser first, then its kernels, then the other stages. Under the profiler."""
+    """Return the changes in sentences: the denoiser, its kernels, then the other stages."""
     if before.device != after.device:
-        return (f"The traces cannot be compared kernel by kernel: one is of a {before.device}, one of {after.device}.",)
+        return (
+            (
+                f"The traces cannot be compared kernel by kernel: one is of a {before.device}, one "
+                f"of {after.device}."
+            ),
+        )
     described = [_denoiser(change, families) for change in stages if change.stage == DENOISER]
     described += [
         f"{word} one denoiser call: {_named(found)}."
         for change_kind, word in _WORDS
         if (found := _select(kernels, change_kind))
     ]
-    described += [_stage(change) for change in stages if change.stage != DENOISER and _matters(change, before, after)]
-    return tuple(described) or (f"No stage changed by more than {format_percent(_SIGNIFICANT, 0)}.",)
+    described += [
+        _stage(change)
+        for change in stages
+        if change.stage != DENOISER and _matters(change, before, after)
+    ]
+    return tuple(described) or (
+        f"No stage changed by more than {format_percent(_SIGNIFICANT, 0)}.",
+    )
 
 
 def _select(kernels: Sequence[KernelChange], change_kind: ChangeKind) -> list[KernelChange]:
-    return [kernel for kernel in kernels if kernel.change_kind == change_kind and kernel.stage == DENOISER]
+    return [
+        kernel
+        for kernel in kernels
+        if kernel.change_kind == change_kind and kernel.stage == DENOISER
+    ]
 
 
 def _denoiser(change: StageChange, families: Sequence[FamilyChange]) -> str:
     parts = [(change.after_idle_s - change.before_idle_s, "pauses")]
     parts += [(found.after_s - found.before_s, found.family) for found in families]
-    parts = sorted((part for part in parts if abs(part[0]) >= 0.01 * change.before_s), key=lambda part: -abs(part[0]))
+    parts = sorted(
+        (part for part in parts if abs(part[0]) >= 0.01 * change.before_s),
+        key=lambda part: -abs(part[0]),
+    )
     why = ", ".join(
-        f"{'+' if seconds > 0 else '−'}{format_seconds(abs(seconds))} {name}" for seconds, name in parts[:3]
+        f"{'+' if seconds > 0 else '−'}{format_seconds(abs(seconds))} {name}"
+        for seconds, name in parts[:3]
     )
     return f"One denoiser call under the profiler: {_from_to(change)}{f': {why}' if why else ''}."
 
@@ -111,7 +130,9 @@ def _denoiser(change: StageChange, families: Sequence[FamilyChange]) -> str:
 def _stage(change: StageChange) -> str:
     name = change.stage.replace("_", " ")
     if not change.before_s or not change.after_s:
-        change_kind, seconds = ("came", change.after_s) if change.after_s else ("went", change.before_s)
+        change_kind, seconds = (
+            ("came", change.after_s) if change.after_s else ("went", change.before_s)
+        )
         return f"{name.capitalize()} {change_kind} ({format_seconds(seconds)})."
     return f"{name.capitalize()}: {_from_to(change)}."
 
@@ -125,10 +146,12 @@ def _from_to(change: StageChange) -> str:
 
 
 def _matters(change: StageChange, before: TraceFacts, after: TraceFacts) -> bool:
-    """What lies between the stages grows with the steps: it is held against the other only where they are as many."""
+    """Return whether a stage changed; time between stages counts only at equal steps."""
     if change.stage == BETWEEN and _steps(before) != _steps(after):
         return False
-    return abs(change.after_s - change.before_s) > _SIGNIFICANT * max(change.before_s, change.after_s)
+    return abs(change.after_s - change.before_s) > _SIGNIFICANT * max(
+        change.before_s, change.after_s
+    )
 
 
 def _steps(facts: TraceFacts) -> int:
@@ -136,7 +159,7 @@ def _steps(facts: TraceFacts) -> int:
 
 
 def _named(kernels: Sequence[KernelChange]) -> str:
-    """Name the largest changes, and say how many more there are."""
+    """Return the largest changes by name, and the number of others."""
     words = [_one(kernel) for kernel in kernels[:_NAMED]]
     left = kernels[_NAMED:]
     if left:
@@ -151,13 +174,16 @@ def _one(kernel: KernelChange) -> str:
         return f"{kernel.name} ({calls:.3g} times, {format_seconds(seconds)})"
     counts = f"{kernel.before_calls:.3g} → {kernel.after_calls:.3g} times, "
     often = counts if kernel.before_calls != kernel.after_calls else ""
-    return f"{kernel.name} ({often}{format_seconds(kernel.before_s)} → {format_seconds(kernel.after_s)})"
+    return (
+        f"{kernel.name} ({often}{format_seconds(kernel.before_s)} → "
+        f"{format_seconds(kernel.after_s)})"
+    )
 
 
 _TILE = re.compile(r"[_-](?:\d+x\d+|tilesize\d|ldg\d|stages?_?\d).*$")
 _NUMBER = re.compile(r"(?<=\w)_\d+(?:d\w*)?$")
 _LEAST = 0.01
-"""Of a stage's time that a change must reach to be told."""
+"""Least change of a kernel, as a share of its stage's time, that is listed."""
 
 
 class _Sum(NamedTuple):
@@ -167,10 +193,11 @@ class _Sum(NamedTuple):
 
 
 def compare(before: TraceFacts, after: TraceFacts) -> TraceDiff:
-    """Return what changed between two traces, the largest changes first.
+    """Return the changes between two traces, the largest first.
 
-    They may have different numbers of steps: what is compared is one call of the denoiser, of the VAE and so on.
-    Kernels are the same where they differ only in the tile a library chose or the number a compiler gave.
+    The traces may have different numbers of steps: one call of the denoiser, of the VAE and so on
+    is compared. Kernels are the same if they differ only in the tile that a library chose or the
+    number that a compiler assigned.
     """
     stages = tuple(_stages(before, after))
     kernels = tuple(sorted(_kernels(before, after), key=lambda change: -abs(change.change_s)))
@@ -184,7 +211,10 @@ def compare(before: TraceFacts, after: TraceFacts) -> TraceDiff:
 
 
 def same_kernel(name: str) -> str:
-    """Return what two names of one kernel have in common: `triton_poi_fused_add_7` is `triton_poi_fused_add`."""
+    """Return the common part of a kernel's names.
+
+    `triton_poi_fused_add` for `triton_poi_fused_add_7`.
+    """
     cut = _TILE.sub("", name)
     return _NUMBER.sub("", cut) if cut.startswith("triton_") else cut
 
@@ -225,8 +255,15 @@ def _per_family(facts: TraceFacts) -> dict[Family, float]:
 
 def _kernels(before: TraceFacts, after: TraceFacts) -> list[KernelChange]:
     old, new = _sums(before), _sums(after)
-    walls = {stage.stage: _each(stage, "wall_s") for facts in (after, before) for stage in facts.stages}
-    steps = {stage.calls for facts in (after, before) for stage in facts.stages if stage.stage == DENOISER}
+    walls = {
+        stage.stage: _each(stage, "wall_s") for facts in (after, before) for stage in facts.stages
+    }
+    steps = {
+        stage.calls
+        for facts in (after, before)
+        for stage in facts.stages
+        if stage.stage == DENOISER
+    }
     found = []
     for key in dict.fromkeys((*old, *new)):
         first, second = old.get(key), new.get(key)
@@ -252,11 +289,13 @@ def _kernels(before: TraceFacts, after: TraceFacts) -> list[KernelChange]:
 
 
 def _classify(first: _Sum | None, second: _Sum | None) -> ChangeKind:
-    """Say what most of a change comes from: how often the kernel runs, or how long one run takes."""
+    """Return whether a change is mostly one of the kernel's count or of its duration."""
     if first is None or second is None:
         return "went" if first else "came"
     one_before, one_after = (side.seconds / (side.calls or 1) for side in (first, second))
-    oftener = (second.calls - first.calls) * (one_before + one_after)  # the two add up to twice the change
+    oftener = (second.calls - first.calls) * (
+        one_before + one_after
+    )  # the two add up to twice the change
     slower = (one_after - one_before) * (first.calls + second.calls)
     if abs(oftener) > abs(slower):
         return "more often" if oftener > 0 else "less often"
@@ -264,7 +303,7 @@ def _classify(first: _Sum | None, second: _Sum | None) -> ChangeKind:
 
 
 def _sums(facts: TraceFacts) -> dict[tuple[str, str], _Sum]:
-    """Return calls and seconds per call of the stage, of kernels that are the same but for tiles and numbers."""
+    """Return calls and seconds per call of the stage, by kernel without tiles and numbers."""
     calls = {stage.stage: max(stage.calls, 1) for stage in facts.stages}
     sums: dict[tuple[str, str], _Sum] = {}
     for kernel in facts.kernels:

@@ -1,6 +1,4 @@
-"""What a trace says: time by stage and by family of kernels, pauses, waits, copies, conversions.
-
-The bars of a trace's timeline: stages, steps and regions, on the device's time where it worked for them."""
+"""The facts of a trace: time by stage and kernel family, pauses, waits, copies, timeline."""
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
@@ -8,7 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from harness.core.trace import BETWEEN, REGION, STAGE, STEP, Family, Gap, Kernel, Span, StageTime, TraceFacts
+from harness.core.trace import (
+    BETWEEN,
+    REGION,
+    STAGE,
+    STEP,
+    Family,
+    Gap,
+    Kernel,
+    Span,
+    StageTime,
+    TraceFacts,
+)
 from harness.tracing import activity, tallies
 from harness.tracing.activity import CALL, Busy, busy_times, idle_times
 from harness.tracing.chrome_trace import Event, read_events
@@ -18,9 +27,9 @@ _KERNELS, _GAPS = 200, 10
 
 
 def read_trace(path: Path) -> TraceFacts:
-    """Return what a trace of torch.profiler says (.json or .json.gz, of a GPU or of a CPU).
+    """Return the facts of a trace of torch.profiler (.json or .json.gz, of a GPU or of a CPU).
 
-    Raises ResultsError for a file that is damaged, or in which the GPU's work is missing.
+    Raises ResultsError for a damaged file, or one without the GPU's work.
     """
     seen = sort_events(read_events(path))
     begin, end = _window(seen)
@@ -49,15 +58,17 @@ def read_trace(path: Path) -> TraceFacts:
 
 
 def _window(seen: TraceWork) -> tuple[float, float]:
-    """From the begin to the end of the traced call: its range, or else all that the host did."""
+    """Return begin and end of the traced call: of its range, or else of all host events."""
     events = [event for event in seen.ranges if event.name == activity.CALL] or seen.host
-    return min((event.begin_s for event in events), default=0.0), max((event.end_s for event in events), default=0.0)
+    return min((event.begin_s for event in events), default=0.0), max(
+        (event.end_s for event in events), default=0.0
+    )
 
 
 def _stage_times(
     seen: TraceWork, stages: activity.Stages, busy: Sequence[Busy], idle: Sequence[activity.Idle]
 ) -> tuple[StageTime, ...]:
-    """Sum up by stage, in the order in which they began."""
+    """Return the sums by stage, in the order in which stages began."""
     families: defaultdict[str, defaultdict[Family, float]] = defaultdict(lambda: defaultdict(float))
     kernels: Counter[str] = Counter()
     waiting: defaultdict[str, float] = defaultdict(float)
@@ -71,7 +82,9 @@ def _stage_times(
     for event in seen.runtime:
         if is_launch(event):
             launches.setdefault(stages.at(event.begin_s), []).append(event)
-    calls = Counter(event.name.removeprefix(STAGE) for event in seen.ranges if event.name.startswith(STAGE))
+    calls = Counter(
+        event.name.removeprefix(STAGE) for event in seen.ranges if event.name.startswith(STAGE)
+    )
     return tuple(
         StageTime(
             stage=stage,
@@ -101,7 +114,9 @@ def _kernels(busy: Sequence[Busy]) -> tuple[Kernel, ...]:
     )
 
 
-def _gaps(seen: TraceWork, stages: activity.Stages, idle: Sequence[activity.Idle], begin_s: float) -> tuple[Gap, ...]:
+def _gaps(
+    seen: TraceWork, stages: activity.Stages, idle: Sequence[activity.Idle], begin_s: float
+) -> tuple[Gap, ...]:
     longest = sorted(idle, key=lambda gap: -gap.seconds)[:_GAPS]
     doing = activity.Doing(seen, longest)
     return tuple(
@@ -118,13 +133,16 @@ def _gaps(seen: TraceWork, stages: activity.Stages, idle: Sequence[activity.Idle
 
 
 def _notes(seen: TraceWork, wall_s: float) -> tuple[str, ...]:
-    """What a reader must know about the trace itself."""
+    """Return notes on the quality of the trace itself."""
     notes = []
     if not any(event.name.startswith(STAGE) for event in seen.ranges):
-        notes.append("no stages are marked in this trace: all of it counts as between stages")
+        notes.append("no stages are marked in this trace: all time counts as between stages")
     lost = sum(work.launched_s is None for work in seen.work)
     if lost:
-        notes.append(f"the launches of {lost} of {len(seen.work)} kernels are missing: placed by when they ran")
+        notes.append(
+            f"the launches of {lost} of {len(seen.work)} kernels are missing: placed by when they "
+            "ran"
+        )
     if seen.overhead_s > 0.02 * wall_s:
         notes.append(f"the profiler itself took {seen.overhead_s * 1e3:.1f} ms of it")
     return tuple(notes)
@@ -139,11 +157,11 @@ _KINDS: tuple[tuple[str, Literal["stage", "step", "region"]], ...] = (
 
 
 def timeline(seen: TraceWork, begin_s: float) -> tuple[tuple[Span, ...], int]:
-    """Return the ranges that harness put into the trace, outer before inner, and how many are left out.
+    """Return harness's ranges in the trace, outer before inner, and how many are left out.
 
-    On a GPU a bar goes from the first to the last moment at which the device worked for what was launched in it: the
-    host runs ahead. A range that launched nothing lies where the host was. Times count from `begin_s`. Of very many
-    the shortest are left out, which are never those around others.
+    On a GPU a bar extends over the device work that was launched in the range, since the host runs
+    ahead; a range that launched nothing is drawn at the host's time. Times are relative to
+    `begin_s`. Of very many ranges the shortest are left out, which never contain others.
     """
     ours = [
         (event, kind)
@@ -160,7 +178,10 @@ def timeline(seen: TraceWork, begin_s: float) -> tuple[tuple[Span, ...], int]:
         begin, end = placed.extent(event)
         if around:
             outer = around[-1][1]
-            begin, end = max(begin, outer.begin_s + begin_s), min(end, outer.begin_s + begin_s + outer.seconds)
+            begin, end = (
+                max(begin, outer.begin_s + begin_s),
+                min(end, outer.begin_s + begin_s + outer.seconds),
+            )
         if end <= begin:
             continue
         name = event.name.split(":", 1)[1]
@@ -174,20 +195,28 @@ def timeline(seen: TraceWork, begin_s: float) -> tuple[tuple[Span, ...], int]:
         spans.append(span)
         around.append((event, span))
     longest = sorted(spans, key=lambda span: (-span.seconds, span.depth))[:_MOST]
-    return tuple(sorted(longest, key=lambda span: (span.begin_s, span.depth))), len(spans) - len(longest)
+    return tuple(sorted(longest, key=lambda span: (span.begin_s, span.depth))), len(spans) - len(
+        longest
+    )
 
 
 class _Placed:
-    """Where the work lies that was launched in a range."""
+    """The position of the work that was launched in a range."""
 
     def __init__(self, seen: TraceWork) -> None:
         self._device = seen.device
-        work = sorted((work for work in seen.work if work.launched_s is not None), key=lambda work: work.asked_s)
+        work = sorted(
+            (work for work in seen.work if work.launched_s is not None),
+            key=lambda work: work.asked_s,
+        )
         self._launched = [work.asked_s for work in work]
         self._work = work
 
     def extent(self, event: Event) -> tuple[float, float]:
-        first, last = bisect_left(self._launched, event.begin_s), bisect_left(self._launched, event.end_s)
+        first, last = (
+            bisect_left(self._launched, event.begin_s),
+            bisect_left(self._launched, event.end_s),
+        )
         if self._device == "cpu" or first == last:
             return event.begin_s, event.end_s
         own = self._work[first:last]

@@ -1,4 +1,4 @@
-"""Nested and overlapping intervals cut into pieces that lie beside each other."""
+"""Nested and overlapping intervals, cut into pieces that do not overlap."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
@@ -8,7 +8,7 @@ from harness.tracing.chrome_trace import Event
 
 
 class EventSlice(NamedTuple):
-    """A stretch of time in which an event was the innermost; `first` of each event's pieces."""
+    """An interval in which an event was innermost; `first` marks its first piece."""
 
     event: Event
     begin_s: float
@@ -17,9 +17,9 @@ class EventSlice(NamedTuple):
 
 
 def innermost(events: Iterable[Event]) -> list[EventSlice]:
-    """Cut the nested events of each thread into pieces, so that every moment belongs to the innermost one.
+    """Cut the nested events of each thread so that every moment belongs to the innermost.
 
-    Returns the pieces of all threads in order of their begin.
+    Returns the pieces of all threads by begin.
     """
     threads: dict[str, list[Event]] = {}
     for event in events:
@@ -30,7 +30,7 @@ def innermost(events: Iterable[Event]) -> list[EventSlice]:
 
 
 class _Open:
-    """An event around the moment that is looked at; it ends with the one around it at the latest."""
+    """An event that contains the current moment; it ends with its parent at the latest."""
 
     __slots__ = ("end_s", "event", "first")
 
@@ -56,7 +56,10 @@ def _of_one_thread(events: list[Event]) -> list[EventSlice]:
 
 
 def _cut(pieces: list[EventSlice], top: _Open, cursor: float, until: float | None) -> float:
-    """Note the innermost event's piece from the cursor until a moment, or its end; return where the next one begins."""
+    """Add the innermost event's piece from the cursor until a moment or its end.
+
+    Return the new cursor.
+    """
     end_s = top.end_s if until is None else until
     if end_s <= cursor:
         return cursor
@@ -66,22 +69,28 @@ def _cut(pieces: list[EventSlice], top: _Open, cursor: float, until: float | Non
 
 
 class Track:
-    """Pieces that do not overlap, to be asked what is there at a moment or during a stretch of time."""
+    """Pieces that do not overlap, searchable by time."""
 
     def __init__(self, pieces: Iterable[EventSlice]) -> None:
         self._pieces = list(pieces)
         self._begins = [piece.begin_s for piece in self._pieces]
 
     def at(self, moment_s: float) -> Event | None:
-        """Return the event that is there at a moment, or None."""
+        """Return the event at a moment, or None."""
         place = bisect_right(self._begins, moment_s) - 1
         if place < 0 or self._pieces[place].end_s <= moment_s:
             return None
         return self._pieces[place].event
 
     def during(self, begin_s: float, end_s: float) -> Iterator[tuple[Event | None, float]]:
-        """Return the events that are there between two moments, each with its seconds; None: nothing is there."""
-        first, last = max(bisect_right(self._begins, begin_s) - 1, 0), bisect_left(self._begins, end_s)
+        """Yield the events between two moments, each with its seconds.
+
+        None where there is no event.
+        """
+        first, last = (
+            max(bisect_right(self._begins, begin_s) - 1, 0),
+            bisect_left(self._begins, end_s),
+        )
         cursor = begin_s
         for place in range(first, last):
             piece = self._pieces[place]

@@ -1,4 +1,7 @@
-"""Records of advice, and what rules share: a rule reads a traced cell and returns one piece of advice or None."""
+"""Records of advice, and what rules share.
+
+A rule reads a traced cell and returns one piece of advice or None.
+"""
 
 from collections.abc import Callable
 
@@ -7,7 +10,7 @@ from harness.tracing.traced_cell import DENOISER, Bound, TracedCell
 
 
 class Try(Frozen):
-    """A value of an axis, spelled as in a matrix, that the cell does not have and that may make it faster."""
+    """A value of an axis, spelled as in a matrix, that may make the cell faster."""
 
     axis: str
     value: str
@@ -22,7 +25,8 @@ Tries = tuple[Try, ...]
 class Advice(Frozen):
     """One sentence and the figure behind it.
 
-    `concerns` is the share (0 to 1) of the whole call's time that the advice is about: the most it could save.
+    `concerns` is the share (0 to 1) of the whole call's time that the advice is about: the most it
+    could save.
     """
 
     rule: str
@@ -34,7 +38,7 @@ class Advice(Frozen):
 
 
 AdviceRule = Callable[[TracedCell, Bound], Advice | None]
-"""Returns None where its cause does not slow the cell down. Its function's name is the name of the rule."""
+"""Returns None where its cause does not slow the cell down. The function's name is the rule's."""
 
 
 def possible(cell: TracedCell, axis: str, *values: str) -> Tries:
@@ -48,7 +52,7 @@ def larger_batch(cell: TracedCell) -> Tries:
 
 
 def name_tries(tries: Tries) -> str:
-    """Return `compiler inductor or openvino`, or `compiler inductor, or batch 4`, for a sentence."""
+    """Return a phrase such as `compiler inductor or openvino, or batch 4`."""
     values: dict[str, list[str]] = {}
     for found in tries:
         values.setdefault(found.axis, []).append(found.value)
@@ -57,10 +61,19 @@ def name_tries(tries: Tries) -> str:
 
 def advise_on_call(rule: str, sentence: str, share: float, tries: Tries = ()) -> Advice:
     """Return advice about a share of the whole call."""
-    return Advice(rule=rule, sentence=sentence, figure=share, unit="share of the call", concerns=share, tries=tries)
+    return Advice(
+        rule=rule,
+        sentence=sentence,
+        figure=share,
+        unit="share of the call",
+        concerns=share,
+        tries=tries,
+    )
 
 
-def advise_on_denoiser(cell: TracedCell, rule: str, sentence: str, share: float, tries: Tries = ()) -> Advice:
+def advise_on_denoiser(
+    cell: TracedCell, rule: str, sentence: str, share: float, tries: Tries = ()
+) -> Advice:
     """Return advice about a share of the denoiser's time; the values to try end the sentence."""
     return Advice(
         rule=rule,

@@ -1,4 +1,4 @@
-"""A trace's reading for programs and language models: every key says what it is and in which unit."""
+"""The content of a trace as JSON for programs and language models, with self-explanatory keys."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,15 +9,18 @@ from harness.tracing.rule import Advice
 from harness.tracing.traced_cell import Bound
 
 ABOUT = (
-    "Reading of one traced pipeline call of a text-to-image model. Seconds unless a key says otherwise; shares are 0 "
-    "to 1. The walls of all stages add up to the call's wall time under the profiler, which slows down the host. A "
-    "stage is busy while the device computes for it. A figure that could not be measured is {'absent': reason}."
+    "Facts of one traced pipeline call of a text-to-image model. Seconds unless a key says "
+    "otherwise; shares are 0 to 1. The walls of all stages add up to the call's wall time under "
+    "the profiler, which slows down the host. A stage is busy while the device computes for it. A "
+    "figure that could not be measured is {'absent': reason}."
 )
 _KERNELS = 20
 
 
-def summary(facts: TraceFacts, bound: Bound, advice: Sequence[Advice], diff: TraceDiff | None = None) -> dict[str, Any]:
-    """Return what a trace says, the advice and the comparison as one JSON-ready dictionary."""
+def summary(
+    facts: TraceFacts, bound: Bound, advice: Sequence[Advice], diff: TraceDiff | None = None
+) -> dict[str, Any]:
+    """Return facts, advice and comparison as one JSON-ready dictionary."""
     found: dict[str, Any] = {
         "about": ABOUT,
         "device": facts.device,
@@ -28,7 +31,9 @@ def summary(facts: TraceFacts, bound: Bound, advice: Sequence[Advice], diff: Tra
         },
         "denoiser_bound": bound.model_dump(mode="json"),
         "advice": [found.model_dump(mode="json") for found in advice],
-        "stages": [{**stage.model_dump(mode="json"), "idle_s": stage.gap_s} for stage in facts.stages],
+        "stages": [
+            {**stage.model_dump(mode="json"), "idle_s": stage.gap_s} for stage in facts.stages
+        ],
         "longest_kernels": [kernel.model_dump(mode="json") for kernel in facts.kernels[:_KERNELS]],
         "longest_pauses_of_the_device": [gap.model_dump(mode="json") for gap in facts.gaps],
         "host_waits_for_device": facts.synchronisations.model_dump(mode="json"),
@@ -40,13 +45,16 @@ def summary(facts: TraceFacts, bound: Bound, advice: Sequence[Advice], diff: Tra
         "notes": list(facts.notes),
     }
     if diff is not None:
-        found["against"] = {"unit": "one call of each stage, under the profiler", **diff.model_dump(mode="json")}
+        found["against"] = {
+            "unit": "one call of each stage, under the profiler",
+            **diff.model_dump(mode="json"),
+        }
     rounded: dict[str, Any] = _rounded(found)
     return rounded
 
 
 def _rounded(value: Any) -> Any:
-    """Six significant digits: a trace knows no more."""
+    """Return numbers with six significant digits: a trace has no more."""
     if isinstance(value, float):
         return float(f"{value:.6g}")
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""How often the host waited, copied, converted and compiled, how long that took, and what it cost by stage."""
+"""Counts of waits, copies, casts and compilations, their duration, and their cost by stage."""
 
 import re
 from bisect import bisect_right
@@ -19,16 +19,21 @@ _CAST = re.compile(r"direct_copy_kernel.*WithCast|float\w*_copy_kernel")
 
 
 def waits(seen: TraceWork, stages: Stages, idle: Sequence[Idle]) -> Waits:
-    """Return how often the host waited for the device, and what that left idle between the denoiser's calls."""
+    """Return how often the host waited for the device, and the idle time in the denoising loop."""
     found = [event for event in seen.runtime if "Synchronize" in event.name]
     calls = [event for event in seen.ranges if event.name == _DENOISER]
     begin, end = (calls[0].begin_s, calls[-1].end_s) if calls else (0.0, 0.0)
     in_loop = [event for event in found if begin <= event.begin_s < end]
     asking = Track(innermost(_outermost(seen.operators)))
-    callers = Counter(asked.name if (asked := asking.at(event.begin_s)) else "Python" for event in in_loop or found)
+    callers = Counter(
+        asked.name if (asked := asking.at(event.begin_s)) else "Python"
+        for event in in_loop or found
+    )
     begins = [gap.begin_s for gap in idle]
     places = {bisect_right(begins, event.end_s) - 1: event.end_s for event in in_loop}
-    left = [idle[place] for place, moment in places.items() if place >= 0 and idle[place].end_s > moment]
+    left = [
+        idle[place] for place, moment in places.items() if place >= 0 and idle[place].end_s > moment
+    ]
     return Waits(
         count=len(found),
         total_s=_seconds(found),
@@ -45,9 +50,10 @@ def copies(busy: Iterable[Busy], direction: str) -> Tally:
 
 
 def casts(seen: TraceWork, stages: Stages, busy: Iterable[Busy]) -> Tally:
-    """Return the conversions between number formats that are a kernel or an operator of their own.
+    """Return the conversions between number formats that are separate kernels or operators.
 
-    On a GPU those kernels that `aten::_to_copy` launched or whose name says so; on a CPU the calls of that operator.
+    On a GPU: kernels launched by `aten::_to_copy`, or named as casts; on a CPU: calls of that
+    operator.
     """
     asked = _outermost(event for event in seen.operators if event.name == "aten::_to_copy")
     if seen.device == "cpu":
@@ -65,7 +71,7 @@ def casts(seen: TraceWork, stages: Stages, busy: Iterable[Busy]) -> Tally:
 
 
 def recompiles(seen: TraceWork) -> int | Absent:
-    """Return how often dynamo compiled something during the call."""
+    """Return how often dynamo compiled during the call."""
     if not any(_COMPILED.search(event.name) for event in (*seen.operators, *seen.ranges)):
         return Absent(absent="nothing that torch.compile made ran in this call")
     return len(_compilations(seen))
@@ -73,7 +79,9 @@ def recompiles(seen: TraceWork) -> int | Absent:
 
 def compiling_s(seen: TraceWork, stages: Stages) -> dict[str, float]:
     """Return the seconds in which dynamo compiled, by stage."""
-    return _summed((stages.at(event.begin_s), event.end_s - event.begin_s) for event in _compilations(seen))
+    return _summed(
+        (stages.at(event.begin_s), event.end_s - event.begin_s) for event in _compilations(seen)
+    )
 
 
 def _compilations(seen: TraceWork) -> list[Event]:
@@ -97,7 +105,7 @@ def _summed(parts: Iterable[tuple[str, float]]) -> dict[str, float]:
 
 
 def _outermost(events: Iterable[Event]) -> list[Event]:
-    """Return the events that lie in no other of the same thread."""
+    """Return the events that are not inside another one of the same thread."""
     ends: dict[str, float] = {}
     kept = []
     for event in sorted(events, key=lambda event: (event.begin_s, -event.end_s)):

@@ -118,7 +118,7 @@ def test_a_file_without_the_model_is_refused(
     assert "No such file" in refused(tmp_path / "none.safetensors", folders["sd"]).what
     for content in (b"", b"PK\x03\x04 a pickle", b"\x04\x00\x00\x00\x00\x00\x00\x00null"):
         (tmp_path / "x.safetensors").write_bytes(content)
-        assert "no safetensors file" in refused(tmp_path / "x.safetensors", folders["sd"]).what
+        assert "not a safetensors file" in refused(tmp_path / "x.safetensors", folders["sd"]).what
 
 
 def test_parts_that_are_nowhere_are_named(

@@ -77,11 +77,11 @@ def test_the_plan_refuses_weights_that_are_not_there(tiny: Tiny, tmp_path: Path)
     hub = reason("lora+weights=someone/nothing+weight_name=x.safetensors")
     assert "x.safetensors of huggingface.co/someone/nothing is not in the Hugging Face cache" in hub
     (tmp_path / "broken.safetensors").write_bytes(b"nonsense")
-    assert "no safetensors file" in reason(f"lora+weights={tmp_path}/broken.safetensors")
+    assert "not a safetensors file" in reason(f"lora+weights={tmp_path}/broken.safetensors")
     for name in ("pointer.safetensors", "pointer.bin"):
         (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3438167540\n")
         said = reason(f"unet+weights={tmp_path}/{name}")
-        assert f"{name}: this is a Git LFS pointer, not the file of 3.2 GiB" in said
+        assert f"{name}: this is a Git LFS pointer instead of the file (3.2 GiB)" in said
     assert "needs the option weights" in reason("lora")
 
 
@@ -161,14 +161,14 @@ def test_pickle_that_could_run_code_is_refused(tiny: Tiny, tmp_path: Path) -> No
         torch.save(content, tmp_path / "w.bin")
         return str(plan_cell(tiny("sd"), {"distillation": f"unet+weights={tmp_path}/w.bin"}).reason)
 
-    assert "w.bin: it holds more than tensors" in reason({"a": Trap()})
+    assert "w.bin: the checkpoint contains more than tensors" in reason({"a": Trap()})
     assert not (tmp_path / "sprung").exists()
-    assert "w.bin: it does not hold tensors by name. Save the weights alone" in reason(
+    assert "w.bin: the checkpoint does not contain named tensors. Save the weights alone" in reason(
         {"state_dict": {"a": torch.ones(1)}}
     )
     (tmp_path / "w.bin").write_bytes(b"nonsense")
     refused = plan_cell(tiny("sd"), {"distillation": f"unet+weights={tmp_path}/w.bin"}).reason
-    assert "w.bin: this is no checkpoint of torch" in str(refused)
+    assert "w.bin: this is not a torch checkpoint" in str(refused)
 
 
 PUBLISHED = [
@@ -202,7 +202,7 @@ def test_nobody_is_sent_for_weights_of_another_model(
     """Where no machine could use them, that is the reason, not the download; else the file is this model's."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     flux = str(plan_cell(tiny("flux"), {"distillation": "dmd2"}).reason)
-    assert "nobody published such weights for the flux" in flux
+    assert "no such weights are published for the flux" in flux
     sdxl = str(plan_cell(tiny("sdxl"), {"distillation": "hyper-sd"}).reason)
     assert "Hyper-SDXL-8steps-lora.safetensors of huggingface.co/ByteDance/Hyper-SD is not in" in sdxl
 

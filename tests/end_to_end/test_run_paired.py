@@ -184,7 +184,7 @@ def test_run_stopped_while_tracing_keeps_the_cell(tmp_path: Path) -> None:
     outcome = completed(read_outcomes(run)[CELL])
     assert outcome.pairing.kind == "interleaved"
     assert outcome.images
-    assert outcome.trace == Absent(absent="the run was ended while it was traced")
+    assert outcome.trace == Absent(absent="the run ended during the trace")
     assert api.pending(run) == []
 
 
@@ -222,7 +222,7 @@ def test_reused_rerun_images_are_still_timed(tmp_path: Path) -> None:
     other = completed(read_outcomes(second)["baseline-other-seed"])
     assert other.reused_from == first.name
     assert other.pairing.blocks == ()
-    elsewhere = Absent(absent=f"its images were taken over from {first.name}")
+    elsewhere = Absent(absent=f"its images were reused from {first.name}")
     assert (other.cold_start, other.trace, other.memory.peak()) == (elsewhere,) * 3
     assert (other.warmup_s, other.warnings) == ((), ())
     assert completed(read_outcomes(first)["baseline-other-seed"]).warmup_s

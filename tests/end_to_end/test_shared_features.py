@@ -13,7 +13,7 @@ from harness.core.plan import OTHER_SEED_ID
 from harness.core.quality import Evaluation
 from harness.evaluation import evaluate
 from harness.metrics import Weights, get_metric
-from harness.metrics._attributes import AttributeNetwork
+from harness.metrics._bundled import AttributeNetwork
 from harness.metrics._open_clip import ClipNetwork
 from harness.stats.frechet import moments
 from harness.store.layout import RunFolder

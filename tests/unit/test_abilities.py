@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from harness.cli.commands import app
 from harness.core.units import Absent
 from harness.measure import machine as found_on
+from harness.measure import profiler
 from harness.measure.machine import abilities
 from tests.builders.fake_nvml import FakeCard, install, nvml_error
 
@@ -25,8 +26,8 @@ def test_a_card_tells_each_figure_or_why_not(monkeypatch: pytest.MonkeyPatch) ->
     assert seen["why the GPU is slowed (NVML)"] == "sw_power_cap"
     refused = seen["power of the GPU (NVML)"]
     assert isinstance(refused, Absent)
-    assert "refused to this user" in refused.absent
-    assert seen["kernels of the GPU in traces (CUPTI)"] == "the driver does not refuse them"
+    assert "not permitted for this user" in refused.absent
+    assert seen["kernels of the GPU in traces (CUPTI)"] == "permitted by the driver"
 
 
 def test_counters_for_administrators_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -35,7 +36,7 @@ def test_counters_for_administrators_only(monkeypatch: pytest.MonkeyPatch, tmp_p
     level.write_text("4\n", encoding="utf-8")
     params.write_text("RmProfilingAdminOnly: 1\n", encoding="utf-8")
     monkeypatch.setattr(found_on, "PARANOID", level)
-    monkeypatch.setattr(found_on, "DRIVER", params)
+    monkeypatch.setattr(profiler, "DRIVER", params)
     for user, refused in ((1000, True), (0, False)):
         monkeypatch.setattr(found_on.os, "geteuid", lambda user=user: user)
         seen = told()

@@ -54,8 +54,8 @@ def test_samples_join_by_mean_maximum_and_union(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize(
     ("error", "words"),
-    [("LibraryNotFound", "libnvidia-ml"), ("DriverNotLoaded", "driver is not loaded"), ("NoPermission", "refused"),
-     ("LibRmVersionMismatch", "different versions"), ("Unknown", "NVML: Unknown")],
+    [("LibraryNotFound", "libnvidia-ml"), ("DriverNotLoaded", "driver is not loaded"),
+     ("NoPermission", "not permitted"), ("LibRmVersionMismatch", "versions differ"), ("Unknown", "NVML: Unknown")],
 )  # fmt: skip
 def test_without_nvml_gpu_values_say_why(error: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, FakeCard(init=nvml_error(error)))
@@ -84,7 +84,7 @@ def test_one_counter_may_be_refused_while_others_tell(monkeypatch: pytest.Monkey
     seen = watch_block()
     assert (seen.clock_mhz, seen.temperature_c) == (1980, 41)
     for reading, words in (
-        (seen.power_w, "does not tell"), (seen.energy_j, "too old"), (seen.throttle, "refused"),
+        (seen.power_w, "not supported by this card"), (seen.energy_j, "too old"), (seen.throttle, "not permitted"),
         (seen.foreign_processes, "fallen off the bus"),
     ):  # fmt: skip
         assert isinstance(reading, Absent)
@@ -153,7 +153,7 @@ def test_own_process_in_a_container_is_not_foreign(listed: dict[int, int], monke
     install(monkeypatch, FakeCard(compute=listed))
     found = nvml.foreign_processes("cuda", [WORKER])
     assert isinstance(found, Absent)
-    assert "a container has pids of its own" in found.absent
+    assert "this container has its own pids" in found.absent
     install(monkeypatch, FakeCard(compute={WORKER: 1, **listed}))
     told = nvml.foreign_processes("cuda", [WORKER])
     assert [process.pid for process in told] == list(listed)  # type: ignore[union-attr]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from harness.metrics._devices import to_unit
+from harness.metrics._base import to_unit
 from harness.metrics._image_features import RESIZINGS
 from harness.stats.frechet import FixedReference, Reference, feature_distance
 from harness.stats.jackknife import assign_blocks

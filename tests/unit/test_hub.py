@@ -181,7 +181,7 @@ def test_offline_without_cache_is_one_clear_message(hub: FakeHub, monkeypatch: p
         source(ID).describe()
     assert "none of its files" in caught.value.what
     assert f"hf download {ID} --include" in caught.value.fix
-    assert f"None is called {ID} here" in caught.value.what
+    assert f"there is none named {ID} here" in caught.value.what
     with pytest.raises(MachineError, match="none of its files") as famous:
         source("stabilityai/stable-diffusion-xl-base-1.0", variant="fp16").describe()
     assert "\n  unet/diffusion_pytorch_model.fp16.safetensors" in famous.value.what
@@ -225,7 +225,7 @@ def refused(word: str = ID, **options: str) -> HarnessError:
 
 
 def test_what_the_hub_does_not_have_is_a_plain_error(hub: FakeHub) -> None:
-    assert "knows no such model" in refused("owner/tiny-sdx").what
+    assert "does not exist on the Hugging Face Hub" in refused("owner/tiny-sdx").what
     assert 'no revision "v9"' in refused(f"{ID}@v9").what
     assert "no revision" in refused(f"{ID}@{MOVED}").what
     (hub.folder / "model_index.json").unlink()

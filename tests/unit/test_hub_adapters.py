@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from harness import api
+from harness.checkpoints.hub import fetch_published
 from harness.core.errors import MachineError
 from harness.core.plan import Plan
-from harness.models import fetch_published
 from harness.store import read_outcomes, read_plan
 from tests.builders.hub_server import FakeHub, point_at, serve
 from tests.builders.lora_on_the_spot import write_lora
@@ -128,7 +128,7 @@ def test_what_was_fetched_is_checked_against_the_model(
 def test_nothing_is_fetched_for_a_cell_that_cannot_run(hub: FakeHub, matrix: Load) -> None:
     entry = f"lora+weights={REPO}+weight_name={FOUR}+timesteps=999-500"
     assert "takes no timesteps" in reason(api.plan(matrix(entry, model="flux")))
-    assert "nobody published" in reason(api.plan(matrix("dmd2", model="flux")))
+    assert "no such weights are published" in reason(api.plan(matrix("dmd2", model="flux")))
     assert hub.requests == []
 
 
@@ -137,7 +137,7 @@ def test_missing_adapter_file_lists_existing_ones(hub: FakeHub, matrix: Load) ->
     said = reason(api.plan(matrix()))
     assert f"huggingface.co/{REPO} has no {EIGHT}; it has {FOUR}" in said
     said = reason(api.plan(matrix(f"lora+weights={REPO}")))
-    assert f"has no pytorch_lora_weights.safetensors; it has {FOUR}: name one with weights and weight_name" in said
+    assert f"has no pytorch_lora_weights.safetensors; it has {FOUR}: set weights and weight_name" in said
 
 
 def test_gated_or_absent_repository_is_a_reason(hub: FakeHub, matrix: Load, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +147,7 @@ def test_gated_or_absent_repository_is_a_reason(hub: FakeHub, matrix: Load, monk
     assert f"{hub.endpoint}/{REPO}" in said
     monkeypatch.setenv("HF_TOKEN", "right")
     assert reasons(api.plan(matrix("sdxl-lightning"))) == []
-    assert "knows no such model" in reason(api.plan(matrix("lora+weights=owner/nothing")))
+    assert "does not exist on the Hugging Face Hub" in reason(api.plan(matrix("lora+weights=owner/nothing")))
 
 
 def test_offline_reason_is_the_download_command(hub: FakeHub, matrix: Load, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +182,7 @@ def test_broken_download_is_one_error_and_resumes(
         patch.setattr(api, "fetch_published", cut)
         with pytest.raises(MachineError, match=f"the download of {EIGHT} broke off") as caught:
             api.open_run(loaded, results=results)
-    assert "The same command goes on" in caught.value.fix
+    assert "Run the same command again" in caught.value.fix
     hub.down = False
     run = api.open_run(loaded, results=results)
     assert reasons(read_plan(run)) == []

@@ -52,7 +52,7 @@ def test_both_take_turns_in_groups_that_favour_neither(plan: Plan) -> None:
         round_index for round_index in range(MIN_ROUNDS_FOR_VERDICT) for _ in range(4)
     ]
     assert speedup(pairing).estimate == pytest.approx(4)
-    assert pairing.stopped == "±0.0 %, ±2.0 % was asked for"
+    assert pairing.stopped == "±0.0 %, ±2.0 % requested"
     begun = [block.begun_s for block in pairing.blocks]
     assert begun == sorted(begun)
     assert begun[0] == 0
@@ -82,7 +82,7 @@ def test_blocks_are_added_until_precise(tmp_path: Path, states: object) -> None:
         plan, script = plan_of(folder, measure), Script()
         script.factors = iter(np.random.default_rng(1).lognormal(0, 0.1, 100_000).tolist())
         pairing = completed(measured(script, task_of(plan, CELL), plan)).pairing
-        assert "was asked for" in pairing.stopped
+        assert "requested" in pairing.stopped
         return len(pairing.blocks) // 4
 
     coarse, fine = (taken(f"max_s = 10000\nprecision = '{share}%'") for share in (5, 2))
@@ -163,7 +163,7 @@ def test_low_memory_times_the_baseline_around_the_cell(plan: Plan, monkeypatch: 
     assert isinstance(outcome, Completed)
     pairing = outcome.pairing
     assert pairing.kind == "sandwiched"
-    assert pairing.why == "it and the baseline need about 37.3 GiB at once, 27.9 GiB is free"
+    assert pairing.why == "it and the baseline need about 37.3 GiB together, 27.9 GiB is free"
     assert script.most_alive == 1
     sides = "".join(block.side[0] for block in pairing.blocks)
     assert sides == "b" * MIN_ROUNDS_FOR_VERDICT + "c" * 2 * MIN_ROUNDS_FOR_VERDICT + "b" * MIN_ROUNDS_FOR_VERDICT
@@ -232,7 +232,7 @@ def test_sandwich_ends_when_precise_or_out_of_time(tmp_path: Path, states: objec
         return pairing, [len(side) for side in sides.replace("bc", "b c").replace("cb", "c b").split()]
 
     long, counts = taken("long", "max_s = 90\nprecision = '3%'")
-    assert long.stopped.endswith("±3.0 % was asked for")
+    assert long.stopped.endswith("±3.0 % requested")
     width = precise(long)
     assert width is not None
     assert width <= 0.03
@@ -249,7 +249,7 @@ def test_waiting_baseline_needs_working_memory(plan: Plan, monkeypatch: pytest.M
     cell, baseline = task_of(plan, CELL, change), task_of(plan, BASELINE, change)
     assert find_memory_shortage(cell, baseline, waiting=True) == ""
     paired(monkeypatch, free=29e9, needs=20e9)
-    assert "at once" in find_memory_shortage(cell, baseline, waiting=True)
+    assert "together" in find_memory_shortage(cell, baseline, waiting=True)
 
 
 def test_largest_batch_search_has_all_the_memory(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,7 +257,7 @@ def test_largest_batch_search_has_all_the_memory(plan: Plan, monkeypatch: pytest
 
     monkeypatch.setattr(Images, "tags", frozenset({"tries-batches"}))
     pairing = completed(measured(Script(), task_of(plan, CELL), plan)).pairing
-    assert (pairing.kind, pairing.why) == ("sandwiched", "it looks for the most images that fit into memory")
+    assert (pairing.kind, pairing.why) == ("sandwiched", "it searches for the largest batch that fits into memory")
 
 
 @pytest.mark.parametrize("command", ["prepare", "block", "finish"])
@@ -266,7 +266,7 @@ def test_out_of_memory_cell_is_retried_alone(plan: Plan, command: str) -> None:
     script.breaks[CELL, command] = [failed("out-of-memory", "no room")]
     outcome = completed(measured(script, task_of(plan, CELL), plan))
     assert outcome.pairing.kind == "sandwiched"
-    assert outcome.pairing.why == "beside the baseline: no room"
+    assert outcome.pairing.why == "next to the baseline: no room"
     assert script.blocks()[-MIN_ROUNDS_FOR_VERDICT:] == "b" * MIN_ROUNDS_FOR_VERDICT
 
 
@@ -302,7 +302,7 @@ def test_baseline_that_dies_twice_ends_interleaving(plan: Plan) -> None:
     pairing = completed(measured(script, task_of(plan, CELL), plan)).pairing
     assert pairing.kind == "alone"
     assert pairing.of("baseline") == ()
-    assert "the baseline's process broke" in pairing.why
+    assert "the baseline's process failed" in pairing.why
     assert "died of SIGSEGV" in pairing.why
     shown = [block for block in pairing.blocks if block.side == "baseline"]
     assert shown  # but they count no more
@@ -316,11 +316,11 @@ def test_baseline_that_dies_late_keeps_the_rounds(plan: Plan) -> None:
     script.breaks[BASELINE, "block"] = [None] * enough + [failed("crash"), failed("crash")]
     pairing = completed(measured(script, task_of(plan, CELL), plan)).pairing
     assert pairing.kind == "interleaved"
-    assert "the baseline's process broke" in pairing.stopped
+    assert "the baseline's process failed" in pairing.stopped
     *_, last = pairing.blocks
     unfinished = [block for block in pairing.blocks if block.superseded]
     assert {block.round_index for block in unfinished} == {last.round_index}
-    assert "its group was not finished" in last.superseded
+    assert "its round is incomplete" in last.superseded
     assert {block.round_index for block in pairing.of("cell")} == set(range(last.round_index))
 
 

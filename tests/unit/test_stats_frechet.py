@@ -20,6 +20,7 @@ from harness.stats.jackknife import (
     jackknife,
     standard_error,
 )
+from tests.builders.cases import slow_but_first
 from tests.builders.scenarios import KINDS, TRUE, draw_features
 from tests.builders.simulations import deviation, rates, simulate_frechet
 
@@ -140,8 +141,15 @@ def test_the_jackknife_of_a_mean_is_the_standard_error() -> None:
     assert found == pytest.approx((x.mean() / 2, x.std(ddof=1) / 40, 400))
 
 
-@pytest.mark.parametrize("n", [100, 500])
-@pytest.mark.parametrize(("kind", "real"), [*((kind, False) for kind in KINDS), ("moved", True), ("shrunk", True)])
+@pytest.mark.filterwarnings("error")
+def test_a_single_ratio_has_an_unknown_error() -> None:
+    assert corrected_ratio([3.0], [2.0]) == (1.5, np.inf, 1)
+
+
+@pytest.mark.parametrize("n", slow_but_first([100, 500]))
+@pytest.mark.parametrize(
+    ("kind", "real"), slow_but_first([*((kind, False) for kind in KINDS), ("moved", True), ("shrunk", True)])
+)
 def test_coverage_and_false_passes_of_a_frechet_change(kind: str, real: bool, n: int) -> None:
     drawn = simulate_frechet(kind, real)(n, TRIALS)
     found, slack = rates(drawn), 2 * deviation(0.05, TRIALS)

@@ -133,7 +133,7 @@ def test_unlisted_process_memory_is_from_free_memory(
     for before in (None, 100 * 2**30 + 2**20):  # not asked, and others gave memory back meanwhile
         unknown = peaks(cuda, free_before=before).device_used_bytes
         assert isinstance(unknown, Absent)
-        assert "what others hold is not known" in unknown.absent
+        assert "the memory of other processes is unknown" in unknown.absent
 
 
 def test_a_gpu_is_timed_by_its_own_clock_too(cuda: PlayedCuda) -> None:

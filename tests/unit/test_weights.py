@@ -15,8 +15,8 @@ import pytest
 from harness.core.errors import MachineError, MatrixError, UsageError
 from harness.matrix.load import parse_matrix
 from harness.metrics import Weights, fetch, get_metric, inventory, known_metrics
-from harness.metrics._clip_state import clip_state
 from harness.metrics._inventory import download
+from harness.metrics._open_clip import clip_state
 from harness.metrics._weights import Form, WeightFile, hash_file
 from tests.builders.hub_server import FakeHub, point_at, serve
 
@@ -106,7 +106,7 @@ def test_download_is_verified_and_leaves_one_file(server: Server, tmp_path: Path
 
 def test_an_interrupted_download_is_kept_and_resumed(server: Server, tmp_path: Path) -> None:
     server.stop = 300_000
-    with pytest.raises(MachineError, match="What came is kept: the same command goes on from there") as caught:
+    with pytest.raises(MachineError, match="partial download is kept: the same command resumes") as caught:
         download(form(server), tmp_path / "w" / "net.pth", told()[1])
     assert server.url in str(caught.value)
     assert left(tmp_path / "w") == ["net.pth.partial"]
@@ -140,14 +140,14 @@ def test_foreign_partial_file_is_fetched_anew(server: Server, tmp_path: Path) ->
 
 def test_a_wrong_file_is_refused_and_removed(server: Server, tmp_path: Path) -> None:
     server.content = b"<html>please log in</html>"
-    with pytest.raises(MachineError, match=rf"what came is not net\.pth.*expected {DIGEST}; it was removed"):
+    with pytest.raises(MachineError, match=rf"the download is not net\.pth.*expected {DIGEST}; it was removed"):
         download(form(server), tmp_path / "w" / "net.pth", told()[1])
     assert left(tmp_path / "w") == []
 
 
 def test_a_prefix_is_enough_where_no_more_is_published(server: Server, tmp_path: Path) -> None:
     download(form(server, DIGEST[:8]), tmp_path / "net.pth", told()[1])
-    with pytest.raises(MachineError, match="what came is not"):
+    with pytest.raises(MachineError, match="the download is not"):
         download(form(server, "00000000"), tmp_path / "other.pth", told()[1])
 
 

@@ -1,4 +1,4 @@
-"""The attribute net: reads shapes, colours, sizes, layout and background off a picture of the bundled world."""
+"""The attribute net: predicts shapes, colours, sizes, layout and background of the shapes world."""
 
 from __future__ import annotations
 
@@ -17,12 +17,28 @@ CLASSES: dict[str, int] = {
     "shape_1": 5, "colour_1": 6, "size_1": 2,
     "shape_2": 5, "colour_2": 6, "size_2": 2,
 }  # fmt: skip
-WIDTHS: tuple[tuple[int, int], ...] = ((24, 2), (48, 1), (64, 2), (96, 1), (128, 2), (128, 1), (128, 2))
-MAP_LAYERS: tuple[int, ...] = (0, 1, 3, 5)  # the layers LPIPS compares: 32, 32, 16 and 8 pixels a side
+WIDTHS: tuple[tuple[int, int], ...] = (
+    (24, 2),
+    (48, 1),
+    (64, 2),
+    (96, 1),
+    (128, 2),
+    (128, 1),
+    (128, 2),
+)
+MAP_LAYERS: tuple[int, ...] = (
+    0,
+    1,
+    3,
+    5,
+)  # the layers LPIPS compares: 32, 32, 16 and 8 pixels a side
 
 
 class AttributeNet(nn.Module):
-    """A small convolutional classifier with one head per attribute; input in [0, 1], (count, 3, height, width)."""
+    """A small CNN classifier with one head per attribute.
+
+    Input in [0, 1], (count, 3, height, width).
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,12 +49,16 @@ class AttributeNet(nn.Module):
             width_in = width
         self.blocks = nn.ModuleList(blocks)
         self.summary = nn.Linear(width_in * (SIDE // 16) ** 2, FEATURES)
-        self.heads = nn.ModuleDict({name: nn.Linear(FEATURES, count) for name, count in CLASSES.items()})
+        self.heads = nn.ModuleDict(
+            {name: nn.Linear(FEATURES, count) for name, count in CLASSES.items()}
+        )
 
     def layers(self, images: Tensor) -> list[Tensor]:
         """What each block gives, first to last, each (count, channels, side, side)."""
         if images.shape[-2:] != (SIDE, SIDE):
-            images = functional.interpolate(images, (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
+            images = functional.interpolate(
+                images, (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False
+            )
         x, layers = images * 2 - 1, []
         for block in self.blocks:
             x = block(x)
@@ -63,8 +83,13 @@ class AttributeNet(nn.Module):
         return {name: head(features) for name, head in self.heads.items()}
 
     def labels(self, features: Tensor) -> Tensor:
-        """Labels in the order of CLASSES, int64 (count, 8); -1 in the second slot where there is one object."""
-        labels = torch.stack([logits.argmax(-1) for logits in self.logits(features).values()], dim=-1)
+        """Labels in the order of CLASSES, int64 (count, 8).
+
+        -1 in the second slot where there is one object.
+        """
+        labels = torch.stack(
+            [logits.argmax(-1) for logits in self.logits(features).values()], dim=-1
+        )
         labels[labels[:, 0] == 0, 5:] = -1
         return labels
 
@@ -77,5 +102,7 @@ class AttributeNet(nn.Module):
 def load(device: str | torch.device = "cpu", weights: Path = WEIGHTS) -> AttributeNet:
     """The trained attribute net in float32, in evaluation mode."""
     net = AttributeNet()
-    net.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in load_file(weights).items()})
+    net.load_state_dict(
+        {k: v.float() if v.is_floating_point() else v for k, v in load_file(weights).items()}
+    )
     return net.to(device).eval().requires_grad_(False)

@@ -1,4 +1,4 @@
-"""A small open_clip dual encoder of the bundled world, for clip:bundled; it shares nothing with the generator."""
+"""The small open_clip dual encoder of the shapes world; it shares nothing with the generator."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WORDS: tuple[str, ...] = (
     "circle", "square", "triangle", "cross", "ring", "white", "beige", "gray", "black",
     "left", "of", "right", "above", "below",
 )  # fmt: skip
-BYTES = 1  # ids: 0 pads, then 256 bytes, then the words, then start and end (open_clip reads at the largest id)
+BYTES = 1  # ids: 0 pads, then 256 bytes, the words, start and end (open_clip reads at the largest)
 START = BYTES + 256 + len(WORDS)
 END = START + 1
 
@@ -29,20 +29,26 @@ def build() -> CLIP:
     """The untrained dual encoder, an open_clip `CLIP` of two small transformers."""
     from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 
-    vision = CLIPVisionCfg(layers=4, width=WIDTH, head_width=32, patch_size=8, image_size=SIDE, mlp_ratio=2.0)
-    text = CLIPTextCfg(context_length=LENGTH, vocab_size=END + 1, width=WIDTH, heads=4, layers=3, mlp_ratio=2.0)
+    vision = CLIPVisionCfg(
+        layers=4, width=WIDTH, head_width=32, patch_size=8, image_size=SIDE, mlp_ratio=2.0
+    )
+    text = CLIPTextCfg(
+        context_length=LENGTH, vocab_size=END + 1, width=WIDTH, heads=4, layers=3, mlp_ratio=2.0
+    )
     return CLIP(embed_dim=WIDTH, vision_cfg=vision, text_cfg=text)
 
 
 def load(device: str | torch.device = "cpu", weights: Path = WEIGHTS) -> CLIP:
     """The trained dual encoder in float32, in evaluation mode."""
     net = build()
-    net.load_state_dict({name: value.float() for name, value in load_file(weights).items()}, strict=False)
+    net.load_state_dict(
+        {name: value.float() for name, value in load_file(weights).items()}, strict=False
+    )
     return net.to(device).eval().requires_grad_(False)
 
 
 def tokenize(texts: list[str]) -> Tensor:
-    """Token ids, int64 (count, 24): words of the world are one token, any other word is its bytes."""
+    """Return token ids, int64 (count, 24): known words are one token, others their bytes."""
     known = {word: BYTES + 256 + i for i, word in enumerate(WORDS)}
     rows = torch.zeros(len(texts), LENGTH, dtype=torch.long)
     for row, text in zip(rows, texts, strict=True):
@@ -57,7 +63,9 @@ def tokenize(texts: list[str]) -> Tensor:
 def encode_image(net: CLIP, images: Tensor) -> Tensor:
     """Unit embeddings (count, 128) of pictures in [0, 1], (count, 3, height, width) of any size."""
     if images.shape[-2:] != (SIDE, SIDE):
-        images = functional.interpolate(images, (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
+        images = functional.interpolate(
+            images, (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False
+        )
     return net.encode_image(images * 2 - 1, normalize=True)
 
 

@@ -16,11 +16,12 @@ def _families() -> dict[str, type[PipelineModel]]:
 
 
 def find_family(folder: Folder) -> type[PipelineModel]:
-    """Return the family of a pipeline folder (no torch); UsageError for one that is not known."""
+    """Return the family of a pipeline folder, without torch; UsageError for an unknown pipeline."""
     family = _families().get(folder.pipeline_class)
     if family is None:
-        known = ", ".join(sorted(_families()))
-        raise UsageError(f'no family knows the pipeline "{folder.pipeline_class}"', str(folder.path), f"Known: {known}")
+        known = f"Known: {', '.join(sorted(_families()))}"
+        what = f'no family knows the pipeline "{folder.pipeline_class}"'
+        raise UsageError(what, str(folder.path), known)
     _refuse_incomplete(folder, family)
     return family
 
@@ -32,5 +33,5 @@ def _refuse_incomplete(folder: Folder, family: type[PipelineModel]) -> None:
     missing = [name for name in needed if name not in folder.components]
     if missing:
         what = f"{INDEX} names no {' and no '.join(missing)}, which a {family.pipeline_class} needs"
-        fix = 'Name each with its library and class there, such as "vae": ["diffusers", "AutoencoderKL"].'
+        fix = 'Add each with library and class, such as "vae": ["diffusers", "AutoencoderKL"].'
         raise UsageError(what, str(folder.path), fix)

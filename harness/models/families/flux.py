@@ -1,11 +1,11 @@
-"""FLUX.1: CLIP and T5, a transformer with guidance as an input (dev) or none (schnell), latents packed 2×2."""
+"""FLUX.1: CLIP and T5, a transformer with guidance as input (dev) or without (schnell)."""
 
 from typing import Any, ClassVar
 
 from harness.core.model import Arguments, ModelInfo
 from harness.models._facts import facts, vae_scale
 from harness.models._folder import Folder
-from harness.models._pipeline import PipelineModel, generators, initial_latents
+from harness.models._pipeline import Keys, PipelineModel, generators, initial_latents
 
 
 class Flux(PipelineModel):
@@ -28,11 +28,9 @@ class Flux(PipelineModel):
         embeddings, pooled, _ = self.pipeline.encode_prompt(prompts, None, device=self.device)
         return embeddings, pooled
 
-    def noise(
-        self, keys: tuple[tuple[str, int], ...], width: int, height: int, sources: list[Any] | None = None
-    ) -> Any:
-        """Return float32 noise of shape (n, height·width / 4f², 4·channels): 2×2 latents are one token."""
+    def noise(self, keys: Keys, width: int, height: int, sources: list[Any] | None = None) -> Any:
+        """Return float32 noise of shape (n, height·width / 4f², 4·channels): packed 2×2."""
         scale = self.pipeline.vae_scale_factor
-        channels, rows, columns = self.denoiser.config.in_channels // 4, height // scale, width // scale
-        latents = initial_latents(sources or generators(keys), (channels, rows, columns), self.latent)
-        return self.pipeline._pack_latents(latents, len(keys), channels, rows, columns)
+        shape = (self.denoiser.config.in_channels // 4, height // scale, width // scale)
+        latents = initial_latents(sources or generators(keys), shape, self.latent)
+        return self.pipeline._pack_latents(latents, len(keys), *shape)

@@ -18,7 +18,8 @@ class PixArtSigma(MaskedTextModel):
     def describe(cls, folder: Folder) -> ModelInfo:
         scale, config = vae_scale(folder), folder.config("transformer")
         side = int(config.get("sample_size") or 128) * scale
-        tags = {"transformer", "cross-attention", "masked-attention", "no-block-cache", "no-image-to-image", "no-lora"}
+        tags = {"transformer", "cross-attention", "masked-attention"}
+        tags |= {"no-block-cache", "no-image-to-image", "no-lora"}
         multiple = math.lcm(8, scale * int(config.get("patch_size", 2)))
         return facts(cls.family, folder, 4.5, (side, multiple), tags)
 

@@ -1,5 +1,6 @@
-"""Sana: Gemma as text encoder, a transformer with linear self-attention, a deep-compression autoencoder (f = 32)."""
+"""Sana: Gemma, a transformer with linear attention, a deep-compression autoencoder."""
 
+import inspect
 import math
 from typing import ClassVar
 
@@ -12,26 +13,20 @@ from harness.models._pipeline import MaskedTextModel
 class Sana(MaskedTextModel):
     family: ClassVar = "sana"
     pipeline_class: ClassVar = "SanaPipeline"
-    # 300, less the begin of the instruction before every prompt, which counts among them.
+    # 300, minus the begin token of the instruction before every prompt.
     text_lengths: ClassVar = {"tokenizer": 299}
 
     @classmethod
     def describe(cls, folder: Folder) -> ModelInfo:
         scale, config = vae_scale(folder), folder.config("transformer")
         side = int(config.get("sample_size") or 32) * scale
-        tags = {"transformer", "cross-attention", "masked-attention", "no-block-cache", "no-image-to-image"}
+        tags = {"transformer", "cross-attention", "masked-attention"}
+        tags |= {"no-block-cache", "no-image-to-image"}
         multiple = math.lcm(32, scale * int(config.get("patch_size", 1)))
         return facts(cls.family, folder, 4.5, (side, multiple), tags)
 
     def _encode(self, prompts: list[str], guided: bool, negative: Arguments) -> tuple[object, ...]:
-        return tuple(
-            self.pipeline.encode_prompt(
-                prompts, guided, device=self.device, complex_human_instruction=self._instruction(), **negative
-            )
-        )
-
-    def _instruction(self) -> list[str]:
-        """The text that the pipeline puts before every prompt unless it is told otherwise."""
-        import inspect
-
-        return list(inspect.signature(self.pipeline.__call__).parameters["complex_human_instruction"].default)
+        parameters = inspect.signature(self.pipeline.__call__).parameters
+        instruction = list(parameters["complex_human_instruction"].default)  # as in a plain call
+        options = {"device": self.device, "complex_human_instruction": instruction, **negative}
+        return tuple(self.pipeline.encode_prompt(prompts, guided, **options))

@@ -15,7 +15,7 @@ class StableDiffusion(PipelineModel):
     image_pipeline_class: ClassVar = "StableDiffusionImg2ImgPipeline"
     denoiser_name: ClassVar = "unet"
     embedding_names: ClassVar = ("prompt_embeds", "negative_prompt_embeds")
-    # The safety checker blackens images after the fact: it is no part of what is measured.
+    # The safety checker blackens finished images: it is not part of the measured pipeline.
     fixed_load_arguments: ClassVar = {"safety_checker": None, "requires_safety_checker": False}
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Stable Diffusion 3 and 3.5: two CLIP encoders and T5, a transformer in which text and image attend jointly."""
+"""Stable Diffusion 3 and 3.5: two CLIP encoders and T5, a transformer with joint attention."""
 
 from typing import ClassVar
 
@@ -14,7 +14,8 @@ class StableDiffusion3(PipelineModel):
     image_pipeline_class: ClassVar = "StableDiffusion3Img2ImgPipeline"
     text_lengths: ClassVar = {"tokenizer_3": 256}
     embedding_names: ClassVar = (
-        "prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds",
+        "prompt_embeds", "negative_prompt_embeds",
+        "pooled_prompt_embeds", "negative_pooled_prompt_embeds",
     )  # fmt: skip
 
     @classmethod
@@ -22,16 +23,10 @@ class StableDiffusion3(PipelineModel):
         scale, config = vae_scale(folder), folder.config("transformer")
         side = int(config.get("sample_size") or 128) * scale
         tags = {"transformer", "joint-attention", "no-block-cache"}
-        return facts(cls.family, folder, 7.0, (side, scale * int(config.get("patch_size", 2))), tags)
+        multiple = scale * int(config.get("patch_size", 2))
+        return facts(cls.family, folder, 7.0, (side, multiple), tags)
 
     def _encode(self, prompts: list[str], guided: bool, negative: Arguments) -> tuple[object, ...]:
-        return tuple(
-            self.pipeline.encode_prompt(
-                prompts,
-                None,
-                None,
-                device=self.device,
-                do_classifier_free_guidance=guided,
-                **{"negative_prompt": "", **negative},
-            )
-        )
+        options = {"device": self.device, "do_classifier_free_guidance": guided}
+        options |= {"negative_prompt": "", **negative}
+        return tuple(self.pipeline.encode_prompt(prompts, None, None, **options))

@@ -1,4 +1,4 @@
-"""Stable Diffusion XL: two CLIP text encoders (or the second alone), a UNet with pooled text embeddings."""
+"""Stable Diffusion XL: two CLIP encoders (or the second alone), a UNet with pooled embeddings."""
 
 import math
 from typing import ClassVar
@@ -15,15 +15,17 @@ class StableDiffusionXl(PipelineModel):
     image_pipeline_class: ClassVar = "StableDiffusionXLImg2ImgPipeline"
     denoiser_name: ClassVar = "unet"
     embedding_names: ClassVar = (
-        "prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds",
+        "prompt_embeds", "negative_prompt_embeds",
+        "pooled_prompt_embeds", "negative_pooled_prompt_embeds",
     )  # fmt: skip
-    # diffusers marks every picture where the watermark package happens to be installed.
+    # diffusers marks every image if the watermark package is installed.
     fixed_load_arguments: ClassVar = {"add_watermarker": False}
 
     @classmethod
     def describe(cls, folder: Folder) -> ModelInfo:
         scale, config = vae_scale(folder), folder.config("unet")
         side = int(config.get("sample_size") or 128) * scale
-        # In FP16 the pipeline casts the VAE to FP32 for its call, if the VAE asks for it, as it does by default.
+        # In FP16 the pipeline casts the VAE to FP32, if the VAE's configuration asks for it.
         upcast = {"upcasts-vae"} if folder.config("vae").get("force_upcast", True) else set()
-        return facts(cls.family, folder, 5.0, (side, math.lcm(8, scale)), unet_tags(config) | upcast)
+        sizes = (side, math.lcm(8, scale))
+        return facts(cls.family, folder, 5.0, sizes, unet_tags(config) | upcast)

@@ -1,4 +1,4 @@
-"""The bundled text-to-image pipeline of coloured shapes: where its files are and how it is best called."""
+"""The bundled pipeline of coloured shapes: its files and defaults."""
 
 from pathlib import Path
 
@@ -7,6 +7,6 @@ LCM_LORA = Path(__file__).with_name("weights") / "lcm_lora"
 GUIDANCE = 3.0
 PROMPT_SET = "shapes"
 METRICS = (
-    "attributes:bundled", "clip:bundled", "detail", "colour", "odd-pictures", "fid:bundled", "lpips:bundled", "psnr",
-    "ssim",
+    "attributes:bundled", "clip:bundled", "detail", "colour", "odd-pictures", "fid:bundled",
+    "lpips:bundled", "psnr", "ssim",
 )  # fmt: skip

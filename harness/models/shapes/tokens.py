@@ -1,4 +1,4 @@
-"""A CLIP tokenizer in which each word of the shapes world is one token and any other text is bytes."""
+"""A CLIP tokenizer with one token per word of the shapes world, and bytes for other text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ START, END = "<|startoftext|>", "<|endoftext|>"
 def words() -> list[str]:
     """Every word that a caption of the world can hold, in a fixed order."""
     kinds = [*world.SIZES, *world.COLOURS, *world.SHAPES, *world.BACKGROUNDS]
-    return list(dict.fromkeys(["a", "on", "background", *kinds, *" ".join(world.RELATIONS).split()]))
+    return list(
+        dict.fromkeys(["a", "on", "background", *kinds, *" ".join(world.RELATIONS).split()])
+    )
 
 
 def _bytes() -> list[str]:

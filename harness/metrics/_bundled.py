@@ -1,0 +1,83 @@
+"""The bundled networks of the shapes world: an attribute classifier and a small CLIP.
+
+The attribute net serves attributes:bundled, fid:bundled, kid:bundled and lpips:bundled with one
+forward pass; the CLIP serves clip:bundled and cmmd:bundled.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from harness.core.errors import MachineError
+from harness.metrics._base import Network, Pixels, device, exact, to_unit
+from harness.metrics._open_clip import ClipNetwork
+
+ATTRIBUTES = "attribute CNN of the bundled shapes world"
+CLIP = "small open_clip dual encoder of the bundled shapes world"
+FEATURES = 128
+"""Features of either network."""
+RESIZE = "to 64×64, bilinear with antialias, if not 64×64"
+VALUE_RANGE = "uint8 RGB to [-1, 1] as 2·x/255 − 1"
+
+
+class Activations(NamedTuple):
+    """Features (n, 128), labels (n, 8), and maps of several depths (n, channels, side, side).
+
+    The feature vectors of the maps have unit length.
+    """
+
+    features: Any
+    labels: Any
+    maps: list[Any]
+
+
+class AttributeNetwork(Network):
+    """The attribute net in float32."""
+
+    def __init__(self, net: Any) -> None:
+        self.net = net
+
+    def extract(self, pictures: Pixels) -> Activations:
+        from torch.nn import functional
+
+        from harness.metrics.bundled.attributes import MAP_LAYERS
+
+        with exact():
+            layers = self.net.layers(to_unit(pictures))  # one pass for features, labels and maps
+            features = functional.relu(self.net.summary(layers[-1].flatten(1)))
+            labels = self.net.labels(features)
+            maps = [_unit(layers[i]) for i in MAP_LAYERS]
+        return Activations(features, labels, maps)
+
+
+def _unit(maps: Any) -> Any:
+    """Return maps scaled to unit feature vectors at every position; zero vectors stay zero."""
+    return maps * (maps.square().sum(dim=1, keepdim=True) + 1e-10).rsqrt()
+
+
+def weights_path(name: Literal["attributes", "clip"]) -> Path:
+    """Return bundled weights; MachineError if the package was installed without them."""
+    path = Path(__file__).parent / "bundled" / f"{name}.safetensors"
+    if not path.exists():
+        fix = "Reinstall the package; in a checkout, run python -m tools.training."
+        raise MachineError("bundled weights are missing", str(path), fix)
+    return path
+
+
+@cache
+def attribute_network() -> AttributeNetwork:
+    """Return the shared instance of the attribute net."""
+    from harness.metrics.bundled.attributes import load
+
+    return AttributeNetwork(load(device(), weights_path("attributes")))
+
+
+@cache
+def clip_network() -> ClipNetwork:
+    """Return the shared instance of the small CLIP."""
+    from harness.metrics.bundled import clip
+
+    def see(net: Any, pictures: Pixels) -> Any:
+        return clip.encode_image(net, to_unit(pictures))
+
+    return ClipNetwork(clip.load(device(), weights_path("clip")), see, clip.encode_text)
