@@ -96,7 +96,7 @@ def test_adaptive_run_shows_analyses_and_saved_images(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert "32 to 256 images per cell, as many as its verdict needed" in page.terms
     assert "quality.max" in page.answer.sentences[0]
-    assert all(picture.src for row in page.sheet for picture in row.pictures)  # of prompts that every cell has
+    assert all(picture.src for row in page.sheet for picture in row.sheet)  # of prompts that every cell has
     assert all(len(cell.pairs) == 8 for cell in page.cells if cell.standing != "baseline")
     shown = frame(run).set_index("cell")
     assert shown.loc["4-steps", ["images", "prompts", "interim_analysis"]].tolist() == [32, 32, 1]
