@@ -24,7 +24,7 @@ from harness.reporting.table import Table, build_table
 from harness.reporting.timing import TimingMethod, describe_method, list_notes
 from harness.reporting.verdicts import Judged, Sampling, build_judged, build_sampling
 from harness.reporting.wall_time import WallTime, build_wall_time
-from harness.results import CellResult, Run, Standing
+from harness.results import CellResult, Run
 from harness.results.format import format_number, plural
 from harness.results.pareto import LossAxis
 from harness.store import read_image_scores
@@ -61,7 +61,6 @@ class Page(Frozen):
     packages: tuple[NamedValue, ...]
     matrix_text: str
     wall_time: WallTime
-    standings: tuple[tuple[Standing, str], ...]
     anchors: dict[str, str]
     unprofiled: frozenset[str]
     """Cells that are recommended without a trace."""
@@ -112,15 +111,12 @@ def build_page(run: Run, report_s: float, out: Path | None = None) -> Page:
 
     `out` is the page's folder, from where traces are linked: by default a report's usual one.
     """
-    plan, evaluation = run.plan, run.evaluation
-    anchors = make_anchors(run.cells)
+    plan, anchors = run.plan, make_anchors(run.cells)
     answer = build_answer(run)
     unprofiled = list_unprofiled(run, answer)
     table = build_table(run, anchors, unprofiled)
-    order = {row.id: rank for rank, row in enumerate(table.rows)}
-    cells = sorted(run.cells, key=lambda cell: order[cell.id])
+    cells = [run.cell(row.id) for row in table.rows]
     budget, images = budget_page(len(cells)), len(plan.prompts) * len(plan.matrix.seeds)
-    keys = choose_keys(run, budget.sheet)
     return Page(
         title=plan.matrix.name,
         about=plan.matrix.about,
@@ -136,22 +132,26 @@ def build_page(run: Run, report_s: float, out: Path | None = None) -> Page:
         not_drawn=list_not_drawn(run),
         forest=build_forest(run),
         table=table,
-        sheet_prompts=tuple(run.prompt_texts[prompt] for prompt, _ in keys),
+        sheet_prompts=_list_sheet_prompts(run),
         judge=list_worst(run.cell(answer.best)) if answer.recommends else (),
         cells=_build_sections(cells, anchors, unprofiled, out or report_folder(run.folder)),
         pictures_note=f"{min(budget.pairs, images)} of {plural(images, 'image')} shown",
         definitions=_list_definitions(run),
-        missing=_to_values(evaluation.missing if evaluation else {}),
+        missing=_to_values(run.evaluation.missing if run.evaluation else {}),
         timed=describe_method(run),
         ladder=build_ladder(run),
         machine=describe_machine(run),
         packages=_to_values(dict(sorted(plan.machine.packages.items()))),
         matrix_text=run.matrix_text,
         wall_time=build_wall_time(run, report_s),
-        standings=tuple((name, word) for name, word, _ in table.standings),
         anchors=anchors,
         unprofiled=unprofiled,
     )
+
+
+def _list_sheet_prompts(run: Run) -> tuple[str, ...]:
+    keys = choose_keys(run, budget_page(len(run.cells)).sheet)
+    return tuple(run.prompt_texts[prompt] for prompt, _ in keys)
 
 
 def make_anchors(cells: Sequence[CellResult]) -> dict[str, str]:

@@ -5,7 +5,14 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from harness.reporting.layout import PATHS, Label, ParetoFrame, make_pareto_frame, name_colour
+from harness.reporting.layout import (
+    PATHS,
+    Label,
+    LossScale,
+    ParetoFrame,
+    make_pareto_frame,
+    name_colour,
+)
 from harness.reporting.text import UNPROFILED
 from harness.results import Run
 from harness.results.format import format_value
@@ -63,48 +70,35 @@ def _make_rows(
     return sorted(rows, key=lambda row: row["standing"] == "baseline")
 
 
-def _axes(frame: ParetoFrame) -> "tuple[altair.X, altair.Y]":
+def _make_axes(frame: ParetoFrame) -> "tuple[altair.X, altair.Y]":
     import altair as alt
 
-    low, high, scale = frame.low_s, frame.high_s, frame.scale
-    axis: dict[str, Any] = {
-        "labelExpr": _SECONDS,
-        "grid": False,
-        "titleAnchor": "end",
-        "labelFlush": True,
-    }
-    axis["labelOverlap"] = "greedy"
+    axis: dict[str, Any] = {"values": frame.time_ticks()} if frame.wide else {}
+    axis |= {"labelExpr": _SECONDS, "grid": False, "titleAnchor": "end", "labelFlush": True}
+    domain = [frame.low_s, frame.high_s]
+    times = alt.Scale(type="linear", domain=domain, nice=False, zero=False)
     if frame.wide:
-        axis["values"] = frame.time_ticks()
-    x = alt.X(
-        "latency_s:Q",
-        scale=alt.Scale(type="log", domain=[low, high], nice=False)
-        if frame.wide
-        else alt.Scale(type="linear", domain=[low, high], nice=False, zero=False),
-        axis=alt.Axis(title="Seconds per image (median): faster to the left", **axis),
+        times = alt.Scale(type="log", domain=domain, nice=False)
+    title = "Seconds per image (median): faster to the left"
+    labels = alt.Axis(title=title, labelOverlap="greedy", **axis)
+    return alt.X("latency_s:Q", scale=times, axis=labels), _make_loss_axis(frame.scale)
+
+
+def _make_loss_axis(scale: LossScale) -> "altair.Y":
+    """Return the axis of losses, the margins' labels in the colour of failures."""
+    import altair as alt
+
+    margins = " || ".join(f"abs(datum.value - {margin}) < 1e-9" for margin in scale.marked)
+    fail, muted = alt.value("var(--fail)"), alt.value("var(--muted)")
+    labels = alt.Axis(
+        title=None,
+        values=scale.ticks(0.055),
+        labelExpr="format(datum.value * 100, '.3~r') + ' %'",
+        labelColor=alt.condition(margins or "false", fail, muted),
     )
-    y = alt.Y(
-        "loss:Q",
-        scale=alt.Scale(
-            type="symlog",
-            constant=scale.knee,
-            domain=[scale.low, scale.high],
-            nice=False,
-            clamp=True,
-        ),
-        axis=alt.Axis(
-            title=None,
-            values=scale.ticks(0.055),
-            labelExpr="format(datum.value * 100, '.3~r') + ' %'",
-            labelColor=alt.condition(
-                " || ".join(f"abs(datum.value - {margin}) < 1e-9" for margin in scale.marked)
-                or "false",
-                alt.value("var(--fail)"),
-                alt.value("var(--muted)"),
-            ),
-        ),
-    )
-    return x, y
+    domain = [scale.low, scale.high]
+    losses = alt.Scale(type="symlog", constant=scale.knee, domain=domain, nice=False, clamp=True)
+    return alt.Y("loss:Q", scale=losses, axis=labels)
 
 
 def _marks(data: Any, x: "altair.X", y: "altair.Y") -> list[Any]:
@@ -162,7 +156,7 @@ def make_pareto_spec(
     points, margin = tuple(run.pareto_points.values()), run.loss_axis.margin
     frame = make_pareto_frame(points, run.loss_axis, (_WIDTH_PX, HEIGHT_PX))
     data = alt.InlineData(values=_make_rows(points, frame.labels(points), anchors, unprofiled))
-    x, y = _axes(frame)
+    x, y = _make_axes(frame)
     rule = [] if margin is None else [_margin_rule(margin)]
     chart = alt.layer(*rule, *_marks(data, x, y)).properties(width="container", height=HEIGHT_PX)
     size = {"type": "fit-x", "contains": "padding"}
