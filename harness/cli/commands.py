@@ -343,9 +343,9 @@ def init(
 def doctor(json: Json = False) -> None:
     """Describe this machine as results will record it, and what it can tell while cells are timed."""
     from harness.cli import console
-    from harness.measure.machine import abilities, describe_machine
+    from harness.measure.machine import describe_machine, list_abilities
 
-    console.show_machine(describe_machine(), abilities(), json)
+    console.show_machine(describe_machine(), list_abilities(), json)
 
 
 @app.command()

@@ -12,7 +12,7 @@ from harness.axes.scheduler._swap import Scheduler
 from harness.core.axis import AxisValue, Context
 from harness.core.model import ModelInfo
 from harness.measure.machine import describe_machine
-from harness.models._facts import scheduler_tags
+from harness.models._facts import list_scheduler_tags
 
 SD = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 OWN: dict[str, Any] = {
@@ -61,7 +61,7 @@ def _defaults(own: str) -> set[str]:
 
 
 def refusal(own: str, value: str, steps: int) -> str | None:
-    tags = frozenset(scheduler_tags(Config(own)))  # type: ignore[arg-type]
+    tags = frozenset(list_scheduler_tags(Config(own)))  # type: ignore[arg-type]
     info = ModelInfo(title="model", family="sd", width=64, height=64, guidance=5, size_multiple=8, digest="", tags=tags)
     values = {"scheduler": _value("scheduler", value), "steps": _value("steps", str(steps))}
     return values["scheduler"].refuse(Context(info, describe_machine(), values))
