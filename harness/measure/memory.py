@@ -46,8 +46,8 @@ def measure_peaks(
     """Return the peak memory of a call.
 
     Unused memory of the allocators is released first, so that all peaks are of this call.
-    `free_before`, the free memory of the device before this process used it (`read_free_bytes`), gives
-    this process's share if the driver does not list it.
+    `free_before`, the free memory of the device before this process used it (`read_free_bytes`),
+    gives this process's share if the driver does not list it.
     """
     gpu = device.startswith("cuda")
     gc.collect()

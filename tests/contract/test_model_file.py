@@ -224,8 +224,8 @@ def test_a_lone_file_is_given_tokenizers(
     for name in ("tokenizer", "tokenizer_2"):
         shutil.rmtree(said / name)
     asked = []
-    monkeypatch.setattr(_original, "configuration_folder", lambda name: said)
-    monkeypatch.setattr(file, "clip_tokenizer", lambda name: asked.append(name) or clip())
+    monkeypatch.setattr(_original, "find_configuration", lambda name: said)
+    monkeypatch.setattr(file, "make_clip_tokenizer", lambda name: asked.append(name) or clip())
     model = resolve_model(Model(source="file", options={"path": str(files["sdxl"])}))
     assert model.describe().family == "sdxl"
     assert model.verify() == ()

@@ -144,7 +144,7 @@ def test_allowed_foreign_processes_repeat_no_block(tmp_path: Path, states: dict[
 def test_foreign_processes_before_a_cell_are_an_error(
     tmp_path: Path, states: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pairing, "foreign_processes", lambda device, ours: (OTHER,))
+    monkeypatch.setattr(pairing, "find_foreign_processes", lambda device, ours: (OTHER,))
     plan = plan_of(tmp_path)
     with pytest.raises(MachineError, match=r"game \(pid 77, 1 GiB\)") as caught:
         measured(Script(), task_of(plan, CELL), plan)
