@@ -3,8 +3,10 @@ PYTHON ?= python3
 JOBS ?= 2
 BIN := .venv/bin
 export OMP_WAIT_POLICY = PASSIVE
+# Tests start hundreds of processes: each would compile the whole package again.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check bench bench-quick install clean
+.PHONY: demo test test-all coverage check bench bench-quick install clean
 
 # A verdict is no error: some cells of the quickstart fail by design.
 demo: .venv/demo
@@ -12,8 +14,17 @@ demo: .venv/demo
 	case $$status in 0|1|6) exit 0;; *) exit $$status;; esac
 
 # One thread a worker: two workers that each take all cores get in each other's way.
+# Neighbours in the list of tests share fixtures, so each worker takes one stretch of it (worksteal).
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(JOBS) --dist worksteal
 test: .venv/dev
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(JOBS)
+	$(PYTEST)
+
+# The slow ones too: simulated error rates, compilation of whole denoisers. For the night.
+test-all: .venv/dev
+	$(PYTEST) -m ""
+
+coverage: .venv/dev
+	$(PYTEST) --cov --cov-report=term:skip-covered
 
 check: .venv/dev
 	$(BIN)/ruff check .

@@ -60,7 +60,7 @@ class Measurement:
             if self.task.planned.role == "baseline":
                 return self._alone()
             return (
-                self._beside(baseline_worker)
+                self._paired(baseline_worker)
                 if baseline_worker
                 else self._alone("the baseline did not complete")
             )
@@ -80,7 +80,7 @@ class Measurement:
             lambda cell: blocks.time_alone(self._recorder, cell, self._stopping_rule, why)
         )
 
-    def _beside(self, baseline_worker: BaselineWorker) -> Completed:
+    def _paired(self, baseline_worker: BaselineWorker) -> Completed:
         """Interleave with the baseline, or time the cell between two baseline runs."""
         why = check_memory(self.task, baseline_worker.task, baseline_worker.alive)
         if why:

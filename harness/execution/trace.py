@@ -1,4 +1,4 @@
-"""Trace one call of a measured cell; a failure here loses no measurement."""
+"""Trace one call of a measured cell; a failure here does not affect the measurements."""
 
 import errno
 import os

@@ -14,7 +14,7 @@ from harness.core.errors import NoEffect
 from harness.measure.machine import describe_machine
 from harness.models import shapes
 from tests.builders.cell_on_model import BUNDLED, FLOAT, Made, Planned, distance, plan_cell, run_cell
-from tests.builders.tiny import FAMILIES
+from tests.builders.tiny import EXPORTED, FAMILIES
 
 OPEN = {"steps": "3", "guidance": "3", "resolution": "64x64", "batch": "2"}
 """A value of each axis that takes numbers."""
@@ -83,15 +83,22 @@ def plain(tiny: Callable[[str], Path], cache: Path) -> Callable[[str], Made]:
 MODELS = (*FAMILIES, "bundled") if shapes.PIPELINE.exists() else FAMILIES
 
 
+def takes_long(axis: str, name: str, family: str) -> bool:
+    """Whether only `make test-all` runs a value on a family: it compiles or exports a whole denoiser."""
+    if axis != "compiler" or name == default_of(axis):
+        return False
+    return resolve_setting(read_entry(axis, name)).lazy or family not in EXPORTED
+
+
 NAMED_ON_FAMILIES = [
     pytest.param(
         axis, name, family,
-        marks=[pytest.mark.slow] if resolve_setting(read_entry(axis, name)).lazy else [],
+        marks=[pytest.mark.slow] if takes_long(axis, name, family) else [],
         id=f"{axis}-{name}-{family}",
     )
     for axis, name in (*NAMED, *OPEN.items()) for family in MODELS
 ]  # fmt: skip
-"""Every value on every family. Compiling a whole denoiser takes a minute."""
+"""Every value on every family."""
 
 COMPILED_BLOCK = "inductor+regional+fullgraph"
 EXAMPLES = [

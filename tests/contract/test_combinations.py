@@ -19,6 +19,7 @@ from harness.core.units import Absent
 from harness.execution.build import apply_values, load_model, read_recipe
 from harness.execution.task import Task
 from harness.measure.machine import describe_machine
+from tests.builders.cases import slow_but_first
 from tests.builders.cell_on_model import PROMPTS, Planned, plan_cell, run_cell
 from tests.builders.tiny import FAMILIES
 
@@ -102,7 +103,7 @@ def draw_once(planned: Planned, cache: Path) -> None:
     assert np.isfinite(apply_values(model, recipe, Setup(call, recipe.batch, cache)).model.generate(call)).all()
 
 
-@pytest.mark.parametrize("family", ["sd", "flux"])
+@pytest.mark.parametrize("family", slow_but_first(["sd", "flux"]))
 def test_caches_cascades_and_offloads_run_together(family: str, tiny: Callable[[str], Path], tmp_path: Path) -> None:
     machine = describe_machine().model_copy(update={"gpus": (GPU,)})
     ran = set()

@@ -18,8 +18,9 @@ from harness.core.errors import HarnessError, NoEffect
 from harness.core.matrix import Model
 from harness.core.model import Call, TextToImage
 from harness.models import resolve_model
+from tests.builders.cases import slow_but
 from tests.builders.cell_on_model import distance, plan_cell, run_cell
-from tests.builders.tiny import FAMILIES
+from tests.builders.tiny import EXPORTED, FAMILIES
 
 Tiny = Callable[[str], Path]
 
@@ -48,7 +49,7 @@ def test_the_recording_knows_batch_and_sizes(family: str, tiny: Tiny) -> None:
     assert recording.sizes()[0] == (2 if family == "flux" else 4)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", slow_but(EXPORTED, FAMILIES))
 def test_one_graph_serves_other_batches_and_sizes(family: str, tiny: Tiny, cache: Path) -> None:
     """Exported at 32×32 with two images, run at 64×96 (but PixArt) and with one row."""
     model = load(tiny(family))

@@ -21,7 +21,8 @@ from harness.core.errors import HarnessError
 from harness.core.machine import Gpu, Machine
 from harness.core.units import Absent
 from harness.measure.machine import describe_machine
-from tests.builders.tiny import FAMILIES
+from tests.builders.cases import slow_but
+from tests.builders.tiny import EXPORTED, FAMILIES
 from tests.contract.test_compiler_export import call, load
 
 MEBIBYTES_64 = 64 * 2**20
@@ -56,7 +57,7 @@ def test_the_plan_says_where_engines_run(name: str, capability: tuple[int, int] 
 
 
 @needs_rtx
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", slow_but(EXPORTED, FAMILIES))
 def test_the_graph_of_every_family_is_read(family: str, tiny: Callable[[str], Path], cache: Path) -> None:
     """FLUX cuts text from image tokens: as a split, that was a sequence to ONNX, which TensorRT does not read."""
     trt = importlib.import_module("tensorrt_rtx")

@@ -118,6 +118,7 @@ def test_the_gate_decides_as_the_simulation_does() -> None:
     assert agreed == {"pass", "fail", "inconclusive"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("right", "gained"), [(0.97, 0.0), (0.97, 0.02), (0.6, 0.05)])
 def test_correctness_keeps_its_rates_over_analyses(right: float, gained: float) -> None:
     """Each prompt is right or wrong; a true loss of exactly the margin passes at some look in at most alpha of runs."""

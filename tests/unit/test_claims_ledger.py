@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from harness.claims import load_ledger, parse_ledger, shipped_claims
 from harness.cli.commands import app
 from harness.core.errors import ExitCode, LedgerError, UsageError
-from tests.builders.fake_run import finished_run
+from tests.builders.fake_run import copy_finished_run
 
 SOURCE = '[source]\ntitle = "mine"\nurl = "https://example.org/figures"\n'
 CLAIM = """
@@ -104,7 +104,7 @@ def test_user_ledger_takes_no_shipped_id(tmp_path: Path) -> None:
 
 
 def test_command_prints_outcomes_and_comparability(tmp_path: Path) -> None:
-    run = str(finished_run(tmp_path))
+    run = str(copy_finished_run(tmp_path))
     nothing = CliRunner().invoke(app, ["claims", run])
     assert nothing.exit_code == ExitCode.NOTHING_TO_DO
     assert "no completed cell with compiler tensorrt*" in " ".join(nothing.stdout.split())

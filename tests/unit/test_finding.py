@@ -18,12 +18,12 @@ from harness.planning.identity import QUALITY_RULES, RULES
 from harness.reporting import write_report
 from harness.store import read_plan, resolve_run
 from harness.store.layout import RunFolder
-from tests.builders.fake_run import MATRIX, finished_run, write_matrix
+from tests.builders.fake_run import MATRIX, copy_finished_run, finished_run, write_matrix
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    return finished_run(tmp_path)
+    return copy_finished_run(tmp_path)
 
 
 def edit(run: Path, old: str, new: str) -> api.LoadedMatrix:

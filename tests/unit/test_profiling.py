@@ -14,7 +14,7 @@ from harness.core.units import Absent
 from harness.profiling import Explained
 from harness.store import lock_run, read_outcomes, write_outcome
 from harness.store.layout import TRACE, RunFolder
-from tests.builders.fake_run import finished_run
+from tests.builders.fake_run import copy_finished_run
 
 BASELINE, CELL = "50-steps", "4-steps"
 NONE = Tally(count=0, total_s=0.0)
@@ -51,7 +51,7 @@ def store_trace(run: Path, cell: str, found: TraceFacts) -> None:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of the fake model, with made-up traces of two of its cells."""
-    made = finished_run(tmp_path_factory.mktemp("profiling"))
+    made = copy_finished_run(tmp_path_factory.mktemp("profiling"))
     store_trace(made, cell_id(made, BASELINE), facts(50, 0.03))
     store_trace(made, cell_id(made, CELL), facts(4, 0.01))
     return made
@@ -132,7 +132,7 @@ def test_facts_that_are_gone_or_damaged_are_named(run: Path) -> None:
 
 
 def test_a_cell_that_was_skipped_is_not_traced(tmp_path: Path) -> None:
-    run = finished_run(tmp_path)
+    run = copy_finished_run(tmp_path)
     cell = cell_id(run, CELL)
     write_outcome(run, cell, Skipped(reason="no GPU"))
     with pytest.raises(NothingToDo, match="it was skipped: no GPU"):
@@ -143,7 +143,7 @@ def test_a_cell_that_was_skipped_is_not_traced(tmp_path: Path) -> None:
 
 
 def test_model_without_torch_is_not_moved(tmp_path: Path) -> None:
-    run = finished_run(tmp_path)
+    run = copy_finished_run(tmp_path)
     before = read_outcomes(run)
     with pytest.raises(MachineError, match="does not run in torch"):
         api.profile(run, "baseline")
@@ -154,7 +154,7 @@ def test_model_without_torch_is_not_moved(tmp_path: Path) -> None:
 
 
 def test_a_run_of_another_machine_says_so(tmp_path: Path) -> None:
-    run = finished_run(tmp_path)
+    run = copy_finished_run(tmp_path)
     path = RunFolder(run).run_json
     document = json.loads(path.read_text(encoding="utf-8"))
     card = {"name": "H100", "capability": [9, 0], "memory_bytes": 1, "driver": "", "cuda": "", "power_limit_w": 700}

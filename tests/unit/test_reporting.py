@@ -235,6 +235,7 @@ def test_no_passing_cell_names_the_required_samples(tmp_path: Path) -> None:
     assert re.search(r"about [\d,]+ prompts would settle it", page.answer.sentences[0])
 
 
+@pytest.mark.slow
 def test_page_stays_small_with_hundreds_of_cells(tmp_path: Path) -> None:
     many = tuple(CELLS[1]._replace(id=f"50-steps_variant-{index}") for index in range(200))
     page, html = page_of(make_run(tmp_path / "results", (CELLS[0], *many), Scene(prompts=6)))

@@ -15,6 +15,7 @@ from harness.stats.bootstrap import (
     spread_subset,
 )
 from harness.stats.confidence import LEVELS, lower_bound, upper_bound
+from tests.builders.cases import slow_but_first
 from tests.builders.scenarios import TRUE, VALUES, Draw
 
 TRIALS = 2000
@@ -24,8 +25,8 @@ def at(level: float) -> int:
     return int(np.argmin(np.abs(LEVELS - level)))
 
 
-@pytest.mark.parametrize("n", [100, 500])
-@pytest.mark.parametrize("draw", VALUES)
+@pytest.mark.parametrize("n", slow_but_first([100, 500]))
+@pytest.mark.parametrize("draw", slow_but_first(VALUES))
 def test_coverage_and_false_passes_of_a_ratio(draw: Draw, n: int) -> None:
     """At Holm's stricter levels too: that is where a sweep is decided."""
     rng = np.random.default_rng(n)

@@ -7,6 +7,7 @@ from harness.stats.confidence import LEVELS, student, upper_bound
 from harness.stats.distance_loss import NOTHING, WORST, allow, distance_loss
 from harness.stats.frechet import FixedReference, Reference
 from harness.stats.jackknife import assign_blocks
+from tests.builders.cases import slow_but_first
 from tests.builders.scenarios import FEW_KINDS, TRUE, Kind, draw_features, frechet_loss, strength_for
 from tests.builders.simulations import deviation, rates, simulate_frechet
 
@@ -14,7 +15,7 @@ DIMS, FEW, TRIALS = 48, 30, 120
 SLACK = 2 * deviation(0.05, TRIALS)
 
 
-@pytest.mark.parametrize("kind", FEW_KINDS)
+@pytest.mark.parametrize("kind", slow_but_first(FEW_KINDS))
 def test_few_images_keep_the_promised_error_rates(kind: str) -> None:
     found = rates(simulate_frechet(kind, dims=DIMS)(FEW, TRIALS))
     print(f"\n{kind}: {found}")
@@ -22,7 +23,7 @@ def test_few_images_keep_the_promised_error_rates(kind: str) -> None:
     assert found.failed <= 0.05 + SLACK
 
 
-@pytest.mark.parametrize("kind", ["shrunk", "weaker"])
+@pytest.mark.parametrize("kind", slow_but_first(["shrunk", "weaker"]))
 def test_few_images_pass_no_more_against_real_ones(kind: str) -> None:
     assert rates(simulate_frechet(kind, real=True, dims=DIMS)(FEW, TRIALS)).passed <= 0.05 + SLACK
 

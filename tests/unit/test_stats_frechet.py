@@ -20,6 +20,7 @@ from harness.stats.jackknife import (
     jackknife,
     standard_error,
 )
+from tests.builders.cases import slow_but_first
 from tests.builders.scenarios import KINDS, TRUE, draw_features
 from tests.builders.simulations import deviation, rates, simulate_frechet
 
@@ -140,8 +141,10 @@ def test_the_jackknife_of_a_mean_is_the_standard_error() -> None:
     assert found == pytest.approx((x.mean() / 2, x.std(ddof=1) / 40, 400))
 
 
-@pytest.mark.parametrize("n", [100, 500])
-@pytest.mark.parametrize(("kind", "real"), [*((kind, False) for kind in KINDS), ("moved", True), ("shrunk", True)])
+@pytest.mark.parametrize("n", slow_but_first([100, 500]))
+@pytest.mark.parametrize(
+    ("kind", "real"), slow_but_first([*((kind, False) for kind in KINDS), ("moved", True), ("shrunk", True)])
+)
 def test_coverage_and_false_passes_of_a_frechet_change(kind: str, real: bool, n: int) -> None:
     drawn = simulate_frechet(kind, real)(n, TRIALS)
     found, slack = rates(drawn), 2 * deviation(0.05, TRIALS)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from harness.stats.mmd import GAUSSIAN_SCALE, SIGMA, Kernel, MmdReference, mmd
+from tests.builders.cases import slow_but_first
 from tests.builders.scenarios import MMD_KINDS
 from tests.builders.simulations import deviation, rates, simulate_mmd
 
@@ -89,9 +90,9 @@ def test_mmd_is_unbiased_for_shared_prompts(kernel: Kernel) -> None:
 TRIALS = {100: 300, 500: 80}
 
 
-@pytest.mark.parametrize("n", TRIALS)
+@pytest.mark.parametrize("n", slow_but_first(TRIALS))
 @pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize("kind", MMD_KINDS)
+@pytest.mark.parametrize("kind", slow_but_first(MMD_KINDS))
 def test_coverage_and_false_passes_of_an_mmd_change(kind: str, kernel: Kernel, n: int) -> None:
     trials = TRIALS[n] // MMD_KINDS[kind].seeds  # as many images
     drawn = simulate_mmd(kind, kernel)(n, trials)

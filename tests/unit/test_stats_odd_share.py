@@ -6,6 +6,7 @@ import pytest
 from harness.stats.bootstrap import resampled_counts
 from harness.stats.confidence import upper_bound
 from harness.stats.proportions import QUANTILE, _lost, excess, threshold
+from tests.builders.cases import slow_but_first
 
 
 def plain_loss(before: np.ndarray, after: np.ndarray) -> float:
@@ -42,7 +43,7 @@ def test_a_tenth_destroyed_is_a_loss_of_a_tenth() -> None:
     assert found.interval.low < 0.1 < found.interval.high
 
 
-@pytest.mark.parametrize("prompts", [100, 400])
+@pytest.mark.parametrize("prompts", slow_but_first([100, 400]))
 def test_false_passes_at_the_margin_keep_alpha(prompts: int) -> None:
     """Pictures are as odd as the baseline's, but one in twenty is destroyed."""
     rng, trials, passed = np.random.default_rng(prompts), 300, 0

@@ -9,6 +9,7 @@ from harness.core.units import Absent
 from harness.stats.confidence import lower_bound, upper_bound
 from harness.stats.speedup import MIN_ROUNDS_FOR_VERDICT, Speedup, between, precise, speedup, unpaired
 from harness.stats.steady_state import steady_blocks
+from tests.builders.cases import slow_but_first
 from tests.builders.timed_pairs import (
     ABBA,
     MACHINES,
@@ -43,7 +44,7 @@ def taken(machine: Machine, rng: np.random.Generator, truth: float) -> Pairing:
     return pairing
 
 
-@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("machine", slow_but_first(MACHINES))
 def test_baseline_against_itself_is_1_with_stopping(
     machine: Machine,
 ) -> None:
@@ -59,8 +60,8 @@ def test_a_true_speedup_of_5_percent_is_found(machine: Machine) -> None:
     assert np.mean([shown(made).low > 1 for made in found]) >= (0.75 if machine == "two-clocks" else 0.9)
 
 
-@pytest.mark.parametrize("machine", MACHINES)
-@pytest.mark.parametrize("blocks", [(8, 16, 8), (8, 80, 32), (2, 4, 2)])
+@pytest.mark.parametrize("machine", slow_but_first(MACHINES))
+@pytest.mark.parametrize("blocks", [(8, 16, 8), pytest.param((8, 80, 32), marks=pytest.mark.slow), (2, 4, 2)])
 def test_a_baseline_before_and_after_is_1_too(machine: Machine, blocks: tuple[int, int, int]) -> None:
     """As many blocks as are made where the speedup is precise at once, where it never is, where a call takes long."""
     rng = np.random.default_rng(3)

@@ -32,7 +32,7 @@ from harness.store import (
 )
 from harness.store.layout import RunFolder
 from harness.store.write import write_atomically
-from tests.builders.fake_run import finished_run
+from tests.builders.fake_run import copy_finished_run
 
 WRITER = """
 import sys
@@ -94,7 +94,7 @@ WAYS_OUT: dict[str, tuple[Callable[[Path, Path], object], str]] = {
 def test_a_failed_write_names_the_option_of_its_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, code: int
 ) -> None:
-    run = finished_run(tmp_path)
+    run = copy_finished_run(tmp_path)
 
     def fail(*_: object, **__: object) -> None:
         raise OSError(code, os.strerror(code))
@@ -108,7 +108,7 @@ def test_a_failed_write_names_the_option_of_its_folder(
 
 
 def test_a_truncated_outcome_is_named_with_what_to_do(tmp_path: Path) -> None:
-    run = finished_run(tmp_path)
+    run = copy_finished_run(tmp_path)
     path = RunFolder(run).outcome(read_plan(run).baseline_id)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ResultsError, match="damaged or truncated") as caught:
@@ -119,7 +119,7 @@ def test_a_truncated_outcome_is_named_with_what_to_do(tmp_path: Path) -> None:
 
 
 def test_the_advice_for_a_damaged_file_makes_it_again(tmp_path: Path) -> None:
-    run = finished_run(tmp_path)
+    run = copy_finished_run(tmp_path)
     api.evaluate(run)
     api.gate(run)
     cell, folder = read_plan(run).baseline_id, RunFolder(run)
@@ -141,7 +141,7 @@ def test_the_advice_for_a_damaged_file_makes_it_again(tmp_path: Path) -> None:
 
 
 def test_results_of_a_newer_version_are_refused(tmp_path: Path) -> None:
-    run = finished_run(tmp_path)
+    run = copy_finished_run(tmp_path)
     document = json.loads(RunFolder(run).run_json.read_text(encoding="utf-8"))
     document["schema_version"] = 99
     RunFolder(run).run_json.write_text(json.dumps(document), encoding="utf-8")
@@ -157,7 +157,7 @@ def test_something_else_than_a_run_is_refused(tmp_path: Path, content: str) -> N
 
 
 def test_run_is_found_by_path_name_and_as_latest(tmp_path: Path) -> None:
-    run = finished_run(tmp_path)
+    run = copy_finished_run(tmp_path)
     assert resolve_run(run, run.parent) == run
     assert resolve_run(Path(run.name), run.parent) == run
     assert resolve_run(Path("latest"), run.parent) == run
@@ -166,7 +166,7 @@ def test_run_is_found_by_path_name_and_as_latest(tmp_path: Path) -> None:
 
 
 def test_only_one_process_writes_to_a_run(tmp_path: Path) -> None:
-    run = finished_run(tmp_path)
+    run = copy_finished_run(tmp_path)
     holder = subprocess.Popen(
         [sys.executable, "-c", "import sys, time; from pathlib import Path; from harness.store import lock_run\n"
          "with lock_run(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)", str(run)],
@@ -185,20 +185,20 @@ def test_only_one_process_writes_to_a_run(tmp_path: Path) -> None:
 
 
 def test_runs_of_the_same_second_do_not_overwrite(tmp_path: Path) -> None:
-    first = finished_run(tmp_path)
+    first = copy_finished_run(tmp_path)
     second = create_run(first.parent, read_plan(first), "")
     assert second.name == f"{first.name}-2" == read_plan(second).run_id
     assert resolve_run(Path("latest"), first.parent) == second
 
 
 def test_report_of_the_current_folder_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = finished_run(tmp_path)
+    run = copy_finished_run(tmp_path)
     monkeypatch.chdir(run)
     assert report_folder(Path(".")) == tmp_path.resolve() / "reports" / run.name
 
 
 def test_edited_prompts_are_another_run(tmp_path: Path) -> None:
-    run = finished_run(tmp_path)
+    run = copy_finished_run(tmp_path)
     loaded = api.load(tmp_path / "fake.toml")
     assert api.open_run(loaded, results=run.parent) == run
     (tmp_path / "prompts.txt").write_text("another prompt\n", encoding="utf-8")
@@ -208,7 +208,7 @@ def test_edited_prompts_are_another_run(tmp_path: Path) -> None:
 def test_words_in_brackets_are_printed_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "[odd]"
     folder.mkdir()
-    run = finished_run(folder)
+    run = copy_finished_run(folder)
     message = "no [/such] file"
     write_outcome(run, "4-steps_fp32", Failed(kind="error", phase="load", message=message, hint="see [/there]"))
     assert console.show_outcomes(run, json=False) == ExitCode.CELLS_FAILED
@@ -220,7 +220,7 @@ def test_words_in_brackets_are_printed_as_they_are(tmp_path: Path, capsys: pytes
 
 
 def test_reused_run_without_images_is_left_alone(tmp_path: Path) -> None:
-    first = finished_run(tmp_path)
+    first = copy_finished_run(tmp_path)
     kept, gone = sorted(RunFolder(first).images(RERUN_ID).iterdir())[:2]
     gone.unlink()
     loaded = api.load(tmp_path / "fake.toml")
@@ -247,7 +247,7 @@ def again(run: Path, **options: bool) -> Path:
 
 
 def test_a_damaged_picture_is_not_taken_over(tmp_path: Path) -> None:
-    first = finished_run(tmp_path)
+    first = copy_finished_run(tmp_path)
     picture = damage(first)
     before = picture.read_bytes()
     second = again(first, fresh=True)
@@ -259,7 +259,7 @@ def test_a_damaged_picture_is_not_taken_over(tmp_path: Path) -> None:
 
 
 def test_damaged_source_is_passed_over(tmp_path: Path) -> None:
-    sound = finished_run(tmp_path)
+    sound = copy_finished_run(tmp_path)
     damaged = again(sound, fresh=True)
     copied = RunFolder(damaged).images(RERUN_ID)
     for picture in copied.iterdir():  # as on a file system without links
@@ -273,7 +273,7 @@ def test_damaged_source_is_passed_over(tmp_path: Path) -> None:
 
 
 def test_advice_for_a_damaged_image_repairs_the_run(tmp_path: Path) -> None:
-    first = finished_run(tmp_path)
+    first = copy_finished_run(tmp_path)
     second = again(first, fresh=True)
     damage(first)  # and so the second's, which is the same file
     with pytest.raises(ResultsError, match="damaged image") as caught:
@@ -295,6 +295,6 @@ def test_read_only_results_can_be_reported(tmp_path: Path, monkeypatch: pytest.M
     def refuse(*_: object) -> None:
         raise MachineError("no permission to write here")
 
-    run = finished_run(tmp_path)
+    run = copy_finished_run(tmp_path)
     monkeypatch.setattr(api, "append_time", refuse)
     assert api.report(run, tmp_path / "out").exists()
