@@ -1,6 +1,6 @@
 """Whether an existing run has the measurements and images of a wanted plan.
 
-Prices, policy, rules, description and metrics change no measurement: a run adopts them
+Prices, policy, rules, description and metrics do not change measurements: a run adopts them
 (`adopt_rules`).
 """
 
