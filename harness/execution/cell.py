@@ -254,4 +254,5 @@ def check_memory(task: Task, baseline: Task, waiting: bool) -> str:
     needed = needs.needed + (other.activations_bytes if waiting else other.needed)
     if needed <= free:
         return ""
-    return f"it and the baseline need {format_bytes(needed)} together, {format_bytes(free)} is free"
+    both = f"it and the baseline need about {format_bytes(needed)} together"
+    return f"{both}, {format_bytes(free)} is free"
