@@ -1,11 +1,13 @@
 """Read TOML text into typed records, with every mistake explained; paths that users write."""
 
 import json
+import os
 import tomllib
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
+import platformdirs
 from pydantic import BaseModel, BeforeValidator, ValidationError
 
 from harness.core.catalog import did_you_mean
@@ -144,6 +146,9 @@ def _refuse_empty(path: Any) -> Any:
     return path
 
 
+CACHE_VARIABLE = "HARNESS_CACHE"
+"""Names another folder for caches. Worker processes inherit it, so that all use the folder that was found first."""
+
 GivenPath = Annotated[Path, BeforeValidator(_refuse_empty)]
 """A path that somebody wrote down: an empty one is a mistake, not the current folder."""
 
@@ -158,3 +163,11 @@ def expand_user(path: str | Path) -> Path:
     except RuntimeError as error:
         fix = "Write the whole path, or begin it with ./ if a folder has this name."
         raise UsageError("the home folder that ~ stands for is not known", str(path), fix) from error
+
+
+def cache_path() -> Path:
+    """Return the folder of caches: HARNESS_CACHE or the user's own; a relative one for a user without a home folder."""
+    try:
+        return Path(os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir("harness"))
+    except RuntimeError:  # neither HOME nor an entry in passwd
+        return Path("~/.cache/harness")

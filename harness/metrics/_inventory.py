@@ -1,6 +1,6 @@
 """The weight files of metrics: their state on this machine, and downloading the missing ones.
 
-A file is downloaded beside its target, resumed if the server can, verified by sha256, then renamed.
+A file is downloaded next to its target, resumed if possible, verified by sha256, then renamed.
 No installed package does all of it through a public function: torch.hub cannot resume, the Hugging
 Face Hub's client resumes for its own hosts. Interrupted downloads leave `NAME.partial`, from which
 the next attempt continues.

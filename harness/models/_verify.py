@@ -23,6 +23,7 @@ _SHOWN = 4
 _TIMEOUT_S = 900.0
 _PACKAGES = ("torch", "diffusers", "transformers")
 _RANDOM = "Download or save the model again: missing tensors would be filled with random numbers."
+_UNKNOWN = "Name a class of the installed libraries, or install the version that saved the model."
 _WORDLESS = "Copy or download the whole model again: without it every prompt is unknown words."
 
 
@@ -138,16 +139,17 @@ def _describe(folder: Folder, name: str) -> NetworkFiles:
 
 def _refuse_misfits(networks: Mapping[str, NetworkFiles], where: Path) -> tuple[str, ...]:
     try:
-        misfits = zip(networks, find_misfits(tuple(networks.values())), strict=True)
+        misfits = dict(zip(networks, find_misfits(tuple(networks.values())), strict=True))
     except UncheckedError as error:
         return (f"the tensors of {where.name} were not compared with its configurations: {error}",)
     lines = [
         f"{place} does not fit {networks[place].name}/config.json: {misfit}"
-        for place, misfit in misfits
+        for place, misfit in misfits.items()
         if misfit
     ]
     if lines:
-        raise UsageError("\n  ".join(lines), str(where), _RANDOM)
+        refused = any(misfit.refused for misfit in misfits.values())
+        raise UsageError("\n  ".join(lines), str(where), _UNKNOWN if refused else _RANDOM)
     return ()
 
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from harness.axes import all_axes, call_options
-from harness.axes.fitting import misfit
+from harness.axes import collect_call_options, load_axes
+from harness.axes.compatibility import explain_conflict
 from harness.core.axis import Cell, Context
 from harness.core.machine import Machine
 from harness.core.model import CutTexts, Footprint, HubFile, ModelInfo, PublishedFile
@@ -26,7 +26,7 @@ def find_skip_reason(cell: Cell, model: ModelInfo, machine: Machine) -> str | No
     Conflicts come before what is missing on this machine: nobody should download weights in vain.
     """
     context = Context(model, machine, resolve_values(cell))
-    reason = misfit(cell, context)
+    reason = explain_conflict(cell, context)
     if reason is not None:
         return reason
     for axis, value in context.values.items():
@@ -63,7 +63,7 @@ def find_memory_shortage(
 def estimate_footprint(cell: Cell, model: ModelInfo, machine: Machine) -> Footprint:
     """Return the least memory a cell needs on its device, as changed by each of its values."""
     values = resolve_values(cell)
-    options = call_options(values.values())
+    options = collect_call_options(values.values())
     images = options["batch"] * options["width"] * options["height"] / (model.width * model.height)
     denoised = images * (2 if model.guided(options["guidance"]) else 1)
     activations = {
@@ -75,7 +75,7 @@ def estimate_footprint(cell: Cell, model: ModelInfo, machine: Machine) -> Footpr
         activations=activations,
         auto_bytes=2 if machine.native_fp16 else 4,
     )
-    for axis in sorted(all_axes(), key=lambda axis: (axis.apply_order, axis.order)):
+    for axis in sorted(load_axes(), key=lambda axis: (axis.apply_order, axis.order)):
         need = values[axis.name].footprint(need)
     return need
 
@@ -124,7 +124,7 @@ def refuse_latent(latent: Latent | None, cell: Cell, model: ModelInfo) -> str | 
         if "cascade" in value.tags:
             both = f"prompts.latent and {axis} {cell.setting(axis)}"
             return f"{both} exclude each other: it starts smaller than it ends"
-    size = call_options(values.values())
+    size = collect_call_options(values.values())
     width, height, (channels, scale) = int(size["width"]), int(size["height"]), model.latent
     needed = (channels, height // scale, width // scale)
     if latent.shape == needed:
@@ -137,7 +137,7 @@ def warn_of_negatives(
     prompts: Sequence[Prompt], cell: Cell, model: ModelInfo
 ) -> tuple[Caution, ...]:
     """Return a warning if negative prompts have no effect: they need a second pass for guidance."""
-    scale = call_options(resolve_values(cell).values())["guidance"]
+    scale = collect_call_options(resolve_values(cell).values())["guidance"]
     if all(prompt.negative is None for prompt in prompts) or model.guided(scale):
         return ()
     why, advice = "is not guided at 1", "Raise guidance above 1, or leave them out."

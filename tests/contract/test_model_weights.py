@@ -136,7 +136,9 @@ def test_a_class_that_no_library_has_is_named(copy: Callable[[str], Path]) -> No
     folder = copy("sd")
     index = json.loads((folder / "model_index.json").read_text())
     (folder / "model_index.json").write_text(json.dumps({**index, "unet": ["my_models", "MyUNet"]}))
-    assert "my_models has no MyUNet" in refused(folder).what
+    error = refused(folder)
+    assert "my_models has no MyUNet" in error.what
+    assert "random numbers" not in error.fix
 
 
 @pytest.mark.parametrize("family", ["sd", "sdxl"])

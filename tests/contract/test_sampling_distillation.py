@@ -202,7 +202,7 @@ def test_nobody_is_sent_for_weights_of_another_model(
     """Where no machine could use them, that is the reason, not the download; else the file is this model's."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     flux = str(plan_cell(tiny("flux"), {"distillation": "dmd2"}).reason)
-    assert "nobody published such weights for the flux" in flux
+    assert "no such weights are published for the flux" in flux
     sdxl = str(plan_cell(tiny("sdxl"), {"distillation": "hyper-sd"}).reason)
     assert "Hyper-SDXL-8steps-lora.safetensors of huggingface.co/ByteDance/Hyper-SD is not in" in sdxl
 

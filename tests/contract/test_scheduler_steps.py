@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from harness.axes import read_entry, resolve_setting
-from harness.axes.scheduler._swap import Scheduler
+from harness.axes.scheduler._solver import Scheduler
 from harness.core.axis import AxisValue, Context
 from harness.core.model import ModelInfo
 from harness.measure.machine import describe_machine
@@ -100,7 +100,7 @@ def walk(own: str, value: str, steps: int) -> torch.Tensor:
 def test_steps_that_a_solver_cannot_take_are_refused(own: str, value: str, steps: int) -> None:
     reason = refusal(own, value, steps)
     assert reason is not None
-    assert "take" in reason
+    assert "use" in reason
     try:
         end = walk(own, value, steps)
     except (IndexError, AssertionError):

@@ -10,17 +10,20 @@ import platformdirs
 import pytest
 
 from harness import api
-from harness.core.errors import MachineError
+from harness.checkpoints.cache import keep, read_kept
+from harness.core.errors import MachineError, UsageError
+from harness.core.parsing import CACHE_VARIABLE
+from harness.evaluation.reference import open_reference
 from harness.execution.launchers import MAX_SOCKET_PATH, keep_sockets_short
 from harness.metrics._weight_file import expanded
 from harness.metrics._weights import cache_folder
-from harness.store.caches import VARIABLE, build_cache_dir, features_cache_dir, find_cache
+from harness.store.caches import build_cache_dir, features_cache_dir, find_cache
 
 
 @pytest.fixture(autouse=True)
 def _own_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the code sets for its workers is gone after each test."""
-    for name in (VARIABLE, "MPLCONFIGDIR"):
+    for name in (CACHE_VARIABLE, "MPLCONFIGDIR"):
         monkeypatch.setenv(name, "x")
         monkeypatch.delenv(name)
 
@@ -28,8 +31,8 @@ def _own_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_usual_cache_folder_is_used_if_writable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert find_cache() == (tmp_path / "harness", "")
-    assert VARIABLE not in os.environ
-    monkeypatch.setenv(VARIABLE, str(tmp_path / "other"))
+    assert CACHE_VARIABLE not in os.environ
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "other"))
     assert features_cache_dir() == tmp_path / "other" / "features"
 
 
@@ -39,8 +42,8 @@ def test_an_unwritable_cache_becomes_temporary(tmp_path: Path, monkeypatch: pyte
     found = find_cache()
     assert found.folder.is_dir()
     assert found.caution.startswith(f"caches cannot be kept in {tmp_path}/file/harness (Not a directory)")
-    assert VARIABLE in found.caution
-    assert os.environ[VARIABLE] == str(found.folder)  # workers find the same one
+    assert CACHE_VARIABLE in found.caution
+    assert os.environ[CACHE_VARIABLE] == str(found.folder)  # workers find the same one
     assert build_cache_dir() == found.folder / "builds"
     assert api.cache_caution() == found.caution  # asked again, the answer is the same
 
@@ -55,9 +58,33 @@ def test_a_user_without_a_home_has_a_cache(monkeypatch: pytest.MonkeyPatch, tmp_
     assert not list(tmp_path.iterdir())  # no folder called ~
 
 
+def test_weight_facts_are_kept_in_the_folder_of_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "other"))
+    keep("digests", "a", 1)
+    assert read_kept("digests", "a") == 1
+    assert (tmp_path / "other" / "digests").is_dir()
+
+
+def test_weight_facts_are_not_kept_without_a_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def unknown(name: str) -> str:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(platformdirs, "user_cache_dir", unknown)
+    keep("digests", "a", 1)
+    assert read_kept("digests", "a") is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_reference_below_an_unknown_home_is_refused() -> None:
+    with pytest.raises(UsageError) as caught:
+        open_reference("~nobody-of-this-name/images")
+    assert caught.value.where == "~nobody-of-this-name/images"
+
+
 def test_no_cache_folder_is_a_machine_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
-    monkeypatch.setenv(VARIABLE, str(tmp_path / "file" / "cache"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file" / "cache"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
     with pytest.raises(MachineError, match="no folder for caches can be written"):
         find_cache()

@@ -1,13 +1,13 @@
-"""The scheduler that the model ships with."""
+"""The model's default scheduler."""
 
 from typing import ClassVar
 
-from harness.axes.scheduler._swap import refuse_all_steps
+from harness.axes.scheduler._solver import refuse_all_steps
 from harness.core.axis import AxisValue, Context
 
 
 class Default(AxisValue):
-    summary: ClassVar[str] = "the model's own scheduler"
+    summary: ClassVar[str] = "the model's default scheduler"
     trajectory: ClassVar = "changed"
     tags: ClassVar = frozenset({"own-scheduler"})
 

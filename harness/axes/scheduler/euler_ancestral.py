@@ -1,8 +1,8 @@
-"""Euler with ancestral noise at every step (k-diffusion): livelier, and it does not converge with more steps."""
+"""Euler with ancestral noise at every step (k-diffusion); more steps do not make it converge."""
 
 from typing import Any, ClassVar
 
-from harness.axes.scheduler._swap import Scheduler
+from harness.axes.scheduler._solver import Scheduler
 
 
 class EulerAncestral(Scheduler):

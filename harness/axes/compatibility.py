@@ -1,4 +1,4 @@
-"""Whether the values of a cell go together with each other and with the model."""
+"""Whether the values of a cell can be combined with each other and with the model."""
 
 from collections.abc import Callable
 from itertools import combinations
@@ -10,36 +10,40 @@ from harness.core.machine import Machine
 from harness.core.model import ModelInfo
 
 
-def misfit(cell: Cell, context: Context) -> str | None:
-    """Return why a cell cannot run on any machine, naming both sides, or None; `context` holds its live values."""
-    checks = (_conflict, _model_conflict, _refusal)
+def explain_conflict(cell: Cell, context: Context) -> str | None:
+    """Return why a cell cannot run on any machine, naming both sides, or None.
+
+    `context` has the cell's values.
+    """
+    checks = (_compare_values, _compare_with_model, _ask_values)
     return next((reason for check in checks if (reason := check(cell, context)) is not None), None)
 
 
-def fitting(cell: Cell, model: ModelInfo, machine: Machine) -> Callable[[str, str], bool]:
-    """Return what says of an axis and a value whether the cell could have it, its other settings as they are.
+def make_fit_check(cell: Cell, model: ModelInfo, machine: Machine) -> Callable[[str, str], bool]:
+    """Return a check whether an axis of the cell could have another value.
 
-    What the cell itself lacks by now, such as a file that was moved, is not held against the value; of a cell with a
-    value that is not there any more, nothing is known to exclude another.
+    A conflict that the cell itself has now, such as a missing file, excludes no value. For a cell
+    with a value that no longer exists, the check is always true.
     """
 
-    def why_not(tried: Cell) -> str | None:
+    def explain(tried: Cell) -> str | None:
         values = {setting.axis: resolve_setting(setting) for setting in tried.settings}
-        return misfit(tried, Context(model, machine, values))
+        return explain_conflict(tried, Context(model, machine, values))
 
     try:
-        own = why_not(cell)
+        present = explain(cell)
     except UsageError:
-        return lambda *_: True  # results outlive the values they were made with
+        return lambda *_: True
 
-    def fits(axis: str, value: str) -> bool:
+    def check(axis: str, value: str) -> bool:
         others = tuple(setting for setting in cell.settings if setting.axis != axis)
-        return why_not(cell.model_copy(update={"settings": (*others, read_entry(axis, value))})) in (None, own)
+        settings = (*others, read_entry(axis, value))
+        return explain(cell.model_copy(update={"settings": settings})) in (None, present)
 
-    return fits
+    return check
 
 
-def _conflict(cell: Cell, context: Context) -> str | None:
+def _compare_values(cell: Cell, context: Context) -> str | None:
     for (axis, value), (other_axis, other) in combinations(context.values.items(), 2):
         shared = (value.conflicts & other.tags) | (other.conflicts & value.tags)
         if shared:
@@ -48,7 +52,7 @@ def _conflict(cell: Cell, context: Context) -> str | None:
     return None
 
 
-def _model_conflict(cell: Cell, context: Context) -> str | None:
+def _compare_with_model(cell: Cell, context: Context) -> str | None:
     for axis, value in context.values.items():
         shared = value.conflicts & context.model.tags
         if shared:
@@ -57,9 +61,8 @@ def _model_conflict(cell: Cell, context: Context) -> str | None:
     return None
 
 
-def _refusal(cell: Cell, context: Context) -> str | None:
+def _ask_values(cell: Cell, context: Context) -> str | None:
     for axis, value in context.values.items():
-        reason = value.refuse(context)
-        if reason is not None:
+        if reason := value.refuse(context):
             return f"{axis} {cell.setting(axis)}: {reason}"
     return None
