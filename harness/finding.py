@@ -71,8 +71,7 @@ def is_run(name: Path, results: Path) -> bool:
 def find_planned(loaded: LoadedMatrix, wanted: Plan, results: Path, notice: Callable[[str], None]) -> Path | None:
     """Return the newest run with a plan's measurements and images, or None; it adopts the matrix.
 
-    If there is none, `notice` receives the facts in which the newest run of the matrix's name
-    differs.
+    If there is none, `notice` receives the facts in which the newest run of the matrix differs.
     """
     found = find_run(results, lambda existing: not list_plan_differences(existing, wanted))
     if found is not None:
@@ -83,10 +82,15 @@ def find_planned(loaded: LoadedMatrix, wanted: Plan, results: Path, notice: Call
 
 
 def _why_another(loaded: LoadedMatrix, results: Path, differences: Differences) -> str:
-    """Return why the newest run of the matrix's name is not the wanted one, or an empty string."""
+    """Return why the newest run of this matrix is not the wanted one, or an empty string.
+
+    A run is of this matrix by its name, or if nothing but the name differs.
+    """
     for path, existing in readable_runs(results):
-        if existing.matrix.name == loaded.matrix.name:
-            return f"{path.name} differs: {shorten(differences(existing))}"
+        found = differences(existing)
+        renamed = all(fact.startswith("name: ") for fact in found)
+        if renamed or existing.matrix.name == loaded.matrix.name:
+            return f"{path.name} differs: {shorten(found)}"
     return ""
 
 

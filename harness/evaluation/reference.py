@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from harness.checkpoints.header import refuse_pointers
 from harness.core.errors import ResultsError, UsageError
 from harness.core.matrix import Quality
 from harness.core.parsing import expand_user
@@ -201,6 +202,7 @@ def _ignored(folder: Path) -> list[str]:
 
 def _open_folder(path: Path) -> ImageSet:
     files = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in ENDINGS]
+    refuse_pointers(files)
     pictures, problems = [], []
     for file in files:
         try:
@@ -219,6 +221,7 @@ def _open_folder(path: Path) -> ImageSet:
 
 
 def _open_statistics(path: Path) -> Statistics:
+    refuse_pointers((path,))
     try:
         with np.load(path, allow_pickle=False) as archive:
             mean, covariance = (

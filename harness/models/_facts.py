@@ -68,6 +68,7 @@ def describe_family(
     latent = (int(folder.config("vae").get("latent_channels") or 4), compute_vae_scale(folder))
     every = frozenset({family, *tags, *list_scheduler_tags(folder)})
     size: dict[str, Any] = {"width": side, "height": side, "size_multiple": multiple}
+    known["scheduler"] = folder.config("scheduler")
     return ModelInfo(**known, **size, latent=latent, tags=every)
 
 
