@@ -40,6 +40,7 @@ from harness.planning import (
     forecast_power,
     list_missing_files,
     list_plan_differences,
+    list_truncation_notes,
     make_plan,
     note_downloads,
     plan_interim_analyses,

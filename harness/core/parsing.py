@@ -20,7 +20,11 @@ LONGEST_SHOWN = 80
 
 _LISTS = {"tuple_type", "list_type", "set_type", "frozen_set_type"}
 _TABLES = {"dict_type", "mapping_type", "model_type", "model_attributes_type"}
-_LENGTHS = {"too_short": "needs at least {min_length}", "too_long": "takes at most {max_length}"}
+_LENGTHS = {
+    "too_short": "needs at least {min_length}",
+    "too_long": "takes at most {max_length}",
+    "string_too_long": "takes at most {max_length} characters",
+}
 _SCALARS = {
     "string_type": "text in quotation marks",
     "int_type": "a whole number",

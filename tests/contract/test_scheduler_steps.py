@@ -12,6 +12,7 @@ from harness.axes.scheduler._solver import Scheduler
 from harness.core.axis import AxisValue, Context
 from harness.core.model import ModelInfo
 from harness.measure.machine import describe_machine
+from harness.models._facts import list_scheduler_tags
 
 SD = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 OWN: dict[str, Any] = {
