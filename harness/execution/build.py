@@ -73,6 +73,17 @@ def check_model(task: Task) -> None:
     source.verify()
 
 
+def check_adapters(task: Task, recipe: Recipe) -> None:
+    """Raise UsageError where a file that a value reads, such as a LoRA, is not that of the plan."""
+    model = resolve_model(task.model).describe()
+    for setting, value in zip(recipe.settings, recipe.values, strict=True):
+        if value.fingerprint(model) != task.planned.files.get(setting.axis, ""):
+            fix = "Begin a new run with --fresh: this one would mix two adapters."
+            raise UsageError(
+                f"the files of {setting} were changed after the plan was made", setting.axis, fix
+            )
+
+
 def load_model(task: Task, recipe: Recipe) -> TextToImage:
     """Load the task's model with the options of its settings, and set its initial noise."""
     model = resolve_model(task.model).load(task.device, dict(recipe.load_options))

@@ -14,7 +14,6 @@ from harness.planning.resolve import live_values
 
 FULL_BYTES = 4
 """Bytes of a number unless an axis value changes its format."""
-_NAMED = 5
 
 Answers = Mapping[HubFile, PublishedFile | str]
 """What the Hub has of each file, or the reason why it cannot be fetched."""
@@ -158,19 +157,9 @@ def start_notes(latent: Latent | None) -> list[str]:
 
 
 def note_cut(prompts: Sequence[Prompt], found: Sequence[CutTexts]) -> list[str]:
-    """Return the plan's notes about prompts that text encoders truncate."""
-    return [_note(prompts, cut) for cut in found]
-
-
-def _note(prompts: Sequence[Prompt], cut: CutTexts) -> str:
-    if cut.uncounted:
-        return f"it is unknown whether {cut.encoder} truncates prompts: {cut.uncounted}"
-    long = [prompt.id for prompt in prompts if {prompt.text, prompt.negative} & set(cut.texts)]
-    named = ", ".join(long[:_NAMED]) + (", …" if len(long) > _NAMED else "")
-    are = "are" if len(long) > 1 else "is"
-    count = f"{len(long)} of {len(prompts)} prompts {are}"
-    limit = f"longer than {cut.encoder} reads ({cut.tokens} tokens)"
-    return f"{count} {limit}; it ignores the rest of them: {named}"
+    """Return the plan's notes about prompts that text encoders, of models or metrics, truncate."""
+    texts = {prompt.id: (prompt.text, prompt.negative) for prompt in prompts}
+    return [note for cut in found if (note := cut.describe(texts))]
 
 
 def _size(shape: tuple[int, int, int]) -> str:
