@@ -62,9 +62,10 @@ def page(run: Path) -> str:
     lines = [
         "# Every technique that runs on a CPU, one at a time",
         "",
-        f"`harness bench axes` on {plan.machine.title}: the bundled model, {len(plan.prompts)} images per cell, judged by"
-        f" policy {policy}. {len(plan.prompts)} prompts show large losses but are too few to prove small ones: most cells"
-        " that keep quality are inconclusive. Raise `prompts.limit` to decide them.",
+        f"`harness bench axes` on {plan.machine.title}: the bundled model, {len(plan.prompts)} images"
+        f" per cell, judged by policy {policy}. {len(plan.prompts)} prompts show large losses but are too"
+        " few to prove small ones: most cells that keep quality are inconclusive. Raise `prompts.limit`"
+        " to decide them.",
         "",
         f"![{CAPTION}](axes-grid.png)",
         "",
