@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from harness.core.axis import Axis, AxisValue, Scalar, Setting
 from harness.core.catalog import did_you_mean, list_names, resolve
 from harness.core.errors import UsageError
-from harness.core.parsing import describe_mistakes
+from harness.core.parsing import boolean_mistakes, describe_mistakes
 
 
 @cache
@@ -92,6 +92,8 @@ def _set_options(value: AxisValue, setting: Setting, known: set[str]) -> AxisVal
         if key not in known:
             hint = did_you_mean(key, known) if known else "It has none."
             raise UsageError(f'{setting.axis} "{setting.name}" has no option "{key}". {hint}')
+    if wrong := boolean_mistakes(type(value), dict(setting.options)):
+        raise UsageError(f'{setting.axis} "{setting.name}": {wrong[0]}')
     try:
         return type(value).model_validate({**value.model_dump(), **dict(setting.options)})
     except ValidationError as error:

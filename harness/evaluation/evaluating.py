@@ -111,15 +111,21 @@ def _ready_metrics(
             continue
         try:
             ready.append(
-                prepare_metric(
-                    metric, plan.matrix.quality, reference, len(image_sets.baseline.pictures)
-                )
+                prepare_metric(metric, plan.matrix.quality, reference, _notes(metric, image_sets))
             )
         except WeightsMissing as error:
             missing[metric.name] = f"{error.short}. See: harness weights {metric.name}"
         except MachineError as error:
             missing[metric.name] = f"{error.what}. {error.fix}"
     return ready, missing
+
+
+def _notes(metric: Metric, image_sets: ImageSets) -> tuple[str, ...]:
+    """Return what a reader must know of a metric's scores of these pictures and prompts."""
+    cut = metric.find_cut(image_sets.texts).describe(
+        {name: (text,) for name, text in image_sets.prompts_by_id.items()}
+    )
+    return (*metric.cautions(len(image_sets.baseline.pictures)), *([cut] if cut else []))
 
 
 def _refused(metric: Metric, texts: tuple[str, ...]) -> str:

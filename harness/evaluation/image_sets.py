@@ -67,6 +67,14 @@ class ImageSets:
     def seeds(self) -> int:
         return len(self.keys) // len(self.texts)
 
+    @property
+    def prompts_by_id(self) -> dict[str, str]:
+        """The text of each prompt by its id."""
+        return {
+            prompt_id: text
+            for (prompt_id, _), text in zip(self.keys[:: self.seeds], self.texts, strict=True)
+        }
+
     @cached_property
     def mismatched(self) -> Variant | None:
         """The baseline's images with texts of other prompts; None if all texts are equal."""

@@ -170,10 +170,7 @@ def _is_informative(step: LadderStep) -> LadderStep:
 
 
 def _may_notice(comparer: Comparer, step: LadderStep) -> bool:
-    """Return whether a metric may notice a family.
-
-    Soft images still show what the prompt asks for.
-    """
+    """Return whether a metric may notice a family; soft images still show their prompt."""
     return step.family in SET_DAMAGES or comparer.reader.kind not in ("alignment", "correctness")
 
 
@@ -336,10 +333,7 @@ def not_monotone(ladder: Sequence[Rung]) -> dict[str, tuple[str, ...]]:
 
 
 def _falls(rungs: Iterable[Rung]) -> bool:
-    """Return whether the loss surely falls with the dose.
-
-    The intervals of two levels do not overlap.
-    """
+    """Return whether the loss surely falls with the dose: two intervals do not overlap."""
     highest = -1.0
     for rung in sorted(rungs, key=lambda rung: rung.level):
         if isinstance(rung.loss, Absent):

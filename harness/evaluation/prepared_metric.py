@@ -23,15 +23,16 @@ class PreparedMetric(NamedTuple):
 
 
 def prepare_metric(
-    metric: Metric, quality: Quality, reference: ReferenceSet | None, images: int
+    metric: Metric, quality: Quality, reference: ReferenceSet | None, notes: tuple[str, ...]
 ) -> PreparedMetric:
-    """Return a metric ready to read the pictures of a run whose baseline has so many.
+    """Return a metric ready to read the pictures of a run, with `notes` on its scores there.
 
     Raises MachineError if its weights are missing, or if it cannot be scored against the reference
     set.
     """
     weights = Weights.of(quality.weights)
     definition = metric.define(weights)
+    definition = definition.model_copy(update={"notes": (*definition.notes, *notes)})
     if definition.kind == "distribution":
         used = None if metric.needs_baseline else reference
         if why := why_not_readable(used, metric.statistic, metric.dimensions):
@@ -39,8 +40,7 @@ def prepare_metric(
                 why, metric.name, "Name a folder of images in quality.reference, or another metric."
             )
         against = used.id if used else OTHER_SEEDS
-        notes = metric.cautions(images)
-        definition = definition.model_copy(update={"reference": against, "notes": notes})
+        definition = definition.model_copy(update={"reference": against})
     return PreparedMetric(Reader(definition, lambda: load_tested(metric, weights)), metric)
 
 

@@ -10,7 +10,7 @@ from harness.core.errors import UsageError
 from harness.core.model import Call, TextToImage
 from harness.core.outcome import Applied
 from harness.core.plan import Prompt
-from harness.execution.task import Task, call_for
+from harness.execution.task import Task, make_call
 from harness.measure.roofline import OperationCounter
 from harness.models import resolve_model
 from harness.prompts.latent import read_latent
@@ -49,7 +49,7 @@ class Recipe(NamedTuple):
         """Return the cell's call, with every combination of prompts and seeds."""
         options = {key: value for key, value in self.call_options.items() if key != "batch"}
         bare = Call.model_validate({"prompts": (), "keys": (), **options})
-        return call_for(bare, [(prompt, seed) for prompt in prompts for seed in seeds])
+        return make_call(bare, [(prompt, seed) for prompt in prompts for seed in seeds])
 
 
 def read_recipe(cell: Cell) -> Recipe:
@@ -71,6 +71,17 @@ def check_model(task: Task) -> None:
         fix = "Begin a new run with --fresh: this one would mix two models."
         raise UsageError(what, "model", fix)
     source.verify()
+
+
+def check_adapters(task: Task, recipe: Recipe) -> None:
+    """Raise UsageError where a file that a value reads, such as a LoRA, is not that of the plan."""
+    model = resolve_model(task.model).describe()
+    for setting, value in zip(recipe.settings, recipe.values, strict=True):
+        if value.fingerprint(model) != task.planned.files.get(setting.axis, ""):
+            fix = "Begin a new run with --fresh: this one would mix two adapters."
+            raise UsageError(
+                f"the files of {setting} were changed after the plan was made", setting.axis, fix
+            )
 
 
 def load_model(task: Task, recipe: Recipe) -> TextToImage:

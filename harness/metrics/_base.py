@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.core.base import Frozen
+from harness.core.model import CutTexts
 from harness.core.quality import Definition, MetricKind, Question
 from harness.metrics._weights import WeightFile, Weights, hash_files
 
@@ -142,9 +143,9 @@ class Metric(Frozen, ABC):
         return ()
 
     def needs_other_seed(self, reference: bool) -> bool:
-        """Return whether the baseline's other-seed run calibrates its losses; `reference`.
+        """Return whether the baseline's other-seed run calibrates its losses.
 
-        The matrix names a set.
+        `reference`: the matrix names a reference set.
         """
         by_it = self.kind in ("paired", "prompt-wise")
         return by_it or (self.kind == "distribution" and (self.needs_baseline or not reference))
@@ -153,12 +154,13 @@ class Metric(Frozen, ABC):
         """Return why a correctness metric cannot check a prompt; an empty string if it can."""
         return ""
 
+    def find_cut(self, texts: Sequence[str]) -> CutTexts:
+        """Return the prompts that the metric's text encoder truncates, counted without torch."""
+        return CutTexts(encoder=self.name)
+
     @property
     def weightless(self) -> bool:
-        """Whether it reads pixels without a network.
-
-        Cheap enough for every rung of the damage ladder.
-        """
+        """Whether it needs no network, and is cheap enough for every rung of the damage ladder."""
         return not (self.needs() or self.ships())
 
     @property
@@ -199,18 +201,12 @@ class Metric(Frozen, ABC):
         """Return the scorer; MachineError if weights are missing or are not the expected file."""
 
     def to_score(self, distances: Floats) -> Floats:
-        """Return the reported values (n,) of distances or similarities.
-
-        A metric may report on another scale.
-        """
+        """Return the reported values (n,) of distances or similarities."""
         return distances
 
 
 def why_unreadable(parse: Callable[[str], object], text: str) -> str:
-    """Return the message of the ValueError that parsing a prompt raises.
-
-    An empty string if it raises none.
-    """
+    """Return the message of the ValueError that parsing a prompt raises, or an empty string."""
     try:
         parse(text)
     except ValueError as error:

@@ -17,6 +17,7 @@ from harness.core.errors import UsageError
 from harness.core.units import format_count
 from harness.models import _files as files
 from harness.models._folder import Folder
+from harness.models._packed import excuse_packed, is_comparable, note_packed, without_quantization
 
 Shapes = Mapping[str, tuple[int, ...]]
 _SHOWN = 4
@@ -82,10 +83,8 @@ def verify_folder(folder: Folder, wanted: files.WantedFiles) -> tuple[str, ...]:
     for name, found in files.find_weight_files(folder, wanted).items():
         notes += [found.note] if found.note else []
         network = _describe(folder, name)
-        if "quantization_config" in network.config:
-            notes.append(
-                f"{name} is quantized: its tensors are not compared with its configuration"
-            )
+        notes += [note] if (note := note_packed(network)) else []
+        if not is_comparable(network):
             continue
         tensors = {name: shape for path in found.paths for name, shape in read_shapes(path).items()}
         update = {"tensors": tensors, "sharded": bool(found.shard_index)}
@@ -123,7 +122,7 @@ def _refuse_wordless(folder: Folder, wanted: files.WantedFiles) -> None:
     for part in wanted.components:
         if "Tokenizer" in part.kind:
             place = folder.path / part.name
-            missing = files.missing_tokens(place, part.kind.removesuffix("Fast"))
+            missing = files.list_missing_tokens(place, part.kind.removesuffix("Fast"))
             words = [file for file in missing if file != "tokenizer_config.json"]
             if words:
                 what = f"{part.name} has no {' and no '.join(words)}"
@@ -139,9 +138,13 @@ def _describe(folder: Folder, name: str) -> NetworkFiles:
 
 def _refuse_misfits(networks: Mapping[str, NetworkFiles], where: Path) -> tuple[str, ...]:
     try:
-        misfits = dict(zip(networks, find_misfits(tuple(networks.values())), strict=True))
+        found = find_misfits([without_quantization(network) for network in networks.values()])
     except UncheckedError as error:
         return (f"the tensors of {where.name} were not compared with its configurations: {error}",)
+    misfits = {
+        place: excuse_packed(misfit, network)
+        for (place, network), misfit in zip(networks.items(), found, strict=True)
+    }
     lines = [
         f"{place} does not fit {networks[place].name}/config.json: {misfit}"
         for place, misfit in misfits.items()

@@ -11,12 +11,12 @@ from harness.cli.commands import app
 from harness.core.units import Absent
 from harness.measure import machine as found_on
 from harness.measure import profiler
-from harness.measure.machine import abilities
+from harness.measure.machine import list_abilities
 from tests.builders.fake_nvml import FakeCard, install, nvml_error
 
 
 def told() -> dict[str, str | Absent]:
-    return {ability.what: ability.found for ability in abilities()}
+    return {ability.what: ability.found for ability in list_abilities()}
 
 
 def test_a_card_tells_each_figure_or_why_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,7 +53,7 @@ def test_doctor_shows_them_with_the_reason_when_absent(asked_as: list[str], monk
     shown = CliRunner().invoke(app, ["doctor", *asked_as])
     assert shown.exit_code == 0
     if asked_as:
-        tells: dict[str, Any] = json.loads(shown.stdout)["tells"]
+        tells: dict[str, Any] = json.loads(shown.stdout)["abilities"]
         assert tells["the GPU's counters (NVML)"] == {"absent": "NVML: NVIDIA's driver is not loaded"}
         assert tells["Nsight Systems (nsys)"] == "/opt/nsys"
     else:

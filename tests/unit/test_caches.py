@@ -15,7 +15,7 @@ from harness.core.errors import MachineError, UsageError
 from harness.core.parsing import CACHE_VARIABLE
 from harness.evaluation.reference import open_reference
 from harness.execution.launchers import MAX_SOCKET_PATH, keep_sockets_short
-from harness.metrics._weight_file import expanded
+from harness.metrics import Weights, get_metric
 from harness.metrics._weights import cache_folder
 from harness.store.caches import build_cache_dir, features_cache_dir, find_cache
 
@@ -90,12 +90,27 @@ def test_no_cache_folder_is_a_machine_error(tmp_path: Path, monkeypatch: pytest.
         find_cache()
 
 
-def test_a_path_keeps_its_tilde_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_are_looked_for_outside_of_a_home_that_is_not_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as for a uid that passwd does not know
+    monkeypatch.setenv("HARNESS_WEIGHTS", str(tmp_path))
     for name in ("TORCH_HOME", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
-    assert expanded("~/x") == Path("~/x")
-    assert cache_folder() == Path("~/.cache/torch/hub/checkpoints")
+    (wanted,) = get_metric("clip:mlperf").needs()
+    assert {place.parent for place in Weights().places(wanted)} == {tmp_path}
+    with pytest.raises(UsageError, match="home folder"):
+        cache_folder()
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    assert cache_folder() in {place.parent for place in Weights().places(wanted)}
+
+
+@pytest.mark.parametrize("name", ["HARNESS_WEIGHTS", "TORCH_HOME"])
+def test_a_place_of_weights_under_an_unknown_name_is_a_plain_error(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "~no-such-user-here/weights")
+    with pytest.raises(UsageError, match="home folder") as caught:
+        Weights().places(get_metric("clip:mlperf").needs()[0])
+    assert caught.value.where == "~no-such-user-here/weights"
 
 
 def test_long_temporary_folder_is_not_used_for_sockets(tmp_path: Path) -> None:

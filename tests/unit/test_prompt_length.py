@@ -13,9 +13,10 @@ import pytest
 from harness import api
 from harness.core.model import CutTexts
 from harness.core.plan import Prompt
+from harness.metrics import get_metric
 from harness.models._folder import Folder
 from harness.models._tokenizers import find_cut
-from harness.planning import note_cut
+from harness.planning import list_truncation_notes
 from tests.builders.tiny import FAMILIES
 
 Tiny = Callable[[str], Path]
@@ -60,9 +61,9 @@ def test_the_limit_is_where_the_pipeline_cuts(family: str, tiny: Tiny) -> None:
 
 def test_clip_counts_alike_without_a_definition(tiny: Tiny, tmp_path: Path) -> None:
     """Published SD 1.5 and SDXL have vocab.json and merges.txt; for a lone file those of open_clip are taken."""
-    from harness.models._tokenizers import clip_tokenizer
+    from harness.models._tokenizers import make_clip_tokenizer
 
-    tokenizer = clip_tokenizer("tokenizer")
+    tokenizer = make_clip_tokenizer("tokenizer")
     folder = Path(shutil.copytree(tiny("sd"), tmp_path / "sd"))
     for path in (folder / "tokenizer").iterdir():
         path.unlink()
@@ -90,7 +91,7 @@ def test_the_plan_counts_and_names_them(tiny: Tiny, tmp_path: Path) -> None:
 
 def test_negative_prompts_count_and_many_are_shortened() -> None:
     prompts = [Prompt(id=f"p{n}", text="short", negative="long") for n in range(9)]
-    (note,) = note_cut(prompts, [CutTexts(encoder="text_encoder", tokens=77, texts=("long",))])
+    (note,) = list_truncation_notes(prompts, [CutTexts(encoder="text_encoder", tokens=77, texts=("long",))])
     assert note.startswith("9 of 9 prompts are longer than text_encoder reads (77 tokens)")
     assert note.endswith("p0, p1, p2, p3, p4, …")
 
@@ -101,8 +102,8 @@ def test_a_tokenizer_that_cannot_be_read_is_told(tiny: Tiny, tmp_path: Path) -> 
     (folder / "tokenizer" / "spiece.model").write_text("no vocabulary")
     (cut,) = find_cut(Folder(folder), ("é " * 400,))
     assert "cannot be read" in cut.uncounted
-    (note,) = note_cut([], [cut])
-    assert note.startswith("whether text_encoder reads all prompts to their end is not known")
+    (note,) = list_truncation_notes([], [cut])
+    assert note.startswith("it is unknown whether text_encoder truncates prompts")
 
 
 def test_counting_imports_no_torch(tiny: Tiny) -> None:
@@ -111,3 +112,28 @@ def test_counting_imports_no_torch(tiny: Tiny) -> None:
         "assert LocalFolder(path=Path(sys.argv[1])).find_cut(('a ' * 99,))\nassert 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", script, str(tiny("sd"))], check=True)
+
+
+def test_clip_score_counts_where_its_encoder_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the tokenizers that the networks read with, given more room than the networks have."""
+    from open_clip import get_tokenizer
+
+    from harness.metrics.bundled import clip
+
+    texts = [f"{word * count}é &amp; {'red ' * count}" for word in ("circle ", "naïve", "🙂 ") for count in range(45)]
+    most = {"clip:bundled": clip.LENGTH, "clip:mlperf": 77}
+    monkeypatch.setattr(clip, "LENGTH", 600)
+    whole = {"clip:bundled": clip.tokenize(texts), "clip:mlperf": get_tokenizer("ViT-B-32-quickgelu")(texts, 600)}
+    for name, ids in whole.items():
+        expected = tuple(text for text, row in zip(texts, ids, strict=True) if (row != 0).sum() > most[name])
+        cut = get_metric(name).find_cut(texts)
+        assert (cut.tokens, cut.texts) == (most[name], expected)
+        assert 0 < len(expected) < len(texts)
+
+
+def test_the_plan_counts_what_metrics_cut(tmp_path: Path) -> None:
+    (tmp_path / "p.txt").write_text("a small red circle\n" + "a small red circle " * 6 + "\n")
+    path = tmp_path / "m.toml"
+    path.write_text(MATRIX.format("fake", tmp_path / "p.txt") + '[quality]\nmetrics = ["psnr", "clip:bundled"]\n')
+    (note,) = [note for note in api.plan(api.load(path)).notes if "longer than" in note]
+    assert note.startswith("1 of 2 prompts is longer than clip:bundled reads (24 tokens)")

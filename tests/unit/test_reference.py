@@ -93,6 +93,21 @@ def test_what_is_no_reference_set_is_refused(tmp_path: Path) -> None:
         assert caught.value.fix
 
 
+@pytest.mark.parametrize("name", ["set/000.png", "moments.npz"])
+def test_a_pointer_in_place_of_a_file_is_named(name: str, tmp_path: Path) -> None:
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 4000000\n")
+    with pytest.raises(UsageError, match="Git LFS pointer") as caught:
+        open_reference(str(file.parent if file.suffix == ".png" else file))
+    assert caught.value.where == str(file)
+
+
+def test_a_home_that_is_not_known_is_a_plain_error() -> None:
+    with pytest.raises(UsageError, match="home folder that ~ stands for is not known"):
+        open_reference("~no-such-user-here/set")
+
+
 def test_no_reference_is_none() -> None:
     assert open_reference(None) is None
 
@@ -189,6 +204,25 @@ def test_files_of_several_pictures_are_counted(tmp_path: Path) -> None:
     assert "the first picture is read of 1 files that hold several" in " ".join(
         reference_notes(Quality(reference=str(folder)))
     )
+
+
+def test_images_are_checked_again_only_once_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("harness.checkpoints.digest._STABLE_NS", 0)
+    quality = Quality(reference=str(write(tmp_path / "real", [(8, 8)] * 2)))
+    notes = reference_notes(quality)
+    reads: list[bytes] = []
+
+    def count(data: bytes) -> int:
+        reads.append(data)
+        return 1
+
+    monkeypatch.setattr("harness.evaluation.reference.check_decodable", count)
+    assert reference_notes(quality) == notes
+    assert not reads
+    (tmp_path / "real" / "0.png").write_bytes(b"other")
+    reference_notes(quality)
+    assert len(reads) == 2
 
 
 def truncated(kind: str) -> bytes:

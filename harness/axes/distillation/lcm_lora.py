@@ -33,6 +33,9 @@ class LcmLora(Distilled):
         # Without a model nothing is missing: the model may include one.
         return super().wants(model) if model and not self._is_included(model.loras) else ()
 
+    def fingerprint(self, model: ModelInfo) -> str:
+        return "" if self._is_included(model.loras) else super().fingerprint(model)
+
     def refuse(self, context: Context) -> str | None:
         return None if self._is_included(context.model.loras) else super().refuse(context)
 

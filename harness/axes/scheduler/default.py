@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from harness.axes.scheduler._ancestral import CLASS, refuse_broken
 from harness.axes.scheduler._solver import refuse_all_steps
 from harness.core.axis import AxisValue, Context
 
@@ -12,4 +13,7 @@ class Default(AxisValue):
     tags: ClassVar = frozenset({"own-scheduler"})
 
     def refuse(self, context: Context) -> str | None:
+        own = context.model.scheduler.get("_class_name")
+        if own == CLASS and (reason := refuse_broken(context)):
+            return reason
         return refuse_all_steps(context) if "own-steps-offset" in context.model.tags else None
