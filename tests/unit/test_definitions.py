@@ -155,5 +155,5 @@ def test_cached_images_need_no_self_test(runs: tuple[Path, Path], monkeypatch: p
     def refuse(metric: object, scorer: object) -> None:
         raise AssertionError("nothing is to be loaded")
 
-    monkeypatch.setattr("harness.evaluation.selftest.self_test", refuse)
+    monkeypatch.setattr("harness.evaluation.prepared_metric.self_test", refuse)
     evaluate(runs[1])
