@@ -1,10 +1,11 @@
 """Axes, the contract of their values, and cells: one setting per axis, in canonical order."""
 
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
-from pydantic import ConfigDict
+from pydantic import BeforeValidator, ConfigDict
 
 from harness.core.base import Frozen
 
@@ -14,9 +15,15 @@ if TYPE_CHECKING:
     from harness.core.model import Call, Footprint, HubFile, ModelInfo, TextToImage
     from harness.core.outcome import Caution
 
-from fnmatch import fnmatchcase
-
 Scalar = bool | int | float | str
+
+
+def _join_words(given: object) -> str:
+    return "-".join(str(given).replace(",", " ").replace("-", " ").split())
+
+
+Words = Annotated[str, BeforeValidator(_join_words)]
+"""Several values in one option, `256-512-1024`; commas and spaces are accepted."""
 
 
 class Setting(Frozen):

@@ -43,5 +43,5 @@ def states(monkeypatch: pytest.MonkeyPatch) -> dict[int, Conditions]:
     def watching(device: str, ours: tuple[int, ...]) -> Iterator[ConditionsWatch]:
         yield ConditionsWatch(told.get(next(seen), UNKNOWN))
 
-    monkeypatch.setattr(pairing, "watching", watching)
+    monkeypatch.setattr(pairing, "watch_conditions", watching)
     return told

@@ -206,6 +206,25 @@ def test_files_of_several_pictures_are_counted(tmp_path: Path) -> None:
     )
 
 
+def test_images_are_checked_again_only_once_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("harness.checkpoints.digest._STABLE_NS", 0)
+    quality = Quality(reference=str(write(tmp_path / "real", [(8, 8)] * 2)))
+    notes = reference_notes(quality)
+    reads: list[bytes] = []
+
+    def count(data: bytes) -> int:
+        reads.append(data)
+        return 1
+
+    monkeypatch.setattr("harness.evaluation.reference.check_decodable", count)
+    assert reference_notes(quality) == notes
+    assert not reads
+    (tmp_path / "real" / "0.png").write_bytes(b"other")
+    reference_notes(quality)
+    assert len(reads) == 2
+
+
 def truncated(kind: str) -> bytes:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     data = encoded(Image.fromarray(noise), kind)

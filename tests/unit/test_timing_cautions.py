@@ -8,7 +8,7 @@ import pytest
 from harness.core.matrix import Measure
 from harness.core.outcome import Caution, MeasuredKind
 from harness.core.timing import Pairing, Repeat
-from harness.execution.warnings import timing_cautions
+from harness.execution.warnings import find_timing_warnings
 from harness.reporting import cautions
 from tests.builders.timed_pairs import ABBA, Machine, alone, interleaved, latencies, made_blocks, sandwich
 
@@ -27,7 +27,7 @@ def times(machine: Machine = "quiet", rounds: int = 12, calls: int = 6) -> np.nd
 
 
 def said(pairing: Pairing, warmup_s: tuple[float, ...] = WARM, measure: Measure = MEASURE) -> dict[str, Caution]:
-    return {caution.kind: caution for caution in timing_cautions(pairing, warmup_s, measure)}
+    return {caution.kind: caution for caution in find_timing_warnings(pairing, warmup_s, measure)}
 
 
 def test_a_quiet_machine_is_not_warned_of() -> None:

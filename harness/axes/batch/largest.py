@@ -50,10 +50,9 @@ class Largest(AxisValue):
         if not found:
             fix = "Use a smaller resolution or precision, or another machine."
             raise MachineError("not even one image fits into memory", WHERE, fix)
-        limited = found == self.limit
-        why = (
-            f"the limit of {self.limit}" if limited else f"{found + 1} do not fit ({trial.reason})"
-        )
+        why = f"{found + 1} do not fit ({trial.reason})"
+        if found == self.limit:
+            why = f"the limit of {self.limit}"
         peak = trial.peaks.get(found, 0)
         figures: Figures = {"images": found, "trials": trial.count, "peak_bytes": peak}
         effect = FixedEffect(f"{found} images per call: {why}", figures)
