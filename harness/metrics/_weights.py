@@ -80,20 +80,14 @@ class WeightLocation(Frozen):
 def advice(wanted: WeightFile) -> str:
     """Return what to do if a file is missing."""
     form = wanted.public
+    download = "Download it: harness weights MATRIX --download. Or: "
     if form.only_in_hub:
-        return (
-            f"Download it: harness weights MATRIX --download. Or: hf download {form.hub} "
-            f"{form.file}"
-        )
+        return f"{download}hf download {form.hub} {form.file}"
     get = (
-        f"Get {form.file} from {form.source} into one of these places, or set {VARIABLE} to its "
+        f"et {form.file} from {form.source} into one of these places, or set {VARIABLE} to its "
         "folder."
     )
-    return (
-        f"Download it: harness weights MATRIX --download. Or: {get[0].lower()}{get[1:]}"
-        if form.url
-        else get
-    )
+    return f"{download}g{get}" if form.url else f"G{get}"
 
 
 _LARGE = 2**26
@@ -189,7 +183,7 @@ class Weights(Frozen):
             return found.path
         pinned = [f"{form.file} (sha256 {form.sha256})" for form in wanted.forms if form.sha256]
         known = " or ".join(pinned) or wanted.title
-        what = f"weights not found: {known}; looked for {', '.join(self.searched(wanted))}"
+        what = f"weights not found: {known}; searched {', '.join(self.searched(wanted))}"
         raise WeightsMissing(what, wanted, advice(wanted))
 
 
