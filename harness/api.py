@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     import pandas
 
     from harness.claims import Finding
-    from harness.reporting.comparing import Comparison
+    from harness.reporting.comparison import Comparison
 
 __all__ = [
     "LoadedMatrix", "RESULTS", "UNWATCHED", "Watch", "baseline_completed", "bench", "cache_caution", "claims",
@@ -302,7 +302,7 @@ def gate(run: Path, policy: Policy | str | None = None) -> Judgement:
 
 def unprofiled(run: Path) -> frozenset[str]:
     """Return the cells that a judged run recommends without a trace: how fast they are is known, but not why."""
-    from harness.reporting.recommended import unprofiled_cells
+    from harness.reporting import unprofiled_cells
 
     return unprofiled_cells(run)
 

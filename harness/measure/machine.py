@@ -16,7 +16,6 @@ import psutil
 from harness.core.machine import Gpu, Machine
 from harness.core.units import Absent, format_bytes, format_percent
 from harness.measure.conditions import watch_conditions
-from harness.measure.memory import reset_resident_peak
 from harness.measure.nvml import (
     find_first_card,
     find_whole_card,
@@ -27,6 +26,7 @@ from harness.measure.nvml import (
     try_read,
 )
 from harness.measure.profiler import are_counters_denied
+from harness.process_memory import reset_resident_peak
 
 PACKAGES = (
     "diffusion-harness", "torch", "torchvision", "diffusers", "transformers", "accelerate", "peft",

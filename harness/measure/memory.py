@@ -5,16 +5,15 @@ import ctypes
 import gc
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 import psutil
 
 from harness.core.outcome import Memory
 from harness.core.units import Absent
 from harness.measure.nvml import find_first_card, read_used_bytes, try_read
+from harness.process_memory import read_resident_peak, reset_resident_peak
 
 NO_GPU = Absent(absent="no GPU")
-PROCESS = Path("/proc/self")
 
 
 def read_free_bytes(device: str) -> int | None:
@@ -92,23 +91,3 @@ def _used_bytes(reserved: int, free_before: int | None) -> int | Absent:
         return free_before - free
     reason = used.absent if isinstance(used, Absent) else "NVML lists another process by this pid"
     return Absent(absent=f"{reason}, and the memory of other processes is unknown")
-
-
-def reset_resident_peak(process: Path = PROCESS) -> int | Absent:
-    """Reset this process's resident peak and return its resident memory, or why that fails."""
-    if not (process / "status").exists():
-        return Absent(absent="no /proc on this system")
-    try:
-        (process / "clear_refs").write_text("5", encoding="utf-8")  # 5: reset VmHWM (proc(5))
-    except OSError as error:
-        why = f"the peak cannot be reset here: {error.strerror} (/proc/self/clear_refs)"
-        return Absent(absent=why)
-    return read_resident_peak(process)
-
-
-def read_resident_peak(process: Path = PROCESS) -> int | Absent:
-    """Return VmHWM of this process: the highest resident memory since the last reset."""
-    for line in (process / "status").read_text(encoding="utf-8").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    return Absent(absent="/proc/self/status has no VmHWM")

@@ -373,6 +373,6 @@ def test_worker_broken_while_tracing_keeps_its_timings(traced: Plan, tmp_path: P
     outcome = completed(measured(script, task, traced))
     assert not left.exists()
     assert outcome.pairing.kind == "interleaved"
-    assert outcome.trace == Absent(absent=f"{kind} while it was traced: the end")
+    assert outcome.trace == Absent(absent=f"{kind} during the trace: the end")
     (caution,) = [caution for caution in outcome.warnings if caution.kind == "not-traced"]
     assert "harness profile" in caution.advice

@@ -12,7 +12,8 @@ from harness.core.outcome import NO_MEMORY, Memory, Peak
 from harness.core.units import Absent
 from harness.measure import clock, memory
 from harness.measure.clock import time_block, time_stages
-from harness.measure.memory import measure_peaks, reset_resident_peak
+from harness.measure.memory import measure_peaks
+from harness.process_memory import reset_resident_peak
 from tests.builders.fake_nvml import FakeCard, install, nvml_error
 
 SIZE = 256 * 2**20

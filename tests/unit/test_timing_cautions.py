@@ -9,7 +9,7 @@ from harness.core.matrix import Measure
 from harness.core.outcome import Caution, MeasuredKind
 from harness.core.timing import Pairing, Repeat
 from harness.execution.warnings import find_timing_warnings
-from harness.reporting import cautions
+from harness.reporting import text, timing
 from tests.builders.timed_pairs import ABBA, Machine, alone, interleaved, latencies, made_blocks, sandwich
 
 MEASURE = Measure(precision=0.02, max_s=60)
@@ -114,5 +114,5 @@ def test_too_few_groups_say_so_whatever_their_interval() -> None:
 
 def test_report_shows_every_kind_of_caution() -> None:
     kinds = set(get_args(MeasuredKind))
-    assert {*cautions._PLACES["timing"], *cautions._PLACES["nowhere"]} == kinds
-    assert set(cautions.UNSTABLE) <= kinds
+    assert {*timing._PLACES["timing"], *timing._PLACES["nowhere"]} == kinds
+    assert set(text.DOUBTS) <= kinds
