@@ -27,14 +27,14 @@ MAKE = {
 def test_peak_of_a_known_size_is_within_two_percent(library: str) -> None:
     """In a process of its own, which held twice as much before: that peak is forgotten."""
     script = f"""
-from harness.measure.memory import peaks_of
+from harness.measure.memory import measure_peaks
 SIZE = 2 * {SIZE}
 {MAKE[library]}
 call()
 SIZE = 2**10
 call()
 SIZE = {SIZE}
-found = peaks_of(call, "cpu")
+found = measure_peaks(call, "cpu")
 print(found.model_dump_json())
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
