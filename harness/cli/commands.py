@@ -383,9 +383,9 @@ def init(
 def doctor(json: Json = False) -> None:
     """Describe this machine and the conditions it can measure."""
     from harness.cli import console
-    from harness.measure.machine import abilities, describe_machine
+    from harness.measure.machine import describe_machine, list_abilities
 
-    console.show_machine(describe_machine(), abilities(), json)
+    console.show_machine(describe_machine(), list_abilities(), json)
 
 
 @app.command()

@@ -9,7 +9,7 @@ from rich.text import Text
 from harness.claims import Finding, name_gpus, write_claimed, write_measured
 from harness.core.quality import Interval
 from harness.core.units import Absent, format_percent, format_seconds
-from harness.reporting.comparing import Comparison
+from harness.reporting.comparison import Comparison
 
 PAIRED = "B ÷ A, over the baselines"
 UNPAIRED = "B ÷ A, unpaired"

@@ -39,7 +39,7 @@ from harness.measure.machine import Ability
 from harness.metrics import WeightRow
 from harness.planning import Power
 from harness.profiling import Explained
-from harness.reporting.comparing import Comparison
+from harness.reporting.comparison import Comparison
 from harness.store import read_outcomes, read_plan
 
 out, err = (Console(stderr=stderr, highlight=False, soft_wrap=True, emoji=False) for stderr in (False, True))

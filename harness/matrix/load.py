@@ -12,7 +12,7 @@ from harness.core.parsing import expand_user, read_record, read_toml
 from harness.core.policy import Policy
 from harness.matrix.check import find_problems
 from harness.matrix.policy import load_policy, rule_problems, unmeasured
-from harness.models import model_defaults, read_model
+from harness.models import read_model, resolve_source
 
 
 def load_matrix(path: Path, policy: str | None = None, model: str | None = None) -> tuple[Matrix, str, Policy]:
@@ -70,7 +70,7 @@ def _with_model(document: dict[str, Any], model: str | None) -> tuple[dict[str, 
 def _with_defaults(document: dict[str, Any]) -> dict[str, Any]:
     """The document with the prompts and metrics that suit its model, where it names none."""
     try:
-        source = model_defaults(document.get("model", Model()))
+        source = resolve_source(document.get("model", Model()))
     except UsageError:
         return document
     filled = dict(document)

@@ -97,11 +97,11 @@ def test_the_detector_agrees_with_transformers() -> None:
     from transformers import Owlv2Processor
 
     from harness.metrics._geneval import FOUND, DetectedBox, remove_duplicates
-    from harness.models._tokenizers import clip_tokenizer
+    from harness.models._tokenizers import make_clip_tokenizer
 
     scorer: Any = get_metric("geneval").load(Weights())
     net, _ = reference("geneval")
-    words = clip_tokenizer("tokenizer_2")  # CLIP's, padded with "!", as OWLv2's processor has it
+    words = make_clip_tokenizer("tokenizer_2")  # CLIP's, padded with "!", as OWLv2's processor has it
     processor = Owlv2Processor(image_processor=scorer.network._prepare, tokenizer=words)
     questions = [f"a photo of {add_article(name)}" for name in OBJECTS]
     for one, seen in zip(PICTURES, scorer.network.extract(PICTURES), strict=True):
