@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return `Did you mean "x"? Known: …` for a word that is not among the known ones."""
+    """Return `Did you mean "x"? Known: …` for an unknown word."""
     names = sorted(known)
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
     guess = f'Did you mean "{close[0]}"? ' if close else ""
@@ -23,9 +23,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 @cache
 def list_names(package: str, folders: bool = False) -> tuple[str, ...]:
-    """Return the names of a folder's plug-ins (`fp8_quanto.py` is `fp8-quanto`), importing none of them.
+    """Return the names of a folder's plug-ins (`fp8_quanto.py` is `fp8-quanto`), without importing them.
 
-    Plug-ins are its files, or its sub-folders where `folders` says so; names with a leading underscore are none.
+    Plug-ins are files, or sub-folders with `folders`; names with a leading underscore are excluded.
     """
     spec = importlib.util.find_spec(package)
     if spec is None or spec.submodule_search_locations is None:
@@ -36,7 +36,7 @@ def list_names(package: str, folders: bool = False) -> tuple[str, ...]:
 
 
 def resolve(package: str, name: str, base: type[T]) -> type[T]:
-    """Import the file that bears `name` and return the subclass of `base` it defines.
+    """Import the file of a plug-in and return the subclass of `base` that it defines.
 
     Raises UsageError for an unknown name.
     """

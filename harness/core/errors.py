@@ -1,4 +1,4 @@
-"""Every error a person can meet; each says what, where and what to do, and has one exit code.
+"""Every error that users can see: what happened, where, what to do, and one exit code.
 
 HarnessError
 ├── UsageError        2  wrong usage

@@ -12,7 +12,7 @@ _NAMED = 5
 
 
 class HubFile(NamedTuple):
-    """A file that is wanted of the repository `owner/name`, by any of `names`: the first is the one to get."""
+    """A required file of the repository `owner/name`, under any of `names`; the first is fetched."""
 
     repo: str
     names: tuple[str, ...]
@@ -22,7 +22,7 @@ class HubFile(NamedTuple):
 
 
 class PublishedFile(Frozen):
-    """A file that the Hub has and that is fetched before the first cell."""
+    """A file of the Hub that is fetched before the first cell."""
 
     repo: str
     file: str
@@ -32,17 +32,17 @@ class PublishedFile(Frozen):
 class Footprint(Frozen):
     """Bytes on the device that a cell runs on, by role: denoiser, vae, text_encoder, text_encoder_2 …
 
-    A lower bound: what is counted is surely needed, so that no cell is left out that would run.
+    A lower bound, so that no cell is skipped that would run.
     """
 
     weights: dict[str, float]
-    """What each part's weights hold there while images are made; 0 for a part that waits elsewhere."""
+    """Bytes of each part's weights during image generation; 0 for a part that is offloaded."""
     activations: dict[str, float]
-    """The most that one call of a part holds besides; only one part is called at a time."""
+    """The most further bytes during one call of a part; only one part is called at a time."""
     loading: float = 0.0
-    """The most that is held at an earlier moment, such as before weights are packed."""
+    """The most bytes at an earlier moment, such as before weights are packed."""
     auto_bytes: int = 2
-    """Of a number in the baseline's precision on this machine."""
+    """Bytes of a number in the baseline's precision on this machine."""
 
     @property
     def weights_bytes(self) -> float:
@@ -58,7 +58,7 @@ class Footprint(Frozen):
         return max(self.loading, self.weights_bytes + self.activations_bytes)
 
     def scaled(self, factor: float) -> "Footprint":
-        """Return it in numbers that are `factor` times as wide, as they are loaded."""
+        """Return the footprint with numbers that are `factor` times as wide."""
         weights = {role: count * factor for role, count in self.weights.items()}
         activations = {role: count * factor for role, count in self.activations.items()}
         changes = {"weights": weights, "activations": activations, "loading": sum(weights.values())}
@@ -66,7 +66,7 @@ class Footprint(Frozen):
 
 
 class Download(Frozen):
-    """The files of a model that come from a hub: how many, how large, and which are not here yet."""
+    """The Hub files of a model: number, size, and missing ones."""
 
     files: int
     size_bytes: int
@@ -75,7 +75,7 @@ class Download(Frozen):
 
 
 class ModelInfo(Frozen):
-    """What is known of a model before it is loaded; `digest` changes when its weights do."""
+    """Facts of a model before it is loaded; `digest` changes with its weights."""
 
     title: str
     family: str
@@ -88,22 +88,22 @@ class ModelInfo(Frozen):
     digest: str
     tags: frozenset[str] = frozenset()
     loras: frozenset[str] = frozenset()
-    """Distillation values for which the model brings weights of its own."""
+    """Distillation values whose weights come with the model."""
     quality_applies: bool = True
     parameters: dict[str, int] = {}
-    """How many numbers each part's weights are, by role (denoiser, vae, text_encoder …); empty where unknown."""
+    """Parameters of each part by role (denoiser, vae, text_encoder …); empty if unknown."""
     activations: dict[str, int] = {}
-    """How many numbers one call of a part surely holds at once, for one image of the model's own size."""
+    """Least numbers in memory during one call of a part, for one image of the model's size."""
     pins: dict[str, str] = {}
     """Keys of `[model]` that fix what the matrix left open, such as the commit a branch is at."""
     notes: tuple[str, ...] = ()
-    """What the plan should say about it."""
+    """Notes for the plan."""
     download: Download | None = None
-    """What is fetched before the first cell; None for a model that is here."""
+    """Files to fetch before the first cell; None for a local model."""
     folder: str = Field(default="", exclude=True)
     """Where its files lie, for checks before anything is loaded; empty where there are none. Never stored."""
     scheduler: dict[str, Any] = Field(default={}, exclude=True)
-    """The configuration of its own scheduler, as its file has it; empty where there is none. Never stored."""
+    """The configuration of the model's scheduler file; empty without one. Never stored."""
     image_step_s: float = 0.01
     """Rough seconds of one denoiser pass per image, for the plan's estimate before anything was measured."""
 
@@ -113,15 +113,15 @@ class ModelInfo(Frozen):
         return "no-torch" not in self.tags
 
     def guided(self, scale: float) -> bool:
-        """Whether guidance of this scale takes a second pass, away from the empty or the negative prompt.
+        """Return whether guidance of this scale takes a second pass.
 
-        Where it is an input of the denoiser, or there is none, one pass is all.
+        It does not if guidance is an input of the denoiser, or the model has none.
         """
         return scale > 1 and not self.tags & {"embedded-guidance", "no-guidance"}
 
 
 class CutTexts(Frozen):
-    """Texts of which a text encoder reads only the first `tokens` tokens, or why they could not be counted."""
+    """Texts that are longer than the `tokens` of a text encoder, or why they could not be counted."""
 
     encoder: str
     tokens: int = 0
@@ -234,7 +234,7 @@ class TextToImage(Protocol):
         """
 
     def weights_bytes(self) -> dict[str, int]:
-        """Return the bytes of each component's weights as they are held now (packed, where they are quantized)."""
+        """Return the current bytes of each component's weights (packed, if quantized)."""
 
 
 class ModelSource(Frozen):
@@ -268,7 +268,7 @@ class ModelSource(Frozen):
         return ()
 
     def fetch(self) -> None:
-        """Bring the files here that `describe` tells of as missing; MachineError if that cannot be done."""
+        """Fetch the missing files; MachineError if that fails."""
 
     def load(self, device: str, options: dict[str, Any]) -> TextToImage:
         """Load the model on `device` with the options of the axis values.

@@ -41,7 +41,7 @@ _UNION_WORDS = {"bool", "int", "float", "str", "dict[str,union[bool,int,float,st
 
 
 def read_toml(text: str) -> tuple[dict[str, Any], list[str]]:
-    """Return the document of TOML text, and the problem if it is none."""
+    """Return the document of TOML text, and the problem if it is not TOML."""
     try:
         return tomllib.loads(text.removeprefix("\ufeff")), []  # some editors begin a file with a byte order mark
     except ValueError as error:  # not TOML, or a number of thousands of digits
@@ -80,7 +80,7 @@ def describe_mistakes(model: type[BaseModel], error: ValidationError) -> list[st
 
 
 def _describe(model: type[BaseModel], entry: Any) -> str:
-    """One pydantic error as a person would say it."""
+    """Return one pydantic error in plain words."""
     location = [part for part in entry["loc"] if part not in _UNION_WORDS]
     key = ".".join(str(part) for part in location)
     kind = entry["type"]
@@ -197,7 +197,7 @@ CACHE_VARIABLE = "HARNESS_CACHE"
 """Names another folder for caches. Worker processes inherit it, so that all use the folder that was found first."""
 
 GivenPath = Annotated[Path, BeforeValidator(_refuse_empty)]
-"""A path that somebody wrote down: an empty one is a mistake, not the current folder."""
+"""A path from a user: an empty one is a mistake, not the current folder."""
 
 
 def has_home() -> bool:
@@ -210,15 +210,15 @@ def has_home() -> bool:
 
 
 def expand_user(path: str | Path) -> Path:
-    """Return a path with `~` or `~name` at its begin replaced by that user's home folder.
+    """Return a path with `~` or `~name` at its start replaced by the home folder.
 
-    Raises UsageError where there is no such user, or the user has no home folder.
+    Raises UsageError if there is no such user, or no home folder.
     """
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
         fix = "Write the whole path, or begin it with ./ if a folder has this name."
-        raise UsageError("the home folder that ~ stands for is not known", str(path), fix) from error
+        raise UsageError("the home folder for ~ is unknown", str(path), fix) from error
 
 
 def cache_path() -> Path:

@@ -12,9 +12,9 @@ from harness.core.units import format_percent, format_seconds
 PictureDamage = Literal[
     "blur", "scaling", "jpeg", "noise", "sharpening", "contrast", "brightness", "saturation", "hue", "banding",
 ]  # fmt: skip
-"""Every picture of a set is damaged."""
+"""Every image of a set is damaged."""
 SetDamage = Literal["wrong-prompt", "collapse", "some-damaged"]
-"""Some pictures of a set are replaced or damaged."""
+"""Some images of a set are replaced or damaged."""
 FAMILIES: tuple[str, ...] = (*get_args(PictureDamage), *get_args(SetDamage))
 MOST_LEVEL = 5
 LADDER_IMAGES = 256
@@ -22,7 +22,7 @@ LADDER_IMAGES = 256
 
 
 class Sees(Frozen):
-    """A demand on the metrics that judge: they must fail the baseline's pictures with this damage at this level.
+    """A demand on the gating metrics: they must fail the baseline's images with this damage at this level.
 
     Levels are KADID-10k's: 1 hardly visible, 3 slightly annoying, 5 very annoying; 0 is below what most people notice.
     """
@@ -35,13 +35,13 @@ class Sees(Frozen):
 
 
 class PolicyFile(Frozen):
-    """What a policy file says. Of rules on the same quantity, metric and severity the last that fits a cell decides."""
+    """A policy file. Of rules on the same quantity, metric and severity, the last that fits a cell decides."""
 
     about: str = ""
     correction: Correction = "holm"
     gate: tuple[Rule, ...] = (Rule(margin=0.05),)
     sees: tuple[Sees, ...] = ()
-    """What the metrics that judge must notice for a pass to count."""
+    """Damages that the gating metrics must notice, else a pass does not count."""
 
     @property
     def demanded(self) -> dict[str, int]:
@@ -86,7 +86,7 @@ def figure_words(value: float, digits: int = 4) -> str:
 
 
 def margin_words(share: float) -> str:
-    """Return a share that a person chose, without needless decimals: `5 %`, `0.2 %`."""
+    """Return a configured share without needless decimals: `5 %`, `0.2 %`."""
     return f"{share * 100:.6g} %".replace("-", "−")
 
 
@@ -128,7 +128,7 @@ def rule_words(rule: Rule) -> str:
 
 
 def sees_words(policy: Policy) -> str:
-    """Return what a policy demands to be noticed: `must notice every damage at level 3`; empty if nothing."""
+    """Return the demands of a policy: `must notice every damage at level 3`; empty if there are none."""
     parts = [
         f"{wanted.damage}{' damage' if wanted.damage == 'every' else ''} at level {wanted.level}"
         for wanted in policy.sees
@@ -137,7 +137,7 @@ def sees_words(policy: Policy) -> str:
 
 
 def _where_words(rule: Rule) -> str:
-    """Return which cells a rule is meant for: `precision = bf16`, or globs on cell ids."""
+    """Return the cells that a rule applies to: `precision = bf16`, or globs on cell ids."""
     if isinstance(rule.where, dict):
         return " and ".join(f"{axis} = {value}" for axis, value in rule.where.items())
     globs = (rule.where,) if isinstance(rule.where, str) else rule.where

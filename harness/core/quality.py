@@ -36,7 +36,7 @@ class Definition(Frozen):
     formula: str = ""
     question: Question
     notes: tuple[str, ...] = ()
-    """Cautions that belong beside the number in a report, such as too few images for a full-rank covariance."""
+    """Notes for reports, such as too few images for a full-rank covariance."""
 
     @property
     def whole(self) -> str:

@@ -1,4 +1,4 @@
-"""Mistakes that types cannot see: unknown axes, values, options, metrics, prompt sets, models; emptiness."""
+"""Find mistakes in a matrix beyond types: unknown axes, values, options, metrics, prompt sets, models."""
 
 import os.path
 from collections.abc import Callable

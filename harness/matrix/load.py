@@ -18,7 +18,7 @@ from harness.models import read_model, resolve_source
 def load_matrix(path: Path, policy: str | None = None, model: str | None = None) -> tuple[Matrix, str, Policy]:
     """Return the matrix of a TOML file or of a shipped name, its text, and its policy with the matrix's own rules.
 
-    `policy`, a name or a file, stands alone instead of both; `model`, spelled as in a matrix, instead of the file's.
+    `policy`, a name or a file, replaces both; `model`, spelled as in a matrix, replaces the file's.
     Raises UsageError if a file cannot be read, and MatrixError with all mistakes of the matrix or PolicyError with
     those of its policy.
     """
@@ -56,7 +56,7 @@ def parse_matrix(text: str, where: str = "matrix", model: str | None = None) -> 
 
 
 def _with_model(document: dict[str, Any], model: str | None) -> tuple[dict[str, Any], list[str]]:
-    """The document with its model as a record, from any of its spellings, and the mistake if it is none."""
+    """Return the document with its model as a record, and the mistake if the model is not valid."""
     entry = document.get("model") if model is None else model
     if entry is None:
         return document, []
@@ -68,7 +68,7 @@ def _with_model(document: dict[str, Any], model: str | None) -> tuple[dict[str, 
 
 
 def _with_defaults(document: dict[str, Any]) -> dict[str, Any]:
-    """The document with the prompts and metrics that suit its model, where it names none."""
+    """Return the document with the default prompts and metrics of its model."""
     try:
         source = resolve_source(document.get("model", Model()))
     except UsageError:
@@ -82,7 +82,7 @@ def _with_defaults(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _lenient(document: dict[str, Any]) -> Matrix | None:
-    """The parts that are right by themselves, so that mistakes in axes are reported together with the others."""
+    """Return a matrix of the valid axes, so that mistakes in axes are reported with the others."""
     axes = document.get("axes")
     if not isinstance(axes, dict) or not all(isinstance(entries, list) and entries for entries in axes.values()):
         return None

@@ -1,4 +1,4 @@
-"""Policies: the shipped ones and files of one's own, read with every mistake reported at once."""
+"""Read policies, shipped or from files, and report every mistake at once."""
 
 import hashlib
 from collections.abc import Sequence

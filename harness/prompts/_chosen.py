@@ -1,4 +1,4 @@
-"""Which prompts of a set are taken, in which order, with which negative prompts."""
+"""Choose prompts of a set: limit, order, negative prompts."""
 
 import hashlib
 from collections import Counter, defaultdict

@@ -1,4 +1,4 @@
-"""What the fields of a prompt mean, whatever the format of its file."""
+"""The fields of a prompt in any file format."""
 
 import hashlib
 import re

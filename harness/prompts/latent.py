@@ -1,4 +1,4 @@
-"""A latent in a file, from which every image starts: as MLPerf's text-to-image benchmark has it."""
+"""A latent file from which every image starts, as in MLPerf's text-to-image benchmark."""
 
 import hashlib
 import io

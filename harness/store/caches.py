@@ -1,4 +1,4 @@
-"""The folder of what is slow to make again, shared by all runs of this user: found when needed, checked once."""
+"""Cache folders of this user, shared by all runs; checked once, when needed."""
 
 import atexit
 import os

@@ -1,4 +1,4 @@
-"""What earlier runs teach about how long the next one takes."""
+"""Rates of earlier runs, for estimates."""
 
 from pathlib import Path
 

@@ -146,7 +146,7 @@ def list_runs(root: Path) -> list[Path]:
 
 
 def resolve_run(name: Path, root: Path) -> Path:
-    """Return the run folder that a person means: a path, a name under `root`, or `latest`."""
+    """Return a run folder by path, by name under `root`, or `latest`."""
     if str(name) == "latest":
         for newest in list_runs(root):
             return newest
