@@ -34,7 +34,9 @@ class Setting(Frozen):
     options: tuple[tuple[str, Scalar], ...] = ()
 
     def __str__(self) -> str:
-        shown = [key if value is True else f"{key}={_spelled(value)}" for key, value in self.options]
+        shown = [
+            key if value is True else f"{key}={_spelled(value)}" for key, value in self.options
+        ]
         return "+".join([self.name, *shown])
 
 
@@ -56,11 +58,18 @@ class Unavailable(Frozen):
 def require_packages(machine: "Machine", *packages: str) -> Unavailable | None:
     """Return which of these packages is not installed, or None."""
     missing = next((package for package in packages if package not in machine.packages), None)
-    return Unavailable(reason=f"{missing} is not installed", hint=f"pip install {missing}") if missing else None
+    return (
+        Unavailable(reason=f"{missing} is not installed", hint=f"pip install {missing}")
+        if missing
+        else None
+    )
 
 
-def require_gpu(machine: "Machine", capability: tuple[int, int] = (0, 0), hint: str = "") -> Unavailable | None:
-    """Return why the machine has no GPU of this compute capability, or None; `hint` is for machines without a GPU."""
+def require_gpu(
+    machine: "Machine", capability: tuple[int, int] = (0, 0), hint: str = ""
+) -> Unavailable | None:
+    """Return why the machine has no GPU of this compute capability, or None; `hint` is for machines
+    without a GPU."""
     if not machine.gpus:
         return Unavailable(reason="needs an NVIDIA GPU", hint=hint)
     gpu = machine.gpus[0]
@@ -73,9 +82,10 @@ def require_gpu(machine: "Machine", capability: tuple[int, int] = (0, 0), hint: 
 class Axis(Frozen):
     """One dimension of a matrix.
 
-    `order` is its place in cell ids and tables; `apply_order` when its values are applied to a loaded model
-    (LoRA before precision before compilation); `default` the value of a cell that does not name the axis
-    (None: the model's own); `open_value` the file whose value reads any name, such as a number of steps.
+    `order` is its place in cell ids and tables; `apply_order` when its values are applied to a
+    loaded model (LoRA before precision before compilation); `default` the value of a cell that does
+    not name the axis (None: the model's own); `open_value` the file whose value reads any name,
+    such as a number of steps.
     """
 
     name: str
@@ -115,9 +125,10 @@ class Shape(NamedTuple):
 class Setup(NamedTuple):
     """The inputs of `AxisValue.apply`.
 
-    `call` holds every prompt and key of the cell (for calibration) and the steps, guidance and size of its calls;
-    `batch` is the number of images in a timed call; `cache` a folder that outlives the run, for slow builds;
-    `shapes` the calls of all cells of the plan with this build key, so that one engine can serve them.
+    `call` holds every prompt and key of the cell (for calibration) and the steps, guidance and size
+    of its calls; `batch` is the number of images in a timed call; `cache` a folder that outlives
+    the run, for slow builds; `shapes` the calls of all cells of the plan with this build key, so
+    that one engine can serve them.
     """
 
     call: "Call"
@@ -126,20 +137,26 @@ class Setup(NamedTuple):
     shapes: tuple[Shape, ...] = ()
 
     def calibration_calls(self, prompts: int) -> "list[Call]":
-        """Return calls of the cell's batch size for its first prompts; larger ones may not fit into memory."""
+        """Return calls of the cell's batch size for its first prompts; larger ones may not fit into
+        memory."""
         count = min(prompts, len(self.call.prompts))
-        return [self.call.of(range(first, min(first + self.batch, count))) for first in range(0, count, self.batch)]
+        return [
+            self.call.of(range(first, min(first + self.batch, count)))
+            for first in range(0, count, self.batch)
+        ]
 
 
 class AxisValue(Frozen):
     """One value of an axis: its fields are the options a matrix may set.
 
-    Identity: `affects` says whether it changes the pipeline (`build`) or only the call; `trajectory` whether
-    the denoising trajectory of the baseline is kept; `tolerance` how far images may lie from the same cell
-    without it, as the relative distance ‖with − without‖ / ‖without‖ (None where the trajectory is changed).
+    Identity: `affects` says whether it changes the pipeline (`build`) or only the call;
+    `trajectory` whether the denoising trajectory of the baseline is kept; `tolerance` how far
+    images may lie from the same cell without it, as the relative distance ‖with − without‖ /
+    ‖without‖ (None where the trajectory is changed).
 
-    Combinations: `tags` are facts about the value and `conflicts` the tags of other values, or of the
-    model, that it cannot be combined with; `defaults` are settings for axes that the matrix does not mention.
+    Combinations: `tags` are facts about the value and `conflicts` the tags of other values, or of
+    the model, that it cannot be combined with; `defaults` are settings for axes that the matrix
+    does not mention.
 
     Execution: `lazy` work happens at the first call (compilation) and is timed as a separate phase;
     a `stateful` value keeps state between denoiser calls, so one thread generates the images.
@@ -154,7 +171,8 @@ class AxisValue(Frozen):
     trajectory: ClassVar[Literal["kept", "changed"]] = "kept"
     tolerance: ClassVar[float | None] = None
     repeatability: ClassVar[float] = 0.0
-    """Allowed distance between two runs with the same seeds, relative like `tolerance`; most values are exact."""
+    """Allowed distance between two runs with the same seeds, relative like `tolerance`; most values
+    are exact."""
     tags: ClassVar[frozenset[str]] = frozenset()
     conflicts: ClassVar[frozenset[str]] = frozenset()
     defaults: ClassVar[Mapping[str, str]] = {}
@@ -167,16 +185,18 @@ class AxisValue(Frozen):
     examples: ClassVar[tuple[str, ...]] = ()
     """Further spellings for the contract test, such as `inductor+fullgraph=false`."""
     may_idle: ClassVar[str] = ""
-    """Why the plain value may have no effect on a sound model; one of its `examples` must then have one."""
+    """Why the plain value may have no effect on a sound model; one of its `examples` must then have
+    one."""
 
     @classmethod
     def where(cls) -> str:
-        """Return the axis and the name that the value's folder and file give it: `caching first-block`."""
+        """Return the axis and the name that the value's folder and file give it: `caching
+        first-block`."""
         return " ".join(cls.__module__.split(".")[-2:]).replace("_", "-")
 
     @classmethod
     def parse(cls, name: str) -> "AxisValue":
-        """Return the value of a free name such as `50` or `64x64`; ValueError if it is not valid."""
+        """Return the value of a free name such as `50` or `64x64`; ValueError if invalid."""
         raise ValueError(f"{name!r} is not a value")
 
     def label(self, name: str) -> str:
@@ -190,26 +210,31 @@ class AxisValue(Frozen):
     def refuse(self, context: Context) -> str | None:
         """Return why this value cannot run in this cell with this model, or None if it can.
 
-        For reasons that tags cannot express: a size that does not divide, a missing file, a LoRA of another model.
+        For reasons that tags cannot express: a size that does not divide, a missing file, a LoRA of
+        another model.
         """
         return None
 
     def cautions(self, context: Context) -> tuple["Caution", ...]:
-        """Return warnings, with advice, for combinations that run but gain nothing; the plan shows them."""
+        """Return warnings, with advice, for combinations that run but gain nothing; the plan shows
+        them."""
         return ()
 
     def brings(self, model: "ModelInfo") -> Mapping[str, str]:
-        """Return settings for axes that the matrix does not mention, if they depend on options or the model."""
+        """Return settings for axes that the matrix does not mention, if they depend on options or
+        the model."""
         return self.defaults
 
     def fingerprint(self, model: "ModelInfo") -> str:
-        """Return a hash of the files that the value reads, which identifies its results; empty if it reads none."""
+        """Return a hash of the files that the value reads, which identifies its results; empty if
+        it reads none."""
         return ""
 
     def wants(self, model: "ModelInfo | None") -> tuple["HubFile", ...]:
         """Return the missing Hugging Face files that the value reads, without network access.
 
-        The run fetches them before its first cell. Without a model: the files needed with any model.
+        The run fetches them before its first cell. Without a model: the files needed with any
+        model.
         """
         return ()
 
@@ -221,7 +246,8 @@ class AxisValue(Frozen):
         return without
 
     def load_options(self) -> dict[str, Any]:
-        """Return options of `ModelSource.load`: `dtype`, and `arguments` for from_pretrained. Called in the worker."""
+        """Return options of `ModelSource.load`: `dtype`, and `arguments` for from_pretrained.
+        Called in the worker."""
         return {}
 
     def call_options(self) -> dict[str, Any]:
@@ -229,7 +255,8 @@ class AxisValue(Frozen):
         return {}
 
     def workload(self, steps: int) -> float:
-        """Return the factor on the denoiser's work (`steps` calls at the final size), for the plan's estimate.
+        """Return the factor on the denoiser's work (`steps` calls at the final size), for the
+        plan's estimate.
 
         Examples: 2 − 1/steps for heun, less than 1 for a cascade whose first stages are small.
         """
@@ -264,13 +291,18 @@ class Cell(Frozen):
         return {setting.axis: str(setting) for setting in self.settings}
 
     def fits(self, where: Mapping[str, Scalar]) -> bool:
-        """Return whether the cell matches globs on values and options, such as `{precision = "fp8*"}`."""
+        """Return whether the cell matches globs on values and options, such as `{precision =
+        "fp8*"}`."""
         return not self.misfits(where)
 
     def misfits(self, where: Mapping[str, Scalar]) -> tuple[str, ...]:
         """Return the axes whose values do not match."""
         found = self.by_axis
-        return tuple(axis for axis, value in where.items() if not fnmatchcase(found.get(axis, ""), value_word(value)))
+        return tuple(
+            axis
+            for axis, value in where.items()
+            if not fnmatchcase(found.get(axis, ""), value_word(value))
+        )
 
 
 def value_word(value: Scalar) -> str:

@@ -1,4 +1,5 @@
-"""Plug-in folders: a name is a file name; listing imports nothing, resolving a name imports one file."""
+"""Plug-in folders: a name is a file name; listing imports nothing, resolving a name imports one
+file."""
 
 import difflib
 import importlib
@@ -23,7 +24,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 @cache
 def list_names(package: str, folders: bool = False) -> tuple[str, ...]:
-    """Return the names of a folder's plug-ins (`fp8_quanto.py` is `fp8-quanto`), without importing them.
+    """Return the names of a folder's plug-ins (`fp8_quanto.py` is `fp8-quanto`), without importing
+    them.
 
     Plug-ins are files, or sub-folders with `folders`; names with a leading underscore are excluded.
     """
@@ -31,7 +33,11 @@ def list_names(package: str, folders: bool = False) -> tuple[str, ...]:
     if spec is None or spec.submodule_search_locations is None:
         raise UsageError(f"{package} is not a folder of plug-ins")
     found = pkgutil.iter_modules(spec.submodule_search_locations)
-    names = (module.name for module in found if module.ispkg == folders and not module.name.startswith("_"))
+    names = (
+        module.name
+        for module in found
+        if module.ispkg == folders and not module.name.startswith("_")
+    )
     return tuple(sorted(name.replace("_", "-") for name in names))
 
 
@@ -47,8 +53,12 @@ def resolve(package: str, name: str, base: type[T]) -> type[T]:
     defined = [
         member
         for member in vars(module).values()
-        if isinstance(member, type) and issubclass(member, base) and member.__module__ == module.__name__
+        if isinstance(member, type)
+        and issubclass(member, base)
+        and member.__module__ == module.__name__
     ]
     if len(defined) != 1:
-        raise TypeError(f"{module.__name__} must define exactly one {base.__name__}, it defines {len(defined)}")
+        raise TypeError(
+            f"{module.__name__} must define exactly one {base.__name__}, it defines {len(defined)}"
+        )
     return defined[0]

@@ -12,7 +12,7 @@ _NAMED = 5
 
 
 class HubFile(NamedTuple):
-    """A required file of the repository `owner/name`, under any of `names`; the first is fetched."""
+    """A required file of the repository `owner/name`, with any of `names`; the first is fetched."""
 
     repo: str
     names: tuple[str, ...]
@@ -30,7 +30,8 @@ class PublishedFile(Frozen):
 
 
 class Footprint(Frozen):
-    """Bytes on the device that a cell runs on, by role: denoiser, vae, text_encoder, text_encoder_2 …
+    """Bytes on the device that a cell runs on, by role: denoiser, vae, text_encoder, text_encoder_2
+    …
 
     A lower bound, so that no cell is skipped that would run.
     """
@@ -84,7 +85,8 @@ class ModelInfo(Frozen):
     guidance: float
     size_multiple: int
     latent: tuple[int, int] | None = None
-    """Channels of a latent, and how many pixels wide one element of it is; None where there are no latents."""
+    """Channels of a latent, and how many pixels wide one element of it is; None where there are no
+    latents."""
     digest: str
     tags: frozenset[str] = frozenset()
     loras: frozenset[str] = frozenset()
@@ -101,11 +103,13 @@ class ModelInfo(Frozen):
     download: Download | None = None
     """Files to fetch before the first cell; None for a local model."""
     folder: str = Field(default="", exclude=True)
-    """Where its files lie, for checks before anything is loaded; empty where there are none. Never stored."""
+    """Where its files lie, for checks before anything is loaded; empty where there are none. Never
+    stored."""
     scheduler: dict[str, Any] = Field(default={}, exclude=True)
     """The configuration of the model's scheduler file; empty without one. Never stored."""
     image_step_s: float = 0.01
-    """Rough seconds of one denoiser pass per image, for the plan's estimate before anything was measured."""
+    """Rough seconds of one denoiser pass per image, for the plan's estimate before anything was
+    measured."""
 
     @property
     def uses_torch(self) -> bool:
@@ -121,7 +125,7 @@ class ModelInfo(Frozen):
 
 
 class CutTexts(Frozen):
-    """Texts that are longer than the `tokens` of a text encoder, or why they could not be counted."""
+    """Texts that are longer than the `tokens` of a text encoder, or why counting failed."""
 
     encoder: str
     tokens: int = 0
@@ -129,22 +133,29 @@ class CutTexts(Frozen):
     uncounted: str = ""
 
     def describe(self, prompts: Mapping[str, Collection[str | None]]) -> str:
-        """Return what a reader must know of prompts, given the texts that are read of each by its id; else ''."""
+        """Return what a reader must know of prompts, given the texts that are read of each by its
+        id; else ''."""
         if self.uncounted:
             return f"it is unknown whether {self.encoder} truncates prompts: {self.uncounted}"
-        long = [prompt_id for prompt_id, texts in prompts.items() if not set(self.texts).isdisjoint(texts)]
+        long = [
+            prompt_id
+            for prompt_id, texts in prompts.items()
+            if not set(self.texts).isdisjoint(texts)
+        ]
         if not long:
             return ""
         named = ", ".join(long[:_NAMED]) + (", …" if len(long) > _NAMED else "")
         are = "are" if len(long) > 1 else "is"
         return (
-            f"{len(long)} of {len(prompts)} prompts {are} longer than {self.encoder} reads ({self.tokens} tokens); "
+            f"{len(long)} of {len(prompts)} prompts {are} longer than {self.encoder} reads "
+            f"({self.tokens} tokens); "
             f"it ignores the rest of them: {named}"
         )
 
 
 class Call(Frozen):
-    """One call of a pipeline: `keys` are the (prompt id, seed) of each image, in the order of `prompts`.
+    """One call of a pipeline: `keys` are the (prompt id, seed) of each image, in the order of
+    `prompts`.
 
     `negatives` are as many as the prompts, or none.
     """
@@ -161,14 +172,17 @@ class Call(Frozen):
         """Return the call of the images at these places; one that is named twice is made twice."""
         chosen = tuple(places)
         lists = {"prompts": self.prompts, "keys": self.keys, "negatives": self.negatives}
-        return self.model_copy(update={name: tuple(row[n] for n in chosen) for name, row in lists.items() if row})
+        return self.model_copy(
+            update={name: tuple(row[n] for n in chosen) for name, row in lists.items() if row}
+        )
 
 
 Arguments = dict[str, Any]
 """Keyword arguments of one call of a diffusers pipeline."""
 
 CallHook = Callable[[Any, Call, Arguments], Arguments]
-"""Given the model (or a twin of it), the call and the pipeline's arguments so far, returns the arguments to use."""
+"""Given the model (or a twin of it), the call and the pipeline's arguments so far, returns the
+arguments to use."""
 
 Draw = Callable[[Any, Call], Any]
 """Given the model (or a twin of it) and the call, returns the images."""
@@ -177,9 +191,9 @@ Draw = Callable[[Any, Call], Any]
 class TextToImage(Protocol):
     """A loaded model, its parts found by role: no axis value needs to know the family.
 
-    `pipeline` is the diffusers pipeline behind it (None without torch). `hooks` may change a call's arguments;
-    `draw` makes the images and may be replaced, by a cascade for example. Both are shared with twins, so they
-    take the model as their first argument and keep no model in mind.
+    `pipeline` is the diffusers pipeline behind it (None without torch). `hooks` may change a call's
+    arguments; `draw` makes the images and may be replaced, by a cascade for example. Both are
+    shared with twins, so they take the model as their first argument and keep no model in mind.
     """
 
     family: ClassVar[str]
@@ -188,44 +202,55 @@ class TextToImage(Protocol):
     hooks: list[CallHook]
     draw: Draw
     loras: dict[str, Any]
-    """LoRA folders that belong to this model, by the name of the distillation value that uses them."""
+    """LoRA folders that belong to this model, by the name of the distillation value that uses them.
+    """
 
     denoiser: Any
     """The UNet or transformer; assigning replaces it in the pipeline."""
     vae: Any
     latent: Any
-    """Noise of shape (channels, rows, columns) that every image starts from; None: each from its own."""
+    """Noise of shape (channels, rows, columns) that every image starts from; None: each from its
+    own."""
 
     @property
     def text_encoders(self) -> dict[str, Any]:
         """Return the text encoders by their name in the pipeline: text_encoder, text_encoder_2 …"""
 
     def generate(self, call: Call) -> Any:
-        """Return float32 images in [0, 1] of shape (n, height, width, 3); non-finite values are kept."""
+        """Return float32 images in [0, 1] of shape (n, height, width, 3); non-finite values are
+        kept."""
 
     def text_to_image(self, call: Call) -> Any:
         """Return the images of one pass from noise: what `draw` is unless a value replaced it."""
 
     def image_to_image(self, call: Call, images: Any, strength: float) -> Any:
-        """Return `images` of shape (n, any, any, 3) drawn anew at the call's size from `strength` (0–1) of its noise.
+        """Return `images` of shape (n, any, any, 3) drawn anew at the call's size from `strength`
+        (0–1) of its noise.
 
         About `strength` × `call.steps` denoiser calls. Raises UsageError where the family cannot.
         """
 
-    def encode(self, prompts: tuple[str, ...], guided: bool, negatives: tuple[str, ...] = ()) -> Arguments:
-        """Return the pipeline's arguments that stand for prompts: tensors of shape (n, …), one row per prompt.
+    def encode(
+        self, prompts: tuple[str, ...], guided: bool, negatives: tuple[str, ...] = ()
+    ) -> Arguments:
+        """Return the pipeline's arguments that stand for prompts: tensors of shape (n, …), one row
+        per prompt.
 
-        With `guided`, those of the negative prompts too: as many as the prompts, or none for the empty one.
+        With `guided`, those of the negative prompts too: as many as the prompts, or none for the
+        empty one.
         """
 
     def embedded(self, arguments: Arguments, embeddings: Arguments) -> Arguments:
-        """Return a call's arguments with embeddings (from `encode`) in the place of its prompts: for `hooks`."""
+        """Return a call's arguments with embeddings (from `encode`) in the place of its prompts:
+        for `hooks`."""
 
     def noise(self, keys: tuple[tuple[str, int], ...], width: int, height: int) -> Any:
-        """Return the initial noise of each (prompt id, seed), on the CPU in float32, in the pipeline's layout."""
+        """Return the initial noise of each (prompt id, seed), on the CPU in float32, in the
+        pipeline's layout."""
 
     def twin(self) -> "TextToImage":
-        """Return a model with the same weights whose `generate` may run in another thread at the same time."""
+        """Return a model with the same weights whose `generate` may run in another thread at the
+        same time."""
 
     def parts(self) -> dict[str, Any]:
         """Return what is called for each stage, by role: text_encoder…, denoiser, vae.
@@ -240,15 +265,15 @@ class TextToImage(Protocol):
 class ModelSource(Frozen):
     """Where a model comes from: its fields are the keys of `[model]` besides `source`.
 
-    `prompt_set` and `metrics` are what a matrix that names none gets: models of photographs are judged by the field's
-    own networks.
+    `prompt_set` and `metrics` are what a matrix that names none gets: models of photographs are
+    judged by the field's own networks.
     """
 
     summary: ClassVar[str]
     prompt_set: ClassVar[str] = "everyday"
     metrics: ClassVar[tuple[str, ...]] = (
-        "vqa", "clip:mlperf", "detail", "colour", "odd-pictures", "fid:native192", "fid:mlperf", "lpips:alex", "psnr",
-        "ssim",
+        "vqa", "clip:mlperf", "detail", "colour", "odd-pictures", "fid:native192",
+        "fid:mlperf", "lpips:alex", "psnr", "ssim",
     )  # fmt: skip
 
     def describe(self) -> ModelInfo:
@@ -256,15 +281,17 @@ class ModelSource(Frozen):
         raise NotImplementedError
 
     def verify(self) -> tuple[str, ...]:
-        """Compare the weight files that are here with the configurations, without loading them; return notes.
+        """Compare the weight files that are here with the configurations, without loading them;
+        return notes.
 
-        The plan asks, and every worker before it loads. Raises UsageError, naming file and tensors, for files that are
-        damaged or lack tensors.
+        The plan asks, and every worker before it loads. Raises UsageError, naming file and tensors,
+        for files that are damaged or lack tensors.
         """
         return ()
 
     def find_cut(self, texts: Sequence[str]) -> tuple[CutTexts, ...]:
-        """Return the texts that are longer than a text encoder reads, by its tokenizer (no torch); none if unknown."""
+        """Return the texts that are longer than a text encoder reads, by its tokenizer (no torch);
+        none if unknown."""
         return ()
 
     def fetch(self) -> None:
@@ -273,7 +300,8 @@ class ModelSource(Frozen):
     def load(self, device: str, options: dict[str, Any]) -> TextToImage:
         """Load the model on `device` with the options of the axis values.
 
-        `dtype` is torch's name of the number format, `arguments` more keyword arguments of `from_pretrained`, `place`
-        where the weights are put if not on `device`, because what uses them fetches them from there.
+        `dtype` is torch's name of the number format, `arguments` more keyword arguments of
+        `from_pretrained`, `place` where the weights are put if not on `device`, because what uses
+        them fetches them from there.
         """
         raise NotImplementedError

@@ -11,14 +11,16 @@ from harness.core.trace import Trace
 from harness.core.units import Absent
 
 Phase = Literal[
-    "start", "load", "apply", "compile", "warmup", "baseline_worker", "repeats", "memory", "roofline", "images",
-    "trace", "save",
+    "start", "load", "apply", "compile", "warmup", "baseline_worker", "repeats", "memory",
+    "roofline", "images", "trace", "save",
 ]  # fmt: skip
-FailureKind = Literal["error", "out-of-memory", "timeout", "crash", "bad-image", "disk-full", "no-effect"]
+FailureKind = Literal[
+    "error", "out-of-memory", "timeout", "crash", "bad-image", "disk-full", "no-effect"
+]
 
 
 class Image(Frozen):
-    """One image on disk, identified by (prompt_id, seed); `path` is relative to the cell's folder."""
+    """One image, identified by (prompt_id, seed); `path` is relative to the cell's folder."""
 
     prompt_id: str
     seed: int
@@ -33,8 +35,8 @@ class Image(Frozen):
 class ColdStart(Frozen):
     """Seconds to the first image by part; parts follow each other and do not overlap.
 
-    Start the process, load, apply the settings, compile, and make the first whole call (the first warm-up call, or
-    the first timed one where measure.warmup = 0).
+    Start the process, load, apply the settings, compile, and make the first whole call (the first
+    warm-up call, or the first timed one where measure.warmup = 0).
     """
 
     start_s: float
@@ -49,8 +51,9 @@ class ColdStart(Frozen):
 
 
 MeasuredKind = Literal[
-    "first-call", "warming-up", "outliers", "two-speeds", "drift", "few-groups", "not-precise", "profiled", "throttled",
-    "power-capped", "clock-drift", "cpu-clock-drift", "hot", "busy", "foreign-processes", "not-traced",
+    "first-call", "warming-up", "outliers", "two-speeds", "drift", "few-groups", "not-precise",
+    "profiled", "throttled", "power-capped", "clock-drift", "cpu-clock-drift", "hot", "busy",
+    "foreign-processes", "not-traced",
 ]  # fmt: skip
 """Kinds of warnings of measurements; axis values add further kinds."""
 
@@ -73,7 +76,7 @@ Figures = dict[str, float | int | str]
 
 
 class Shown(Frozen):
-    """The effect of a value: a sentence, and figures for tables (`bytes_before`, `cache_hits` …)."""
+    """The effect of a value: a sentence, and figures for tables (such as `bytes_before`)."""
 
     summary: str
     figures: Figures = {}
@@ -101,9 +104,9 @@ class Failed(Frozen):
 class Roofline(Frozen):
     """The least time of the denoiser's arithmetic in one pipeline call on this device.
 
-    `flops` are the operations of the network as it was loaded, a multiplication and an addition being two;
-    `flops_per_s` is the rate measured here for large matrix products in `dtype`, `bytes_per_s` that of a large copy,
-    reading and writing counted.
+    `flops` are the operations of the network as it was loaded, a multiplication and an addition
+    being two; `flops_per_s` is the rate measured here for large matrix products in `dtype`,
+    `bytes_per_s` that of a large copy, reading and writing counted.
     """
 
     flops: float
@@ -131,10 +134,12 @@ class Peak(Frozen):
 
 
 class Memory(Frozen):
-    """The highest memory during one pipeline call at the cell's batch, in a separate pass that is not timed.
+    """The highest memory during one pipeline call at the cell's batch, in a separate pass that is
+    not timed.
 
     `device_used_bytes` is the driver's figure for this process; `resident_bytes` the highest
-    resident memory of the process (VmHWM), of which `resident_before_bytes` were there before the call.
+    resident memory of the process (VmHWM), of which `resident_before_bytes` were there before the
+    call.
     """
 
     allocated_bytes: int | Absent
@@ -203,7 +208,11 @@ class Completed(Frozen):
         phases = Counter(self.phases_s)
         phases.update(added.phases_s)
         warnings = tuple(dict.fromkeys(self.warnings + added.warnings))
-        update = {"images": self.images + added.images, "phases_s": dict(phases), "warnings": warnings}
+        update = {
+            "images": self.images + added.images,
+            "phases_s": dict(phases),
+            "warnings": warnings,
+        }
         return self.model_copy(update=update)
 
 

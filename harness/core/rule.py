@@ -11,7 +11,8 @@ from harness.core.base import Frozen
 
 Quantity = Literal[
     "loss", "change", "score", "worst-decile", "broken-share", "speedup", "throughput", "latency-s",
-    "peak-memory-gib", "cold-start-s", "energy-j", "image-cost", "timing-precision", "throttled-share", "traced-steps",
+    "peak-memory-gib", "cold-start-s", "energy-j", "image-cost", "timing-precision",
+    "throttled-share", "traced-steps",
 ]  # fmt: skip
 Severity = Literal["error", "warning"]
 Correction = Literal["holm", "none"]
@@ -24,25 +25,35 @@ ESTIMATED: frozenset[Quantity] = frozenset({"loss", "change", "score"})
 """Quantities whose interval is estimated from prompts; with too few prompts none of them passes."""
 RELATIVE: frozenset[Quantity] = frozenset({"loss", "change"})
 """Quantities that compare a metric with the baseline's."""
-SHARES: frozenset[Quantity] = frozenset({"loss", "change", "broken-share", "timing-precision", "throttled-share"})
+SHARES: frozenset[Quantity] = frozenset(
+    {"loss", "change", "broken-share", "timing-precision", "throttled-share"}
+)
 """Quantities that are shown in percent."""
 RARE = 0.05
 
 ABOUT: dict[Quantity, str] = {
-    "loss": "calibrated loss: 0 is a rerun of the baseline, 1 is destroyed; must stay below the margin",
-    "change": "relative change of the raw score against the baseline's, positive is worse; a margin limits both signs",
+    "loss": "calibrated loss: 0 is a rerun of the baseline, 1 is destroyed; must stay below the "
+    "margin",
+    "change": "relative change of the raw score against the baseline's, positive is worse; a "
+    "margin limits both signs",
     "score": "the cell's score against fixed values: at_least, at_most, or target ± margin",
-    "worst-decile": "mean of the worst tenth of a metric's images; a plain number, without an interval",
-    "broken-share": "share of black, constant or off-prompt images, with its exact (Clopper–Pearson) bound",
+    "worst-decile": "mean of the worst tenth of a metric's images; a plain number, without an "
+    "interval",
+    "broken-share": "share of black, constant or off-prompt images, with its exact "
+    "(Clopper–Pearson) bound",
     "speedup": "baseline seconds per image ÷ the cell's, from the same measurement rounds",
     "throughput": "images per second at the median latency",
     "latency-s": "median seconds of one pipeline call",
     "peak-memory-gib": "peak memory in GiB; one measurement, without an interval",
-    "cold-start-s": "seconds to the first image of a fresh process; one measurement, without an interval",
-    "energy-j": "joules of one image, of the GPU or the processors; one measurement, without an interval",
+    "cold-start-s": "seconds to the first image of a fresh process; one measurement, without an "
+    "interval",
+    "energy-j": "joules of one image, of the GPU or the processors; one measurement, without an "
+    "interval",
     "image-cost": "cost of one image by the [prices] of the matrix, at the median latency",
-    "timing-precision": "half-width of the speedup's 95 % interval ÷ the speedup; above at_most is inconclusive",
-    "throttled-share": "share of blocks, including the baseline's, in which heat or power supply slowed the device",
+    "timing-precision": "half-width of the speedup's 95 % interval ÷ the speedup; above at_most "
+    "is inconclusive",
+    "throttled-share": "share of blocks, including the baseline's, in which heat or power supply "
+    "slowed the device",
     "traced-steps": "steps in the cell's trace; missing for a cell that was never profiled",
 }
 _ENDS: tuple[frozenset[Limit], ...] = (
@@ -69,12 +80,17 @@ _ALLOWED: dict[Quantity, tuple[frozenset[Limit], ...]] = {
 
 def _check_where(value: Any) -> Any:
     globs = [value] if isinstance(value, str) else value
-    if isinstance(globs, dict) and globs and all(isinstance(v, bool | int | float | str) for v in globs.values()):
+    if (
+        isinstance(globs, dict)
+        and globs
+        and all(isinstance(v, bool | int | float | str) for v in globs.values())
+    ):
         return value
     if isinstance(globs, list | tuple) and all(isinstance(glob, str) and glob for glob in globs):
         return value
     raise ValueError(
-        "a glob on cell ids such as '*bf16*', a list of them, or axis = value such as {precision = 'bf16'}"
+        "a glob on cell ids such as '*bf16*', a list of them, or axis = value such as "
+        "{precision = 'bf16'}"
     )
 
 
@@ -85,8 +101,9 @@ Figure = Annotated[float, Field(allow_inf_nan=False)]
 class Rule(Frozen):
     """One limit: a quantity must lie below, above or inside it, with confidence `level`.
 
-    `metric` is a metric's name, or its name without profile for every profile that was scored; default: all metrics
-    that gate by default. `where` selects cells (default: all). A warning is shown and never changes the exit code.
+    `metric` is a metric's name, or its name without profile for every profile that was scored;
+    default: all metrics that gate by default. `where` selects cells (default: all). A warning is
+    shown and never changes the exit code.
     """
 
     quantity: Quantity = "loss"
@@ -106,7 +123,11 @@ class Rule(Frozen):
         return self
 
     def _problems(self) -> list[str]:
-        given = {key for key in ("margin", "at_least", "at_most", "target") if getattr(self, key) is not None}
+        given = {
+            key
+            for key in ("margin", "at_least", "at_most", "target")
+            if getattr(self, key) is not None
+        }
         allowed = _ALLOWED[self.quantity]
         problems = []
         if given not in allowed:
@@ -117,9 +138,17 @@ class Rule(Frozen):
             problems.append("at_least must be smaller than at_most")
         if self.target == 0:
             problems.append("a target of 0 has no relative margin: give at_least and at_most")
-        if self.quantity in ("timing-precision", "throttled-share") and self.at_most is not None and self.at_most >= 1:
+        if (
+            self.quantity in ("timing-precision", "throttled-share")
+            and self.at_most is not None
+            and self.at_most >= 1
+        ):
             problems.append(f"{self.quantity} is a share: 0.02 means 2 %, got {self.at_most:g}")
-        if self.quantity == "broken-share" and self.at_most is not None and not 0 < self.at_most < 1:
+        if (
+            self.quantity == "broken-share"
+            and self.at_most is not None
+            and not 0 < self.at_most < 1
+        ):
             problems.append("a share must lie between 0 and 1; no number of images can prove 0")
         if self.metric and self.quantity not in OF_A_METRIC:
             problems.append(f"{self.quantity} has no metric: remove `metric`")
@@ -134,7 +163,8 @@ class Rule(Frozen):
 
     @property
     def least_damage(self) -> float:
-        """The smallest share of destroyed prompts to detect: the margin, or 5 % if the limit is not a share."""
+        """The smallest share of destroyed prompts to detect: the margin, or 5 % if the limit is not
+        a share."""
         return self.margin or RARE
 
     @property
@@ -156,5 +186,6 @@ class Rule(Frozen):
         return not globs or any(fnmatchcase(cell.id, glob) for glob in globs)
 
     def names(self, metric: str) -> bool:
-        """Return whether `metric` of this rule means a metric such as `fid:mlperf`: by its name, or without profile."""
+        """Return whether `metric` of this rule means a metric such as `fid:mlperf`: by its name, or
+        without profile."""
         return self.metric in (metric, metric.partition(":")[0])

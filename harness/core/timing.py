@@ -1,4 +1,5 @@
-"""Raw samples of timed calls: repeats in blocks of a cell and its baseline, with the machine's conditions."""
+"""Raw samples of timed calls: repeats in blocks of a cell and its baseline, with the machine's
+conditions."""
 
 from typing import Literal
 
@@ -7,9 +8,11 @@ from harness.core.units import Absent
 
 
 class Repeat(Frozen):
-    """One timed call of the whole pipeline: `stages_s` sums each part's calls, `steps_s` is each denoiser call.
+    """One timed call of the whole pipeline: `stages_s` sums each part's calls, `steps_s` is each
+    denoiser call.
 
-    `latency_s` is wall time between two synchronizations, `device_s` the same call between two CUDA events.
+    `latency_s` is wall time between two synchronizations, `device_s` the same call between two CUDA
+    events.
     """
 
     latency_s: float
@@ -33,9 +36,10 @@ class ForeignProcess(Frozen):
 class Conditions(Frozen):
     """The machine's conditions during a block; unknown ones are absent, with the reason.
 
-    `throttle` names why the GPU ran slower than it could (NVML's clocks event reasons), `cpu_load` is the share of this
-    machine's processors (0 to 1) that other processes kept busy, `cpu_throttled` how often a core was slowed for heat.
-    `energy_j` is what the device (GPU by NVML, processors by RAPL) drew in all calls of the block.
+    `throttle` names why the GPU ran slower than it could (NVML's clocks event reasons), `cpu_load`
+    is the share of this machine's processors (0 to 1) that other processes kept busy,
+    `cpu_throttled` how often a core was slowed for heat. `energy_j` is what the device (GPU by
+    NVML, processors by RAPL) drew in all calls of the block.
     """
 
     clock_mhz: float | Absent
@@ -56,23 +60,30 @@ class Conditions(Frozen):
         A power cap is not one of them: many cards always work at theirs.
         """
         throttle = () if isinstance(self.throttle, Absent) else self.throttle
-        cores = () if isinstance(self.cpu_throttled, Absent) or not self.cpu_throttled else ("cpu_thermal",)
+        cores = (
+            ()
+            if isinstance(self.cpu_throttled, Absent) or not self.cpu_throttled
+            else ("cpu_thermal",)
+        )
         return (*(word for word in throttle if word in SLOWED), *cores)
 
 
-UNKNOWN = Conditions.model_validate(dict.fromkeys(Conditions.model_fields, Absent(absent="not asked")))
+UNKNOWN = Conditions.model_validate(
+    dict.fromkeys(Conditions.model_fields, Absent(absent="not asked"))
+)
 
 Side = Literal["baseline", "cell"]
 
 BLOCK_S = 0.25
-"""Target length of a block, long enough that its start does not matter. A slower call is a block alone."""
+"""Target length of a block, long enough that its start does not matter. A slower call is a block
+alone."""
 
 MIN_ROUNDS_FOR_INTERVAL = 2
 """The least rounds with an interval; they are taken however long they last."""
 
 
 class Block(Frozen):
-    """Consecutive timed calls in one process; `begun_s` counts from the first block of the pairing."""
+    """Consecutive timed calls in one process; `begun_s` counts from the pairing's first block."""
 
     side: Side
     round_index: int
@@ -87,8 +98,9 @@ class Block(Frozen):
 class Pairing(Frozen):
     """How a cell was timed against the baseline.
 
-    `interleaved`: alternating blocks of two live processes. `sandwiched`: both do not fit into memory, so the baseline
-    was timed before (round 0) and after (the last round) the cell. `alone`: the baseline itself, or no baseline.
+    `interleaved`: alternating blocks of two live processes. `sandwiched`: both do not fit into
+    memory, so the baseline was timed before (round 0) and after (the last round) the cell. `alone`:
+    the baseline itself, or no baseline.
     """
 
     kind: Literal["interleaved", "sandwiched", "alone"]

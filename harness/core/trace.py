@@ -9,7 +9,8 @@ from harness.core.base import Frozen
 from harness.core.units import Absent
 
 STAGE, STEP, REGION = "harness.stage:", "harness.step:", "harness.region:"
-"""Prefixes of harness's ranges in a trace: a part's call, a numbered denoiser call, a named region."""
+"""Prefixes of harness's ranges in a trace: a part's call, a numbered denoiser call, a named region.
+"""
 
 BETWEEN = "between stages"
 """The stage outside every part's call: the scheduler's step, the pipeline's Python code."""
@@ -39,10 +40,12 @@ class Kernel(Frozen):
 
 
 class StageTime(Frozen):
-    """One stage of the traced call: `busy_s` of `wall_s` something was computed, by family of kernels.
+    """One stage of the traced call: `busy_s` of `wall_s` something was computed, by family of
+    kernels.
 
-    The walls of all stages, BETWEEN included, add up to the call's: a moment in which the device works is of the stage
-    that launched the work, one in which it waits is of the stage in which the host is.
+    The walls of all stages, BETWEEN included, add up to the call's: a moment in which the device
+    works is of the stage that launched the work, one in which it waits is of the stage in which the
+    host is.
     """
 
     stage: str
@@ -66,7 +69,8 @@ class StageTime(Frozen):
 
 
 class Span(Frozen):
-    """A bar of the timeline: a stage, a step, or a region that an axis value named; `depth` is how deep it lies."""
+    """A bar of the timeline: a stage, a step, or a region that an axis value named; `depth` is how
+    deep it lies."""
 
     kind: Literal["stage", "step", "region"]
     name: str
@@ -93,14 +97,15 @@ class Tally(Frozen):
     total_s: float
     size_bytes: int = 0
     lost_s: dict[str, float] = {}
-    """The cost by stage: seconds in which the device did nothing else, or nothing at all after a wait."""
+    """The cost by stage: seconds in which the device did nothing else, or nothing at all after a
+    wait."""
 
 
 class Waits(Tally):
     """How often the host waited for the device to finish, and `total_s` how long.
 
-    `in_loop` of them lie between the first and the last denoiser call, where the device then had nothing to do for
-    `idle_s`; `callers` are the operations that asked for it.
+    `in_loop` of them lie between the first and the last denoiser call, where the device then had
+    nothing to do for `idle_s`; `callers` are the operations that asked for it.
     """
 
     in_loop: int
@@ -134,7 +139,8 @@ class TraceFacts(Frozen):
 
 
 Recorder = Callable[[str], AbstractContextManager[Any]]
-"""Given a name with its prefix (`harness.stage:denoiser`), returns the range to enter, such as a record_function."""
+"""Given a name with its prefix (`harness.stage:denoiser`), returns the range to enter, such as a
+record_function."""
 
 
 class Annotator(Protocol):
@@ -193,7 +199,8 @@ def region(name: str, kind: str = REGION) -> Iterator[None]:
 
 @contextmanager
 def recording(recorder: Recorder) -> Iterator[None]:
-    """Pass all regions that this thread opens inside the block to `recorder`; close them after an error."""
+    """Pass all regions that this thread opens inside the block to `recorder`; close them after an
+    error."""
     opened: list[AbstractContextManager[Any]] = []
     token = _recording.set(_Recording(recorder, opened))
     try:

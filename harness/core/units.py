@@ -13,7 +13,8 @@ class Absent(Frozen):
 
 
 def format_seconds(seconds: float) -> str:
-    """Return seconds with a suitable unit: `850 µs`, `12.3 ms`, `4.56 s`, `3 min 20 s`, `2 h 5 min`."""
+    """Return seconds with a suitable unit: `850 µs`, `12.3 ms`, `4.56 s`, `3 min 20 s`, `2 h 5
+    min`."""
     if seconds < 1e-3:
         return f"{seconds * 1e6:.0f} µs"
     if seconds < 1:

@@ -28,13 +28,16 @@ class RuleVerdict(Frozen):
     observed: float | None = None
     lower: float | None = None
     upper: float | None = None
-    """One-sided confidence bounds: against a limit at the level used to pass, else at the rule's own."""
+    """One-sided confidence bounds: against a limit at the level used to pass, else at the rule's
+    own."""
     p_value: float | None = None
     """Of "the quantity is not inside the limits", at this interim analysis."""
     level: float | None = None
-    """Confidence a pass must have: the rule's, or stricter under Holm's correction; None for a plain number.
+    """Confidence a pass must have: the rule's, or stricter under Holm's correction; None for a
+    plain number.
 
-    It is that of the whole test: in a run that looks several times the bounds are wider, as if at a higher level.
+    It is that of the whole test: in a run that looks several times the bounds are wider, as if at a
+    higher level.
     """
     prompts: int | None = None
     prompts_needed: int | None = None
@@ -43,7 +46,8 @@ class RuleVerdict(Frozen):
 
 
 class CellVerdict(Frozen):
-    """May this cell ship? It passes when every rule of severity error passes; warnings never change the result."""
+    """May this cell ship? It passes when every rule of severity error passes; warnings never change
+    the result."""
 
     cell_id: str
     result: Result
