@@ -11,7 +11,7 @@ from harness.core.trace import Family, Kernel, TraceFacts
 from harness.core.units import format_bytes, format_percent, format_seconds
 from harness.profiling import Explained
 from harness.store import RunFolder
-from harness.tracing import TraceDiff, summary
+from harness.tracing import TraceDiff, summarize_trace
 
 KERNELS, GAPS, CHANGES = 8, 4, 10
 
@@ -24,11 +24,8 @@ def explained_summary(explained: Explained) -> dict[str, Any]:
         "trace": explained.trace.model_dump(mode="json"),
     }
     against = {"compared_with": explained.against} if explained.against else {}
-    return {
-        **where,
-        **against,
-        **summary(explained.facts, explained.bound, explained.advice, explained.diff),
-    }
+    summary = summarize_trace(explained.facts, explained.bound, explained.advice, explained.diff)
+    return {**where, **against, **summary}
 
 
 def explained_parts(explained: Explained) -> Iterator[Any]:
