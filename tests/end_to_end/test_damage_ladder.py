@@ -150,7 +150,7 @@ def test_prompts_that_are_no_captions_are_named(tmp_path: Path, monkeypatch: pyt
 
 def test_pictures_smaller_than_a_crop_are_named(tmp_path: Path) -> None:
     why = missing(tmp_path, prompts=12, metrics=("fid:patch",))["fid:patch"]
-    assert why == "pictures of 64×64 are too small: it needs 299"
+    assert why == "images of 64×64 are too small: it needs 299"
 
 
 def one_delta(tmp_path: Path, change: Change, **options: object) -> Delta:
