@@ -2,9 +2,10 @@
 
 It shows what the metrics of a run notice and, for each family of damage, the largest dose that they
 would let pass. Metrics without weights climb each family up to the first dose that a rule fails. A
-network climbs a family only where those have missed what the policy demands. Every metric scores the strongest dose of a few families, and
-the same images undamaged: one that finds a loss in those is not reproducible here, one that notices
-no damage at all is blind. Ladders are cached by a hash of all they depend on.
+network climbs a family only where those have missed what the policy demands. Every metric scores
+the strongest dose of a few families, and the same images undamaged: one that finds a loss in those
+is not reproducible here, one that notices no damage at all is blind. Ladders are cached by a hash
+of all they depend on.
 """
 
 import hashlib

@@ -69,7 +69,8 @@ class OpenVino(Exported):
             "INFERENCE_PRECISION_HINT": precision,
             "PERFORMANCE_HINT": self.hint.upper(),
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-            "ENABLE_CPU_PINNING": False,  # pinned, every process with fewer threads than cores shares the first core
+            # pinned, processes with fewer threads than cores would share the first core
+            "ENABLE_CPU_PINNING": False,
         }
         return openvino.Core().compile_model(path, "CPU", settings)
 
