@@ -10,12 +10,12 @@ from harness.core.units import Absent
 from harness.evaluation.change import Comparer, ComparisonContext
 from harness.evaluation.feature_store import FeatureCache, FeatureStore
 from harness.evaluation.image_sets import ImageSets, Variant, load_image_sets
-from harness.evaluation.ladder import blind_metrics, climb, not_monotone, without_unsound
-from harness.evaluation.pictures import picture_size, verify
+from harness.evaluation.ladder import climb, drop_unsound, find_blind_metrics, find_non_monotone
+from harness.evaluation.pictures import read_size, verify
 from harness.evaluation.prepared_metric import make_comparer, prepare_metrics
 from harness.evaluation.reference import open_reference
-from harness.evaluation.tails import contrast_reader, find_tail
-from harness.evaluation.trajectory import BY_NAME_ONLY, why_not_gating
+from harness.evaluation.tails import find_tail, get_contrast_reader
+from harness.evaluation.trajectory import BY_NAME_ONLY, explain_not_gating
 from harness.metrics import get_metric
 from harness.store import (
     features_cache_dir,
@@ -52,12 +52,12 @@ def evaluate(run: Path, *, advance: Advance = ignore) -> Evaluation:
         for v in (image_sets.baseline, *image_sets.candidates, *extra)
         for picture in v.pictures
     )
-    size = picture_size(image_sets.baseline.pictures[0])
+    size = read_size(image_sets.baseline.pictures[0])
     metrics, missing = prepare_metrics(plan, image_sets, size, reference)
     cache = FeatureCache(features_cache_dir())
     try:
         feature_store = FeatureStore(image_sets, size, cache)
-        readers = [contrast_reader(), *(metric.reader for metric in metrics)]
+        readers = [get_contrast_reader(), *(metric.reader for metric in metrics)]
         feature_store.extract(
             readers, (image_sets.baseline, *image_sets.candidates, *extra), advance
         )
@@ -71,7 +71,7 @@ def evaluate(run: Path, *, advance: Advance = ignore) -> Evaluation:
     evaluation = evaluation.model_copy(
         update={"missing": missing, "seconds": time.perf_counter() - begin}
     )
-    evaluation = without_unsound(evaluation)
+    evaluation = drop_unsound(evaluation)
     _store(run, image_sets, comparers, evaluation)
     return evaluation
 
@@ -115,8 +115,8 @@ def _compare_all(
         tails=tuple(
             find_tail(variant, image_sets, context.feature_store, comparers) for variant in cells
         ),
-        blind=blind_metrics(ladder),
-        not_monotone=not_monotone(ladder),
+        blind=find_blind_metrics(ladder),
+        not_monotone=find_non_monotone(ladder),
         missing={},
         seconds=0.0,
     )
@@ -139,7 +139,7 @@ def _compare_one(
             n=n,
             prompts=prompts,
         )
-    why_not = why_not_gating(plan, plan.find(variant.name).cell, get_metric(definition.metric))
+    why_not = explain_not_gating(plan, plan.find(variant.name).cell, get_metric(definition.metric))
     return score, Delta(
         cell_id=variant.name,
         metric=definition.metric,

@@ -78,7 +78,7 @@ class ImageSets:
     @cached_property
     def mismatched(self) -> Variant | None:
         """The baseline's images with texts of other prompts; None if all texts are equal."""
-        others = other_prompts(self.texts)
+        others = pair_with_other_prompts(self.texts)
         if others is None:
             return None
         texts = tuple(self.texts[other] for other in others for _ in range(self.seeds))
@@ -93,7 +93,7 @@ class ImageSets:
         return len(variant.pictures) // self.seeds
 
 
-def other_prompts(texts: Sequence[str]) -> tuple[int, ...] | None:
+def pair_with_other_prompts(texts: Sequence[str]) -> tuple[int, ...] | None:
     """Return, for each prompt, the nearest one before it (cyclic) whose text differs.
 
     None if all are equal. More prompts keep the pairs of earlier ones, except the first few: their

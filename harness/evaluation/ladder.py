@@ -26,7 +26,13 @@ from harness.core.quality import Evaluation, MetricKind, Rung
 from harness.core.units import Absent, format_percent
 from harness.damages import DAMAGES, IDENTICAL, LEVELS, SET_DAMAGES, SHARES, SOME, dose_words
 from harness.evaluation.change import Comparer, ComparisonContext
-from harness.evaluation.image_sets import EVERY, ImageFile, ImageSets, Variant, other_prompts
+from harness.evaluation.image_sets import (
+    EVERY,
+    ImageFile,
+    ImageSets,
+    Variant,
+    pair_with_other_prompts,
+)
 from harness.metrics import get_metric
 from harness.stats.confidence import rounded
 from harness.stats.noticing import fails, finds
@@ -212,7 +218,7 @@ def _steps(image_sets: ImageSets, side: int) -> list[LadderStep]:
                 _variant(damage, _damaged(pictures, damage)),
             )
             steps.append(step)
-    others = other_prompts(image_sets.texts[:prompts])
+    others = pair_with_other_prompts(image_sets.texts[:prompts])
     for level, share in enumerate(SHARES):
         for family, replaced in _replacements(pictures, share, others, image_sets.seeds).items():
             mixed = [replaced.get(place, picture) for place, picture in enumerate(pictures)]
@@ -296,7 +302,7 @@ def _rung(context: ComparisonContext, comparer: Comparer, step: LadderStep) -> R
 _NO_SCORE = Absent(absent="the ladder keeps scores of paired metrics only")
 
 
-def without_unsound(evaluation: Evaluation) -> Evaluation:
+def drop_unsound(evaluation: Evaluation) -> Evaluation:
     """Return the evaluation without metrics that found a loss in identical images."""
     unsound = {
         rung.metric: (
@@ -310,14 +316,14 @@ def without_unsound(evaluation: Evaluation) -> Evaluation:
     return evaluation.model_copy(update={"deltas": kept, "missing": evaluation.missing | unsound})
 
 
-def blind_metrics(ladder: Sequence[Rung]) -> dict[str, str]:
+def find_blind_metrics(ladder: Sequence[Rung]) -> dict[str, str]:
     """Return metric → why its pass does not count: it noticed no damage."""
     metrics = dict.fromkeys(rung.metric for rung in ladder)
     moved = {rung.metric for rung in ladder if rung.damage != IDENTICAL and finds(rung)}
     return {metric: "no damage could move it here" for metric in metrics if metric not in moved}
 
 
-def not_monotone(ladder: Sequence[Rung]) -> dict[str, tuple[str, ...]]:
+def find_non_monotone(ladder: Sequence[Rung]) -> dict[str, tuple[str, ...]]:
     """Return metric → the families in which a larger dose surely changed it less.
 
     There it does not count as noticing.

@@ -20,7 +20,14 @@ from harness.core.base import Frozen
 from harness.core.errors import MachineError
 from harness.core.parsing import expand_user
 from harness.metrics._base import Metric
-from harness.metrics._weights import Form, WeightFile, Weights, advice, cache_folder, hash_file
+from harness.metrics._weights import (
+    Form,
+    WeightFile,
+    Weights,
+    find_cache_folder,
+    hash_file,
+    suggest_source,
+)
 
 Advance = Callable[[str, int, int], None]
 """Receives the file's name, the bytes downloaded, and all of them (0: unknown)."""
@@ -187,7 +194,7 @@ class WeightRow(Frozen):
     advice: str = ""
 
 
-def inventory(metrics: Sequence[Metric], weights: Weights) -> tuple[WeightRow, ...]:
+def list_weight_files(metrics: Sequence[Metric], weights: Weights) -> tuple[WeightRow, ...]:
     """Return one row per file, files of packages first."""
     shipped = _grouped(metrics, lambda metric: metric.ships())
     needed = _grouped(metrics, lambda metric: metric.needs())
@@ -215,12 +222,14 @@ def fetch(
 def _fetch(wanted: WeightFile, named: str | None, advance: Advance) -> Path:
     form = wanted.public
     if form.url:
-        target = expand_user(named) if named else cache_folder() / form.file
+        target = expand_user(named) if named else find_cache_folder() / form.file
         download(form, target, advance)
         return target
     if form.only_in_hub and not named:
         return download_from_hub(form)
-    raise MachineError(f"{wanted.title} cannot be downloaded", named or wanted.key, advice(wanted))
+    raise MachineError(
+        f"{wanted.title} cannot be downloaded", named or wanted.key, suggest_source(wanted)
+    )
 
 
 def _quietly(name: str, here: int, total: int) -> None:
@@ -260,7 +269,7 @@ def _row(wanted: WeightFile, names: tuple[str, ...], weights: Weights) -> Weight
         state="missing",
         searched=weights.searched(wanted),
         source=wanted.public.source,
-        advice=advice(wanted),
+        advice=suggest_source(wanted),
     )
     try:
         found = weights.locate(wanted)
