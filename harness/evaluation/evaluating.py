@@ -42,25 +42,14 @@ def evaluate(run: Path, *, advance: Advance = ignore) -> Evaluation:
         return evaluation
     reference = open_reference(plan.matrix.quality.reference)
     image_sets = load_image_sets(run, plan, read_outcomes(run))
-    extra = [
-        variant
-        for variant in (image_sets.rerun, image_sets.other_seed, image_sets.mismatched)
-        if variant is not None
-    ]
-    verify(
-        picture
-        for v in (image_sets.baseline, *image_sets.candidates, *extra)
-        for picture in v.pictures
-    )
+    verify(picture for variant in image_sets.variants for picture in variant.pictures)
     size = read_size(image_sets.baseline.pictures[0])
     metrics, missing = prepare_metrics(plan, image_sets, size, reference)
     cache = FeatureCache(features_cache_dir())
     try:
         feature_store = FeatureStore(image_sets, size, cache)
         readers = [get_contrast_reader(), *(metric.reader for metric in metrics)]
-        feature_store.extract(
-            readers, (image_sets.baseline, *image_sets.candidates, *extra), advance
-        )
+        feature_store.extract(readers, image_sets.variants, advance)
         context = ComparisonContext(image_sets, feature_store, plan.matrix.quality.resamples)
         comparers = {
             metric.reader.name: make_comparer(context, metric, reference) for metric in metrics
@@ -68,9 +57,8 @@ def evaluate(run: Path, *, advance: Advance = ignore) -> Evaluation:
         evaluation = _compare_all(plan, context, comparers, advance)
     finally:
         cache.close()
-    evaluation = evaluation.model_copy(
-        update={"missing": missing, "seconds": time.perf_counter() - begin}
-    )
+    seconds = time.perf_counter() - begin
+    evaluation = evaluation.model_copy(update={"missing": missing, "seconds": seconds})
     evaluation = drop_unsound(evaluation)
     _store(run, image_sets, comparers, evaluation)
     return evaluation

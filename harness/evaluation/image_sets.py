@@ -84,6 +84,13 @@ class ImageSets:
         texts = tuple(self.texts[other] for other in others for _ in range(self.seeds))
         return Variant("mismatched", self.baseline.pictures, frozenset({"correctness"}), texts)
 
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """The baseline, the candidates, and those of the controls that there are."""
+        controls = (self.rerun, self.other_seed, self.mismatched)
+        present = (variant for variant in controls if variant is not None)
+        return (self.baseline, *self.candidates, *present)
+
     def get_text(self, variant: Variant, place: int) -> str:
         """Return the text against which an image of a variant is checked."""
         return variant.texts[place] if variant.texts else self.texts[place // self.seeds]
