@@ -130,20 +130,23 @@ def _decide(
     cell, model = planned.cell, around.model
     images = len(plan.get_prompts(planned)) * len(plan.matrix.seeds)
     cautions = availability.find_cautions(cell, model, around.machine)
-    needs = availability.estimate_footprint(cell, model, around.machine)
+    needs = None
+    if model.parameters:
+        needs = availability.estimate_footprint(cell, model, around.machine)
     return {
         "estimate_s": estimate_seconds(planned, images, inputs),
         "cautions": (*cautions, *availability.warn_of_negatives(around.prompts, cell, model)),
         "downloads": availability.list_downloads(cell, model, around.published),
-        "needs": needs if model.parameters else None,
+        "needs": needs,
     }
 
 
 def _reason(cell: Cell, around: PlanContext) -> str | None:
     """Return why a cell cannot run here, even after downloads, or None."""
-    model, published = around.model, around.published
-    missing = availability.refuse_missing_files(cell, model, published)
-    return _misfit(cell, around) or missing
+    misfit = _misfit(cell, around)
+    if misfit is not None:
+        return misfit
+    return availability.refuse_missing_files(cell, around.model, around.published)
 
 
 def _misfit(cell: Cell, around: PlanContext) -> str | None:
