@@ -201,7 +201,7 @@ def order_cells(baseline: Cell, cells: Sequence[Cell], model: ModelInfo) -> list
     2. the pipeline they build, to find compiled code and engines in the page cache;
     3. the order of the matrix.
 
-    fp16 and fp32 cells read the same files, so precision alone is not a group.
+    fp16 and fp32 cells read the same files, so precision is not among them.
     """
     everyone = (baseline, *cells)
     files = [_files(cell, model) for cell in everyone]
