@@ -50,7 +50,9 @@ class BaselineWorker:
         self.rest()
 
     def source(self) -> BlockSource:
-        """Return the source of the baseline's blocks, after a warm-up call; may raise BaselineWorkerLost.
+        """Return the source of the baseline's blocks, after a warm-up call.
+
+        May raise BaselineWorkerLost.
 
         While the other process worked, memory was released and processor caches were replaced.
         """

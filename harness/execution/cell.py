@@ -106,7 +106,7 @@ class Measurement:
             self._timer.seconds["baseline_worker"] = lost_s
 
     def _time_interleaved(self, baseline_worker: BaselineWorker) -> Completed:
-        """Interleave with the baseline; BaselineWorkerLost or Crowded if memory is short for both."""
+        """Interleave with the baseline; BaselineWorkerLost or Crowded if memory is short."""
 
         def pair(cell: BlockSource) -> Pairing:
             try:
