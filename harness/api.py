@@ -10,6 +10,7 @@ from harness.checkpoints.hub import ask_hub, fetch_published
 from harness.core.base import Advance, ignore
 from harness.core.errors import MachineError, NothingToDo, ResultsError
 from harness.core.matrix import Matrix
+from harness.core.model import CutTexts, ModelSource
 from harness.core.outcome import Completed, Failed, Outcome, find_failure
 from harness.core.parsing import expand_user
 from harness.core.plan import Plan, PlannedCell, Rate
@@ -30,6 +31,7 @@ from harness.listing import (
 from harness.matrix import expand, load_policy, matches, merge_notes
 from harness.measure.machine import describe_machine
 from harness.measure.memory import free_bytes
+from harness.metrics import get_metric
 from harness.models import resolve_model
 from harness.planning import (
     PlanContext,
@@ -104,10 +106,20 @@ def plan(loaded: LoadedMatrix, *, select: tuple[str, ...] = (), results: Path = 
         known = ", ".join(planned.id for planned in whole.compared)
         raise NothingToDo(f"no cell fits {', '.join(select)}", "--select", f"The cells are: {known}")
     kept = tuple(p for p in whole.cells if p.role != "candidate" or matches(p.id, select))
-    texts = {text: None for prompt in whole.prompts for text in (prompt.text, prompt.negative) if text}
-    cut = note_cut(whole.prompts, source.find_cut(tuple(texts)))
+    cut = note_cut(whole.prompts, (*_cut_by_model(source, whole), *_cut_by_metrics(whole)))
     notes = (*whole.notes, *reference, *merge_notes(matrix), *cut)
     return note_downloads(plan_interim_analyses(whole.model_copy(update={"cells": kept, "notes": notes})))
+
+
+def _cut_by_model(source: ModelSource, decided: Plan) -> tuple[CutTexts, ...]:
+    texts = {text: None for prompt in decided.prompts for text in (prompt.text, prompt.negative) if text}
+    return source.find_cut(tuple(texts))
+
+
+def _cut_by_metrics(decided: Plan) -> tuple[CutTexts, ...]:
+    texts = tuple(dict.fromkeys(prompt.text for prompt in decided.prompts))
+    metrics = decided.matrix.quality.metrics if decided.model.quality_applies else ()
+    return tuple(get_metric(name).find_cut(texts) for name in metrics)
 
 
 def _check_reference(matrix: Matrix) -> tuple[str, ...]:
@@ -143,8 +155,8 @@ def open_run(
     """Return the folder of the run to continue: the newest with the same measurements and images, or a new one.
 
     A continued run takes over what judges and describes it: policy, rules, prices, metrics. Where the newest run of
-    this matrix's name is not continued, `notice` receives the facts that differ. A model or an adapter that is not here
-    is fetched first, once; MachineError if that cannot be done.
+    this matrix is not continued, `notice` receives the facts that differ, its name among them. A model or an
+    adapter that is not here is fetched first, once; MachineError if that cannot be done.
     """
     results = expand_user(results)
     wanted = plan(loaded, select=select, results=results)

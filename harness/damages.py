@@ -1,9 +1,9 @@
-"""Damages of known size, to find out what a set of metrics does not notice.
+"""Damages of known size, to measure what a set of metrics does not notice.
 
-Levels 1 to 5 follow KADID-10k (Lin, Hosu & Saupe 2019), where 3 is "slightly annoying", on pictures of 384 pixels.
-Where KADID has no such damage, or orders its doses by sign, levels are as visible as far as we could see. Level 0 is
-below what most people notice. Pictures larger than 384 pixels are looked at fitted to the same screen: blur grows
-with their side, noise with its square.
+Levels 1 to 5 follow KADID-10k (Lin, Hosu & Saupe 2019), where 3 is "slightly annoying", on images
+of 384 pixels. Where KADID has no such damage, or orders its doses by sign, levels are equally
+visible as far as we could judge. Level 0 is below what most people notice. Larger images are viewed
+fitted to the same screen: blur grows with their side, noise with its square.
 """
 
 import io
@@ -25,7 +25,10 @@ _TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.5
 
 
 class Damage(NamedTuple):
-    """One family of damages to single pictures: its dose at levels 0 to 5, the dose in words, and what it does."""
+    """One family of damages to single images.
+
+    Its dose at levels 0 to 5, the dose in words, and its function.
+    """
 
     doses: tuple[float, ...]
     words: str
@@ -33,7 +36,7 @@ class Damage(NamedTuple):
 
 
 def apply_damage(pictures: Pixels, damage: str) -> Pixels:
-    """Return pictures (n, height, width, 3) with a damage such as `blur:3`; `identical` copies them."""
+    """Return images (n, height, width, 3) with a damage such as `blur:3` or `identical` (none)."""
     if damage == IDENTICAL:
         return copied(pictures)
     family, _, level = damage.partition(":")
@@ -41,12 +44,12 @@ def apply_damage(pictures: Pixels, damage: str) -> Pixels:
 
 
 def copied(pictures: Pixels) -> Pixels:
-    """Return the same pixels, to be read a second time."""
+    """Return a copy of the pixels, to be read a second time."""
     return np.copy(pictures)
 
 
 def dose_words(family: str, level: int, side: int) -> str:
-    """Return a dose in words, for pictures of a shorter side in pixels: `σ 1 px`, `quality 24`."""
+    """Return a dose in words, by the images' shorter side in pixels: `σ 1 px`, `quality 24`."""
     dose = DAMAGES[family].doses[level]
     if family == "blur":
         dose *= _on_screen(side)
@@ -152,14 +155,14 @@ DAMAGES: dict[str, Damage] = {
     "hue": Damage((3, 10, 15, 20, 40, 80), "{}°", _hue),
     "banding": Damage((64, 20, 16, 13, 10, 7), "{} levels", _banding),
 }
-"""Families of damage to every picture of a set."""
+"""Families of damage to every image of a set."""
 SHARES = (0.01, 0.03, 0.05, 0.10, 0.20, 0.50)
-"""Of pictures, at levels 0 to 5, for damages of some pictures that leave the others whole."""
+"""Shares of images, at levels 0 to 5, for damages of some images that leave the others intact."""
 SOME = "blur:5"
-"""What is done to the pictures of the family `some-damaged`."""
+"""The damage of the images of the family `some-damaged`."""
 SET_DAMAGES: dict[str, str] = {
     "wrong-prompt": "{} % show another prompt",
     "collapse": "{} % are one and the same picture",
     "some-damaged": "{} % are blurred beyond recognition",
 }
-"""Families of damage to some pictures of a set, with their doses in words."""
+"""Families of damage to some images of a set, with their doses in words."""

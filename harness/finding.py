@@ -1,4 +1,4 @@
-"""Read a matrix file and find the run that belongs to it."""
+"""Load a matrix file and find its run."""
 
 import hashlib
 from collections.abc import Callable
@@ -18,11 +18,11 @@ from harness.store.layout import RunFolder
 RESULTS = Path("results")
 
 Differences = Callable[[Plan], tuple[str, ...]]
-"""Given the plan of an existing run, returns why it is another one than the one that is wanted."""
+"""Returns why an existing run, given its plan, is not the wanted one; empty if it is."""
 
 
 class LoadedMatrix(NamedTuple):
-    """A matrix, the text it was read from, which identifies its runs, and the policy it is judged by."""
+    """A matrix, its text, which identifies its runs, and its policy."""
 
     matrix: Matrix
     text: str
@@ -30,18 +30,18 @@ class LoadedMatrix(NamedTuple):
 
 
 def load(path: str | Path, policy: str | None = None, model: str | None = None) -> LoadedMatrix:
-    """Read a matrix file, or a shipped matrix by its name, and its policy, or instead of that another.
+    """Load a matrix file, or a shipped matrix by name, with its policy or the named one.
 
-    `model` takes the place of the file's: a name, a folder, a .safetensors file or a hub id, as in a matrix. Raises
-    MatrixError with every mistake in either file.
+    `model` overrides the file's: a name, a folder, a .safetensors file or a hub id, as in a matrix.
+    Raises MatrixError with all mistakes in either file.
     """
     return LoadedMatrix(*load_matrix(Path(path), policy, model))
 
 
 def find(name: Path, results: Path = RESULTS) -> Path:
-    """Return the run that a word names: its folder, its name, `latest`, or the newest run of a matrix file.
+    """Return the run of a name: its folder, its name, `latest`, or the newest run of a matrix file.
 
-    A run named by its matrix file follows the file in what judges and describes it: policy, rules, prices, metrics.
+    A run found by its matrix file adopts the file's policy, rules, prices and metrics.
     """
     name, results = expand_user(name), expand_user(results)
     if name.suffix != ".toml" and not is_shipped(name):
@@ -64,14 +64,14 @@ def find(name: Path, results: Path = RESULTS) -> Path:
 
 
 def is_run(name: Path, results: Path) -> bool:
-    """Return whether a word names an existing run, by its folder, its name or `latest`, and not a matrix file."""
+    """Return whether a name is an existing run (folder, name or `latest`), not a matrix file."""
     return str(name) == "latest" or any(RunFolder(folder).run_json.exists() for folder in (name, results / name))
 
 
 def find_planned(loaded: LoadedMatrix, wanted: Plan, results: Path, notice: Callable[[str], None]) -> Path | None:
-    """Return the newest run with the measurements and images of a plan, following the matrix; None if there is none.
+    """Return the newest run with a plan's measurements and images, or None; it adopts the matrix.
 
-    `notice` then receives the facts in which the newest run of the matrix's name differs.
+    If there is none, `notice` receives the facts in which the newest run of the matrix differs.
     """
     found = find_run(results, lambda existing: not plan_differences(existing, wanted))
     if found is not None:
@@ -82,15 +82,20 @@ def find_planned(loaded: LoadedMatrix, wanted: Plan, results: Path, notice: Call
 
 
 def _why_another(loaded: LoadedMatrix, results: Path, differences: Differences) -> str:
-    """Return why the newest run of the matrix's name is another one; an empty string if there is none."""
+    """Return why the newest run of this matrix is not the wanted one, or an empty string.
+
+    A run is of this matrix by its name, or if nothing but the name differs.
+    """
     for path, existing in readable_runs(results):
-        if existing.matrix.name == loaded.matrix.name:
-            return f"{path.name} differs: {shorten(differences(existing))}"
+        found = differences(existing)
+        renamed = all(fact.startswith("name: ") for fact in found)
+        if renamed or existing.matrix.name == loaded.matrix.name:
+            return f"{path.name} differs: {shorten(found)}"
     return ""
 
 
 def _follow(run: Path, matrix: Matrix, loaded: LoadedMatrix) -> None:
-    """Let a run follow a changed matrix file in what judges and describes it; nothing is measured again."""
+    """Update a run's rules and descriptions from a changed matrix file, without measuring."""
     before = read_plan(run)
     after = with_rules(before, matrix, loaded.policy)
     if after == before:

@@ -1,9 +1,9 @@
-"""What there is: axes and their values, policies that ship, and the weights that metrics need."""
+"""Lists: axes and their values, shipped matrices and policies, and the weights of metrics."""
 
 from pathlib import Path
 from typing import Any
 
-from harness.axes import all_axes, get_axis, resolve_setting, value_names
+from harness.axes import get_axis, list_value_names, load_axes, resolve_setting
 from harness.checkpoints.hub import is_offline
 from harness.core.axis import AxisValue, Setting
 from harness.core.base import Advance
@@ -23,22 +23,22 @@ FETCHED = "fetched on first use"
 
 
 def list_axes(names: tuple[str, ...] = ()) -> list[dict[str, Any]]:
-    """Return one row per value of the named axes (none: all): what it is, its options, its needs, and why not here.
+    """Return one row per value of the named axes (none: all).
 
-    Raises UsageError for an unknown axis.
+    Summary, options, needs, availability. Raises UsageError for an unknown axis.
     """
     machine = describe_machine()
     rows = []
-    for axis in [get_axis(name) for name in names] or all_axes():
+    for axis in [get_axis(name) for name in names] or load_axes():
         free = [resolve(f"harness.axes.{axis.name}", axis.open_value, AxisValue)] if axis.open_value else []
-        named = {name: resolve_setting(Setting(axis=axis.name, name=name)) for name in value_names(axis.name)}
+        named = {name: resolve_setting(Setting(axis=axis.name, name=name)) for name in list_value_names(axis.name)}
         rows += [_axis_row(axis.name, "…", value, "yes") for value in free]
         rows += [_axis_row(axis.name, name, value, _here(value, machine)) for name, value in named.items()]
     return rows
 
 
 def _here(value: AxisValue, machine: Machine) -> str:
-    """Return "yes", why not, or that its files come from the Hub, which is not asked."""
+    """Return "yes", the reason why not, or that its files are downloaded on first use."""
     absent_files = value.wants(None)
     if absent_files and is_offline():
         return f"{absent_files[0]} is not in the Hugging Face cache, and HF_HUB_OFFLINE is set"
@@ -57,12 +57,15 @@ def _axis_row(axis: str, name: str, value: type[AxisValue] | AxisValue, here: st
 
 
 def list_matrices() -> dict[str, str]:
-    """Return the matrices that ship with the package: name → what it is about."""
+    """Return the shipped matrices: name → subject."""
     return {name: str(read_toml(matrix_text(name, name))[0].get("about", "")) for name in matrix_names()}
 
 
 def write_matrix(name: str, target: Path | None = None) -> Path:
-    """Write a copy of a shipped matrix, to edit, and return its path; UsageError if there is such a file already."""
+    """Write an editable copy of a shipped matrix and return its path.
+
+    UsageError if the file exists.
+    """
     path = target or Path(f"{name}.toml")
     text = matrix_text(name, str(path))
     if path.exists():
@@ -72,22 +75,23 @@ def write_matrix(name: str, target: Path | None = None) -> Path:
 
 
 def list_policies() -> tuple[Policy, ...]:
-    """Return the policies that ship with the package."""
+    """Return the shipped policies."""
     return tuple(load_policy(name) for name in policy_names())
 
 
 def show_policy(name: str) -> str:
-    """Return the file of a shipped policy, to read or to start one's own from."""
+    """Return the text of a shipped policy, to read or to copy."""
     return policy_text(name)
 
 
 def weights(
     names: tuple[str, ...] = (), *, download: bool = False, advance: Advance | None = None
 ) -> tuple[WeightRow, ...]:
-    """Return one row per weight file that a matrix file or metrics need; without names, all metrics.
+    """Return one row per weight file that a matrix file or metrics need.
 
-    `download` fetches what is missing first. Raises UsageError for an unknown name, or for `download` without one;
-    MachineError if a file cannot be had or is not the right one.
+    Without names, of all metrics. `download` downloads missing files first. Raises UsageError for
+    an unknown name, or for `download` without one; MachineError if a file cannot be downloaded or
+    is not the expected one.
     """
     metrics, places = _metrics_and_places(names)
     if download:
@@ -111,7 +115,10 @@ def _metrics_and_places(names: tuple[str, ...]) -> tuple[list[Metric], Weights]:
 
 
 def scoring_weights(decided: Plan | Path) -> tuple[WeightRow, ...]:
-    """Return one row per weight file that a plan's or a run's metrics need; none where pictures are not scored."""
+    """Return one row per weight file that a plan's or a run's metrics need.
+
+    None if images are not scored.
+    """
     decided = decided if isinstance(decided, Plan) else read_plan(decided)
     quality = decided.matrix.quality
     metrics = [get_metric(name) for name in quality.metrics] if decided.model.quality_applies else []

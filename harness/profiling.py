@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.axes.fitting import fitting
+from harness.axes.compatibility import make_fit_check
 from harness.core.catalog import did_you_mean
 from harness.core.errors import MachineError, NothingToDo, UsageError
 from harness.core.machine import Machine
@@ -68,7 +68,7 @@ def explain(run: Path, cell: str, against: str = "", other: Path | None = None) 
     """
     planned, outcome, trace, facts = _traced(run, cell)
     decided = read_plan(run)
-    fits = fitting(planned.cell, decided.model, decided.machine)
+    fits = make_fit_check(planned.cell, decided.model, decided.machine)
     traced = TracedCell(facts, outcome, planned.cell, decided.model, fits)
     explained = Explained(run, planned.id, trace, facts, find_bound(traced), advise(traced))
     if not against and other is None:

@@ -1,6 +1,6 @@
-"""The world of the bundled model: captions of coloured shapes, read and drawn.
+"""The world of the bundled model: captions of coloured shapes, parsed and rendered.
 
-It stands below models and metrics: the model draws what its captions say, attributes:bundled checks it.
+It is below models and metrics: the model draws what captions say, attributes:bundled checks it.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Thing:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What one caption says: a thing, or two things and their relation, on a background."""
+    """The content of one caption: one or two objects, their relation, and the background."""
 
     background: str
     first: Thing
@@ -73,13 +73,16 @@ class Scene:
 
     @property
     def caption(self) -> str:
-        """The one sentence that describes this scene."""
+        """The sentence that describes this scene."""
         what = str(self.first) if self.second is None else f"{self.first} {self.relation} {self.second}"
         return f"{what} on a {self.background} background"
 
     @property
     def labels(self) -> tuple[int, ...]:
-        """Integer labels in the order of LABELS; slot 1 is the left or upper thing, whatever was named first."""
+        """Integer labels in the order of LABELS.
+
+        Slot 1 is the left or upper object, whatever the caption names first.
+        """
         background = list(BACKGROUNDS).index(self.background)
         if self.second is None:
             return (0, background, *_thing_labels(self.first), NOTHING, NOTHING, NOTHING)
@@ -95,7 +98,7 @@ def _thing_labels(thing: Thing) -> tuple[int, int, int]:
 
 
 def parse(caption: str) -> Scene:
-    """Read a caption back into its scene; ValueError where it is not a sentence of this world."""
+    """Return the scene of a caption; ValueError if it is not a sentence of this world."""
     words = caption.split()
     try:
         background = words[words.index("on") + 2]
@@ -110,13 +113,13 @@ def parse(caption: str) -> Scene:
 
 
 def held_out(caption: str) -> bool:
-    """Whether a caption is kept from all training, decided by a hash of its text alone."""
+    """Return whether a caption is excluded from all training, by a hash of its text."""
     return int(hashlib.sha256(caption.encode()).hexdigest()[:8], 16) % HELD_OUT_SHARE == 0
 
 
 @cache
 def scenes(split: str = "train") -> tuple[tuple[Scene, ...], tuple[Scene, ...]]:
-    """All scenes of a split ("train" or "held-out"): those of one thing, and those of two."""
+    """Return the scenes of a split ("train" or "held-out") with one object, and with two."""
     things = [Thing(z, c, s) for z in SIZES for c in COLOURS for s in SHAPES]
     one = [Scene(b, t) for b in BACKGROUNDS for t in things]
     two = [Scene(b, t, r, u) for b, t, r, u in itertools.product(BACKGROUNDS, things, RELATIONS, things)]
@@ -126,7 +129,7 @@ def scenes(split: str = "train") -> tuple[tuple[Scene, ...], tuple[Scene, ...]]:
 
 
 def draw_scenes(rng: np.random.Generator, count: int, split: str = "train") -> list[Scene]:
-    """Draw scenes of a split: a third with one thing, the rest with two."""
+    """Draw scenes of a split: a third with one object, the rest with two."""
     one, two = scenes(split)
     pick = rng.random(count) < 1 / 3
     return [
@@ -136,15 +139,16 @@ def draw_scenes(rng: np.random.Generator, count: int, split: str = "train") -> l
 
 
 def render(scenes_: Sequence[Scene], rng: np.random.Generator, pixels: int = UNIT) -> NDArray[np.uint8]:
-    """Draw scenes at random positions, anti-aliased: uint8 of shape (count, pixels, pixels, 3)."""
+    """Render scenes at random positions, anti-aliased: uint8 (count, pixels, pixels, 3)."""
     labels = np.array([s.labels for s in scenes_], dtype=np.int64).reshape(-1, len(LABELS))
     return draw(labels, place(labels, rng), pixels)
 
 
 def place(labels: Ints, rng: np.random.Generator) -> Floats:
-    """Random centres of both slots, in world units: float32 of shape (count, 2 slots, x and y).
+    """Return random centres of both slots, in world units.
 
-    One thing stands anywhere; two stand apart along their relation, and at most MISALIGNED off it.
+    Float32 of shape (count, 2 slots, x and y). One object is anywhere; two are apart along their
+    relation, and at most MISALIGNED off it.
     """
     count = len(labels)
     radius = np.array(list(SIZES.values()))[np.maximum(labels[:, [4, 7]], 0)]
@@ -162,7 +166,7 @@ def place(labels: Ints, rng: np.random.Generator) -> Floats:
 
 
 def draw(labels: Ints, centres: Floats, pixels: int = UNIT) -> NDArray[np.uint8]:
-    """Draw labelled scenes with their centres given (world units): uint8 (count, pixels, pixels, 3)."""
+    """Render labelled scenes with given centres (world units): uint8 (count, pixels, pixels, 3)."""
     grounds = np.array(list(BACKGROUNDS.values()), dtype=np.float32)
     colours = np.array(list(COLOURS.values()), dtype=np.float32)
     radii = np.array(list(SIZES.values()), dtype=np.float32)
@@ -184,7 +188,10 @@ def draw(labels: Ints, centres: Floats, pixels: int = UNIT) -> NDArray[np.uint8]
 
 
 def _distance(kind: int, x: Floats, y: Floats) -> Floats:
-    """Signed distance to a shape of radius 1 at the origin, negative inside; y points down."""
+    """Return the signed distance to a shape of radius 1 at the origin, negative inside.
+
+    Y points down.
+    """
     if kind == SHAPES["circle"]:
         return np.hypot(x, y) - np.float32(1)
     if kind == SHAPES["square"]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from itertools import takewhile
 from pathlib import Path
 
 from harness import claims
@@ -15,6 +16,8 @@ QUALITY = ROOT / "docs" / "quality.md"
 CLAIMS = ROOT / "docs" / "claims.md"
 TIMING = ROOT / "docs" / "timing.md"
 RATES = ROOT / "docs" / "simulated-rates.md"
+DOCS = ROOT / "docs"
+SHOWN_COLUMNS = ("Cell", "Verdict", "Speedup", "Worst loss", "Peak memory")
 AGAINST_ITSELF = "\n## The baseline against itself\n"
 SAMPLE = ROOT / "reports" / "sample"
 
@@ -46,22 +49,30 @@ def quantities_table() -> str:
 
 
 def demo_part() -> str:
-    """Return the committed sample report's own summary, with its headings one level down."""
-    reports = sorted(SAMPLE.glob("*/report.md"))
-    if not reports:
+    """Return the first columns of the committed sample report's table of cells."""
+    report = _sample_report()
+    if report is None:
         return ""
-    place = reports[-1].parent.relative_to(ROOT)
-    text = reports[-1].read_text(encoding="utf-8").strip()
-    text = text.split("[Full report]")[0].rstrip()  # its links are relative to the report
-    text = re.sub(r"^(#+)", r"\1#", text, flags=re.MULTILINE)
-    return f"This is what it wrote here ([the page]({place}/index.html)):\n\n{text}"
+    lines = report.read_text(encoding="utf-8").splitlines()
+    begin = next(number for number, line in enumerate(lines) if line.startswith("| Cell | Verdict |"))
+    rows = [re.split(r"(?<!\\) ?\| ?", line.strip("| ")) for line in takewhile(bool, lines[begin:])]
+    chosen = [rows[0].index(name) for name in SHOWN_COLUMNS]
+    return "\n".join(f"| {' | '.join(row[column] for column in chosen)} |" for row in rows)
 
 
-def grid_part() -> str:
-    """Return the image grid of the bundled model."""
-    grid = ROOT / "docs" / "shapes-grid.png"
-    caption = "The bundled model, same prompts and noise: 50 steps, 4 steps, and 4 steps with its LCM-LoRA."
-    return f"![{caption}](docs/shapes-grid.png)\n\n*{caption}*" if grid.exists() else ""
+def picture_part() -> str:
+    """Return the Pareto chart of the committed sample report."""
+    report = _sample_report()
+    if report is None:
+        return ""
+    folder = report.parent.relative_to(ROOT)
+    caption = "Seconds per image against worst loss, for every cell of the quickstart"
+    return f"[![{caption}]({folder}/figures/pareto.svg)]({folder}/index.html)"
+
+
+def _sample_report() -> Path | None:
+    reports = sorted(SAMPLE.glob("*/report.md"))
+    return reports[-1] if reports else None
 
 
 def quality_part() -> str:
@@ -138,22 +149,23 @@ def matrices_table() -> str:
         comment = " ".join(line.strip("# ") for line in path.read_text(encoding="utf-8").split("\n\n")[0].splitlines())
         answered = re.sub(r" What it needs:.*", "", comment).removeprefix("What it answers: ")
         question = answered[: answered.rindex("?") + 1]
-        lines.append(f"| [{path.stem}](matrices/{path.name}) | {question[0].upper()}{question[1:]} |")
+        lines.append(f"| [{path.stem}](../matrices/{path.name}) | {question[0].upper()}{question[1:]} |")
     return "\n".join(lines)
 
 
-PARTS = {
-    "axes": axes_table,
-    "matrices": matrices_table,
-    "policies": policies_table,
-    "quantities": quantities_table,
-    "demo": demo_part,
-    "grid": grid_part,
-}
+PARTS = {"picture": picture_part, "demo": demo_part}
 QUALITY_PARTS = {"quality": quality_part, "rates": rates_part}
 TIMING_PARTS = {"aa": aa_part}
 CLAIMS_PARTS = {"claim-quantities": claim_quantities_table, "claims": claims_table}
-PAGES = {README: PARTS, QUALITY: QUALITY_PARTS, CLAIMS: CLAIMS_PARTS, TIMING: TIMING_PARTS}
+PAGES = {
+    README: PARTS,
+    DOCS / "matrices.md": {"matrices": matrices_table},
+    DOCS / "values.md": {"axes": axes_table},
+    DOCS / "policies.md": {"policies": policies_table, "quantities": quantities_table},
+    QUALITY: QUALITY_PARTS,
+    CLAIMS: CLAIMS_PARTS,
+    TIMING: TIMING_PARTS,
+}
 
 
 def filled(text: str, parts: Mapping[str, Callable[[], str]] = PARTS) -> str:

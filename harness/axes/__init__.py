@@ -9,101 +9,96 @@ from pydantic import ValidationError
 from harness.core.axis import Axis, AxisValue, Scalar, Setting
 from harness.core.catalog import did_you_mean, list_names, resolve
 from harness.core.errors import UsageError
-from harness.core.parsing import describe_mistakes
+from harness.core.parsing import boolean_mistakes, describe_mistakes
 
 
 @cache
-def all_axes() -> tuple[Axis, ...]:
+def load_axes() -> tuple[Axis, ...]:
     """Return every axis in canonical order."""
-    return tuple(
-        sorted((get_axis(name) for name in list_names("harness.axes", folders=True)), key=lambda axis: axis.order)
-    )
+    axes = (get_axis(name) for name in list_names("harness.axes", folders=True))
+    return tuple(sorted(axes, key=lambda axis: axis.order))
 
 
 def get_axis(name: str) -> Axis:
-    """Return one axis; UsageError with a suggestion if there is none of that name."""
-    if name not in list_names("harness.axes", folders=True):
-        raise UsageError(f'unknown axis "{name}". {did_you_mean(name, list_names("harness.axes", folders=True))}')
-    axis: Axis = importlib.import_module(f"harness.axes.{name.replace('-', '_')}").AXIS
+    """Return an axis; UsageError with a suggestion for an unknown name."""
+    known = list_names("harness.axes", folders=True)
+    if name not in known:
+        raise UsageError(f'unknown axis "{name}". {did_you_mean(name, known)}')
+    axis: Axis = importlib.import_module(_name_package(name)).AXIS
     return axis
 
 
-def value_names(axis: str) -> tuple[str, ...]:
-    """Return the named values of an axis; empty for one that takes numbers."""
-    package = f"harness.axes.{axis.replace('-', '_')}"
-    return tuple(name for name in list_names(package) if name != get_axis(axis).open_value)
+def list_value_names(axis: str) -> tuple[str, ...]:
+    """Return the named values of an axis; none for an axis that takes numbers."""
+    open_value = get_axis(axis).open_value
+    return tuple(name for name in list_names(_name_package(axis)) if name != open_value)
 
 
 def read_entry(axis: str, entry: Scalar | dict[str, Scalar]) -> Setting:
-    """Return the setting a matrix entry means: `50`, `"fp16"`, `"fp8-quanto+activations"` or `{name = …, option = …}`.
+    """Return the setting of a matrix entry.
 
-    Raises UsageError for an unknown axis, value or option and for an option of the wrong type.
+    An entry is `50`, `"fp16"`, `"fp8-quanto+activations"` or `{name = …, option = …}`. Raises
+    UsageError for an unknown axis, value or option, and for an option of the wrong type.
     """
     if isinstance(entry, dict):
         options = dict(entry)
         if "name" not in options:
             raise UsageError(f'a value of "{axis}" written as a table needs a key "name"')
         name = str(options.pop("name"))
+    elif isinstance(entry, bool):
+        raise UsageError(f'true/false is not a value of "{axis}"')
     else:
-        if isinstance(entry, bool):
-            raise UsageError(f'true/false is no value of "{axis}"')
         name, *words = str(entry).split("+")
         options = dict(_read_option(word) for word in words)
-    setting = Setting(axis=axis, name=name, options=tuple(sorted(options.items())))
-    value = resolve_setting(setting)
-    shown = {key: getattr(value, key) for key in sorted(options) if value.model_fields_set and _differs(value, key)}
-    return Setting(axis=axis, name=_canonical(axis, name), options=tuple(shown.items()))
+    value = resolve_setting(Setting(axis=axis, name=name, options=tuple(sorted(options.items()))))
+    fields = type(value).model_fields
+    shown = {key: getattr(value, key) for key in sorted(options)}
+    changed = {key: given for key, given in shown.items() if given != fields[key].default}
+    if name not in list_value_names(axis):  # one spelling: `64X64` and `64x64`, `3.0` and `3`
+        name = str(resolve_setting(Setting(axis=axis, name=name)))
+    return Setting(axis=axis, name=name, options=tuple(changed.items()))
 
 
 def resolve_setting(setting: Setting) -> AxisValue:
-    """Return the live value of a setting, its options validated; imports one file."""
-    axis = get_axis(setting.axis)
-    package = f"harness.axes.{axis.name.replace('-', '_')}"
-    named = setting.name in list_names(package) and setting.name != axis.open_value
-    if not named and axis.open_value is not None:
+    """Return the value of a setting, with validated options; imports one file."""
+    axis, package = get_axis(setting.axis), _name_package(setting.axis)
+    known = list_value_names(axis.name)
+    if setting.name in known:
+        value, fixed = resolve(package, setting.name, AxisValue)(), frozenset[str]()
+    elif axis.open_value is None:
+        hint = did_you_mean(setting.name, known)
+        raise UsageError(f'unknown {axis.name} "{setting.name}". {hint}')
+    else:
+        kind = resolve(package, axis.open_value, AxisValue)
         try:
-            parsed = resolve(package, axis.open_value, AxisValue).parse(setting.name)
+            value, fixed = kind.parse(setting.name), frozenset(kind.model_fields)
         except ValueError as error:
-            raise UsageError(f'{axis.name} = "{setting.name}": {_first_message(error)}') from error
-        return _with_options(parsed, setting)
-    if not named:
-        raise UsageError(f'unknown {axis.name} "{setting.name}". {did_you_mean(setting.name, value_names(axis.name))}')
-    return _with_options(resolve(package, setting.name, AxisValue)(), setting)
+            what = f'{axis.name} = "{setting.name}": {_describe_first_mistake(error)}'
+            raise UsageError(what) from error
+    return _set_options(value, setting, set(type(value).model_fields) - fixed)
 
 
-def call_options(values: Iterable[AxisValue]) -> dict[str, float]:
-    """Return what the values of a cell say about its calls: steps, guidance, width, height, batch."""
+def collect_call_options(values: Iterable[AxisValue]) -> dict[str, float]:
+    """Return the call options of a cell's values: steps, guidance, width, height, batch."""
     return {key: option for value in values for key, option in value.call_options().items()}
 
 
-def _with_options(value: AxisValue, setting: Setting) -> AxisValue:
-    known = set(type(value).model_fields) - _parsed_fields(setting)
+def _name_package(axis: str) -> str:
+    return f"harness.axes.{axis.replace('-', '_')}"
+
+
+def _set_options(value: AxisValue, setting: Setting, known: set[str]) -> AxisValue:
     for key, _ in setting.options:
         if key not in known:
             hint = did_you_mean(key, known) if known else "It has none."
             raise UsageError(f'{setting.axis} "{setting.name}" has no option "{key}". {hint}')
+    if wrong := boolean_mistakes(type(value), dict(setting.options)):
+        raise UsageError(f'{setting.axis} "{setting.name}": {wrong[0]}')
     try:
         return type(value).model_validate({**value.model_dump(), **dict(setting.options)})
     except ValidationError as error:
-        raise UsageError(f'{setting.axis} "{setting.name}": {_first_message(error)}') from error
-
-
-def _parsed_fields(setting: Setting) -> set[str]:
-    """Fields that the free name itself fills, such as the number of steps: no options."""
-    axis = get_axis(setting.axis)
-    if axis.open_value is None or setting.name in value_names(axis.name):
-        return set()
-    return set(resolve(f"harness.axes.{axis.name.replace('-', '_')}", axis.open_value, AxisValue).model_fields)
-
-
-def _canonical(axis: str, name: str) -> str:
-    """One spelling per value: `64X64` and `64x64`, `3.0` and `3` are the same setting."""
-    value = resolve_setting(Setting(axis=axis, name=name))
-    return name if name in value_names(axis) else str(value)
-
-
-def _differs(value: AxisValue, key: str) -> bool:
-    return bool(getattr(value, key) != type(value).model_fields[key].default)
+        what = f'{setting.axis} "{setting.name}": {_describe_first_mistake(error)}'
+        raise UsageError(what) from error
 
 
 def _read_option(word: str) -> tuple[str, Scalar]:
@@ -118,5 +113,7 @@ def _read_option(word: str) -> tuple[str, Scalar]:
     return key, {"true": True, "false": False}.get(text, text)
 
 
-def _first_message(error: ValueError) -> str:
-    return describe_mistakes(AxisValue, error)[0] if isinstance(error, ValidationError) else str(error)
+def _describe_first_mistake(error: ValueError) -> str:
+    if isinstance(error, ValidationError):
+        return describe_mistakes(AxisValue, error)[0]
+    return str(error)

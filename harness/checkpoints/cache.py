@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import platformdirs
+from harness.core.parsing import cache_path
 
 
 def read_kept(kind: str, name: str) -> Any:
@@ -34,4 +34,4 @@ def keep(kind: str, name: str, found: Any) -> None:
 
 
 def _entry(kind: str, name: str) -> Path:
-    return Path(platformdirs.user_cache_dir("harness")) / kind / f"{name}.json"
+    return cache_path() / kind / f"{name}.json"

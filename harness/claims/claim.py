@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from harness.axes import get_axis, read_entry, value_names
+from harness.axes import get_axis, list_value_names, read_entry
 from harness.core.axis import Scalar, value_word
 from harness.core.base import Frozen
 from harness.core.catalog import did_you_mean
@@ -210,7 +210,7 @@ def _setting_problems(key: str, axis: str, value: Scalar) -> list[str]:
         if not any(sign in word for sign in "*?["):
             spelled = str(read_entry(axis, value))
             return [] if spelled == word else [f'{key}: cells spell this "{spelled}", not "{word}"']
-        free, names = get_axis(axis).open_value, value_names(axis)
+        free, names = get_axis(axis).open_value, list_value_names(axis)
     except UsageError as error:
         return [f"{key}: {error.what}"]
     if free or any(name.startswith(re.split(r"[*?[+]", word)[0]) for name in names):

@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import median
 from typing import Literal, NamedTuple
 
-from harness.axes import all_axes
+from harness.axes import load_axes
 from harness.claims.claim import OF_A_PAIR, Claim, Quantity
 from harness.claims.text import name_gpus, name_model, name_settings
 from harness.core.axis import Cell, Scalar, value_word
@@ -136,7 +136,7 @@ def _list_unused_techniques(claim: Claim) -> dict[str, Scalar]:
     named = {*claim.settings, *claim.candidate, *claim.baseline}
     return {
         axis.name: axis.default
-        for axis in all_axes()
+        for axis in load_axes()
         if axis.default not in (None, "auto") and axis.open_value is None and axis.name not in named
     }
 

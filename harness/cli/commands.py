@@ -1,22 +1,44 @@
-"""The `harness` command: each command parses, calls the api and hands the answer to the console."""
+"""The `harness` command: each command parses its arguments, calls the api and passes the answer to the console."""
 
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
+from typer.core import TyperGroup
 
 from harness.cli.streams import guard_streams
 from harness.core.errors import UsageError
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: spinning threads starve each other
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported: spinning threads slow each other down
 
 CTRL_C = 130
 """The status typer gives to Ctrl-C, as shells do."""
 
+GROUPS = {
+    "Measure": ("plan", "run", "bench", "profile"),
+    "Judge": ("evaluate", "gate", "claims"),
+    "Understand": ("report", "explain", "compare"),
+    "Set up": ("init", "axes", "policies", "weights", "doctor", "schema"),
+}
+
+
+class GroupedCommands(TyperGroup):
+    """Lists the commands of `harness --help` by purpose."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        width = max(map(len, self.commands))
+        for title, names in GROUPS.items():
+            with formatter.section(title):
+                rows = [(f"{name:<{width}}", self.commands[name].get_short_help_str(66)) for name in names]
+                formatter.write_dl(rows)
+
+
 app = typer.Typer(
-    help="What does an optimization of an image model buy, what does it cost in quality, may we ship it?",
+    cls=GroupedCommands,
+    help="Measures what an optimization of an image-generation model buys, what it costs in quality, and whether it "
+    "may ship.",
     epilog="Exit codes: 0 pass · 1 gate failed · 2 wrong usage or matrix · 3 nothing to do · 4 machine not usable · "
     "5 some cells failed · 6 inconclusive · 7 results unreadable.",
     rich_markup_mode=None,
@@ -29,7 +51,7 @@ Word = TypeVar("Word", str, Path, None)
 
 
 def _require_text(word: Word) -> Word:
-    """Return an argument that results record; UsageError where its bytes are not text, which JSON cannot hold."""
+    """Return an argument that results record; UsageError if it is not UTF-8, which JSON cannot store."""
     try:
         str(word).encode()
     except UnicodeEncodeError as error:
@@ -38,39 +60,49 @@ def _require_text(word: Word) -> Word:
     return word
 
 
-MatrixFile = Annotated[Path, typer.Argument(metavar="MATRIX", help="A matrix file, or a name of `harness init`.")]
-RunName = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, its name, its matrix file, or `latest`.")]
+MatrixFile = Annotated[Path, typer.Argument(metavar="MATRIX", help="A matrix file, or the name of a shipped matrix.")]
+RunName = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, a run's name, a matrix file, or `latest`.")]
 Select = Annotated[list[str] | None, typer.Option("--select", "-s", help="Globs on cell ids, such as '*fp8*'.")]
-Pilot = Annotated[Path | None, typer.Option("--power", metavar="RUN", help="Plan by what this evaluated run showed.")]
+Pilot = Annotated[
+    Path | None,
+    typer.Option(
+        "--power", metavar="RUN", help="Forecast the power of the plan from the spread in this evaluated run."
+    ),
+]
 ModelWord = Annotated[
     str | None,
     typer.Option(
         "--model",
         "-m",
         callback=_require_text,
-        help="Instead of the matrix's: a name, a folder, a .safetensors file or a hub id.",
+        help="Use this model: a name, a folder, a .safetensors file or a Hub id.",
     ),
 ]
-Results = Annotated[Path, typer.Option("--results", callback=_require_text, help="Folder that holds the runs.")]
+Results = Annotated[Path, typer.Option("--results", callback=_require_text, help="Folder of all runs.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Begin a new run instead of going on with an earlier one.")]
-Retry = Annotated[bool, typer.Option("--retry-failed", help="Try failed cells again.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Start a new run instead of continuing an earlier one.")]
+Retry = Annotated[bool, typer.Option("--retry-failed", help="Run failed cells again.")]
 Inline = Annotated[bool, typer.Option("--inline", help="Run cells in this process, for debugging.")]
 Nsys = Annotated[
-    bool, typer.Option("--nsys", help="Run this under Nsight Systems, in a folder apart; without it, print how.")
+    bool,
+    typer.Option(
+        "--nsys", help="Run under Nsight Systems, in a separate folder; prints the command if nsys is not installed."
+    ),
 ]
-AxisNames = Annotated[list[str] | None, typer.Argument(metavar="[AXIS]…", help="Show these with all options.")]
+AxisNames = Annotated[list[str] | None, typer.Argument(metavar="[AXIS]…", help="Show these axes with all options.")]
 WeightUsers = Annotated[list[str] | None, typer.Argument(metavar="[MATRIX|METRIC]…", help="A matrix file, or metrics.")]
-Download = Annotated[bool, typer.Option("--download", help="Fetch what is missing first.")]
+Download = Annotated[bool, typer.Option("--download", help="Fetch missing files first.")]
 PolicyName = Annotated[
     str | None,
-    typer.Option("--policy", help="A shipped policy (harness policies) or a .toml file, instead of the run's."),
+    typer.Option("--policy", help="Use this policy: a shipped one (harness policies) or a .toml file."),
 ]
 CellName = Annotated[str, typer.Argument(metavar="[CELL]", help="A cell's id, or `baseline`.")]
-AllCells = Annotated[bool, typer.Option("--all", help="Every cell that completed.")]
-Against = Annotated[str, typer.Option("--against", metavar="CELL", help="The cell to compare it with.")]
-OtherRun = Annotated[Path | None, typer.Option("--in", metavar="RUN", help="The run that cell is in, if another.")]
-Ledger = Annotated[Path | None, typer.Option("--ledger", metavar="FILE", help="A file of further claims.")]
+AllCells = Annotated[bool, typer.Option("--all", help="Trace every completed cell.")]
+Against = Annotated[str, typer.Option("--against", metavar="CELL", help="Compare with this cell.")]
+OtherRun = Annotated[
+    Path | None, typer.Option("--in", metavar="RUN", help="The run of that cell, if it is another one.")
+]
+Ledger = Annotated[Path | None, typer.Option("--ledger", metavar="FILE", help="A file with more claims.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder of the report; default: reports/<run>.")]
 
 
@@ -88,9 +120,10 @@ def plan(
     power: Pilot = None,
     json: Json = False,
 ) -> None:
-    """Show every cell, ready or skipped with its reason, and an estimate; runs nothing.
+    """Show every cell and an estimate; runs nothing.
 
-    With --power: how many prompts decide each verdict at 90 % power, and which losses this plan can tell.
+    Cells are ready, or skipped with the reason. With --power: how many prompts decide each verdict with 90 %
+    power, and which losses the plan can detect.
     """
     from harness import api
     from harness.cli import console
@@ -115,11 +148,11 @@ def run(
     nsys: Nsys = False,
     json: Json = False,
 ) -> None:
-    """Measure every cell; the same command goes on where an interrupted run stopped.
+    """Generate images, measure latencies; continues interrupted runs.
 
-    Instead of a matrix a run may be named, to measure what that run lacks.
+    MATRIX may also be a run; then its missing cells are measured.
 
-    With quality.images = "auto" this is one round; evaluate and gate then say which cells the next one is for.
+    With quality.images = "auto" this is one round; evaluate and gate then decide which cells need more images.
     """
     from harness import api
     from harness.cli import console
@@ -146,7 +179,7 @@ def run(
 
 @app.command()
 def evaluate(run: RunName, results: Results = Path("results"), json: Json = False) -> None:
-    """Score a run's images against its baseline."""
+    """Score a run's images against the baseline's."""
     from harness import api
     from harness.cli import console
 
@@ -159,7 +192,7 @@ def evaluate(run: RunName, results: Results = Path("results"), json: Json = Fals
 
 @app.command()
 def gate(run: RunName, policy: PolicyName = None, results: Results = Path("results"), json: Json = False) -> None:
-    """Judge a run, again if need be: may each cell ship? Exit 0 pass, 1 fail, 6 inconclusive."""
+    """Judge whether each cell may ship. Exit codes: 0 pass, 1 fail, 6 inconclusive."""
     from harness import api
     from harness.cli import console
 
@@ -172,7 +205,7 @@ def gate(run: RunName, policy: PolicyName = None, results: Results = Path("resul
 
 @app.command()
 def report(run: RunName, results: Results = Path("results"), out: Out = None) -> None:
-    """Write the report: index.html, report.md, results.csv, figures."""
+    """Write the report: index.html, report.md, results.csv and figures."""
     from harness import api
     from harness.cli import console
 
@@ -194,7 +227,10 @@ def bench(
     nsys: Nsys = False,
     json: Json = False,
 ) -> None:
-    """Plan, run, evaluate, gate and report in one go; with quality.images = "auto", in rounds until all is settled."""
+    """Plan, run, evaluate, gate and report.
+
+    With quality.images = "auto" it continues until every verdict is decided.
+    """
     from harness import api
     from harness.cli import console
     from harness.cli.nsight import run_under_nsys
@@ -226,9 +262,9 @@ def profile(
     inline: Inline = False,
     json: Json = False,
 ) -> None:
-    """Trace a completed cell of a run once more, or all of them, and print what the trace says, as explain does.
+    """Trace a completed cell of a run, or all cells, and explain it.
 
-    What was timed stays. Exit 3 the cell did not complete · 4 it cannot be traced here, and why.
+    Measured latencies stay unchanged. Exit codes: 3 the cell did not complete, 4 it cannot be traced here.
     """
     from harness import api
     from harness.cli import console
@@ -250,9 +286,10 @@ def explain(
     results: Results = Path("results"),
     json: Json = False,
 ) -> None:
-    """Say what a cell's time goes into, from its trace: by stage and kernel, with advice, and what changed since.
+    """Explain where a cell's time goes, with advice.
 
-    Exit 3 the cell has no trace: the command that makes one is printed.
+    Reads its trace: time by stage and kernel, differences from another cell. Exit code 3: the cell has no trace;
+    the error shows the command that takes one.
     """
     from harness import api
     from harness.cli import console
@@ -263,10 +300,10 @@ def explain(
 
 @app.command()
 def compare(a: RunName, b: RunName, results: Results = Path("results"), json: Json = False) -> None:
-    """Line up two runs cell by cell: latency, speed ratio, verdicts, scores.
+    """Compare latencies, verdicts and scores of two runs.
 
-    Exit 7 if a figure means something else in each run, such as a loss against another baseline: it is not shown,
-    latencies still are.
+    Exit code 7: a figure has another meaning in each run, such as a loss against another baseline. It is not shown;
+    latencies are.
     """
     from harness import api
     from harness.cli import console
@@ -276,9 +313,10 @@ def compare(a: RunName, b: RunName, results: Results = Path("results"), json: Js
 
 @app.command()
 def claims(run: RunName, ledger: Ledger = None, results: Results = Path("results"), json: Json = False) -> None:
-    """Line up published claims with what a run measured: confirmed, refuted, or not comparable and why.
+    """Compare published claims with what a run measured.
 
-    Exit 0, however they come out · 3 none is comparable: another GPU, another model, other cells.
+    Each is confirmed, refuted, or not comparable, with the reason. Exit codes: 0 at least one claim is comparable,
+    3 none is: another GPU, another model, other cells.
     """
     from harness import api
     from harness.cli import console
@@ -289,9 +327,9 @@ def claims(run: RunName, ledger: Ledger = None, results: Results = Path("results
 
 @app.command()
 def weights(names: WeightUsers = None, download: Download = False, json: Json = False) -> None:
-    """List the weight files metrics need: where each was found, verified how, what to do otherwise.
+    """List the weight files of metrics, and how to get missing ones.
 
-    Exit 0 all is well · 4 a file is wrong, or one that was asked for is missing.
+    Exit code 4: a file is wrong, or a requested one is missing.
     """
     from harness import api
     from harness.cli import console
@@ -304,7 +342,7 @@ def weights(names: WeightUsers = None, download: Download = False, json: Json = 
 
 @app.command()
 def axes(names: AxisNames = None, json: Json = False) -> None:
-    """List every axis value and whether it runs here."""
+    """List every axis value, and whether it runs on this machine."""
     from harness import api
     from harness.cli import console
 
@@ -313,7 +351,7 @@ def axes(names: AxisNames = None, json: Json = False) -> None:
 
 @app.command()
 def policies(name: Annotated[str, typer.Argument(help="Print this policy's file.")] = "", json: Json = False) -> None:
-    """List the policies that ship: what each answers, and its rules. With a name: its file, to start one's own from."""
+    """List the shipped policies with their rules, or print one."""
     from harness import api
     from harness.cli import console
 
@@ -325,10 +363,12 @@ def policies(name: Annotated[str, typer.Argument(help="Print this policy's file.
 
 @app.command()
 def init(
-    name: Annotated[str, typer.Argument(help="A shipped matrix; without it, they are listed.")] = "",
-    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Where to write it: NAME.toml.")] = None,
+    name: Annotated[str, typer.Argument(help="A shipped matrix. Default: list them.")] = "",
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="Where to write it; default: NAME.toml.")
+    ] = None,
 ) -> None:
-    """Write a copy of a shipped matrix, to edit; without a name, list the matrices that ship."""
+    """Copy a shipped matrix, or list them."""
     from harness import api
     from harness.cli import console
 
@@ -341,7 +381,7 @@ def init(
 
 @app.command()
 def doctor(json: Json = False) -> None:
-    """Describe this machine as results will record it, and what it can tell while cells are timed."""
+    """Describe this machine and the conditions it can measure."""
     from harness.cli import console
     from harness.measure.machine import abilities, describe_machine
 
@@ -363,7 +403,7 @@ def _leave(code: int) -> None:
 
 
 def main() -> None:
-    """Run the command; an error says what, where and what to do, and sets the exit code."""
+    """Run the command. An error prints what happened, where, and what to do, and sets the exit code."""
     guard_streams()
     try:
         app()

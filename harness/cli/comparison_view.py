@@ -11,14 +11,14 @@ from harness.core.quality import Interval
 from harness.core.units import Absent, format_percent, format_seconds
 from harness.reporting.comparing import Comparison
 
-PAIRED = "B is, each beside its baseline"
-UNPAIRED = "B is, unpaired"
-"""Two runs are of different minutes: only beside their baselines does what slowed both sides of one cancel."""
+PAIRED = "B ÷ A, over the baselines"
+UNPAIRED = "B ÷ A, unpaired"
+"""Two runs have different conditions; these cancel only where each cell is divided by its own baseline."""
 APART = "baselines differ"
 
 
 def comparison_parts(found: Comparison) -> Iterator[Text | Table]:
-    """Yield what differs around the cells, a row a cell, and the scores that both runs have."""
+    """Yield the differences between the runs, a row for each cell, and the scores of both."""
     for difference in found.differences:
         yield Text(f"differs: {difference}", style="yellow")
     table = Table(box=None, header_style="bold", pad_edge=False)
@@ -62,7 +62,7 @@ def _scores(found: Comparison) -> Table:
 
 
 def refusals(found: Comparison) -> list[str]:
-    """Return what may not be compared, each with its reason, in the order of the cells."""
+    """Return the figures that cannot be compared, each with its reason, in the order of cells."""
     relative = "ratios over the baseline, losses and paired scores are not comparable"
     reasons = [f"{APART}: {'; '.join(found.baselines)}: {relative}"] if found.baselines else []
     for score in (score for pair in found.cells for score in pair.quality if score.refused):
@@ -73,17 +73,17 @@ def refusals(found: Comparison) -> list[str]:
 
 
 def advice(found: Comparison) -> str:
-    """Return how two runs are made comparable."""
+    """Return how to make two runs comparable."""
     if found.baselines:
-        return "Measure both with one baseline: name it in [baseline] of both matrices."
-    return "Score both runs alike, here: harness evaluate RUN"
+        return "Measure both runs with the same baseline: name it in [baseline] of both matrices."
+    return "Score both runs on this machine: harness evaluate RUN"
 
 
 COLOURS = {"confirmed": "green", "refuted": "red", "not comparable": "yellow"}
 
 
 def measured_table(findings: tuple[Finding, ...]) -> Table:
-    """Return what was claimed beside what was measured, the comparable ones first."""
+    """Return claimed and measured figures, comparable ones first."""
     table = Table(box=None, show_header=False, pad_edge=False)
     for options in ({"justify": "right", "no_wrap": True}, {"style": "dim", "no_wrap": True}, {"overflow": "fold"}):
         table.add_column(**options)  # type: ignore[arg-type]
@@ -97,12 +97,12 @@ def measured_table(findings: tuple[Finding, ...]) -> Table:
 
 
 def absent_table(findings: tuple[Finding, ...]) -> Table:
-    """Return the claims that nothing was measured for, by what is missing."""
+    """Return the claims without a measured figure, by reason."""
     missing: dict[str, list[str]] = {}
     for finding in findings:
         missing.setdefault(finding.reasons[-1], []).append(finding.claim.id)
     table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("not comparable, and nothing to set beside it", overflow="fold", ratio=1)
+    table.add_column("not comparable, and not measured", overflow="fold", ratio=1)
     table.add_column("claims", overflow="fold", ratio=1)
     for reason, ids in missing.items():
         table.add_row(escape(reason), f"[dim]{', '.join(ids)}[/]")
@@ -110,7 +110,7 @@ def absent_table(findings: tuple[Finding, ...]) -> Table:
 
 
 def summary(findings: tuple[Finding, ...]) -> str:
-    """Return how many claims came out which way."""
+    """Return the number of claims by verdict."""
     counts = [sum(finding.verdict == verdict for finding in findings) for verdict in COLOURS]
     return ", ".join(f"{count} {verdict}" for count, verdict in zip(counts, COLOURS, strict=True))
 

@@ -1,4 +1,4 @@
-"""All that is printed: data to stdout, progress and errors to stderr."""
+"""All output: data to stdout, progress and errors to stderr."""
 
 import json as jsonlib
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -114,17 +114,17 @@ def _ready(planned: PlannedCell) -> str:
 
 
 def show_power(rows: tuple[Power, ...], json: bool) -> None:
-    """Print what a planned run can tell of each cell and metric."""
+    """Print the power of a planned run for each cell and metric."""
     if json:
         return show_json([row.model_dump() for row in rows])
     if not rows:
-        return out.print("that run has no interval of a metric that judges a cell of this plan", style="yellow")
+        return out.print("That run has no interval of a metric that judges a cell of this plan.", style="yellow")
     print_table(out, power_table(rows))
     out.print("\n" + power_note(rows), markup=False)
 
 
 def show_outcomes(run: Path, json: bool, quiet: bool = False) -> int:
-    """Print what became of every cell; return exit code 5 if any failed."""
+    """Print the outcome of every cell; return exit code 5 if any failed."""
     outcomes, plan = read_outcomes(run), read_plan(run)
     failed = any(find_failure(outcome) for outcome in outcomes.values())
     if json:
@@ -152,7 +152,7 @@ def _outcome_row(cell_id: str, outcome: Outcome | None, baseline: Outcome | None
         broken += f"\n[dim]{escape(failure.hint)}[/]"
     if isinstance(outcome, Completed):
         from harness.stats.latency import image_s
-        from harness.stats.speedup import over_baseline  # numpy only once there is something to show
+        from harness.stats.speedup import over_baseline  # imports numpy, so only when there is something to show
 
         latency = image_s(outcome.pairing, outcome.batch)
         found = over_baseline(baseline if isinstance(baseline, Completed) else None, outcome)
@@ -196,11 +196,11 @@ def show_evaluation(evaluation: Evaluation, json: bool) -> None:
         metrics = ", ".join(metric for metric, why in evaluation.missing.items() if why == reason)
         out.print(f"{metrics}: missing: {reason}", style="magenta", markup=False)
     for metric, why in evaluation.blind.items():
-        out.print(f"{metric}: blind here: {why}; its pass does not count", style="yellow")
+        out.print(f"{metric}: blind here: {why}. Passes by this metric do not count.", style="yellow")
 
 
 def show_judgement(judgement: Judgement, unprofiled: Collection[str], json: bool) -> int:
-    """Print the verdict of every cell, marked where it is recommended without a trace, and return the exit code."""
+    """Print the verdict of every cell, with a mark where a recommended cell has no trace; return the exit code."""
     if json:
         found = judgement.model_dump(mode="json")
         for cell in found["cells"]:
@@ -208,7 +208,7 @@ def show_judgement(judgement: Judgement, unprofiled: Collection[str], json: bool
         show_json(found)
     else:
         if not judgement.cells:
-            out.print("no cell to judge: none but the baseline completed, or quality does not apply", style="yellow")
+            out.print("No cell to judge: only the baseline completed, or quality does not apply.", style="yellow")
         for cell in judgement.cells:
             mark = "  [yellow]unprofiled[/]" if cell.cell_id in unprofiled else ""
             out.print(f"[{COLOURS[cell.result]}]{cell.result:>12}[/]  {cell.cell_id}{mark}", style="bold")
@@ -216,7 +216,7 @@ def show_judgement(judgement: Judgement, unprofiled: Collection[str], json: bool
             for warned in cell.warnings:
                 out.print(f"     warning  {warned.sentence}", style="yellow", markup=False)
         if any(cell.cell_id in unprofiled for cell in judgement.cells):
-            out.print("unprofiled: no trace says why it is fast (harness profile RUN CELL)", style="dim")
+            out.print("unprofiled: no trace explains the speedup. Take one: harness profile RUN CELL", style="dim")
         for note in judgement.notes:
             out.print(f"note: {note}", style="yellow", markup=False)
         across = "Holm's correction across cells" if judgement.policy.correction == "holm" else "no correction"
@@ -226,7 +226,7 @@ def show_judgement(judgement: Judgement, unprofiled: Collection[str], json: bool
 
 
 def show_axes(rows: list[dict[str, Any]], json: bool, whole: bool) -> None:
-    """Print one line per axis value, or all that is known of each; lines are never cut, so one can search them."""
+    """Print one line per axis value, or every option of each. Lines are never cut, so that they can be searched."""
     if json:
         return show_json(rows)
     for line in chain.from_iterable(map(value_lines, rows)) if whole else axes_lines(rows):
@@ -242,7 +242,7 @@ def show_policies(policies: tuple[Policy, ...], json: bool) -> None:
 
 
 def show_weights(rows: tuple[WeightRow, ...], json: bool, asked: bool) -> int:
-    """Print weight files, each with what to do where it is not usable; return exit code 4 if one that counts is not."""
+    """Print weight files, with advice where one is not usable; return exit code 4 if a requested one is not."""
     if json:
         show_json([row.model_dump() for row in rows])
     else:
@@ -255,19 +255,19 @@ def show_weights(rows: tuple[WeightRow, ...], json: bool, asked: bool) -> int:
 
 
 def warn(caution: str) -> None:
-    """Print a caution, if there is one."""
+    """Print a warning, if there is one."""
     if caution:
         err.print(f"warning: {caution}", style="yellow", markup=False)
 
 
 def warn_of_weights(rows: tuple[WeightRow, ...], matrix: Path) -> None:
-    """Say before any time is spent which metrics will have no score here."""
+    """Warn before the run which metrics will have no score on this machine."""
     bad = [row for row in rows if row.state in ("missing", "wrong")]
     for row in bad:
         what = f"{', '.join(row.metrics)}: no score on this machine: {row.file} is {row.state}"
         err.print(what, style="yellow", markup=False)
     if bad:
-        err.print(f"What to do about it: harness weights {matrix}", style="yellow", markup=False)
+        err.print(f"Where to get them: harness weights {matrix}", style="yellow", markup=False)
 
 
 def _show_weight_file(row: WeightRow) -> None:
@@ -288,7 +288,7 @@ def _show_weight_file(row: WeightRow) -> None:
 
 
 def show_comparison(found: Comparison, json: bool) -> int:
-    """Print two runs side by side; return exit code 7 if a figure of both may not be compared, and say why."""
+    """Print two runs side by side; return exit code 7, with the reason, if a figure cannot be compared."""
     if json:
         show_json(found.model_dump())
     else:
@@ -303,7 +303,7 @@ def show_comparison(found: Comparison, json: bool) -> int:
 
 
 def show_claims(run: Path, findings: tuple[Finding, ...], json: bool) -> int:
-    """Print what was claimed beside what this run measured; return exit code 3 if no claim is comparable."""
+    """Print claimed and measured figures; return exit code 3 if no claim is comparable."""
     comparable = any(finding.verdict != "not comparable" for finding in findings)
     if json:
         show_json([finding.model_dump(mode="json") for finding in findings])
@@ -319,12 +319,12 @@ def show_claims(run: Path, findings: tuple[Finding, ...], json: bool) -> int:
 
 
 def show_machine(machine: Machine, abilities: tuple[Ability, ...], json: bool) -> None:
-    """Print the machine as results record it, and what it tells while cells are timed."""
+    """Print the machine as results record it, and the conditions it can measure."""
     if json:
-        return show_json({**machine.model_dump(mode="json"), "tells": to_json(abilities)})
+        return show_json({**machine.model_dump(mode="json"), "abilities": to_json(abilities)})
     for line in machine_lines(machine):
         out.print(line)
-    out.print("\nwhat this machine tells while cells are timed:")
+    out.print("\nconditions that this machine can measure:")
     print_table(out, abilities_table(abilities))
     out.print()
     for name, version in machine.packages.items():
@@ -332,15 +332,15 @@ def show_machine(machine: Machine, abilities: tuple[Ability, ...], json: bool) -
 
 
 def show_path(path: Path, progress: bool = False) -> None:
-    """Print where something was written."""
+    """Print the path of a written file."""
     (err if progress else out).print(f"report: {path}" if progress else str(path), markup=False)
 
 
 def show_pending(run: Path, pending: list[PlannedCell]) -> None:
-    """Say which cells of an adaptive run are given more images, and how to go on."""
+    """Print which cells of an adaptive run need more images, and how to continue."""
     names = [planned.id for planned in pending if planned.role == "candidate"]
     if names and read_plan(run).interim_analyses:
-        err.print(f"not settled yet: {', '.join(names)}. Next round: harness run, or harness bench", style="yellow")
+        err.print(f"Undecided: {', '.join(names)}. Continue with harness run, or harness bench.", style="yellow")
 
 
 def show_notice(text: str) -> None:
@@ -349,11 +349,11 @@ def show_notice(text: str) -> None:
 
 
 def nothing_pending(run: Path) -> NothingToDo:
-    """Return the error for a run all of whose cells have what they are owed."""
-    fix = "Use --fresh to measure again, --retry-failed to retry."
+    """Return the error for a run without missing cells or images."""
+    fix = "Use --fresh to measure again, --retry-failed to run failed cells again."
     if read_plan(run).interim_analyses:
-        fix = f"harness evaluate and gate {run.name} decide which cells get more images; harness bench does all. {fix}"
-    return NothingToDo("every cell is done already", str(run), fix)
+        fix = f"harness evaluate and gate {run.name} decide which cells get more images; harness bench does both. {fix}"
+    return NothingToDo("every cell is completed", str(run), fix)
 
 
 def show_error(error: Exception) -> int:
@@ -366,13 +366,13 @@ def show_error(error: Exception) -> int:
         return int(error.exit_code)
     err.print("[bold red]error[/] ", end="")
     err.print(f"{type(error).__name__}: {error}", markup=False)
-    err.print("This is a fault of harness: run again with `harness --debug …` and report it.", style="cyan")
+    err.print("This is a bug in harness. Run again with `harness --debug …` and report the traceback.", style="cyan")
     return 70
 
 
 def show_interrupt() -> None:
-    """Say that an interrupted run goes on with the same command."""
-    err.print("\ninterrupted: what was measured is kept; the same command goes on from here", style="yellow")
+    """Print that the same command continues an interrupted run."""
+    err.print("\ninterrupted: completed cells are kept; the same command continues", style="yellow")
 
 
 @contextmanager
@@ -384,7 +384,7 @@ def run_progress() -> Iterator[RunProgress]:
 
 @contextmanager
 def download_progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Show how much of each file is here."""
+    """Show the progress of each download."""
     with transfer_bar(err) as bars:
         tasks: dict[str, Any] = {}
 
@@ -398,7 +398,7 @@ def download_progress() -> Iterator[Callable[[str, int, int], None]]:
 
 @contextmanager
 def scoring_progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Show how far scoring is."""
+    """Show the progress of scoring."""
     with progress_bar(err) as bars:
         tasks: dict[str, Any] = {}
 

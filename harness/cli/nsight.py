@@ -1,4 +1,4 @@
-"""The same command under Nsight Systems: every stage, step and region of every call by its name."""
+"""Run a command again under Nsight Systems, with every stage, step and region named."""
 
 import os
 import shlex
@@ -14,9 +14,9 @@ from harness.store.write import RESULTS_OPTION, writing_failed
 
 FLAGS = (
     "--trace=cuda,nvtx,osrt,cudnn,cublas",
-    "--trace-fork-before-exec=true",  # workers are forked and never call exec: without it nothing of them is seen
+    "--trace-fork-before-exec=true",  # workers are forked and never call exec; without this flag they are not traced
     "--cuda-graph-trace=node",  # else the kernels of a CUDA graph are one bar
-    "--cuda-flush-interval=1000",  # workers end at once: what is only saved at their exit would be lost
+    "--cuda-flush-interval=1000",  # workers end at once; data saved only at exit would be lost
     "--sample=none",
     "--cpuctxsw=none",
 )
@@ -29,9 +29,9 @@ INSTALL = (
 
 
 def run_under_nsys(matrix: Path, results: Path) -> None:
-    """Print this very command as nsys is to run it, and become nsys; MachineError where it is not installed.
+    """Print this command as an nsys command, and replace the process with it; MachineError if nsys is missing.
 
-    The run is a new one in a folder of its own: what is timed under a profiler must not be taken for a measurement.
+    The run goes to a separate folder: latencies under a profiler are not valid.
     """
     apart = expand_user(results) / "nsys"
     report = apart / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}_{matrix.stem}.nsys-rep"

@@ -1,4 +1,4 @@
-"""Progress of a run: a bar over all cells by estimated time, a bar for the cell at work."""
+"""Progress of a run: a bar over all cells by estimated time, a bar for the current cell."""
 
 from rich.console import Console
 from rich.markup import escape
@@ -45,7 +45,7 @@ def transfer_bar(console: Console) -> Progress:
 
 
 class RunProgress:
-    """Draws what the runner tells."""
+    """Draws the progress of a runner."""
 
     def __init__(self, bars: Progress) -> None:
         self.bars = bars

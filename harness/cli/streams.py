@@ -1,4 +1,4 @@
-"""Standard output and standard error that survive a narrow encoding, a closed pipe and a full disk."""
+"""Standard output and error that tolerate narrow encodings, closed pipes and full disks."""
 
 import io
 import os
@@ -11,9 +11,9 @@ from harness.core.errors import MachineError
 
 
 class Stream(io.TextIOWrapper):
-    """A text stream that writes `?` for characters its encoding lacks and goes quiet once nobody reads it.
+    """A text stream that writes `?` for characters missing from its encoding, and discards output to a closed pipe.
 
-    A closed pipe does not end the command: its exit code still means what it always means, as in `harness gate | head`.
+    A closed pipe does not end the command, so `harness gate RUN | head` keeps its exit code.
     """
 
     def write(self, text: str, /) -> int:
@@ -37,19 +37,19 @@ class Stream(io.TextIOWrapper):
             raise MachineError(f"cannot write: {error.strerror}", "standard output", fix) from error
 
     def _discard(self) -> None:
-        """Send this and all later output to nowhere: Python flushes once more at its end."""
+        """Send this and all later output to the null device, because Python flushes again at exit."""
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self.fileno())
         os.close(nowhere)
 
 
 def guard_streams() -> None:
-    """Put a `Stream` in the place of standard output and of standard error."""
+    """Replace standard output and standard error by a `Stream`."""
     sys.stdout, sys.stderr = _guarded(sys.stdout), _guarded(sys.stderr)
 
 
 def _guarded(stream: TextIO | None) -> TextIO:
-    """Return the stream with its encoding kept; one that was closed becomes one to nowhere."""
+    """Return a guarded stream with the same encoding; the null device for a closed one."""
     if stream is None:
         return open(os.devnull, "w", encoding="utf-8")
     return Stream(stream.buffer, encoding=stream.encoding, errors="replace", line_buffering=stream.isatty())

@@ -17,11 +17,11 @@ from harness.measure.machine import Ability
 from harness.planning import Power
 
 UNLIMITED = 100_000
-"""Columns that no table needs."""
+"""A width that no table reaches."""
 
 
 def print_table(console: Console, table: Table) -> None:
-    """Print a table: a line a row on a pipe, however long, so that programs can search it; folded on a terminal."""
+    """Print a table: one line per row on a pipe, so that programs can search it; folded on a terminal."""
     for column in table.columns:
         column.overflow = "fold"
     if is_terminal(console):
@@ -42,7 +42,7 @@ Row = dict[str, Any]
 
 
 def axes_lines(rows: list[Row]) -> Iterator[str]:
-    """Yield one line per value under its axis: what it is, whether it runs here, why not or what it needs."""
+    """Yield one line per value under its axis: summary, whether it runs here, and the reason or requirement."""
     name_width = max(len(row["value"]) for row in rows)
     summary_width = max(len(row["summary"]) for row in rows)
     for axis, values in groupby(rows, key=lambda row: row["axis"]):
@@ -54,7 +54,7 @@ def axes_lines(rows: list[Row]) -> Iterator[str]:
 
 
 def value_lines(row: Row) -> Iterator[str]:
-    """Yield all that is known of one value: its options with their defaults, what it needs, whether it runs here."""
+    """Yield every line on one value: options with defaults, requirements, whether it runs here."""
     runs, note = _here(row)
     yield f"{row['axis']} {row['value']}"
     yield f"  {row['summary']}"
@@ -82,7 +82,7 @@ def machine_lines(machine: Machine) -> Iterator[str]:
 
 
 def abilities_table(abilities: tuple[Ability, ...]) -> Table:
-    """Return what the machine tells while cells are timed, and why it does not tell the rest."""
+    """Return the conditions that the machine can measure, and the reason where one is absent."""
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column()
     table.add_column()
@@ -94,7 +94,7 @@ def abilities_table(abilities: tuple[Ability, ...]) -> Table:
 
 
 def to_json(abilities: tuple[Ability, ...]) -> dict[str, str | dict[str, str]]:
-    """Return the same for a program: a sentence, or `{"absent": why}`."""
+    """Return the abilities as JSON data: text, or `{"absent": reason}`."""
     return {
         ability.what: ability.found.model_dump() if isinstance(ability.found, Absent) else ability.found
         for ability in abilities
@@ -113,7 +113,7 @@ def policy_lines(policies: tuple[Policy, ...]) -> Iterator[tuple[str, str]]:
 
 
 def power_table(rows: tuple[Power, ...]) -> Table:
-    """Return one line for each cell and metric."""
+    """Return the power of a plan, one row for each cell and metric."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in (
         "cell",
@@ -123,7 +123,7 @@ def power_table(rows: tuple[Power, ...]) -> Table:
         "power here",
         "passes up to",
         "fails from",
-        "tells from 0",
+        "detects",
     ):
         table.add_column(column, justify="left" if column in ("cell", "metric") else "right")
     for row in rows:
@@ -141,10 +141,10 @@ def power_table(rows: tuple[Power, ...]) -> Table:
 
 
 def power_note(rows: tuple[Power, ...]) -> str:
-    """Return how the table is to be read."""
+    """Return the explanation of the power table."""
     pilot, most = min(row.pilot_prompts for row in rows), rows[0].prompts
     return (
-        f"By the spread seen with {pilot} or more prompts; this plan has at most {most}. `decides with`: if the loss is"
-        " what was seen (0 for a new cell). The last three columns: true losses that this plan passes, fails, or tells"
-        " from no loss, each with 90 % probability."
+        f"Based on the spread of {pilot} or more prompts; this plan has at most {most}. `decides with` assumes the"
+        " observed loss (0 for a new cell). The last three columns are true losses that this plan passes, fails, or"
+        " detects, each with 90 % probability."
     )

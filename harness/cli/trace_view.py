@@ -1,4 +1,4 @@
-"""What a cell's trace says, for a terminal."""
+"""A cell's trace on a terminal."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -17,14 +17,14 @@ KERNELS, GAPS, CHANGES = 8, 4, 10
 
 
 def explained_summary(explained: Explained) -> dict[str, Any]:
-    """Return it for programs and language models."""
+    """Return the explained trace as JSON data, for programs and language models."""
     where = {"run": explained.run.name, "cell": explained.cell, "trace": explained.trace.model_dump(mode="json")}
     against = {"compared_with": explained.against} if explained.against else {}
     return {**where, **against, **summary(explained.facts, explained.bound, explained.advice, explained.diff)}
 
 
 def explained_parts(explained: Explained) -> Iterator[Any]:
-    """Yield lines and tables: the advice first, then the figures it comes from."""
+    """Yield lines and tables: advice first, then the figures behind it."""
     facts = explained.facts
     yield f"[bold]{escape(explained.cell)}[/]"
     busy = format_percent(facts.busy_s / facts.wall_s, 0) if facts.wall_s else "0 %"
@@ -53,7 +53,7 @@ def explained_parts(explained: Explained) -> Iterator[Any]:
 
 
 def _table(*columns: str) -> Table:
-    """A table whose first column, and those that end in `…`, hold words; the others figures."""
+    """Return a table whose first column, and those that end in `…`, hold text; the others hold figures."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for place, column in enumerate(columns):
         words = place == 0 or column.endswith("…")
@@ -104,7 +104,7 @@ def _gaps(facts: TraceFacts) -> Table:
 
 
 def _counts(facts: TraceFacts) -> str:
-    """One line of what is counted."""
+    """Return one line of counters."""
     waits, casts = facts.synchronisations, facts.casts
     words = [f"{waits.count} waits of the host for the device ({format_seconds(waits.total_s)})"] * (
         facts.device == "cuda"
@@ -125,7 +125,7 @@ def _diff(diff: TraceDiff, against: str) -> Iterator[Any]:
     if not diff.kernels:
         return
     yield ""
-    table = _table("kernel, in one call of its stage", "turn…", "stage…", "calls", "before", "after")
+    table = _table("kernel, in one call of its stage", "change…", "stage…", "calls", "before", "after")
     for change in diff.kernels[:CHANGES]:
         calls = f"{change.before_calls:.3g} → {change.after_calls:.3g}"
         before, after = (format_seconds(seconds) if seconds else "" for seconds in (change.before_s, change.after_s))

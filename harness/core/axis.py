@@ -46,6 +46,23 @@ class Unavailable(Frozen):
         return f"{self.reason} ({self.hint})" if self.hint else self.reason
 
 
+def require_packages(machine: "Machine", *packages: str) -> Unavailable | None:
+    """Return which of these packages is not installed, or None."""
+    missing = next((package for package in packages if package not in machine.packages), None)
+    return Unavailable(reason=f"{missing} is not installed", hint=f"pip install {missing}") if missing else None
+
+
+def require_gpu(machine: "Machine", capability: tuple[int, int] = (0, 0), hint: str = "") -> Unavailable | None:
+    """Return why the machine has no GPU of this compute capability, or None; `hint` is for machines without a GPU."""
+    if not machine.gpus:
+        return Unavailable(reason="needs an NVIDIA GPU", hint=hint)
+    gpu = machine.gpus[0]
+    if gpu.capability >= capability:
+        return None
+    needed, found = (".".join(map(str, pair)) for pair in (capability, gpu.capability))
+    return Unavailable(reason=f"needs compute capability {needed}; {gpu.name} has {found}")
+
+
 class Axis(Frozen):
     """One dimension of a matrix.
 
@@ -69,6 +86,15 @@ class Context(NamedTuple):
     machine: "Machine"
     values: Mapping[str, "AxisValue"]
 
+    @property
+    def steps(self) -> int:
+        """Return the denoising steps that the cell asks for."""
+        return int(self.values["steps"].call_options()["steps"])
+
+    def has_tag(self, tag: str) -> bool:
+        """Return whether any value of the cell has this tag."""
+        return any(tag in value.tags for value in self.values.values())
+
 
 class Shape(NamedTuple):
     """What decides the shapes of a timed call's tensors: pixels, images, and whether guidance takes a second pass."""
@@ -91,6 +117,11 @@ class Setup(NamedTuple):
     batch: int
     cache: Path
     shapes: tuple[Shape, ...] = ()
+
+    def calibration_calls(self, prompts: int) -> "list[Call]":
+        """Return calls of the cell's batch size for its first prompts; larger ones may not fit into memory."""
+        count = min(prompts, len(self.call.prompts))
+        return [self.call.of(range(first, min(first + self.batch, count))) for first in range(0, count, self.batch)]
 
 
 class AxisValue(Frozen):
@@ -131,6 +162,11 @@ class AxisValue(Frozen):
     may_idle: ClassVar[str] = ""
     """Why the plain value may find nothing to do on a sound model, where one of its `examples` does: the contract test
     excuses no value without such a reason."""
+
+    @classmethod
+    def where(cls) -> str:
+        """Return the axis and the name that the value's folder and file give it: `caching first-block`."""
+        return " ".join(cls.__module__.split(".")[-2:]).replace("_", "-")
 
     @classmethod
     def parse(cls, name: str) -> "AxisValue":

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from harness.core.outcome import Shown
+from harness.core.outcome import Figures, Shown
 
 if TYPE_CHECKING:
     from harness.core.model import TextToImage
@@ -31,7 +31,7 @@ class Effect:
 class FixedEffect(Effect):
     """An effect that was complete, and checked, when the value was applied."""
 
-    def __init__(self, summary: str, figures: dict[str, float | int | str] | None = None) -> None:
+    def __init__(self, summary: str, figures: Figures | None = None) -> None:
         self._shown = Shown(summary=summary, figures=figures or {})
 
     def report(self, model: "TextToImage", calls: int) -> Shown:

@@ -9,6 +9,8 @@ from harness.core.base import Frozen
 from harness.core.rule import Rule
 
 SCHEMA_VERSION = 1
+LONGEST_NAME = 100
+"""A name is part of the run's folder, beside the time and the host name: file systems take 255 bytes."""
 
 Entry = Scalar | dict[str, Scalar]
 """One value of an axis: its name or number, or a table with `name` and options."""
@@ -132,7 +134,7 @@ class Matrix(Frozen):
     """A whole matrix file: axes × model × prompts, and how to measure and judge."""
 
     schema_version: Literal[1] = 1
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=LONGEST_NAME)]
     about: str = ""
     model: Model = Model()
     axes: dict[str, tuple[Entry, ...]]

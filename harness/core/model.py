@@ -1,11 +1,14 @@
 """The interface of a text-to-image model, its published files, and the memory a cell needs."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 from pydantic import Field
 
 from harness.core.base import Frozen
+
+_NAMED = 5
+"""So many prompts are named in a note; of more, the number."""
 
 
 class HubFile(NamedTuple):
@@ -99,6 +102,8 @@ class ModelInfo(Frozen):
     """What is fetched before the first cell; None for a model that is here."""
     folder: str = Field(default="", exclude=True)
     """Where its files lie, for checks before anything is loaded; empty where there are none. Never stored."""
+    scheduler: dict[str, Any] = Field(default={}, exclude=True)
+    """The configuration of its own scheduler, as its file has it; empty where there is none. Never stored."""
     image_step_s: float = 0.01
     """Rough seconds of one denoiser pass per image, for the plan's estimate before anything was measured."""
 
@@ -122,6 +127,20 @@ class CutTexts(Frozen):
     tokens: int = 0
     texts: tuple[str, ...] = ()
     uncounted: str = ""
+
+    def describe(self, prompts: Mapping[str, Collection[str | None]]) -> str:
+        """Return what a reader must know of prompts, given the texts that are read of each by its id; else ''."""
+        if self.uncounted:
+            return f"it is unknown whether {self.encoder} truncates prompts: {self.uncounted}"
+        long = [prompt_id for prompt_id, texts in prompts.items() if not set(self.texts).isdisjoint(texts)]
+        if not long:
+            return ""
+        named = ", ".join(long[:_NAMED]) + (", …" if len(long) > _NAMED else "")
+        are = "are" if len(long) > 1 else "is"
+        return (
+            f"{len(long)} of {len(prompts)} prompts {are} longer than {self.encoder} reads ({self.tokens} tokens); "
+            f"it ignores the rest of them: {named}"
+        )
 
 
 class Call(Frozen):

@@ -68,11 +68,15 @@ def measured_caution(kind: MeasuredKind, message: str, advice: str = "") -> Caut
     return Caution(kind=kind, message=message, advice=advice)
 
 
+Figures = dict[str, float | int | str]
+"""Figures of an effect by name (`bytes_before`, `cache_hits` …)."""
+
+
 class Shown(Frozen):
     """What was seen of a value's work: a sentence for people, figures for tables (`bytes_before`, `cache_hits` …)."""
 
     summary: str
-    figures: dict[str, float | int | str] = {}
+    figures: Figures = {}
 
 
 class Applied(Shown):

@@ -1,11 +1,14 @@
 """Read TOML text into typed records, with every mistake explained; paths that users write."""
 
 import json
+import os
 import tomllib
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from types import NoneType
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
+import platformdirs
 from pydantic import BaseModel, BeforeValidator, ValidationError
 
 from harness.core.catalog import did_you_mean
@@ -17,7 +20,11 @@ LONGEST_SHOWN = 80
 
 _LISTS = {"tuple_type", "list_type", "set_type", "frozen_set_type"}
 _TABLES = {"dict_type", "mapping_type", "model_type", "model_attributes_type"}
-_LENGTHS = {"too_short": "needs at least {min_length}", "too_long": "takes at most {max_length}"}
+_LENGTHS = {
+    "too_short": "needs at least {min_length}",
+    "too_long": "takes at most {max_length}",
+    "string_too_long": "takes at most {max_length} characters",
+}
 _SCALARS = {
     "string_type": "text in quotation marks",
     "int_type": "a whole number",
@@ -43,10 +50,28 @@ def read_toml(text: str) -> tuple[dict[str, Any], list[str]]:
 
 def read_record(model: type[Model], document: dict[str, Any]) -> tuple[Model | None, list[str]]:
     """Return the record a document describes, or None and all mistakes, each with its key."""
+    wrong = boolean_mistakes(model, document)
     try:
-        return model.model_validate(document), []
+        found = model.model_validate(document)
     except ValidationError as error:
-        return None, describe_mistakes(model, error)
+        known = {_read_key(problem) for problem in wrong}
+        return None, wrong + [mistake for mistake in describe_mistakes(model, error) if _read_key(mistake) not in known]
+    return (None, wrong) if wrong else (found, [])
+
+
+def _read_key(mistake: str) -> str:
+    return mistake.partition(": ")[0]
+
+
+def boolean_mistakes(model: type[BaseModel], document: Mapping[str, Any]) -> list[str]:
+    """Return a mistake for every true or false where a number belongs, which pydantic would read as 1 or 0."""
+    problems = []
+    for location, given in _leaves(document, ()):
+        kinds = _scalars(_annotation(model, list(location))) if isinstance(given, bool) else set()
+        if kinds & {int, float} and bool not in kinds:
+            kind = _SCALARS["float_type" if float in kinds else "int_type"]
+            problems.append(f"{'.'.join(map(str, location))}: should be {kind}, got {_toml(given)}")
+    return problems
 
 
 def describe_mistakes(model: type[BaseModel], error: ValidationError) -> list[str]:
@@ -134,6 +159,30 @@ def _annotation(root: type[BaseModel], location: list[Any]) -> Any:
     return found
 
 
+def _leaves(value: Any, location: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Yield what a document holds besides tables and lists, each with its place."""
+    parts: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, Mapping):
+        parts = value.items()
+    elif isinstance(value, list | tuple):
+        parts = enumerate(value)
+    else:
+        yield location, value
+    for key, part in parts:
+        yield from _leaves(part, (*location, key))
+
+
+def _scalars(annotation: Any) -> set[Any]:
+    """Return the types that a value may have, those of unions and of fixed words one by one."""
+    if get_origin(annotation) is Annotated:
+        return _scalars(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return {kind for part in get_args(annotation) for kind in _scalars(part)}
+    if get_origin(annotation) is Literal:
+        return {type(word) for word in get_args(annotation)}
+    return {annotation}
+
+
 def _is_record(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
@@ -144,8 +193,20 @@ def _refuse_empty(path: Any) -> Any:
     return path
 
 
+CACHE_VARIABLE = "HARNESS_CACHE"
+"""Names another folder for caches. Worker processes inherit it, so that all use the folder that was found first."""
+
 GivenPath = Annotated[Path, BeforeValidator(_refuse_empty)]
 """A path that somebody wrote down: an empty one is a mistake, not the current folder."""
+
+
+def has_home() -> bool:
+    """Return whether the user has a home folder that `~` can stand for."""
+    try:
+        Path("~").expanduser()
+    except RuntimeError:
+        return False
+    return True
 
 
 def expand_user(path: str | Path) -> Path:
@@ -158,3 +219,11 @@ def expand_user(path: str | Path) -> Path:
     except RuntimeError as error:
         fix = "Write the whole path, or begin it with ./ if a folder has this name."
         raise UsageError("the home folder that ~ stands for is not known", str(path), fix) from error
+
+
+def cache_path() -> Path:
+    """Return the folder of caches: HARNESS_CACHE or the user's own; a relative one for a user without a home folder."""
+    try:
+        return Path(os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir("harness"))
+    except RuntimeError:  # neither HOME nor an entry in passwd
+        return Path("~/.cache/harness")

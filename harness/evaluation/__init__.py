@@ -1,4 +1,4 @@
-"""Pair every cell with the baseline, score the images, and say how much was lost, with uncertainty."""
+"""Compare every cell with the baseline: score images and compute losses with their uncertainty."""
 
 from harness.evaluation.evaluating import evaluate
 from harness.evaluation.trajectory import changed_axes, keeps_trajectory

@@ -1,16 +1,14 @@
-"""Alignment metrics (CLIP score): loss = (mean_b − mean_c) / (mean_b − chance).
+"""Metrics of image and prompt: alignment (CLIP score) and correctness.
 
-Chance is the mean score of the baseline's images against all other prompts of the set whose text
-differs, every pairing counted once. Its uncertainty is carried along through the first-order
-(Hájek) terms of that U-statistic.
+Loss = (mean_b − mean_c) / (mean_b − chance). Chance of an alignment metric is the mean score of the
+baseline's images against all other prompts of the set whose text differs, every pairing counted
+once. Its uncertainty is propagated through the first-order (Hájek) terms of that U-statistic.
 
-Correctness metrics: loss = (mean_b − mean_c) / (mean_b − chance), in shares of what prompts ask
-for.
-
-Chance is what the baseline's pictures show of other prompts: each is checked once more against the
-prompt before its own whose text differs. Values of single pictures are 0 or 1 for most such metrics
-and near 1 on average, where a bootstrap is too sure: bounds are then those of paired proportions
-(stats.paired_binary)."""
+Chance of a correctness metric is what the baseline's images show of other prompts: each is checked
+once more against the prompt before its own whose text differs. Values of single images are 0 or 1
+for most such metrics and near 1 on average, where a bootstrap is too certain: bounds are then those
+of paired proportions (`stats.proportions`).
+"""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -26,14 +24,20 @@ from harness.stats.bootstrap import Estimate, Floats, cluster_means, mean, ratio
 from harness.stats.confidence import interval, transform
 from harness.stats.proportions import METHOD, difference
 
+ALIKE = Absent(absent="all prompts are the same text: chance cannot be measured")
+NEAR_CHANCE = Absent(
+    absent="the baseline's images match their own prompts no better than other prompts"
+)
 CLEAR = 5.0
-"""The baseline must stand this many standard errors above chance, or there is no range to lose."""
+"""The baseline must be this many standard errors above chance, or there is no range to lose."""
 
 
 class AlignmentComparer:
-    """Compares cosines of pictures and prompts."""
+    """Compares cosines of images and prompts."""
 
-    def __init__(self, context: ComparisonContext, reader: Reader, to_score: Callable[[Floats], Floats]) -> None:
+    def __init__(
+        self, context: ComparisonContext, reader: Reader, to_score: Callable[[Floats], Floats]
+    ) -> None:
         self.context, self.reader, self.to_score = context, reader, to_score
 
     @cached_property
@@ -41,10 +45,10 @@ class AlignmentComparer:
         return np.asarray(self.context.feature_store.texts(self.reader), dtype=np.float64)
 
     def _features(self, variant: Variant) -> Floats:
-        return np.asarray(self.context.feature_store.rows(self.reader, variant), dtype=np.float64)
+        return self.context.read_rows(self.reader, variant)
 
     def scores(self, variant: Variant) -> Floats:
-        """Return the score of each picture with its own prompt."""
+        """Return the score of each image with its own prompt."""
         pictures = self._features(variant)
         own = np.repeat(self._texts, self.context.image_sets.seeds, axis=0)[: len(pictures)]
         return self.to_score(np.einsum("nd,nd->n", pictures, own))
@@ -53,7 +57,7 @@ class AlignmentComparer:
         return [float(value) for value in self.scores(variant)]
 
     def chance(self, prompts: int) -> Floats | None:
-        """Return per-prompt terms (prompts,) whose mean is the chance score; None if all texts are the same."""
+        """Return per-prompt terms (prompts,) whose mean is chance; None if all texts are equal."""
         pictures = self._features(self.context.image_sets.baseline)
         pictures = pictures.reshape(len(self._texts), -1, pictures.shape[1]).mean(axis=1)[:prompts]
         texts = self._texts[:prompts]
@@ -67,7 +71,7 @@ class AlignmentComparer:
         return self.to_score(rows + columns - overall)
 
     def clear_chance(self) -> float | None:
-        """Return the chance score, or None if the baseline does not stand clearly above it."""
+        """Return chance, or None if the baseline is not clearly above it."""
         prompts = self.context.image_sets.prompts
         chance = self.chance(prompts)
         before = cluster_means(self.scores(self.context.image_sets.baseline), prompts)
@@ -87,52 +91,50 @@ class AlignmentComparer:
         if signal_to_noise(before) >= CLEAR:
             bare = bare._replace(literal=ratio(drop, before, draws))
         else:
-            bare = bare._replace(literal=Absent(absent="the baseline's own score is not clearly above zero"))
+            bare = bare._replace(
+                literal=Absent(absent="the baseline's own score is not clearly above zero")
+            )
         chance = self.chance(prompts)
         if chance is None:
-            return bare._replace(loss=Absent(absent="all prompts are the same text: chance cannot be measured"))
+            return bare._replace(loss=ALIKE)
         bare = bare._replace(calibration={"chance": float(chance.mean())})
         if signal_to_noise(before - chance) < CLEAR:
-            reason = "the baseline's images fit their prompts no better than other prompts: there is nothing to lose"
-            return bare._replace(loss=Absent(absent=reason))
+            return bare._replace(loss=NEAR_CHANCE)
         return bare._replace(loss=ratio(drop, before - chance, draws))
 
 
 def _without_own_group(vectors: Floats, group: np.ndarray) -> Floats:
-    """Return, for each row, the sum of all rows (n, d) that are not of its group."""
+    """Return, for each row, the sum of all rows (n, d) of other groups."""
     sums = np.zeros((int(group.max()) + 1, vectors.shape[1]))
     np.add.at(sums, group, vectors)
     return np.asarray(vectors.sum(axis=0) - sums[group])
 
 
-ALIKE = Absent(absent="all prompts are the same text: chance cannot be measured")
-NEAR_CHANCE = Absent(
-    absent=("the baseline's pictures show their own prompts no better than other prompts: there is nothing to lose")
-)
-
-
 class CorrectnessComparer:
-    """Compares what is found of the prompts in pictures."""
+    """Compares what images show of their prompts."""
 
     def __init__(self, context: ComparisonContext, reader: Reader) -> None:
         self.context, self.reader = context, reader
 
     def found(self, variant: Variant) -> Floats:
-        """Return the share of its prompt that each picture shows."""
-        return np.asarray(self.context.feature_store.rows(self.reader, variant)[:, 0], dtype=np.float64)
+        """Return the share of its prompt that each image shows."""
+        return self.context.read_rows(self.reader, variant)[:, 0]
 
     def image_values(self, variant: Variant) -> list[float]:
         return [float(value) for value in self.found(variant)]
 
     @cached_property
     def _chance(self) -> Floats | None:
-        """Return what the baseline's pictures show of other prompts, one value a picture."""
+        """Return what the baseline's images show of other prompts, one value per image."""
         mismatched = self.context.image_sets.mismatched
         return None if mismatched is None else self.found(mismatched)
 
     def change(self, variant: Variant, prompts: int) -> Change:
         count, draws = prompts * self.context.image_sets.seeds, self.context.resamples
-        before, after = self.found(self.context.image_sets.baseline)[:count], self.found(variant)[:count]
+        before, after = (
+            self.found(self.context.image_sets.baseline)[:count],
+            self.found(variant)[:count],
+        )
         bare = Change(float(before.mean()), float(after.mean()), TOO_FEW, TOO_FEW, TOO_FEW, {})
         if prompts < LEAST_PROMPTS:
             return bare
@@ -146,17 +148,30 @@ class CorrectnessComparer:
             return bare._replace(loss=NEAR_CHANCE)
         return bare._replace(loss=self._lost(before, after, chance, prompts))
 
-    def _lost(self, before: Floats, after: Floats, chance: Floats, prompts: int) -> Estimate | Absent:
-        """Return the mean of before − after over that of before − chance; absent where that is not above 0."""
+    def _lost(
+        self, before: Floats, after: Floats, chance: Floats, prompts: int
+    ) -> Estimate | Absent:
+        """Return the mean of before − after over that of before − chance.
+
+        Absent unless that is above 0.
+        """
         span = float((before - chance).mean())
         if span <= 0:
             return NEAR_CHANCE
         if not (_is_binary(before) and _is_binary(after)):
-            numerator, denominator = (cluster_means(values, prompts) for values in (before - after, before - chance))
+            numerator, denominator = (
+                cluster_means(values, prompts) for values in (before - after, before - chance)
+            )
             return ratio(numerator, denominator, self.context.resamples)
-        seeds = self.context.image_sets.seeds  # seeds of a prompt may change together: they count as one
-        lost, gained = (float(np.maximum(sign * (before - after), 0).sum()) / seeds for sign in (1, -1))
-        return _estimate(float((before - after).mean()) / span, difference(lost, gained, prompts), span)
+        seeds = (
+            self.context.image_sets.seeds
+        )  # seeds of a prompt may change together: they count as one
+        lost, gained = (
+            float(np.maximum(sign * (before - after), 0).sum()) / seeds for sign in (1, -1)
+        )
+        return _estimate(
+            float((before - after).mean()) / span, difference(lost, gained, prompts), span
+        )
 
 
 def _is_binary(values: Floats) -> bool:

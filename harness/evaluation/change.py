@@ -1,23 +1,25 @@
-"""What one metric says of one variant against the baseline, before it becomes a stored record."""
+"""The change of one metric between the baseline and a variant, before it is stored."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+import numpy as np
+
 from harness.core.units import Absent
 from harness.evaluation.feature_store import FeatureStore, Reader
 from harness.evaluation.image_sets import ImageSets, Variant
-from harness.stats.bootstrap import Estimate
+from harness.stats.bootstrap import Estimate, Floats
 
 LEAST_PROMPTS = 10
-"""Below this many prompts an interval would be a guess, so there is none."""
+"""With fewer prompts an interval would be a guess, so there is none."""
 TOO_FEW = Absent(absent=f"fewer than {LEAST_PROMPTS} prompts: no interval can be given")
 
 
 class Change(NamedTuple):
-    """Scores of both, the candidate's estimate, both losses, and the anchors of the calibrated one.
+    """Scores of both, the candidate's estimate, both losses, anchors of the calibrated loss.
 
-    `resolved_from`: prompts from which on bounds need no allowance for few images; None where they
-    have none.
+    `resolved_from`: prompts from which on bounds need no allowance for few images; None if they
+    need none.
     """
 
     baseline: float
@@ -31,15 +33,20 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True)
 class ComparisonContext:
-    """What comparing needs: who is compared, what was seen of them, and how many resamples to draw."""
+    """What a comparison needs: image sets, their features, number of bootstrap resamples."""
 
     image_sets: ImageSets
     feature_store: FeatureStore
     resamples: int
 
+    def read_rows(self, reader: Reader, variant: Variant, images: int | None = None) -> Floats:
+        """Return a metric's rows (n, d) of a variant's first images in float64."""
+        rows = self.feature_store.rows(reader, variant)[:images]
+        return np.asarray(rows, dtype=np.float64)
+
 
 class Comparer(Protocol):
-    """One metric ready to compare variants with the baseline."""
+    """A metric that compares variants with the baseline."""
 
     context: ComparisonContext
     reader: Reader
@@ -48,4 +55,4 @@ class Comparer(Protocol):
         """Return the change of a variant over the first `prompts` prompts."""
 
     def image_values(self, variant: Variant) -> list[float]:
-        """Return the reported value of each picture, in the order of keys; empty if single pictures have none."""
+        """Return the reported value of each image by key; empty if images have none."""

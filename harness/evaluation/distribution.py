@@ -2,32 +2,31 @@
 
 With a reference set of real images, loss = |D_c − D_b| / D_b.
 
-Without one, the reference b′ is the baseline at other seeds. D_b = D(b, b′) is then no property of
-the baseline: both sets come from one distribution, so a Fréchet distance is pure small-sample bias
-that shrinks as 1 / N (the same candidate would lose 150 % at N = 256 and 280 % at N = 500,
-simulated) and an unbiased MMD² is 0 but for noise. So the scale is anchored at "destroyed" as for
-the other metrics: loss = |D_c − D_b| / (S − D_b), where S is the total variance of b′ in the space
-the distance is taken in: 0 % is a rerun of the baseline, 100 % all variety gone.
+Without one, the reference b′ is the baseline at other seeds. D_b = D(b, b′) is then not a property
+of the baseline: both sets come from one distribution, so a Fréchet distance is pure small-sample
+bias that shrinks as 1 / N (the same candidate would lose 150 % at N = 256 and 280 % at N = 500,
+simulated) and an unbiased MMD² is 0 except for noise. So the scale is anchored at "destroyed" as
+for the other metrics: loss = |D_c − D_b| / (S − D_b), where S is the total variance of b′ in the
+space of the distance: 0 % is a rerun of the baseline, 100 % all variety lost.
 
-- Fréchet: S = tr Σ of the features, the distance of b′ to itself collapsed onto its average
-  picture;
-- MMD²: S = E k(y, y) − E k(y, y′), the distance of b′ to itself collapsed onto one of its pictures,
-  on average over which. With a linear kernel that is tr Σ again. The average picture would not do:
-  CMMD's kernel is so wide that it is nearly linear, and b′ collapsed onto its mean is at distance
-  0. Neither would a black picture: how far off it lies is an accident of the network.
+- Fréchet: S = tr Σ of the features, the distance of b′ to itself collapsed onto its average image;
+- MMD²: S = E k(y, y) − E k(y, y′), the distance of b′ to itself collapsed onto one of its images,
+  on average. With a linear kernel that is tr Σ again. The average image would not do: CMMD's kernel
+  is so wide that it is nearly linear, and b′ collapsed onto its mean is at distance 0. Neither
+  would a black image: its distance is an accident of the network.
 
-Metrics of fidelity (detail, colour) always take b′ as their reference: real images are damaged in
-ways of their own, and the question is what the cell adds to the baseline's. They have a
-just-visible change, `floor`, for each feature. Features are counted in units of √(w + floor²), w
-the variance within prompts, half that of f(b) − f(b′); S is their number, so that 100 % is one unit
-in every feature, however alike the prompts of a set are.
+Metrics of fidelity (detail, colour) always use b′ as their reference: real images have damages of
+other kinds, and the question is what the cell adds to the baseline's. They have a just-visible
+change, `floor`, for each feature. Features are expressed in units of √(w + floor²), w the variance
+within prompts, half that of f(b) − f(b′); S is their number, so that 100 % is one unit in every
+feature, however similar the prompts of a set are.
 
 Change and scale are corrected for small-sample bias by the jackknife (B·θ − (B − 1)·mean of the
 leave-outs), the idea of FID∞ (Chong & Forsyth 2020): a candidate with less variety has less bias,
 and at N = 256 the uncorrected change would pass 20 % of candidates whose true loss is exactly the
-margin (simulated; corrected: at most 5 %). Where images are no more than dimensions the rest of the
-bias is found and allowed for (stats.few_images). Candidate and baseline share prompts and noise, so
-most of what a set of images owes to chance cancels in the change.
+margin (simulated; corrected: at most 5 %). Where there are no more images than dimensions the rest
+of the bias is estimated and allowed for (`stats.distance_loss`). Candidate and baseline share
+prompts and noise, so most of the sampling noise cancels in the change.
 """
 
 import math
@@ -48,7 +47,9 @@ from harness.stats.distance_loss import NOTHING, Lost, MeasuredDistances, Missin
 from harness.stats.frechet import FixedReference, Moments, Reference, feature_distance
 from harness.stats.mmd import MmdReference, mmd
 
-NEITHER = Absent(absent="no reference set in the matrix, and the baseline's other-seed run did not complete")
+NEITHER = Absent(
+    absent="no reference set in the matrix, and the baseline's other-seed run did not complete"
+)
 NOT_APART = Absent(absent="the baseline's distance to the reference is not clearly above 0")
 
 
@@ -57,20 +58,27 @@ class Distances(Protocol):
 
     @property
     def spreads(self) -> Floats:
-        """The distance at which all variety is gone, as many or one for all."""
+        """The distance at which all variety is lost: as many values as distances, or one."""
 
     def measure(self, features: Floats) -> MeasuredDistances:
         """Return the distances of features (n, d)."""
 
     def missing(self, baseline: MeasuredDistances) -> Missing:
-        """Return what so many images do not show, told by the baseline's distances among others."""
+        """Return what too few images hide, measured by the baseline's distances among others."""
 
 
 class DistributionComparer:
-    """Compares sets of features by their distance to a reference; `real` is what is known of a reference set."""
+    """Compares sets of features by their distance to a reference.
+
+    `real` is the reference set, if any.
+    """
 
     def __init__(
-        self, context: ComparisonContext, reader: Reader, metric: Metric, real: Floats | Moments | None = None
+        self,
+        context: ComparisonContext,
+        reader: Reader,
+        metric: Metric,
+        real: Floats | Moments | None = None,
     ) -> None:
         self.context, self.reader, self.metric = context, reader, metric
         self.real = None if metric.needs_baseline else real
@@ -81,32 +89,42 @@ class DistributionComparer:
         return []
 
     def _features(self, variant: Variant, prompts: int) -> Floats:
-        rows = self.context.feature_store.rows(self.reader, variant)[: prompts * self.context.image_sets.seeds]
-        return np.asarray(rows, dtype=np.float64) / self._unit(prompts)
+        images = prompts * self.context.image_sets.seeds
+        return self.context.read_rows(self.reader, variant, images) / self._unit(prompts)
 
     def _unit(self, prompts: int) -> Floats:
-        """Return what a feature (d,) is counted in: 1, or the change that is as large as those within prompts."""
+        """Return the unit of each feature (d,).
+
+        1, or the change that is as large as those within prompts.
+        """
         other = self.context.image_sets.other_seed
         if not self.metric.floor or other is None:
             return np.ones(1)
         if prompts not in self._units:
-            images = prompts * self.context.image_sets.seeds
-            pair = (
-                self.context.feature_store.rows(self.reader, which)[:images]
-                for which in (self.context.image_sets.baseline, other)
+            images, baseline = (
+                prompts * self.context.image_sets.seeds,
+                self.context.image_sets.baseline,
             )
-            first, second = (np.asarray(rows, dtype=np.float64) for rows in pair)
+            first, second = (
+                self.context.read_rows(self.reader, which, images) for which in (baseline, other)
+            )
             self._units[prompts] = np.sqrt((first - second).var(axis=0) / 2 + self.metric.floor**2)
         return self._units[prompts]
 
     def _reference(self, prompts: int) -> tuple[Distances, MeasuredDistances] | None:
-        """Return the reference over the first prompts, with the baseline's distances to it; kept for all cells."""
+        """Return the reference over the first prompts with the baseline's distances, cached."""
         if prompts not in self._references:
             other = self.context.image_sets.other_seed
             if self.real is None and other is None:
                 return None
-            shared = None if self.real is not None or other is None else self._features(other, prompts)
-            made = self._mmd(shared) if self.metric.statistic == "mmd" else self._frechet(shared, prompts)
+            shared = (
+                None if self.real is not None or other is None else self._features(other, prompts)
+            )
+            made = (
+                self._mmd(shared)
+                if self.metric.statistic == "mmd"
+                else self._frechet(shared, prompts)
+            )
             self._references[prompts] = (
                 made,
                 made.measure(self._features(self.context.image_sets.baseline, prompts)),
@@ -134,7 +152,9 @@ class DistributionComparer:
             return self._bare(variant, prompts, NEITHER)
         reference, base = found
         own = (
-            base if variant is self.context.image_sets.baseline else reference.measure(self._features(variant, prompts))
+            base
+            if variant is self.context.image_sets.baseline
+            else reference.measure(self._features(variant, prompts))
         )
         before, after, spreads = base.distances, own.distances, reference.spreads
         if self.metric.floor:
@@ -144,29 +164,42 @@ class DistributionComparer:
         real = self.real is not None
         anchor = {"baseline": float(before[0])} if real else {"collapsed": float(spreads[0])}
         lost = distance_loss(base, own, spreads, self._missing(reference, base), real)
-        sure = lost.scale[0] > CLEAR * jack.standard_error(lost.scale[1:]) and math.isfinite(lost.allowance)
+        sure = lost.scale[0] > CLEAR * jack.standard_error(lost.scale[1:]) and math.isfinite(
+            lost.allowance
+        )
         loss = _two_sided(lost) if sure else NOT_APART
         least = self.metric.dimensions + 1
         few = math.ceil(least / self.context.image_sets.seeds) if lost.allowance > 0 else None
         return Change(float(before[0]), float(after[0]), _signed(after), literal, loss, anchor, few)
 
     def _missing(self, reference: Distances, base: MeasuredDistances) -> Missing:
-        """Return what few images do not show; features with a floor are as few as need no allowance."""
+        """Return what few images hide.
+
+        Features with a floor are so few that they need no allowance.
+        """
         return NOTHING if self.metric.floor else reference.missing(base)
 
     def _bare(self, variant: Variant, prompts: int, why: Absent) -> Change:
-        """Without a reference there is only the distance to the baseline itself."""
-        own, base = (self._features(which, prompts) for which in (variant, self.context.image_sets.baseline))
+        """Return the distance to the baseline itself: there is no reference."""
+        own, base = (
+            self._features(which, prompts) for which in (variant, self.context.image_sets.baseline)
+        )
         if prompts * self.context.image_sets.seeds < 2:
             return Change(0.0, 0.0, why, why, why, {})
-        apart = mmd(own, base, self.metric.kernel) if self.metric.statistic == "mmd" else feature_distance(own, base)
+        apart = (
+            mmd(own, base, self.metric.kernel)
+            if self.metric.statistic == "mmd"
+            else feature_distance(own, base)
+        )
         return Change(0.0, apart, why, why, why, {})
 
 
 def _signed(values: Floats) -> Estimate:
-    """Return the estimate of values with all prompts (first) and with each block left out."""
+    """Return the estimate from values with all prompts (first) and with each block left out."""
     distribution = jack.jackknife(float(values[0]), values[1:])
-    return Estimate(float(values[0]), distribution, interval(distribution, float(values[0]), jack.METHOD))
+    return Estimate(
+        float(values[0]), distribution, interval(distribution, float(values[0]), jack.METHOD)
+    )
 
 
 def _two_sided(lost: Lost) -> Estimate:

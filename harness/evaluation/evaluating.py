@@ -1,4 +1,4 @@
-"""Evaluate a run: look at every picture once, compare every cell with the baseline, store scores and deltas."""
+"""Evaluate a run: extract features, compare every cell with the baseline, store the results."""
 
 import time
 from pathlib import Path
@@ -28,10 +28,11 @@ from harness.store import (
 
 
 def evaluate(run: Path, *, advance: Advance = ignore) -> Evaluation:
-    """Score every completed cell of a run against its baseline; store and return scores, deltas, controls and tails.
+    """Score every completed cell of a run against its baseline.
 
-    `advance(what, done, total)` is told of progress. Metrics whose weights are not on this machine are listed in
-    `missing`. Raises UsageError for a reference set that cannot be read, ResultsError if the baseline did not
+    Store and return scores, deltas, controls and tails. `advance(what, done, total)` is told of
+    progress. Metrics whose weights are not on this machine are listed in `missing`. Raises
+    UsageError for a reference set that cannot be read, ResultsError if the baseline did not
     complete, a cell has not exactly the baseline's images, or an image file is damaged.
     """
     begin = time.perf_counter()
@@ -43,29 +44,42 @@ def evaluate(run: Path, *, advance: Advance = ignore) -> Evaluation:
     reference = open_reference(plan.matrix.quality.reference)
     image_sets = line_up(run, plan, read_outcomes(run))
     extra = [
-        variant for variant in (image_sets.rerun, image_sets.other_seed, image_sets.mismatched) if variant is not None
+        variant
+        for variant in (image_sets.rerun, image_sets.other_seed, image_sets.mismatched)
+        if variant is not None
     ]
-    verify(picture for v in (image_sets.baseline, *image_sets.candidates, *extra) for picture in v.pictures)
+    verify(
+        picture
+        for v in (image_sets.baseline, *image_sets.candidates, *extra)
+        for picture in v.pictures
+    )
     size = picture_size(image_sets.baseline.pictures[0])
     metrics, missing = _ready_metrics(plan, image_sets, size, reference)
     cache = FeatureCache(features_cache_dir())
     try:
         feature_store = FeatureStore(image_sets, size, cache)
         readers = [contrast_reader(), *(metric.reader for metric in metrics)]
-        feature_store.extract(readers, (image_sets.baseline, *image_sets.candidates, *extra), advance)
+        feature_store.extract(
+            readers, (image_sets.baseline, *image_sets.candidates, *extra), advance
+        )
         context = ComparisonContext(image_sets, feature_store, plan.matrix.quality.resamples)
         comparers = {metric.reader.name: compare(context, metric, reference) for metric in metrics}
         evaluation = _compare_all(plan, context, comparers, advance)
     finally:
         cache.close()
-    evaluation = evaluation.model_copy(update={"missing": missing, "seconds": time.perf_counter() - begin})
+    evaluation = evaluation.model_copy(
+        update={"missing": missing, "seconds": time.perf_counter() - begin}
+    )
     evaluation = without_unsound(evaluation)
     _store(run, image_sets, comparers, evaluation)
     return evaluation
 
 
 def _nothing_to_score(plan: Plan) -> Evaluation:
-    """Return the evaluation of a model whose pictures mean nothing: their scores would be figures without a meaning."""
+    """Return the evaluation of a model whose pictures mean nothing.
+
+    Their scores would be figures without a meaning.
+    """
     why = f"not applicable: {plan.model.title}"
     missing = dict.fromkeys(plan.matrix.quality.metrics, why)
     return Evaluation(
@@ -88,18 +102,30 @@ def _ready_metrics(
     for name in plan.matrix.quality.metrics:
         metric = get_metric(name)
         if min(size) < metric.least_pixels:
-            missing[metric.name] = f"pictures of {size[0]}×{size[1]} are too small: it needs {metric.least_pixels}"
+            missing[metric.name] = (
+                f"pictures of {size[0]}×{size[1]} are too small: it needs {metric.least_pixels}"
+            )
             continue
         if why := _refused(metric, image_sets.texts):
             missing[metric.name] = why
             continue
         try:
-            ready.append(prepare_metric(metric, plan.matrix.quality, reference, len(image_sets.baseline.pictures)))
+            ready.append(
+                prepare_metric(metric, plan.matrix.quality, reference, _notes(metric, image_sets))
+            )
         except WeightsMissing as error:
             missing[metric.name] = f"{error.short}. See: harness weights {metric.name}"
         except MachineError as error:
             missing[metric.name] = f"{error.what}. {error.fix}"
     return ready, missing
+
+
+def _notes(metric: Metric, image_sets: ImageSets) -> tuple[str, ...]:
+    """Return what a reader must know of a metric's scores of these pictures and prompts."""
+    cut = metric.find_cut(image_sets.texts).describe(
+        {name: (text,) for name, text in image_sets.prompts_by_id.items()}
+    )
+    return (*metric.cautions(len(image_sets.baseline.pictures)), *([cut] if cut else []))
 
 
 def _refused(metric: Metric, texts: tuple[str, ...]) -> str:
@@ -130,7 +156,9 @@ def _compare_all(
         scores=tuple(scores),
         deltas=tuple(deltas),
         ladder=ladder,
-        tails=tuple(find_tail(variant, image_sets, context.feature_store, comparers) for variant in cells),
+        tails=tuple(
+            find_tail(variant, image_sets, context.feature_store, comparers) for variant in cells
+        ),
         blind=blind_metrics(ladder),
         not_monotone=not_monotone(ladder),
         missing={},
@@ -163,9 +191,13 @@ def _compare_one(
         baseline=change.baseline,
         candidate=change.candidate,
         literal=change.literal if isinstance(change.literal, Absent) else change.literal.interval,
-        literal_uncertainty=change.literal if isinstance(change.literal, Absent) else change.literal.distribution,
+        literal_uncertainty=change.literal
+        if isinstance(change.literal, Absent)
+        else change.literal.distribution,
         loss=change.loss if isinstance(change.loss, Absent) else change.loss.interval,
-        loss_uncertainty=change.loss if isinstance(change.loss, Absent) else change.loss.distribution,
+        loss_uncertainty=change.loss
+        if isinstance(change.loss, Absent)
+        else change.loss.distribution,
         calibration=change.calibration,
         resolved_from=change.resolved_from,
         n=n,
@@ -176,25 +208,34 @@ def _compare_one(
     )
 
 
-def _prompts_compared(plan: Plan, image_sets: ImageSets, comparer: Comparer, variant: Variant) -> int:
-    """Return over how many prompts a metric compares a variant: what is held against the other seed, as far as it goes.
+def _prompts_compared(
+    plan: Plan, image_sets: ImageSets, comparer: Comparer, variant: Variant
+) -> int:
+    """Return over how many prompts a metric compares a variant.
 
-    In an adaptive run the other seed is given more images only where a verdict waits for them.
+    What is held against the other seed, as far as it goes. In an adaptive run the other seed is
+    given more images only where a verdict waits for them.
     """
     prompts = image_sets.count_prompts(variant)
     metric = get_metric(comparer.reader.name)
-    if image_sets.other_seed is None or not metric.needs_other_seed(plan.matrix.quality.reference is not None):
+    if image_sets.other_seed is None or not metric.needs_other_seed(
+        plan.matrix.quality.reference is not None
+    ):
         return prompts
     return min(prompts, image_sets.count_prompts(image_sets.other_seed))
 
 
-def _store(run: Path, image_sets: ImageSets, comparers: dict[str, Comparer], evaluation: Evaluation) -> None:
+def _store(
+    run: Path, image_sets: ImageSets, comparers: dict[str, Comparer], evaluation: Evaluation
+) -> None:
     for name, comparer in comparers.items():
         definition: Definition = comparer.reader.definition
         rows = (
             (variant.name, prompt, seed, value)
             for variant in (image_sets.baseline, *image_sets.candidates)
-            for (prompt, seed), value in zip(image_sets.keys, comparer.image_values(variant), strict=False)
+            for (prompt, seed), value in zip(
+                image_sets.keys, comparer.image_values(variant), strict=False
+            )
         )
         write_image_scores(run, name, definition, rows)
     write_evaluation(run, evaluation)

@@ -1,6 +1,4 @@
-"""What networks saw, kept by image hash and extractor hash: no picture is looked at twice, in any run.
-
-Look at every picture once: networks run over batches of pictures, metrics read what they need."""
+"""Feature extraction: networks run once per image, and features are cached across runs."""
 
 import hashlib
 import json
@@ -27,7 +25,7 @@ Row = NDArray[np.float32]
 
 
 class FeatureCache:
-    """Rows of float32 by (extractor fingerprint, key). A cache that cannot be opened is an empty one."""
+    """Rows of float32 by (extractor fingerprint, key); a cache that cannot be opened is empty."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / _FILE
@@ -47,7 +45,7 @@ class FeatureCache:
         )
 
     def _reset(self) -> None:
-        """Begin anew where the file is damaged; go without where that fails, since a cache is never needed."""
+        """Recreate a damaged file; without a file if that fails, since a cache is optional."""
         self._connection = None
         try:
             self._file.unlink(missing_ok=True)
@@ -56,7 +54,7 @@ class FeatureCache:
             self._connection = None
 
     def get(self, extractor: str, keys: Sequence[str]) -> dict[str, Row]:
-        """Return the rows that are known among `keys`."""
+        """Return the cached rows among `keys`."""
         found: dict[str, Row] = {}
         try:
             for start in range(0, len(keys), _ASK) if self._connection else ():
@@ -70,14 +68,17 @@ class FeatureCache:
         return found
 
     def put(self, extractor: str, rows: Iterable[tuple[str, Row]]) -> None:
-        """Keep rows; silently not, where the disk is full or the folder read-only."""
+        """Store rows; silently not, if the disk is full or the folder read-only."""
         if self._connection is None:
             return
         try:
             with self._connection:
                 self._connection.executemany(
                     "INSERT OR REPLACE INTO seen VALUES (?, ?, ?)",
-                    ((extractor, key, np.ascontiguousarray(row, dtype=np.float32).tobytes()) for key, row in rows),
+                    (
+                        (extractor, key, np.ascontiguousarray(row, dtype=np.float32).tobytes())
+                        for key, row in rows
+                    ),
                 )
         except sqlite3.Error:
             self._connection = None
@@ -97,7 +98,7 @@ ZERO: Rows = np.zeros(1, dtype=np.float32)
 
 @dataclass(frozen=True)
 class Reader:
-    """A metric that is to read pictures: how to load its scorer, and the fingerprint its rows are kept under."""
+    """A metric that reads images: how to load its scorer, and the fingerprint of its rows."""
 
     definition: Definition
     load: Callable[[], Any]
@@ -120,14 +121,17 @@ class Reader:
 
     @cached_property
     def fingerprint(self) -> str:
-        """What rows are kept under: metrics that read the same features, such as FID and KID, share them."""
+        """The key of its rows; metrics that read the same features, as FID and KID, share it."""
         seen = self.definition.model_dump(include=_SEEN)
         own = self.kind in ("paired", "correctness")
         made = self.definition.model_dump(include={"metric", "formula"}) if own else {}
         return hashlib.sha256(json.dumps([seen, made, RESIZE]).encode()).hexdigest()
 
     def wants(self, variant: Variant, baseline: Variant) -> bool:
-        """Whether this metric reads a variant; the distance of the baseline to itself needs no look."""
+        """Whether this metric reads a variant.
+
+        The distance of the baseline to itself is not computed.
+        """
         return self.kind in variant.kinds and not (self.paired and variant is baseline)
 
 
@@ -136,14 +140,17 @@ def _text_key(text: str) -> str:
 
 
 class FeatureStore:
-    """What was seen: rows per (metric, variant), and how to see what is not known yet."""
+    """Rows per (metric, variant), extracted or from the cache."""
 
     def __init__(self, image_sets: ImageSets, size: Size, cache: FeatureCache) -> None:
         self.image_sets, self.size, self.cache = image_sets, size, cache
         self._known: dict[str, dict[str, Rows]] = {}
 
     def rows(self, reader: Reader, variant: Variant) -> Rows:
-        """Return a metric's rows of a variant: features (n, d), or distances (n, 1) for a paired metric."""
+        """Return a metric's rows of a variant: features (n, d).
+
+        Of a paired metric distances (n, 1).
+        """
         known = self._known[reader.fingerprint]
         return np.stack([known[key] for key in self._keys(reader, variant)])
 
@@ -152,16 +159,25 @@ class FeatureStore:
         texts = self.image_sets.texts
         keys = [_text_key(text) for text in texts]
         known = self.cache.get(reader.fingerprint, list(dict.fromkeys(keys)))
-        if missing := {key: text for key, text in zip(keys, texts, strict=True) if key not in known}:
+        if missing := {
+            key: text for key, text in zip(keys, texts, strict=True) if key not in known
+        }:
             found = reader.scorer.texts(list(missing.values()))
             known.update(zip(missing, found, strict=True))
             self.cache.put(reader.fingerprint, zip(missing, found, strict=True))
         return np.stack([known[key] for key in keys])
 
-    def extract(self, readers: Sequence[Reader], variants: Sequence[Variant], advance: Advance) -> None:
-        """See everything that is not in the cache; `advance` counts the pictures."""
+    def extract(
+        self, readers: Sequence[Reader], variants: Sequence[Variant], advance: Advance
+    ) -> None:
+        """Extract all rows that are not in the cache; `advance` counts the images."""
         for reader in readers:
-            keys = [key for v in variants if reader.wants(v, self.image_sets.baseline) for key in self._keys(reader, v)]
+            keys = [
+                key
+                for v in variants
+                if reader.wants(v, self.image_sets.baseline)
+                for key in self._keys(reader, v)
+            ]
             known = self._known.setdefault(reader.fingerprint, {})
             known.update(self.cache.get(reader.fingerprint, list(dict.fromkeys(keys))))
         total, done = sum(len(variant.pictures) for variant in variants), 0
@@ -219,19 +235,27 @@ class FeatureStore:
             return [f"{key}|{_text_key(text)}" for key, text in zip(own, texts, strict=True)]
         if not reader.paired:
             return own
-        return [f"{base.sha256}|{key}" for base, key in zip(self.image_sets.baseline.pictures[part], own, strict=False)]
+        return [
+            f"{base.sha256}|{key}"
+            for base, key in zip(self.image_sets.baseline.pictures[part], own, strict=False)
+        ]
 
     def _checked(self, variant: Variant, part: slice) -> list[str]:
-        """Return the text that each picture of a part is checked against."""
-        return [self.image_sets.get_text(variant, place) for place in range(*part.indices(len(variant.pictures)))]
+        """Return the text against which each image of a part is checked."""
+        return [
+            self.image_sets.get_text(variant, place)
+            for place in range(*part.indices(len(variant.pictures)))
+        ]
 
 
 class _Batch:
-    """The pixels and activations of one slice of keys, kept while several metrics and variants need them."""
+    """Pixels and activations of one slice of keys, shared by metrics and variants."""
 
     def __init__(self, feature_store: FeatureStore, part: slice) -> None:
         self.feature_store, self.part = feature_store, part
-        self._kept = {picture.sha256 for picture in feature_store.image_sets.baseline.pictures[part]}
+        self._kept = {
+            picture.sha256 for picture in feature_store.image_sets.baseline.pictures[part]
+        }
         self._decoded: dict[str, Any] = {}
         self._pixels: dict[str, Pixels] = {}
         self._seen: dict[tuple[int, str, int], Any] = {}
@@ -242,10 +266,17 @@ class _Batch:
         return self._pixels[variant.name]
 
     def _damaged(self, pictures: Sequence[ImageFile]) -> Pixels:
-        """Return the pixels of pictures, each with its damage; a file that several variants damage is read once."""
-        unread = {picture.sha256: picture for picture in pictures if picture.sha256 not in self._decoded}
+        """Return the pixels of images with their damages.
+
+        A file that several variants damage is read once.
+        """
+        unread = {
+            picture.sha256: picture for picture in pictures if picture.sha256 not in self._decoded
+        }
         if unread:
-            self._decoded |= zip(unread, read_pictures(list(unread.values()), self.feature_store.size), strict=True)
+            self._decoded |= zip(
+                unread, read_pictures(list(unread.values()), self.feature_store.size), strict=True
+            )
         pixels = np.stack([self._decoded[picture.sha256] for picture in pictures])
         for damage in dict.fromkeys(picture.damage for picture in pictures if picture.damage):
             chosen = [place for place, picture in enumerate(pictures) if picture.damage == damage]
@@ -253,7 +284,7 @@ class _Batch:
         return pixels
 
     def activations(self, network: Any, variant: Variant, count: int | None = None) -> Any:
-        """Return what a network makes of a variant's pictures, or of the first `count` of them."""
+        """Return a network's activations of a variant's images, or of the first `count` of them."""
         pixels = self.pixels(variant)[:count]
         key = (id(network), variant.name, len(pixels))
         if key not in self._seen:
@@ -264,5 +295,7 @@ class _Batch:
         """Drop what only this variant needed."""
         if variant is not self.feature_store.image_sets.baseline:
             self._pixels.pop(variant.name, None)
-            self._decoded = {key: value for key, value in self._decoded.items() if key in self._kept}
+            self._decoded = {
+                key: value for key, value in self._decoded.items() if key in self._kept
+            }
             self._seen = {key: value for key, value in self._seen.items() if key[1] != variant.name}

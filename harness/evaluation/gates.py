@@ -14,5 +14,8 @@ def why_not_gating(plan: Plan, cell: Cell, metric: Metric) -> str:
         return f"the pictures of {plan.model.title} mean nothing: its quality is not judged"
     if metric.kind == "paired" and (axes := changed_axes(plan, cell)):
         verb = "change" if len(axes) > 1 else "changes"
-        return f"{' and '.join(axes)} {verb} the denoising trajectory: other images are not worse images"
+        return (
+            f"{' and '.join(axes)} {verb} the denoising trajectory: other images are not worse "
+            "images"
+        )
     return "" if metric.gates_by_default else BY_NAME_ONLY

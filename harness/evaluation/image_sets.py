@@ -1,4 +1,4 @@
-"""Who is compared with whom: every set of pictures, in the order of the baseline's (prompt, seed) pairs."""
+"""The image sets of an evaluation, in the order of the baseline's (prompt, seed) pairs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ EVERY: frozenset[MetricKind] = frozenset(get_args(MetricKind))
 
 @dataclass(frozen=True)
 class ImageFile:
-    """One image file with the sha256 its outcome recorded, and the damage done to it before it is scored, if any."""
+    """An image file with the sha256 its outcome recorded, and its damage, if any."""
 
     path: Path
     sha256: str
@@ -32,9 +32,10 @@ class ImageFile:
 
 @dataclass(frozen=True)
 class Variant:
-    """A set of pictures; the i-th belongs with the baseline's i-th. It may cover only the first prompts.
+    """A set of pictures; the i-th belongs with the baseline's i-th.
 
-    `kinds` are the metrics that read it, `texts` the prompts that pictures are checked against, if not their own.
+    It may cover only the first prompts. `kinds` are the metrics that read it, `texts` the prompts
+    that pictures are checked against, if not their own.
     """
 
     name: str
@@ -45,9 +46,10 @@ class Variant:
 
 @dataclass(frozen=True)
 class ImageSets:
-    """Everything one evaluation looks at. Keys run prompt by prompt, each prompt with all its seeds.
+    """Everything one evaluation looks at.
 
-    The baseline has all of them. In an adaptive run the others may have fewer: those of the first prompts.
+    Keys run prompt by prompt, each prompt with all its seeds. The baseline has all of them. In an
+    adaptive run the others may have fewer: those of the first prompts.
     """
 
     keys: tuple[Key, ...]
@@ -65,9 +67,17 @@ class ImageSets:
     def seeds(self) -> int:
         return len(self.keys) // len(self.texts)
 
+    @property
+    def prompts_by_id(self) -> dict[str, str]:
+        """The text of each prompt by its id."""
+        return {
+            prompt_id: text
+            for (prompt_id, _), text in zip(self.keys[:: self.seeds], self.texts, strict=True)
+        }
+
     @cached_property
     def mismatched(self) -> Variant | None:
-        """The baseline's pictures with the texts of other prompts; None if all texts are the same."""
+        """The baseline's images with texts of other prompts; None if all texts are equal."""
         others = other_prompts(self.texts)
         if others is None:
             return None
@@ -84,9 +94,10 @@ class ImageSets:
 
 
 def other_prompts(texts: Sequence[str]) -> tuple[int, ...] | None:
-    """Return, for each prompt, the nearest one before it whose text differs, around the end; None if all are alike.
+    """Return, for each prompt, the nearest one before it whose text differs, around the end.
 
-    More prompts leave the pairs of those before as they are, but for the first few: features stay in the cache.
+    None if all are alike. More prompts leave the pairs of those before as they are, but for the
+    first few: features stay in the cache.
     """
     if len(set(texts)) < 2:
         return None
@@ -108,14 +119,21 @@ def line_up(run: Path, plan: Plan, outcomes: dict[str, Outcome]) -> ImageSets:
     if not isinstance(baseline, Completed):
         state = baseline.status if baseline is not None else "not run yet"
         fix = "Everything is compared with it: repair it, then run harness run with --retry-failed."
-        raise ResultsError(f"the baseline {plan.baseline_id} did not complete ({state})", str(run), fix)
+        raise ResultsError(
+            f"the baseline {plan.baseline_id} did not complete ({state})", str(run), fix
+        )
     variants = {
-        planned.role if planned.role in ("rerun", "other-seed") else planned.id: _variant(run, plan, planned, outcome)
+        planned.role if planned.role in ("rerun", "other-seed") else planned.id: _variant(
+            run, plan, planned, outcome
+        )
         for planned in plan.cells
         if isinstance(outcome := outcomes.get(planned.id), Completed)
     }
     count = len(variants[plan.baseline_id].pictures)
-    variants = {name: replace(variant, pictures=variant.pictures[:count]) for name, variant in variants.items()}
+    variants = {
+        name: replace(variant, pictures=variant.pictures[:count])
+        for name, variant in variants.items()
+    }
     prompts = plan.prompts[: count // len(plan.matrix.seeds)]
     wanted = [planned.id for planned in plan.compared if planned.role == "candidate"]
     return ImageSets(
@@ -136,7 +154,9 @@ def _variant(run: Path, plan: Plan, planned: PlannedCell, outcome: Completed) ->
     wanted = [(prompt.id, seed) for prompt in plan.get_prompts(planned)[:count] for seed in seeds]
     if len(found) != len(outcome.images) or set(found) != set(wanted):
         raise ResultsError(_difference(set(found), set(wanted)), f"{run.name}/{planned.id}", AGAIN)
-    pictures = tuple(ImageFile(image_path(run, planned.id, found[key]), found[key].sha256) for key in wanted)
+    pictures = tuple(
+        ImageFile(image_path(run, planned.id, found[key]), found[key].sha256) for key in wanted
+    )
     kinds: dict[str, frozenset[MetricKind]] = {
         "rerun": frozenset({"paired"}),
         "other-seed": frozenset({"paired", "distribution", "prompt-wise"}),

@@ -1,20 +1,25 @@
-"""The damage ladder: the baseline's own pictures with damages of known size, scored like a cell.
+"""The damage ladder: the baseline's images with damages of known size, scored like a cell.
 
 It shows what the metrics of a run notice and, for each family of damage, the largest dose that they
-would let pass. Metrics that need no weights climb every rung. A network climbs a family only where
-those have missed what the policy demands. Every metric meets the strongest dose of a few families,
-and the same pictures undamaged: one that finds a loss in those is not reproducible here, one that
-notices no damage at all is blind.
+would let pass. Metrics without weights climb every rung. A network climbs a family only where those
+have missed what the policy demands. Every metric scores the strongest dose of a few families, and
+the same images undamaged: one that finds a loss in those is not reproducible here, one that notices
+no damage at all is blind. Ladders are cached by a hash of all they depend on.
 """
 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
+from pydantic import TypeAdapter, ValidationError
+
 from harness.core.base import Advance
+from harness.core.errors import MachineError
 from harness.core.plan import Plan
 from harness.core.policy import FAMILIES, LADDER_IMAGES
 from harness.core.quality import Evaluation, MetricKind, Rung
@@ -22,16 +27,17 @@ from harness.core.units import Absent, format_percent
 from harness.damages import DAMAGES, IDENTICAL, LEVELS, SET_DAMAGES, SHARES, SOME, dose_words
 from harness.evaluation.change import Comparer, ComparisonContext
 from harness.evaluation.image_sets import EVERY, ImageFile, ImageSets, Variant, other_prompts
-from harness.evaluation.ladder_cache import load_ladder, store_ladder
 from harness.metrics import get_metric
 from harness.stats.confidence import rounded
 from harness.stats.noticing import fails, finds
+from harness.store import features_cache_dir
+from harness.store.write import write_atomically
 
 USUAL_LEVEL = 3
-"""The level at which networks are asked too, where the policy demands none."""
+"""The level at which networks are used too, where the policy demands none."""
 STRONGEST = LEVELS[-1]
 SATURATED = 0.5
-"""From half destroyed on a metric need not rise any further: pictures that are more damaged may look more alike."""
+"""Above this loss a metric need not rise any further: more damaged images may look more alike."""
 INFORMATIVE: dict[MetricKind, tuple[str, ...]] = {
     "alignment": ("wrong-prompt",),
     "correctness": ("wrong-prompt",),
@@ -39,15 +45,17 @@ INFORMATIVE: dict[MetricKind, tuple[str, ...]] = {
     "distribution": ("blur", "jpeg", "contrast"),
     "prompt-wise": ("blur", "jpeg", "some-damaged"),
 }
-"""The families whose strongest dose a kind of metric should notice: it is blind if it notices none of them."""
+"""The families whose strongest dose a kind of metric should notice: it is blind if it notices none
+of them."""
 
 
 RESAMPLES = 2_000
-"""Bootstrap resamples of a rung: enough for one-sided 95 % bounds, and a fifth of the time for 80 rungs a metric."""
+"""Bootstrap resamples of a rung: enough for one-sided 95 % bounds, and a fifth of the time for 80
+rungs per metric."""
 
 
 class LadderStep(NamedTuple):
-    """One dose of one family, and the pictures that have it."""
+    """One dose of one family, and the images that have it."""
 
     family: str
     level: int
@@ -58,9 +66,9 @@ class LadderStep(NamedTuple):
 def climb(
     plan: Plan, context: ComparisonContext, comparers: Mapping[str, Comparer], advance: Advance
 ) -> tuple[Rung, ...]:
-    """Return the rungs of all metrics, more of those that judge every cell, by default or because a rule names them.
+    """Return the rungs of all metrics, more of those that judge every cell by default or by a rule.
 
-    A ladder of the same pictures, metrics and rules is taken from the cache.
+    A ladder of the same images, metrics and rules is read from the cache.
     """
     if context.image_sets.prompts < 2:
         return ()
@@ -72,25 +80,33 @@ def climb(
         rungs = _climb(
             plan,
             quick,
-            {name: _with_scene(c, quick) for name, c in comparers.items()},
+            {name: _with_context(c, quick) for name, c in comparers.items()},
             (steps, advance),
         )
         store_ladder(key, rungs)
     return rungs
 
 
-def _with_scene(comparer: Comparer, context: ComparisonContext) -> Comparer:
+def _with_context(comparer: Comparer, context: ComparisonContext) -> Comparer:
     """Return a comparer that shares what this one has computed but draws other resamples."""
     other = copy(comparer)
     other.context = context
     return other
 
 
-def _key(plan: Plan, context: ComparisonContext, comparers: Mapping[str, Comparer], steps: Sequence[LadderStep]) -> str:
+def _key(
+    plan: Plan,
+    context: ComparisonContext,
+    comparers: Mapping[str, Comparer],
+    steps: Sequence[LadderStep],
+) -> str:
     """Return a hash of all that a ladder depends on."""
     image_sets = context.image_sets
     count = len(steps[0].variant.pictures)
-    others = [variant.pictures[:count] if variant else () for variant in (image_sets.other_seed, image_sets.rerun)]
+    others = [
+        variant.pictures[:count] if variant else ()
+        for variant in (image_sets.other_seed, image_sets.rerun)
+    ]
     parts = (
         [(picture.sha256, picture.damage) for step in steps for picture in step.variant.pictures],
         [[picture.sha256 for picture in pictures] for pictures in others],
@@ -108,7 +124,10 @@ def _key(plan: Plan, context: ComparisonContext, comparers: Mapping[str, Compare
 
 
 def _climb(
-    plan: Plan, context: ComparisonContext, comparers: Mapping[str, Comparer], how: tuple[Sequence[LadderStep], Advance]
+    plan: Plan,
+    context: ComparisonContext,
+    comparers: Mapping[str, Comparer],
+    how: tuple[Sequence[LadderStep], Advance],
 ) -> tuple[Rung, ...]:
     steps, advance = how
     judging = [comparer for name, comparer in comparers.items() if _judges(plan, name)]
@@ -121,37 +140,54 @@ def _climb(
         [_is_informative(s) for s in steps if s.level == STRONGEST or s.family == IDENTICAL],
         advance,
     )
-    if plan.interim_analyses and context.image_sets.prompts < min(LADDER_IMAGES, plan.interim_analyses[-1]):
-        return tuple(rungs)  # the next look has more pictures: what is missed now may be noticed then without networks
+    analyses = plan.interim_analyses
+    if analyses and context.image_sets.prompts < min(LADDER_IMAGES, analyses[-1]):
+        return tuple(rungs)  # with the next analysis's images networks may not be needed
     missed = _missed(plan, rungs)
     done = {(rung.damage, rung.level, rung.metric) for rung in rungs}
     for comparer in judging:
-        left = [step for step in steps if step.level <= missed.get(step.family, -1) and _may_notice(comparer, step)]
-        left = [step for step in left if (step.family, step.level, comparer.reader.name) not in done]
+        left = [
+            step
+            for step in steps
+            if step.level <= missed.get(step.family, -1) and _may_notice(comparer, step)
+        ]
+        left = [
+            step for step in left if (step.family, step.level, comparer.reader.name) not in done
+        ]
         rungs += _score(context, [comparer], left, advance) if left else []
     return tuple(rungs)
 
 
 def _is_informative(step: LadderStep) -> LadderStep:
-    """Return a step that is read only by the kinds of metric that should notice its family; all read identical ones."""
-    kinds = frozenset(kind for kind, families in INFORMATIVE.items() if step.family in (IDENTICAL, *families))
+    """Return a step that only the kinds of metric read that should notice its family.
+
+    All kinds read identical images.
+    """
+    kinds = frozenset(
+        kind for kind, families in INFORMATIVE.items() if step.family in (IDENTICAL, *families)
+    )
     return step._replace(variant=replace(step.variant, kinds=kinds))
 
 
 def _may_notice(comparer: Comparer, step: LadderStep) -> bool:
-    """Return whether a metric can be expected to notice a family: what is asked for is still there in soft pictures."""
+    """Return whether a metric may notice a family.
+
+    Soft images still show what the prompt asks for.
+    """
     return step.family in SET_DAMAGES or comparer.reader.kind not in ("alignment", "correctness")
 
 
 def _judges(plan: Plan, name: str) -> bool:
-    """Return whether a metric judges every cell. Paired ones judge some cells only, unless a rule names them."""
+    """Return whether a metric judges every cell; paired ones only if a rule names them."""
     metric = get_metric(name)
-    named = any(rule.metric and rule.names(name) for rule in plan.policy.gate if rule.severity == "error")
+    named = any(
+        rule.metric and rule.names(name) for rule in plan.policy.gate if rule.severity == "error"
+    )
     return named or (metric.gates_by_default and metric.kind != "paired")
 
 
 def _missed(plan: Plan, rungs: Sequence[Rung]) -> dict[str, int]:
-    """Return the families of which no metric so far notices the level that the policy demands, with that level."""
+    """Return the families whose demanded level no metric noticed so far, with that level."""
     demanded = plan.policy.demanded
     noticed = {
         rung.damage
@@ -159,11 +195,13 @@ def _missed(plan: Plan, rungs: Sequence[Rung]) -> dict[str, int]:
         if rung.level <= demanded.get(rung.damage, USUAL_LEVEL)
         and fails(rung, plan.policy.rules_in_every_cell(rung.metric))
     }
-    return {family: demanded.get(family, USUAL_LEVEL) for family in FAMILIES if family not in noticed}
+    return {
+        family: demanded.get(family, USUAL_LEVEL) for family in FAMILIES if family not in noticed
+    }
 
 
 def _steps(image_sets: ImageSets, side: int) -> list[LadderStep]:
-    """Return the baseline's first pictures undamaged, then damaged by every family and level."""
+    """Return the baseline's first images undamaged, then damaged by every family and level."""
     prompts = max(2, min(image_sets.prompts, LADDER_IMAGES // image_sets.seeds))
     pictures = image_sets.baseline.pictures[: prompts * image_sets.seeds]
     steps = [LadderStep(IDENTICAL, 0, "none", _variant(IDENTICAL, _damaged(pictures, IDENTICAL)))]
@@ -182,15 +220,18 @@ def _steps(image_sets: ImageSets, side: int) -> list[LadderStep]:
         for family, replaced in _replacements(pictures, share, others, image_sets.seeds).items():
             mixed = [replaced.get(place, picture) for place, picture in enumerate(pictures)]
             dose = SET_DAMAGES[family].format(f"{100 * len(replaced) / len(pictures):.2g}")
-            kinds = EVERY - {"distribution"} if family == "wrong-prompt" else EVERY  # the set stays the same
-            steps.append(LadderStep(family, level, dose, _variant(f"{family}:{level}", mixed, kinds)))
+            same_set = family == "wrong-prompt"
+            kinds = EVERY - {"distribution"} if same_set else EVERY
+            steps.append(
+                LadderStep(family, level, dose, _variant(f"{family}:{level}", mixed, kinds))
+            )
     return steps
 
 
 def _replacements(
     pictures: Sequence[ImageFile], share: float, others: tuple[int, ...] | None, seeds: int
 ) -> dict[str, dict[int, ImageFile]]:
-    """Return, by family, what takes the place of a share of the pictures (at least one), spread evenly."""
+    """Return, by family, the replacements of a share of the images, evenly spread."""
     count = len(pictures)
     chosen = max(1, round(count * share))
     places = [int((index + 0.5) * count / chosen) for index in range(chosen)]
@@ -199,11 +240,15 @@ def _replacements(
         "some-damaged": {place: _damaged(pictures, SOME)[place] for place in places},
     }
     if others is not None:
-        found["wrong-prompt"] = {p: pictures[others[p // seeds] * seeds + p % seeds] for p in places}
+        found["wrong-prompt"] = {
+            p: pictures[others[p // seeds] * seeds + p % seeds] for p in places
+        }
     return found
 
 
-def _variant(name: str, pictures: Sequence[ImageFile], kinds: frozenset[MetricKind] = EVERY) -> Variant:
+def _variant(
+    name: str, pictures: Sequence[ImageFile], kinds: frozenset[MetricKind] = EVERY
+) -> Variant:
     return Variant(f"ladder:{name}", tuple(pictures), kinds)
 
 
@@ -212,9 +257,12 @@ def _damaged(pictures: Sequence[ImageFile], damage: str) -> list[ImageFile]:
 
 
 def _score(
-    context: ComparisonContext, comparers: Sequence[Comparer], steps: Sequence[LadderStep], advance: Advance
+    context: ComparisonContext,
+    comparers: Sequence[Comparer],
+    steps: Sequence[LadderStep],
+    advance: Advance,
 ) -> list[Rung]:
-    """Return a rung for each metric and step it can read."""
+    """Return a rung for each metric and step that it reads."""
     context.feature_store.extract(
         [comparer.reader for comparer in comparers], tuple(step.variant for step in steps), advance
     )
@@ -231,8 +279,9 @@ def _rung(context: ComparisonContext, comparer: Comparer, step: LadderStep) -> R
     if other := context.image_sets.other_seed:
         prompts = min(prompts, context.image_sets.count_prompts(other))
     change = comparer.change(step.variant, prompts)
-    loss, score = change.loss, change.score
-    paired = comparer.reader.paired  # policies hold no other scores of cells against fixed limits
+    loss = change.loss
+    # policies compare no other scores of cells with fixed limits
+    score = change.score if comparer.reader.paired else _NO_SCORE
     return Rung(
         damage=step.family,
         level=step.level,
@@ -242,8 +291,8 @@ def _rung(context: ComparisonContext, comparer: Comparer, step: LadderStep) -> R
         prompts=prompts,
         loss=loss if isinstance(loss, Absent) else loss.interval,
         loss_uncertainty=loss if isinstance(loss, Absent) else rounded(loss.distribution),
-        score=_NO_SCORE if isinstance(score, Absent) or not paired else score.interval,
-        score_uncertainty=_NO_SCORE if isinstance(score, Absent) or not paired else rounded(score.distribution),
+        score=score if isinstance(score, Absent) else score.interval,
+        score_uncertainty=score if isinstance(score, Absent) else rounded(score.distribution),
     )
 
 
@@ -251,10 +300,12 @@ _NO_SCORE = Absent(absent="the ladder keeps scores of paired metrics only")
 
 
 def without_unsound(evaluation: Evaluation) -> Evaluation:
-    """Return the evaluation with metrics that found a loss in identical pictures among the missing."""
+    """Return the evaluation without metrics that found a loss in identical images."""
     unsound = {
-        rung.metric: f"it found a loss of {format_percent(rung.loss.estimate, 2)} in identical pictures, so its"
-        " numbers are not reproducible here. Clear the feature cache and evaluate again"
+        rung.metric: (
+            f"it found a loss of {format_percent(rung.loss.estimate, 2)} in identical images: its "
+            "numbers are not reproducible here. Clear the feature cache and evaluate again"
+        )
         for rung in evaluation.ladder
         if rung.damage == IDENTICAL and not isinstance(rung.loss, Absent) and finds(rung)
     }
@@ -263,24 +314,32 @@ def without_unsound(evaluation: Evaluation) -> Evaluation:
 
 
 def blind_metrics(ladder: Sequence[Rung]) -> dict[str, str]:
-    """Return metric → why its pass does not count: no damage moved it."""
+    """Return metric → why its pass does not count: it noticed no damage."""
     metrics = dict.fromkeys(rung.metric for rung in ladder)
     moved = {rung.metric for rung in ladder if rung.damage != IDENTICAL and finds(rung)}
     return {metric: "no damage could move it here" for metric in metrics if metric not in moved}
 
 
 def not_monotone(ladder: Sequence[Rung]) -> dict[str, tuple[str, ...]]:
-    """Return metric → the families in which a larger dose surely moved it less: there it does not count as seeing."""
+    """Return metric → the families in which a larger dose surely changed it less.
+
+    There it does not count as noticing.
+    """
     found: dict[str, tuple[str, ...]] = {}
     for metric in dict.fromkeys(rung.metric for rung in ladder):
         own = [rung for rung in ladder if rung.metric == metric]
-        if families := tuple(f for f in FAMILIES if _falls(rung for rung in own if rung.damage == f)):
+        if families := tuple(
+            f for f in FAMILIES if _falls(rung for rung in own if rung.damage == f)
+        ):
             found[metric] = families
     return found
 
 
 def _falls(rungs: Iterable[Rung]) -> bool:
-    """Return whether the loss surely falls as the dose rises: intervals of a lower and a higher level stand apart."""
+    """Return whether the loss surely falls with the dose.
+
+    The intervals of two levels do not overlap.
+    """
     highest = -1.0
     for rung in sorted(rungs, key=lambda rung: rung.level):
         if isinstance(rung.loss, Absent):
@@ -289,3 +348,26 @@ def _falls(rungs: Iterable[Rung]) -> bool:
             return True
         highest = max(highest, rung.loss.low)
     return False
+
+
+_RUNGS = TypeAdapter(tuple[Rung, ...])
+
+
+def load_ladder(key: str) -> tuple[Rung, ...] | None:
+    """Return the cached rungs of a key, or None without readable ones."""
+    try:
+        return _RUNGS.validate_json(_file(key).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def store_ladder(key: str, rungs: tuple[Rung, ...]) -> None:
+    """Cache rungs; silently not, if the disk is full or the folder read-only."""
+    file = _file(key)
+    with suppress(OSError, MachineError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, _RUNGS.dump_json(rungs))
+
+
+def _file(key: str) -> Path:
+    return features_cache_dir().with_name("ladders") / f"{key}.json"

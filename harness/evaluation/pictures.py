@@ -1,10 +1,11 @@
-"""Read pictures: verified against the recorded sha256, decoded to 8-bit RGB, brought to the baseline's size.
+"""Read images: verified by sha256, decoded to 8-bit RGB, resized to the baseline's size.
 
-Pictures of this run are 8-bit RGB; those of a reference set may have any mode, each with one conversion:
+Images of a run are 8-bit RGB; those of a reference set may have any mode, each with one conversion:
 
 - 1, L, P, RGB, CMYK, YCbCr: Pillow's conversion to RGB, as pytorch-fid and clean-fid read them;
-- LA, PA, RGBA, transparent P: the same, without alpha, whose colours are taken as they are stored;
-- I;16 (16-bit grey): v / 257, rounded, so that 65535 is white; Pillow reads 16-bit RGB by its high bytes;
+- LA, PA, RGBA, transparent P: the same, without alpha, whose colours are used as stored;
+- I;16 (16-bit grey): v / 257, rounded, so that 65535 is white; Pillow reads 16-bit RGB by its high
+  bytes;
 - any other (I, F, LAB, HSV …): refused, since it is not defined which value is white.
 """
 
@@ -31,7 +32,7 @@ Size = tuple[int, int]
 """Width and height in pixels."""
 RESIZE = "to the baseline's size, Pillow bicubic, if another"
 CONVERTED = frozenset({"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "LA", "PA", "RGBA"})
-"""Modes that Pillow converts to 8-bit RGB by scaling nothing; alpha is dropped."""
+"""Modes that Pillow converts to 8-bit RGB without scaling; alpha is dropped."""
 GREY16 = "I;16"
 _THREADS = max(4, (cpu_count() or 1))
 
@@ -42,16 +43,17 @@ def picture_size(picture: ImageFile) -> Size:
 
 
 def read_pictures(pictures: Sequence[ImageFile], size: Size) -> Pixels:
-    """Return uint8 RGB pixels (n, height, width, 3), resized to `size` where a picture differs.
+    """Return uint8 RGB pixels (n, height, width, 3), resized to `size` if needed.
 
-    Raises ResultsError for a file that is missing, damaged, or not the one its outcome recorded.
+    Raises ResultsError for a file that is missing, damaged, or not the one that its outcome
+    recorded.
     """
     with ThreadPoolExecutor(_THREADS) as pool:
         return np.stack(list(pool.map(lambda picture: _read(picture, size), pictures)))
 
 
 def verify(pictures: Iterable[ImageFile]) -> None:
-    """Raise ResultsError for the first picture that is missing or not the one its outcome recorded."""
+    """Raise ResultsError for the first image that is missing or was changed."""
     with ThreadPoolExecutor(_THREADS) as pool:
         for _ in pool.map(_bytes, pictures):
             pass
@@ -68,11 +70,14 @@ def _bytes(picture: ImageFile) -> bytes:
 
 
 def _damaged(picture: ImageFile, what: str) -> ResultsError:
-    """Return the error for a picture that a run recorded, naming the run it was taken over from."""
+    """Return the error for a recorded image, naming the run it was reused from."""
     source = find_source(picture.path)
     origin = f"; it was taken over from {source}" if source else ""
     cell = picture.path.parent.parent
-    fix = f"Delete that cell's folder ({cell}), then: harness run {cell.parent.parent}. Only this cell is made anew."
+    fix = (
+        f"Delete that cell's folder ({cell}), then: harness run {cell.parent.parent}. Only this "
+        "cell is made anew."
+    )
     return ResultsError(what + origin, str(picture.path), fix)
 
 
@@ -93,15 +98,16 @@ def _decoded(picture: ImageFile) -> "PillowImage":
 
 
 def decode(data: bytes) -> "PillowImage":
-    """Return the picture of an image file as 8-bit RGB, the first one of a file that holds several."""
+    """Return an image file as 8-bit RGB; of several images in it the first."""
     with _opened(data) as image:
         return _rgb(image)
 
 
 def check_decodable(data: bytes) -> int:
-    """Return how many pictures an image file holds; UndecodableError where it is damaged or of a refused mode.
+    """Return how many images a file contains.
 
-    A PNG is checked by its checksums and a JPEG at an eighth of its size, which takes a fraction of the time.
+    UndecodableError if it is damaged or of a refused mode. A PNG is checked by its checksums and a
+    JPEG at an eighth of its size, which takes a fraction of the time.
     """
     with _opened(data) as image:
         frames = int(getattr(image, "n_frames", 1))
@@ -123,7 +129,9 @@ def _opened(data: bytes) -> Iterator["PillowImage"]:
         with Image.open(io.BytesIO(data)) as image:
             if image.mode not in CONVERTED and not image.mode.startswith(GREY16):
                 fix = "save it as 8-bit or 16-bit grey, or as 8-bit RGB"
-                raise UndecodableError(f"mode {image.mode} has no defined conversion to 8 bit: {fix}")
+                raise UndecodableError(
+                    f"mode {image.mode} has no defined conversion to 8 bit: {fix}"
+                )
             yield image
     except UndecodableError:
         raise
@@ -132,7 +140,7 @@ def _opened(data: bytes) -> Iterator["PillowImage"]:
 
 
 class UndecodableError(Exception):
-    """Bytes that are not a picture with a defined conversion to 8-bit RGB; the message says why in a few words."""
+    """Bytes without a defined conversion to 8-bit RGB; the message says why in a few words."""
 
 
 def _rgb(image: "PillowImage") -> "PillowImage":

@@ -1,7 +1,8 @@
-"""What distribution metrics refer to where the matrix names it: real images in a folder, or statistics of them.
+"""Reference sets of distribution metrics: real images in a folder, or statistics of them.
 
-The id of a set is made of its content, so that scores against different sets never compare. Files are checked in the
-plan: a damaged one that is found after everything was measured costs the whole run.
+The id of a set is derived from its content, so that scores against different sets never compare.
+Files are checked in the plan: a damaged one that is found after all measurements costs the whole
+run.
 """
 
 import hashlib
@@ -15,8 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
+from harness.checkpoints.header import refuse_pointers
 from harness.core.errors import ResultsError, UsageError
 from harness.core.matrix import Quality
+from harness.core.parsing import expand_user
 from harness.core.quality import BASELINE_AT_OTHER_SEEDS
 from harness.evaluation.feature_store import FeatureCache, Reader
 from harness.evaluation.image_sets import ImageFile
@@ -31,16 +34,19 @@ from harness.stats.frechet import Floats, Moments
 
 OTHER_SEEDS = f"{BASELINE_AT_OTHER_SEEDS}, same prompts"
 ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
-_FIX = "In quality.reference name a folder of real images or an .npz of statistics (mu, sigma), or leave it out."
+_FIX = (
+    "In quality.reference name a folder of real images or an .npz of statistics (mu, sigma), or "
+    "leave it out."
+)
 _REPAIR = "Remove or replace them: the images of a reference set are used all or not at all."
 _BATCH = 16
 _NAMED = 5
-"""So many files are named in a message; of more, the number."""
+"""Number of files named in a message; the others are counted."""
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Real images, each looked at in its own size, once: their features stay in the cache."""
+    """Real images, each read in its own size, once: their features stay in the cache."""
 
     pictures: tuple[ImageFile, ...]
 
@@ -50,16 +56,22 @@ class ImageSet:
         return f"{len(self.pictures)} images, sha256 {hashlib.sha256(hashes.encode()).hexdigest()}"
 
     def read(self, reader: Reader, cache: FeatureCache) -> Floats:
-        """Return the features (m, d) of every image; UsageError for a file that changed or cannot be decoded."""
+        """Return the features (m, d) of all images; UsageError for a changed or damaged file."""
         try:
             return self._read(reader, cache)
         except ResultsError as error:
-            raise UsageError(f"{error.where}: {error.what}", "quality.reference", _REPAIR) from error
+            raise UsageError(
+                f"{error.where}: {error.what}", "quality.reference", _REPAIR
+            ) from error
 
     def _read(self, reader: Reader, cache: FeatureCache) -> Floats:
         keys = [f"{picture.sha256}@8bit" for picture in self.pictures]
         known = cache.get(reader.fingerprint, list(dict.fromkeys(keys)))
-        missing = {key: picture for key, picture in zip(keys, self.pictures, strict=True) if key not in known}
+        missing = {
+            key: picture
+            for key, picture in zip(keys, self.pictures, strict=True)
+            if key not in known
+        }
         by_size: dict[tuple[int, int], list[str]] = defaultdict(list)
         for key, picture in missing.items():
             by_size[picture_size(picture)].append(key)
@@ -75,7 +87,7 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Mean and covariance of the features of real images, as pytorch-fid, clean-fid and MLPerf publish them."""
+    """Mean and covariance of features, as pytorch-fid, clean-fid and MLPerf publish them."""
 
     moments: Moments
     sha256: str
@@ -93,14 +105,14 @@ ReferenceSet = ImageSet | Statistics
 
 
 def open_reference(name: str | None) -> ReferenceSet | None:
-    """Return the reference set a matrix names, or None where it names none.
+    """Return the reference set that a matrix names, or None.
 
-    Raises UsageError for a path that does not exist, fewer than two images, or an .npz that holds
-    no statistics.
+    Raises UsageError for a path that does not exist, fewer than two images, or an .npz without
+    statistics.
     """
     if name is None:
         return None
-    path = Path(name).expanduser()
+    path = expand_user(name)
     if path.is_dir():
         return _open_folder(path)
     if path.is_file():
@@ -109,20 +121,27 @@ def open_reference(name: str | None) -> ReferenceSet | None:
 
 
 def why_not_readable(reference: ReferenceSet | None, statistic: str, features: int) -> str:
-    """Return why a metric of this statistic and so many features has no use for a set; an empty string if it has."""
+    """Return why such a metric cannot use a reference set, or an empty string."""
     if not isinstance(reference, Statistics):
         return ""
     if statistic != "frechet":
-        return "quality.reference holds mean and covariance only: this metric needs the real images themselves"
+        return (
+            "quality.reference holds mean and covariance only: this metric needs the real images "
+            "themselves"
+        )
     if len(reference.moments.mean) != features:
-        return f"quality.reference is of {len(reference.moments.mean)} features, this metric reads {features}"
+        return (
+            f"quality.reference is of {len(reference.moments.mean)} features, this metric reads "
+            f"{features}"
+        )
     return ""
 
 
 def reference_notes(quality: Quality) -> tuple[str, ...]:
-    """Return what a plan says of a matrix's reference set, every file of which is checked; nothing is kept.
+    """Return the plan's notes on a matrix's reference set, after checking every file.
 
-    Raises UsageError as `open_reference` does, and for images that are damaged or cannot be converted to 8-bit RGB.
+    Raises UsageError as `open_reference` does, and for images that are damaged or cannot be
+    converted to 8-bit RGB.
     """
     reference = open_reference(quality.reference)
     if reference is None:
@@ -130,7 +149,7 @@ def reference_notes(quality: Quality) -> tuple[str, ...]:
     notes = [f"quality.reference: {reference.id.partition(', ')[0]}"]
     if isinstance(reference, ImageSet):
         notes += _check_images(reference)
-        notes += _ignored(Path(quality.reference or "").expanduser())
+        notes += _ignored(expand_user(quality.reference or ""))
     for metric in map(get_metric, quality.metrics):
         uses_it = metric.kind == "distribution" and not metric.needs_baseline
         if uses_it and (why := why_not_readable(reference, metric.statistic, metric.dimensions)):
@@ -139,7 +158,7 @@ def reference_notes(quality: Quality) -> tuple[str, ...]:
 
 
 def _check_images(reference: ImageSet) -> list[str]:
-    """Return a note where files hold several pictures; UsageError where any is not a picture."""
+    """Return a note if files contain several images; UsageError if any is not an image."""
 
     def check(picture: ImageFile) -> int | str:
         try:
@@ -153,7 +172,11 @@ def _check_images(reference: ImageSet) -> list[str]:
         found = list(zip(reference.pictures, pool.map(check, reference.pictures), strict=True))
     _refuse([(picture.path, frames) for picture, frames in found if isinstance(frames, str)])
     several = sum(isinstance(frames, int) and frames > 1 for _, frames in found)
-    return [f"quality.reference: the first picture is read of {several} files that hold several"] if several else []
+    return (
+        [f"quality.reference: the first picture is read of {several} files that hold several"]
+        if several
+        else []
+    )
 
 
 def _refuse(problems: Sequence[tuple[Path, str]]) -> None:
@@ -164,17 +187,22 @@ def _refuse(problems: Sequence[tuple[Path, str]]) -> None:
 
 
 def _ignored(folder: Path) -> list[str]:
-    """Return a note that counts what a folder holds besides images, by ending."""
+    """Return a note that counts the other files of a folder, by ending."""
     others = [path for path in folder.rglob("*") if path.suffix.lower() not in ENDINGS]
     kinds = Counter(path.suffix or path.name for path in others if not path.is_dir())
-    kinds.update(f"{path.name}, a link to a folder" for path in others if path.is_dir() and path.is_symlink())
+    kinds.update(
+        f"{path.name}, a link to a folder" for path in others if path.is_dir() and path.is_symlink()
+    )
     named = ", ".join(f"{kind} ({count})" for kind, count in kinds.most_common(_NAMED))
     more = ", …" if len(kinds) > _NAMED else ""
-    return [f"quality.reference: {kinds.total()} other files ignored: {named}{more}"] if kinds else []
+    return (
+        [f"quality.reference: {kinds.total()} other files ignored: {named}{more}"] if kinds else []
+    )
 
 
 def _open_folder(path: Path) -> ImageSet:
     files = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in ENDINGS]
+    refuse_pointers(files)
     pictures, problems = [], []
     for file in files:
         try:
@@ -186,14 +214,19 @@ def _open_folder(path: Path) -> ImageSet:
     _refuse(problems)
     if len(files) < 2:
         ignored = "".join(f" ({note.partition(': ')[2]})" for note in _ignored(path))
-        raise UsageError(f"too few images in {path.absolute()}: {len(files)}{ignored}", "quality.reference", _FIX)
+        raise UsageError(
+            f"too few images in {path.absolute()}: {len(files)}{ignored}", "quality.reference", _FIX
+        )
     return ImageSet(tuple(pictures))
 
 
 def _open_statistics(path: Path) -> Statistics:
+    refuse_pointers((path,))
     try:
         with np.load(path, allow_pickle=False) as archive:
-            mean, covariance = (np.asarray(archive[key], dtype=np.float64) for key in ("mu", "sigma"))
+            mean, covariance = (
+                np.asarray(archive[key], dtype=np.float64) for key in ("mu", "sigma")
+            )
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         what = f"{path.absolute()} holds no arrays mu and sigma ({error})"
         raise UsageError(what, "quality.reference", _FIX) from error
@@ -202,5 +235,7 @@ def _open_statistics(path: Path) -> Statistics:
         what = f"{path.absolute()} holds {shapes}: expected (d,) and (d, d)"
         raise UsageError(what, "quality.reference", _FIX)
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
-        raise UsageError(f"{path.absolute()} holds values that are not finite", "quality.reference", _FIX)
+        raise UsageError(
+            f"{path.absolute()} holds values that are not finite", "quality.reference", _FIX
+        )
     return Statistics(Moments(mean, covariance), hashlib.sha256(path.read_bytes()).hexdigest())

@@ -1,6 +1,4 @@
-"""The spread of a picture's pixels: black and constant pictures have none.
-
-What a mean hides: the worst decile, broken images, and the ten worst by each kind of metric."""
+"""The tail of a cell: the worst decile, broken images, and the ten worst by each kind of metric."""
 
 import math
 from functools import cache
@@ -14,17 +12,16 @@ from harness.evaluation.alignment import AlignmentComparer
 from harness.evaluation.change import Comparer
 from harness.evaluation.feature_store import FeatureStore, Reader
 from harness.evaluation.image_sets import ImageSets, Variant
-from harness.evaluation.paired import PairedComparer
-from harness.evaluation.prompt_wise import PromptWiseComparer
+from harness.evaluation.paired import PairedComparer, PromptWiseComparer
 from harness.stats.bootstrap import Floats
 from harness.stats.proportions import share_upper, threshold
 
 CONSTANT = 2.0
-"""Standard deviation in grey levels (of 255) below which a picture counts as constant."""
+"""Standard deviation in grey levels (of 255) below which an image counts as constant."""
 
 
 class _Contrast:
-    """Reads pixels, as a metric would."""
+    """Reads pixels, with the interface of a metric."""
 
     def __init__(self) -> None:
         self.network = self
@@ -33,18 +30,18 @@ class _Contrast:
         return pictures
 
     def features(self, pictures: Any) -> NDArray[np.float32]:
-        """Return the standard deviation (n, 1) over pixels and channels-wise deviations, in grey levels."""
+        """Return the largest standard deviation (n, 1) of a colour channel, in grey levels."""
         flat = pictures.reshape(len(pictures), -1, pictures.shape[-1]).astype(np.float32)
         return np.asarray(flat.std(axis=1).max(axis=1, keepdims=True), dtype=np.float32)
 
 
 @cache
 def contrast_reader() -> Reader:
-    """Return the reader of contrast, one for all evaluations."""
+    """Return the reader of contrast, shared by all evaluations."""
     definition = Definition(
-        metric="contrast", kind="alignment", extractor="greatest standard deviation of a colour channel",
-        weights_sha256="", resize="none", value_range="uint8 RGB", reference="", library="numpy", better="higher",
-        question="fidelity",
+        metric="contrast", kind="alignment", weights_sha256="", resize="none", reference="",
+        extractor="greatest standard deviation of a colour channel", value_range="uint8 RGB",
+        library="numpy", better="higher", question="fidelity",
     )  # fmt: skip
     return Reader(definition, _Contrast)
 
@@ -53,9 +50,15 @@ WORST = 10
 
 
 def find_tail(
-    variant: Variant, image_sets: ImageSets, feature_store: FeatureStore, comparers: dict[str, Comparer]
+    variant: Variant,
+    image_sets: ImageSets,
+    feature_store: FeatureStore,
+    comparers: dict[str, Comparer],
 ) -> Tail:
-    """Return the tail of one cell. Broken: black or constant, or fitting its prompt worse than chance."""
+    """Return the tail of one cell. Broken.
+
+    Black or constant, or fitting its prompt worse than chance.
+    """
     broken = feature_store.rows(contrast_reader(), variant)[:, 0] < CONSTANT
     decile: dict[str, float] = {}
     for name, comparer in comparers.items():
@@ -93,24 +96,32 @@ def _worst_decile(values: Floats, definition: Definition) -> float:
     return worst if definition.better == "higher" else 0.0 - worst
 
 
-def _worst_images(variant: Variant, image_sets: ImageSets, comparers: dict[str, Comparer]) -> tuple[WorstImage, ...]:
-    """Return the worst images by the first metric of each kind, worst first; none of the baseline's own."""
+def _worst_images(
+    variant: Variant, image_sets: ImageSets, comparers: dict[str, Comparer]
+) -> tuple[WorstImage, ...]:
+    """Return the worst images by the first metric of each kind; none for the baseline."""
     if variant is image_sets.baseline:
         return ()
     found: dict[str, tuple[WorstImage, ...]] = {}
-    for comparer in sorted(comparers.values(), key=lambda comparer: not comparer.reader.name.startswith("lpips")):
+    for comparer in sorted(
+        comparers.values(), key=lambda comparer: not comparer.reader.name.startswith("lpips")
+    ):
         kind = comparer.reader.kind
         if kind not in found and (values := comparer.image_values(variant)):
-            found[kind] = _worst_by(comparer, np.asarray(values), _worsening(comparer, variant, image_sets), image_sets)
+            found[kind] = _worst_by(
+                comparer, np.asarray(values), _worsening(comparer, variant, image_sets), image_sets
+            )
     return tuple(image for images in found.values() for image in images)
 
 
-def _worst_by(comparer: Comparer, values: Floats, worsening: Floats, image_sets: ImageSets) -> tuple[WorstImage, ...]:
+def _worst_by(
+    comparer: Comparer, values: Floats, worsening: Floats, image_sets: ImageSets
+) -> tuple[WorstImage, ...]:
     order = np.argsort(-worsening, kind="stable")[:WORST]
     return tuple(
         WorstImage(
-            prompt_id=image_sets.keys[place][0], seed=image_sets.keys[place][1], metric=comparer.reader.name,
-            value=float(values[place]),
+            prompt_id=image_sets.keys[place][0], seed=image_sets.keys[place][1],
+            metric=comparer.reader.name, value=float(values[place]),
         )
         for place in order
         if worsening[place] > 0
@@ -118,10 +129,15 @@ def _worst_by(comparer: Comparer, values: Floats, worsening: Floats, image_sets:
 
 
 def _worsening(comparer: Comparer, variant: Variant, image_sets: ImageSets) -> Floats:
-    """Return by how much each image is worse than the baseline's, in the metric's own units; only positive is worse."""
+    """Return how much worse each image is than the baseline's, in the metric's units.
+
+    Positive is worse.
+    """
     if isinstance(comparer, PairedComparer):
         return comparer.distances(variant)
-    before, after = (np.asarray(comparer.image_values(which)) for which in (image_sets.baseline, variant))
+    before, after = (
+        np.asarray(comparer.image_values(which)) for which in (image_sets.baseline, variant)
+    )
     if isinstance(comparer, PromptWiseComparer):
         return after - threshold(before[: len(after)])
     return before[: len(after)] - after

@@ -1,4 +1,4 @@
-"""Does a cell follow the baseline's denoising trajectory? Only then should its images equal the baseline's."""
+"""Whether a cell keeps the baseline's denoising trajectory, so that its images should match."""
 
 from harness.axes import resolve_setting
 from harness.core.axis import Cell
@@ -6,9 +6,9 @@ from harness.core.plan import Plan
 
 
 def changed_axes(plan: Plan, cell: Cell) -> tuple[str, ...]:
-    """Return the axes on which a cell leaves the baseline's denoising trajectory, in canonical order.
+    """Return the axes on which a cell changes the denoising trajectory, in canonical order.
 
-    An axis counts where the two settings differ and either value is declared to change the trajectory.
+    An axis counts if the two settings differ and either value is declared to change the trajectory.
     """
     baseline = {setting.axis: setting for setting in plan.find(plan.baseline_id).cell.settings}
     own = {setting.axis: setting for setting in cell.settings}

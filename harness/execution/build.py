@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from harness.axes import all_axes, call_options, resolve_setting
+from harness.axes import collect_call_options, load_axes, resolve_setting
 from harness.core.axis import AxisValue, Cell, Setting, Setup
 from harness.core.effect import Effect
 from harness.core.errors import UsageError
@@ -54,13 +54,13 @@ class Recipe(NamedTuple):
 
 def read_recipe(cell: Cell) -> Recipe:
     """Resolve the values of a cell."""
-    ordered = sorted(all_axes(), key=lambda axis: (axis.apply_order, axis.order))
+    ordered = sorted(load_axes(), key=lambda axis: (axis.apply_order, axis.order))
     settings = tuple(cell.setting(axis.name) for axis in ordered)
     values = tuple(resolve_setting(setting) for setting in settings)
     load_options: dict[str, object] = {}
     for value in values:
         load_options |= value.load_options()
-    return Recipe(settings, values, load_options, call_options(values))
+    return Recipe(settings, values, load_options, collect_call_options(values))
 
 
 def check_model(task: Task) -> None:
@@ -71,6 +71,17 @@ def check_model(task: Task) -> None:
         fix = "Begin a new run with --fresh: this one would mix two models."
         raise UsageError(what, "model", fix)
     source.verify()
+
+
+def check_adapters(task: Task, recipe: Recipe) -> None:
+    """Raise UsageError where a file that a value reads, such as a LoRA, is not that of the plan."""
+    model = resolve_model(task.model).describe()
+    for setting, value in zip(recipe.settings, recipe.values, strict=True):
+        if value.fingerprint(model) != task.planned.files.get(setting.axis, ""):
+            fix = "Begin a new run with --fresh: this one would mix two adapters."
+            raise UsageError(
+                f"the files of {setting} were changed after the plan was made", setting.axis, fix
+            )
 
 
 def load_model(task: Task, recipe: Recipe) -> TextToImage:
@@ -99,7 +110,7 @@ class Built(NamedTuple):
 
     def report(self, calls: int) -> tuple[Applied, ...]:
         """Return the effect of each setting in `calls` timed calls; NoEffect if one had none."""
-        order = {axis.name: axis.order for axis in all_axes()}
+        order = {axis.name: axis.order for axis in load_axes()}
         rows = sorted(self.watched, key=lambda pair: order[pair[0].axis])
         applied = []
         for setting, effect in rows:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from harness.axes import call_options, resolve_setting
+from harness.axes import collect_call_options, resolve_setting
 from harness.core.axis import Shape
 from harness.core.base import Frozen
 from harness.core.errors import HarnessError, NoEffect
@@ -88,7 +88,7 @@ def _shapes(plan: Plan, planned: PlannedCell) -> tuple[Shape, ...]:
     alike = (cell for cell in ready if cell.build_key == planned.cell.build_key)
     shapes = set()
     for cell in alike:
-        options = call_options(resolve_setting(setting) for setting in cell.settings)
+        options = collect_call_options(resolve_setting(setting) for setting in cell.settings)
         width, height, images = (int(options[name]) for name in ("width", "height", "batch"))
         shapes.add(Shape(width, height, options["guidance"], images))
     return tuple(sorted(shapes))

@@ -22,7 +22,13 @@ from harness.core.outcome import NO_MEMORY, ColdStart, Completed, Extended, Memo
 from harness.core.timing import Repeat
 from harness.core.trace import Trace, annotate_with
 from harness.core.units import Absent
-from harness.execution.build import apply_values, check_model, load_model, read_recipe
+from harness.execution.build import (
+    apply_values,
+    check_adapters,
+    check_model,
+    load_model,
+    read_recipe,
+)
 from harness.execution.images import Pictures, make_pictures
 from harness.execution.task import PhaseTimer, Task, call_for, describe_exception
 from harness.execution.trace import take_trace
@@ -59,6 +65,7 @@ class CellWork:
         """
         self.timer.phase = "load"
         check_model(self.task)  # not part of the load time
+        check_adapters(self.task, self.recipe)
         with self.timer.measure_phase("load"):
             _set_threads(self.task)
             model = load_model(self.task, self.recipe)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from harness.axes import all_axes
+from harness.axes import load_axes
 from harness.core.catalog import did_you_mean
 from harness.core.errors import PolicyError, UsageError
 from harness.core.matrix import Matrix
@@ -77,7 +77,7 @@ def rule_problems(rules: Sequence[Rule], place: str, measured: Sequence[str] | N
     `measured` are the metrics a matrix scores, where the rules are for one: a rule on any other could only be missing.
     """
     problems: list[str] = []
-    axes = [axis.name for axis in all_axes()]
+    axes = [axis.name for axis in load_axes()]
     seen: dict[tuple[object, ...], int] = {}
     for number, rule in enumerate(rules):
         key = f"{place}.{number}"

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from harness.axes import all_axes, value_names
+from harness.axes import list_value_names, load_axes
 from harness.core.catalog import list_names, resolve
 from harness.core.matrix import Matrix, Model
 from harness.core.model import ModelSource
@@ -16,7 +16,7 @@ def json_schema() -> str:
     schema: dict[str, Any] = Matrix.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "harness matrix"
-    properties = {axis.name: _axis_schema(axis.name, axis.summary) for axis in all_axes()}
+    properties = {axis.name: _axis_schema(axis.name, axis.summary) for axis in load_axes()}
     schema["properties"]["axes"] = {"type": "object", "properties": properties, "additionalProperties": False}
     schema["$defs"]["Model"] = _model_schema()
     schema["properties"]["model"]["default"] = Model().source
@@ -41,7 +41,7 @@ def _source_schema(name: str, source: type[ModelSource]) -> dict[str, Any]:
 
 
 def _axis_schema(axis: str, summary: str) -> dict[str, Any]:
-    names = value_names(axis)
+    names = list_value_names(axis)
     named: dict[str, Any] = {"type": "string", "examples": list(names)} if names else {"type": ["number", "string"]}
     table = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
     return {"type": "array", "description": summary, "minItems": 1, "items": {"anyOf": [named, table]}}

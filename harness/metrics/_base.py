@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.core.base import Frozen
+from harness.core.model import CutTexts
 from harness.core.quality import Definition, MetricKind, Question
 from harness.metrics._weights import WeightFile, Weights, hash_files
 
@@ -152,6 +153,10 @@ class Metric(Frozen, ABC):
     def refusal(self, text: str) -> str:
         """Return why a correctness metric cannot check a prompt; an empty string if it can."""
         return ""
+
+    def find_cut(self, texts: Sequence[str]) -> CutTexts:
+        """Return the prompts that the metric's text encoder truncates, counted without torch."""
+        return CutTexts(encoder=self.name)
 
     @property
     def weightless(self) -> bool:

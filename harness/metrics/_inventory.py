@@ -1,6 +1,6 @@
 """The weight files of metrics: their state on this machine, and downloading the missing ones.
 
-A file is downloaded beside its target, resumed if the server can, verified by sha256, then renamed.
+A file is downloaded next to its target, resumed if possible, verified by sha256, then renamed.
 No installed package does all of it through a public function: torch.hub cannot resume, the Hugging
 Face Hub's client resumes for its own hosts. Interrupted downloads leave `NAME.partial`, from which
 the next attempt continues.
@@ -18,8 +18,9 @@ from typing import Any, Literal, TypeVar
 
 from harness.core.base import Frozen
 from harness.core.errors import MachineError
+from harness.core.parsing import expand_user
 from harness.metrics._base import Metric
-from harness.metrics._weight_file import Form, WeightFile, advice, expanded
+from harness.metrics._weight_file import Form, WeightFile, advice
 from harness.metrics._weights import Weights, cache_folder, hash_file
 
 Advance = Callable[[str, int, int], None]
@@ -215,7 +216,7 @@ def fetch(
 def _fetch(wanted: WeightFile, named: str | None, advance: Advance) -> Path:
     form = wanted.public
     if form.url:
-        target = expanded(named) if named else cache_folder() / form.file
+        target = expand_user(named) if named else cache_folder() / form.file
         download(form, target, advance)
         return target
     if form.only_in_hub and not named:

@@ -1,16 +1,21 @@
 """CLIP dual encoders of open_clip: OpenAI's ViT-B/32, and ViT-L/14 at 336 pixels."""
 
+import html
 import warnings
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from harness.checkpoints.clip_tokens import SPECIAL, UncountedError, clip_counter, shipped_merges
 from harness.core.errors import MachineError
 from harness.metrics._base import Network, Pixels, device, exact, in_batches
 from harness.metrics._weights import Form, WeightFile
 
 VALUE_RANGE = "uint8 RGB to [0, 1], standardised with OpenAI's means and deviations"
 _OPENAI = "https://openaipublic.azureedge.net/clip/models"
+LENGTH = 77
+"""Tokens that the text encoders read of a prompt."""
 _TEXTS, _PICTURES = 256, 16  # at once
 _ARCHIVE_ONLY = frozenset({"input_resolution", "context_length", "vocab_size"})
 
@@ -62,6 +67,28 @@ L14_336 = Tower(
     side=336,
     dimensions=768,
 )
+
+
+def longer_texts(texts: Sequence[str]) -> list[str]:
+    """Return the texts that the text encoders truncate.
+
+    Raises UncountedError without open_clip's files.
+    """
+    # A token is at least one letter, so most texts fit without counting.
+    long = [text for text in texts if not text.isascii() or len(text) + SPECIAL > LENGTH]
+    if not long:
+        return []
+    count = clip_counter(shipped_merges())
+    return [text for text in long if count(_clean(text)) > LENGTH]
+
+
+def _clean(text: str) -> str:
+    """Return what open_clip's tokenizer makes of a text before it splits it."""
+    try:
+        import ftfy
+    except ImportError as error:
+        raise UncountedError("ftfy, which open_clip reads texts with, is not installed") from error
+    return html.unescape(html.unescape(ftfy.fix_text(text))).strip()
 
 
 class ClipNetwork(Network):

@@ -1,6 +1,5 @@
 """Weight files: their names, how each is verified, and where to get it."""
 
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -88,8 +87,3 @@ def advice(wanted: WeightFile) -> str:
         if form.url
         else get
     )
-
-
-def expanded(path: str) -> Path:
-    """Return a path with ~ expanded; ~ stays if the user has no home folder."""
-    return Path(os.path.expanduser(path))

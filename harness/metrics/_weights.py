@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
+from harness.checkpoints.header import refuse_pointers
 from harness.core.base import Frozen
-from harness.core.errors import MachineError
+from harness.core.errors import MachineError, UsageError
+from harness.core.parsing import expand_user, has_home
 from harness.metrics._weight_file import (
     VARIABLE,
     Check,
@@ -15,7 +17,6 @@ from harness.metrics._weight_file import (
     WeightFile,
     WeightLocation,
     advice,
-    expanded,
 )
 
 __all__ = ["Form", "WeightFile", "Weights", "hash_file", "hash_files"]
@@ -51,7 +52,14 @@ def cache_folder() -> Path:
     a shared folder.
     """
     root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return expanded(os.environ.get("TORCH_HOME") or f"{root}/torch") / "hub" / "checkpoints"
+    return expand_user(os.environ.get("TORCH_HOME") or f"{root}/torch") / "hub" / "checkpoints"
+
+
+def _usual_folders() -> list[Path]:
+    """Return where other packages keep weights; in the home folder only if the user has one."""
+    named = os.environ.get("TORCH_HOME") or os.environ.get("XDG_CACHE_HOME")
+    found = [cache_folder()] if named or has_home() else []
+    return [*found, expand_user("~/.cache/clip")] if has_home() else found
 
 
 class Weights(Frozen):
@@ -70,10 +78,10 @@ class Weights(Frozen):
         A path in the matrix is the only one.
         """
         if wanted.key in self.paths:
-            return (expanded(self.paths[wanted.key]),)
+            return (expand_user(self.paths[wanted.key]),)
         named = os.environ.get(VARIABLE)
-        folders = [expanded(named)] if named else []
-        folders += [cache_folder(), expanded("~/.cache/clip")]
+        folders = [expand_user(named)] if named else []
+        folders += _usual_folders()
         places = [folder / form.file for folder in folders for form in wanted.forms if form.sha256]
         return (*places, *(place for form in wanted.forms if (place := _hub_place(form))))
 
@@ -129,6 +137,10 @@ def _hub_place(form: Form) -> Path | None:
 
 
 def _verified(path: Path, wanted: WeightFile) -> WeightLocation:
+    try:
+        refuse_pointers((path,))
+    except UsageError as error:
+        raise MachineError(error.what, error.where, error.fix) from error
     digest = hash_file(path)
     checks = (check for form in wanted.forms if (check := _check(path, digest, form)))
     if check := next(checks, None):

@@ -7,10 +7,13 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.checkpoints.clip_tokens import UncountedError
+from harness.core.model import CutTexts
 from harness.core.quality import MetricKind, Question
 from harness.metrics import _bundled, _open_clip
 from harness.metrics._base import Description, Floats, Metric, TextScorer, to_array
 from harness.metrics._weights import WeightFile, Weights
+from harness.metrics.bundled import captions
 
 
 class _Scorer(TextScorer):
@@ -36,6 +39,16 @@ class Clip(Metric):
 
     def ships(self) -> tuple[Path, ...]:
         return (_bundled.weights_path("clip"),) if self.profile == "bundled" else ()
+
+    def find_cut(self, texts: Sequence[str]) -> CutTexts:
+        try:
+            if self.profile == "bundled":
+                most, long = captions.LENGTH, captions.longer_texts(texts)
+            else:
+                most, long = _open_clip.LENGTH, _open_clip.longer_texts(texts)
+        except UncountedError as error:
+            return CutTexts(encoder=self.name, uncounted=str(error))
+        return CutTexts(encoder=self.name, tokens=most, texts=tuple(long))
 
     def describe(self) -> Description:
         bundled = self.profile == "bundled"

@@ -68,6 +68,7 @@ def facts(
     latent = (int(folder.config("vae").get("latent_channels") or 4), vae_scale(folder))
     every = frozenset({family, *tags, *scheduler_tags(folder)})
     size: dict[str, Any] = {"width": side, "height": side, "size_multiple": multiple}
+    known["scheduler"] = folder.config("scheduler")
     return ModelInfo(**known, **size, latent=latent, tags=every)
 
 

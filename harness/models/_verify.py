@@ -17,12 +17,14 @@ from harness.core.errors import UsageError
 from harness.core.units import format_count
 from harness.models import _files as files
 from harness.models._folder import Folder
+from harness.models._packed import excuse_packed, is_comparable, note_packed, without_quantization
 
 Shapes = Mapping[str, tuple[int, ...]]
 _SHOWN = 4
 _TIMEOUT_S = 900.0
 _PACKAGES = ("torch", "diffusers", "transformers")
 _RANDOM = "Download or save the model again: missing tensors would be filled with random numbers."
+_UNKNOWN = "Name a class of the installed libraries, or install the version that saved the model."
 _WORDLESS = "Copy or download the whole model again: without it every prompt is unknown words."
 
 
@@ -81,10 +83,8 @@ def verify_folder(folder: Folder, wanted: files.WantedFiles) -> tuple[str, ...]:
     for name, found in files.find_weight_files(folder, wanted).items():
         notes += [found.note] if found.note else []
         network = _describe(folder, name)
-        if "quantization_config" in network.config:
-            notes.append(
-                f"{name} is quantized: its tensors are not compared with its configuration"
-            )
+        notes += [note] if (note := note_packed(network)) else []
+        if not is_comparable(network):
             continue
         tensors = {name: shape for path in found.paths for name, shape in read_shapes(path).items()}
         update = {"tensors": tensors, "sharded": bool(found.shard_index)}
@@ -138,16 +138,21 @@ def _describe(folder: Folder, name: str) -> NetworkFiles:
 
 def _refuse_misfits(networks: Mapping[str, NetworkFiles], where: Path) -> tuple[str, ...]:
     try:
-        misfits = zip(networks, find_misfits(tuple(networks.values())), strict=True)
+        found = find_misfits([without_quantization(network) for network in networks.values()])
     except UncheckedError as error:
         return (f"the tensors of {where.name} were not compared with its configurations: {error}",)
+    misfits = {
+        place: excuse_packed(misfit, network)
+        for (place, network), misfit in zip(networks.items(), found, strict=True)
+    }
     lines = [
         f"{place} does not fit {networks[place].name}/config.json: {misfit}"
-        for place, misfit in misfits
+        for place, misfit in misfits.items()
         if misfit
     ]
     if lines:
-        raise UsageError("\n  ".join(lines), str(where), _RANDOM)
+        refused = any(misfit.refused for misfit in misfits.values())
+        raise UsageError("\n  ".join(lines), str(where), _UNKNOWN if refused else _RANDOM)
     return ()
 
 

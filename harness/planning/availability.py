@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from harness.axes import all_axes, call_options
-from harness.axes.fitting import misfit
+from harness.axes import collect_call_options, load_axes
+from harness.axes.compatibility import explain_conflict
 from harness.core.axis import Cell, Context
 from harness.core.machine import Machine
 from harness.core.model import CutTexts, Footprint, HubFile, ModelInfo, PublishedFile
@@ -14,7 +14,6 @@ from harness.planning.resolve import live_values
 
 FULL_BYTES = 4
 """Bytes of a number unless an axis value changes its format."""
-_NAMED = 5
 
 Answers = Mapping[HubFile, PublishedFile | str]
 """What the Hub has of each file, or the reason why it cannot be fetched."""
@@ -26,7 +25,7 @@ def skip_reason(cell: Cell, model: ModelInfo, machine: Machine) -> str | None:
     Conflicts come before what is missing on this machine: nobody should download weights in vain.
     """
     context = Context(model, machine, live_values(cell))
-    reason = misfit(cell, context)
+    reason = explain_conflict(cell, context)
     if reason is not None:
         return reason
     for axis, value in context.values.items():
@@ -63,7 +62,7 @@ def memory_shortage(
 def footprint(cell: Cell, model: ModelInfo, machine: Machine) -> Footprint:
     """Return the least memory a cell needs on its device, as changed by each of its values."""
     values = live_values(cell)
-    options = call_options(values.values())
+    options = collect_call_options(values.values())
     images = options["batch"] * options["width"] * options["height"] / (model.width * model.height)
     denoised = images * (2 if model.guided(options["guidance"]) else 1)
     activations = {
@@ -75,7 +74,7 @@ def footprint(cell: Cell, model: ModelInfo, machine: Machine) -> Footprint:
         activations=activations,
         auto_bytes=2 if machine.native_fp16 else 4,
     )
-    for axis in sorted(all_axes(), key=lambda axis: (axis.apply_order, axis.order)):
+    for axis in sorted(load_axes(), key=lambda axis: (axis.apply_order, axis.order)):
         need = values[axis.name].footprint(need)
     return need
 
@@ -124,7 +123,7 @@ def refuse_latent(latent: Latent | None, cell: Cell, model: ModelInfo) -> str | 
         if "cascade" in value.tags:
             both = f"prompts.latent and {axis} {cell.setting(axis)}"
             return f"{both} exclude each other: it starts smaller than it ends"
-    size = call_options(values.values())
+    size = collect_call_options(values.values())
     width, height, (channels, scale) = int(size["width"]), int(size["height"]), model.latent
     needed = (channels, height // scale, width // scale)
     if latent.shape == needed:
@@ -137,7 +136,7 @@ def caution_negatives(
     prompts: Sequence[Prompt], cell: Cell, model: ModelInfo
 ) -> tuple[Caution, ...]:
     """Return a warning if negative prompts have no effect: they need a second pass for guidance."""
-    scale = call_options(live_values(cell).values())["guidance"]
+    scale = collect_call_options(live_values(cell).values())["guidance"]
     if all(prompt.negative is None for prompt in prompts) or model.guided(scale):
         return ()
     why, advice = "is not guided at 1", "Raise guidance above 1, or leave them out."
@@ -158,19 +157,9 @@ def start_notes(latent: Latent | None) -> list[str]:
 
 
 def note_cut(prompts: Sequence[Prompt], found: Sequence[CutTexts]) -> list[str]:
-    """Return the plan's notes about prompts that text encoders truncate."""
-    return [_note(prompts, cut) for cut in found]
-
-
-def _note(prompts: Sequence[Prompt], cut: CutTexts) -> str:
-    if cut.uncounted:
-        return f"it is unknown whether {cut.encoder} truncates prompts: {cut.uncounted}"
-    long = [prompt.id for prompt in prompts if {prompt.text, prompt.negative} & set(cut.texts)]
-    named = ", ".join(long[:_NAMED]) + (", …" if len(long) > _NAMED else "")
-    are = "are" if len(long) > 1 else "is"
-    count = f"{len(long)} of {len(prompts)} prompts {are}"
-    limit = f"longer than {cut.encoder} reads ({cut.tokens} tokens)"
-    return f"{count} {limit}; it ignores the rest of them: {named}"
+    """Return the plan's notes about prompts that text encoders, of models or metrics, truncate."""
+    texts = {prompt.id: (prompt.text, prompt.negative) for prompt in prompts}
+    return [note for cut in found if (note := cut.describe(texts))]
 
 
 def _size(shape: tuple[int, int, int]) -> str:

@@ -3,7 +3,7 @@
 from math import prod
 from typing import NamedTuple
 
-from harness.axes import call_options
+from harness.axes import collect_call_options
 from harness.core.axis import Cell
 from harness.core.matrix import Matrix, Measure
 from harness.core.model import ModelInfo
@@ -63,7 +63,7 @@ def _call_s(cell: Cell, inputs: EstimateInputs) -> float:
 def _work(cell: Cell, model: ModelInfo) -> tuple[float, float, float]:
     """Return denoiser passes per image, its area relative to the model's, and images per call."""
     values = tuple(live_values(cell).values())
-    options = call_options(values)
+    options = collect_call_options(values)
     area = options["width"] * options["height"] / (model.width * model.height)
     steps = int(options["steps"])
     guided = model.guided(options["guidance"])

@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 
-from harness.axes import all_axes, read_entry, resolve_setting
+from harness.axes import load_axes, read_entry, resolve_setting
 from harness.core.axis import AxisValue, Cell, Setting
 from harness.core.machine import Machine
 from harness.core.model import ModelInfo
@@ -13,6 +13,9 @@ Wish = Mapping[str, Setting]
 
 ALWAYS_NAMED = ("steps", "precision")
 """Axes that every cell id names, even at their defaults."""
+_LONGEST_WORD = 60
+_LONGEST_ID = 200
+"""A cell id names a folder: file systems take 255 bytes."""
 
 
 def resolve_cell(wish: Wish, model: ModelInfo, machine: Machine) -> Cell:
@@ -23,11 +26,11 @@ def resolve_cell(wish: Wish, model: ModelInfo, machine: Machine) -> Cell:
     """
     defaults = _defaults(wish, model)
     default = {axis: _concrete(setting, machine) for axis, setting in defaults.items()}
-    found = (wish.get(axis.name) or defaults[axis.name] for axis in all_axes())
+    found = (wish.get(axis.name) or defaults[axis.name] for axis in load_axes())
     settings = tuple(_concrete(setting, machine) for setting in found)
     named = [s for s in settings if s.axis in ALWAYS_NAMED or s != default[s.axis]]
     return Cell(
-        id="_".join(_word(setting) for setting in named),
+        id=shorten("_".join(_word(setting) for setting in named), _LONGEST_ID),
         settings=settings,
         build_key=_digest(s for s in settings if resolve_setting(s).affects == "build"),
         call_key=_digest(s for s in settings if resolve_setting(s).affects == "call"),
@@ -46,7 +49,7 @@ def fingerprints(cell: Cell, model: ModelInfo) -> dict[str, str]:
 
 
 def _defaults(wish: Wish, model: ModelInfo) -> dict[str, Setting]:
-    names = {axis.name: axis.default for axis in all_axes()}
+    names = {axis.name: axis.default for axis in load_axes()}
     names |= {"guidance": f"{model.guidance:g}", "resolution": f"{model.width}x{model.height}"}
     for setting in wish.values():
         names |= resolve_setting(setting).brings(model)
@@ -65,9 +68,20 @@ def _word(setting: Setting) -> str:
     options = str(setting).partition("+")[2]
     word = f"{label}+{options}" if options else label
     safe = re.sub(r"[^A-Za-z0-9.=+-]+", "-", word)
-    if safe == word and len(word) <= 60:
-        return word
-    return f"{safe[:48]}~{hashlib.sha256(word.encode()).hexdigest()[:8]}"
+    return (
+        shorten(word, _LONGEST_WORD)
+        if safe == word
+        else _abbreviate(word, safe[: _LONGEST_WORD - 12])
+    )
+
+
+def shorten(name: str, longest: int) -> str:
+    """Return a name of at most so many characters: a longer one ends in a hash of all of it."""
+    return name if len(name) <= longest else _abbreviate(name, name[: longest - 12])
+
+
+def _abbreviate(name: str, beginning: str) -> str:
+    return f"{beginning}~{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _digest(settings: Iterable[Setting]) -> str:

@@ -13,6 +13,8 @@ TEXT = ("prompt", "caption", "text", "prompts")
 ID = ("id", "prompt_id")
 CATEGORY = ("category", "tag")
 NEGATIVE = ("negative", "negative_prompt")
+_LONGEST_ID = 200
+"""An id names images: file systems take 255 bytes, with the seed, the suffix and what a temporary file adds."""
 
 
 def require_text(names: Iterable[str], where: str) -> None:
@@ -39,6 +41,9 @@ def read_prompt(fields: Mapping[str, Any], where: str) -> Prompt:
     known = _first(lower, ID)
     if known and not re.fullmatch(r"[A-Za-z0-9._-]+", known):
         raise UsageError(f"prompt id {known!r} cannot name a file", where, "Use letters, digits, '.', '_', '-'.")
+    if len(known) > _LONGEST_ID:
+        what = f"prompt id {known[:20]}… of {len(known)} characters cannot name a file"
+        raise UsageError(what, where, f"Use at most {_LONGEST_ID} characters.")
     negative = _first(lower, NEGATIVE)
     return Prompt(id=known or text_id(text), text=text, negative=negative or None, category=_first(lower, CATEGORY))
 

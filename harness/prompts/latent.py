@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.checkpoints.header import refuse_pointers
 from harness.core.errors import UsageError
 from harness.core.parsing import expand_user
 from harness.core.plan import Latent
@@ -30,8 +31,10 @@ def read_latent(latent: Latent) -> Any:
 
 
 def _read(path: str) -> bytes:
+    file = expand_user(path)
+    refuse_pointers((file,))
     try:
-        return expand_user(path).read_bytes()
+        return file.read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read the latent: {error.strerror}", str(path), "Name a .npy file.") from error
 

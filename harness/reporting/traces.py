@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.axes.fitting import fitting
+from harness.axes.compatibility import make_fit_check
 from harness.core.axis import Cell
 from harness.core.base import Frozen
 from harness.core.outcome import Completed
@@ -129,7 +129,7 @@ def _list_findings(loaded: LoadedRun, cell_id: str, cell: Completed, facts: Trac
     from harness.tracing import TracedCell, advise, find_bound
 
     plan, settings = loaded.plan, loaded.plan.find(cell_id).cell
-    traced = TracedCell(facts, cell, settings, plan.model, fitting(settings, plan.model, plan.machine))
+    traced = TracedCell(facts, cell, settings, plan.model, make_fit_check(settings, plan.model, plan.machine))
     bound = find_bound(traced)
     advice = tuple(
         Advised(sentence=found.sentence, figure=f"about {share(found.concerns)} of a call" if found.concerns else "")

@@ -145,7 +145,7 @@ def speedup(pairing: Pairing, images: tuple[int, int] = (1, 1)) -> Speedup:
 def unpaired(baseline: Pairing, cell: Pairing, images: tuple[int, int] = (1, 1)) -> Speedup:
     """Return the speedup of two cells measured separately, including any drift in between.
 
-    From each one's own warm blocks, also of a baseline that was paired with others. Raises
+    From each cell's warm blocks, also of a baseline that was paired with others. Raises
     ValueError where one has none.
     """
     if not baseline.of("cell") or not cell.of("cell"):

@@ -7,12 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-import platformdirs
-
 from harness.core.errors import MachineError
-
-VARIABLE = "HARNESS_CACHE"
-"""Names another folder. Worker processes inherit it, so that all use the folder that was found first."""
+from harness.core.parsing import CACHE_VARIABLE, cache_path
 
 
 class Cache(NamedTuple):
@@ -27,7 +23,7 @@ _checked: dict[str, Cache] = {}
 
 def find_cache() -> Cache:
     """Return the folder of caches: HARNESS_CACHE, the user's own, or a temporary one where that cannot be written."""
-    wanted = os.environ.get(VARIABLE) or _usual()
+    wanted = str(cache_path())
     if wanted not in _checked:
         problem = _problem(Path(wanted))
         found = _make_temporary(wanted, problem) if problem else Cache(Path(wanted))
@@ -45,13 +41,6 @@ def build_cache_dir() -> Path:
     return find_cache().folder / "builds"
 
 
-def _usual() -> str:
-    try:
-        return platformdirs.user_cache_dir("harness")
-    except RuntimeError:  # neither HOME nor an entry in passwd
-        return "~/.cache/harness"
-
-
 def _problem(folder: Path) -> str:
     """Return why files cannot be kept in a folder, or ''."""
     if not folder.is_absolute():  # ~ without a home
@@ -65,12 +54,12 @@ def _problem(folder: Path) -> str:
 
 
 def _make_temporary(wanted: str, problem: str) -> Cache:
-    fix = f"Set {VARIABLE} to a folder that can be written."
+    fix = f"Set {CACHE_VARIABLE} to a folder that can be written."
     try:
         folder = Path(tempfile.mkdtemp(prefix="harness-cache-"))
     except OSError as error:
         raise MachineError(f"no folder for caches can be written: {problem}", wanted, fix) from error
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    os.environ[VARIABLE] = str(folder)
+    os.environ[CACHE_VARIABLE] = str(folder)
     os.environ.setdefault("MPLCONFIGDIR", str(folder / "matplotlib"))
     return Cache(folder, f"caches cannot be kept in {wanted} ({problem}): this command's are temporary. {fix}")

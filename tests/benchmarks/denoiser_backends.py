@@ -30,8 +30,7 @@ def _machine_fit(name: str) -> str | None:
 def _prepare(name: str, cache: Path) -> tuple[Any, dict[str, Any], Any]:
     """Return the denoiser run by a back end, its arguments, and the effect that tells what was done."""
     from harness.axes import read_entry, resolve_setting
-    from harness.axes.compiler._inputs import join
-    from harness.axes.compiler._recording import record
+    from harness.axes.compiler._replacement import join, record
     from harness.core.axis import Setup
     from harness.core.matrix import Model
     from harness.core.model import Call

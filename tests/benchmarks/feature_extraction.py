@@ -50,7 +50,7 @@ def theirs(folder: Path, model: Any) -> np.ndarray:
 def ours(folder: Path, cache: Path) -> np.ndarray:
     """What an evaluation does with a reference folder: hash, read, look, keep."""
     reference = open_reference(str(folder))
-    ready = prepare_metric(get_metric("fid:mlperf"), Quality(), reference, 0)
+    ready = prepare_metric(get_metric("fid:mlperf"), Quality(), reference, ())
     features = FeatureCache(cache)
     found = reference.read(ready.reader, features)  # type: ignore[union-attr]
     features.close()

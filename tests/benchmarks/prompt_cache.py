@@ -16,7 +16,7 @@ from statistics import median
 
 import torch
 
-from harness.axes.caching._embeddings import Embeddings
+from harness.axes.caching._proxy import Embeddings
 from harness.core.model import Call, TextToImage
 from harness.models.bundled import Bundled
 from harness.models.folder import LocalFolder
@@ -60,7 +60,7 @@ def main() -> int:
             embeddings(model, call.model_copy(update={"prompts": (prompt,)}), {"prompt": [prompt]})
 
         def from_disk(prompt: str) -> None:
-            embeddings.at_hand.clear()
+            embeddings.in_memory.clear()
             answer(prompt)
 
         encode = seconds(lambda prompt: model.encode((prompt,), True), prompts, count)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.axes import all_axes, get_axis, read_entry, resolve_setting, value_names
+from harness.axes import get_axis, list_value_names, load_axes, read_entry, resolve_setting
 from harness.core.axis import AxisValue, Setting
 from harness.core.catalog import resolve
 from harness.core.errors import NoEffect
@@ -19,7 +19,7 @@ from tests.builders.tiny import EXPORTED, FAMILIES
 OPEN = {"steps": "3", "guidance": "3", "resolution": "64x64", "batch": "2"}
 """A value of each axis that takes numbers."""
 
-NAMED = [(axis.name, name) for axis in all_axes() for name in value_names(axis.name)]
+NAMED = [(axis.name, name) for axis in load_axes() for name in list_value_names(axis.name)]
 SPELLINGS = [
     (axis, spelling)
     for axis, name in [*NAMED, *OPEN.items()]
@@ -33,11 +33,11 @@ def default_of(axis: str) -> str | None:
 
 
 def test_numeric_axes_have_an_example_here() -> None:
-    assert {axis.name for axis in all_axes() if axis.open_value} == set(OPEN)
+    assert {axis.name for axis in load_axes() if axis.open_value} == set(OPEN)
 
 
 def test_axes_have_their_own_place_in_ids() -> None:
-    assert len({axis.order for axis in all_axes()}) == len(all_axes())
+    assert len({axis.order for axis in load_axes()}) == len(load_axes())
 
 
 @pytest.mark.parametrize(("axis", "name"), SPELLINGS)
@@ -56,7 +56,7 @@ def test_a_value_resolves_and_describes_itself(axis: str, name: str) -> None:
         assert value.tolerance is not None, "a value that keeps the trajectory says how far images may move"
 
 
-@pytest.mark.parametrize("axis", [axis.name for axis in all_axes()])
+@pytest.mark.parametrize("axis", [axis.name for axis in load_axes()])
 def test_an_axis_has_a_default_that_resolves(axis: str) -> None:
     found = get_axis(axis)
     assert found.summary
@@ -177,7 +177,7 @@ def assert_it_shows(made: Made, value: AxisValue, axis: str, plain: Made) -> Non
     if value.trajectory == "changed":
         apart = distance(made.second, plain.first) if made.second.shape == plain.first.shape else 1.0
         # DDIM and Euler solve the same equation: their images differ by rounding alone.
-        assert apart < FLOAT if "as the model ships it" in summary else apart > 0
+        assert apart < FLOAT if "the model's default" in summary else apart > 0
 
 
 IDLE = [(axis, name) for axis, name in NAMED if resolve_setting(read_entry(axis, name)).may_idle]

@@ -9,10 +9,9 @@ import pytest
 import torch
 
 from harness.axes import read_entry, resolve_setting
-from harness.axes.caching import _embeddings
-from harness.axes.caching._embeddings import Embeddings, join_rows
-from harness.axes.caching._identity import identify_encoders
-from harness.axes.caching._store import TensorStore
+from harness.axes.caching import _proxy
+from harness.axes.caching._proxy import Embeddings, join_rows
+from harness.axes.caching._store import TensorStore, identify_encoders
 from harness.core.axis import Setup
 from harness.core.errors import NoEffect
 from harness.core.model import Call, TextToImage
@@ -66,13 +65,13 @@ def test_embeddings_belong_to_their_encoders(tiny: Callable[[str], Path], tmp_pa
     assert identify_encoders(load("cpu", {})) == identity
     assert identify_encoders(load("cpu", {"dtype": "bfloat16"})) != identity
     embeddings = Embeddings(model, tmp_path)
-    first = embeddings.row(model, TWO.prompts[0], True)
+    first = embeddings.find(model, TWO.prompts[0], True)
     assert (embeddings.hits, embeddings.misses) == (0, 1)
     again = Embeddings(load("cpu", {}), tmp_path)  # another process, the same folder
-    found = again.row(model, TWO.prompts[0], True)
+    found = again.find(model, TWO.prompts[0], True)
     assert (again.hits, again.misses) == (1, 0)
     assert all(torch.equal(found[name], tensor) for name, tensor in first.items())
-    assert set(again.row(model, TWO.prompts[0], False)) < set(first)  # without guidance: another entry, no negative
+    assert set(again.find(model, TWO.prompts[0], False)) < set(first)  # without guidance: another entry, no negative
     assert again.misses == 1
     assert identify_encoders(model) == identity  # though its tokenizers remember how they padded last
     weight = next(model.text_encoders["text_encoder_2"].parameters())
@@ -111,22 +110,22 @@ def test_rows_of_a_batch_may_lie_on_several_devices() -> None:
 def test_what_was_used_last_stays_at_hand(
     tiny: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_embeddings, "AT_HAND", 2)
+    monkeypatch.setattr(_proxy, "IN_MEMORY", 2)
     model = LocalFolder(path=tiny("sd")).load("cpu", {})
     embeddings = Embeddings(model, tmp_path)
-    kept = embeddings.row(model, "a ring", True)
+    kept = embeddings.find(model, "a ring", True)
     for prompt in ("a dot", "a ring", "a line"):
-        embeddings.row(model, prompt, True)
-    assert embeddings.row(model, "a ring", True) is kept
+        embeddings.find(model, prompt, True)
+    assert embeddings.find(model, "a ring", True) is kept
 
 
 def test_a_damaged_entry_is_made_again(tiny: Callable[[str], Path], tmp_path: Path) -> None:
     model = LocalFolder(path=tiny("sd")).load("cpu", {})
-    first = Embeddings(model, tmp_path).row(model, "a ring", True)
+    first = Embeddings(model, tmp_path).find(model, "a ring", True)
     (path,) = tmp_path.rglob("*.safetensors")
     path.write_bytes(path.read_bytes()[:-7])
     embeddings = Embeddings(model, tmp_path)
-    again = embeddings.row(model, "a ring", True)
+    again = embeddings.find(model, "a ring", True)
     assert embeddings.misses == 1
     assert all(torch.equal(again[name], tensor) for name, tensor in first.items())
     assert TensorStore(tmp_path).read(path.stem) is not None
@@ -144,7 +143,7 @@ def test_deepcache_runs_inner_blocks_once_an_interval(
 
 def test_deepcache_is_exact_where_inner_outputs_stay(tiny: Callable[[str], Path]) -> None:
     """A second call with the same input gives the same output, though the inner levels rest."""
-    from harness.axes.caching._deep import hook_levels
+    from harness.axes.caching._hooks import hook_levels
 
     model = LocalFolder(path=tiny("sd")).load("cpu", {})
     unet = model.denoiser
@@ -188,10 +187,10 @@ def test_a_threshold_that_skips_nothing_fails(tiny: Callable[[str], Path], tmp_p
         ("flux", {"caching": "deepcache"}, "transformer"),
         ("flux", {"caching": "text-kv"}, "joint-attention"),
         ("sdxl", {"caching": "deepcache+depth=2"}, "leaves none of the 2 levels"),
-        ("sdxl", {"caching": "deepcache", "steps": "1"}, "one step leaves nothing"),
-        ("flux", {"caching": "taylorseer", "steps": "3"}, "computes its first 3 steps"),
-        ("sdxl", {"caching": "latents+calls=9"}, "starts after 9 denoiser calls"),
-        ("sdxl", {"caching": "deepcache", "compiler": "inductor"}, "would compile each anew"),
+        ("sdxl", {"caching": "deepcache", "steps": "1"}, "one step has no results"),
+        ("flux", {"caching": "taylorseer", "steps": "3"}, "the first 3 steps are computed"),
+        ("sdxl", {"caching": "latents+calls=9"}, "not more than calls=9"),
+        ("sdxl", {"caching": "deepcache", "compiler": "inductor"}, "recompiles"),
         ("sdxl", {"caching": "deepcache", "compiler": "onnxruntime"}, "exclude each other"),
     ],
 )

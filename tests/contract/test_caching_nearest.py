@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from harness.axes import read_entry, resolve_setting
-from harness.axes.caching._donors import Donors, Near
+from harness.axes.caching._donors import Donors, Neighbour
 from harness.core.axis import Setup
 from harness.core.errors import NoEffect
 from harness.core.model import Call, TextToImage
@@ -52,7 +52,7 @@ def test_a_donor_is_the_nearest_prompt_of_another_text(tiny: Callable[[str], Pat
     for place, (text, row) in enumerate(zip(TEXTS, rows, strict=True)):
         others = [other for other in range(5) if other != place and {other, place} != {0, 1}]
         cosines = {f"p{other}": float(units[other] @ units[place]) for other in others}
-        near = donors.nearest(text, row)
+        near = donors.find_nearest(text, row)
         assert near is not None
         assert near.similarity == pytest.approx(max(cosines.values()), abs=1e-5)
         assert cosines[near.donor] == pytest.approx(near.similarity, abs=1e-5)  # equal ones may both be the nearest
@@ -64,7 +64,7 @@ def test_a_donors_steps_are_taken_exactly(
 ) -> None:
     """Were a prompt its own donor, its image would be the plain one, whatever the solver remembers or draws."""
     own = {text: key[0] for key, text in zip(ALL.keys, TEXTS, strict=True)}
-    monkeypatch.setattr(Donors, "nearest", lambda self, prompt, row: Near(own[prompt], 1.0))
+    monkeypatch.setattr(Donors, "find_nearest", lambda self, prompt, row: Neighbour(own[prompt], 1.0))
     model, _ = applied(tiny(family), tmp_path, "calls=3", solver)
     assert distance(model.generate(pick(0, 2)), plain(tiny(family), pick(0, 2), solver)) < FLOAT
 
@@ -72,18 +72,20 @@ def test_a_donors_steps_are_taken_exactly(
 def test_image_depends_on_no_earlier_or_other_request(tiny: Callable[[str], Path], tmp_path: Path) -> None:
     """Some prompts of the batch have a neighbour and some have none."""
     model, effect = applied(tiny("sd"), tmp_path, "calls=2+donors=3+threshold=0")
-    alike = sorted(effect.neighbours.donors.nearest(text, model.encode((text,), False)).similarity for text in TEXTS)
+    alike = sorted(
+        effect.neighbours.donors.find_nearest(text, model.encode((text,), False)).similarity for text in TEXTS
+    )
     options = f"calls=2+donors=3+threshold={(alike[0] + alike[-1]) / 2}"
     model, effect = applied(tiny("sd"), tmp_path, options)
     together = model.generate(ALL)
-    assert 0 < len(effect.neighbours.survey(model, TEXTS).led) < 5
+    assert 0 < len(effect.neighbours.survey(model, TEXTS).donors) < 5
     again, _ = applied(tiny("sd"), tmp_path / "another", options)
     for place in (4, 2, 0, 3, 1):
         assert distance(again.twin().generate(pick(place))[0], together[place]) < FLOAT
     assert distance(model.generate(pick(3, 0)), together[[3, 0]]) < FLOAT
     plainly = plain(tiny("sd"), ALL)
     moved = [distance(together[place], plainly[place]) > 1e-3 for place in range(5)]
-    led = [effect.neighbours.survey(model, (text,)).led != () for text in TEXTS]
+    led = [effect.neighbours.survey(model, (text,)).donors != () for text in TEXTS]
     assert moved == led  # a prompt without a neighbour is drawn as ever, from its own noise
 
 
@@ -126,4 +128,4 @@ def test_prompts_too_far_apart_fail_as_without_effect(tiny: Callable[[str], Path
 def test_what_cannot_be_is_refused_in_the_plan(tiny: Callable[[str], Path]) -> None:
     cascade = {"caching": "latents-nearest+calls=2", "resolution": "progressive+stages=16-32"}
     assert "exclude each other (cascade)" in str(plan_cell(tiny("sd"), cascade).reason)
-    assert "starts after 5 denoiser calls" in str(plan_cell(tiny("sd"), {"caching": "latents-nearest"}).reason)
+    assert "not more than calls=5" in str(plan_cell(tiny("sd"), {"caching": "latents-nearest"}).reason)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.axes import read_entry, value_names
-from harness.axes.caching import _embeddings, _store
+from harness.axes import list_value_names, read_entry
+from harness.axes.caching import _proxy, _store
 from harness.core.errors import NoEffect, UsageError
 from harness.execution.task import describe_exception
 from harness.models import shapes
@@ -55,7 +55,7 @@ def fails_without_effect(spelling: str, model: Path, cache: Path) -> None:
 
 def test_every_cache_is_tried_here() -> None:
     tried = {spelling.partition("+")[0] for spelling in (*SENSELESS, *IDLE, *FORGETFUL)}
-    assert tried | {"none", "text-kv"} == set(value_names("caching"))  # text-kv has no options, see below
+    assert tried | {"none", "text-kv"} == set(list_value_names("caching"))  # text-kv has no options, see below
 
 
 @pytest.mark.parametrize("spelling", SENSELESS)
@@ -85,12 +85,14 @@ def test_a_cache_that_forgets_fails(
     spelling: str, model: str, tiny: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_store, "LIMIT_BYTES", 0)
-    monkeypatch.setattr(_embeddings, "AT_HAND", 0)
+    monkeypatch.setattr(_proxy, "IN_MEMORY", 0)
     fails_without_effect(spelling, BUNDLED if model == "bundled" else tiny(model), tmp_path)
 
 
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("name", [name for name in value_names("caching") if name not in ("none", "prompt-embeddings")])
+@pytest.mark.parametrize(
+    "name", [name for name in list_value_names("caching") if name not in ("none", "prompt-embeddings")]
+)
 def test_one_step_has_nothing_to_reuse(name: str, model: str, tiny: Callable[[str], Path]) -> None:
     reason = plan_cell(BUNDLED if model == "bundled" else tiny(model), {"caching": name, "steps": "1"}).reason
     assert reason is not None

@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from harness.axes.caching import _store
-from harness.axes.caching._lru import ABANDONED_S
-from harness.axes.caching._store import TensorStore
+from harness.axes.caching._store import ABANDONED_S, TensorStore
 
 SIZE = 1024
 LIMIT = 20 * SIZE

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.axes import all_axes, read_entry, resolve_setting, value_names
+from harness.axes import list_value_names, load_axes, read_entry, resolve_setting
 from harness.core.axis import Setup
 from harness.core.errors import NoEffect
 from harness.core.machine import Gpu
@@ -36,7 +36,7 @@ def entries(axis: str) -> list[str]:
     """Return the spellings of an axis's values that run here; none that compile: each takes most of a minute."""
     spelled = [
         spelling
-        for name in value_names(axis)
+        for name in list_value_names(axis)
         for spelling in (name, *resolve_setting(read_entry(axis, name)).examples)
         if not resolve_setting(read_entry(axis, spelling)).lazy
         and resolve_setting(read_entry(axis, spelling)).unavailable(describe_machine()) is None
@@ -47,7 +47,7 @@ def entries(axis: str) -> list[str]:
 @st.composite
 def combinations(draw: Any) -> dict[str, str]:
     """Draw up to three axes away from their defaults: with more, most combinations are conflicts."""
-    axes = draw(st.lists(st.sampled_from([axis.name for axis in all_axes()]), max_size=3, unique=True))
+    axes = draw(st.lists(st.sampled_from([axis.name for axis in load_axes()]), max_size=3, unique=True))
     return {axis: draw(st.sampled_from(entries(axis))) for axis in axes}
 
 
@@ -59,7 +59,7 @@ def test_what_the_plan_calls_ready_runs(tiny: Callable[[str], Path], tmp_path: P
     def check(chosen: dict[str, str], family: str) -> None:
         planned = plan_cell(tiny(family), chosen)
         if planned.reason is not None:
-            assert any(axis.name in planned.reason for axis in all_axes())
+            assert any(axis.name in planned.reason for axis in load_axes())
             return
         try:
             made = run_cell(planned, tmp_path)
@@ -91,7 +91,7 @@ ON_A_GPU_ONLY = {"sequential-offload"}
 
 
 def spelled(axis: str) -> list[str]:
-    names = [name for name in value_names(axis) if name not in ON_A_GPU_ONLY | {"none", "pixels"}]
+    names = [name for name in list_value_names(axis) if name not in ON_A_GPU_ONLY | {"none", "pixels"}]
     return [SMALL.get(axis, {}).get(name, name) for name in names]
 
 

@@ -7,13 +7,10 @@ from typing import Any
 import pytest
 import torch
 
-from harness.axes import read_entry, resolve_setting, value_names
+from harness.axes import list_value_names, read_entry, resolve_setting
 from harness.axes.compiler._artefacts import fingerprint, keep
-from harness.axes.compiler._exchange import Engine, eager_output, exchange
-from harness.axes.compiler._inputs import join, split
-from harness.axes.compiler._onnx import FILE, export_onnx
-from harness.axes.compiler._ort import Session
-from harness.axes.compiler._recording import record
+from harness.axes.compiler._onnx import FILE, Session, export_onnx
+from harness.axes.compiler._replacement import Engine, exchange, join, record, run_eager, split
 from harness.core.errors import HarnessError, NoEffect
 from harness.core.matrix import Model
 from harness.core.model import Call, TextToImage
@@ -56,10 +53,10 @@ def test_one_graph_serves_other_batches_and_sizes(family: str, tiny: Tiny, cache
     recording = record(model, call())
     graph = export_onnx(model.denoiser, recording, cache)
     session = Session(graph.folder / FILE, "cpu")
-    assert relative(session.run(recording.inputs.tensors), eager_output(model, recording)) < 1e-5
+    assert relative(session.run(recording.inputs.tensors), run_eager(model, recording)) < 1e-5
     if family != "pixart":  # its graph holds one size
         other = record(model, call(64, 96))
-        assert relative(session.run(other.inputs.tensors), eager_output(model, other)) < 1e-5
+        assert relative(session.run(other.inputs.tensors), run_eager(model, other)) < 1e-5
     one = {name: tensor.clone() for name, tensor in recording.inputs.tensors.items()}
     for name, axis in recording.groups[0]:
         one[name] = one[name].narrow(axis, 0, 1)
@@ -132,15 +129,15 @@ def test_a_build_that_dies_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def engine(run: Callable[..., Any]) -> Engine:
-    return Engine(run=run, engine_bytes=7, name="a stand-in", origin="built", figures={})
+    return Engine(run=run, weights_bytes=7, name="a stand-in", origin="built", figures={})
 
 
 def test_engine_with_other_output_is_refused(tiny: Tiny) -> None:
     model = load(tiny("sd"))
     recording = record(model, call())
-    reference = eager_output(model, recording)
+    reference = run_eager(model, recording)
     for wrong in (reference * 1.01, reference * float("nan")):
-        with pytest.raises(HarnessError, match="away from the eager denoiser"):
+        with pytest.raises(HarnessError, match="differs from the eager denoiser"):
             exchange(model, recording, engine(lambda _, output=wrong: output), reference, 1e-5)
 
 
@@ -151,7 +148,7 @@ def test_stand_in_serves_the_pipeline_and_counts_calls(tiny: Tiny) -> None:
     def run(tensors: dict[str, Any]) -> Any:
         return twin.denoiser(**join(recording.inputs._replace(tensors=tensors)))[0]
 
-    effect = exchange(model, recording, engine(run), eager_output(model, recording), 1e-6)
+    effect = exchange(model, recording, engine(run), run_eager(model, recording), 1e-6)
     assert model.denoiser.config.in_channels == 4
     assert model.denoiser.dtype == torch.float32
     assert model.denoiser.add_embedding.linear_1.in_features == twin.denoiser.add_embedding.linear_1.in_features
@@ -163,7 +160,7 @@ def test_stand_in_serves_the_pipeline_and_counts_calls(tiny: Tiny) -> None:
     model.parts()["denoiser"].register_forward_hook(lambda *_: seen.append(1))
     assert abs(model.generate(call()) - twin.generate(call())).max() < 1e-6
     assert effect.report(model, 1).figures["engine_calls"] == len(seen) == 4
-    with pytest.raises(HarnessError, match="but was exported for"):
+    with pytest.raises(HarnessError, match="was exported for"):
         model.denoiser(torch.zeros(1, 4, 8, 8), 3, torch.zeros(1, 24, 64))
 
 
@@ -184,7 +181,7 @@ def test_in_layer_values_exclude_leaving_torch(settings: dict[str, str], reason:
 
 
 @pytest.mark.parametrize("compiler", ["inductor", "onnxruntime", "openvino"])
-@pytest.mark.parametrize("caching", value_names("caching"))
+@pytest.mark.parametrize("caching", list_value_names("caching"))
 def test_caches_inside_the_denoiser_exclude_compilers(compiler: str, caching: str, tiny: Tiny) -> None:
     """Those around it, of prompts and latents, go with all."""
     inside = "block-cache" in resolve_setting(read_entry("caching", caching)).tags

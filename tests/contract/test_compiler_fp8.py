@@ -8,15 +8,10 @@ import pytest
 import torch
 
 from harness.axes import read_entry, resolve_setting
-from harness.axes.compiler._engine import Order, build_engine
-from harness.axes.compiler._exchange import distance, eager_output
-from harness.axes.compiler._fp8 import calibrate, pack_fp8
-from harness.axes.compiler._fp8_layer import Fp8Layer, pack, scale
-from harness.axes.compiler._onnx import FILE, export_onnx
-from harness.axes.compiler._ort import Session
-from harness.axes.compiler._profile import Profile
-from harness.axes.compiler._recording import record
-from harness.axes.compiler._span import span
+from harness.axes.compiler._engine import EngineRequest, Profile, build_engine, measure_shapes
+from harness.axes.compiler._fp8 import Fp8Layer, calibrate, find_scale, pack, pack_fp8
+from harness.axes.compiler._onnx import FILE, Session, export_onnx
+from harness.axes.compiler._replacement import compute_distance, record, run_eager
 from harness.core.axis import Setup, Shape
 from harness.core.errors import HarnessError, NoEffect
 from tests.builders.tiny import FAMILIES
@@ -31,7 +26,7 @@ Tiny = Callable[[str], Path]
 
 @pytest.mark.parametrize("peak", [1e-6, 0.3, 448.0, 449.0, 7e4])
 def test_a_scale_is_the_least_power_of_two_that_fits(peak: float) -> None:
-    step = scale(peak)
+    step = find_scale(peak)
     assert torch.frexp(torch.tensor(step)).mantissa == 0.5
     assert peak / step <= 448 < 2 * peak / step
     packed = pack(torch.tensor([peak, -peak, 9 * peak]), torch.tensor(step)).float() * step
@@ -43,7 +38,7 @@ def test_a_scale_is_the_least_power_of_two_that_fits(peak: float) -> None:
 def test_layers_that_see_tokens_or_pixels_are_packed(family: str, tiny: Tiny, tmp_path: Path) -> None:
     model = load(tiny(family))
     recording = record(model, call())
-    plain, before = eager_output(model, recording), model.weights_bytes()
+    plain, before = run_eager(model, recording), model.weights_bytes()
     figures = pack_fp8(model, Setup(call(), 1, tmp_path), prompts=8)
     packed = {name: part for name, part in model.denoiser.named_modules() if isinstance(part, Fp8Layer)}
     assert len(packed) == figures["linear_fp8"] + figures.get("conv2d_fp8", 0) > 10
@@ -52,7 +47,7 @@ def test_layers_that_see_tokens_or_pixels_are_packed(family: str, tiny: Tiny, tm
     assert figures["bytes_before"] == 4 * figures["bytes_fp8"]
     assert sum(before.values()) - sum(model.weights_bytes().values()) > 2.9 * figures["bytes_fp8"]
     assert figures["calibration_prompts"] == 1
-    assert 1e-3 < distance(eager_output(model, recording), plain) < 0.15
+    assert 1e-3 < compute_distance(run_eager(model, recording), plain) < 0.15
 
 
 def test_ranges_are_those_of_every_step_and_prompt(tiny: Tiny) -> None:
@@ -89,14 +84,14 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[torch.nn.Module, to
 def test_the_graph_rounds_as_torch_does(small: tuple[torch.nn.Module, torch.Tensor, Path]) -> None:
     layers, given, path = small
     with torch.no_grad():
-        assert distance(Session(path, "cpu").run({"x": given}), layers(given)) < 1e-5
+        assert compute_distance(Session(path, "cpu").run({"x": given}), layers(given)) < 1e-5
 
 
 @needs_rtx
 def test_engine_multiplies_in_8_bits_where_supported(
     small: tuple[torch.nn.Module, torch.Tensor, Path], cache: Path
 ) -> None:
-    order = Order("tensorrt_rtx", small[2], Profile({}, 1, 1), MEBIBYTES_64, "sm_89")
+    order = EngineRequest("tensorrt_rtx", small[2], Profile({}, 1, 1), MEBIBYTES_64, "sm_89")
     assert build_engine(order, cache).facts["precisions"]["layers_fp8"] == 4
     with pytest.raises(HarnessError, match="HW-specific datatypes: fp8_e4m3"):
         build_engine(order._replace(target="sm_86"), cache)
@@ -105,22 +100,22 @@ def test_engine_multiplies_in_8_bits_where_supported(
 @needs_rtx
 def test_a_whole_denoiser_becomes_an_fp8_engine(tiny: Tiny, cache: Path) -> None:
     model = load(tiny("pixart"))
-    served = span(model, call(), {Shape(32, 32, 2.0, 2)})
+    served = measure_shapes(model, call(), {Shape(32, 32, 2.0, 2)})
     recording = served.recording
     figures = pack_fp8(model, Setup(call(), 1, cache), prompts=1)
     graph = export_onnx(model.denoiser, recording, cache)
     computed = Session(graph.folder / FILE, "cpu").run(recording.inputs.tensors)
-    assert distance(computed, eager_output(model, recording)) < 1e-3
-    profile = Profile.of(served, dynamic=True)
-    built = build_engine(Order("tensorrt_rtx", graph.folder / FILE, profile, MEBIBYTES_64, "sm_89"), cache)
+    assert compute_distance(computed, run_eager(model, recording)) < 1e-3
+    profile = Profile.from_shapes(served, dynamic=True)
+    built = build_engine(EngineRequest("tensorrt_rtx", graph.folder / FILE, profile, MEBIBYTES_64, "sm_89"), cache)
     assert built.facts["precisions"]["layers_fp8"] == 2 * figures["linear_fp8"], "each weight and each input"
 
 
 @pytest.mark.parametrize(
     ("name", "capability", "reason"),
     [
-        ("tensorrt+fp8", (8, 6), "fp8 engines need compute capability 8.9, a card has 8.6"),
-        ("tensorrt-rtx+fp8", (7, 5), "fp8 engines need compute capability 8.9, a card has 7.5"),
+        ("tensorrt+fp8", (8, 6), "fp8 engines need compute capability 8.9; a card has 8.6"),
+        ("tensorrt-rtx+fp8", (7, 5), "fp8 engines need compute capability 8.9; a card has 7.5"),
         ("tensorrt-rtx+fp8", (8, 9), None),
         ("tensorrt+fp8", (9, 0), None),
         ("tensorrt", (8, 6), None),

@@ -12,10 +12,8 @@ import pytest
 import torch
 
 from harness.axes.compiler._artefacts import Artefact
-from harness.axes.compiler._engine import PLAN
-from harness.axes.compiler._inputs import Inputs, join
-from harness.axes.compiler._profile import Profile
-from harness.axes.compiler._recording import Recording, record
+from harness.axes.compiler._engine import PLAN, Profile
+from harness.axes.compiler._replacement import Inputs, Recording, join, record
 from harness.core.axis import Setup, Shape
 from harness.core.matrix import Model
 from harness.core.plan import Plan, Rate
@@ -69,13 +67,13 @@ class StandIn:
 @pytest.fixture
 def apply(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Task, Path], Built]:
     """Return a function that sets a cell up as its worker does."""
-    monkeypatch.setattr("harness.axes.compiler._tensorrt._card", lambda device: "sm_86")
+    monkeypatch.setattr("harness.axes.compiler._engine.describe_gpu", lambda device: "sm_86")
     monkeypatch.setattr(StandIn, "built", [])
     monkeypatch.setattr(StandIn, "profiles", [])
 
     def set_up(family: str, task: Task, cache: Path) -> Built:
         denoiser = load(tiny(family)).denoiser
-        session = "harness.axes.compiler._engine_session.EngineSession"
+        session = "harness.axes.compiler._engine.EngineSession"
         monkeypatch.setattr(session, partial(StandIn, denoiser))
         recipe = read_recipe(task.planned.cell)
         call = recipe.call(task.prompts, task.seeds)

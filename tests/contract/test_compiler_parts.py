@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from harness.axes.compiler._parts import in_parts
-from harness.axes.compiler._profile import Profile
+from harness.axes.compiler._engine import Profile, compute_in_parts
 
 
 @pytest.mark.parametrize("rows", [1, 2, 4])
@@ -16,6 +15,6 @@ def test_a_batch_that_fits_is_not_copied(rows: int) -> None:
         seen.append(given["x"])
         return given["x"]
 
-    assert in_parts(compute, tensors, (("x", 0),), Profile({}, 1, 4)) is tensors["x"]
+    assert compute_in_parts(compute, tensors, (("x", 0),), Profile({}, 1, 4)) is tensors["x"]
     assert len(seen) == 1
     assert seen[0] is tensors["x"]

@@ -6,10 +6,7 @@ import onnx
 import pytest
 import torch
 
-from harness.axes.compiler._exporting import simplify
-from harness.axes.compiler._onnx import FILE
-from harness.axes.compiler._ort import Session
-from harness.axes.compiler._rewriting import rewrite
+from harness.axes.compiler._onnx import FILE, Session, rewrite, simplify
 
 
 class Split(torch.nn.Module):

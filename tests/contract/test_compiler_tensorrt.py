@@ -10,12 +10,9 @@ import pytest
 import torch
 
 from harness.axes import read_entry, resolve_setting
-from harness.axes.compiler._engine import Order, build_engine
+from harness.axes.compiler._engine import EngineRequest, Profile, build_engine, compute_in_parts, measure_shapes
 from harness.axes.compiler._onnx import FILE, export_onnx
-from harness.axes.compiler._parts import in_parts
-from harness.axes.compiler._profile import Profile
-from harness.axes.compiler._recording import record
-from harness.axes.compiler._span import span
+from harness.axes.compiler._replacement import record
 from harness.core.axis import Shape
 from harness.core.errors import HarnessError
 from harness.core.machine import Gpu, Machine
@@ -42,10 +39,10 @@ def machine(capability: tuple[int, int] | None) -> Machine:
 @pytest.mark.parametrize(
     ("name", "capability", "reason"),
     [
-        ("tensorrt", None, "running an engine needs an NVIDIA GPU"),
-        ("tensorrt-rtx", None, "running an engine needs an NVIDIA GPU"),
+        ("tensorrt", None, "needs an NVIDIA GPU"),
+        ("tensorrt-rtx", None, "needs an NVIDIA GPU"),
         ("tensorrt", (9, 0), None),
-        ("tensorrt-rtx", (9, 0), "TensorRT-RTX has no engines for a card (9.0)"),
+        ("tensorrt-rtx", (9, 0), "TensorRT-RTX does not support a card (9.0)"),
         ("tensorrt-rtx", (8, 9), None),
         ("openvino", (8, 9), "OpenVINO computes on CPUs, cells run on the GPU here"),
         ("onnxruntime", (8, 9), None),
@@ -73,22 +70,22 @@ def test_the_graph_of_every_family_is_read(family: str, tiny: Callable[[str], Pa
 @needs_rtx
 def test_unreadable_graph_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"no graph")
-    order = Order("tensorrt_rtx", tmp_path / FILE, Profile({}, 1, 1), MEBIBYTES_64, "sm_86")
+    order = EngineRequest("tensorrt_rtx", tmp_path / FILE, Profile({}, 1, 1), MEBIBYTES_64, "sm_86")
     with pytest.raises(HarnessError, match="cannot read the ONNX graph"):
         build_engine(order, tmp_path)
 
 
 def test_profile_spans_all_calls_tuned_for_the_largest(tiny: Callable[[str], Path]) -> None:
     wide, many = Shape(64, 32, 2.0, 1), Shape(32, 32, 1.0, 3)
-    served = span(load(tiny("sd")), call(), {wide, many})
+    served = measure_shapes(load(tiny("sd")), call(), {wide, many})
     assert served.sizes == ((2, 8, 16), (6, 8, 8)), "rows (two an image: one of them has guidance), height, width"
-    ranged = Profile.of(served, dynamic=True)
+    ranged = Profile.from_shapes(served, dynamic=True)
     assert ranged.shapes["sample"] == ((1, 4, 2, 4), (6, 4, 8, 8), (6, 4, 8, 16))
     assert ranged.shapes["timestep"] == ((), (), ())
     assert (ranged.min_rows, ranged.max_rows) == (1, 6)
     assert ranged.figures == {"profile_min": "1x4x2x4", "profile_opt": "6x4x8x8", "profile_max": "6x4x8x16"}
-    assert Profile.of(served, dynamic=True, max_batch=8).shapes["sample"][2] == (16, 4, 8, 16)
-    fixed = Profile.of(span(load(tiny("sd")), call(), {many}), dynamic=False, max_batch=8)
+    assert Profile.from_shapes(served, dynamic=True, max_batch=8).shapes["sample"][2] == (16, 4, 8, 16)
+    fixed = Profile.from_shapes(measure_shapes(load(tiny("sd")), call(), {many}), dynamic=False, max_batch=8)
     assert set(fixed.shapes["sample"]) == {(3, 4, 8, 8)}
 
 
@@ -97,7 +94,7 @@ def test_profile_covers_each_call_and_smaller_ones(family: str, tiny: Callable[[
     """Smaller are a cascade's first stages and a batch's last images; guidance or not is the number of rows."""
     model = load(tiny(family))
     shapes = {Shape(64, 64, 1.0, 1), Shape(32, 64, 2.0, 3)}
-    profile = Profile.of(span(model, call(), shapes), dynamic=True)
+    profile = Profile.from_shapes(measure_shapes(model, call(), shapes), dynamic=True)
     for width, height, guidance in itertools.product((64, 32), (64, 32), (1.0, 2.0)):
         inputs = record(model, call(width, height).model_copy(update={"guidance": guidance})).inputs.tensors
         assert set(inputs) == set(profile.shapes), "the graph has the same inputs with guidance and without"
@@ -112,7 +109,7 @@ def test_engine_cache_key_covers_all_inputs(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr("harness.axes.compiler._engine._build", lambda order, path: {})
     monkeypatch.setattr("harness.axes.compiler._engine.metadata.version", lambda package: "1.7")
     profile = Profile({"sample": ((1, 4), (2, 4), (2, 4))}, 1, 2)
-    order = Order("tensorrt", tmp_path / "a" / FILE, profile, MEBIBYTES_64, "a card 9.0")
+    order = EngineRequest("tensorrt", tmp_path / "a" / FILE, profile, MEBIBYTES_64, "a card 9.0")
     assert not build_engine(order, tmp_path).kept
     assert build_engine(order._replace(graph=tmp_path / "moved" / "a" / FILE), tmp_path).kept, "no path is in it"
     others = [
@@ -141,6 +138,6 @@ def test_a_batch_in_parts_is_the_batch(rows: int, profile: Profile) -> None:
         seen.append(len(part["x"]))
         return part["x"] * part["y"].sum(0)[:, None] * part["scale"]
 
-    output = in_parts(compute, tensors, (("x", 0), ("y", 1)), profile)
+    output = compute_in_parts(compute, tensors, (("x", 0), ("y", 1)), profile)
     assert torch.equal(output, tensors["x"] * tensors["y"].sum(0)[:, None] * tensors["scale"])
     assert all(profile.min_rows <= count <= profile.max_rows for count in seen)

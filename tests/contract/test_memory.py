@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from harness.axes import read_entry, resolve_setting, value_names
-from harness.axes.memory._moves import Moves
-from harness.axes.memory._offload import Offload
+from harness.axes import list_value_names, read_entry, resolve_setting
+from harness.axes.memory._offload import MovedWeights, Offload
 from harness.axes.memory.group_offload import GroupOffload
 from harness.axes.memory.model_offload import ModelOffload
-from harness.axes.memory.sequential_offload import layer_fetches
+from harness.axes.memory.sequential_offload import list_layer_fetches
 from harness.core.axis import Setup
 from harness.core.errors import NoEffect
 from harness.core.machine import Gpu
@@ -29,7 +28,7 @@ GPU = Gpu(
     name="NVIDIA H200", capability=(9, 0), memory_bytes=141 * 2**30, driver="570", cuda="12.8",
     power_limit_w=Absent(absent="not asked"),
 )  # fmt: skip
-OFFLOADS = tuple(name for name in value_names("memory") if name.endswith("offload"))
+OFFLOADS = tuple(name for name in list_value_names("memory") if name.endswith("offload"))
 
 
 def figures(made: Any) -> dict[str, Any]:
@@ -151,7 +150,7 @@ def test_fetched_layers_are_counted_with_their_bytes(family: str, tiny: Callable
     networks = [part for part in model.pipeline.components.values() if isinstance(part, torch.nn.Module)]
     for part in networks:
         cpu_offload(part, torch.device("cpu"), offload_buffers=len(part._parameters) > 0)
-    moves = Moves("memory", [fetch for part in networks for fetch in layer_fetches(part)], "meta")
+    moves = MovedWeights("memory", [fetch for part in networks for fetch in list_layer_fetches(part)], "meta")
     moves.start(model)
     assert distance(np.asarray(model.generate(TWO)), np.asarray(plain.generate(TWO))) < FLOAT
     shown = moves.report(model, 1)

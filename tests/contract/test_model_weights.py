@@ -117,6 +117,43 @@ def test_spellings_of_published_models_are_accepted(copy: Callable[[str], Path])
     assert LocalFolder(path=folder).verify() == ()
 
 
+def pack(folder: Path, method: str) -> None:
+    """Give attention layers of the UNet the tensors that a method of quantization writes for them."""
+    import torch
+
+    path, config = folder / UNET, folder / "unet" / "config.json"
+    tensors = load_file(path)
+    for name in [name for name in tensors if name.endswith("to_q.weight")]:
+        weight, layer = tensors.pop(name), name.removesuffix(".weight")
+        data, scale = weight.to(torch.int8), torch.ones(len(weight), 1)
+        tensors |= {
+            "quanto": {f"{name}._data": data, f"{name}._scale": scale},
+            "torchao": {f"{layer}._weight_qdata": data, f"{layer}._weight_scale": scale},
+            "bitsandbytes": {name: data.reshape(-1, 1), f"{name}.absmax": scale},
+            "svdquant": {f"{layer}_fused": data},
+        }[method]
+    save_file(tensors, path, {"format": "pt"})
+    config.write_text(json.dumps({**json.loads(config.read_text()), "quantization_config": {"quant_method": method}}))
+
+
+@pytest.mark.parametrize("method", ["quanto", "torchao", "bitsandbytes"])
+def test_quantized_weights_are_compared_by_name(method: str, copy: Callable[[str], Path]) -> None:
+    folder = copy("sd")
+    pack(folder, method)
+    (note,) = LocalFolder(path=folder).verify()
+    assert note.startswith("unet is quantized")
+    (name,) = drop(folder / UNET)
+    assert f"it lacks 1 tensor: {name}" in refused(folder).what
+
+
+def test_a_method_that_renames_layers_is_not_compared(copy: Callable[[str], Path]) -> None:
+    folder = copy("sd")
+    pack(folder, "svdquant")
+    assert LocalFolder(path=folder).verify() == (
+        "unet is quantized (svdquant): its tensors are not compared with its configuration",
+    )
+
+
 def test_incomplete_shard_is_named(copy: Callable[[str], Path]) -> None:
     from diffusers import UNet2DConditionModel
 
@@ -136,7 +173,9 @@ def test_a_class_that_no_library_has_is_named(copy: Callable[[str], Path]) -> No
     folder = copy("sd")
     index = json.loads((folder / "model_index.json").read_text())
     (folder / "model_index.json").write_text(json.dumps({**index, "unet": ["my_models", "MyUNet"]}))
-    assert "my_models has no MyUNet" in refused(folder).what
+    error = refused(folder)
+    assert "my_models has no MyUNet" in error.what
+    assert "random numbers" not in error.fix
 
 
 @pytest.mark.parametrize("family", ["sd", "sdxl"])

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.axes import all_axes, read_entry, resolve_setting, value_names
+from harness.axes import list_value_names, load_axes, read_entry, resolve_setting
 from harness.core.axis import Setup
 from harness.core.machine import Gpu, Machine
 from harness.core.matrix import Model
@@ -25,7 +25,7 @@ from tests.builders.cell_on_model import PLAIN, PROMPTS, distance, plan_cell, ru
 from tests.builders.tiny import FAMILIES
 
 Tiny = Callable[[str], Path]
-AXES = tuple(axis.name for axis in all_axes())
+AXES = tuple(axis.name for axis in load_axes())
 FREE = {
     "steps": ["1", "3", "60"],
     "guidance": ["1", "3"],
@@ -50,7 +50,9 @@ H200, RTX = with_card("NVIDIA H200", (9, 0), 141), with_card("NVIDIA GeForce RTX
 
 @cache
 def spellings(axis: str) -> tuple[str, ...]:
-    named = (word for name in value_names(axis) for word in (name, *resolve_setting(read_entry(axis, name)).examples))
+    named = (
+        word for name in list_value_names(axis) for word in (name, *resolve_setting(read_entry(axis, name)).examples)
+    )
     return (*FREE.get(axis, ()), *named)
 
 
@@ -88,7 +90,7 @@ def test_values_run_on_a_large_gpu_or_say_why_not(axis: str, models: dict[str, M
 
 @pytest.mark.parametrize("axis", AXES)
 def test_every_value_is_ready_on_some_machine(axis: str, models: dict[str, ModelInfo]) -> None:
-    for name in set(value_names(axis)) - FETCHED:
+    for name in set(list_value_names(axis)) - FETCHED:
         words = (name, *resolve_setting(read_entry(axis, name)).examples)
         tried = product(words, models.values(), (H200, RTX, HERE))
         assert None in (decide({axis: word}, model, machine) for word, model, machine in tried), name

@@ -99,7 +99,7 @@ def test_excluded_layers_and_blocks_stay_as_they_are(tiny: Tiny, tmp_path: Path)
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
-        ("int8-torchao+exclude=conv_in,no_such_layer*", "exclude=no_such_layer* fits no layer of the sd's denoiser"),
+        ("int8-torchao+exclude=conv_in,no_such_layer*", "exclude=no_such_layer* matches no layer of the sd's denoiser"),
         ("int8-torchao+exclude=*", "exclude=* leaves nothing to quantize"),
     ],
 )
@@ -112,12 +112,12 @@ def test_pattern_for_another_part_is_checked_at_load(tiny: Tiny, tmp_path: Path)
     pytest.importorskip("torchao")
     planned = plan_cell(tiny("sd"), {"precision": "int8-torchao+modules=text-encoder+exclude=nowhere"})
     assert planned.reason is None
-    with pytest.raises(UsageError, match='exclude = "nowhere" fits no layer of text-encoder'):
+    with pytest.raises(UsageError, match='exclude = "nowhere" matches no layer of text-encoder'):
         run_cell(planned, tmp_path)
 
 
 def test_wrong_options_name_the_option() -> None:
-    with pytest.raises(UsageError, match='no part "unet"; choose of denoiser, text-encoder, vae, or all'):
+    with pytest.raises(UsageError, match='unknown part "unet"; known: denoiser, text-encoder, vae, all'):
         read_entry("precision", "int8-quanto+modules=unet")
     with pytest.raises(UsageError, match="calibration"):
         read_entry("precision", "int8-quanto+activations+calibration=0")
@@ -146,7 +146,7 @@ def test_the_plan_refuses_a_part_that_comes_quantized(tiny: Tiny, tmp_path: Path
     config = folder / "transformer" / "config.json"
     packed = {**json.loads(config.read_text(encoding="utf-8")), "quantization_config": {"quant_method": "bitsandbytes"}}
     config.write_text(json.dumps(packed), encoding="utf-8")
-    words = "nothing to quantize: the packed comes with a quantized denoiser (bitsandbytes)"
+    words = "nothing to quantize: the packed has a quantized denoiser (bitsandbytes)"
     assert words in str(plan_cell(folder, {"precision": "int8-torchao"}).reason)
     assert plan_cell(folder, {"precision": "int8-torchao+modules=text-encoder"}).reason is None
 
@@ -220,13 +220,13 @@ def test_torch_unpacking_inverts_quanto_packing() -> None:
     import torch
 
     packed = pytest.importorskip("optimum.quanto.tensor.packed")
-    from harness.axes.precision._quanto import _unpacked
+    from harness.axes.precision._quanto import _unpack
 
     for bits in (2, 4):
         for rows in (7, 8, 13):
             numbers = torch.randint(0, 2**bits, (rows, 5), dtype=torch.uint8)
             held = packed.PackedTensor.pack(numbers, bits)
-            assert torch.equal(_unpacked(held._data, bits)[:rows], numbers)
+            assert torch.equal(_unpack(held._data, bits)[:rows], numbers)
 
 
 @pytest.mark.parametrize("entry", ["int8-quanto", "int8-torchao", "nf4-bitsandbytes", "int8-quanto+activations"])
@@ -254,9 +254,9 @@ def test_layerwise_casting_keeps_to_one_thread() -> None:
 @pytest.mark.parametrize(
     ("entry", "capability", "words"),
     [
-        ("tf32", (7, 5), "no TF32 before capability 8.0"),
-        ("fp8-torchao", (8, 6), "needs compute capability 8.9, this GPU has 8.6"),
-        ("int4-torchao", (7, 5), "needs compute capability 8.0, this GPU has 7.5"),
+        ("tf32", (7, 5), "needs compute capability 8.0"),
+        ("fp8-torchao", (8, 6), "needs compute capability 8.9;"),
+        ("int4-torchao", (7, 5), "needs compute capability 8.0;"),
         ("fp8-torchao", (9, 0), ""),
         ("tf32", (9, 0), ""),
     ],
@@ -300,14 +300,14 @@ RELOAD = """
 import sys
 import torch
 from diffusers import FluxTransformer2DModel, QuantoConfig
-from harness.axes.precision._layers import own_memory
+from harness.axes.precision._layers import copy_packed_weights
 from pathlib import Path
 source, target = (Path(word) for word in sys.argv[1:])
 config = QuantoConfig(weights_dtype="int8")
 loaded = {"dtype": torch.bfloat16}
 FluxTransformer2DModel.from_pretrained(source, quantization_config=config, **loaded).save_pretrained(target)
 again = FluxTransformer2DModel.from_pretrained(target, **loaded)
-own_memory(again)
+copy_packed_weights(again)
 tokens = torch.randn(1, 16, 16, dtype=torch.bfloat16)
 text = torch.randn(1, 8, again.config.joint_attention_dim, dtype=torch.bfloat16)
 pooled = torch.randn(1, again.config.pooled_projection_dim, dtype=torch.bfloat16)

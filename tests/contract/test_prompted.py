@@ -81,7 +81,7 @@ def test_a_model_without_guidance_ignores_it(tmp_path: Path) -> None:
     assert schnell.info.guidance == 1
     assert np.array_equal(schnell.draw(guidance=1), schnell.draw(guidance=3))
     assert schnell.given[-1].get("guidance") is None
-    assert "distilled to need no guidance" in str(plan_cell(folder, {"guidance": "3"}).reason)
+    assert "distilled without guidance" in str(plan_cell(folder, {"guidance": "3"}).reason)
 
 
 def test_guidance_distilled_unet_is_recognized(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_unfit_latent_is_refused_in_the_plan(
 
 @pytest.mark.parametrize(
     ("family", "guidance", "words"),
-    [("sdxl", "3", None), ("sdxl", "1", "is not guided at 1"), ("flux", "3", "takes its guidance as an input")],
+    [("sdxl", "3", None), ("sdxl", "1", "is not guided at 1"), ("flux", "3", "takes guidance as an input")],
 )
 def test_ineffective_negative_prompts_warn_in_the_plan(
     family: str, guidance: str, words: str | None, tiny: Callable[[str], Path]

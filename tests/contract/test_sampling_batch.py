@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.axes.batch._memory import largest_that_fits
+from harness.axes.batch.largest import search_largest
 from tests.builders.cell_on_model import BUNDLED, distance, plan_cell, run_cell
 
 Tiny = Callable[[str], Path]
@@ -19,7 +19,7 @@ def test_the_largest_number_that_fits_is_found(most: int) -> None:
         tried.append(number)
         return number <= most
 
-    assert largest_that_fits(fits, 64) == min(most, 64)
+    assert search_largest(fits, 64) == min(most, 64)
     assert len(tried) == len(set(tried)) <= 14
 
 
@@ -38,9 +38,9 @@ def test_the_largest_batch_is_what_a_timed_call_makes(tiny: Tiny, tmp_path: Path
 
 def test_memory_that_is_short_ends_the_search(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Free memory is pretended to be small: the search stops where the next batch is expected to go beyond it."""
-    from harness.axes.batch import _trial_cpu
+    from harness.axes.batch import largest
 
-    monkeypatch.setattr(_trial_cpu, "_free", lambda: 100 * 2**20)
+    monkeypatch.setattr(largest, "_read_free_bytes", lambda: 100 * 2**20)
     made = run_cell(plan_cell(BUNDLED, {"batch": "largest", "resolution": "256x256"}), tmp_path)
     (did,) = [did for did in made.applied if did.axis == "batch"]
     assert 1 <= did.figures["images"] < 64
@@ -49,7 +49,7 @@ def test_memory_that_is_short_ends_the_search(tiny: Tiny, tmp_path: Path, monkey
 
 def test_largest_batch_of_compiled_code_needs_a_number(tiny: Tiny) -> None:
     reason = str(plan_cell(tiny("sdxl"), {"batch": "largest", "compiler": "inductor"}).reason)
-    assert "batch largest: every size it tries would be compiled anew" in reason
+    assert "batch largest: compiling each batch size" in reason
 
 
 def test_a_batch_keeps_the_images(tmp_path: Path) -> None:

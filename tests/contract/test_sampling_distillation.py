@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.core.errors import NoEffect
+from harness.core.errors import NoEffect, UsageError
+from harness.core.plan import PlannedCell
+from harness.execution.build import check_adapters, read_recipe
+from harness.execution.task import Task
 from harness.models import resolve_model
 from harness.planning.availability import find_cautions
+from harness.planning.resolve import fingerprints
 from tests.builders.cell_on_model import FLOAT, PROMPTS, distance, plan_cell, run_cell
 from tests.builders.lora_on_the_spot import write_denoiser, write_lora
 
@@ -202,7 +206,7 @@ def test_nobody_is_sent_for_weights_of_another_model(
     """Where no machine could use them, that is the reason, not the download; else the file is this model's."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     flux = str(plan_cell(tiny("flux"), {"distillation": "dmd2"}).reason)
-    assert "nobody published such weights for the flux" in flux
+    assert "no such weights are published for the flux" in flux
     sdxl = str(plan_cell(tiny("sdxl"), {"distillation": "hyper-sd"}).reason)
     assert "Hyper-SDXL-8steps-lora.safetensors of huggingface.co/ByteDance/Hyper-SD is not in" in sdxl
 
@@ -233,6 +237,25 @@ def test_one_step_of_lightning_predicts_the_sample(tiny: Tiny, tmp_path: Path) -
     scheduler = made.model.pipeline.scheduler
     assert scheduler.config.prediction_type == "sample"
     assert scheduler.config.timestep_spacing == "trailing"
+
+
+@pytest.mark.parametrize(
+    "change", [lambda file: file.write_bytes(file.read_bytes() + b" "), lambda file: file.unlink()]
+)
+def test_an_adapter_that_changes_after_the_plan_fails_the_cell(
+    change: Callable[[Path], object], tiny: Tiny, tmp_path: Path
+) -> None:
+    target = write_lora(tiny("sd"), tmp_path / "w.safetensors")
+    planned = plan_cell(tiny("sd"), {"distillation": f"lora+weights={target}"})
+    files = fingerprints(planned.cell, resolve_model(planned.model).describe())
+    assert set(files) == {"distillation"}
+    cell = PlannedCell(cell=planned.cell, order=0, files=files, estimate_s=0, content_key="")
+    task, recipe = Task.model_construct(model=planned.model, planned=cell), read_recipe(planned.cell)
+    check_adapters(task, recipe)
+    change(target)
+    with pytest.raises(UsageError, match="were changed after the plan was made") as caught:
+        check_adapters(task, recipe)
+    assert caught.value.where == "distillation"
 
 
 def test_other_weights_of_one_name_are_another_cell(tiny: Tiny, tmp_path: Path) -> None:

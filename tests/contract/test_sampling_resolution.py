@@ -49,14 +49,14 @@ def test_cascade_image_does_not_depend_on_its_batch(tiny: Tiny, tmp_path: Path) 
 
 
 WRONG = [
-    ("progressive", "name two sizes or more"),
-    ("progressive+stages=32", "name two sizes or more"),
-    ("progressive+stages=64-32", "larger than the one before"),
+    ("progressive", "name at least two sizes"),
+    ("progressive+stages=32", "name at least two sizes"),
+    ("progressive+stages=64-32", "larger than the previous"),
     ("progressive+stages=16-33", "stage 33x33: both sides must be multiples of 8"),
-    ("progressive+stages=16-32+strengths=2", "must lie between 0 and 1"),
-    ("progressive+stages=16-32-64+strengths=0.5-0.5-0.5", "2 stages come after the first"),
-    ("progressive+stages=16-32+steps=many", "not numbers"),
-    ("progressive+stages=16-32+strengths=0.1", "0.1 × 4 steps are not one denoiser call"),
+    ("progressive+stages=16-32+strengths=2", "above 0, at most 1"),
+    ("progressive+stages=16-32-64+strengths=0.5-0.5-0.5", "2 stages follow the first"),
+    ("progressive+stages=16-32+steps=many", "expected numbers"),
+    ("progressive+stages=16-32+strengths=0.1", "0.1 × 4 steps make less than one denoiser call"),
     ("36x36", "both sides must be multiples of 8"),
 ]
 

@@ -71,7 +71,7 @@ def test_the_plan_refuses_what_does_not_fit(tiny: Tiny) -> None:
     assert "zero terminal SNR" in reason("bundled", scheduler="heun", resolution="64x64")
     assert "zero terminal SNR" in reason("bundled", scheduler="euler+karras", resolution="64x64")
     assert "50 timesteps" in reason("sdxl", scheduler="lcm", steps="51")
-    assert "would not repeat" in reason("flux", scheduler="dpmpp-2m+sde")
+    assert "would not be repeatable" in reason("flux", scheduler="dpmpp-2m+sde")
     cascade = reason("flux", scheduler="unipc", resolution="progressive+stages=16-32")
     assert "use flow-euler" in cascade
 

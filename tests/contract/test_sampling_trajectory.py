@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness.axes import get_axis, read_entry, resolve_setting, value_names
+from harness.axes import get_axis, list_value_names, read_entry, resolve_setting
 from harness.core.matrix import Model
 from harness.measure.machine import describe_machine
 from harness.models import resolve_model
@@ -52,7 +52,7 @@ def test_no_other_cache_or_kernel_runs_on_a_cpu() -> None:
     tried = {"prompt-embeddings", "text-kv", "latents", "latents-nearest", "deepcache", "math", "flash"}
     machine, tags = describe_machine().model_copy(update={"gpus": ()}), resolve_model(Model()).describe().tags
     for axis in ("caching", "attention"):
-        for name in set(value_names(axis)) - tried - {get_axis(axis).default}:
+        for name in set(list_value_names(axis)) - tried - {get_axis(axis).default}:
             value = resolve_setting(read_entry(axis, name))
             assert value.unavailable(machine) or value.conflicts & tags, name
 

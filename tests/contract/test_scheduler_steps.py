@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from harness.axes import read_entry, resolve_setting
-from harness.axes.scheduler._swap import Scheduler
+from harness.axes.scheduler._solver import Scheduler
 from harness.core.axis import AxisValue, Context
 from harness.core.model import ModelInfo
 from harness.measure.machine import describe_machine
@@ -19,6 +19,7 @@ OWN: dict[str, Any] = {
     "offset": d.PNDMScheduler(**SD, skip_prk_steps=True, steps_offset=1),
     "no offset": d.DDIMScheduler(**SD),
     "euler": d.EulerDiscreteScheduler(**SD, timestep_spacing="leading", steps_offset=1),
+    "ancestral cosine": d.EulerAncestralDiscreteScheduler(beta_schedule="squaredcos_cap_v2"),
     "cosine": d.DDIMScheduler(beta_schedule="squaredcos_cap_v2"),
     "flow": d.FlowMatchEulerDiscreteScheduler(shift=3.0),
 }
@@ -28,7 +29,8 @@ REFUSED = [
     ("offset", "default", 1000), ("euler", "ddim", 1000), ("no offset", "deis", 1000), ("no offset", "unipc", 1000),
     ("no offset", "dpmpp-2m", 1000), ("euler", "dpmpp-2m", 999), ("cosine", "dpmpp-2m+karras", 4),
     ("cosine", "dpmpp-2m+karras+sde", 20), ("cosine", "deis+karras", 20), ("cosine", "unipc+karras", 20),
-    ("flow", "dpmpp-2m", 510), ("flow", "unipc", 340),
+    ("flow", "dpmpp-2m", 510), ("flow", "unipc", 340), ("cosine", "euler-ancestral", 4),
+    ("cosine", "euler-ancestral+trailing", 3), ("ancestral cosine", "default", 4),
 ]  # fmt: skip
 """Own scheduler, value and steps that end in an IndexError, an AssertionError or in numbers that are none."""
 
@@ -41,6 +43,9 @@ ALLOWED = [
     ("offset", "dpmpp-2m+karras", 900), ("offset", "unipc+karras", 900),
     ("offset", "dpmpp-2m", 998), ("euler", "unipc", 998), ("cosine", "dpmpp-2m+karras", 3), ("cosine", "unipc", 998),
     ("cosine", "euler+karras", 20), ("cosine", "heun+karras", 20), ("flow", "dpmpp-2m", 300), ("flow", "unipc", 300),
+    *(("cosine", "euler-ancestral", steps) for steps in (1, 2, 3, 5, 6, 8, 20)), ("ancestral cosine", "default", 5),
+    *(("cosine", "euler-ancestral+trailing", steps) for steps in (1, 2, 4, 5, 8)),
+    *((own, "euler-ancestral", steps) for own in ("offset", "no offset", "euler") for steps in (1, 2, 3, 4, 8)),
     *((own, value, steps) for own in ("offset", "euler", "cosine") for steps in (1, 2, 3) for value in EVERY),
 ]  # fmt: skip
 
@@ -62,7 +67,16 @@ def _defaults(own: str) -> set[str]:
 
 def refusal(own: str, value: str, steps: int) -> str | None:
     tags = frozenset(scheduler_tags(Config(own)))  # type: ignore[arg-type]
-    info = ModelInfo(title="model", family="sd", width=64, height=64, guidance=5, size_multiple=8, digest="", tags=tags)
+    known = {
+        "title": "model",
+        "family": "sd",
+        "width": 64,
+        "height": 64,
+        "guidance": 5,
+        "size_multiple": 8,
+        "digest": "",
+    }
+    info = ModelInfo(**known, tags=tags, scheduler=Config(own).config("scheduler"))
     values = {"scheduler": _value("scheduler", value), "steps": _value("steps", str(steps))}
     return values["scheduler"].refuse(Context(info, describe_machine(), values))
 
@@ -100,7 +114,7 @@ def walk(own: str, value: str, steps: int) -> torch.Tensor:
 def test_steps_that_a_solver_cannot_take_are_refused(own: str, value: str, steps: int) -> None:
     reason = refusal(own, value, steps)
     assert reason is not None
-    assert "take" in reason
+    assert "use" in reason
     try:
         end = walk(own, value, steps)
     except (IndexError, AssertionError):

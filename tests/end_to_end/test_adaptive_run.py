@@ -199,7 +199,7 @@ def test_stages_run_round_by_round(tmp_path: Path) -> None:
     api.evaluate(run)
     judged = harness("gate", "latest", "--json", cwd=tmp_path)
     assert json.loads(judged.stdout)["cells"][-1]["result"] == "fail"
-    assert "not settled yet: 40-steps_fp32, 9-steps_fp32, 8-steps_fp32" in judged.stderr
+    assert "40-steps_fp32, 9-steps_fp32, 8-steps_fp32" in judged.stderr
     api.continue_run(run, inline=True)
     assert get_prompts(run)["9-steps_fp32"] == 86
     assert get_prompts(run)["4-steps_fp32"] == 34

@@ -62,7 +62,7 @@ def test_report_needs_no_torch(finished: Path) -> None:
         (["plan", "fake.toml", "--select", "nothing*"], 3, "no cell fits"),
         (["evaluate", "nowhere"], 7, "no run here"),
         (["gate", "fake.toml"], 7, "evaluat"),
-        (["run", "fake.toml"], 3, "done already"),
+        (["run", "fake.toml"], 3, "every cell is completed"),
     ],
 )
 def test_errors_have_exit_codes_and_advice(finished: Path, words: list[str], code: int, said: str) -> None:

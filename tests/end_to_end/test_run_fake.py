@@ -98,17 +98,24 @@ def test_gpu_values_are_absent_with_a_reason(faulty: Path) -> None:
 
 def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
     write_matrix(tmp_path, SLOW)
+    mark = f"HARNESS_TEST_RUN={tmp_path}"
     writer = subprocess.Popen(
-        [sys.executable, "-m", "harness", "run", "fake.toml"], cwd=tmp_path, stderr=subprocess.PIPE
+        [sys.executable, "-m", "harness", "run", "fake.toml"],
+        cwd=tmp_path,
+        env={**os.environ, "HARNESS_TEST_RUN": str(tmp_path)},
+        stderr=subprocess.PIPE,
     )
     results = tmp_path / "results"
     while not list(results.glob("*/cells/*/outcome.json")):
         time.sleep(0.05)
+    assert writer.pid in _processes(mark)
     writer.send_signal(signal.SIGKILL)
     writer.wait()
     before = {path: path.stat().st_mtime_ns for path in results.glob("*/cells/*/outcome.json")}
-    time.sleep(1.0)  # the worker notices that nobody would read its result
-    assert _workers() == []
+    end = time.monotonic() + 60
+    while _processes(mark) and time.monotonic() < end:  # the worker notices that nobody would read its result
+        time.sleep(0.1)
+    assert _processes(mark) == []
     again = harness("run", "fake.toml", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert len(list(results.iterdir())) == 1
@@ -119,18 +126,16 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert len(images) == sum(len(o.images) for o in outcomes.values() if isinstance(o, Completed))
 
 
-def _workers() -> list[int]:
-    """Processes that still work on a fake cell: forked workers keep the server's command line."""
+def _processes(mark: str) -> list[int]:
+    """Return the processes of one run: all that it starts have its environment."""
     found = []
     for folder in Path("/proc").iterdir():
         try:
-            command = (folder / "cmdline").read_bytes() if folder.name.isdigit() else b""
+            around = (folder / "environ").read_bytes().split(b"\0") if folder.name.isdigit() else []
         except OSError:
             continue
-        if b"forkserver" in command and b"harness.execution.worker" in command and int(folder.name) != os.getpid():
-            parent = int((folder / "stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[1])
-            if parent == 1:
-                found.append(int(folder.name))
+        if mark.encode() in around:
+            found.append(int(folder.name))
     return found
 
 

@@ -53,7 +53,7 @@ def test_doctor_shows_them_with_the_reason_when_absent(asked_as: list[str], monk
     shown = CliRunner().invoke(app, ["doctor", *asked_as])
     assert shown.exit_code == 0
     if asked_as:
-        tells: dict[str, Any] = json.loads(shown.stdout)["tells"]
+        tells: dict[str, Any] = json.loads(shown.stdout)["abilities"]
         assert tells["the GPU's counters (NVML)"] == {"absent": "NVML: NVIDIA's driver is not loaded"}
         assert tells["Nsight Systems (nsys)"] == "/opt/nsys"
     else:

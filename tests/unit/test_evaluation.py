@@ -108,6 +108,18 @@ def test_pixel_metrics_judge_only_if_named(tmp_path: Path) -> None:
     assert "judges where a rule names it" in delta.why_not
 
 
+def test_scores_say_which_prompts_were_cut(tmp_path: Path) -> None:
+    run = make_scored_run(tmp_path, prompts=12, metrics=("clip:bundled", "psnr"), candidates={})
+    short = read_plan(run).prompts[3].text
+    file = RunFolder(run).run_json
+    file.write_text(file.read_text().replace(f'"{short}"', f'"{short} {short} {short}"'))
+    notes = {score.definition.metric: score.definition.notes for score in evaluate(run).scores}
+    assert notes["psnr"] == ()
+    (note,) = notes["clip:bundled"]
+    assert note.startswith("1 of 12 prompts")
+    assert note.endswith(" p003")
+
+
 def test_images_of_other_sizes_are_resized(evaluation: Evaluation) -> None:
     assert loss(evaluation, "doubled", "psnr") < 0.01
 

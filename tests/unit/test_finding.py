@@ -68,6 +68,7 @@ def test_every_key_is_known_to_measure_or_to_judge() -> None:
 
 
 MEASURED = {
+    'name = "fake"': ('name = "other"', "name: fake ≠ other"),
     "max_s = 0.1": ("max_s = 0.2", "measure.max_s: 0.1 ≠ 0.2"),
     "seeds = [0]": ("seeds = [1]", "seeds: [0] ≠ [1]"),
     "rerun_prompts = 4": ("rerun_prompts = 5", "quality.rerun_prompts: 4 ≠ 5"),

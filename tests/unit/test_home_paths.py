@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from harness import api
-from harness.axes.distillation._files import find_weights, wanted_file
+from harness.axes.distillation._weights import find_missing_file, find_weights
 from harness.core.errors import MatrixError, UsageError
 from harness.core.matrix import Prompts
 from harness.core.parsing import expand_user
@@ -70,7 +70,7 @@ def test_models_are_found_in_the_home_folder(home: Path, tiny: Callable[[str], P
 def test_adapters_are_found_in_the_home_folder(home: Path) -> None:
     assert find_weights("~/w.safetensors", ()) == home / "w.safetensors"
     assert find_weights("~", ("w.safetensors",)) == home / "w.safetensors"
-    assert wanted_file("~/w.safetensors", ()) is None
+    assert find_missing_file("~/w.safetensors", ()) is None
 
 
 def test_results_lie_in_the_home_folder(home: Path) -> None:

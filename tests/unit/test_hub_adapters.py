@@ -128,7 +128,7 @@ def test_what_was_fetched_is_checked_against_the_model(
 def test_nothing_is_fetched_for_a_cell_that_cannot_run(hub: FakeHub, matrix: Load) -> None:
     entry = f"lora+weights={REPO}+weight_name={FOUR}+timesteps=999-500"
     assert "takes no timesteps" in reason(api.plan(matrix(entry, model="flux")))
-    assert "nobody published" in reason(api.plan(matrix("dmd2", model="flux")))
+    assert "no such weights are published" in reason(api.plan(matrix("dmd2", model="flux")))
     assert hub.requests == []
 
 

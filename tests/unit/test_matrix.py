@@ -208,7 +208,47 @@ def test_odd_values_are_one_plain_mistake_each(body: str, said: str) -> None:
     assert said in caught.value.problems[0]
 
 
+def test_a_name_too_long_for_a_folder_is_refused() -> None:
+    with pytest.raises(MatrixError) as caught:
+        parse_matrix(f'name = "{"n" * 300}"\naxes.steps = [4]')
+    assert caught.value.problems[0].startswith("name: takes at most 100 characters, got ")
+
+
 def test_prompts_that_are_no_text_are_named(tmp_path: Path) -> None:
     (tmp_path / "prompts.txt").write_bytes(b"\xff\xfe")
     with pytest.raises(UsageError, match="not UTF-8"):
         load_prompts(Prompts(set=str(tmp_path / "prompts.txt")))
+
+
+@pytest.mark.parametrize(
+    ("body", "key"),
+    [
+        ("[measure]\nwarmup = true", "measure.warmup"),
+        ("[measure]\nprecision = true", "measure.precision"),
+        ("[measure]\nmin_s = false", "measure.min_s"),
+        ("[prices]\nper_kwh = true", "prices.per_kwh"),
+        ('[prices.per_hour]\n"A*" = true', "prices.per_hour.A*"),
+        ('[[gate]]\nmetric = "psnr"\nmargin = true', "gate.0.margin"),
+        ('[model]\nsource = "fake"\nstep_s = true', "model.step_s"),
+        ('[[include]]\ndistillation = { name = "lora", weights = "x", scale = true }', "include[0].distillation"),
+        ('[[include]]\ndistillation = { name = "hyper-sd", steps = true }', "include[0].distillation"),
+        ('[[include]]\nscheduler = "ddim+eta"', "include[0].scheduler"),
+    ],
+)
+def test_a_boolean_is_no_number(body: str, key: str) -> None:
+    with pytest.raises(MatrixError) as caught:
+        parse_matrix(matrix(f"[axes]\nsteps = [4]\n{body}\n"))
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"{key}: ")
+    assert "number, got" in problem
+
+
+def test_a_boolean_among_seeds_is_no_number() -> None:
+    with pytest.raises(MatrixError) as caught:
+        parse_matrix('name = "m"\nseeds = [0, true]\n[axes]\nsteps = [4]\n')
+    assert caught.value.problems == ["seeds.1: should be a whole number, got true"]
+
+
+def test_booleans_stay_where_they_belong() -> None:
+    found = parse_matrix(matrix('[axes]\nscheduler = ["ddim+trailing"]\n[measure]\ntrace = true\n'))
+    assert found.measure.trace

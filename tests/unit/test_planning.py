@@ -12,6 +12,7 @@ from harness.core.plan import OTHER_SEED_ID, OTHER_SEED_OFFSET, RERUN_ID, Plan, 
 from harness.core.units import Absent
 from harness.matrix import expand, parse_matrix
 from harness.planning import PlanContext, make_plan
+from harness.planning.resolve import shorten
 
 GPU = Gpu(name="H200", capability=(9, 0), memory_bytes=1, driver="1", cuda="13.0", power_limit_w=700.0)
 MODEL = ModelInfo(title="toy", family="sdxl", width=64, height=64, guidance=3.0, size_multiple=16, digest="d")
@@ -42,6 +43,14 @@ def test_ids_name_steps_precision_and_differences() -> None:
         "4-steps_fp32",
     ]
     assert "4-steps_cfg-5_fp32_inductor" in {planned.id for planned in decided.compared}
+
+
+def test_long_ids_stay_distinct_and_fit_a_folder() -> None:
+    long = "50-steps_" + "x" * 300
+    first, second = shorten(long + "a", 200), shorten(long + "b", 200)
+    assert len(first) <= 200
+    assert first != second
+    assert shorten("50-steps_fp32", 200) == "50-steps_fp32"
 
 
 def test_an_id_does_not_depend_on_the_other_cells() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness import api
-from harness.axes import call_options, read_entry
+from harness.axes import collect_call_options, read_entry
 from harness.core.machine import Gpu, Machine
 from harness.core.model import ModelInfo
 from harness.core.plan import Plan
@@ -91,7 +91,7 @@ def test_a_batch_of_its_pictures_fits_too(plan: Plan, preset: Path) -> None:
     free = free_bytes_of(preset)
     assert (free is None) == (not plan.machine.gpus)
     for planned in plan.cells:
-        size = call_options(live_values(planned.cell).values())
+        size = collect_call_options(live_values(planned.cell).values())
         batch = max(int(size["batch"]), int(BATCH_PIXELS[plan.machine.device] // (size["width"] * size["height"])))
         wish = {setting.axis: setting for setting in planned.cell.settings} | {"batch": read_entry("batch", batch)}
         cell = resolve_cell(wish, plan.model, plan.machine)

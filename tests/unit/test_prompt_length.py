@@ -13,6 +13,7 @@ import pytest
 from harness import api
 from harness.core.model import CutTexts
 from harness.core.plan import Prompt
+from harness.metrics import get_metric
 from harness.models._folder import Folder
 from harness.models._tokenizers import find_cut
 from harness.planning import note_cut
@@ -102,7 +103,7 @@ def test_a_tokenizer_that_cannot_be_read_is_told(tiny: Tiny, tmp_path: Path) -> 
     (cut,) = find_cut(Folder(folder), ("é " * 400,))
     assert "cannot be read" in cut.uncounted
     (note,) = note_cut([], [cut])
-    assert note.startswith("whether text_encoder reads all prompts to their end is not known")
+    assert note.startswith("it is unknown whether text_encoder truncates prompts")
 
 
 def test_counting_imports_no_torch(tiny: Tiny) -> None:
@@ -111,3 +112,28 @@ def test_counting_imports_no_torch(tiny: Tiny) -> None:
         "assert LocalFolder(path=Path(sys.argv[1])).find_cut(('a ' * 99,))\nassert 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", script, str(tiny("sd"))], check=True)
+
+
+def test_clip_score_counts_where_its_encoder_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the tokenizers that the networks read with, given more room than the networks have."""
+    from open_clip import get_tokenizer
+
+    from harness.metrics.bundled import clip
+
+    texts = [f"{word * count}é &amp; {'red ' * count}" for word in ("circle ", "naïve", "🙂 ") for count in range(45)]
+    most = {"clip:bundled": clip.LENGTH, "clip:mlperf": 77}
+    monkeypatch.setattr(clip, "LENGTH", 600)
+    whole = {"clip:bundled": clip.tokenize(texts), "clip:mlperf": get_tokenizer("ViT-B-32-quickgelu")(texts, 600)}
+    for name, ids in whole.items():
+        expected = tuple(text for text, row in zip(texts, ids, strict=True) if (row != 0).sum() > most[name])
+        cut = get_metric(name).find_cut(texts)
+        assert (cut.tokens, cut.texts) == (most[name], expected)
+        assert 0 < len(expected) < len(texts)
+
+
+def test_the_plan_counts_what_metrics_cut(tmp_path: Path) -> None:
+    (tmp_path / "p.txt").write_text("a small red circle\n" + "a small red circle " * 6 + "\n")
+    path = tmp_path / "m.toml"
+    path.write_text(MATRIX.format("fake", tmp_path / "p.txt") + '[quality]\nmetrics = ["psnr", "clip:bundled"]\n')
+    (note,) = [note for note in api.plan(api.load(path)).notes if "longer than" in note]
+    assert note.startswith("1 of 2 prompts is longer than clip:bundled reads (24 tokens)")

@@ -91,6 +91,7 @@ def test_quotation_marks_of_a_tsv_belong_to_the_prompt(tmp_path: Path) -> None:
         ("a.csv", "prompt,id\nfox,1\na,b,c\n", "line 3: more than 2 fields"),
         ("a.csv", 'prompt,id\n"fox,1\nowl,2\n', "line 2: not a row: unexpected end of data"),
         ("a.csv", "prompt,id\nfox,../x\n", "line 2: prompt id '../x' cannot name a file"),
+        ("a.csv", f"prompt,id\nfox,{'x' * 400}\n", "of 400 characters cannot name a file"),
         ("a.jsonl", '{"prompt": "fox"}\n{"promt": "x"}\n', "a.jsonl, line 2: no field is called"),
         ("a.jsonl", '{"prompt": "fox"}\n\n["x"]\n', "line 3: not a prompt"),
         ("a.jsonl", "fox\n", "line 1: not a prompt"),

@@ -1,6 +1,7 @@
 """The README is true: generated parts are current, its matrix loads, its commands and names exist."""
 
 import re
+from pathlib import Path
 
 import harness
 from harness.cli.commands import app
@@ -11,8 +12,8 @@ from tests.readme import PAGES, README, ROOT, filled
 TEXT = README.read_text(encoding="utf-8")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
+def blocks(language: str, page: Path = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
 
 
 def test_the_generated_parts_are_current() -> None:
@@ -23,13 +24,19 @@ def test_the_generated_parts_are_current() -> None:
 
 
 def test_its_matrix_and_its_policy_are_right() -> None:
-    matrix, adaptive, measure, policy = blocks("toml")
+    docs = ROOT / "docs"
+    (matrix,), (adaptive, measure) = blocks("toml"), blocks("toml", docs / "matrices.md")
+    (policy,) = blocks("toml", docs / "policies.md")
     assert len(expand(parse_matrix(matrix))) == 6
     assert parse_matrix(f'name = "adaptive"\naxes.steps = [4]\n{adaptive}').quality.max == 256
     timed = parse_matrix(f'name = "timed"\naxes.steps = [4]\n{measure}')
     assert timed.measure == Measure()  # what it shows are the defaults
     assert timed.prices.per_hour["*"] == 0.2
     assert len(parse_policy(policy, "signoff").gate) == 4
+
+
+def test_it_is_short() -> None:
+    assert len(TEXT.splitlines()) <= 180
 
 
 def test_its_commands_exist() -> None:
@@ -52,6 +59,6 @@ def test_its_python_uses_public_names() -> None:
 
 
 def test_its_links_lead_somewhere() -> None:
-    for page in (README, *(ROOT / "docs").glob("*.md")):
+    for page in (README, ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")):
         for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             assert target.startswith("https://") or (page.parent / target).exists(), (page.name, target)

@@ -93,6 +93,21 @@ def test_what_is_no_reference_set_is_refused(tmp_path: Path) -> None:
         assert caught.value.fix
 
 
+@pytest.mark.parametrize("name", ["set/000.png", "moments.npz"])
+def test_a_pointer_in_place_of_a_file_is_named(name: str, tmp_path: Path) -> None:
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 4000000\n")
+    with pytest.raises(UsageError, match="Git LFS pointer") as caught:
+        open_reference(str(file.parent if file.suffix == ".png" else file))
+    assert caught.value.where == str(file)
+
+
+def test_a_home_that_is_not_known_is_a_plain_error() -> None:
+    with pytest.raises(UsageError, match="home folder that ~ stands for is not known"):
+        open_reference("~no-such-user-here/set")
+
+
 def test_no_reference_is_none() -> None:
     assert open_reference(None) is None
 

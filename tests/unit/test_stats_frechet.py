@@ -141,6 +141,11 @@ def test_the_jackknife_of_a_mean_is_the_standard_error() -> None:
     assert found == pytest.approx((x.mean() / 2, x.std(ddof=1) / 40, 400))
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_single_ratio_has_an_unknown_error() -> None:
+    assert corrected_ratio([3.0], [2.0]) == (1.5, np.inf, 1)
+
+
 @pytest.mark.parametrize("n", slow_but_first([100, 500]))
 @pytest.mark.parametrize(
     ("kind", "real"), slow_but_first([*((kind, False) for kind in KINDS), ("moved", True), ("shrunk", True)])

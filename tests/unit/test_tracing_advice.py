@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pytest
 
 from harness.axes import read_entry
-from harness.axes.fitting import fitting
+from harness.axes.compatibility import make_fit_check
 from harness.core.axis import Cell, Setting
 from harness.core.machine import Machine
 from harness.core.model import ModelInfo
@@ -322,11 +322,11 @@ def test_excluded_values_are_not_advised(tmp_path: Path, monkeypatch: pytest.Mon
     for settings in ({"caching": "deepcache"}, {"memory": "model-offload"}):
         made = case("launch-bound", tmp_path)
         seen = traced(made._replace(settings=settings))
-        found = said(seen._replace(fits=fitting(seen.cell, MODEL, machine)), monkeypatch)
+        found = said(seen._replace(fits=make_fit_check(seen.cell, MODEL, machine)), monkeypatch)
         assert [str(one) for one in found["launches"].tries] == ["batch 4"]
         assert not any("inductor" in advice.sentence for advice in found.values())
     plain = traced(case("launch-bound", tmp_path))
-    found = said(plain._replace(fits=fitting(plain.cell, MODEL, machine)), monkeypatch)
+    found = said(plain._replace(fits=make_fit_check(plain.cell, MODEL, machine)), monkeypatch)
     assert len(found["launches"].tries) == 2
 
 

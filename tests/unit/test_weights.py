@@ -273,6 +273,14 @@ def test_wrong_weights_are_listed_as_wrong(nowhere: Path) -> None:
     assert "this is not" in row.advice
 
 
+def test_a_pointer_in_place_of_weights_is_named(nowhere: Path) -> None:
+    (nowhere / "w.pth").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 4000000\n")
+    with pytest.raises(MachineError, match="Git LFS pointer") as caught:
+        Weights(paths={"net": str(nowhere / "w.pth")}).find(wanted())
+    assert caught.value.where == str(nowhere / "w.pth")
+    assert "git lfs pull" in caught.value.fix
+
+
 def test_unknown_weights_key_suggests_a_known_one() -> None:
     text = 'name = "x"\n[axes]\nsteps = [4]\n[quality.weights]\ninceptoin = "a.pth"\nclip = "b.pt"\n'
     with pytest.raises(MatrixError, match=r'quality\.weights\.inceptoin.*Did you mean "inception"\?') as caught:

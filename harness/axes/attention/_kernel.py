@@ -1,18 +1,19 @@
-"""Attention computed by one chosen kernel, on every family."""
+"""Bases of attention kernels, for every model family."""
 
 from typing import ClassVar
 
-from harness.core.axis import AxisValue, Context, Setup, Unavailable
+from harness.core.axis import AxisValue, Context, Setup, Unavailable, require_gpu, require_packages
 from harness.core.effect import Effect, FixedEffect
 from harness.core.errors import NoEffect
 from harness.core.machine import Machine
 from harness.core.model import TextToImage
+from harness.core.outcome import Figures
 
 
 class AttentionKernel(AxisValue):
-    """A kernel by its name in diffusers' attention dispatcher, for the attention of the denoiser.
+    """A kernel of diffusers' attention dispatcher, for the denoiser's attention.
 
-    torch's permission to use a kernel is global to the process, so images are made by one thread.
+    Torch enables kernels for the whole process, so one thread makes the images.
     """
 
     conflicts: ClassVar = frozenset({"no-pipeline", "no-torch", "exported"})
@@ -20,20 +21,21 @@ class AttentionKernel(AxisValue):
     tolerance: ClassVar = 1e-4
     backend: ClassVar[str]
     operations: ClassVar[frozenset[str]] = frozenset()
-    """What a kernel of torch is called in a trace; none for one of a package: then no kernel of torch may run."""
+    """Torch's names of the kernel in a trace; empty for other packages: no torch kernel may run."""
 
     def apply(self, model: TextToImage, setup: Setup) -> Effect:
-        from harness.axes.attention._switch import observe_kernels, switch_kernel
+        from harness.axes.attention._switch import count_kernels, switch_kernel
 
         layers = switch_kernel(model.denoiser, self.backend)
-        seen = observe_kernels(model, setup.call)
-        meant = sum(count for name, count in seen.items() if name in self.operations)
-        others = sum(seen.values()) - meant
-        if others or (self.operations and not meant):
-            what = f"the denoiser's attention ran as {', '.join(seen) or 'no kernel that is known'}"
-            raise NoEffect(what, f"attention {self.backend}", "Use attention sdpa for this model.")
-        figures: dict[str, float | int | str] = {"layers": layers, "kernel_calls": meant or layers}
-        return FixedEffect(f"{layers} attention layers of the denoiser use {self.backend.strip('_')}", figures)
+        seen = count_kernels(model, setup.call)
+        wanted = sum(count for name, count in seen.items() if name in self.operations)
+        if sum(seen.values()) > wanted or (self.operations and not wanted):
+            what = f"the denoiser's attention ran as {', '.join(seen) or 'an unknown kernel'}"
+            fix = "Use attention sdpa for this model."
+            raise NoEffect(what, f"attention {self.backend}", fix)
+        name = self.backend.strip("_")
+        figures: Figures = {"layers": layers, "kernel_calls": wanted or layers}
+        return FixedEffect(f"{layers} attention layers of the denoiser use {name}", figures)
 
 
 class HalfKernel(AttentionKernel):
@@ -44,22 +46,20 @@ class HalfKernel(AttentionKernel):
     package: ClassVar[str] = ""
 
     def unavailable(self, machine: Machine) -> Unavailable | None:
-        if not machine.gpus:
-            return Unavailable(reason="needs an NVIDIA GPU", hint="run it on a machine with one, or use attention math")
-        if machine.gpus[0].capability < (8, 0):
-            return Unavailable(reason=f"needs compute capability 8.0, and {machine.gpus[0].name} is older")
-        if self.package and self.package not in machine.packages:
-            return Unavailable(reason=f"{self.package} is not installed", hint=f"pip install {self.package}")
-        return None
+        packages = (self.package,) if self.package else ()
+        hint = "run it on a machine with one, or use attention math"
+        return require_gpu(machine, (8, 0), hint) or require_packages(machine, *packages)
 
     def refuse(self, context: Context) -> str | None:
-        return refuse_half(context) if context.machine.gpus else None
+        return refuse_single_precision(context)
 
 
-def refuse_half(context: Context) -> str | None:
-    """Return why a kernel of half precision does not fit a cell, or None if it does."""
+def refuse_single_precision(context: Context) -> str | None:
+    """Return why a half-precision kernel cannot run in a cell on a GPU, or None."""
     precision = context.values["precision"]
-    whole = getattr(precision, "compute", "auto") == "fp32"  # the arithmetic around quantized weights
-    if whole or not precision.tags & {"fp16", "bf16", "quantized"}:
-        return "computes in FP16 or BF16, and this cell in FP32: set precision fp16 or bf16"
-    return None
+    # Quantized weights have an option for the precision they compute in.
+    single = getattr(precision, "compute", "auto") == "fp32"
+    half = precision.tags & {"fp16", "bf16", "quantized"} and not single
+    if half or not context.machine.gpus:
+        return None
+    return "this kernel computes in FP16 or BF16, the cell in FP32: set precision fp16 or bf16"

@@ -1,10 +1,14 @@
-"""Switch a denoiser's attention to another kernel, and see which one runs. Imports torch and diffusers."""
+"""Switch a denoiser's attention to a kernel and count which ran. Imports torch and diffusers."""
 
 from typing import Any
 
 from diffusers.hooks import HookRegistry, ModelHook
 from diffusers.models.attention import AttentionModuleMixin
-from diffusers.models.attention_dispatch import AttentionBackendName, attention_backend, dispatch_attention_fn
+from diffusers.models.attention_dispatch import (
+    AttentionBackendName,
+    attention_backend,
+    dispatch_attention_fn,
+)
 from diffusers.models.attention_processor import Attention
 from torch.nn.functional import scaled_dot_product_attention
 from torch.overrides import TorchFunctionMode
@@ -13,16 +17,21 @@ from torch.profiler import ProfilerActivity, profile
 from harness.core.errors import UsageError
 from harness.core.model import Call, TextToImage
 
-NAME = "harness_attention"
+HOOK = "harness_attention"
+KERNELS = (
+    "attention_math",
+    "flash_attention",
+    "flash_attention_for_cpu",
+    "efficient_attention",
+    "cudnn_attention",
+)
+"""Torch's kernels: aten::_scaled_dot_product_… in a trace."""
 
-KERNELS = ("attention_math", "flash_attention", "flash_attention_for_cpu", "efficient_attention", "cudnn_attention")
-"""torch's kernels: aten::_scaled_dot_product_… in a trace."""
 
-
-class Redirected(TorchFunctionMode):
+class RedirectMode(TorchFunctionMode):
     """Sends torch's attention function to a kernel of diffusers' dispatcher.
 
-    torch has (batch, heads, tokens, channels) where the dispatcher has (batch, tokens, heads, channels).
+    Torch has (batch, heads, tokens, channels), the dispatcher (batch, tokens, heads, channels).
     """
 
     def __init__(self, backend: AttentionBackendName) -> None:
@@ -32,39 +41,41 @@ class Redirected(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is not scaled_dot_product_attention:
             return func(*args, **(kwargs or {}))
-        named = dict(zip(("query", "key", "value", "attn_mask", "dropout_p", "is_causal"), args, strict=False))
-        named |= kwargs or {}
-        turned = {name: named.pop(name).transpose(1, 2) for name in ("query", "key", "value")}
-        return dispatch_attention_fn(**turned, **named, backend=self.backend).transpose(1, 2)
+        names = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
+        given = dict(zip(names, args, strict=False)) | (kwargs or {})
+        turned = {name: given.pop(name).transpose(1, 2) for name in ("query", "key", "value")}
+        return dispatch_attention_fn(**turned, **given, backend=self.backend).transpose(1, 2)
 
 
-class Redirect(ModelHook):
-    """Redirects attention while one layer computes, in families that do not go by the dispatcher themselves."""
+class RedirectHook(ModelHook):
+    """Redirects attention inside one layer, in families that do not use the dispatcher."""
 
     def __init__(self, backend: AttentionBackendName) -> None:
         super().__init__()
         self.backend = backend
 
     def new_forward(self, module: Any, *args: Any, **kwargs: Any) -> Any:
-        with Redirected(self.backend):
+        with RedirectMode(self.backend):
             return self.fn_ref.original_forward(*args, **kwargs)
 
 
 def switch_kernel(denoiser: Any, name: str) -> int:
-    """Let every attention layer of a denoiser use a kernel; return how many there are."""
-    with attention_backend("native"):  # restores the process's own choice, which set_attention_backend changes too
+    """Let every attention layer of a denoiser use a kernel; return the number of layers."""
+    with attention_backend("native"):  # restores the process's default, which the call changes
         denoiser.set_attention_backend(name)
-    layers = [layer for layer in denoiser.modules() if isinstance(layer, Attention | AttentionModuleMixin)]
+    kinds = Attention | AttentionModuleMixin
+    layers = [layer for layer in denoiser.modules() if isinstance(layer, kinds)]
     for layer in layers:
         if not hasattr(layer.processor, "_attention_backend"):
-            HookRegistry.check_if_exists_or_initialize(layer).register_hook(Redirect(AttentionBackendName(name)), NAME)
+            registry = HookRegistry.check_if_exists_or_initialize(layer)
+            registry.register_hook(RedirectHook(AttentionBackendName(name)), HOOK)
     return len(layers)
 
 
-def observe_kernels(model: TextToImage, call: Call) -> dict[str, int]:
-    """Return how often each of torch's kernels ran in the first denoiser call of an image.
+def count_kernels(model: TextToImage, call: Call) -> dict[str, int]:
+    """Return how often each torch kernel ran in the first denoiser call of an image.
 
-    UsageError if the chosen kernel refuses these tensors.
+    Raises UsageError if the chosen kernel refuses these tensors.
     """
     tracer = profile(activities=[ProfilerActivity.CPU])
 
@@ -76,7 +87,8 @@ def observe_kernels(model: TextToImage, call: Call) -> dict[str, int]:
         handles[1].remove()
         tracer.stop()
 
-    handles = [model.denoiser.register_forward_pre_hook(begin), model.denoiser.register_forward_hook(end)]
+    denoiser = model.denoiser
+    handles = [denoiser.register_forward_pre_hook(begin), denoiser.register_forward_hook(end)]
     try:
         model.generate(call.of([0]).model_copy(update={"steps": 1}))
     except (RuntimeError, ValueError, AssertionError) as error:

@@ -1,4 +1,4 @@
-"""cuDNN's fused attention, as it comes with PyTorch."""
+"""cuDNN's fused attention, included in PyTorch."""
 
 from typing import ClassVar
 

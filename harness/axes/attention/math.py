@@ -1,4 +1,4 @@
-"""Attention written out in plain operations: slow, needs much memory, runs everywhere."""
+"""Attention in plain operations: slow, needs much memory, runs everywhere."""
 
 from typing import ClassVar
 
@@ -6,7 +6,7 @@ from harness.axes.attention._kernel import AttentionKernel
 
 
 class Math(AttentionKernel):
-    """What other kernels are compared with; it makes the whole matrix of scores."""
+    """The reference for other kernels; it computes the whole matrix of scores."""
 
     summary: ClassVar[str] = "plain operations, no fused kernel"
     backend: ClassVar = "_native_math"

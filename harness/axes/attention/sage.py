@@ -6,7 +6,7 @@ from harness.axes.attention._kernel import HalfKernel
 
 
 class Sage(HalfKernel):
-    """Quantized, so near the baseline but not equal to it; heads of 64, 96 or 128 channels."""
+    """Quantized, so close but not equal to the baseline; heads of 64, 96 or 128 channels."""
 
     summary: ClassVar[str] = "attention with queries and keys in INT8"
     needs: ClassVar = "a GPU, FP16 or BF16; pip install sageattention"

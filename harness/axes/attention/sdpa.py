@@ -1,4 +1,4 @@
-"""PyTorch's scaled_dot_product_attention, which picks a kernel by itself: what diffusers does unasked."""
+"""PyTorch's scaled_dot_product_attention with a kernel of its choice, diffusers' default."""
 
 from typing import ClassVar
 

@@ -1,5 +1,11 @@
-"""What is computed once and used again, within an image or between images."""
+"""Results that are reused, within an image or between images."""
 
 from harness.core.axis import Axis
 
-AXIS = Axis(name="caching", summary="work done once and used again", order=70, apply_order=60, default="none")
+AXIS = Axis(
+    name="caching",
+    summary="results reused within or between images",
+    order=70,
+    apply_order=60,
+    default="none",
+)

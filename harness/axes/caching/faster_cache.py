@@ -1,21 +1,21 @@
-"""FasterCache: attention outputs of two earlier steps are extrapolated, later in the image (Lv et al. 2024)."""
+"""FasterCache: later steps extrapolate attention outputs of two earlier ones (Lv et al. 2024)."""
 
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from harness.axes.caching._block_cache import BlockCache
+from harness.axes.caching._reuse import BlockCache
 from harness.core.axis import Setup
 from harness.core.model import Arguments, Call, TextToImage
 
 NOISE = 1000
+"""The timestep of pure noise."""
 
 
 class FasterCache(BlockCache):
-    """On models distilled to need no second pass for guidance, as FLUX, only its attention part has work to do."""
+    """Guidance-distilled models such as FLUX use only its attention part."""
 
-    summary: ClassVar[str] = "extrapolates attention in the later steps"
-    name: ClassVar = "faster-cache"
+    summary: ClassVar[str] = "extrapolates attention in later steps"
     unit: ClassVar = "attentions"
     fix: ClassVar = "Raise after, or take more steps."
     examples: ClassVar = ("faster-cache+after=900",)
@@ -25,24 +25,24 @@ class FasterCache(BlockCache):
     after: Annotated[int, Field(ge=1, le=1001)] = 681
     """… below this timestep (1000 is noise, 0 the image)."""
     weight: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """How far the change of the last two outputs is carried on."""
+    """Weight of the change between the last two outputs."""
 
     def configure(self, model: TextToImage, setup: Setup) -> Any:
         from diffusers import FasterCacheConfig
 
-        clock = Clock(model)
+        clock = TimestepClock(model)
         model.hooks.append(clock.restart)
         return FasterCacheConfig(
             spatial_attention_block_skip_range=self.interval,
             spatial_attention_timestep_skip_range=(-1, self.after),
             attention_weight_callback=lambda _: self.weight,
-            current_timestep_callback=clock.now,
+            current_timestep_callback=clock.read,
             is_guidance_distilled=True,
         )
 
 
-class Clock:
-    """Tells the timestep, but NOISE at the first one of a pass: diffusers would skip there with nothing remembered."""
+class TimestepClock:
+    """Returns the timestep, but pure noise in the first step, which diffusers must not skip."""
 
     def __init__(self, model: TextToImage) -> None:
         self.model, self.first = model, None
@@ -51,7 +51,7 @@ class Clock:
         self.first = None
         return arguments
 
-    def now(self) -> Any:
+    def read(self) -> Any:
         timestep = self.model.pipeline.current_timestep
         self.first = timestep if self.first is None else self.first
         return NOISE + 1 if timestep == self.first else timestep

@@ -1,23 +1,24 @@
-"""First-block cache: where the first block changes little, the others are left as they were (ParaAttention)."""
+"""First-block cache: the others are skipped while it changes little (ParaAttention)."""
 
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from harness.axes.caching._block_cache import BlockCache
+from harness.axes.caching._reuse import BlockCache
 from harness.core.axis import Setup
 from harness.core.model import TextToImage
 
 
 class FirstBlock(BlockCache):
-    summary: ClassVar[str] = "skips all blocks where the first one says little changed"
-    name: ClassVar = "first-block"
+    summary: ClassVar[str] = "skips all blocks while the first one changes little"
     fix: ClassVar = "Raise the threshold, or take more steps."
     examples: ClassVar = ("first-block+threshold=2",)
-    may_idle: ClassVar = "untrained blocks answer every timestep anew: nothing stays below the published threshold"
+    may_idle: ClassVar = (
+        "untrained blocks change in every timestep by more than the published threshold"
+    )
 
     threshold: Annotated[float, Field(gt=0, le=2)] = 0.1
-    """Largest relative change (mean absolute) of the first block's residual at which the other blocks are skipped."""
+    """Largest relative change of the first block's residual at which the others are skipped."""
 
     def configure(self, model: TextToImage, setup: Setup) -> Any:
         from diffusers import FirstBlockCacheConfig

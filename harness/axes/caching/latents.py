@@ -1,8 +1,8 @@
-"""Start from what is stored of the same image: prompt, seed, and all else it depends on."""
+"""Start from stored predictions of the same image: prompt, seed and all other settings."""
 
 from typing import Any, ClassVar
 
-from harness.axes.caching._stored import StoredStart, call_figures
+from harness.axes.caching._reuse import StoredStart, count_calls
 from harness.core.axis import Context, Setup
 from harness.core.effect import Effect
 from harness.core.errors import NoEffect
@@ -11,28 +11,28 @@ from harness.core.outcome import Caution, Shown
 
 
 class Latents(StoredStart):
-    """Exact: a known image goes on from its own latent; one that is not known is made, and kept for the next time."""
+    """Exact: a known image continues from its latent; an unknown one is computed and stored."""
 
-    summary: ClassVar[str] = "known images go on from their latent at step k"
+    summary: ClassVar[str] = "known images continue from their latent at step k"
     tolerance: ClassVar = 1e-5
     examples: ClassVar = ("latents+calls=1",)
 
     def cautions(self, context: Context) -> tuple[Caution, ...]:
-        message = "the timed calls start from a stored latent; images of prompts that are new are as slow as ever"
-        advice = "Multiply the gain by the share of requests that ask for the same prompt and seed again."
+        message = "timed calls start from a stored latent; new prompts gain nothing"
+        advice = "Multiply the gain by the share of requests that repeat a prompt and seed."
         return (Caution(kind="repeats-only", message=message, advice=advice),)
 
     def apply(self, model: TextToImage, setup: Setup) -> Effect:
-        from harness.axes.caching._predictions import Predictions
+        from harness.axes.caching._proxy import Predictions
 
         predictions = Predictions(model, setup.cache / "latents", self.calls)
         model.draw = predictions.generate
         model.hooks.append(predictions.begin)
-        return Replayed(predictions)
+        return StoredCalls(predictions)
 
 
-class Replayed(Effect):
-    """Counts denoiser calls that were answered from the store, and those that were made."""
+class StoredCalls(Effect):
+    """Counts denoiser calls answered from the store, and computed ones."""
 
     def __init__(self, predictions: Any) -> None:
         self.predictions = predictions
@@ -43,7 +43,8 @@ class Replayed(Effect):
     def report(self, model: TextToImage, calls: int) -> Shown:
         replayed, computed = self.predictions.replayed, self.predictions.computed
         if not replayed:
-            what = f"all {computed} denoiser calls were made: no image was known"
-            raise NoEffect(what, "caching latents", "Use caching none: the store forgot the image between two calls.")
+            what = f"all {computed} denoiser calls were computed: no image was known"
+            fix = "Use caching none: the store removed the image between two calls."
+            raise NoEffect(what, "caching latents", fix)
         summary = f"{replayed} of {replayed + computed} denoiser calls came from the store"
-        return Shown(summary=summary, figures=call_figures(computed, replayed, calls))
+        return Shown(summary=summary, figures=count_calls(computed, replayed, calls))

@@ -1,4 +1,4 @@
-"""Everything is computed anew."""
+"""Nothing is reused."""
 
 from typing import ClassVar
 
@@ -6,4 +6,4 @@ from harness.core.axis import AxisValue
 
 
 class Uncached(AxisValue):
-    summary: ClassVar[str] = "everything is computed anew"
+    summary: ClassVar[str] = "nothing is reused"

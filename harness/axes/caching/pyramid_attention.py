@@ -1,17 +1,16 @@
-"""Pyramid attention broadcast: attention outputs are used again for the next steps (Zhao et al. 2024)."""
+"""Pyramid attention broadcast: the next steps reuse attention outputs (Zhao et al. 2024)."""
 
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from harness.axes.caching._block_cache import BlockCache
+from harness.axes.caching._reuse import BlockCache
 from harness.core.axis import Setup
 from harness.core.model import TextToImage
 
 
 class PyramidAttention(BlockCache):
-    summary: ClassVar[str] = "attention outputs serve several steps"
-    name: ClassVar = "pyramid-attention"
+    summary: ClassVar[str] = "reuses attention outputs in several steps"
     unit: ClassVar = "attentions"
     fix: ClassVar = "Widen the timesteps between after and until, or take more steps."
     examples: ClassVar = ("pyramid-attention+interval=3+until=0",)

@@ -1,17 +1,16 @@
-"""TaylorSeer: attention outputs of a few steps are extrapolated to the next ones (Liu et al. 2025)."""
+"""TaylorSeer: attention outputs of a few steps are extrapolated (Liu et al. 2025)."""
 
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from harness.axes.caching._block_cache import BlockCache
+from harness.axes.caching._reuse import BlockCache
 from harness.core.axis import Context, Setup
 from harness.core.model import TextToImage
 
 
 class TaylorSeer(BlockCache):
     summary: ClassVar[str] = "extrapolates attention from earlier steps"
-    name: ClassVar = "taylorseer"
     unit: ClassVar = "modules"
     fix: ClassVar = "Lower first, or take more steps."
     examples: ClassVar = ("taylorseer+order=2", "taylorseer+lite")
@@ -19,16 +18,18 @@ class TaylorSeer(BlockCache):
     interval: Annotated[int, Field(ge=2)] = 5
     """One step in this many is computed."""
     first: Annotated[int, Field(ge=1)] = 3
-    """So many steps at the beginning are computed."""
+    """Number of first steps that are computed."""
     order: Annotated[int, Field(ge=0, le=4)] = 1
     """Order of the Taylor expansion; 0 repeats the last output."""
     lite: bool = False
-    """Extrapolate only the denoiser's output and skip whole blocks: less memory, less like the original."""
+    """Extrapolate the denoiser's output only: less memory, further from the original."""
 
     def refuse(self, context: Context) -> str | None:
-        steps = int(context.values["steps"].call_options()["steps"])
-        if steps <= self.first:
-            return f"computes its first {self.first} steps, and the cell takes {steps}: lower first or take more steps"
+        if context.steps <= self.first:
+            return (
+                f"the first {self.first} steps are computed, but the cell has {context.steps}: "
+                "lower first, or use more steps"
+            )
         return super().refuse(context)
 
     def configure(self, model: TextToImage, setup: Setup) -> Any:

@@ -1,16 +1,15 @@
-"""Keys and values of the text, computed once per image: they do not depend on the step."""
+"""Keys and values of the text, which do not depend on the step, once per image."""
 
 from typing import ClassVar
 
-from harness.axes.caching._blocks import BlockCounter
-from harness.axes.caching._reuse import StepReuse
+from harness.axes.caching._reuse import SkippedBlocks, StepReuse
 from harness.core.axis import Setup
 from harness.core.effect import Effect
 from harness.core.model import TextToImage
 
 
 class TextKv(StepReuse):
-    """Exact in models with cross-attention; where text and image attend jointly, the text changes with every block."""
+    """Exact with cross-attention; with joint attention, each block changes the text."""
 
     summary: ClassVar[str] = "cross-attention keys and values once per image"
     needs: ClassVar = "cross-attention (SD, SDXL, PixArt, Sana)"
@@ -18,6 +17,7 @@ class TextKv(StepReuse):
     tolerance: ClassVar = 1e-6
 
     def apply(self, model: TextToImage, setup: Setup) -> Effect:
-        from harness.axes.caching._projections import hook_projections
+        from harness.axes.caching._hooks import hook_projections
 
-        return BlockCounter("caching text-kv", hook_projections(model), "Take more steps.", "text projections")
+        hooks = hook_projections(model)
+        return SkippedBlocks(self.where(), hooks, "Take more steps.", "text projections")

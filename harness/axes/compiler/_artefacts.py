@@ -1,4 +1,4 @@
-"""What was slow to build, kept on disk under a hash of all it was made from."""
+"""Build artefacts on disk, found again by a hash of everything they were built from."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from filelock import FileLock
 
 
 class Artefact(NamedTuple):
-    """A folder with what was built, the facts its builder told, what that took, and whether it was there already."""
+    """A folder with a build, the builder's facts, the build time, and whether it was cached."""
 
     folder: Path
     facts: dict[str, Any]
@@ -22,12 +22,13 @@ class Artefact(NamedTuple):
 
     @property
     def figures(self) -> dict[str, float | int]:
-        """Figures of an effect: `build_s` is what building took, be it now or in an earlier run."""
-        return {"build_s": round(self.build_s, 3), "cache_hits": int(self.kept), "cache_misses": int(not self.kept)}
+        """Return figures of an effect; `build_s` is the build time, in this or an earlier run."""
+        hits = int(self.kept)
+        return {"build_s": round(self.build_s, 3), "cache_hits": hits, "cache_misses": 1 - hits}
 
     @property
     def origin(self) -> str:
-        """Say whether the cache was warm."""
+        """Return whether the cache was warm, in words."""
         return "from the warm cache" if self.kept else f"built in {self.build_s:.1f} s"
 
 
@@ -35,9 +36,9 @@ FACTS = "facts.json"
 
 
 def keep(cache: Path, key: Iterable[object], build: Callable[[Path], dict[str, Any]]) -> Artefact:
-    """Return the artefact of a key, built by `build(folder)` (which returns facts for JSON) unless it is there.
+    """Return the artefact of a key; if missing, `build(folder)` builds it and returns facts.
 
-    Two processes that want the same one build it once; one that dies while building leaves nothing behind.
+    Concurrent processes build it once; a process that dies while building leaves nothing behind.
     """
     digest = hashlib.sha256("\0".join(map(str, key)).encode()).hexdigest()
     folder = cache / digest[:32]
@@ -64,16 +65,19 @@ def _build(folder: Path, build: Callable[[Path], dict[str, Any]]) -> None:
 
 
 def fingerprint(module: Any) -> str:
-    """Return a hash of a torch module: its structure, attention, LoRA strengths, and every byte of its weights."""
+    """Return a hash of a torch module: structure, attention, LoRA strengths and all weights."""
     import torch
 
     digest = hashlib.sha256(repr(module).encode())
     for name, processor in sorted(getattr(module, "attn_processors", {}).items()):
-        digest.update(f"{name} {type(processor).__name__} {getattr(processor, '_attention_backend', '')}".encode())
-    scales = {name: part.scaling for name, part in module.named_modules() if hasattr(part, "scaling")}
-    config = {name: value for name, value in getattr(module, "config", {}).items() if name[0] != "_"}  # no paths
+        kernel = getattr(processor, "_attention_backend", "")
+        digest.update(f"{name} {type(processor).__name__} {kernel}".encode())
+    scales = {n: part.scaling for n, part in module.named_modules() if hasattr(part, "scaling")}
+    settings = getattr(module, "config", {}).items()
+    config = {name: value for name, value in settings if name[0] != "_"}  # private: paths
     digest.update(repr((config, scales)).encode())
     for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+        numbers = tensor.detach().cpu().contiguous().view(-1).view(torch.uint8)
+        digest.update(numbers.numpy().data)
     return digest.hexdigest()

@@ -1,18 +1,25 @@
 """torch.compile with the inductor back end."""
 
+import os
 import shutil
+import tempfile
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from harness.axes.compiler._inductor import Compiled, keep_code, repeated_blocks
-from harness.core.axis import AxisValue, Context, Setup, Unavailable
+from harness.core.axis import AxisValue, Context, Setup, Unavailable, require_packages
 from harness.core.effect import Effect
+from harness.core.errors import NoEffect
 from harness.core.machine import Machine
 from harness.core.model import TextToImage
-from harness.core.outcome import Caution
+from harness.core.outcome import Caution, Shown
+
+RECOMPILE_LIMIT = 64
+"""Torch's limit of 8 per function is too low for blocks of each width at several sizes and batches:
+above it, torch runs eagerly, or fails with fullgraph."""
 
 
 class Inductor(AxisValue):
-    """Compile the denoiser; the first call at each new shape pays, so it is timed as a phase of its own."""
+    """The first call at each new shape compiles, which is timed as a separate phase."""
 
     summary: ClassVar[str] = "torch.compile of the denoiser"
     needs: ClassVar = "a C++ compiler on a CPU"
@@ -23,56 +30,140 @@ class Inductor(AxisValue):
     examples: ClassVar = ("inductor+regional+fullgraph", "inductor+vae")
 
     mode: Literal["default", "reduce-overhead", "max-autotune"] = "default"
-    """As torch names them; with regional, max-autotune is max-autotune-no-cudagraphs: graphs fail between blocks."""
+    """Torch's mode; regional turns off max-autotune's CUDA graphs, which fail between blocks."""
     fullgraph: bool = False
-    """Fail where dynamo would break the graph; without it the breaks are counted."""
+    """Fail where dynamo would break the graph; otherwise breaks are counted."""
     dynamic: Literal["auto"] | bool = "auto"
-    """Auto, as torch: the first shape has code of its own, the second compiles code for all; false: each its own."""
+    """auto: torch compiles the first shape, then one code for all; false: code for each shape."""
     regional: bool = False
-    """Compile one of each kind of repeated block instead of the whole denoiser: far quicker, nearly as fast."""
+    """Compile each kind of repeated block, not the whole denoiser: far quicker, nearly as fast."""
     vae: bool = False
     """Compile the VAE's decoder too."""
     cache: bool = True
-    """Keep the compiled code for later runs; false compiles from nothing, to measure what that costs."""
+    """Keep compiled code for later runs; false measures compilation from nothing."""
 
     def unavailable(self, machine: Machine) -> Unavailable | None:
-        if "torch" not in machine.packages:
-            return Unavailable(reason="torch is not installed", hint="pip install torch")
-        if machine.device == "cpu" and not any(shutil.which(name) for name in ("g++", "clang++")):
+        if missing := require_packages(machine, "torch"):
+            return missing
+        if machine.device == "cpu" and not any(map(shutil.which, ("g++", "clang++"))):
             return Unavailable(reason="no C++ compiler found", hint="apt-get install g++")
         return None
 
     def refuse(self, context: Context) -> str | None:
         if self.regional and self.mode == "reduce-overhead":
-            return "the CUDA graphs of mode=reduce-overhead overwrite what regional's blocks hand each other: use one"
+            return (
+                "with mode=reduce-overhead, CUDA graphs overwrite the tensors that regional's "
+                "blocks exchange: use one of the two"
+            )
         for axis, value in context.values.items():
             if self.fullgraph and "graph-breaks" in value.tags:
                 return (
-                    f"the {axis} works between the layers and breaks the graph at each: set fullgraph=false, or eager"
+                    f"the {axis} breaks the graph between the layers: "
+                    "set fullgraph=false, or use eager"
                 )
         return None
 
     def cautions(self, context: Context) -> tuple[Caution, ...]:
-        if not any("graph-breaks" in value.tags for value in context.values.values()):
+        if not context.has_tag("graph-breaks"):
             return ()
-        message = "the compiled graph breaks at every layer whose weights are cast, and little is left to compile"
-        return (Caution(kind="no-speed-up", message=message, advice="For speed, choose another precision."),)
+        message = "the graph breaks at every layer with cast weights: little is left to compile"
+        advice = "For speed, choose another precision."
+        return (Caution(kind="no-speed-up", message=message, advice=advice),)
 
     def apply(self, model: TextToImage, setup: Setup) -> Effect:
         import torch
 
-        keep_code(setup.cache / "inductor" if self.cache else None)
-        # CUDA graphs fail between blocks: one reads what the next run of the same graph overwrites
-        mode = "max-autotune-no-cudagraphs" if self.regional and self.mode == "max-autotune" else self.mode
+        _set_code_folder(setup.cache / "inductor" if self.cache else None)
+        # Between blocks, a CUDA graph reads what the next run of the same graph overwrites.
+        graphs_fail = self.regional and self.mode == "max-autotune"
+        mode = "max-autotune-no-cudagraphs" if graphs_fail else self.mode
         dynamic = None if self.dynamic == "auto" else self.dynamic
         options: dict[str, Any] = {"fullgraph": self.fullgraph, "dynamic": dynamic, "mode": mode}
         parts = ["the denoiser"]
         if self.regional:
-            parts = [f"blocks of kind {name}" for name in repeated_blocks(model.denoiser)]
+            parts = [f"blocks of kind {name}" for name in list_repeated_blocks(model.denoiser)]
             model.denoiser.compile_repeated_blocks(**options)
         else:
             model.denoiser = torch.compile(model.denoiser, **options)
         if self.vae:
             model.vae.decoder = torch.compile(model.vae.decoder, **options)
             parts.append("the VAE's decoder")
-        return Compiled(", ".join(parts), mode)
+        return CompiledGraphs(", ".join(parts), mode)
+
+
+def _set_code_folder(folder: Path | None) -> None:
+    """Let inductor keep compiled code in `folder`; None: in a new, empty one."""
+    place = str(folder) if folder else tempfile.mkdtemp(prefix="harness-inductor-")
+    Path(place).mkdir(parents=True, exist_ok=True)
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = place  # read at every compilation, also for Triton
+
+
+def list_repeated_blocks(denoiser: Any) -> list[str]:
+    """Return the classes of a denoiser's repeated blocks, registering them in diffusers.
+
+    Raises NoEffect if there are none.
+    """
+    if not getattr(denoiser, "_repeated_blocks", None):
+        blocks = getattr(denoiser, "transformer_blocks", ())
+        denoiser._repeated_blocks = sorted({type(block).__name__ for block in blocks})
+    if not denoiser._repeated_blocks:
+        what = f"{type(denoiser).__name__} has no repeated blocks"
+        raise NoEffect(what, "compiler inductor", "Leave regional out.")
+    return list(denoiser._repeated_blocks)
+
+
+class CompiledGraphs(Effect):
+    """Reads from dynamo its graphs, graph breaks, compilation time and cache hits."""
+
+    def __init__(self, what: str, mode: str) -> None:
+        import torch
+
+        torch._dynamo.reset()
+        torch._dynamo.config.recompile_limit = RECOMPILE_LIMIT
+        torch._dynamo.utils.counters.clear()
+        self._what, self._before_s, self._before_graphs = what, _read_compile_s(), 0
+        self._mode = "" if mode == "default" else f" with mode={mode}"
+
+    def start(self, model: TextToImage) -> None:
+        self._before_graphs = _count_graphs()
+
+    def report(self, model: TextToImage, calls: int) -> Shown:
+        from torch._dynamo.utils import counters
+
+        graphs, breaks = _count_graphs(), sum(counters["graph_break"].values())
+        if not graphs:
+            what = "torch.compile made no graph: the denoiser ran in eager mode"
+            raise NoEffect(what, "compiler inductor")
+        hits, misses = (counters["inductor"][f"fxgraph_cache_{word}"] for word in ("hit", "miss"))
+        cache = "cold cache" if not hits else "partly warm cache" if misses else "warm cache"
+        compile_s, late = round(_read_compile_s() - self._before_s, 3), graphs - self._before_graphs
+        summary = (
+            f"{self._what} compiled by inductor{self._mode} in {compile_s:.1f} s ({cache}): "
+            f"{graphs} graphs, {breaks} graph breaks"
+        )
+        if late:
+            summary += f"; {late} of them during the timed calls, which slows them: "
+            summary += "raise measure.warmup"
+        figures = {
+            "graphs": graphs,
+            "graph_breaks": breaks,
+            "cache_hits": hits,
+            "cache_misses": misses,
+            "graphs_while_timed": late,
+            "compile_s": compile_s,
+        }
+        return Shown(summary=summary, figures=figures)
+
+
+def _count_graphs() -> int:
+    """Return dynamo's graphs since the effect was made."""
+    from torch._dynamo.utils import counters
+
+    return int(counters["stats"]["unique_graphs"])
+
+
+def _read_compile_s() -> float:
+    """Return dynamo's compilation time in this process."""
+    from torch._dynamo.utils import cumulative_time_spent_ns
+
+    return float(cumulative_time_spent_ns["entire_frame_compile"]) / 1e9

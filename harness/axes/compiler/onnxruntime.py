@@ -2,11 +2,8 @@
 
 from typing import ClassVar
 
-from harness.axes.compiler._exchange import Engine, eager_output, exchange
 from harness.axes.compiler._exported import Exported
-from harness.axes.compiler._onnx import FILE, export_onnx
-from harness.axes.compiler._recording import record
-from harness.core.axis import Setup, Unavailable
+from harness.core.axis import Setup, Unavailable, require_packages
 from harness.core.effect import Effect
 from harness.core.errors import NoEffect
 from harness.core.machine import Machine
@@ -23,27 +20,30 @@ class OnnxRuntime(Exported):
 
     def unavailable(self, machine: Machine) -> Unavailable | None:
         if machine.gpus and "onnxruntime-gpu" not in machine.packages:
-            return Unavailable(
-                reason="ONNX Runtime is here without its CUDA provider", hint="pip install onnxruntime-gpu"
-            )
-        return self._missing(machine, "onnx", "onnxscript", "onnxruntime-gpu" if machine.gpus else "onnxruntime")
+            reason = "ONNX Runtime has no CUDA provider here"
+            return Unavailable(reason=reason, hint="pip install onnxruntime-gpu")
+        runtime = "onnxruntime-gpu" if machine.gpus else "onnxruntime"
+        return require_packages(machine, "onnx", "onnxscript", runtime)
 
     def apply(self, model: TextToImage, setup: Setup) -> Effect:
-        from harness.axes.compiler._ort import Session
+        from harness.axes.compiler._onnx import FILE, Session, export_onnx
+        from harness.axes.compiler._replacement import Engine, exchange, record, run_eager
 
         recording = record(model, setup.call)
-        reference = eager_output(model, recording)
+        reference = run_eager(model, recording)
         graph = export_onnx(model.denoiser, recording, setup.cache)
         session = Session(graph.folder / FILE, model.device)
-        if session.missed:
+        if session.lacks_cuda:
             fix = "Install onnxruntime-gpu for this CUDA version."
-            raise NoEffect("ONNX Runtime could not start its CUDA provider", "compiler onnxruntime", fix)
+            what = "ONNX Runtime could not start its CUDA provider"
+            raise NoEffect(what, "compiler onnxruntime", fix)
+        nodes = graph.facts["nodes"]
         engine = Engine(
             run=session.run,
-            engine_bytes=graph.facts["bytes"],
-            name=f"ONNX Runtime ({session.provider}, {graph.facts['nodes']} nodes)",
+            weights_bytes=graph.facts["bytes"],
+            name=f"ONNX Runtime ({session.provider}, {nodes} nodes)",
             origin=f"graph {graph.origin}",
-            figures={**graph.figures, "onnx_nodes": graph.facts["nodes"], "provider": session.provider},
+            figures={**graph.figures, "onnx_nodes": nodes, "provider": session.provider},
         )
-        half = reference.element_size() < 4
-        return exchange(model, recording, engine, reference, limit=2e-2 if half else 1e-5)
+        limit = 2e-2 if reference.element_size() < 4 else 1e-5
+        return exchange(model, recording, engine, reference, limit)

@@ -1,12 +1,12 @@
-"""TensorRT: an engine tuned for this very card."""
+"""TensorRT: an engine tuned for this GPU."""
 
 from typing import ClassVar
 
-from harness.axes.compiler._tensorrt import TensorRt
+from harness.axes.compiler._exported import TensorRt
 
 
 class Tensorrt(TensorRt):
-    """Strongly typed networks (TensorRT 10 and later): precision fp32, fp16 or bf16 of the cell is the engine's."""
+    """TensorRT 10 and later; the engine has the cell's precision, fp32, fp16 or bf16."""
 
     summary: ClassVar[str] = "the denoiser as a TensorRT engine, tuned for this GPU"
     needs: ClassVar = "an NVIDIA GPU, pip install diffusion-harness[onnx,tensorrt]"

@@ -1,18 +1,18 @@
 """DMD2: distribution matching distillation of SDXL (Yin et al. 2024), huggingface.co/tianweiy/DMD2.
 
-As the authors' examples say: LCM sampling without guidance, at the timesteps it was trained at: 999, 749, 499, 249 for
-four steps, 399 for one.
+As in the authors' examples: LCM sampling without guidance at the training timesteps, 999, 749, 499
+and 249 for four steps, 399 for one.
 """
 
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from harness.axes.distillation._distilled import Distilled
-from harness.axes.distillation._student import Student
+from harness.axes.distillation._weights import Student
 
 
 class Dmd2(Distilled):
-    """`unet` takes the whole UNet instead of the LoRA; `steps` 1 comes as a UNet alone."""
+    """`unet` loads the whole UNet instead of the LoRA; 1 step exists as a UNet only."""
 
     summary: ClassVar[str] = "SDXL in 4 steps (LoRA or unet) or 1"
     needs: ClassVar[str] = "hf download tianweiy/DMD2"
@@ -27,7 +27,9 @@ class Dmd2(Distilled):
             "sdxl": Student(
                 kind="denoiser" if whole else "lora",
                 repo="tianweiy/DMD2",
-                files=(f"{name}.bin", f"{name}.safetensors") if whole else ("dmd2_sdxl_4step_lora_fp16.safetensors",),
+                files=(f"{name}.bin", f"{name}.safetensors")
+                if whole
+                else ("dmd2_sdxl_4step_lora_fp16.safetensors",),
                 steps=(self.steps, self.steps),
                 brings={"scheduler": "lcm", "guidance": "1", "steps": str(self.steps)},
                 solver="consistency",

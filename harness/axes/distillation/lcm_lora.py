@@ -1,12 +1,12 @@
-"""LCM-LoRA: a latent consistency model as a low-rank adapter, 2–8 steps without guidance (Luo et al. 2023)."""
+"""LCM-LoRA: a latent consistency model as a LoRA, 2–8 steps without guidance (Luo et al. 2023)."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
+from harness.axes.distillation._apply import load_student
 from harness.axes.distillation._distilled import Distilled
-from harness.axes.distillation._put import put_student
-from harness.axes.distillation._student import Student
+from harness.axes.distillation._weights import Student
 from harness.core.axis import Context, Setup
 from harness.core.effect import Effect
 from harness.core.model import HubFile, ModelInfo, TextToImage
@@ -16,30 +16,34 @@ SETTINGS = {"scheduler": "lcm", "guidance": "1"}
 
 
 class LcmLora(Distilled):
-    """The one that belongs to the model if it brings one, else the published one (latent-consistency on the hub)."""
+    """The model's LoRA if it includes one, else the published one (latent-consistency)."""
 
     summary: ClassVar[str] = "consistency LoRA: 2–8 steps, no guidance"
     defaults: ClassVar = SETTINGS
     examples: ClassVar = ("lcm-lora+fuse=false",)
 
     def students(self) -> Mapping[str, Student]:
-        repos = {"sd": "latent-consistency/lcm-lora-sdv1-5", "sdxl": "latent-consistency/lcm-lora-sdxl"}
+        lora = Student("lora", "", steps=(2, 8), brings=SETTINGS, solver="consistency")
         return {
-            family: Student("lora", repo, steps=(2, 8), brings=SETTINGS, solver="consistency")
-            for family, repo in repos.items()
+            "sd": lora._replace(repo="latent-consistency/lcm-lora-sdv1-5"),
+            "sdxl": lora._replace(repo="latent-consistency/lcm-lora-sdxl"),
         }
 
     def wants(self, model: ModelInfo | None) -> tuple[HubFile, ...]:
-        return super().wants(model) if model and not self._own(model.loras) else ()  # a model may bring its own
+        # Without a model nothing is missing: the model may include one.
+        return super().wants(model) if model and not self._is_included(model.loras) else ()
+
+    def fingerprint(self, model: ModelInfo) -> str:
+        return "" if self._is_included(model.loras) else super().fingerprint(model)
 
     def refuse(self, context: Context) -> str | None:
-        return None if self._own(context.model.loras) else super().refuse(context)
+        return None if self._is_included(context.model.loras) else super().refuse(context)
 
     def apply(self, model: TextToImage, setup: Setup) -> Effect:
         student = self.student(model.family)
-        assert student is not None
-        own = self._own(frozenset(model.loras))
-        return put_student(model, student, Path(model.loras[NAME]) if own else self.path(student), self.fuse)
+        if student is None or not self._is_included(frozenset(model.loras)):
+            return super().apply(model, setup)
+        return load_student(model, student, Path(model.loras[NAME]), self.fuse)
 
-    def _own(self, brought: frozenset[str]) -> bool:
-        return not self.weights and NAME in brought
+    def _is_included(self, loras: frozenset[str]) -> bool:
+        return not self.weights and NAME in loras

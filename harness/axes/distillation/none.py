@@ -1,4 +1,4 @@
-"""The model as it is."""
+"""The model unchanged."""
 
 from typing import ClassVar
 
@@ -6,4 +6,4 @@ from harness.core.axis import AxisValue
 
 
 class Undistilled(AxisValue):
-    summary: ClassVar[str] = "the model as it is"
+    summary: ClassVar[str] = "the model unchanged"

@@ -1,18 +1,18 @@
 """SDXL-Lightning: progressive adversarial distillation of SDXL (Lin et al. 2024).
 
-As the card of huggingface.co/ByteDance/SDXL-Lightning says: Euler with trailing timesteps, no guidance, exactly as many
-steps as the weights are for; the one-step UNet predicts the sample.
+As on the card of huggingface.co/ByteDance/SDXL-Lightning: Euler with trailing timesteps, no
+guidance, exactly the weights' number of steps; the one-step UNet predicts the sample.
 """
 
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from harness.axes.distillation._distilled import Distilled
-from harness.axes.distillation._student import Student
+from harness.axes.distillation._weights import Student
 
 
 class SdxlLightning(Distilled):
-    """`steps` chooses the weights; `unet` the whole UNet instead of the LoRA (1 step comes as a UNet alone)."""
+    """`steps` selects the weights; `unet` loads the whole UNet, the only form of 1 step."""
 
     summary: ClassVar[str] = "SDXL in 1, 2, 4 or 8 steps; LoRA or unet"
     needs: ClassVar[str] = "hf download ByteDance/SDXL-Lightning"

@@ -1,15 +1,16 @@
 """Turbo: adversarial diffusion distillation (Sauer et al. 2023), and FLUX.1-Turbo-Alpha.
 
-sd-turbo (of SD 2.1) and sdxl-turbo are whole UNets of Stability AI: 1 to 4 steps with trailing timesteps, without
-guidance, at 512x512 (diffusers' guide to SDXL Turbo). Ancestral Euler for both is common practice, not checked against
-the repositories. alimama-creative's LoRA of FLUX.1-dev: 8 steps, guidance 3.5, scale 1, as guides quote its card.
+sd-turbo (of SD 2.1) and sdxl-turbo are whole UNets by Stability AI: 1 to 4 steps with trailing
+timesteps, without guidance, at 512x512 (diffusers' guide to SDXL Turbo). Ancestral Euler for both
+is common practice, not checked against the repositories. alimama-creative's LoRA of FLUX.1-dev: 8
+steps, guidance 3.5, scale 1, as guides quote its card.
 """
 
 from collections.abc import Mapping
 from typing import ClassVar
 
 from harness.axes.distillation._distilled import Distilled
-from harness.axes.distillation._student import Student
+from harness.axes.distillation._weights import Student
 
 UNET = ("unet/diffusion_pytorch_model.fp16.safetensors", "unet/diffusion_pytorch_model.safetensors")
 BRINGS = {"scheduler": "euler-ancestral+trailing", "guidance": "1", "steps": "1"}

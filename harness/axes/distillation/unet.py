@@ -1,12 +1,12 @@
-"""Any weights of a whole denoiser (UNet or transformer) of the model's architecture: a local file or a hub id."""
+"""Any weights of a whole denoiser (UNet or transformer): a local file or a hub id."""
 
 from typing import ClassVar
 
-from harness.axes.distillation._own import Own
-from harness.axes.distillation._student import Student
+from harness.axes.distillation._distilled import UserWeights
+from harness.axes.distillation._weights import Student
 
 
-class Unet(Own):
+class Unet(UserWeights):
     summary: ClassVar[str] = "any whole denoiser: weights, weight_name, timesteps"
     needs: ClassVar[str] = "a file of denoiser weights"
     conflicts: ClassVar = frozenset({"no-pipeline"})

@@ -1,4 +1,4 @@
-"""How strongly the prompt steers the image."""
+"""The influence of the prompt on the image."""
 
 from harness.core.axis import Axis
 

@@ -9,7 +9,7 @@ from harness.core.outcome import Caution
 
 
 class Scale(AxisValue):
-    """Classifier-free guidance (Ho & Salimans 2022); 1 is off and halves the denoiser's work."""
+    """Classifier-free guidance (Ho & Salimans 2022); 1 turns it off and halves the work."""
 
     summary: ClassVar[str] = "any number from 1 (off)"
     affects: ClassVar = "call"
@@ -32,13 +32,17 @@ class Scale(AxisValue):
 
     def refuse(self, context: Context) -> str | None:
         if self.scale > 1 and "no-guidance" in context.model.tags:
-            return f"the {context.model.title} was distilled to need no guidance and ignores it: use 1"
+            title = context.model.title
+            return f"the {title} was distilled without guidance and ignores it: use 1"
         return None
 
     def cautions(self, context: Context) -> tuple[Caution, ...]:
         if self.scale == 1 and "embedded-guidance" in context.model.tags:
-            message = f"the {context.model.title} takes its guidance as an input: 1 is weak guidance, and no faster"
-            return (Caution(kind="embedded-guidance", message=message, advice="It was trained around 3.5."),)
+            message = (
+                f"the {context.model.title} takes guidance as an input: 1 is weak but not faster"
+            )
+            advice = "Use about 3.5, as in its training."
+            return (Caution(kind="embedded-guidance", message=message, advice=advice),)
         return ()
 
     def call_options(self) -> dict[str, float]:

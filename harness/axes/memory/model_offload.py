@@ -2,24 +2,19 @@
 
 from typing import ClassVar
 
-from harness.axes.memory._moves import Fetch
-from harness.axes.memory._offload import Offload
+from harness.axes.memory._offload import Fetch, Offload, list_networks
 from harness.core.model import TextToImage
 
 
 class ModelOffload(Offload):
-    """The largest part must fit; each comes once an image, so large batches hardly notice."""
+    """The largest part must fit. Each part is moved once per image: little for large batches."""
 
     summary: ClassVar[str] = "one part of the pipeline on the GPU at a time"
-    conflicts: ClassVar = Offload.conflicts | {
-        "stored-latents"
-    }  # a store stands where the pipeline looks for its hooks
+    # A latent store takes the place of the denoiser, where the pipeline expects its hooks.
+    conflicts: ClassVar = Offload.conflicts | {"stored-latents"}
     resident: ClassVar = "part"
 
     def offload(self, model: TextToImage) -> list[Fetch]:
-        import torch
-
         model.pipeline.enable_model_cpu_offload(device=model.device)
-        parts = [part for part in model.pipeline.components.values() if isinstance(part, torch.nn.Module)]
-        # Its hooks are made anew after every image, but all of them move a part by its own `to`.
-        return [Fetch(part, "to", part.parameters) for part in parts]
+        # Each image gets new hooks, but all of them call the part's `to`.
+        return [Fetch(part, "to", part.parameters) for part in list_networks(model)]

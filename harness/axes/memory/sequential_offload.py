@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any, ClassVar
 
-from harness.axes.memory._moves import Fetch
-from harness.axes.memory._offload import Offload
+from harness.axes.memory._offload import Fetch, Offload, list_networks
 from harness.core.model import TextToImage
 
 
 class SequentialOffload(Offload):
-    """The least memory and the slowest: every layer's weights come in every denoiser call, one after the other."""
+    """Least memory, slowest: every denoiser call moves all layers' weights, one by one."""
 
     summary: ClassVar[str] = "one layer on the GPU at a time: least memory, slowest"
     conflicts: ClassVar = Offload.conflicts | {"reads-weights"}
@@ -18,15 +17,12 @@ class SequentialOffload(Offload):
     waits: ClassVar = "meta"
 
     def offload(self, model: TextToImage) -> list[Fetch]:
-        import torch
-
         model.pipeline.enable_sequential_cpu_offload(device=model.device)
-        parts = [part for part in model.pipeline.components.values() if isinstance(part, torch.nn.Module)]
-        return [fetch for part in parts for fetch in layer_fetches(part)]
+        return [fetch for part in list_networks(model) for fetch in list_layer_fetches(part)]
 
 
-def layer_fetches(part: Any) -> Iterator[Fetch]:
-    """Yield where accelerate's hooks fetch the weights of each layer of a network."""
+def list_layer_fetches(part: Any) -> Iterator[Fetch]:
+    """Yield the methods of accelerate's hooks that move each layer's weights."""
     for layer in part.modules():
         if hasattr(layer, "_hf_hook") and next(layer.parameters(recurse=False), None) is not None:
             yield Fetch(layer._hf_hook, "pre_forward", partial(layer.parameters, recurse=False))

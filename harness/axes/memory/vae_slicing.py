@@ -2,14 +2,14 @@
 
 from typing import ClassVar
 
-from harness.axes.memory._decoded import Decoded
+from harness.axes.memory._vae import DecodedPieces, drop_vae_activations
 from harness.core.axis import AxisValue, Context, Setup
 from harness.core.effect import Effect
 from harness.core.model import Footprint, TextToImage
 
 
 class VaeSlicing(AxisValue):
-    """Decoding is the moment of most memory at large sizes; in slices it no longer grows with the batch."""
+    """Decoding needs the most memory at large sizes; in slices, it does not grow with the batch."""
 
     summary: ClassVar[str] = "the VAE decodes one image of a batch at a time"
     conflicts: ClassVar = frozenset({"no-pipeline", "no-torch"})
@@ -19,11 +19,11 @@ class VaeSlicing(AxisValue):
         batch = context.values["batch"]
         if batch.call_options()["batch"] > 1 or "tries-batches" in batch.tags:
             return None
-        return "it decodes one image at a time, and the cell makes one a call: take batch 2 or more"
+        return "a call with one image has nothing to slice: use batch 2 or more"
 
     def footprint(self, without: Footprint) -> Footprint:
-        return without.model_copy(update={"activations": {**without.activations, "vae": 0.0}})  # small is not counted
+        return drop_vae_activations(without)
 
     def apply(self, model: TextToImage, setup: Setup) -> Effect:
         model.vae.enable_slicing()
-        return Decoded("memory vae-slicing", "slice", "Take a batch of 2 or more.")
+        return DecodedPieces(self.where(), "slice", "Use batch 2 or more.")

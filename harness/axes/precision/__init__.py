@@ -1,7 +1,11 @@
-"""In which numbers the weights are held and multiplied."""
+"""The number format of weights and arithmetic."""
 
 from harness.core.axis import Axis
 
 AXIS = Axis(
-    name="precision", summary="number format of weights and arithmetic", order=50, apply_order=30, default="auto"
+    name="precision",
+    summary="number format of weights and arithmetic",
+    order=50,
+    apply_order=30,
+    default="auto",
 )

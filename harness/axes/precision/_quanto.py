@@ -8,11 +8,10 @@ from pydantic import Field
 
 from harness.axes.precision._layers import QuantizedLayers
 from harness.axes.precision._quantized import Quantized
-from harness.axes.precision._tally import Figures
 from harness.core.axis import Context, Setup, Unavailable
 from harness.core.machine import Machine
 from harness.core.model import Call, TextToImage
-from harness.core.outcome import Caution
+from harness.core.outcome import Caution, Figures
 
 
 class Quanto(Quantized):
@@ -23,110 +22,119 @@ class Quanto(Quantized):
     kinds: ClassVar = ("Linear", "Conv2d")
     castable: ClassVar = False
     compiles: ClassVar[bool] = True
-    """Whether quanto builds CUDA kernels of its own for this format, at the first call on a GPU."""
+    """Whether quanto compiles CUDA kernels for this format, at the first call on a GPU."""
 
     def unavailable(self, machine: Machine) -> Unavailable | None:
         if machine.gpus and self.compiles and shutil.which("nvcc") is None:
             reason = f"quanto compiles its {self.weights} kernels on a GPU, and nvcc is not found"
-            return Unavailable(reason=reason, hint="install the CUDA toolkit, or use a torchao value")
+            hint = "install the CUDA toolkit, or use a torchao value"
+            return Unavailable(reason=reason, hint=hint)
         return super().unavailable(machine)
 
     def qtype(self) -> str:
         """Return quanto's name of the weights' format."""
         raise NotImplementedError
 
-    def quantize(self, parts: list[QuantizedLayers], model: TextToImage, setup: Setup) -> Figures:
+    def quantize(
+        self, networks: list[QuantizedLayers], model: TextToImage, setup: Setup
+    ) -> Figures:
         from optimum import quanto
 
         _unpack_in_torch()
-        for part in parts:
-            quanto.quantize(part.module, weights=self.qtype(), include=list(part.layers))
-            _freeze(part)
+        for network in networks:
+            names = list(network.layers)
+            quanto.quantize(network.module, weights=self.qtype(), include=names)
+            _freeze(network)
         return {}
 
 
 class QuantoActivations(Quanto):
-    """Weights, and on request activations, whose range is learned from prompts of the set: never guessed."""
+    """Weights, and optionally activations with ranges calibrated on prompts of the set."""
 
     activations: bool = False
-    """Multiply in 8 bits too, with ranges seen on the first prompts of the set."""
+    """Multiply in 8 bits too, calibrated on the first prompts of the set."""
     calibration: int = Field(default=8, ge=1)
-    """How many prompts the ranges of activations are seen on."""
+    """Number of calibration prompts for activations."""
 
     def refuse(self, context: Context) -> str | None:
         for axis, value in context.values.items():
-            if self.activations and "compiled" in value.tags and getattr(value, "fullgraph", False):
+            whole = "compiled" in value.tags and getattr(value, "fullgraph", False)
+            if self.activations and whole:
                 return (
-                    f"calibrated activations cannot be compiled as one graph, which the {axis} wants: "
-                    "set fullgraph=false there, or leave activations out"
+                    f"calibrated activations cannot be compiled as one graph, as the {axis} "
+                    "requires: set fullgraph=false there, or leave activations out"
                 )
         return super().refuse(context)
 
     def cautions(self, context: Context) -> tuple[Caution, ...]:
         if not self.activations:
             return super().cautions(context)
-        message = f"{self.weights} activations run through quanto's own layers, which are slower than plain ones"
-        if any("compiled" in value.tags for value in context.values.values()):
+        message = f"quanto's layers for {self.weights} activations are slower than plain ones"
+        if context.has_tag("compiled"):
             message = "quanto's quantized activations break the compiled graph at every layer"
-        return (Caution(kind="no-speed-up", message=message, advice="For speed, try int8-torchao+dynamic."),)
+        advice = "For speed, try int8-torchao+dynamic."
+        return (Caution(kind="no-speed-up", message=message, advice=advice),)
 
-    def quantize(self, parts: list[QuantizedLayers], model: TextToImage, setup: Setup) -> Figures:
+    def quantize(
+        self, networks: list[QuantizedLayers], model: TextToImage, setup: Setup
+    ) -> Figures:
         if not self.activations:
-            return super().quantize(parts, model, setup)
+            return super().quantize(networks, model, setup)
         from optimum import quanto
 
-        calls = _calls(setup, self.calibration)
-        called = _called_layers(parts, model, calls[0].model_copy(update={"steps": 1}))
-        for part, seen in zip(parts, called, strict=True):
-            unseen = [name for name in part.layers if name not in seen]
-            if seen:
-                quanto.quantize(part.module, weights=self.qtype(), activations=self.qtype(), include=list(seen))
-            if unseen:  # such as a VAE's encoder: without calibration activations would be clipped at random
-                quanto.quantize(part.module, weights=self.qtype(), include=unseen)
+        calls = setup.calibration_calls(self.calibration)
+        called = _find_called(networks, model, calls[0].model_copy(update={"steps": 1}))
+        qtype = self.qtype()
+        for network, names in zip(networks, called, strict=True):
+            idle = [name for name in network.layers if name not in names]
+            if names:
+                quanto.quantize(network.module, weights=qtype, activations=qtype, include=names)
+            if idle:  # such as a VAE's encoder: its activations cannot be calibrated
+                quanto.quantize(network.module, weights=qtype, include=idle)
         with quanto.Calibration():
             for call in calls:
                 model.generate(call)
-        for part in parts:
-            _freeze(part)
-        count = sum(len(call.prompts) for call in calls)
-        return {"activations_quantized": sum(map(len, called)), "calibration_prompts": count}
+        for network in networks:
+            _freeze(network)
+        prompts = sum(len(call.prompts) for call in calls)
+        return {"activations_quantized": sum(map(len, called)), "calibration_prompts": prompts}
 
 
-def _calls(setup: Setup, prompts: int) -> list[Call]:
-    """Return calls of the cell's batch size for its first prompts: larger ones may not fit into memory."""
-    count = min(prompts, len(setup.call.prompts))
-    return [setup.call.of(range(start, min(start + setup.batch, count))) for start in range(0, count, setup.batch)]
-
-
-def _called_layers(parts: list[QuantizedLayers], model: TextToImage, call: Call) -> list[tuple[str, ...]]:
-    """Return the layers of each part that work while a picture is made."""
-    seen: set[Any] = set()
-    layers = {part.module.get_submodule(name) for part in parts for name in part.layers}
-    hooks = [layer.register_forward_pre_hook(lambda layer, _: seen.add(layer)) for layer in layers]
+def _find_called(
+    networks: list[QuantizedLayers], model: TextToImage, call: Call
+) -> list[list[str]]:
+    """Return the layers of each network that run while an image is generated."""
+    called: set[Any] = set()
+    layers = [{name: n.module.get_submodule(name) for name in n.layers} for n in networks]
+    hooks = [
+        layer.register_forward_pre_hook(lambda layer, _: called.add(layer))
+        for named in layers
+        for layer in named.values()
+    ]
     model.generate(call)
     for hook in hooks:
         hook.remove()
-    return [tuple(name for name in part.layers if part.module.get_submodule(name) in seen) for part in parts]
+    return [[name for name, layer in named.items() if layer in called] for named in layers]
 
 
-def _freeze(part: QuantizedLayers) -> None:
-    for name in part.layers:
-        part.module.get_submodule(name).freeze()
+def _freeze(network: QuantizedLayers) -> None:
+    for name in network.layers:
+        network.module.get_submodule(name).freeze()
 
 
 def _unpack_in_torch() -> None:
     """Let quanto unpack 2- and 4-bit weights with torch operations on a CPU.
 
-    Its own way compiles C++ inside the installed package at the first call, for minutes, and a cell that is stopped
-    meanwhile leaves a lock in that folder.
+    By default the first call compiles C++ inside the installed package, for minutes; a cell that is
+    stopped meanwhile leaves a lock in that folder.
     """
     from optimum.quanto.library.extensions import get_extension
 
-    get_extension("quanto_cpp")._lib = SimpleNamespace(unpack=_unpacked)
+    get_extension("quanto_cpp")._lib = SimpleNamespace(unpack=_unpack)
 
 
-def _unpacked(packed: Any, bits: int) -> Any:
-    """Return the numbers of uint8 tensors that hold 8 / bits of them, as quanto packs them: part after part."""
+def _unpack(packed: Any, bits: int) -> Any:
+    """Return the numbers of uint8 tensors in quanto's order: all lowest bits first."""
     import torch
 
     return torch.cat([(packed >> shift) & (2**bits - 1) for shift in range(0, 8, bits)])

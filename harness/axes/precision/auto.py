@@ -1,4 +1,4 @@
-"""The baseline's precision: FP16 where it runs in hardware, else FP32. The plan says which."""
+"""FP16 if the hardware supports it, else FP32; the plan shows which."""
 
 from typing import ClassVar
 
@@ -6,4 +6,4 @@ from harness.core.axis import AxisValue
 
 
 class Auto(AxisValue):
-    summary: ClassVar[str] = "fp16 where it runs in hardware, else fp32"
+    summary: ClassVar[str] = "fp16 if the hardware supports it, else fp32"

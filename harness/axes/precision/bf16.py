@@ -1,8 +1,8 @@
-"""bfloat16: FP32's range with 8 bits of precision."""
+"""bfloat16: FP32's range, 8 bits of precision."""
 
 from typing import ClassVar
 
-from harness.axes.precision._dtype import Dtype
+from harness.axes.precision._quantized import Dtype
 
 
 class Bf16(Dtype):

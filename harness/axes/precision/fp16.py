@@ -1,8 +1,8 @@
-"""IEEE half precision: the field's baseline on GPUs."""
+"""IEEE half precision, the usual baseline on GPUs."""
 
 from typing import ClassVar
 
-from harness.axes.precision._dtype import Dtype
+from harness.axes.precision._quantized import Dtype
 from harness.core.axis import Unavailable
 from harness.core.machine import Machine
 
@@ -17,4 +17,6 @@ class Fp16(Dtype):
     def unavailable(self, machine: Machine) -> Unavailable | None:
         if machine.native_fp16:
             return None
-        return Unavailable(reason="no native FP16 on this machine", hint="use fp32 or bf16, or a GPU")
+        return Unavailable(
+            reason="no native FP16 on this machine", hint="use fp32 or bf16, or a GPU"
+        )

@@ -1,9 +1,8 @@
-"""IEEE single precision: the baseline where no hardware FP16 exists."""
+"""IEEE single precision, the baseline without hardware FP16."""
 
 from typing import ClassVar
 
-from harness.axes.precision._dtype import Dtype
-from harness.axes.precision._multiply import multiply_in
+from harness.axes.precision._quantized import Dtype, set_matmul_precision
 from harness.core.axis import Setup
 from harness.core.effect import Effect
 from harness.core.model import TextToImage
@@ -15,7 +14,7 @@ class Fp32(Dtype):
     dtype: ClassVar = "float32"
 
     def apply(self, model: TextToImage, setup: Setup) -> Effect | None:
-        """On a GPU, multiply in full FP32 too: torch's convolutions would use TF32 there."""
+        """On a GPU, use FP32 arithmetic too: torch's convolutions use TF32 by default."""
         if model.pipeline is not None and model.device.startswith("cuda"):
-            multiply_in("ieee")
+            set_matmul_precision("ieee")
         return super().apply(model, setup)

@@ -1,15 +1,14 @@
-"""8-bit floats in Linear layers: weights once, activations as they come, multiplied by fp8 tensor cores (torchao)."""
+"""8-bit floats in Linear layers, multiplied by fp8 tensor cores (torchao)."""
 
 from typing import Any, ClassVar, Literal
 
-from harness.axes.precision._speed import fp8_without_compiler
-from harness.axes.precision._torchao import Torchao
+from harness.axes.precision._quantized import Torchao, warn_of_eager_fp8
 from harness.core.axis import Context
 from harness.core.outcome import Caution
 
 
 class Fp8Torchao(Torchao):
-    """Layers whose sides are no multiples of 16 stay as they are, and are counted as left."""
+    """Activations are quantized in each call. Sides must be multiples of 16; others are left."""
 
     summary: ClassVar[str] = "fp8 weights and activations of linear layers"
     needs: ClassVar = "a GPU of capability 8.9, pip install torchao"
@@ -19,16 +18,20 @@ class Fp8Torchao(Torchao):
     tolerance: ClassVar = 0.3
     examples: ClassVar = ("fp8-torchao+granularity=tensor",)
 
-    compute: Literal["bf16"] = "bf16"  # scales per row are for bfloat16 weights only
+    compute: Literal["bf16"] = "bf16"  # scales per row support bfloat16 weights only
     granularity: Literal["row", "tensor"] = "row"
-    """One scale per row of the weights and per token, or one for each whole matrix."""
+    """One scale per row of weights and per token, or one per matrix."""
 
     def config(self) -> Any:
-        from torchao.quantization import Float8DynamicActivationFloat8WeightConfig, PerRow, PerTensor
+        from torchao.quantization import (
+            Float8DynamicActivationFloat8WeightConfig,
+            PerRow,
+            PerTensor,
+        )
 
         return Float8DynamicActivationFloat8WeightConfig(
             granularity=PerRow() if self.granularity == "row" else PerTensor()
         )
 
     def cautions(self, context: Context) -> tuple[Caution, ...]:
-        return fp8_without_compiler(context)
+        return warn_of_eager_fp8(context)

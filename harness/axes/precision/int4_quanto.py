@@ -1,4 +1,4 @@
-"""4-bit integer weights of Linear and Conv2d layers, a scale and a shift for each group (optimum-quanto)."""
+"""4-bit integer weights of Linear and Conv2d layers, a scale and a shift per group."""
 
 from typing import ClassVar
 

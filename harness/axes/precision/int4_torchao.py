@@ -1,12 +1,12 @@
-"""4-bit integer weights of Linear layers, a scale and a zero point for each group, in tinygemm's layout (torchao)."""
+"""4-bit integer weights of Linear layers, a scale and a zero point per group (torchao)."""
 
 from typing import Any, ClassVar, Literal
 
-from harness.axes.precision._torchao import Torchao
+from harness.axes.precision._quantized import Torchao
 
 
 class Int4Torchao(Torchao):
-    """Layers whose input does not divide into groups stay as they are, and are counted as left."""
+    """Tinygemm's layout. Layers whose input does not divide into groups are left."""
 
     summary: ClassVar[str] = "int4 weights of linear layers"
     needs: ClassVar = "a GPU of capability 8.0, pip install torchao"
@@ -16,13 +16,13 @@ class Int4Torchao(Torchao):
     tolerance: ClassVar = 0.5
     examples: ClassVar = ("int4-torchao+group=32",)
 
-    compute: Literal["bf16"] = "bf16"  # the kernel multiplies bfloat16 only
+    compute: Literal["bf16"] = "bf16"  # the kernel supports bfloat16 only
     group: Literal[32, 64, 128, 256] = 128
-    """How many weights share a scale and a zero point."""
+    """Weights that share a scale and a zero point."""
 
     def config(self) -> Any:
         from torchao.quantization import Int4WeightOnlyConfig
         from torchao.quantization.quantize_.workflows import Int4PackingFormat
 
-        # The one layout whose kernels come with torch itself.
-        return Int4WeightOnlyConfig(group_size=self.group, int4_packing_format=Int4PackingFormat.TILE_PACKED_TO_4D)
+        layout = Int4PackingFormat.TILE_PACKED_TO_4D  # the only one with kernels in torch
+        return Int4WeightOnlyConfig(group_size=self.group, int4_packing_format=layout)

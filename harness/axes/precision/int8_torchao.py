@@ -2,17 +2,21 @@
 
 from typing import Any, ClassVar
 
-from harness.axes.precision._torchao import Torchao
+from harness.axes.precision._quantized import Torchao
 
 
 class Int8Torchao(Torchao):
-    summary: ClassVar[str] = "int8 weights of linear layers; activations quantized as they come on request"
+    summary: ClassVar[str] = "int8 weights of linear layers; optional dynamic activations"
     weights: ClassVar = "int8"
     tolerance: ClassVar = 0.05
-    examples: ClassVar = ("int8-torchao+modules=all", "int8-torchao+dynamic", "int8-torchao+compute=bf16")
+    examples: ClassVar = (
+        "int8-torchao+modules=all",
+        "int8-torchao+dynamic",
+        "int8-torchao+compute=bf16",
+    )
 
     dynamic: bool = False
-    """Multiply in 8 bits too, the range of each token's activations taken as it comes: no calibration."""
+    """Multiply in 8 bits too, with each token's range and no calibration."""
 
     def config(self) -> Any:
         from torchao.quantization import Int8DynamicActivationInt8WeightConfig, Int8WeightOnlyConfig

@@ -1,52 +1,65 @@
-"""Weights kept in 8-bit floats and cast up around each layer's call (diffusers' layerwise casting)."""
+"""Weights in 8-bit floats, cast up for each layer's call (diffusers' layerwise casting)."""
 
 import re
 from typing import Any, ClassVar, Literal
 
 from harness.axes.precision._layers import QuantizedLayers
 from harness.axes.precision._quantized import Quantized
-from harness.axes.precision._tally import Figures
 from harness.core.axis import Context, Setup
 from harness.core.model import TextToImage
-from harness.core.outcome import Caution
+from harness.core.outcome import Caution, Figures
 
 
 class LayerwiseFp8(Quantized):
-    """No scales: numbers out of fp8's range are lost. Layers that the model marks as delicate stay as they are."""
+    """No scales: numbers out of fp8's range are lost. Layers that the model excludes are left."""
 
     summary: ClassVar[str] = "fp8 storage, cast up layer by layer: memory, not speed"
-    tags: ClassVar = Quantized.tags | {"graph-breaks"}  # dynamo cannot trace a hook that makes parameters
+    tags: ClassVar = Quantized.tags | {
+        "graph-breaks"
+    }  # dynamo cannot trace a hook that makes parameters
     weights: ClassVar = "fp8"
     kinds: ClassVar = ("Linear", "Conv2d")
     castable: ClassVar = False
-    stateful: ClassVar = True  # a layer's weights change form during its call: two threads would trip over each other
+    stateful: ClassVar = (
+        True  # a layer's weights are cast during its call, which threads would share
+    )
     tolerance: ClassVar = 0.1
     examples: ClassVar = ("layerwise-fp8+format=e5m2", "layerwise-fp8+modules=all")
 
     format: Literal["e4m3fn", "e5m2"] = "e4m3fn"
-    """Four bits of exponent and three of mantissa, or five and two: more range, fewer digits."""
+    """4 bits of exponent and 3 of mantissa, or 5 and 2: more range, fewer digits."""
 
     def cautions(self, context: Context) -> tuple[Caution, ...]:
-        message = "fp8 storage saves memory, but casting every layer's weights at every call takes time"
-        return (Caution(kind="no-speed-up", message=message, advice="For speed, try fp8-torchao with a compiler."),)
+        message = "fp8 storage saves memory, but casting weights in every call takes time"
+        return (
+            Caution(
+                kind="no-speed-up",
+                message=message,
+                advice="For speed, try fp8-torchao with a compiler.",
+            ),
+        )
 
-    def quantize(self, parts: list[QuantizedLayers], model: TextToImage, setup: Setup) -> Figures:
+    def quantize(
+        self, networks: list[QuantizedLayers], model: TextToImage, setup: Setup
+    ) -> Figures:
         import torch
         from diffusers.hooks.layerwise_casting import apply_layerwise_casting_hook
 
         storage = getattr(torch, f"float8_{self.format}")
-        for part in parts:
-            delicate = _delicate(part.module)
-            for name in part.layers:
-                if not any(re.search(pattern, name) for pattern in delicate):
-                    layer = part.module.get_submodule(name)
-                    apply_layerwise_casting_hook(layer, storage, layer.weight.dtype, non_blocking=False)
+        for network in networks:
+            skipped = _list_skipped(network.module)
+            for name in network.layers:
+                if not any(re.search(pattern, name) for pattern in skipped):
+                    layer = network.module.get_submodule(name)
+                    dtype = layer.weight.dtype
+                    apply_layerwise_casting_hook(layer, storage, dtype, non_blocking=False)
         return {}
 
 
-def _delicate(network: Any) -> tuple[str, ...]:
-    """Return the patterns of layers that diffusers leaves alone in a network: norms, modulations, patch embeddings."""
+def _list_skipped(network: Any) -> tuple[str, ...]:
+    """Return diffusers' patterns of layers to skip: norms, modulations, patch embeddings."""
     from diffusers.hooks.layerwise_casting import DEFAULT_SKIP_MODULES_PATTERN
 
-    own = (getattr(network, name, None) or () for name in ("_skip_layerwise_casting_patterns", "_keep_in_fp32_modules"))
-    return (*DEFAULT_SKIP_MODULES_PATTERN, *(pattern for patterns in own for pattern in patterns))
+    casting = getattr(network, "_skip_layerwise_casting_patterns", None) or ()
+    single = getattr(network, "_keep_in_fp32_modules", None) or ()
+    return (*DEFAULT_SKIP_MODULES_PATTERN, *casting, *single)

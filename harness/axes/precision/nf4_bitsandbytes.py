@@ -1,12 +1,12 @@
-"""4-bit normal floats of Linear layers, a scale for each 64 weights (bitsandbytes; Dettmers et al. 2023, QLoRA)."""
+"""4-bit normal floats of Linear layers, a scale per 64 weights (Dettmers et al. 2023, QLoRA)."""
 
 from typing import Any, ClassVar
 
 from harness.axes.precision._layers import QuantizedLayers
 from harness.axes.precision._quantized import Quantized
-from harness.axes.precision._tally import Figures
 from harness.core.axis import Setup
 from harness.core.model import TextToImage
+from harness.core.outcome import Figures
 
 
 class Nf4Bitsandbytes(Quantized):
@@ -18,16 +18,18 @@ class Nf4Bitsandbytes(Quantized):
     tolerance: ClassVar = 0.3
     examples: ClassVar = ("nf4-bitsandbytes+modules=all", "nf4-bitsandbytes+compute=bf16")
 
-    def quantize(self, parts: list[QuantizedLayers], model: TextToImage, setup: Setup) -> Figures:
-        for part in parts:
-            for name in part.layers:
-                parent, _, last = name.rpartition(".")
-                setattr(part.module.get_submodule(parent), last, _packed(part.module.get_submodule(name)))
+    def quantize(
+        self, networks: list[QuantizedLayers], model: TextToImage, setup: Setup
+    ) -> Figures:
+        for network in networks:
+            for name in network.layers:
+                layer = network.module.get_submodule(name)
+                network.module.set_submodule(name, _pack(layer))
         return {}
 
 
-def _packed(layer: Any) -> Any:
-    """Return a layer with the same weights in 4 bits; moving it to a device is what packs them."""
+def _pack(layer: Any) -> Any:
+    """Return a layer with the same weights in 4 bits; moving it to a device packs them."""
     import bitsandbytes
 
     made = bitsandbytes.nn.Linear4bit(
@@ -38,8 +40,10 @@ def _packed(layer: Any) -> Any:
         quant_type="nf4",
         device="meta",
     )
-    made.weight = bitsandbytes.nn.Params4bit(layer.weight.data, requires_grad=False, quant_type="nf4", module=made)
+    made.weight = bitsandbytes.nn.Params4bit(
+        layer.weight.data, requires_grad=False, quant_type="nf4", module=made
+    )
     made.bias = layer.bias
-    # The form for AVX-512 wants sides that are multiples of 64, and is made in the first call, whatever its thread.
+    # The AVX-512 layout needs multiples of 64 and is made in the first call, in any thread.
     made.support_avx512bf16_for_cpu = False
     return made.to(layer.weight.device).eval()

@@ -1,4 +1,4 @@
-"""How large the generated image is."""
+"""The size of the image."""
 
 from harness.core.axis import Axis
 

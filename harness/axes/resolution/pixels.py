@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from harness.axes.resolution._sizes import caution_size, refuse_size
+from harness.axes.resolution._cascade import refuse_size, warn_of_size
 from harness.core.axis import AxisValue, Context
 from harness.core.outcome import Caution
 
@@ -13,7 +13,7 @@ Side = Annotated[int, Field(ge=8, le=16384)]
 
 
 class Pixels(AxisValue):
-    """Generate at this size; other sizes than the baseline's start from other noise."""
+    """One size for all images; a size other than the baseline's starts from other noise."""
 
     summary: ClassVar[str] = "WIDTHxHEIGHT, such as 1024x1024"
     affects: ClassVar = "call"
@@ -40,7 +40,7 @@ class Pixels(AxisValue):
         return refuse_size((self.width, self.height), context.model)
 
     def cautions(self, context: Context) -> tuple[Caution, ...]:
-        return caution_size((self.width, self.height), context.model)
+        return warn_of_size((self.width, self.height), context.model)
 
     def call_options(self) -> dict[str, int]:
         return {"width": self.width, "height": self.height}

@@ -1,67 +1,84 @@
-"""Progressive resolution: compose a small picture, then enlarge and redraw it in stages (SDEdit, Meng et al. 2021).
+"""A small image, enlarged and redrawn in stages (SDEdit, Meng et al. 2021).
 
-Cascades go back to Ho et al. 2022; with one model for all stages they are known as "hires fix".
+Cascades are from Ho et al. 2022; with one model for all stages they are known as "hires fix".
 """
 
 from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator
 
-from harness.axes.resolution._cascade import Cascade
-from harness.axes.resolution._sizes import caution_size, refuse_size
-from harness.axes.resolution._stages import Stage, read_numbers, read_sizes
+from harness.axes.resolution._cascade import (
+    Cascade,
+    Stage,
+    read_numbers,
+    read_sizes,
+    refuse_size,
+    warn_of_size,
+)
 from harness.core.axis import AxisValue, Context, Setup
 from harness.core.effect import Effect
 from harness.core.model import TextToImage
 from harness.core.outcome import Caution
 
-Words = Annotated[str, BeforeValidator(lambda given: "-".join(str(given).replace(",", " ").replace("-", " ").split()))]
-"""Several values in one word: `256-512-1024`; commas and spaces will do as well."""
+
+def _join_words(given: object) -> str:
+    return "-".join(str(given).replace(",", " ").replace("-", " ").split())
+
+
+Words = Annotated[str, BeforeValidator(_join_words)]
+"""Several values in one word, `256-512-1024`; commas and spaces are accepted."""
 
 
 class Progressive(AxisValue):
-    """`stages` are sizes that grow, the last is the picture's; the cell's steps are of the first stage.
+    """`stages` are growing sizes, the last is the image's; the cell's steps are the first stage's.
 
-    For the stages after it: `strengths` (0–1, how much noise is put on the enlarged picture) and `steps` (of the
-    whole way from noise: about strength × steps are made). One number stands for all of them.
+    Later stages have `strengths` (0–1: how much noise is added to the enlarged image) and `steps`
+    (from pure noise: about strength × steps are made). A single number is used for all of them.
     """
 
-    summary: ClassVar[str] = "small first, then enlarged and redrawn in stages, timed apart"
+    summary: ClassVar[str] = "small first, then enlarged and redrawn in stages, timed separately"
     trajectory: ClassVar = "changed"
     tags: ClassVar = frozenset({"cascade"})
     conflicts: ClassVar = frozenset({"no-image-to-image", "no-pipeline"})
-    examples: ClassVar = ("progressive+stages=16-32", "progressive+stages=16-32x32-64+strengths=0.75-0.5+steps=4-6")
+    examples: ClassVar = (
+        "progressive+stages=16-32",
+        "progressive+stages=16-32x32-64+strengths=0.75-0.5+steps=4-6",
+    )
 
     stages: Words = ""
     strengths: Words = "0.5"
     steps: Words = ""
 
     def plan(self, steps: int) -> tuple[Stage, ...]:
-        """Return the stages of a call of so many steps; ValueError for words that make no sense."""
+        """Return the stages of a call with this many steps; ValueError for invalid options."""
         sizes = read_sizes(self.stages)
         strengths = read_numbers("strengths", self.strengths, len(sizes) - 1)
         later = read_numbers("steps", self.steps or str(steps), len(sizes) - 1)
-        redrawn = [Stage(*size, int(n), s) for size, n, s in zip(sizes[1:], later, strengths, strict=True)]
+        redrawn = [
+            Stage(*size, int(n), s) for size, n, s in zip(sizes[1:], later, strengths, strict=True)
+        ]
         return (Stage(*sizes[0], steps, 1.0), *redrawn)
 
     def refuse(self, context: Context) -> str | None:
         try:
-            stages = self.plan(int(context.values["steps"].call_options()["steps"]))
+            stages = self.plan(context.steps)
         except ValueError as error:
             return str(error)
-        if wrong := next((stage for stage in stages if refuse_size(stage.size, context.model)), None):
-            return f"stage {wrong}: {refuse_size(wrong.size, context.model)}"
+        for stage in stages:
+            if reason := refuse_size(stage.size, context.model):
+                return f"stage {stage}: {reason}"
         if idle := next((stage for stage in stages if stage.calls < 1), None):
-            return f"stage {idle}: {idle.strength:g} × {idle.steps} steps are not one denoiser call: raise either"
+            steps = f"{idle.strength:g} × {idle.steps} steps"
+            return f"stage {idle}: {steps} make less than one denoiser call: raise either"
         return None
 
     def cautions(self, context: Context) -> tuple[Caution, ...]:
-        return caution_size(read_sizes(self.stages)[0], context.model)
+        return warn_of_size(read_sizes(self.stages)[0], context.model)
 
     def call_options(self) -> dict[str, int]:
         try:
             width, height = read_sizes(self.stages)[-1]
-        except ValueError:  # said in the plan, by refuse
+        except ValueError:  # `refuse` reports it
             return {}
         return {"width": width, "height": height}
 

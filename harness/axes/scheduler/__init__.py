@@ -1,4 +1,4 @@
-"""Which solver walks from noise to image."""
+"""The solver that turns noise into an image."""
 
 from harness.core.axis import Axis
 

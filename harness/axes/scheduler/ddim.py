@@ -4,13 +4,13 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from harness.axes.scheduler._swap import Scheduler, refuse_all_steps
+from harness.axes.scheduler._solver import Scheduler, refuse_all_steps
 from harness.core.axis import Context
 from harness.core.model import Arguments
 
 
 class Ddim(Scheduler):
-    """`eta` adds noise at each step: 0 is the ODE, 1 as much as DDPM. `trailing` begins at the last timestep."""
+    """`eta` adds noise: 0 is the ODE, 1 is DDPM. `trailing` starts at the last timestep."""
 
     summary: ClassVar[str] = "first order, deterministic (or with noise: eta)"
     scheduler_class: ClassVar = "DDIMScheduler"
@@ -21,14 +21,19 @@ class Ddim(Scheduler):
     trailing: bool = False
 
     def options(self) -> dict[str, Any]:
-        # Latents are not bounded by ±1; clipping, DDIMScheduler's default, is for models of pixels.
-        return {"clip_sample": False} | ({"timestep_spacing": "trailing"} if self.trailing else {})
+        # Clipping to ±1, the default, is for models of pixels.
+        spacing = {"timestep_spacing": "trailing"} if self.trailing else {}
+        return {"clip_sample": False, **spacing}
 
     def refuse(self, context: Context) -> str | None:
-        if not self.trailing and "steps-offset" in context.model.tags and (reason := refuse_all_steps(context)):
+        tags, title = context.model.tags, context.model.title
+        if not self.trailing and "steps-offset" in tags and (reason := refuse_all_steps(context)):
             return reason
-        if self.eta == 1 and "zero-snr" in context.model.tags:  # √(1 − ᾱ − σ²) of two equal numbers, rounded below 0
-            return f"eta=1 from pure noise, as the {context.model.title} starts, is a root of rounding errors: use 0.99"
+        if self.eta == 1 and "zero-snr" in tags:  # √(1 − ᾱ − σ²) of equal numbers may be negative
+            return (
+                f"the {title} starts from pure noise, where eta=1 takes the root of a rounding "
+                "error: use eta=0.99"
+            )
         return super().refuse(context)
 
     def arguments(self) -> Arguments:

@@ -2,10 +2,10 @@
 
 from typing import ClassVar
 
-from harness.axes.scheduler._karras import WithKarras
+from harness.axes.scheduler._solver import KarrasScheduler
 
 
-class Deis(WithKarras):
+class Deis(KarrasScheduler):
     summary: ClassVar[str] = "exponential integrator, second order multistep"
     scheduler_class: ClassVar = "DEISMultistepScheduler"
     scheduler_options: ClassVar = {"algorithm_type": "deis", "solver_type": "logrho"}

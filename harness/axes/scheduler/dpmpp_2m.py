@@ -2,12 +2,12 @@
 
 from typing import Any, ClassVar
 
-from harness.axes.scheduler._multistep import Multistep
+from harness.axes.scheduler._solver import MultistepScheduler
 from harness.core.axis import Context
 
 
-class Dpmpp2m(Multistep):
-    """`sde` is its stochastic form, with fresh noise at every step."""
+class Dpmpp2m(MultistepScheduler):
+    """`sde` is the stochastic form, with fresh noise at every step."""
 
     summary: ClassVar[str] = "second order multistep; karras, sde"
     scheduler_class: ClassVar = "DPMSolverMultistepScheduler"
@@ -17,8 +17,12 @@ class Dpmpp2m(Multistep):
 
     def refuse(self, context: Context) -> str | None:
         if self.sde and context.model.family in ("sd3", "flux"):
-            return f"the pipeline of the {context.model.title} gives its solver no generator: sde would not repeat"
+            title = context.model.title
+            return f"the pipeline of the {title} passes no generator: sde would not be repeatable"
         return super().refuse(context)
 
     def options(self) -> dict[str, Any]:
-        return {**super().options(), "algorithm_type": "sde-dpmsolver++" if self.sde else "dpmsolver++"}
+        return {
+            **super().options(),
+            "algorithm_type": "sde-dpmsolver++" if self.sde else "dpmsolver++",
+        }

@@ -2,10 +2,10 @@
 
 from typing import ClassVar
 
-from harness.axes.scheduler._karras import WithKarras
+from harness.axes.scheduler._solver import KarrasScheduler
 
 
-class Euler(WithKarras):
+class Euler(KarrasScheduler):
     summary: ClassVar[str] = "first order, deterministic, in sigma space"
     scheduler_class: ClassVar = "EulerDiscreteScheduler"
     tags: ClassVar = frozenset({"scheduler", "first-order"})

@@ -4,11 +4,11 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from harness.axes.scheduler._flow import Flow
+from harness.axes.scheduler._solver import FlowScheduler
 
 
-class FlowEuler(Flow):
-    """`shift` moves the steps towards noise, more for larger images (their equation 23); 0: the model's own."""
+class FlowEuler(FlowScheduler):
+    """`shift` moves steps towards noise (their equation 23); 0: the model's default."""
 
     summary: ClassVar[str] = "first order on a flow (SD3, FLUX, Sana); shift"
     scheduler_class: ClassVar = "FlowMatchEulerDiscreteScheduler"

@@ -1,12 +1,12 @@
-"""Heun's second-order method on a rectified flow: two denoiser calls a step, one in the last."""
+"""Heun's second-order method on a rectified flow: two denoiser calls per step, one in the last."""
 
 from typing import ClassVar
 
-from harness.axes.scheduler._flow import Flow
+from harness.axes.scheduler._solver import FlowScheduler
 from harness.core.axis import Context
 
 
-class FlowHeun(Flow):
+class FlowHeun(FlowScheduler):
     summary: ClassVar[str] = "second order on a flow, 2·steps − 1 denoiser calls"
     scheduler_class: ClassVar = "FlowMatchHeunDiscreteScheduler"
 
@@ -15,5 +15,8 @@ class FlowHeun(Flow):
 
     def refuse(self, context: Context) -> str | None:
         if context.model.family == "flux":
-            return f"the pipeline of the {context.model.title} brings its own sigmas, {self.scheduler_class} takes none"
+            title = context.model.title
+            return (
+                f"the pipeline of the {title} passes sigmas, which {self.scheduler_class} rejects"
+            )
         return super().refuse(context)

@@ -2,9 +2,9 @@
 
 from typing import ClassVar
 
-from harness.axes.scheduler._consistency import Consistency
+from harness.axes.scheduler._solver import ConsistencyScheduler
 
 
-class Lcm(Consistency):
+class Lcm(ConsistencyScheduler):
     summary: ClassVar[str] = "multistep consistency sampling, for lcm-lora"
     scheduler_class: ClassVar = "LCMScheduler"

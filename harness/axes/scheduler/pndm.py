@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from harness.axes.scheduler._swap import Scheduler
+from harness.axes.scheduler._solver import Scheduler
 
 
 class Pndm(Scheduler):

@@ -1,20 +1,20 @@
-"""Trajectory consistency sampling (Zheng et al. 2024): consistency sampling with a dose of noise to choose."""
+"""Trajectory consistency sampling, with adjustable noise (Zheng et al. 2024)."""
 
 from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from harness.axes.scheduler._consistency import Consistency
+from harness.axes.scheduler._solver import ConsistencyScheduler
 from harness.core.model import Arguments
 
 
-class Tcd(Consistency):
-    """`eta` is their γ: 0 adds no noise, 1 is LCM's multistep sampling; 0.3 is theirs.
+class Tcd(ConsistencyScheduler):
+    """`eta` is their γ: 0 adds no noise, 1 is LCM's multistep sampling; they use 0.3.
 
-    diffusers' pipelines pass an eta of 0 unless told otherwise, so the default of its TCDScheduler is never used.
+    It is always passed: diffusers' pipelines pass 0 by default, not TCDScheduler's default.
     """
 
-    summary: ClassVar[str] = "trajectory consistency sampling with a dose of noise, for hyper-sd"
+    summary: ClassVar[str] = "trajectory consistency sampling with adjustable noise, for hyper-sd"
     scheduler_class: ClassVar = "TCDScheduler"
     examples: ClassVar = ("tcd+eta=1", "tcd+eta=0")
 

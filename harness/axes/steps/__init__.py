@@ -1,5 +1,5 @@
-"""How many denoising steps are asked for."""
+"""The number of denoising steps."""
 
 from harness.core.axis import Axis
 
-AXIS = Axis(name="steps", summary="denoising steps asked for", order=10, default="50", open_value="count")
+AXIS = Axis(name="steps", summary="denoising steps", order=10, default="50", open_value="count")

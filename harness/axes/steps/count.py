@@ -4,18 +4,17 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from harness.axes.steps._taken import Taken
 from harness.core.axis import AxisValue, Context, Setup
-from harness.core.effect import Effect
+from harness.core.effect import CallCounter, Effect
 from harness.core.model import TextToImage
-from harness.core.outcome import Caution
+from harness.core.outcome import Caution, Shown
 
 FEW = 2
-"""Steps with which no solver reaches a picture from weights that were trained for a thousand."""
+"""With so few steps no solver makes an image from weights without few-step distillation."""
 
 
 class Count(AxisValue):
-    """Ask the scheduler for this many steps; the denoiser calls really made are counted at run time."""
+    """The scheduler's steps; the denoiser's calls are counted at run time."""
 
     summary: ClassVar[str] = "any whole number from 1"
     affects: ClassVar = "call"
@@ -40,12 +39,27 @@ class Count(AxisValue):
         return {"steps": self.count}
 
     def cautions(self, context: Context) -> tuple[Caution, ...]:
-        distilled = any("distilled" in value.tags for value in context.values.values())
-        if self.count > FEW or distilled or {"no-guidance", "no-torch"} & context.model.tags:
+        few_step_model = {"no-guidance", "no-torch"} & context.model.tags
+        if self.count > FEW or context.has_tag("distilled") or few_step_model:
             return ()
-        message = f"{self.count} step{'s' if self.count > 1 else ''} without distilled weights: expect blur or noise"
-        advice = "Add a distillation such as lcm-lora, or take 4 steps and more."
+        plural = "s" if self.count > 1 else ""
+        message = f"{self.count} step{plural} without distilled weights give blur or noise"
+        advice = "Add a distillation such as lcm-lora, or take at least 4 steps."
         return (Caution(kind="few-steps", message=message, advice=advice),)
 
     def apply(self, model: TextToImage, setup: Setup) -> Effect:
-        return Taken(self.count)
+        return DenoiserCalls(self.count)
+
+
+class DenoiserCalls(CallCounter):
+    """Counts denoiser calls: some solvers make more than their steps, cascades and caches fewer."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.steps = steps
+
+    def report(self, model: TextToImage, calls: int) -> Shown:
+        made = self.counts.get("denoiser", 0) / calls
+        other = "" if made == self.steps else f", not {self.steps}"
+        figures: dict[str, float | int | str] = {"denoiser_calls": made, "steps": self.steps}
+        return Shown(summary=f"{made:g} denoiser calls{other}", figures=figures)

@@ -10,19 +10,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
+from harness.metrics.bundled.captions import END, LENGTH, token_ids
+
 if TYPE_CHECKING:
     from open_clip import CLIP
 
 WEIGHTS = Path(__file__).with_name("clip.safetensors")
-SIDE, LENGTH, WIDTH = 64, 24, 128  # pixels, tokens, embedding
-WORDS: tuple[str, ...] = (
-    "a", "on", "background", "small", "large", "red", "green", "blue", "yellow", "pink", "cyan",
-    "circle", "square", "triangle", "cross", "ring", "white", "beige", "gray", "black",
-    "left", "of", "right", "above", "below",
-)  # fmt: skip
-BYTES = 1  # ids: 0 pads, then 256 bytes, the words, start and end (open_clip reads at the largest)
-START = BYTES + 256 + len(WORDS)
-END = START + 1
+SIDE, WIDTH = 64, 128  # pixels, embedding
 
 
 def build() -> CLIP:
@@ -48,14 +42,10 @@ def load(device: str | torch.device = "cpu", weights: Path = WEIGHTS) -> CLIP:
 
 
 def tokenize(texts: list[str]) -> Tensor:
-    """Return token ids, int64 (count, 24): known words are one token, others their bytes."""
-    known = {word: BYTES + 256 + i for i, word in enumerate(WORDS)}
+    """Return token ids, int64 (count, 24); longer texts are truncated."""
     rows = torch.zeros(len(texts), LENGTH, dtype=torch.long)
     for row, text in zip(rows, texts, strict=True):
-        ids: list[int] = [START]
-        for word in text.lower().split():
-            ids += [known[word]] if word in known else [BYTES + byte for byte in word.encode()]
-        ids = [*ids[: LENGTH - 1], END]
+        ids = [*token_ids(text)[:-1][: LENGTH - 1], END]
         row[: len(ids)] = torch.tensor(ids)
     return rows
 
