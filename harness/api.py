@@ -30,20 +30,20 @@ from harness.listing import (
 )
 from harness.matrix import expand, load_policy, matches, merge_notes
 from harness.measure.machine import describe_machine
-from harness.measure.memory import free_bytes
+from harness.measure.memory import read_free_bytes
 from harness.metrics import get_metric
 from harness.models import resolve_model
 from harness.planning import (
     PlanContext,
     Power,
+    choose_prompt_counts,
     forecast_power,
     list_missing_files,
+    list_plan_differences,
+    list_truncation_notes,
     make_plan,
-    note_cut,
     note_downloads,
-    plan_differences,
     plan_interim_analyses,
-    prompts_wanted,
     shorten,
 )
 from harness.profiling import explain, profile
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     import pandas
 
     from harness.claims import Finding
-    from harness.reporting.comparing import Comparison
+    from harness.reporting.comparison import Comparison
 
 __all__ = [
     "LoadedMatrix", "RESULTS", "UNWATCHED", "Watch", "baseline_completed", "bench", "cache_caution", "claims",
@@ -81,7 +81,7 @@ __all__ = [
 def plan(loaded: LoadedMatrix, *, select: tuple[str, ...] = (), results: Path = RESULTS) -> Plan:
     """Decide every cell, ready or skipped with its reason, without loading a model or fetching weights.
 
-    The Hub is asked what it has where its files are lacking, and where a branch of the model is.
+    Asks the Hub for missing files and for the commit of a branch.
     `select` are globs on cell ids; the baseline is always kept. Raises NothingToDo if they fit no cell.
     """
     matrix, results = loaded.matrix, expand_user(results)
@@ -97,7 +97,7 @@ def plan(loaded: LoadedMatrix, *, select: tuple[str, ...] = (), results: Path = 
         latent=describe_latent(matrix.prompts.latent) if matrix.prompts.latent else None,
         rate=measured_rate(results, model, machine) or _guessed_rate(model.image_step_s),
         policy=loaded.policy,
-        free_bytes=free_bytes(machine.device),
+        free_bytes=read_free_bytes(machine.device),
     )
     wishes = expand(matrix)
     around = around.model_copy(update={"published": ask_hub(list_missing_files(matrix, wishes, around))})
@@ -106,7 +106,7 @@ def plan(loaded: LoadedMatrix, *, select: tuple[str, ...] = (), results: Path = 
         known = ", ".join(planned.id for planned in whole.compared)
         raise NothingToDo(f"no cell fits {', '.join(select)}", "--select", f"The cells are: {known}")
     kept = tuple(p for p in whole.cells if p.role != "candidate" or matches(p.id, select))
-    cut = note_cut(whole.prompts, (*_cut_by_model(source, whole), *_cut_by_metrics(whole)))
+    cut = list_truncation_notes(whole.prompts, (*_cut_by_model(source, whole), *_cut_by_metrics(whole)))
     notes = (*whole.notes, *reference, *merge_notes(matrix), *cut)
     return note_downloads(plan_interim_analyses(whole.model_copy(update={"cells": kept, "notes": notes})))
 
@@ -175,7 +175,7 @@ def reopen_run(name: Path, *, results: Path = RESULTS) -> Path:
     existing = read_plan(folder)
     begun = LoadedMatrix(existing.matrix, RunFolder(folder).matrix_toml.read_text(encoding="utf-8"), existing.policy)
     wanted = plan(begun, select=tuple(planned.id for planned in existing.compared), results=results)
-    if differences := plan_differences(existing, wanted):
+    if differences := list_plan_differences(existing, wanted):
         what = f"this run cannot be continued here: {shorten(differences)}"
         raise MachineError(what, str(folder), "Begin another with harness run MATRIX.")
     return folder
@@ -210,7 +210,7 @@ def pending(run: Path, *, retry_failed: bool = False) -> list[PlannedCell]:
 
 def _wanted(run: Path, decided: Plan, outcomes: dict[str, Outcome]) -> dict[str, int]:
     known = (read_judgement(run), read_evaluation(run)) if decided.interim_analyses else (None, None)
-    return prompts_wanted(decided, outcomes, *known)
+    return choose_prompt_counts(decided, outcomes, *known)
 
 
 def _forget_failures(run: Path) -> None:
@@ -241,7 +241,7 @@ def run(
     """Measure every cell that has no outcome yet and return the run's folder.
 
     A run that was interrupted goes on where it stopped. Of an adaptive run (quality.images = "auto") this is one
-    round: evaluate and gate decide which cells are owed more images in the next; `bench` does them all.
+    round: evaluate and gate then decide which cells need more images; `bench` does all rounds.
     Raises MachineError if results cannot be written.
     """
     folder = open_run(loaded, select=select, results=results, fresh=fresh)
@@ -302,7 +302,7 @@ def gate(run: Path, policy: Policy | str | None = None) -> Judgement:
 
 def unprofiled(run: Path) -> frozenset[str]:
     """Return the cells that a judged run recommends without a trace: how fast they are is known, but not why."""
-    from harness.reporting.recommended import unprofiled_cells
+    from harness.reporting import unprofiled_cells
 
     return unprofiled_cells(run)
 
@@ -320,7 +320,7 @@ UNWATCHED = Watch()
 def run_until_decided(
     folder: Path, *, policy: Policy | str | None = None, watch: Watch = UNWATCHED
 ) -> Judgement | None:
-    """Measure, evaluate and gate a run; in an adaptive run, until no cell is owed more images.
+    """Measure, evaluate and gate a run; in an adaptive run, until every verdict is decided.
 
     Returns the verdicts, or None where the baseline did not complete: nothing can be judged then.
     """
@@ -367,7 +367,7 @@ def compare(first: Path, second: Path) -> "Comparison":
 
 
 def claims(run: Path, ledger: Path | None = None) -> "tuple[Finding, ...]":
-    """Return what a run says about each published claim, those of `ledger`, a file of one's own, first.
+    """Return what a run says about each published claim, those of the file `ledger` first.
 
     Raises LedgerError with every mistake in that file, ResultsError if the run cannot be read.
     """

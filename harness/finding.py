@@ -11,7 +11,7 @@ from harness.core.parsing import expand_user
 from harness.core.plan import Plan
 from harness.core.policy import Policy
 from harness.matrix import expand, is_shipped, load_matrix
-from harness.planning import file_differences, plan_differences, shorten, with_rules
+from harness.planning import adopt_rules, list_file_differences, list_plan_differences, shorten
 from harness.store import find_run, lock_run, read_plan, readable_runs, resolve_run, rewrite_plan
 from harness.store.layout import RunFolder
 
@@ -51,7 +51,7 @@ def find(name: Path, results: Path = RESULTS) -> Path:
 
     def differences(existing: Plan) -> tuple[str, ...]:
         same_text = existing.matrix_sha256 == sha256  # its model may have been named on the command line
-        return () if same_text else file_differences(existing, loaded.matrix, expand)
+        return () if same_text else list_file_differences(existing, loaded.matrix, expand)
 
     found = find_run(results, lambda existing: not differences(existing))
     if found is None:
@@ -73,10 +73,10 @@ def find_planned(loaded: LoadedMatrix, wanted: Plan, results: Path, notice: Call
 
     If there is none, `notice` receives the facts in which the newest run of the matrix differs.
     """
-    found = find_run(results, lambda existing: not plan_differences(existing, wanted))
+    found = find_run(results, lambda existing: not list_plan_differences(existing, wanted))
     if found is not None:
         _follow(found, loaded.matrix, loaded)
-    elif why := _why_another(loaded, results, lambda existing: plan_differences(existing, wanted)):
+    elif why := _why_another(loaded, results, lambda existing: list_plan_differences(existing, wanted)):
         notice(f"a new run begins. {why}")
     return found
 
@@ -97,7 +97,7 @@ def _why_another(loaded: LoadedMatrix, results: Path, differences: Differences) 
 def _follow(run: Path, matrix: Matrix, loaded: LoadedMatrix) -> None:
     """Update a run's rules and descriptions from a changed matrix file, without measuring."""
     before = read_plan(run)
-    after = with_rules(before, matrix, loaded.policy)
+    after = adopt_rules(before, matrix, loaded.policy)
     if after == before:
         return
     sha256 = hashlib.sha256(loaded.text.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Why a cell is fast or slow: trace it once more, and read what its trace says."""
+"""Explain why a cell is fast or slow: trace it again, and read the facts of its trace."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -19,11 +19,11 @@ from harness.store.read import read_outcome
 from harness.tracing import Advice, Bound, TracedCell, TraceDiff, advise, compare, find_bound
 
 BASELINE = "baseline"
-"""Stands for the id of a run's baseline."""
+"""Means the id of a run's baseline."""
 
 
 class Explained(NamedTuple):
-    """What a cell's trace says, what to do about it, and what changed against another cell's."""
+    """Facts of a cell's trace, advice, and the changes against another cell's trace."""
 
     run: Path
     cell: str
@@ -36,11 +36,11 @@ class Explained(NamedTuple):
 
 
 def profile(run: Path, cell: str = "", *, progress: Progress | None = None, inline: bool = False) -> tuple[str, ...]:
-    """Trace one completed cell of a run, or all of them, in a worker as the run had; return their ids.
+    """Trace one completed cell of a run, or all of them, and return their ids.
 
-    `inline` does it in this process. Only traces are written: what was timed stays. Raises UsageError for a cell that
-    is not in the run, NothingToDo where nothing completed, MachineError where a cell cannot be traced, here or at all;
-    those before it keep theirs.
+    Each cell gets a worker like in the run, or with `inline` this process. Measurements stay as they
+    are. Raises UsageError for an unknown cell, NothingToDo if no cell completed, and MachineError if a
+    cell cannot be traced; traces before it are kept.
     """
     from harness.execution.launchers import InlineLauncher, ProcessLauncher
     from harness.execution.runner import Retracing
@@ -62,9 +62,9 @@ def profile(run: Path, cell: str = "", *, progress: Progress | None = None, inli
 
 
 def explain(run: Path, cell: str, against: str = "", other: Path | None = None) -> Explained:
-    """Return what the trace of a cell says, with the changes since `against`, a cell of the `other` run or of this one.
+    """Explain the trace of a cell, with the changes against a cell of this or the `other` run.
 
-    Raises UsageError for a cell that is not in the run, NothingToDo with the command to run where it has no trace.
+    Raises UsageError for an unknown cell, and NothingToDo if it has no trace.
     """
     planned, outcome, trace, facts = _traced(run, cell)
     decided = read_plan(run)
@@ -79,21 +79,21 @@ def explain(run: Path, cell: str, against: str = "", other: Path | None = None) 
 
 
 def _traced(run: Path, cell: str) -> tuple[PlannedCell, Completed, Trace, TraceFacts]:
-    """Return a cell with what its trace says, or raise NothingToDo."""
+    """Return a cell with its trace and facts, or raise NothingToDo."""
     planned = _completed(run, read_plan(run), cell)
     outcome, facts = read_outcome(run, planned.id), read_trace_facts(run, planned.id)
     assert isinstance(outcome, Completed)
     if isinstance(outcome.trace, Absent):
         reason = outcome.trace.absent
     elif facts is None:
-        reason = "what it says is not there"
+        reason = "its facts are missing"
     else:
         return planned, outcome, outcome.trace, facts
     raise NothingToDo(f"no trace to read: {reason}", planned.id, f"Run: harness profile {run} {planned.id}")
 
 
 def _completed(run: Path, decided: Plan, cell: str) -> PlannedCell:
-    """Return the planned cell of this id; UsageError if there is none, NothingToDo if it did not complete."""
+    """Return a completed cell by its id, or raise UsageError or NothingToDo."""
     known = {planned.id: planned for planned in decided.cells}
     wanted = decided.baseline_id if cell == BASELINE else cell
     if wanted not in known:
@@ -101,45 +101,37 @@ def _completed(run: Path, decided: Plan, cell: str) -> PlannedCell:
     outcome = read_outcome(run, wanted)
     if isinstance(outcome, Completed):
         return known[wanted]
-    failed = find_failure(outcome)
-    why = f"it failed in {failed.phase}: {failed.message.splitlines()[0]}" if failed else "it was not run yet"
-    if isinstance(outcome, Skipped):
+    failed, why = find_failure(outcome), "it was not run yet"
+    if failed:
+        why = f"it failed in {failed.phase}: {failed.message.splitlines()[0]}"
+    elif isinstance(outcome, Skipped):
         why = f"it was skipped: {outcome.reason}"
-    raise NothingToDo(
-        f"only a completed cell has a trace; {why}",
-        wanted,
-        "Choose another: harness report lists them.",
-    )
+    what = f"only a completed cell has a trace; {why}"
+    raise NothingToDo(what, wanted, "Choose another: harness report lists them.")
 
 
 def _all_completed(run: Path, decided: Plan) -> list[PlannedCell]:
     outcomes = read_outcomes(run)
     chosen = [planned for planned in decided.compared if isinstance(outcomes.get(planned.id), Completed)]
     if not chosen:
-        raise NothingToDo(
-            "no cell of this run completed",
-            str(run),
-            f"Run: harness run {decided.matrix.name}.toml",
-        )
+        fix = f"Run: harness run {decided.matrix.name}.toml"
+        raise NothingToDo("no cell of this run completed", str(run), fix)
     return chosen
 
 
 def _differences(decided: Plan, here: Machine) -> tuple[str, ...]:
-    """Say how a trace taken here is none of what was timed; MachineError where the cells cannot run here."""
+    """Return notes on how a trace taken here differs from the run; MachineError for another device."""
     there = decided.machine
     if there.device != here.device:
-        raise MachineError(
-            f"the run was made on {there.title}; this is {here.title}",
-            "",
-            "Trace it on that machine.",
-        )
+        what = f"the run was made on {there.title}; this is {here.title}"
+        raise MachineError(what, "", "Trace it on that machine.")
     notes = []
     if there.title != here.title:
-        notes.append(f"traced on another machine ({here.title}) than it was timed on ({there.title})")
-    changed = [name for name in ("torch", "diffusers") if there.packages.get(name) != here.packages.get(name)]
-    notes += [
-        f"traced with {name} {here.packages.get(name)}, timed with {there.packages.get(name)}" for name in changed
-    ]
+        notes.append(f"traced on another machine ({here.title}) than timed ({there.title})")
+    for name in ("torch", "diffusers"):
+        timed, traced = there.packages.get(name), here.packages.get(name)
+        if timed != traced:
+            notes.append(f"traced with {name} {traced}, timed with {timed}")
     if resolve_model(decided.matrix.model).describe().digest != decided.model.digest:
-        notes.append("the model's weights are others than those that were timed")
+        notes.append("traced with other model weights than timed")
     return tuple(notes)

@@ -76,14 +76,14 @@ def _sample_report() -> Path | None:
 
 
 def quality_part() -> str:
-    """Return the forest plot, the verdicts and the limits of sight of the committed sample report."""
+    """Return the forest plot, the verdicts and the damage ladder of the committed sample report."""
     reports = sorted(SAMPLE.glob("*/report.md"))
     if not reports:
         return ""
     place = f"../{reports[-1].parent.relative_to(ROOT)}"
     text = reports[-1].read_text(encoding="utf-8")
     sections = re.findall(
-        r"^## (Verdicts|What would not have been noticed)\n(.*?)(?=^## |^Run `|\Z)", text, re.MULTILINE | re.DOTALL
+        r"^## (Verdicts|What these metrics would miss)\n(.*?)(?=^## |^Run `|\Z)", text, re.MULTILINE | re.DOTALL
     )
     shown = [f"### {name}\n{body.rstrip()}" for name, body in sections]
     caption = "Every judged loss with its 95 % interval (thick), its verdict's bounds (thin) and its margin (dashed)"

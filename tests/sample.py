@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from harness import api
-from harness.reporting import pictures
+from harness.reporting import images
 from harness.store.layout import LOG
 
 ROOT = Path(__file__).parents[1]
@@ -17,18 +17,18 @@ ROOT = Path(__file__).parents[1]
 def keep(run: Path) -> None:
     """Copy a run to results/sample and its report to reports/sample, replacing what was there."""
     shown: set[Path] = set()
-    read = pictures.picture
+    read = images.embed_image
 
-    def noting(path: Path, alt: str) -> pictures.Picture:
+    def noting(path: Path, alt: str) -> images.Picture:
         shown.add(path.resolve())
         return read(path, alt)
 
     for folder in (ROOT / "results" / "sample", ROOT / "reports" / "sample"):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-    pictures.picture = noting
+    images.embed_image = noting
     report = api.report(run, ROOT / "reports" / "sample" / run.name).parent
-    pictures.picture = read
+    images.embed_image = read
     target = ROOT / "results" / "sample" / run.name
 
     def ignored(folder: str, names: list[str]) -> list[str]:

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def digest_file(path: Path) -> str:
     A digest is cached with the file's size, inode and times, and reused while they are the same.
     They include ctime, which programs cannot set back.
     """
-    before = _state(path)
+    before = read_file_state(path)
     if before[0] < _KEPT_FROM_BYTES:
         return _read(path)
     name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()
@@ -39,15 +39,20 @@ def digest_file(path: Path) -> str:
     if isinstance(kept, dict) and kept.get("state") == before:
         return str(kept["sha256"])
     digest = _read(path)
-    stable = time.time_ns() - max(before[3:]) > _STABLE_NS
-    if stable and _state(path) == before:
+    if is_stable(before) and read_file_state(path) == before:
         keep("digests", name, {"state": before, "sha256": digest})
     return digest
 
 
-def _state(path: Path) -> list[int]:
+def read_file_state(path: Path) -> list[int]:
+    """Return size, inode, device, mtime and ctime: what changes when a file changes."""
     state = path.stat()
     return [state.st_size, state.st_ino, state.st_dev, state.st_mtime_ns, state.st_ctime_ns]
+
+
+def is_stable(state: Sequence[int]) -> bool:
+    """Return whether a file last changed long enough ago for its times to show the next change."""
+    return time.time_ns() - max(state[3:]) > _STABLE_NS
 
 
 def _read(path: Path) -> str:

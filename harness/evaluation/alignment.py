@@ -151,10 +151,7 @@ class CorrectnessComparer:
     def _lost(
         self, before: Floats, after: Floats, chance: Floats, prompts: int
     ) -> Estimate | Absent:
-        """Return the mean of before − after over that of before − chance.
-
-        Absent unless that is above 0.
-        """
+        """Return mean(before − after) / mean(before − chance); absent unless that is above 0."""
         span = float((before - chance).mean())
         if span <= 0:
             return NEAR_CHANCE

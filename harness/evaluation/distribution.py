@@ -68,10 +68,7 @@ class Distances(Protocol):
 
 
 class DistributionComparer:
-    """Compares sets of features by their distance to a reference.
-
-    `real` is the reference set, if any.
-    """
+    """Compares sets of features by their distance to a reference (`real`: a reference set)."""
 
     def __init__(
         self,
@@ -93,10 +90,7 @@ class DistributionComparer:
         return self.context.read_rows(self.reader, variant, images) / self._unit(prompts)
 
     def _unit(self, prompts: int) -> Floats:
-        """Return the unit of each feature (d,).
-
-        1, or the change that is as large as those within prompts.
-        """
+        """Return each feature's unit (d,): 1, or the change as large as those within prompts."""
         other = self.context.image_sets.other_seed
         if not self.metric.floor or other is None:
             return np.ones(1)
@@ -173,10 +167,7 @@ class DistributionComparer:
         return Change(float(before[0]), float(after[0]), _signed(after), literal, loss, anchor, few)
 
     def _missing(self, reference: Distances, base: MeasuredDistances) -> Missing:
-        """Return what few images hide.
-
-        Features with a floor are so few that they need no allowance.
-        """
+        """Return what few images hide; features with a floor are few and need no allowance."""
         return NOTHING if self.metric.floor else reference.missing(base)
 
     def _bare(self, variant: Variant, prompts: int, why: Absent) -> Change:

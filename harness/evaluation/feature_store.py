@@ -128,10 +128,7 @@ class Reader:
         return hashlib.sha256(json.dumps([seen, made, RESIZE]).encode()).hexdigest()
 
     def wants(self, variant: Variant, baseline: Variant) -> bool:
-        """Whether this metric reads a variant.
-
-        The distance of the baseline to itself is not computed.
-        """
+        """Whether it reads a variant; the distance of the baseline to itself is not computed."""
         return self.kind in variant.kinds and not (self.paired and variant is baseline)
 
 
@@ -147,10 +144,7 @@ class FeatureStore:
         self._known: dict[str, dict[str, Rows]] = {}
 
     def rows(self, reader: Reader, variant: Variant) -> Rows:
-        """Return a metric's rows of a variant: features (n, d).
-
-        Of a paired metric distances (n, 1).
-        """
+        """Return a metric's rows of a variant: features (n, d), or distances (n, 1) if paired."""
         known = self._known[reader.fingerprint]
         return np.stack([known[key] for key in self._keys(reader, variant)])
 
@@ -266,10 +260,7 @@ class _Batch:
         return self._pixels[variant.name]
 
     def _damaged(self, pictures: Sequence[ImageFile]) -> Pixels:
-        """Return the pixels of images with their damages.
-
-        A file that several variants damage is read once.
-        """
+        """Return the pixels of images with their damages, reading each file once."""
         unread = {
             picture.sha256: picture for picture in pictures if picture.sha256 not in self._decoded
         }

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from harness.checkpoints.cache import keep, read_kept
+from harness.checkpoints.digest import digest_file, is_stable, read_file_state
 from harness.checkpoints.header import refuse_pointers
 from harness.core.errors import ResultsError, UsageError
 from harness.core.matrix import Quality
@@ -40,6 +42,8 @@ _FIX = (
 )
 _REPAIR = "Remove or replace them: the images of a reference set are used all or not at all."
 _BATCH = 16
+_CHECK = 1
+"""Version of the check of images; a cached result of another version does not count."""
 _NAMED = 5
 """Number of files named in a message; the others are counted."""
 
@@ -158,25 +162,38 @@ def reference_notes(quality: Quality) -> tuple[str, ...]:
 
 
 def _check_images(reference: ImageSet) -> list[str]:
-    """Return a note if files contain several images; UsageError if any is not an image."""
+    """Return a note if files contain several images; UsageError if any is not an image.
 
-    def check(picture: ImageFile) -> int | str:
+    The check reads every file, about 5 ms each. Its result is cached until a file changes.
+    """
+    paths = [picture.path for picture in reference.pictures]
+    states = [read_file_state(path) for path in paths]
+    name = hashlib.sha256(repr((_CHECK, list(map(str, paths)), states)).encode()).hexdigest()
+    several = read_kept("reference-checks", name)
+    if not isinstance(several, int):
+        several = _count_multipage(paths)
+        if all(map(is_stable, states)):
+            keep("reference-checks", name, several)
+    if not several:
+        return []
+    return [f"quality.reference: the first picture is read of {several} files that hold several"]
+
+
+def _count_multipage(paths: Sequence[Path]) -> int:
+    """Return the number of files with several images; UsageError if any file is not an image."""
+
+    def check(path: Path) -> int | str:
         try:
-            return check_decodable(picture.path.read_bytes())
+            return check_decodable(path.read_bytes())
         except UndecodableError as error:
             return str(error)
         except OSError as error:
             return str(error.strerror)
 
     with ThreadPoolExecutor() as pool:
-        found = list(zip(reference.pictures, pool.map(check, reference.pictures), strict=True))
-    _refuse([(picture.path, frames) for picture, frames in found if isinstance(frames, str)])
-    several = sum(isinstance(frames, int) and frames > 1 for _, frames in found)
-    return (
-        [f"quality.reference: the first picture is read of {several} files that hold several"]
-        if several
-        else []
-    )
+        found = list(zip(paths, pool.map(check, paths), strict=True))
+    _refuse([(path, frames) for path, frames in found if isinstance(frames, str)])
+    return sum(isinstance(frames, int) and frames > 1 for _, frames in found)
 
 
 def _refuse(problems: Sequence[tuple[Path, str]]) -> None:
@@ -206,11 +223,9 @@ def _open_folder(path: Path) -> ImageSet:
     pictures, problems = [], []
     for file in files:
         try:
-            data = file.read_bytes()
+            pictures.append(ImageFile(file, digest_file(file)))
         except OSError as error:
             problems.append((file, str(error.strerror)))
-            continue
-        pictures.append(ImageFile(file, hashlib.sha256(data).hexdigest()))
     _refuse(problems)
     if len(files) < 2:
         ignored = "".join(f" ({note.partition(': ')[2]})" for note in _ignored(path))

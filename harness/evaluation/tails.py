@@ -55,9 +55,9 @@ def find_tail(
     feature_store: FeatureStore,
     comparers: dict[str, Comparer],
 ) -> Tail:
-    """Return the tail of one cell. Broken.
+    """Return the tail of one cell.
 
-    Black or constant, or fitting its prompt worse than chance.
+    An image is broken if it is black or constant, or fits its prompt worse than chance.
     """
     broken = feature_store.rows(contrast_reader(), variant)[:, 0] < CONSTANT
     decile: dict[str, float] = {}
@@ -129,10 +129,7 @@ def _worst_by(
 
 
 def _worsening(comparer: Comparer, variant: Variant, image_sets: ImageSets) -> Floats:
-    """Return how much worse each image is than the baseline's, in the metric's units.
-
-    Positive is worse.
-    """
+    """Return how much worse each image is than the baseline's (positive), in the metric's units."""
     if isinstance(comparer, PairedComparer):
         return comparer.distances(variant)
     before, after = (

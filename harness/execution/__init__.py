@@ -1,4 +1,4 @@
-"""Run a plan: every cell in a process of its own, every ending recorded."""
+"""Run a plan: each cell in a separate process, with every outcome recorded."""
 
 from harness.execution.runner import Progress, SilentProgress, run_plan
 

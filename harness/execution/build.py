@@ -10,7 +10,7 @@ from harness.core.errors import UsageError
 from harness.core.model import Call, TextToImage
 from harness.core.outcome import Applied
 from harness.core.plan import Prompt
-from harness.execution.task import Task, call_for
+from harness.execution.task import Task, make_call
 from harness.measure.roofline import OperationCounter
 from harness.models import resolve_model
 from harness.prompts.latent import read_latent
@@ -49,7 +49,7 @@ class Recipe(NamedTuple):
         """Return the cell's call, with every combination of prompts and seeds."""
         options = {key: value for key, value in self.call_options.items() if key != "batch"}
         bare = Call.model_validate({"prompts": (), "keys": (), **options})
-        return call_for(bare, [(prompt, seed) for prompt in prompts for seed in seeds])
+        return make_call(bare, [(prompt, seed) for prompt in prompts for seed in seeds])
 
 
 def read_recipe(cell: Cell) -> Recipe:

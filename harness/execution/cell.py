@@ -26,8 +26,8 @@ from harness.execution.task import (
     is_crowded,
 )  # fmt: skip
 from harness.execution.trace import remove_scratch
-from harness.execution.warnings import condition_cautions, timing_cautions
-from harness.measure.memory import free_bytes
+from harness.execution.warnings import find_condition_warnings, find_timing_warnings
+from harness.measure.memory import read_free_bytes
 
 Keep = Callable[[Completed], None]
 TRACING = Absent(absent="the run ended during the trace")
@@ -77,12 +77,12 @@ class Measurement:
     def _alone(self, why: str = "") -> Completed:
         """Time the cell without the baseline."""
         return self._make(
-            lambda cell: blocks.by_itself(self._recorder, cell, self._stopping_rule, why)
+            lambda cell: blocks.time_alone(self._recorder, cell, self._stopping_rule, why)
         )
 
     def _paired(self, baseline_worker: BaselineWorker) -> Completed:
         """Interleave with the baseline, or time the cell between two baseline runs."""
-        why = find_memory_shortage(self.task, baseline_worker.task, baseline_worker.alive)
+        why = check_memory(self.task, baseline_worker.task, baseline_worker.alive)
         if why:
             return self._between(baseline_worker, why)
         begin = time.perf_counter()
@@ -118,7 +118,7 @@ class Measurement:
             except BaselineWorkerLost as lost:
                 if lost.crowded:
                     raise
-                return blocks.by_itself(self._recorder, cell, self._stopping_rule, str(lost))
+                return blocks.time_alone(self._recorder, cell, self._stopping_rule, str(lost))
             baseline_worker.rest()
             return pairing
 
@@ -134,7 +134,8 @@ class Measurement:
         try:
             with self._timer.measure_phase("baseline_worker"):
                 baseline_worker.begin(self._notify)
-                blocks.before(self._recorder, baseline_worker.source(), self._stopping_rule)
+                source = baseline_worker.source()
+                blocks.time_baseline_before(self._recorder, source, self._stopping_rule)
         except BaselineWorkerLost as lost:
             return self._alone(str(lost))
         finally:
@@ -144,7 +145,7 @@ class Measurement:
         with closing(self._launcher.open(bare_task, self._notify)) as worker:
             cell = self._prepared(worker)
             with self._timer.measure_phase("repeats"):
-                blocks.amid(self._recorder, cell, self._stopping_rule)
+                blocks.time_cell_between(self._recorder, cell, self._stopping_rule)
             bare = self._finished(worker)
         return self._pictured(bare, self._after(baseline_worker, why), baseline_worker)
 
@@ -152,11 +153,11 @@ class Measurement:
         try:
             with self._timer.measure_phase("baseline_worker"):
                 baseline_worker.begin(self._notify)
-                return blocks.after(
+                return blocks.time_baseline_after(
                     self._recorder, baseline_worker.source(), self._stopping_rule, why
                 )
         except BaselineWorkerLost as lost:
-            return blocks.one_sided(self._recorder, why, str(lost))
+            return blocks.keep_one_sided(self._recorder, why, str(lost))
 
     def _pictured(
         self, bare: Completed, pairing: Pairing, baseline_worker: BaselineWorker
@@ -224,8 +225,8 @@ class Measurement:
         measure, phases_s = self.task.measure, Counter(bare.phases_s)
         phases_s.update(self._timer.seconds)
         found = (
-            *timing_cautions(pairing, bare.warmup_s, measure),
-            *condition_cautions(pairing.blocks),
+            *find_timing_warnings(pairing, bare.warmup_s, measure),
+            *find_condition_warnings(pairing.blocks),
             *_untraced(trace, measure),
         )
         more = {"pairing": pairing, "trace": trace, "phases_s": dict(phases_s)}
@@ -239,7 +240,7 @@ def _untraced(trace: Trace | Absent, measure: Measure) -> tuple[Caution, ...]:
     return (measured_caution("not-traced", message=f"no trace: {trace.absent}", advice=advice),)
 
 
-def find_memory_shortage(task: Task, baseline: Task, waiting: bool) -> str:
+def check_memory(task: Task, baseline: Task, waiting: bool) -> str:
     """Return why a cell and the baseline cannot share the device's memory, or ''.
 
     If the baseline's process is `waiting`, its weights are in use already; its calls need more.
@@ -247,10 +248,11 @@ def find_memory_shortage(task: Task, baseline: Task, waiting: bool) -> str:
     if any("tries-batches" in value.tags for value in read_recipe(task.planned.cell).values):
         return "it searches for the largest batch that fits into memory"
     needs, other = task.planned.needs, baseline.planned.needs
-    free = free_bytes(task.device)
+    free = read_free_bytes(task.device)
     if needs is None or other is None or free is None:
         return ""
     needed = needs.needed + (other.activations_bytes if waiting else other.needed)
     if needed <= free:
         return ""
-    return f"it and the baseline need {format_bytes(needed)} together, {format_bytes(free)} is free"
+    both = f"it and the baseline need about {format_bytes(needed)} together"
+    return f"{both}, {format_bytes(free)} is free"

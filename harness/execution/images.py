@@ -15,7 +15,7 @@ import numpy as np
 from harness.core.model import Call, TextToImage
 from harness.core.outcome import Caution, Image
 from harness.core.plan import Prompt
-from harness.execution.task import BadImage, Task, call_for, is_out_of_memory
+from harness.execution.task import BadImage, Task, is_out_of_memory, make_call
 from harness.measure.memory import release_cached
 from harness.store.layout import image_name
 
@@ -69,7 +69,7 @@ class Batch(NamedTuple):
     blank: int
 
 
-def image_batch(task: Task, call: Call) -> int:
+def choose_image_batch(task: Task, call: Call) -> int:
     """Return the number of images per call: measure.image_batch, or a default by size."""
     if task.measure.image_batch:
         return task.measure.image_batch
@@ -77,7 +77,7 @@ def image_batch(task: Task, call: Call) -> int:
     return max(1, min(64, pixels // (call.width * call.height)))
 
 
-def make_pictures(
+def generate_images(
     model: TextToImage, task: Task, call: Call, lanes: int, advance: Callable[[int], None]
 ) -> Pictures:
     """Generate and write the image of every (prompt, seed).
@@ -87,7 +87,7 @@ def make_pictures(
     image depends on it. Raises BadImage if an image is not finite, or all have only one colour.
     """
     keys: list[Key] = [(prompt, seed) for prompt in task.pictured for seed in task.seeds]
-    limit = BatchLimit(max(1, image_batch(task, call) // lanes))
+    limit = BatchLimit(max(1, choose_image_batch(task, call) // lanes))
     batches = [keys[start : start + limit.asked] for start in range(0, len(keys), limit.asked)]
     free: queue.SimpleQueue[TextToImage] = queue.SimpleQueue()
     for twin in (model, *(model.twin() for _ in range(lanes - 1))):
@@ -122,7 +122,7 @@ def _make_batch(
     pixels = np.concatenate(parts)
     blank = int((pixels.max(axis=(1, 2)) == pixels.min(axis=(1, 2))).all(axis=1).sum())
     pairs = zip(keys, pixels, strict=True)
-    images = [write_picture(task.folder, key[0].id, key[1], pixels) for key, pixels in pairs]
+    images = [write_image(task.folder, key[0].id, key[1], pixels) for key, pixels in pairs]
     return Batch(tuple(images), blank)
 
 
@@ -150,14 +150,14 @@ def use_one_core() -> None:
 
 def generate(model: TextToImage, call: Call, keys: list[Key]) -> Any:
     """Return uint8 images of shape (n, height, width, 3); BadImage if a value is not finite."""
-    values = np.asarray(model.generate(call_for(call, keys)))
+    values = np.asarray(model.generate(make_call(call, keys)))
     if not np.isfinite(values).all():
         broken = int((~np.isfinite(values)).any(axis=(1, 2, 3)).sum())
         raise BadImage(f"{broken} of {len(keys)} images have NaN or infinite values")
     return (values.clip(0, 1) * 255).round().astype(np.uint8)
 
 
-def write_picture(folder: Path, prompt_id: str, seed: int, picture: Any) -> Image:
+def write_image(folder: Path, prompt_id: str, seed: int, picture: Any) -> Image:
     """Write one image as PNG and return its record."""
     from PIL import Image as Pillow
 

@@ -36,8 +36,8 @@ from harness.execution.task import (
     describe_exception,
     describe_timeout,
 )
-from harness.execution.worker import CellWork, Reply, obey, tail
-from harness.measure.machine import count_by_bus
+from harness.execution.worker import CellWork, Reply, read_log_tail, serve_commands
+from harness.measure.machine import order_cards_by_bus
 from harness.store.layout import LOG
 
 PRELOAD = "harness.models._preload"
@@ -77,13 +77,13 @@ class ProcessLauncher:
     """Starts forked processes, whose crashes and hangs affect no other worker."""
 
     def __init__(self, with_torch: bool = True, gpu: bool = False) -> None:
-        count_by_bus()
+        order_cards_by_bus()
         # Spinning threads starve each other on few cores.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         # Workers end without teardown; Python's resource tracker would warn about their semaphores.
         os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker:UserWarning")
         self._context = multiprocessing.get_context("forkserver")
-        preloaded = ["harness.execution.worker", *libraries(with_torch, gpu)]
+        preloaded = ["harness.execution.worker", *list_preloads(with_torch, gpu)]
         self._context.set_forkserver_preload(preloaded)
         self._late = PRELOAD if with_torch and gpu else ""
 
@@ -94,7 +94,8 @@ class ProcessLauncher:
 
     def open(self, task: Task, notify: Notify) -> "ProcessWorker":
         ours, theirs = self._context.Pipe()
-        process = self._start(obey, (task.model_dump_json(), theirs, time.time(), self._late))
+        arguments = (task.model_dump_json(), theirs, time.time(), self._late)
+        process = self._start(serve_commands, arguments)
         theirs.close()
         return ProcessWorker(process, ours, task, notify)
 
@@ -147,7 +148,7 @@ class ProcessWorker(_CommandedWorker):
             if self._process.sentinel in ready:  # its children may keep the pipe open
                 raise self._died()
             if time.monotonic() >= deadline:
-                raise Broken(describe_timeout(self._limit_s, self._phase, tail(self._log)))
+                raise Broken(describe_timeout(self._limit_s, self._phase, read_log_tail(self._log)))
 
     def _hear(self, step: WorkerProgress) -> None:
         self._phase = step.phase
@@ -155,14 +156,14 @@ class ProcessWorker(_CommandedWorker):
 
     def _died(self) -> Broken:
         self._process.join()
-        return Broken(describe_death(self._process.exitcode, self._phase, tail(self._log)))
+        return Broken(describe_death(self._process.exitcode, self._phase, read_log_tail(self._log)))
 
 
 class InlineLauncher:
     """Runs cells in this process, one at a time; for debugging: a crash ends everything."""
 
     def __init__(self) -> None:
-        count_by_bus()
+        order_cards_by_bus()
 
     def prepare(self) -> None:
         """Do nothing."""
@@ -200,7 +201,7 @@ class InlineWorker(_CommandedWorker):
             raise Broken(describe_exception(error, self._timer.phase, log)) from error
 
 
-def libraries(with_torch: bool, gpu: bool) -> list[str]:
+def list_preloads(with_torch: bool, gpu: bool) -> list[str]:
     """Return the modules that the server imports for its workers."""
     return [] if not with_torch else ["torch"] if gpu else [PRELOAD]
 

@@ -13,8 +13,8 @@ from harness.core.timing import Block, Conditions, ForeignProcess, Pairing, Repe
 from harness.core.units import Absent, format_bytes
 from harness.execution.stopping_rule import StoppingRule
 from harness.execution.task import BaselineWorkerLost, Broken
-from harness.measure.conditions import watching
-from harness.measure.nvml import foreign_processes
+from harness.measure.conditions import watch_conditions
+from harness.measure.nvml import find_foreign_processes
 from harness.stats.speedup import precise
 
 BEFORE, AMID = (0.25, 0.5), (0.75, 0.8)
@@ -93,7 +93,7 @@ class Recorder:
                 source.revive(broken)
 
     def _once(self, source: BlockSource, round_index: int) -> Block:
-        with watching(self._device, ours(source.worker.pid)) as watch:
+        with watch_conditions(self._device, list_own_pids(source.worker.pid)) as watch:
             begin = time.perf_counter()
             self._begin = begin if self._begin is None else self._begin
             repeats = source.worker.block(source.calls)
@@ -113,8 +113,8 @@ def interleave(
 ) -> Pairing:
     """Take rounds of baseline, cell, cell, baseline, so that a steady drift cancels.
 
-    Raises PartnerLost if the baseline fails before the rounds give an interval; later, only its
-    last, unfinished round is superseded.
+    Raises BaselineWorkerLost if the baseline fails before the rounds give an interval; later, only
+    its last, unfinished round is superseded.
     """
     for round_index in count():
         try:
@@ -134,7 +134,7 @@ def interleave(
     raise AssertionError("count() is infinite")
 
 
-def by_itself(
+def time_alone(
     recorder: Recorder, cell: BlockSource, stopping_rule: StoppingRule, why: str = ""
 ) -> Pairing:
     """Take blocks of the cell alone, each a round, until its latency is precise.
@@ -151,7 +151,9 @@ def by_itself(
     raise AssertionError("count() is infinite")
 
 
-def before(recorder: Recorder, baseline: BlockSource, stopping_rule: StoppingRule) -> None:
+def time_baseline_before(
+    recorder: Recorder, baseline: BlockSource, stopping_rule: StoppingRule
+) -> None:
     """Take the first blocks of the baseline, all in one round."""
     for taken in count(1):
         recorder.take(baseline, 0)
@@ -162,7 +164,7 @@ def before(recorder: Recorder, baseline: BlockSource, stopping_rule: StoppingRul
             return
 
 
-def amid(recorder: Recorder, cell: BlockSource, stopping_rule: StoppingRule) -> None:
+def time_cell_between(recorder: Recorder, cell: BlockSource, stopping_rule: StoppingRule) -> None:
     """Take blocks of the cell, each a round, and at least twice as many as of the baseline before.
 
     They are enough if the speedup would be precise with the baseline's first blocks repeated at the
@@ -174,7 +176,7 @@ def amid(recorder: Recorder, cell: BlockSource, stopping_rule: StoppingRule) -> 
             return
 
 
-def after(
+def time_baseline_after(
     recorder: Recorder, baseline: BlockSource, stopping_rule: StoppingRule, why: str
 ) -> Pairing:
     """Take the last blocks of the baseline, all in one round, and return all blocks.
@@ -193,12 +195,12 @@ def after(
     raise AssertionError("count() is infinite")
 
 
-def one_sided(recorder: Recorder, why: str, lost: str) -> Pairing:
+def keep_one_sided(recorder: Recorder, why: str, lost: str) -> Pairing:
     """Return the blocks of a cell whose baseline failed before its last blocks."""
     return _made(recorder, "sandwiched", lost, why)
 
 
-def ours(*first: int) -> tuple[int, ...]:
+def list_own_pids(*first: int) -> tuple[int, ...]:
     """Return the pids of `first`, this process and all its descendants."""
     family = (os.getpid(), *(child.pid for child in psutil.Process().children(recursive=True)))
     return (*first, *(pid for pid in family if pid not in first))
@@ -206,7 +208,7 @@ def ours(*first: int) -> tuple[int, ...]:
 
 def refuse_foreign_processes(device: str) -> None:
     """Raise MachineError if foreign processes use the GPU: they would distort all timing."""
-    found = foreign_processes(device, ours())
+    found = find_foreign_processes(device, list_own_pids())
     if isinstance(found, Absent) or not found:
         return
     fix = (

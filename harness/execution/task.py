@@ -94,7 +94,7 @@ def _shapes(plan: Plan, planned: PlannedCell) -> tuple[Shape, ...]:
     return tuple(sorted(shapes))
 
 
-def call_for(call: Call, pairs: Sequence[tuple[Prompt, int]]) -> Call:
+def make_call(call: Call, pairs: Sequence[tuple[Prompt, int]]) -> Call:
     """Return a call that generates the image of each (prompt, seed)."""
     images = {
         "prompts": tuple(prompt.text for prompt, _ in pairs),

@@ -9,8 +9,8 @@ from harness.core.errors import HarnessError
 from harness.core.model import Call, TextToImage
 from harness.core.trace import Trace, region
 from harness.core.units import Absent
-from harness.measure.clock import stage_clock
-from harness.measure.profiler import Profiled, profile_call, why_blind
+from harness.measure.clock import time_stages
+from harness.measure.profiler import Profiled, explain_missing_kernels, profile_call
 from harness.store.layout import TRACE, TRACE_FACTS
 from harness.store.write import write_atomically
 from harness.tracing import read_trace
@@ -53,7 +53,7 @@ def _scratch(folder: Path) -> Path:
 
 def _take(model: TextToImage, call: Call, folder: Path) -> Trace | Absent:
     def traced(steps: int) -> None:
-        with stage_clock(model.parts(), model.device), region("call"):
+        with time_stages(model.parts(), model.device), region("call"):
             model.generate(call.model_copy(update={"steps": steps}))
 
     scratch = _scratch(folder)
@@ -62,7 +62,7 @@ def _take(model: TextToImage, call: Call, folder: Path) -> Trace | Absent:
     profiled = profile_call(traced, call.steps, plain, model.device)
     packed = pack(plain, scratch / TRACE)
     if model.device.startswith("cuda") and not packed.categories["kernel"]:
-        return Absent(absent=why_blind())  # a trace of the host alone would mislead
+        return Absent(absent=explain_missing_kernels())  # a trace of the host alone would mislead
     notes = tuple(note for note in (profiled.note, packed.note) if note)
     _write_facts(plain, profiled, scratch / TRACE_FACTS)
     for name in (TRACE, TRACE_FACTS):

@@ -48,7 +48,7 @@ class Timed(NamedTuple):
         return max(self.measure.max_s, sum(_calls(self.pairing.blocks)))
 
 
-def timing_cautions(
+def find_timing_warnings(
     pairing: Pairing, warmup_s: tuple[float, ...], measure: Measure
 ) -> tuple[Caution, ...]:
     """Return warnings about a cell's timed calls."""
@@ -186,7 +186,7 @@ def _round_up(seconds: float) -> str:
     return f"{ceil(seconds / scale) * scale:g}"
 
 
-def condition_cautions(blocks: Sequence[Block]) -> tuple[Caution, ...]:
+def find_condition_warnings(blocks: Sequence[Block]) -> tuple[Caution, ...]:
     """Return warnings about the machine's state during the blocks of a cell and the baseline."""
     states = [block.conditions for block in blocks]
     rules = (_slowed, _capped, _clock_drift, _hot, _processor_drift, _visited)

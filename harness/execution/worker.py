@@ -29,11 +29,11 @@ from harness.execution.build import (
     load_model,
     read_recipe,
 )
-from harness.execution.images import Pictures, make_pictures
-from harness.execution.task import PhaseTimer, Task, call_for, describe_exception
+from harness.execution.images import Pictures, generate_images
+from harness.execution.task import PhaseTimer, Task, describe_exception, make_call
 from harness.execution.trace import take_trace
-from harness.measure.clock import PartCall, stage_clock, timed
-from harness.measure.memory import free_bytes, measure_peaks, release_cached
+from harness.measure.clock import PartCall, time_block, time_stages
+from harness.measure.memory import measure_peaks, read_free_bytes, release_cached
 from harness.store.caches import build_cache_dir
 from harness.store.layout import LOG
 
@@ -55,7 +55,7 @@ class CellWork:
         self.calls = 0
         self.denoiser_calls = 0
         self.first_s = 0.0  # of the first timed call
-        self.free_before = free_bytes(task.device)  # the difference at the end is this process's
+        self.free_before = read_free_bytes(task.device)  # before this process uses any
         timer.seconds["start"] = start_s
 
     def prepare(self) -> tuple[float, ...]:
@@ -134,7 +134,7 @@ class CellWork:
         """A call with the first prompts, repeated up to the batch size, and the first seed."""
         prompts, seed = self.task.prompts, self.task.seeds[0]
         places = [divmod(n, len(prompts)) for n in range(self.built.batch(self.recipe.batch))]
-        return call_for(self.recipe.call(), [(prompts[n], seed + again) for again, n in places])
+        return make_call(self.recipe.call(), [(prompts[n], seed + again) for again, n in places])
 
     def _warm_up(self) -> None:
         """Make the warm-up calls; a lazy compilation happens before, in a call of one step."""
@@ -169,7 +169,7 @@ class CellWork:
         call, lanes = self.recipe.call(), self._lanes()
         with self.timer.measure_phase("images"):
             advance = partial(self.timer.advance, total=total)
-            return make_pictures(self.model, self.task, call, lanes, advance)
+            return generate_images(self.model, self.task, call, lanes, advance)
 
     def _lanes(self) -> int:
         """Return the number of concurrent batches: on a CPU one per core, if possible."""
@@ -189,7 +189,7 @@ def _set_threads(task: Task) -> None:
 
 def time_call(model: TextToImage, call: Call) -> float:
     """Return the wall seconds of one call."""
-    with timed(model.device) as watch:
+    with time_block(model.device) as watch:
         model.generate(call)
     return watch.seconds
 
@@ -200,7 +200,7 @@ def take_repeats(model: TextToImage, call: Call, count: int) -> tuple[Repeat, ..
 
 
 def _take_repeat(model: TextToImage, call: Call) -> Repeat:
-    with stage_clock(model.parts(), model.device) as clock, timed(model.device) as watch:
+    with time_stages(model.parts(), model.device) as clock, time_block(model.device) as watch:
         model.generate(call)
     calls = clock.calls()
     return Repeat(
@@ -225,7 +225,7 @@ class Reply(NamedTuple):
     answer: Any
 
 
-def obey(task_json: str, pipe: Connection, asked_at: float, late: str) -> None:
+def serve_commands(task_json: str, pipe: Connection, asked_at: float, late: str) -> None:
     """Execute commands from the pipe: methods of CellWork with arguments. Output goes to the log.
 
     It waits for the pipe between two commands, without processor time. After an error it sends
@@ -250,7 +250,7 @@ def obey(task_json: str, pipe: Connection, asked_at: float, late: str) -> None:
             pipe.send(Reply(command(work, *arguments)))
     except BaseException as error:
         traceback.print_exc()
-        pipe.send(describe_exception(error, timer.phase, tail(task.folder / LOG)))
+        pipe.send(describe_exception(error, timer.phase, read_log_tail(task.folder / LOG)))
     os._exit(0)  # skip torch's slow teardown: everything is delivered
 
 
@@ -273,7 +273,7 @@ def _die_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def tail(log: Path, characters: int = 4000) -> str:
+def read_log_tail(log: Path, characters: int = 4000) -> str:
     """Return the end of a worker's log."""
     try:
         lines = log.read_text(errors="replace", encoding="utf-8").splitlines(keepends=True)

@@ -11,12 +11,7 @@ from typing import NamedTuple
 
 from harness.core.rule import ESTIMATED, Rule
 from harness.core.verdict import Result
-from harness.gating.observation import (
-    DistributionReading,
-    Observation,
-    Reading,
-    ShareReading,
-)
+from harness.gating.observation import Observation, Reading
 from harness.stats.noninferiority import least_prompts, prompts_needed
 from harness.stats.sequential import nominal_alpha
 
@@ -112,11 +107,9 @@ def _bounds(rule: Rule, seen: Observation, test: Test, result: Result) -> tuple[
 
 
 def _at_this_analysis(alpha: float, seen: Observation, analyses: tuple[int, ...]) -> float:
-    return (
-        alpha
-        if seen.prompts is None or len(analyses) < 2
-        else nominal_alpha(alpha, analyses, seen.prompts)
-    )
+    if seen.prompts is None or len(analyses) < 2:
+        return alpha
+    return nominal_alpha(alpha, analyses, seen.prompts)
 
 
 def _least(rule: Rule, seen: Observation, alpha: float) -> int:
@@ -132,19 +125,17 @@ def _least(rule: Rule, seen: Observation, alpha: float) -> int:
 def _needed(rule: Rule, seen: Observation, alpha: float) -> int | None:
     """Return the prompts that would decide if the quantity is as observed; None if none would."""
     reading, prompts = seen.reading, seen.prompts
-    if prompts is None or not isinstance(reading, DistributionReading | ShareReading):
+    assert isinstance(reading, Reading)
+    if prompts is None or reading.error is None:
         return None
     low, high = rule.window
-    distance = min(abs(reading.observed - end) for end in (low, high) if math.isfinite(end))
-    nearest = min(
-        (end for end in (low, high) if math.isfinite(end)),
-        key=lambda end: abs(end - reading.observed),
-    )
+    ends = [end for end in (low, high) if math.isfinite(end)]
+    nearest = min(ends, key=lambda end: abs(end - reading.observed))
     if math.isclose(reading.observed, nearest, rel_tol=1e-3):
         return None  # on the limit: no number of prompts would decide
     inside = low < reading.observed < high
     level = 1 - (alpha if inside else _fail_alpha(rule))
-    needed = prompts_needed(distance, reading.error, prompts, level)
-    if isinstance(reading, ShareReading) and needed is not None:
+    needed = prompts_needed(abs(reading.observed - nearest), reading.error, prompts, level)
+    if rule.quantity == "broken-share" and needed is not None:
         needed = max(needed, least_prompts(high, 1 - level)) if inside else needed
     return None if needed is None else max(needed, prompts + 1)

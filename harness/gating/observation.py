@@ -1,7 +1,6 @@
 """What a run shows of a rule's quantity: an estimate with bounds and p-values, or why not."""
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -24,150 +23,81 @@ NOT_EVALUATED = (
 )
 
 
-class Reading(ABC):
-    """An observed value; `has_interval` is False for a plain number."""
-
-    observed: float
-    has_interval: bool = True
-
-    @abstractmethod
-    def lower(self, level: float) -> float:
-        """Return the one-sided lower bound at `level`."""
-
-    @abstractmethod
-    def upper(self, level: float) -> float:
-        """Return the one-sided upper bound at `level`."""
-
-    @abstractmethod
-    def p_below(self, limit: float) -> float:
-        """Return the p-value of H0 "at or above `limit`": small if surely below."""
-
-    @abstractmethod
-    def p_above(self, limit: float) -> float:
-        """Return the p-value of H0 "at or below `limit`": small if surely above."""
-
-
 @dataclass(frozen=True)
-class DistributionReading(Reading):
-    """An estimate with its confidence distribution."""
+class Reading:
+    """An observed value with one-sided bounds at any level, and p-values at any limit.
 
-    observed: float
-    distribution: Uncertainty
-
-    @property
-    def error(self) -> float:
-        """The standard error, for planning."""
-        return standard_error(self.distribution)
-
-    def lower(self, level: float) -> float:
-        return lower_bound(self.distribution, level)
-
-    def upper(self, level: float) -> float:
-        return upper_bound(self.distribution, level)
-
-    def p_below(self, limit: float) -> float:
-        return p_value(self.distribution, limit)
-
-    def p_above(self, limit: float) -> float:
-        return 1 - p_value(self.distribution, limit)
-
-
-@dataclass(frozen=True)
-class TimedReading(DistributionReading):
-    """A time, or a figure made of one; `samples` counts what it rests on: `12 blocks`."""
-
-    samples: str
-
-
-@dataclass(frozen=True)
-class SingleReading(Reading):
-    """A figure of too few samples to have bounds: it decides nothing."""
-
-    observed: float
-    samples: str
-
-    def lower(self, level: float) -> float:
-        return 0.0
-
-    def upper(self, level: float) -> float:
-        return math.inf
-
-    def p_below(self, limit: float) -> float:
-        return 1.0
-
-    def p_above(self, limit: float) -> float:
-        return 1.0
-
-
-@dataclass(frozen=True)
-class PlainReading(Reading):
-    """A number without an interval; `what` names its counter."""
-
-    observed: float
-    has_interval: bool = False
-    what: str = ""
-
-    def lower(self, level: float) -> float:
-        return self.observed
-
-    def upper(self, level: float) -> float:
-        return self.observed
-
-    def p_below(self, limit: float) -> float:
-        return 0.0 if self.observed <= limit else 1.0
-
-    def p_above(self, limit: float) -> float:
-        return 0.0 if self.observed >= limit else 1.0
-
-
-@dataclass(frozen=True)
-class ShareReading(Reading):
-    """A count of images with `seeds` images per prompt.
-
-    Prompts are the unit, for all images of one may break together.
+    `p_below` is of H0 "at or above the limit" and small if surely below, `p_above` the reverse.
     """
 
-    count: int
-    images: int
-    seeds: int = 1
+    observed: float
+    lower: Callable[[float], float]
+    upper: Callable[[float], float]
+    p_below: Callable[[float], float]
+    p_above: Callable[[float], float]
+    error: float | None = None
+    """The standard error, for planning; None if more prompts would not change it."""
+    samples: str = ""
+    """What a time rests on: `12 blocks`."""
+    note: str = ""
+    """What was counted, or how."""
+    has_interval: bool = True
 
-    @property
-    def observed(self) -> float:  # type: ignore[override]
-        return self.count / self.images
 
-    @property
-    def units(self) -> int:
-        return self.images // self.seeds
+def read_distribution(observed: float, spread: Uncertainty, samples: str = "") -> Reading:
+    """Return an estimate with its confidence distribution."""
+    return Reading(
+        observed,
+        lower=lambda level: lower_bound(spread, level),
+        upper=lambda level: upper_bound(spread, level),
+        p_below=lambda limit: p_value(spread, limit),
+        p_above=lambda limit: 1 - p_value(spread, limit),
+        error=standard_error(spread),
+        samples=samples,
+    )
 
-    @property
-    def error(self) -> float:
-        """The standard error for planning; with half a broken image more, so it is never 0."""
-        share = (self._most + 0.5) / (self.units + 1)
-        return float((share * (1 - share) / self.units) ** 0.5)
 
-    @property
-    def _most(self) -> int:
-        return min(-(-self.count // self.seeds), self.units)
+def read_few(observed: float, samples: str) -> Reading:
+    """Return a figure of too few samples to have bounds: it decides nothing."""
+    return Reading(
+        observed,
+        lower=lambda _: 0.0,
+        upper=lambda _: math.inf,
+        p_below=lambda _: 1.0,
+        p_above=lambda _: 1.0,
+        samples=samples,
+    )
 
-    @property
-    def _least(self) -> int:
-        return self.count // self.seeds
 
-    def lower(self, level: float) -> float:
-        return share_lower(self._least, self.units, level)
+def read_number(observed: float, note: str = "") -> Reading:
+    """Return a number without an interval."""
+    return Reading(
+        observed,
+        lower=lambda _: observed,
+        upper=lambda _: observed,
+        p_below=lambda limit: 0.0 if observed <= limit else 1.0,
+        p_above=lambda limit: 0.0 if observed >= limit else 1.0,
+        note=note,
+        has_interval=False,
+    )
 
-    def upper(self, level: float) -> float:
-        return share_upper(self._most, self.units, level)
 
-    def p_below(self, limit: float) -> float:
-        from scipy.special import bdtr
+def read_broken_share(broken: int, images: int, seeds: int) -> Reading:
+    """Return a share of broken images: prompts are the unit, for all images of one may break."""
+    from scipy.special import bdtr
 
-        return float(bdtr(self._most, self.units, limit))
-
-    def p_above(self, limit: float) -> float:
-        from scipy.special import bdtr
-
-        return 1 - float(bdtr(self._least - 1, self.units, limit)) if self._least else 1.0
+    units = images // seeds
+    least, most = broken // seeds, min(-(-broken // seeds), units)
+    share = (most + 0.5) / (units + 1)  # half a broken image more: never an error of 0
+    return Reading(
+        broken / images,
+        lower=lambda level: share_lower(least, units, level),
+        upper=lambda level: share_upper(most, units, level),
+        p_below=lambda limit: float(bdtr(most, units, limit)),
+        p_above=lambda limit: 1 - float(bdtr(least - 1, units, limit)) if least else 1.0,
+        error=(share * (1 - share) / units) ** 0.5,
+        note=f"{broken:,} of {images:,} images are broken",
+    )
 
 
 class Observation(NamedTuple):
@@ -190,7 +120,7 @@ def observe(cell: CellResult, rule: Rule, metric: str) -> Observation:
         score = cell.scores.get(metric)
         if score is None:
             return _not_scored(cell, metric)
-        reading = DistributionReading(score.value.estimate, score.uncertainty)
+        reading = read_distribution(score.value.estimate, score.uncertainty)
         return Observation(reading, score.definition, score.prompts)
     if rule.quantity in ("worst-decile", "broken-share"):
         return _observe_tail(cell, rule, metric)
@@ -208,7 +138,7 @@ def _observe_delta(cell: CellResult, rule: Rule, metric: str) -> Observation:
         return Observation(figures, delta.definition)
     shown, spread = figures
     few = delta.resolved_from if rule.quantity == "loss" else None
-    reading = DistributionReading(shown.estimate, spread)
+    reading = read_distribution(shown.estimate, spread)
     return Observation(reading, delta.definition, delta.prompts, few)
 
 
@@ -219,9 +149,9 @@ def _observe_tail(cell: CellResult, rule: Rule, metric: str) -> Observation:
     seeds = len(cell.run.plan.matrix.seeds)
     prompts = tail.n // seeds
     if rule.quantity == "broken-share":
-        return Observation(ShareReading(tail.broken, tail.n, seeds), prompts=prompts)
+        return Observation(read_broken_share(tail.broken, tail.n, seeds), prompts=prompts)
     if metric in tail.worst_decile:
-        return Observation(PlainReading(tail.worst_decile[metric]), prompts=prompts)
+        return Observation(read_number(tail.worst_decile[metric]), prompts=prompts)
     if metric in cell.deltas:
         return Observation(Absent(absent="this metric has no values of single images"))
     return _not_scored(cell, metric)
@@ -240,8 +170,8 @@ def _read_latency(cell: CellResult, compute: Callable[[float], float] = float) -
     several = latency.blocks > 1
     samples = plural(latency.blocks, "block") if several else plural(latency.calls, "call")
     if isinstance(latency.spread, Absent):
-        return SingleReading(observed, samples)
-    return TimedReading(observed, transform(latency.spread, compute), samples)
+        return read_few(observed, samples)
+    return read_distribution(observed, transform(latency.spread, compute), samples)
 
 
 def _read_speedup(cell: CellResult, samples: Completed) -> Reading | Absent:
@@ -251,13 +181,13 @@ def _read_speedup(cell: CellResult, samples: Completed) -> Reading | Absent:
     rounds, blocks = found.rounds, len(samples.pairing.of("cell"))
     counted = plural(rounds, "measurement round") if rounds else plural(blocks, "block")
     if isinstance(found.spread, Absent):
-        return SingleReading(found.estimate, counted)
-    return TimedReading(found.estimate, found.spread, counted)
+        return read_few(found.estimate, counted)
+    return read_distribution(found.estimate, found.spread, counted)
 
 
 def _read_cold_start(cell: CellResult, samples: Completed) -> Reading | Absent:
     cold = samples.cold_start
-    return cold if isinstance(cold, Absent) else PlainReading(cold.total_s)
+    return cold if isinstance(cold, Absent) else read_number(cold.total_s)
 
 
 def _read_peak_memory(cell: CellResult, samples: Completed) -> Reading | Absent:
@@ -267,11 +197,11 @@ def _read_peak_memory(cell: CellResult, samples: Completed) -> Reading | Absent:
         return peak
     if other := cell.counter_difference:
         return Absent(absent=f"only the memory {peak.counter} is known, of the baseline {other}")
-    return PlainReading(peak.count / GIB, what=peak.counter)
+    return read_number(peak.count / GIB, note=peak.counter)
 
 
 def _read_energy(cell: CellResult, samples: Completed) -> Reading | Absent:
-    return cell.energy_j if isinstance(cell.energy_j, Absent) else PlainReading(cell.energy_j)
+    return cell.energy_j if isinstance(cell.energy_j, Absent) else read_number(cell.energy_j)
 
 
 def _read_cost(cell: CellResult, samples: Completed) -> Reading | Absent:
@@ -298,8 +228,8 @@ def _read_precision(cell: CellResult, samples: Completed) -> Reading | Absent:
     if count < MIN_ROUNDS_FOR_VERDICT:
         interleaved = samples.pairing.kind == "interleaved"
         noun = "measurement round" if interleaved else "block"
-        return SingleReading(half_width, plural(count, noun))
-    return PlainReading(half_width)
+        return read_few(half_width, plural(count, noun))
+    return read_number(half_width)
 
 
 def _read_throttled(cell: CellResult, samples: Completed) -> Reading | Absent:
@@ -312,7 +242,7 @@ def _read_throttled(cell: CellResult, samples: Completed) -> Reading | Absent:
         if not (isinstance(state.throttle, Absent) and isinstance(state.cpu_throttled, Absent))
     ]
     if known:
-        return PlainReading(sum(bool(state.slowed) for state in known) / len(known))
+        return read_number(sum(bool(state.slowed) for state in known) / len(known))
     signs = (sign for state in states for sign in (state.throttle, state.cpu_throttled))
     reasons = dict.fromkeys(sign.absent for sign in signs if isinstance(sign, Absent))
     return Absent(absent="; ".join(reasons) or "no timed calls")
@@ -323,7 +253,7 @@ def _read_traced_steps(cell: CellResult, samples: Completed) -> Reading | Absent
     if isinstance(trace, Absent):
         command = f"harness profile {cell.run.plan.run_id} {cell.id}"
         return Absent(absent=f"{trace.absent}; take one with {command}")
-    return PlainReading(trace.steps)
+    return read_number(trace.steps)
 
 
 _MEASURED: Mapping[Quantity, Callable[[CellResult, Completed], Reading | Absent]] = {

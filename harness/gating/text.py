@@ -8,14 +8,7 @@ from harness.core.quality import Rung
 from harness.core.rule import Rule
 from harness.core.units import format_percent
 from harness.gating.decision import Decision
-from harness.gating.observation import (
-    Observation,
-    PlainReading,
-    Reading,
-    ShareReading,
-    SingleReading,
-    TimedReading,
-)
+from harness.gating.observation import Observation, Reading
 from harness.results.format import bracket
 from harness.stats.noninferiority import precision_needed
 
@@ -70,16 +63,15 @@ def _write_observed(rule: Rule, metric: str, seen: Observation, decision: Decisi
             whole = seen.definition.whole if seen.definition else "of its range"
             return f"{metric} lost {share} {whole}"
         return f"{metric} changed by {share} of the baseline's score (positive is worse)"
-    if isinstance(reading, ShareReading):
-        share = _write_share(reading.observed, decision, 1)
-        return f"{reading.count:,} of {reading.images:,} images are broken, {share}"
+    if rule.quantity == "broken-share":
+        return f"{reading.note}, {_write_share(reading.observed, decision, 1)}"
     if rule.quantity == "worst-decile":
         return f"the worst decile of {metric} is {figure_words(reading.observed)}"
     ends = (figure_words(decision.lower), figure_words(decision.upper))
     bounds = f" [{', '.join(ends)}]" if reading.has_interval else ""
     if rule.quantity == "score":
         return f"{metric} scored {figure_words(reading.observed)}{bounds}"
-    what = f" {reading.what}" if isinstance(reading, PlainReading) and reading.what else ""
+    what = f" {reading.note}" if reading.note else ""
     value = quantity_words(rule, reading.observed)
     return _OBSERVED[rule.quantity].format(value + what + bounds)
 
@@ -121,9 +113,9 @@ def _explain_no_pass(rule: Rule, seen: Observation, decision: Decision, limit: s
 
 
 def _say_what_decides(rule: Rule, reading: Reading, seen: Observation, decision: Decision) -> str:
-    if isinstance(reading, SingleReading):
+    if reading.samples and reading.error is None:
         return f"with {reading.samples}; raise measure.max_s"
-    if isinstance(reading, TimedReading):
+    if reading.samples:
         (end,) = (end for end in rule.window if math.isfinite(end))
         needed = precision_needed(reading.observed, end, 1 - decision.alpha)
         finer = f"a precision of ±{margin_words(needed or 0.0)} (measure.precision, measure.max_s)"

@@ -20,10 +20,10 @@ class Stopwatch:
 
 
 @contextmanager
-def timed(device: str = "cpu") -> Iterator[Stopwatch]:
+def time_block(device: str = "cpu") -> Iterator[Stopwatch]:
     """Time a block, with the GPU synchronized before both readings and events between them."""
     watch = Stopwatch()
-    mark = marker(device)
+    mark = make_marker(device)
     synchronize(device)
     begin_s = time.perf_counter()
     begin = mark()
@@ -32,16 +32,16 @@ def timed(device: str = "cpu") -> Iterator[Stopwatch]:
     synchronize(device)
     watch.seconds = time.perf_counter() - begin_s
     if device.startswith("cuda"):
-        watch.device_s = seconds_between(begin, end)
+        watch.device_s = count_seconds(begin, end)
         release((begin, end))
 
 
-def marker(device: str) -> Callable[[], Any]:
+def make_marker(device: str) -> Callable[[], Any]:
     """Return a function that marks the time: by an event on a GPU, by the wall clock on a CPU."""
     return _record_event if device.startswith("cuda") else time.perf_counter
 
 
-def seconds_between(begin: Any, end: Any) -> float:
+def count_seconds(begin: Any, end: Any) -> float:
     """Return the seconds between two marks; a GPU must have been synchronized since."""
     if isinstance(begin, float):
         return float(end - begin)
@@ -88,7 +88,7 @@ class StageClock:
     """
 
     def __init__(self, device: str) -> None:
-        self._mark = marker(device)
+        self._mark = make_marker(device)
         self._begun: dict[str, Any] = {}
         self._marks: list[tuple[str, Any, Any]] = []
         self._calls: list[PartCall] = []
@@ -110,14 +110,14 @@ class StageClock:
     def calls(self) -> list[PartCall]:
         """Return all calls in order; a GPU must have been synchronized."""
         for role, begin, end in self._marks:
-            self._calls.append(PartCall(role, seconds_between(begin, end)))
+            self._calls.append(PartCall(role, count_seconds(begin, end)))
             release((begin, end))
         self._marks.clear()
         return self._calls
 
 
 @contextmanager
-def stage_clock(parts: dict[str, Any], device: str) -> Iterator[StageClock]:
+def time_stages(parts: dict[str, Any], device: str) -> Iterator[StageClock]:
     """Time the calls of each part inside the block.
 
     Hooks on the object that the pipeline calls, such as a compiled module, run outside compiled

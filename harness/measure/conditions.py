@@ -24,7 +24,7 @@ class ConditionsWatch:
 
 
 @contextmanager
-def watching(device: str, ours: Collection[int]) -> Iterator[ConditionsWatch]:
+def watch_conditions(device: str, ours: Collection[int]) -> Iterator[ConditionsWatch]:
     """Record the machine's state during the block; `ours` are the pids of our own processes.
 
     A GPU is sampled every 0.1 s: clocks and power are means of the samples (the driver's power is

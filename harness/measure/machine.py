@@ -15,18 +15,18 @@ import psutil
 
 from harness.core.machine import Gpu, Machine
 from harness.core.units import Absent, format_bytes, format_percent
-from harness.measure.conditions import watching
-from harness.measure.memory import reset_resident_peak
+from harness.measure.conditions import watch_conditions
 from harness.measure.nvml import (
-    asked,
-    energy_j,
-    first_card,
+    find_first_card,
+    find_whole_card,
+    list_cards,
+    read_energy_j,
     read_text,
     sample_gpu,
-    visible_cards,
-    whole_card,
+    try_read,
 )
-from harness.measure.profiler import counters_denied
+from harness.measure.profiler import are_counters_denied
+from harness.process_memory import reset_resident_peak
 
 PACKAGES = (
     "diffusion-harness", "torch", "torchvision", "diffusers", "transformers", "accelerate", "peft",
@@ -57,7 +57,7 @@ def describe_machine() -> Machine:
     )
 
 
-def count_by_bus() -> None:
+def order_cards_by_bus() -> None:
     """Make CUDA, if it starts later, number cards in bus order, as NVML does.
 
     An order set by the user stays.
@@ -86,7 +86,7 @@ def _cpu_model() -> str:
 
 def _gpus() -> tuple[Gpu, ...]:
     try:
-        handles = list(visible_cards())
+        handles = list(list_cards())
     except Exception:  # no driver, no library or no card
         return ()
     return tuple(_describe_gpu(handle) for handle in handles)
@@ -98,11 +98,11 @@ def _describe_gpu(handle: object) -> Gpu:
     version = pynvml.nvmlSystemGetCudaDriverVersion()
     return Gpu(
         name=read_text(pynvml.nvmlDeviceGetName(handle)),
-        capability=tuple(pynvml.nvmlDeviceGetCudaComputeCapability(whole_card(handle))),
+        capability=tuple(pynvml.nvmlDeviceGetCudaComputeCapability(find_whole_card(handle))),
         memory_bytes=pynvml.nvmlDeviceGetMemoryInfo(handle).total,
         driver=read_text(pynvml.nvmlSystemGetDriverVersion()),
         cuda=f"{version // 1000}.{version % 1000 // 10}",
-        power_limit_w=asked(lambda: pynvml.nvmlDeviceGetPowerManagementLimit(handle) / 1e3),
+        power_limit_w=try_read(lambda: pynvml.nvmlDeviceGetPowerManagementLimit(handle) / 1e3),
     )
 
 
@@ -136,9 +136,9 @@ class Ability(NamedTuple):
     found: str | Absent
 
 
-def abilities() -> tuple[Ability, ...]:
+def list_abilities() -> tuple[Ability, ...]:
     """Return which parts of the machine's state can be recorded, in the order of the report."""
-    with watching("cpu", [os.getpid()]) as watch:
+    with watch_conditions("cpu", [os.getpid()]) as watch:
         time.sleep(TICKS_S)
     seen = watch.conditions
     slowed = _with_unit(seen.cpu_throttled, " times in 50 ms")
@@ -157,11 +157,11 @@ def abilities() -> tuple[Ability, ...]:
 
 def _card_abilities() -> list[Ability]:
     """Return what NVML reports about the card that torch calls "cuda"."""
-    card = asked(first_card)
+    card = try_read(find_first_card)
     if isinstance(card, Absent):
         return [Ability("the GPU's counters (NVML)", card)]
     sample = sample_gpu(card, ())
-    energy = _with_unit(energy_j(card), " J since its driver was loaded")
+    energy = _with_unit(read_energy_j(card), " J since its driver was loaded")
     return [
         Ability("clock of the GPU (NVML)", _with_unit(sample.clock_mhz, " MHz")),
         Ability("clock of the GPU's memory (NVML)", _with_unit(sample.memory_clock_mhz, " MHz")),
@@ -208,9 +208,9 @@ def _perf() -> str | Absent:
 
 
 def _cupti() -> str | Absent:
-    if isinstance(asked(first_card), Absent):
+    if isinstance(try_read(find_first_card), Absent):
         return Absent(absent="no GPU")
-    if counters_denied():
+    if are_counters_denied():
         fix = "set NVreg_RestrictProfilingToAdminUsers=0 for the nvidia module"
         return Absent(absent=f"for administrators only: {fix}")
     return "permitted by the driver"

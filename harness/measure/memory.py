@@ -5,30 +5,29 @@ import ctypes
 import gc
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 import psutil
 
 from harness.core.outcome import Memory
 from harness.core.units import Absent
-from harness.measure.nvml import asked, first_card, used_by_process
+from harness.measure.nvml import find_first_card, read_used_bytes, try_read
+from harness.process_memory import read_resident_peak, reset_resident_peak
 
 NO_GPU = Absent(absent="no GPU")
-PROCESS = Path("/proc/self")
 
 
-def free_bytes(device: str) -> int | None:
+def read_free_bytes(device: str) -> int | None:
     """Return the free memory of a device, without torch; None if it is unknown."""
     if not device.startswith("cuda"):
         return int(psutil.virtual_memory().available)
-    free = asked(_free_on_card)
+    free = try_read(_free_on_card)
     return None if isinstance(free, Absent) else free
 
 
 def _free_on_card() -> int:
     import pynvml
 
-    return int(pynvml.nvmlDeviceGetMemoryInfo(first_card()).free)
+    return int(pynvml.nvmlDeviceGetMemoryInfo(find_first_card()).free)
 
 
 def release_cached(device: str) -> None:
@@ -46,8 +45,8 @@ def measure_peaks(
     """Return the peak memory of a call.
 
     Unused memory of the allocators is released first, so that all peaks are of this call.
-    `free_before`, the free memory of the device before this process used it (`free_bytes`), gives
-    this process's share if the driver does not list it.
+    `free_before`, the free memory of the device before this process used it (`read_free_bytes`),
+    gives this process's share if the driver does not list it.
     """
     gpu = device.startswith("cuda")
     gc.collect()
@@ -60,7 +59,7 @@ def measure_peaks(
         torch.cuda.reset_peak_memory_stats()
     before = reset_resident_peak()
     call()
-    peak = before if isinstance(before, Absent) else resident_peak()
+    peak = before if isinstance(before, Absent) else read_resident_peak()
     allocated: int | Absent = NO_GPU
     reserved: int | Absent = NO_GPU
     used: int | Absent = NO_GPU
@@ -84,31 +83,11 @@ def _used_bytes(reserved: int, free_before: int | None) -> int | Absent:
     in a container the driver may count pids of the host.
     """
     unlisted = Absent(absent="NVML does not list this process")
-    used = asked(lambda: used_by_process(first_card()).get(os.getpid(), unlisted))
+    used = try_read(lambda: read_used_bytes(find_first_card()).get(os.getpid(), unlisted))
     if not isinstance(used, Absent) and used >= reserved:
         return used
-    free = free_bytes("cuda")
+    free = read_free_bytes("cuda")
     if free_before is not None and free is not None and free_before - free >= reserved:
         return free_before - free
     reason = used.absent if isinstance(used, Absent) else "NVML lists another process by this pid"
     return Absent(absent=f"{reason}, and the memory of other processes is unknown")
-
-
-def reset_resident_peak(process: Path = PROCESS) -> int | Absent:
-    """Reset this process's resident peak and return its resident memory, or why that fails."""
-    if not (process / "status").exists():
-        return Absent(absent="no /proc on this system")
-    try:
-        (process / "clear_refs").write_text("5", encoding="utf-8")  # 5: reset VmHWM (proc(5))
-    except OSError as error:
-        why = f"the peak cannot be reset here: {error.strerror} (/proc/self/clear_refs)"
-        return Absent(absent=why)
-    return resident_peak(process)
-
-
-def resident_peak(process: Path = PROCESS) -> int | Absent:
-    """Return VmHWM of this process: the highest resident memory since the last reset."""
-    for line in (process / "status").read_text(encoding="utf-8").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    return Absent(absent="/proc/self/status has no VmHWM")

@@ -38,7 +38,7 @@ UNREAD = Absent(absent="not read")
 Value = TypeVar("Value")
 
 
-def visible_cards() -> Iterator[Any]:
+def list_cards() -> Iterator[Any]:
     """Yield the handles of the cards that CUDA shows to this process; may raise NVMLError.
 
     Like CUDA, it reads CUDA_VISIBLE_DEVICES up to the first invalid entry (CUDA C++ Programming
@@ -58,15 +58,15 @@ def visible_cards() -> Iterator[Any]:
         yield handle
 
 
-def first_card() -> Any:
+def find_first_card() -> Any:
     """Return the handle of the card that torch calls "cuda"; LookupError if none is visible."""
-    handle = next(visible_cards(), None)
+    handle = next(list_cards(), None)
     if handle is None:
         raise LookupError("CUDA_VISIBLE_DEVICES shows no card")
     return handle
 
 
-def whole_card(handle: Any) -> Any:
+def find_whole_card(handle: Any) -> Any:
     """Return the card of a MIG slice, or the card itself."""
     import pynvml
 
@@ -76,7 +76,7 @@ def whole_card(handle: Any) -> Any:
         return handle
 
 
-def refused(error: Exception) -> Absent:
+def explain_refusal(error: Exception) -> Absent:
     """Return why NVML gave no value; its errors have many types, even at import."""
     return Absent(absent=f"NVML: {ADVICE.get(type(error).__name__, error)}")
 
@@ -116,7 +116,9 @@ def _or_first_slice(card: Any) -> Any:
     return pynvml.nvmlDeviceGetMigDeviceHandleByIndex(card, 0)
 
 
-def foreign_processes(device: str, ours: Collection[int]) -> tuple[ForeignProcess, ...] | Absent:
+def find_foreign_processes(
+    device: str, ours: Collection[int]
+) -> tuple[ForeignProcess, ...] | Absent:
     """Return the processes on the GPU whose pid is not among `ours`, sorted by pid.
 
     In a container NVML may list no process, or all processes, ours included, by pids of the host.
@@ -124,12 +126,12 @@ def foreign_processes(device: str, ours: Collection[int]) -> tuple[ForeignProces
     """
     if not device.startswith("cuda"):
         return Absent(absent="no GPU")
-    return asked(lambda: list_foreign_processes(first_card(), ours))
+    return try_read(lambda: list_foreign_processes(find_first_card(), ours))
 
 
 def list_foreign_processes(card: Any, ours: Collection[int]) -> tuple[ForeignProcess, ...] | Absent:
     """Return the foreign processes of one card, by its NVML handle; may raise NVMLError."""
-    used = used_by_process(card)
+    used = read_used_bytes(card)
     if not used.keys() & set(ours) and not _has_host_pids():
         listed = f"lists {len(used)} by other pids" if used else "lists none"
         why = f"this container has its own pids: NVML {listed}, so foreign processes are unknown"
@@ -138,7 +140,7 @@ def list_foreign_processes(card: Any, ours: Collection[int]) -> tuple[ForeignPro
     return tuple(ForeignProcess(pid=pid, name=_name(pid), used_bytes=used[pid]) for pid in foreign)
 
 
-def used_by_process(card: Any) -> dict[int, int | Absent]:
+def read_used_bytes(card: Any) -> dict[int, int | Absent]:
     """Return pid → bytes of the card's memory that the process uses; may raise NVMLError."""
     import pynvml
 
@@ -189,7 +191,7 @@ class GpuWatch:
         self._samples: list[GpuSample] = []
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="harness-gpu-watch", daemon=True)
-        self._card: Any = asked(first_card)
+        self._card: Any = try_read(find_first_card)
         self._before: float | Absent = UNREAD
         self._after: float | Absent = UNREAD
 
@@ -230,7 +232,7 @@ class GpuWatch:
             wait_s = EVERY_S
 
     def _energy(self) -> float | Absent:
-        return self._card if isinstance(self._card, Absent) else energy_j(self._card)
+        return self._card if isinstance(self._card, Absent) else read_energy_j(self._card)
 
     def _drawn(self) -> float | Absent:
         if isinstance(self._before, Absent):
@@ -247,32 +249,32 @@ def sample_gpu(card: Any, ours: Collection[int]) -> GpuSample:
         return GpuSample(card, card, card, card, card, card)
     import pynvml
 
-    whole = whole_card(card)
+    whole, sensor = find_whole_card(card), pynvml.NVML_TEMPERATURE_GPU
     return GpuSample(
-        asked(lambda: float(pynvml.nvmlDeviceGetClockInfo(whole, pynvml.NVML_CLOCK_SM))),
-        asked(lambda: float(pynvml.nvmlDeviceGetClockInfo(whole, pynvml.NVML_CLOCK_MEM))),
-        asked(lambda: float(pynvml.nvmlDeviceGetTemperature(whole, pynvml.NVML_TEMPERATURE_GPU))),
-        asked(lambda: pynvml.nvmlDeviceGetPowerUsage(whole) / 1e3) if whole == card else SLICE,
-        asked(lambda: _reasons(whole)),
-        asked(lambda: list_foreign_processes(card, ours)),
+        try_read(lambda: float(pynvml.nvmlDeviceGetClockInfo(whole, pynvml.NVML_CLOCK_SM))),
+        try_read(lambda: float(pynvml.nvmlDeviceGetClockInfo(whole, pynvml.NVML_CLOCK_MEM))),
+        try_read(lambda: float(pynvml.nvmlDeviceGetTemperature(whole, sensor))),
+        try_read(lambda: pynvml.nvmlDeviceGetPowerUsage(whole) / 1e3) if whole == card else SLICE,
+        try_read(lambda: _reasons(whole)),
+        try_read(lambda: list_foreign_processes(card, ours)),
     )
 
 
-def energy_j(card: Any) -> float | Absent:
+def read_energy_j(card: Any) -> float | Absent:
     """Return the joules drawn since the driver was loaded (NVML's total energy counter, in mJ)."""
     import pynvml
 
-    if whole_card(card) != card:
+    if find_whole_card(card) != card:
         return SLICE
-    return asked(lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(card) / 1e3)
+    return try_read(lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(card) / 1e3)
 
 
-def asked(read: Callable[[], Value]) -> Value | Absent:
+def try_read(read: Callable[[], Value]) -> Value | Absent:
     """Return a reading, or why NVML refuses it: each counter may be refused alone."""
     try:
         return read()
     except Exception as error:
-        return refused(error)
+        return explain_refusal(error)
 
 
 def _reasons(card: Any) -> tuple[str, ...]:

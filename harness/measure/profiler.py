@@ -71,10 +71,10 @@ def _graphs() -> int:
     return int(dynamo.counters["stats"]["unique_graphs"]) if dynamo else 0
 
 
-def why_blind() -> str:
+def explain_missing_kernels() -> str:
     """Return why a trace of a GPU has no kernels, and what to do."""
     allow = "NVreg_RestrictProfilingToAdminUsers=0"
-    if counters_denied():
+    if are_counters_denied():
         why = "the driver shows its counters to administrators only"
         fix = f"set {allow} for the nvidia module, or give the container CAP_SYS_ADMIN"
     else:
@@ -83,7 +83,7 @@ def why_blind() -> str:
     return f"the trace has no GPU kernel: {why}; {fix}, then run: harness profile RUN CELL"
 
 
-def counters_denied() -> bool:
+def are_counters_denied() -> bool:
     """Return whether NVIDIA's driver denies this user its performance counters."""
     restricted = DRIVER.exists() and "RmProfilingAdminOnly: 1" in DRIVER.read_text(encoding="utf-8")
     return restricted and os.geteuid() != 0

@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.core.outcome import Roofline
 from harness.core.units import Absent
-from harness.measure.clock import timed
+from harness.measure.clock import time_block
 
 GPU_SIDE, CPU_SIDE = 8192, 1024
 """Side of the timed square matrices: large enough that arithmetic dominates."""
@@ -54,7 +54,7 @@ class OperationCounter:
         if not self._calls:
             return Absent(absent="no call was watched: measure.warmup is 0")
         try:
-            flops, rate = self._flops(), product_rate(device, dtype)
+            flops, rate = self._flops(), measure_product_rate(device, dtype)
         except Exception as error:  # a network that needs data, other arguments, a full device
             return Absent(absent=f"operations could not be counted: {error}")
         copied = _copy_rate_or_why(device)
@@ -97,7 +97,7 @@ def count_flops(call: Callable[[], object]) -> int:
     return counter.get_total_flops()
 
 
-def product_rate(device: str, dtype: str) -> float:
+def measure_product_rate(device: str, dtype: str) -> float:
     """Return a device's FLOP/s in a product of large square matrices, the best of several."""
     import torch
 
@@ -105,7 +105,7 @@ def product_rate(device: str, dtype: str) -> float:
     return 2 * side**3 / _best_s(_product(side, device, getattr(torch, dtype)), device)
 
 
-def copy_rate(device: str) -> float:
+def measure_copy_rate(device: str) -> float:
     """Return a device's memory bandwidth in bytes/s, the best of several large copies.
 
     Read and written bytes both count, as in STREAM's Copy (McCalpin 1995). Raises torch's errors on
@@ -121,7 +121,7 @@ def copy_rate(device: str) -> float:
 
 def _copy_rate_or_why(device: str) -> float | Absent:
     try:
-        return copy_rate(device)
+        return measure_copy_rate(device)
     except RuntimeError as error:  # torch's out-of-memory errors are of this type
         return Absent(absent=f"not enough memory for a large copy: {error}")
 
@@ -131,7 +131,7 @@ def _best_s(run: Callable[[], object], device: str) -> float:
     run()
     best_s, spent_s, done = float("inf"), 0.0, 0
     while done < LEAST_RUNS or spent_s < LEAST_S:
-        with timed(device) as watch:
+        with time_block(device) as watch:
             run()
         best_s, spent_s, done = min(best_s, watch.seconds), spent_s + watch.seconds, done + 1
     return best_s

@@ -143,9 +143,9 @@ class Metric(Frozen, ABC):
         return ()
 
     def needs_other_seed(self, reference: bool) -> bool:
-        """Return whether the baseline's other-seed run calibrates its losses; `reference`.
+        """Return whether the baseline's other-seed run calibrates its losses.
 
-        The matrix names a set.
+        `reference`: the matrix names a reference set.
         """
         by_it = self.kind in ("paired", "prompt-wise")
         return by_it or (self.kind == "distribution" and (self.needs_baseline or not reference))
@@ -160,10 +160,7 @@ class Metric(Frozen, ABC):
 
     @property
     def weightless(self) -> bool:
-        """Whether it reads pixels without a network.
-
-        Cheap enough for every rung of the damage ladder.
-        """
+        """Whether it needs no network, and is cheap enough for every rung of the damage ladder."""
         return not (self.needs() or self.ships())
 
     @property
@@ -204,18 +201,12 @@ class Metric(Frozen, ABC):
         """Return the scorer; MachineError if weights are missing or are not the expected file."""
 
     def to_score(self, distances: Floats) -> Floats:
-        """Return the reported values (n,) of distances or similarities.
-
-        A metric may report on another scale.
-        """
+        """Return the reported values (n,) of distances or similarities."""
         return distances
 
 
 def why_unreadable(parse: Callable[[str], object], text: str) -> str:
-    """Return the message of the ValueError that parsing a prompt raises.
-
-    An empty string if it raises none.
-    """
+    """Return the message of the ValueError that parsing a prompt raises, or an empty string."""
     try:
         parse(text)
     except ValueError as error:

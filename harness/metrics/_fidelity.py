@@ -112,10 +112,7 @@ def _spread(values: Any) -> Any:
 
 
 def _combined(spreads: Any) -> Any:
-    """Return the 18 numbers of spreads (n, octaves, 2, 3).
-
-    Strength, its slope, fineness, and unevenness.
-    """
+    """Return strength, slope, fineness, unevenness (18 numbers) of spreads (n, octaves, 2, 3)."""
     import torch
 
     first, second, fourth = spreads.unbind(-1)

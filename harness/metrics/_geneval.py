@@ -53,7 +53,7 @@ class Asked(NamedTuple):
     relation: str = ""
 
 
-def article(words: str) -> str:
+def add_article(words: str) -> str:
     """Return words with their article: `an apple`."""
     return f"an {words}" if words[0] in _VOWELS else f"a {words}"
 
@@ -107,8 +107,8 @@ def _wanted(match: re.Match[str], which: int) -> WantedObject:
     name, colour = match[f"name{which}"], match[f"colour{which}"] or ""
     words = f"{colour} {name}" if colour else name
     written = f"{match[f'article{which}']} {words}"
-    if written != article(words):
-        raise ValueError(f"GenEval writes {article(words)!r}, not {written!r}: {match[0]!r}")
+    if written != add_article(words):
+        raise ValueError(f"GenEval writes {add_article(words)!r}, not {written!r}: {match[0]!r}")
     return WantedObject(name, colour)
 
 
@@ -116,7 +116,7 @@ def _wrong(things: tuple[WantedObject, ...], between: str | None) -> str:
     """Return why GenEval could not have generated such a prompt; an empty string if it could."""
     coloured = [thing for thing in things if thing.colour]
     if any(thing.name == "person" for thing in coloured):
-        return "GenEval asks for no colour of a person"
+        return "GenEval asks for no colour of persons"
     if len({thing.name for thing in things}) < len(things):
         return "GenEval asks for two different objects, since it cannot tell two of a kind apart"
     if coloured and between not in (None, "and"):
@@ -169,7 +169,7 @@ Objects = Mapping[str, Sequence[DetectedBox]]
 """Object → its boxes, by falling score."""
 
 
-def overlap(first: DetectedBox, second: DetectedBox) -> float:
+def compute_overlap(first: DetectedBox, second: DetectedBox) -> float:
     """Return intersection over union."""
     width = min(first.right, second.right) - max(first.left, second.left)
     height = min(first.bottom, second.bottom) - max(first.top, second.top)
@@ -178,16 +178,16 @@ def overlap(first: DetectedBox, second: DetectedBox) -> float:
     return shared / union if union else 0.0
 
 
-def distinct(boxes: Sequence[DetectedBox]) -> list[DetectedBox]:
+def remove_duplicates(boxes: Sequence[DetectedBox]) -> list[DetectedBox]:
     """Return the boxes of one object by falling score, without those that a better one covers."""
     kept: list[DetectedBox] = []
     for box in sorted(boxes, key=lambda box: box.score, reverse=True)[:MOST]:
-        if all(overlap(box, other) <= OVERLAP for other in kept):
+        if all(compute_overlap(box, other) <= OVERLAP for other in kept):
             kept.append(box)
     return kept
 
 
-def positions(first: DetectedBox, second: DetectedBox) -> set[str]:
+def find_positions(first: DetectedBox, second: DetectedBox) -> set[str]:
     """Return the position of the first box relative to the second; empty if too close."""
     offset = first.centre - second.centre
     clear = np.maximum(np.abs(offset) - MARGIN * (first.extent + second.extent), 0) * np.sign(
@@ -201,10 +201,7 @@ def positions(first: DetectedBox, second: DetectedBox) -> set[str]:
 
 
 def shows(asked: Asked, objects: Objects, find_colour: Callable[[str, DetectedBox], str]) -> bool:
-    """Return whether all that is asked for is there.
-
-    `find_colour` an object in a box is called only if needed.
-    """
+    """Return whether all that is asked for is there; colours are classified only if needed."""
     if asked.number:
         boxes = objects.get(asked.objects[0].name, ())
         return sum(box.score > COUNTED for box in boxes) == asked.number
@@ -212,7 +209,7 @@ def shows(asked: Asked, objects: Objects, find_colour: Callable[[str, DetectedBo
     if not all(found):
         return False
     surest = [boxes[0] for boxes in found]
-    if asked.relation and asked.relation not in positions(*surest):
+    if asked.relation and asked.relation not in find_positions(*surest):
         return False
     pairs = zip(asked.objects, surest, strict=True)
     return all(find_colour(thing.name, box) == thing.colour for thing, box in pairs if thing.colour)

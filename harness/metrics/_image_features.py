@@ -68,10 +68,7 @@ def _clean(pictures: Pixels) -> Any:
 
 
 def _bicubic(channel: Pixels) -> Any:
-    """Resize one channel as float32.
-
-    Rounding to uint8 in between is one of the errors clean-fid found.
-    """
+    """Resize one channel as float32: rounding to uint8 is an error that clean-fid found."""
     from PIL import Image
 
     image = Image.fromarray(channel.astype(np.float32)).resize(
@@ -222,10 +219,7 @@ def _tiles(pictures: Pixels) -> Pixels:
 
 
 class PatchNetwork(_NativeNetwork):
-    """The centre of an image, 299×299 native pixels, to pool3 features (n, 2048).
-
-    This is SDXL-Lightning's Patch FID.
-    """
+    """The centre 299×299 native pixels to pool3 features (n, 2048): SDXL-Lightning's Patch FID."""
 
     def _features(self, pictures: Pixels) -> Any:
         import torch

@@ -116,10 +116,7 @@ def excerpt(what: str, values: Any) -> Excerpt:
 
 
 def difference(wanted: Excerpt, here: Excerpt, tolerance: float) -> str:
-    """Return how an excerpt differs by more than `tolerance` of the largest value.
-
-    Empty if it does not.
-    """
+    """Return how an excerpt differs by more than `tolerance` of the largest value, or ""."""
     if (wanted.what, wanted.shape) != (here.what, here.shape):
         return f"{here.what} has shape {here.shape}, expected {wanted.what} of shape {wanted.shape}"
     expected, found = np.asarray(wanted.values), np.asarray(here.values)
@@ -145,10 +142,7 @@ CHECKABLE = (
 
 
 def picture(size: tuple[int, int], other: bool = False) -> Pixels:
-    """Return a uint8 image (height, width, 3) of waves and squares, from integers; `other`.
-
-    Damaged.
-    """
+    """Return a uint8 image (height, width, 3) of waves and squares; `other` damages it."""
     y, x = np.mgrid[: size[0], : size[1]].astype(np.int64)
     red = _wave(3 * x + 2 * y, 61)
     green = ((x // 9 + y // 7) % 2) * 170 + _wave(x - y, 37) // 4
@@ -270,7 +264,9 @@ def compare(metric: Metric, expected: Vector, found: Vector) -> None:
         (expected.outputs, found.outputs, output_tolerance),
     ):
         if len(theirs) != len(ours):
-            raise _failed(metric, expected, f"{len(ours)} steps were seen, expected {len(theirs)}")
+            raise _failed(
+                metric, expected, f"{len(ours)} steps were recorded, expected {len(theirs)}"
+            )
         for wanted, here in zip(theirs, ours, strict=True):
             if wrong := difference(wanted, here, tolerance):
                 raise _failed(metric, expected, wrong)
@@ -278,7 +274,7 @@ def compare(metric: Metric, expected: Vector, found: Vector) -> None:
 
 def _failed(metric: Metric, expected: Vector, wrong: str) -> MachineError:
     what = (
-        f"{metric.name} does not give the number it should here, so nothing is scored with it. "
+        f"{metric.name} computes a wrong number on this machine, so nothing is scored with it. "
         f"{wrong}"
     )
     where = f"self-test of {metric.name}"

@@ -25,10 +25,7 @@ class _Scorer(TextScorer):
 
 
 class Clip(Metric):
-    """`bundled`: the small dual encoder of the shapes world; `mlperf`.
-
-    Open_clip ViT-B-32 with OpenAI's weights.
-    """
+    """`bundled`: the small dual encoder; `mlperf`: open_clip ViT-B-32 with OpenAI's weights."""
 
     question: ClassVar[Question] = "content"
     kind: ClassVar[MetricKind] = "alignment"

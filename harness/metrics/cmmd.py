@@ -18,10 +18,7 @@ _RESIZE = "centre square, then to 336×336, bicubic with antialias on uint8 (Pil
 
 
 class _Square(Network):
-    """Crops the centre square before resizing, as the authors do.
-
-    CLIP's own preprocessing crops after.
-    """
+    """Crops the centre square before resizing, as the authors do; CLIP itself crops after."""
 
     def __init__(self, network: Network) -> None:
         self.network = network
@@ -39,10 +36,7 @@ def _square_network(path: Path, tower: _open_clip.Tower) -> _Square:
 
 
 class Cmmd(Metric):
-    """`bundled`: the small dual encoder of the shapes world; `openai`.
-
-    The paper's ViT-L/14 at 336 pixels.
-    """
+    """`bundled`: the small dual encoder; `openai`: the paper's ViT-L/14 at 336 pixels."""
 
     question: ClassVar[Question] = "variety"
     kind: ClassVar[MetricKind] = "distribution"

@@ -39,9 +39,9 @@ from harness.metrics._geneval import (
     FOUND,
     OBJECTS,
     DetectedBox,
-    article,
-    distinct,
+    add_article,
     parse,
+    remove_duplicates,
     shows,
 )
 from harness.metrics._hub_model import load_network
@@ -112,7 +112,7 @@ def _seen(picture: Pixels, scores: Any, labels: Any, boxes: Any) -> DetectedImag
         box = DetectedBox(float(scores[index]), *(float(corner) for corner in corners[index]))
         if box.area:  # else it lies in the padding
             found.setdefault(OBJECTS[labels[index]], []).append(box)
-    objects = {name: distinct(those) for name, those in found.items()}
+    objects = {name: remove_duplicates(those) for name, those in found.items()}
     sureness = np.array([objects[name][0].score if name in objects else 0.0 for name in OBJECTS])
     return DetectedImage(picture, objects, sureness)
 
@@ -122,7 +122,7 @@ def _token_ids(length: int) -> Any:
     import open_clip
 
     tokenize = open_clip.get_tokenizer("ViT-B-32-quickgelu")
-    return tokenize([f"a photo of {article(name)}" for name in OBJECTS], context_length=length)
+    return tokenize([f"a photo of {add_article(name)}" for name in OBJECTS], context_length=length)
 
 
 @cache

@@ -154,10 +154,7 @@ class _Trunk(PairScorer):
 
 
 class Lpips(Metric):
-    """`bundled`: maps of the attribute net, unweighted; `alex`, `vgg`.
-
-    V0.1 as in the package lpips.
-    """
+    """`bundled`: maps of the attribute net; `alex`, `vgg`: v0.1 as in the package lpips."""
 
     question: ClassVar[Question] = "identity"
     kind: ClassVar[MetricKind] = "paired"

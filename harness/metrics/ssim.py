@@ -37,10 +37,7 @@ class Smoothed(NamedTuple):
 
 
 class _Windows(Network):
-    """Local means under the window, of centred images.
-
-    Variances are differences of squares in float32.
-    """
+    """Local means under the window; images are centred, since variances are differences."""
 
     def extract(self, pictures: Pixels) -> Smoothed:
         with exact():

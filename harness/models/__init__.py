@@ -10,7 +10,7 @@ from harness.core.matrix import Model
 from harness.core.model import ModelSource
 from harness.core.parsing import expand_user
 
-__all__ = ["model_defaults", "read_model", "resolve_model"]
+__all__ = ["read_model", "resolve_model", "resolve_source"]
 
 _HUB_ID = re.compile(r"(?P<id>[A-Za-z0-9][\w.-]*/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 
@@ -20,7 +20,7 @@ def resolve_model(model: Model) -> ModelSource:
     return resolve("harness.models", model.source, ModelSource).model_validate(model.options)
 
 
-def model_defaults(model: Model) -> type[ModelSource]:
+def resolve_source(model: Model) -> type[ModelSource]:
     """Return the class of a model source, with default prompts and metrics, or UsageError."""
     return resolve("harness.models", model.source, ModelSource)
 

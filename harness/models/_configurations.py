@@ -23,15 +23,15 @@ class Configuration(Frozen):
 
 
 @cache
-def configurations() -> dict[str, Configuration]:
+def read_configurations() -> dict[str, Configuration]:
     """Return the named models by name."""
     document = tomllib.loads((FOLDER / "models.toml").read_text(encoding="utf-8"))
     return {name: Configuration.model_validate(table) for name, table in document.items()}
 
 
-def configuration_folder(name: str) -> Path:
+def find_configuration(name: str) -> Path:
     """Return the folder of a named model, in diffusers' layout without weights, or UsageError."""
-    known = configurations()
+    known = read_configurations()
     if name not in known:
         raise UsageError(f'no configuration is named "{name}"', fix=did_you_mean(name, known))
     return FOLDER / name

@@ -18,14 +18,14 @@ input and output of the first block at full resolution, as wide as the block bef
 """
 
 
-def vae_scale(folder: Folder) -> int:
+def compute_vae_scale(folder: Folder) -> int:
     """Return the width of one latent in pixels; each VAE block but the first halves the image."""
     config = folder.config("vae")
     blocks = config.get("block_out_channels") or config.get("encoder_block_out_channels") or [0] * 4
     return 2 ** (len(blocks) - 1)
 
 
-def scheduler_tags(folder: Folder) -> set[str]:
+def list_scheduler_tags(folder: Folder) -> set[str]:
     """Return tags for what the scheduler says about the training.
 
     `flow` for flow matching, `diffusion` for a model that predicts noise or v. `zero-snr` if the
@@ -50,13 +50,13 @@ def scheduler_tags(folder: Folder) -> set[str]:
     return tags if found["flow"] else {"diffusion", *tags}
 
 
-def unet_tags(config: dict[str, Any]) -> set[str]:
+def list_unet_tags(config: dict[str, Any]) -> set[str]:
     """Return the tags of a UNet; one distilled with guidance (LCM) takes it as an input."""
     embedded = {"embedded-guidance"} if config.get("time_cond_proj_dim") else set()
     return {"unet", "cross-attention", "no-block-cache", *embedded}
 
 
-def facts(
+def describe_family(
     family: str, folder: Folder, guidance: float, sizes: tuple[int, int], tags: set[str]
 ) -> ModelInfo:
     """Return the description of a folder's model.
@@ -65,8 +65,8 @@ def facts(
     """
     side, multiple = sizes
     known: dict[str, Any] = {"title": "", "digest": "", "family": family, "guidance": guidance}
-    latent = (int(folder.config("vae").get("latent_channels") or 4), vae_scale(folder))
-    every = frozenset({family, *tags, *scheduler_tags(folder)})
+    latent = (int(folder.config("vae").get("latent_channels") or 4), compute_vae_scale(folder))
+    every = frozenset({family, *tags, *list_scheduler_tags(folder)})
     size: dict[str, Any] = {"width": side, "height": side, "size_multiple": multiple}
     known["scheduler"] = folder.config("scheduler")
     return ModelInfo(**known, **size, latent=latent, tags=every)
@@ -77,7 +77,7 @@ def get_role(component: str) -> str:
     return "denoiser" if component in ("unet", "transformer") else component
 
 
-def stored_parameters(folder: Folder) -> dict[str, int]:
+def count_parameters(folder: Folder) -> dict[str, int]:
     """Return the number of weights by role, from the headers of safetensors files.
 
     A tensor in several files, such as the variants of a repository, counts once. Empty if any
@@ -97,7 +97,7 @@ def stored_parameters(folder: Folder) -> dict[str, int]:
     return found
 
 
-def activations(folder: Folder, info: ModelInfo) -> dict[str, int]:
+def count_activations(folder: Folder, info: ModelInfo) -> dict[str, int]:
     """Return a lower bound of the numbers that one call of the denoiser and the decoder holds."""
     vae = folder.config("vae")
     channels = vae.get("decoder_block_out_channels") or vae.get("block_out_channels") or [0, 0]
@@ -112,12 +112,12 @@ def activations(folder: Folder, info: ModelInfo) -> dict[str, int]:
     return {"denoiser": MAPS_OF_DENOISER * sites * int(wide), "vae": MAPS_OF_VAE * decoded}
 
 
-def size_facts(folder: Folder, info: ModelInfo) -> dict[str, dict[str, int]]:
+def describe_size(folder: Folder, info: ModelInfo) -> dict[str, dict[str, int]]:
     """Return the fields of a description about the model's size; empty if its files say nothing."""
-    parameters = stored_parameters(folder)
+    parameters = count_parameters(folder)
     if not parameters:
         return {}
-    return {"parameters": parameters, "activations": activations(folder, info)}
+    return {"parameters": parameters, "activations": count_activations(folder, info)}
 
 
 def _read_shapes(path: Path) -> dict[str, tuple[int, ...]]:

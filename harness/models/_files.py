@@ -154,12 +154,12 @@ def list_missing_files(folder: Path, wanted: WantedFiles, sure: bool = False) ->
 def _list_missing(folder: Path, part: Component, variants: tuple[str, ...]) -> list[str]:
     place = folder / part.name
     if not part.configuration:
-        return missing_tokens(place, part.kind.removesuffix("Fast"))
+        return list_missing_tokens(place, part.kind.removesuffix("Fast"))
     missing = [] if (place / part.configuration).is_file() else [part.configuration]
     return missing + (_list_missing_weights(place, part, variants) if part.has_weights else [])
 
 
-def missing_tokens(folder: Path, kind: str) -> list[str]:
+def list_missing_tokens(folder: Path, kind: str) -> list[str]:
     """Return the missing files of a tokenizer class: vocabulary and tokenizer_config.json."""
     there = _names(folder)
     known = kind in _TOKENIZERS

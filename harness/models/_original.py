@@ -13,7 +13,7 @@ from harness.checkpoints.header import read_shapes
 from harness.core.catalog import did_you_mean
 from harness.core.errors import UsageError
 from harness.core.parsing import expand_user
-from harness.models._configurations import configuration_folder
+from harness.models._configurations import find_configuration
 from harness.models._folder import Folder
 from harness.models._tokenizers import PADS
 from harness.models.families import find_family
@@ -175,5 +175,5 @@ def find_config(named: str, path: Path) -> FileConfig:
 
 
 def _shipped(name: str) -> FileConfig:
-    folder = Folder(configuration_folder(name))
+    folder = Folder(find_configuration(name))
     return FileConfig(folder, [part for part in PADS if part in folder.components])

@@ -139,7 +139,7 @@ class PipelineModel:
         """
         scale = self.pipeline.vae_scale_factor
         shape = (self.denoiser.config.in_channels, height // scale, width // scale)
-        return initial_latents(sources or generators(keys), shape, self.latent)
+        return draw_latents(sources or make_generators(keys), shape, self.latent)
 
     def _hooked(self, call: Call, arguments: Arguments) -> Arguments:
         for hook in self.hooks:
@@ -151,7 +151,7 @@ class PipelineModel:
         return {
             **({"negative_prompt": list(call.negatives)} if negated else {}),
             "prompt": list(call.prompts),
-            "generator": generators(call.keys),
+            "generator": make_generators(call.keys),
             "num_inference_steps": call.steps,
             "guidance_scale": call.guidance,
             "height": call.height,
@@ -213,20 +213,20 @@ def _bytes(tensor: Any) -> int:
     return sum(_bytes(getattr(tensor, name)) for name in names)
 
 
-def noise_seed(prompt_id: str, seed: int) -> int:
+def derive_seed(prompt_id: str, seed: int) -> int:
     """Return a 63-bit seed from a stable hash of the pairing key."""
     digest = hashlib.sha256(f"{prompt_id}\0{seed}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def generators(keys: Sequence[tuple[str, int]]) -> list[Any]:
+def make_generators(keys: Sequence[tuple[str, int]]) -> list[Any]:
     """Return one CPU generator per image, so that an image does not depend on its batch."""
     import torch
 
-    return [torch.Generator("cpu").manual_seed(noise_seed(*key)) for key in keys]
+    return [torch.Generator("cpu").manual_seed(derive_seed(*key)) for key in keys]
 
 
-def initial_latents(sources: Sequence[Any], shape: tuple[int, int, int], fixed: Any = None) -> Any:
+def draw_latents(sources: Sequence[Any], shape: tuple[int, int, int], fixed: Any = None) -> Any:
     """Return float32 normal noise of shape (n, *shape), from a CPU generator per image.
 
     Or `fixed` for every image; UsageError if it has another shape.

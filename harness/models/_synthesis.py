@@ -27,7 +27,7 @@ class Where(NamedTuple):
     seed: int
 
 
-def random_network(make: Callable[[], Any], where: Where) -> Any:
+def make_random_network(make: Callable[[], Any], where: Where) -> Any:
     """Return the network that `make` builds, with random weights, ready for inference.
 
     Matrices and kernels are normal with variance 1 / inputs, biases 0 and scales of norms 1, so
@@ -104,7 +104,7 @@ def _mode() -> Any:
     return EmptyIsMeta
 
 
-def clip_tokenizer(length: int) -> Any:
+def make_clip_tokenizer(length: int) -> Any:
     """Return a CLIP tokenizer; the end token is last, as the pooled embedding expects."""
     from transformers import CLIPTokenizer
 
@@ -114,7 +114,7 @@ def clip_tokenizer(length: int) -> Any:
     return CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=length)
 
 
-def t5_tokenizer(length: int) -> Any:
+def make_t5_tokenizer(length: int) -> Any:
     """Return a Unigram tokenizer like T5's."""
     from transformers import T5Tokenizer
 
@@ -123,7 +123,7 @@ def t5_tokenizer(length: int) -> Any:
     return T5Tokenizer(vocab=pieces, extra_ids=0, model_max_length=length)
 
 
-def gemma_tokenizer(length: int, learned: Iterable[str], size: int) -> Any:
+def make_gemma_tokenizer(length: int, learned: Iterable[str], size: int) -> Any:
     """Return a byte-pair tokenizer like Gemma's, with `size` tokens, trained on texts."""
     from transformers import GemmaTokenizer
 
@@ -166,27 +166,27 @@ def _component(folder: Folder, name: str, where: Where) -> Any:
         made = getattr(diffusers, class_name)
         if name == "scheduler":
             return made.from_config(config)
-        return random_network(lambda: made.from_config(config), where)
+        return make_random_network(lambda: made.from_config(config), where)
     if library != "transformers":
         raise UsageError(f"{name} is of an unknown library: {library}", str(folder.path))
     model_class = getattr(transformers, class_name)
-    return random_network(lambda: model_class(model_class.config_class(**config)), where)
+    return make_random_network(lambda: model_class(model_class.config_class(**config)), where)
 
 
 def _tokenizer(folder: Folder, name: str) -> Any:
     class_name = folder.index[name][1]
     if class_name.startswith("CLIP"):
         encoder = folder.config(name.replace("tokenizer", "text_encoder"))
-        return clip_tokenizer(encoder["max_position_embeddings"])
+        return make_clip_tokenizer(encoder["max_position_embeddings"])
     if class_name.startswith("T5"):
-        return t5_tokenizer(T5_LENGTH)
+        return make_t5_tokenizer(T5_LENGTH)
     import diffusers
 
     # Sana prepends an instruction to every prompt: trained on it, this tokenizer needs about as
     # many tokens for it as Gemma's own.
     call = getattr(diffusers, folder.pipeline_class).__call__
     instruction = inspect.signature(call).parameters["complex_human_instruction"].default
-    return gemma_tokenizer(GEMMA_LENGTH, instruction, GEMMA_TOKENS)
+    return make_gemma_tokenizer(GEMMA_LENGTH, instruction, GEMMA_TOKENS)
 
 
 def _seed(name: str) -> int:

@@ -23,7 +23,7 @@ PADS = {"tokenizer": END, "tokenizer_2": "!"}
 _LENGTH = 77
 
 
-def clip_tokenizer(name: str) -> Any:
+def make_clip_tokenizer(name: str) -> Any:
     """Return a tokenizer of SD 1.5 or SDXL by its name: 49,408 tokens, 77 a prompt."""
     from open_clip.tokenizer import bytes_to_unicode
     from transformers import CLIPTokenizer

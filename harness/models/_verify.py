@@ -122,7 +122,7 @@ def _refuse_wordless(folder: Folder, wanted: files.WantedFiles) -> None:
     for part in wanted.components:
         if "Tokenizer" in part.kind:
             place = folder.path / part.name
-            missing = files.missing_tokens(place, part.kind.removesuffix("Fast"))
+            missing = files.list_missing_tokens(place, part.kind.removesuffix("Fast"))
             words = [file for file in missing if file != "tokenizer_config.json"]
             if words:
                 what = f"{part.name} has no {' and no '.join(words)}"

@@ -11,11 +11,11 @@ from harness.checkpoints.header import read_shapes
 from harness.core.errors import UsageError
 from harness.core.model import CutTexts, ModelInfo, ModelSource, TextToImage
 from harness.core.parsing import GivenPath, expand_user
-from harness.models._facts import activations, get_role, stored_parameters
+from harness.models._facts import count_activations, count_parameters, get_role
 from harness.models._files import WantedFiles, list_missing_files, list_read_files, list_small_files
 from harness.models._folder import Folder
 from harness.models._original import Shapes, find_config, find_misfits, split_parts
-from harness.models._tokenizers import clip_tokenizer, find_cut
+from harness.models._tokenizers import find_cut, make_clip_tokenizer
 from harness.models._verify import verify_file, verify_folder
 from harness.models.families import find_family
 
@@ -51,7 +51,7 @@ class SingleFile(ModelSource):
             "digest": digest_files({path.name: path, **small, **added}),
             "folder": str(folder.path),
             "parameters": _count(parts, folder),
-            "activations": activations(folder, info),
+            "activations": count_activations(folder, info),
             "pins": {"config": guessed} if guessed else {},
         }
         if guessed:
@@ -76,7 +76,7 @@ class SingleFile(ModelSource):
         path = self._path()
         folder, tokenizers, _ = find_config(self.config, path)
         family, dtype = find_family(folder), getattr(torch, options.get("dtype", "float32"))
-        made = {name: clip_tokenizer(name) for name in tokenizers}
+        made = {name: make_clip_tokenizer(name) for name in tokenizers}
         arguments = {**family.fixed_load_arguments, **made, **options.get("arguments", {})}
         pipeline = getattr(diffusers, family.pipeline_class).from_single_file(
             str(path), config=str(folder.path), dtype=dtype, local_files_only=True, **arguments
@@ -124,7 +124,7 @@ def _siblings(folder: Folder, parts: Collection[str]) -> WantedFiles:
 
 def _count(parts: Mapping[str, Shapes], folder: Folder) -> dict[str, int]:
     """Return the number of weights by role, of file and folder; empty if one is unknown."""
-    parameters = stored_parameters(folder)
+    parameters = count_parameters(folder)
     for part, tensors in parts.items():
         parameters[get_role(part)] = sum(math.prod(shape) for shape in tensors.values())
     weighty = [

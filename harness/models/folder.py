@@ -11,7 +11,7 @@ from harness.checkpoints.digest import digest_files
 from harness.checkpoints.header import refuse_pointers
 from harness.core.model import CutTexts, ModelInfo, ModelSource, TextToImage
 from harness.core.parsing import GivenPath, expand_user
-from harness.models._facts import size_facts
+from harness.models._facts import describe_size
 from harness.models._files import WantedFiles, choose_variant, list_read_files, select_files
 from harness.models._folder import Folder
 from harness.models._tokenizers import find_cut
@@ -48,7 +48,7 @@ class LocalFolder(ModelSource):
             "title": self.title or folder.path.name,
             "digest": digest_files(files),
             "folder": str(folder.path),
-            **size_facts(folder, info),
+            **describe_size(folder, info),
         }
         if wanted.variant != self.variant:
             note = f"the weights are the variant {wanted.variant}: {self.path} has no plain ones"

@@ -13,8 +13,8 @@ from harness.checkpoints.digest import digest_file
 from harness.checkpoints.hub import Repository, UnreachableError
 from harness.core.errors import MachineError, UsageError
 from harness.core.model import CutTexts, Download, ModelInfo, ModelSource, TextToImage
-from harness.models._configurations import configuration_folder, configurations
-from harness.models._facts import activations, size_facts
+from harness.models._configurations import find_configuration, read_configurations
+from harness.models._facts import count_activations, describe_size
 from harness.models._files import (
     WantedFiles,
     choose_files,
@@ -63,7 +63,7 @@ class Hub(ModelSource):
             "download": snapshot.download,
         }
         info = find_family(folder).describe(folder)
-        size = size_facts(folder, info) or self._published_size(folder, info)
+        size = describe_size(folder, info) or self._published_size(folder, info)
         return info.model_copy(update=known | size)
 
     def verify(self) -> tuple[str, ...]:
@@ -108,10 +108,12 @@ class Hub(ModelSource):
 
     def _published_size(self, folder: Folder, info: ModelInfo) -> dict[str, dict[str, int]]:
         """Return a shipped size: a model that does not fit is not downloaded."""
-        known = [model.parameters for model in configurations().values() if model.id == self.id]
+        known = [
+            model.parameters for model in read_configurations().values() if model.id == self.id
+        ]
         if not known:
             return {}
-        return {"parameters": known[0], "activations": activations(folder, info)}
+        return {"parameters": known[0], "activations": count_activations(folder, info)}
 
     def _unpinned(self, snapshot: "_Snapshot") -> str:
         asked = f"as last seen, since {snapshot.unasked}" if snapshot.unasked else "today"
@@ -217,10 +219,10 @@ def _explain_missing(
 
 
 def _list_published(repository_id: str, variant: str) -> list[str]:
-    names = [name for name in _UNSHARDED if configurations()[name].id == repository_id]
+    names = [name for name in _UNSHARDED if read_configurations()[name].id == repository_id]
     if not names or variant not in ("", "fp16"):
         return []
-    folder = Folder(configuration_folder(names[0]))
+    folder = Folder(find_configuration(names[0]))
     return [INDEX, *list_missing_files(folder.path / "nothing", select_files(folder, variant))]
 
 

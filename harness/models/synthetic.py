@@ -8,8 +8,8 @@ from pydantic import field_validator
 from harness.checkpoints.digest import digest_files
 from harness.core.errors import UsageError
 from harness.core.model import ModelInfo, ModelSource, TextToImage
-from harness.models._configurations import configuration_folder, configurations
-from harness.models._facts import activations
+from harness.models._configurations import find_configuration, read_configurations
+from harness.models._facts import count_activations
 from harness.models._files import select_files
 from harness.models._folder import Folder
 from harness.models._synthesis import synthesize
@@ -31,7 +31,7 @@ class Synthetic(ModelSource):
     @classmethod
     def _is_known(cls, name: str) -> str:
         try:
-            configuration_folder(name)
+            find_configuration(name)
         except UsageError as error:
             raise ValueError(f"{error.what}. {error.fix}") from error
         return name
@@ -42,7 +42,7 @@ class Synthetic(ModelSource):
     def load(self, device: str, options: dict[str, Any]) -> TextToImage:
         import torch
 
-        folder = Folder(configuration_folder(self.name))
+        folder = Folder(find_configuration(self.name))
         family = find_family(folder)
         dtype = getattr(torch, options.get("dtype", "float32"))
         arguments = {**family.fixed_load_arguments, **options.get("arguments", {})}
@@ -52,7 +52,7 @@ class Synthetic(ModelSource):
 
 @cache
 def _describe(name: str) -> ModelInfo:
-    folder, known = Folder(configuration_folder(name)), configurations()[name]
+    folder, known = Folder(find_configuration(name)), read_configurations()[name]
     info = find_family(folder).describe(folder)
     files = {name: folder.path / name for name in select_files(folder, "").configurations}
     facts: dict[str, Any] = {
@@ -61,7 +61,7 @@ def _describe(name: str) -> ModelInfo:
         "folder": str(folder.path),
         "quality_applies": False,
         "parameters": known.parameters,
-        "activations": activations(folder, info),
+        "activations": count_activations(folder, info),
     }
     if known.guidance is not None:
         facts["guidance"] = known.guidance

@@ -1,13 +1,18 @@
 """Decisions before and between measurements: cells, conflicts, order, interim analyses, prompts."""
 
-from harness.planning.availability import note_cut, note_downloads
-from harness.planning.identity import file_differences, plan_differences, shorten, with_rules
-from harness.planning.interim_analyses import plan_interim_analyses, prompts_wanted
+from harness.planning.availability import list_truncation_notes, note_downloads
+from harness.planning.identity import (
+    adopt_rules,
+    list_file_differences,
+    list_plan_differences,
+    shorten,
+)
+from harness.planning.interim_analyses import choose_prompt_counts, plan_interim_analyses
 from harness.planning.plan import PlanContext, list_missing_files, make_plan
 from harness.planning.power import Power, forecast_power
 
 __all__ = [
-    "Power", "PlanContext", "plan_interim_analyses", "file_differences", "forecast_power",
-    "list_missing_files", "make_plan", "note_cut", "note_downloads", "plan_differences",
-    "prompts_wanted", "shorten", "with_rules",
+    "PlanContext", "Power", "adopt_rules", "choose_prompt_counts", "forecast_power",
+    "list_file_differences", "list_missing_files", "list_plan_differences", "list_truncation_notes",
+    "make_plan", "note_downloads", "plan_interim_analyses", "shorten",
 ]  # fmt: skip

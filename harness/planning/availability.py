@@ -10,7 +10,7 @@ from harness.core.model import CutTexts, Footprint, HubFile, ModelInfo, Publishe
 from harness.core.outcome import Caution
 from harness.core.plan import Latent, Plan, Prompt
 from harness.core.units import format_bytes, format_count
-from harness.planning.resolve import live_values
+from harness.planning.resolve import resolve_values
 
 FULL_BYTES = 4
 """Bytes of a number unless an axis value changes its format."""
@@ -19,12 +19,12 @@ Answers = Mapping[HubFile, PublishedFile | str]
 """What the Hub has of each file, or the reason why it cannot be fetched."""
 
 
-def skip_reason(cell: Cell, model: ModelInfo, machine: Machine) -> str | None:
+def find_skip_reason(cell: Cell, model: ModelInfo, machine: Machine) -> str | None:
     """Return why a cell cannot run on this machine with this model, or None.
 
     Conflicts come before what is missing on this machine: nobody should download weights in vain.
     """
-    context = Context(model, machine, live_values(cell))
+    context = Context(model, machine, resolve_values(cell))
     reason = explain_conflict(cell, context)
     if reason is not None:
         return reason
@@ -37,17 +37,17 @@ def skip_reason(cell: Cell, model: ModelInfo, machine: Machine) -> str | None:
 
 def find_cautions(cell: Cell, model: ModelInfo, machine: Machine) -> tuple[Caution, ...]:
     """Return the warnings of a cell's values."""
-    context = Context(model, machine, live_values(cell))
+    context = Context(model, machine, resolve_values(cell))
     return tuple(found for value in context.values.values() for found in value.cautions(context))
 
 
-def memory_shortage(
+def find_memory_shortage(
     cell: Cell, model: ModelInfo, machine: Machine, free_bytes: int | None
 ) -> str | None:
     """Return why a cell does not fit into the free memory, or None if it may fit."""
     if free_bytes is None or not model.parameters:
         return None
-    need = footprint(cell, model, machine)
+    need = estimate_footprint(cell, model, machine)
     if need.needed <= free_bytes:
         return None
     weights, working = format_bytes(need.weights_bytes), format_bytes(need.activations_bytes)
@@ -59,9 +59,9 @@ def memory_shortage(
     return f"needs about {format_bytes(need.needed)} ({parts}), {free}"
 
 
-def footprint(cell: Cell, model: ModelInfo, machine: Machine) -> Footprint:
+def estimate_footprint(cell: Cell, model: ModelInfo, machine: Machine) -> Footprint:
     """Return the least memory a cell needs on its device, as changed by each of its values."""
-    values = live_values(cell)
+    values = resolve_values(cell)
     options = collect_call_options(values.values())
     images = options["batch"] * options["width"] * options["height"] / (model.width * model.height)
     denoised = images * (2 if model.guided(options["guidance"]) else 1)
@@ -81,7 +81,7 @@ def footprint(cell: Cell, model: ModelInfo, machine: Machine) -> Footprint:
 
 def list_cell_files(cell: Cell, model: ModelInfo) -> dict[HubFile, str]:
     """Return the missing files of a cell, each with the axis and setting that read it."""
-    values = live_values(cell).items()
+    values = resolve_values(cell).items()
     wants = ((file, axis) for axis, value in values for file in value.wants(model))
     return {file: f"{axis} {cell.setting(axis)}" for file, axis in wants}
 
@@ -118,7 +118,7 @@ def refuse_latent(latent: Latent | None, cell: Cell, model: ModelInfo) -> str | 
         return None
     if model.latent is None:
         return f"prompts.latent: the {model.title} starts from no latent"
-    values = live_values(cell)
+    values = resolve_values(cell)
     for axis, value in values.items():
         if "cascade" in value.tags:
             both = f"prompts.latent and {axis} {cell.setting(axis)}"
@@ -132,11 +132,11 @@ def refuse_latent(latent: Latent | None, cell: Cell, model: ModelInfo) -> str | 
     return f"prompts.latent is {_size(latent.shape)}, {start}"
 
 
-def caution_negatives(
+def warn_of_negatives(
     prompts: Sequence[Prompt], cell: Cell, model: ModelInfo
 ) -> tuple[Caution, ...]:
     """Return a warning if negative prompts have no effect: they need a second pass for guidance."""
-    scale = collect_call_options(live_values(cell).values())["guidance"]
+    scale = collect_call_options(resolve_values(cell).values())["guidance"]
     if all(prompt.negative is None for prompt in prompts) or model.guided(scale):
         return ()
     why, advice = "is not guided at 1", "Raise guidance above 1, or leave them out."
@@ -148,7 +148,7 @@ def caution_negatives(
     return (Caution(kind="idle-negative", message=message, advice=advice),)
 
 
-def start_notes(latent: Latent | None) -> list[str]:
+def list_latent_notes(latent: Latent | None) -> list[str]:
     """Return the plan's note about the noise that images start from."""
     if latent is None:
         return []
@@ -156,7 +156,7 @@ def start_notes(latent: Latent | None) -> list[str]:
     return [f"every image starts from {latent.path} ({details})"]
 
 
-def note_cut(prompts: Sequence[Prompt], found: Sequence[CutTexts]) -> list[str]:
+def list_truncation_notes(prompts: Sequence[Prompt], found: Sequence[CutTexts]) -> list[str]:
     """Return the plan's notes about prompts that text encoders, of models or metrics, truncate."""
     texts = {prompt.id: (prompt.text, prompt.negative) for prompt in prompts}
     return [note for cut in found if (note := cut.describe(texts))]

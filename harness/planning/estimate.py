@@ -9,7 +9,7 @@ from harness.core.matrix import Matrix, Measure
 from harness.core.model import ModelInfo
 from harness.core.plan import PlannedCell, Rate
 from harness.core.timing import BLOCK_S, MIN_ROUNDS_FOR_INTERVAL
-from harness.planning.resolve import live_values
+from harness.planning.resolve import resolve_values
 from harness.stats.speedup import MIN_ROUNDS_FOR_VERDICT
 
 COMPILE_S = 45.0
@@ -27,7 +27,7 @@ class EstimateInputs(NamedTuple):
 
 def estimate_seconds(planned: PlannedCell, images: int, inputs: EstimateInputs) -> float:
     """Return the expected wall seconds of a cell: start, compile, timed calls, images."""
-    values = live_values(planned.cell).values()
+    values = resolve_values(planned.cell).values()
     passes, area, _ = _work(planned.cell, inputs.model)
     start_s = START_S + (COMPILE_S if any(value.lazy for value in values) else 0.0)
     return start_s + _timing_s(planned, inputs) + images * passes * inputs.rate.image_step_s * area
@@ -62,7 +62,7 @@ def _call_s(cell: Cell, inputs: EstimateInputs) -> float:
 
 def _work(cell: Cell, model: ModelInfo) -> tuple[float, float, float]:
     """Return denoiser passes per image, its area relative to the model's, and images per call."""
-    values = tuple(live_values(cell).values())
+    values = tuple(resolve_values(cell).values())
     options = collect_call_options(values)
     area = options["width"] * options["height"] / (model.width * model.height)
     steps = int(options["steps"])

@@ -1,7 +1,7 @@
 """Whether an existing run has the measurements and images of a wanted plan.
 
-Prices, policy, rules, description and metrics change no measurement: a run adopts them
-(`with_rules`).
+Prices, policy, rules, description and metrics do not change measurements: a run adopts them
+(`adopt_rules`).
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ from harness.core.errors import UsageError
 from harness.core.matrix import Matrix, Model
 from harness.core.plan import Plan
 from harness.core.policy import Policy
-from harness.planning.plan import baseline_wish
+from harness.planning.plan import read_baseline
 from harness.planning.resolve import Wish, resolve_cell
 
 RULES = {"about", "prices", "policy", "gate"}
@@ -24,7 +24,7 @@ NAMED = 4
 Expand = Callable[[Matrix], Sequence[Wish]]
 
 
-def plan_differences(existing: Plan, wanted: Plan) -> tuple[str, ...]:
+def list_plan_differences(existing: Plan, wanted: Plan) -> tuple[str, ...]:
     """Return the differences because of which a run cannot be continued as the wanted plan.
 
     Interim analyses do not count: those of the existing run stay.
@@ -43,7 +43,7 @@ def plan_differences(existing: Plan, wanted: Plan) -> tuple[str, ...]:
     return tuple(found + _cell_differences(existing, wanted, bool(found)))
 
 
-def file_differences(run: Plan, matrix: Matrix, expand: Expand) -> tuple[str, ...]:
+def list_file_differences(run: Plan, matrix: Matrix, expand: Expand) -> tuple[str, ...]:
     """Return the differences between a run and a matrix file; empty if the run belongs to the file.
 
     Independent of this machine and of files named in the matrix, so that results are readable
@@ -63,7 +63,7 @@ def file_differences(run: Plan, matrix: Matrix, expand: Expand) -> tuple[str, ..
     return tuple(found)
 
 
-def with_rules(run: Plan, matrix: Matrix, policy: Policy) -> Plan:
+def adopt_rules(run: Plan, matrix: Matrix, policy: Policy) -> Plan:
     """Return a run's plan with the rules and descriptions of a matrix file and a policy."""
     scored = {key: getattr(matrix.quality, key) for key in QUALITY_RULES}
     rules = {key: getattr(matrix, key) for key in RULES}
@@ -123,7 +123,7 @@ def _texts(plan: Plan) -> list[tuple[str, str, str | None]]:
 
 def _settings(matrix: Matrix, run: Plan, expand: Expand) -> tuple[object, ...]:
     """Return the baseline and the cells of a matrix with a run's model and machine."""
-    wishes = (baseline_wish(matrix), *expand(matrix))
+    wishes = (read_baseline(matrix), *expand(matrix))
     try:
         baseline, *others = (resolve_cell(wish, run.model, run.machine) for wish in wishes)
     except UsageError:  # an axis value of old results may no longer exist

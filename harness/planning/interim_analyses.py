@@ -32,7 +32,7 @@ def plan_interim_analyses(plan: Plan) -> Plan:
         return plan
     ready = (planned for planned in plan.cells if planned.skip is None)
     cells = [planned.cell for planned in ready if planned.role == "candidate"]
-    most, to_pass = len(plan.prompts), prompts_to_pass(plan.policy, cells)
+    most, to_pass = len(plan.prompts), count_prompts_to_pass(plan.policy, cells)
     interim_analyses = choose_interim_analyses(most, to_pass)
     counts = ", ".join(map(str, interim_analyses))
     notes = [f"adaptive: interim analyses after {counts} prompts; the estimate is for {most}"]
@@ -62,7 +62,7 @@ def choose_interim_analyses(most: int, to_pass: int) -> tuple[int, ...]:
     return tuple(sorted(interim_analyses))
 
 
-def prompts_to_pass(policy: Policy, cells: Sequence[Cell]) -> int:
+def count_prompts_to_pass(policy: Policy, cells: Sequence[Cell]) -> int:
     """Return the least prompts with which the policy can pass a cell, at Holm's strictest level.
 
     The level is not divided over analyses: a sample without a destroyed prompt had none at earlier
@@ -79,7 +79,7 @@ def prompts_to_pass(policy: Policy, cells: Sequence[Cell]) -> int:
     return max(needed, default=FEWEST)
 
 
-def prompts_wanted(
+def choose_prompt_counts(
     plan: Plan,
     outcomes: Mapping[str, Outcome],
     judgement: Judgement | None,

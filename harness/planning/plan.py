@@ -16,19 +16,19 @@ from harness.core.plan import OTHER_SEED_ID, RERUN_ID, Latent, Plan, PlannedCell
 from harness.core.policy import Policy
 from harness.core.units import format_bytes
 from harness.planning.availability import (
-    caution_negatives,
+    estimate_footprint,
     find_cautions,
-    footprint,
+    find_memory_shortage,
+    find_skip_reason,
     list_cell_files,
     list_downloads,
-    memory_shortage,
+    list_latent_notes,
     refuse_latent,
     refuse_missing_files,
-    skip_reason,
-    start_notes,
+    warn_of_negatives,
 )
 from harness.planning.estimate import EstimateInputs, estimate_seconds
-from harness.planning.resolve import Wish, fingerprints, resolve_cell
+from harness.planning.resolve import Wish, hash_read_files, resolve_cell
 
 BASELINE: dict[str, Entry] = {"steps": 50, "precision": "auto", "compiler": "eager"}
 """The default baseline: 50 steps, FP16 (FP32 without native FP16), eager."""
@@ -54,7 +54,7 @@ def list_missing_files(
 ) -> tuple[HubFile, ...]:
     """Return the missing published files of all cells that could run with them."""
     found: dict[HubFile, None] = {}
-    for wish in (baseline_wish(matrix), *wishes):
+    for wish in (read_baseline(matrix), *wishes):
         cell = resolve_cell(wish, around.model, around.machine)
         files = list_cell_files(cell, around.model)
         if files and not _misfit(cell, around):
@@ -74,11 +74,11 @@ def make_plan(
     cells = [resolve_cell(wish, around.model, around.machine) for wish in wishes]
     _refuse_doubles(cells)
     notes: list[str] = []
-    baseline = resolve_cell(baseline_wish(matrix), around.model, around.machine)
+    baseline = resolve_cell(read_baseline(matrix), around.model, around.machine)
     if baseline.id not in {cell.id for cell in cells}:
         why = "since all cells are compared with it"
         notes.append(f"baseline {baseline.id} is not in the matrix: it was added, {why}")
-    if not around.machine.native_fp16 and baseline_wish(matrix)["precision"].name == "auto":
+    if not around.machine.native_fp16 and read_baseline(matrix)["precision"].name == "auto":
         notes.append("baseline precision is fp32: this machine has no native fp16")
     reason = _reason(baseline, around)
     if reason is not None:
@@ -89,11 +89,11 @@ def make_plan(
     if around.model.quality_applies:
         extra: tuple[tuple[str, Role], ...] = ((RERUN_ID, "rerun"), (OTHER_SEED_ID, "other-seed"))
         roles += [(baseline.model_copy(update={"id": name}), role) for name, role in extra]
-    roles += [(cell, "candidate") for cell in loading_order(baseline, others, around.model)]
-    notes += model_notes(around.model)
-    notes += start_notes(around.latent)
+    roles += [(cell, "candidate") for cell in order_cells(baseline, others, around.model)]
+    notes += list_model_notes(around.model)
+    notes += list_latent_notes(around.latent)
     notes.append(f"estimate: {around.rate.source}")
-    matrix = matrix.model_copy(update={"model": pinned(matrix.model, around.model)})
+    matrix = matrix.model_copy(update={"model": pin_model(matrix.model, around.model)})
     return _assemble(matrix, matrix_text, roles, around, tuple(notes))
 
 
@@ -122,7 +122,7 @@ def _assemble(
     inputs = EstimateInputs(matrix, around.model, around.rate, roles[0][0])
     planned = []
     for order, (cell, role) in enumerate(roles):
-        files = fingerprints(cell, around.model)
+        files = hash_read_files(cell, around.model)
         bare = PlannedCell(
             cell=cell, role=role, order=order, files=files, estimate_s=0.0, content_key=""
         )
@@ -143,9 +143,9 @@ def _decide(
     cautions = find_cautions(cell, model, around.machine)
     return {
         "estimate_s": estimate_seconds(planned, images, inputs),
-        "cautions": (*cautions, *caution_negatives(around.prompts, cell, model)),
+        "cautions": (*cautions, *warn_of_negatives(around.prompts, cell, model)),
         "downloads": list_downloads(cell, model, around.published),
-        "needs": footprint(cell, model, around.machine) if model.parameters else None,
+        "needs": estimate_footprint(cell, model, around.machine) if model.parameters else None,
     }
 
 
@@ -157,9 +157,9 @@ def _reason(cell: Cell, around: PlanContext) -> str | None:
 def _misfit(cell: Cell, around: PlanContext) -> str | None:
     """Return why a cell cannot run here even with all its files, or None."""
     return (
-        skip_reason(cell, around.model, around.machine)
+        find_skip_reason(cell, around.model, around.machine)
         or refuse_latent(around.latent, cell, around.model)
-        or memory_shortage(cell, around.model, around.machine, around.free_bytes)
+        or find_memory_shortage(cell, around.model, around.machine, around.free_bytes)
     )
 
 
@@ -173,7 +173,7 @@ def _pool(matrix: Matrix, around: PlanContext) -> tuple[Prompt, ...]:
     return prompts[: (matrix.quality.max or None) if around.model.quality_applies else 1]
 
 
-def baseline_wish(matrix: Matrix) -> dict[str, Setting]:
+def read_baseline(matrix: Matrix) -> dict[str, Setting]:
     """Return the settings of a matrix's baseline."""
     entries = {**BASELINE, **matrix.baseline}
     return {axis: read_entry(axis, entry) for axis, entry in entries.items()}
@@ -196,7 +196,7 @@ def _content_key(plan: Plan, planned: PlannedCell) -> str:
     return hashlib.sha256(repr((*parts, again)).encode()).hexdigest()
 
 
-def loading_order(baseline: Cell, cells: Sequence[Cell], model: ModelInfo) -> list[Cell]:
+def order_cells(baseline: Cell, cells: Sequence[Cell], model: ModelInfo) -> list[Cell]:
     """Return cells in the order of measurement, after the baseline.
 
     Every cell's process loads the model again: from the page cache, unless other files replaced it.
@@ -219,15 +219,15 @@ def loading_order(baseline: Cell, cells: Sequence[Cell], model: ModelInfo) -> li
 
 
 def _files(cell: Cell, model: ModelInfo) -> tuple[str, ...]:
-    return tuple(fingerprints(cell, model).values())
+    return tuple(hash_read_files(cell, model).values())
 
 
-def pinned(model: Model, info: ModelInfo) -> Model:
+def pin_model(model: Model, info: ModelInfo) -> Model:
     """Return the matrix's model with open options resolved: all cells load the same commit."""
     return model.model_copy(update={"options": {**model.options, **info.pins}})
 
 
-def model_notes(info: ModelInfo) -> list[str]:
+def list_model_notes(info: ModelInfo) -> list[str]:
     """Return the plan's notes about its model and downloads before the first cell."""
     if info.download is None:
         return list(info.notes)

@@ -37,14 +37,14 @@ def resolve_cell(wish: Wish, model: ModelInfo, machine: Machine) -> Cell:
     )
 
 
-def live_values(cell: Cell) -> dict[str, AxisValue]:
+def resolve_values(cell: Cell) -> dict[str, AxisValue]:
     """Return axis → value of a cell."""
     return {setting.axis: resolve_setting(setting) for setting in cell.settings}
 
 
-def fingerprints(cell: Cell, model: ModelInfo) -> dict[str, str]:
+def hash_read_files(cell: Cell, model: ModelInfo) -> dict[str, str]:
     """Return axis → hash of the files that its value reads, if any."""
-    found = ((axis, value.fingerprint(model)) for axis, value in live_values(cell).items())
+    found = ((axis, value.fingerprint(model)) for axis, value in resolve_values(cell).items())
     return {axis: fingerprint for axis, fingerprint in found if fingerprint}
 
 

@@ -1,4 +1,4 @@
-"""The report of a run: one page, a table for CI, a CSV, figures for print, and the results as a frame."""
+"""The report of a run: a page, Markdown, a CSV, print figures; and comparisons of two runs."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -6,33 +6,44 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas
 
-    from harness.reporting.comparing import Comparison
+    from harness.reporting.comparison import Comparison
 
-__all__ = ["compare_runs", "frame", "write_report"]
+__all__ = ["compare_runs", "frame", "unprofiled_cells", "write_report"]
 
 
-def write_report(run: Path, out: Path) -> Path:
-    """Write index.html, report.md, results.csv and figures/ of a run to `out`; return out/index.html.
+def write_report(folder: Path, out: Path) -> Path:
+    """Write index.html, report.md, results.csv and figures/ of a run; return the index.
 
-    Raises ResultsError where the results cannot be read and MachineError where `out` cannot be written.
+    Raises ResultsError if the results cannot be read and MachineError if `out` cannot be written.
     """
-    from harness.reporting.write import write_report as write  # drawing libraries load only when a report is written
+    from harness.reporting.write import write_report as write  # loads the drawing libraries
 
-    return write(run, out)
+    return write(folder, out)
 
 
-def frame(run: Path) -> "pandas.DataFrame":
-    """Return the results of a run as a pandas frame, one row a cell: times in s, sizes in bytes, losses as shares.
+def frame(folder: Path) -> "pandas.DataFrame":
+    """Return a run's results, one row per cell: times in s, sizes in bytes, losses as shares.
 
-    An absent figure is `pandas.NA`, and the column `absent` says why. ResultsError where they cannot be read.
+    Absent values are `pandas.NA`, and the column `absent` says why. Raises ResultsError if the
+    results cannot be read.
     """
-    from harness.reporting.rows import read_frame
+    from harness.results import Run
+    from harness.results.columns import make_frame
 
-    return read_frame(run)
+    return make_frame(Run.load(folder))
 
 
 def compare_runs(first: Path, second: Path) -> "Comparison":
-    """Line two runs up: what differs around the cells, and each cell; scores that mean other things are refused."""
-    from harness.reporting.comparing import compare_runs as compare
+    """Compare two runs cell by cell; scores with different definitions are refused."""
+    from harness.reporting.comparison import compare_runs as compare
 
     return compare(first, second)
+
+
+def unprofiled_cells(folder: Path) -> frozenset[str]:
+    """Return the cells that a run's report recommends without a trace."""
+    from harness.reporting.answer import build_answer, list_unprofiled
+    from harness.results import Run
+
+    run = Run.load(folder)
+    return list_unprofiled(run, build_answer(run))

@@ -1,49 +1,33 @@
-"""The table of cells: what is written, and what it is sorted by."""
+"""The table of cells: which columns of the results it shows, with notes, and its order."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from harness.core.base import Frozen
-from harness.core.outcome import Completed, Peak
+from harness.core.cost import Cost
 from harness.core.units import Absent
-from harness.reporting.cautions import doubts
-from harness.reporting.energy import compute_cost, compute_energy, paired_baseline_cost, priced
-from harness.reporting.facts import Facts, Standing, Timing
-from harness.reporting.gated_losses import WorstLoss
-from harness.reporting.loaded import LoadedRun
-from harness.reporting.pareto import Point
-from harness.reporting.payback import payback_words
-from harness.reporting.sampling import analysis_words
-from harness.reporting.wording import (
-    DASH,
-    WORDS,
-    factor_interval,
-    grouped,
-    money,
-    number,
-    probability,
-    rate,
-    seconds,
-    seconds_interval,
-    share,
-    share_interval,
-    size,
-)
+from harness.reporting.text import DOUBTS, STANDINGS, write_break_even
+from harness.reporting.verdicts import write_analysis
+from harness.results import CellResult, Run, Standing
+from harness.results.columns import BY_NAME
+from harness.results.format import DASH, format_share, format_value, to_number
 
 _RANKS: tuple[Standing, ...] = (
-    "baseline", "pass", "inconclusive", "fail", "missing", "unjudged", "failed", "skipped", "pending",
+    "baseline", "pass", "inconclusive", "fail", "missing", "unjudged", "failed", "skipped",
+    "pending",
 )  # fmt: skip
 
 
-class Column(Frozen):
+class TableColumn(Frozen):
     """One column: `kind` is text or number, which decides alignment and order."""
 
     title: str
     kind: str
 
 
-class Field(Frozen):
-    """One field: its text, a secondary line, and its sort key (empty sorts last)."""
+class TableField(Frozen):
+    """One field: its text, a second line, and its sort key (empty sorts last)."""
 
     text: str
     note: str = ""
@@ -58,160 +42,145 @@ class TableRow(Frozen):
     standing: Standing
     word: str
     rank: int
-    fields: tuple[Field, ...]
+    fields: tuple[TableField, ...]
     note: str = ""
     unprofiled: bool = False
     """It is recommended, but has no trace."""
 
 
 class Table(Frozen):
-    """All rows, the columns after cell and verdict, and the standings that occur, with their counts."""
+    """All rows, the columns after cell and verdict, and the standings with their counts."""
 
-    columns: tuple[Column, ...]
+    columns: tuple[TableColumn, ...]
     rows: tuple[TableRow, ...]
     standings: tuple[tuple[Standing, str, int], ...]
 
 
-def varying_axes(facts: tuple[Facts, ...]) -> list[str]:
-    """Return the axes on which the cells differ."""
-    names = dict.fromkeys(axis for cell in facts for axis in cell.planned.cell.by_axis)
-    return [name for name in names if len({cell.planned.cell.by_axis.get(name) for cell in facts}) > 1]
+class _Shown(NamedTuple):
+    """A column of the results that the table shows: with which note, and of which runs."""
+
+    column: str
+    note: Callable[[CellResult], str] = lambda _: ""
+    applies: Callable[[Run], bool] = lambda _: True
 
 
-def _split(text: str) -> tuple[str, str]:
-    """Return an estimate and its interval as two lines."""
-    head, bracket, rest = text.partition(" [")
-    return head, bracket.strip() + rest
+def _note_doubts(cell: CellResult) -> str:
+    warnings = cell.samples.warnings if cell.samples else ()
+    return ", ".join(dict.fromkeys(DOUBTS[w.kind] for w in warnings if w.kind in DOUBTS))
 
 
-def _fields(loaded: LoadedRun, cell: Facts, point: Point | None) -> tuple[Field, ...]:
-    timing, worst, outcome = cell.timing, cell.worst, loaded.completed(cell.id)
-    if isinstance(timing, Timing):
-        image_s = timing.image_s
-        text, note = _split(seconds_interval(image_s))
-        latency = Field(text=text, note=note, key=repr(image_s.estimate))
-        text, note = _split(factor_interval(timing.speedup))
-        key = "" if isinstance(timing.speedup, Absent) else repr(timing.speedup.estimate)
-        doubtful = doubts(outcome.warnings) if outcome else ""
-        note = ", ".join(part for part in ("" if cell.standing == "baseline" else note, doubtful) if part)
-        speedup = Field(text=text, note=note, key=key)
-        throughput = Field(text=rate(timing.throughput), key=repr(timing.throughput))
-        start = timing.cold.total_s
-        made = timing.payback
-        note = "" if isinstance(made, Absent) or not made.significant else payback_words(made, loaded.plan.baseline_id)
-        cold = Field(text=seconds(start), note=note, key=repr(start))
-    else:
-        latency = speedup = throughput = cold = Field(text=DASH)
-    if isinstance(worst, WorstLoss):
-        text, note = _split(share_interval(worst.loss))
-        loss = Field(text=text, note=f"{note} {worst.metric}", key=repr(worst.loss.estimate))
-    else:
-        loss = Field(
-            text="0 %" if cell.standing == "baseline" else DASH, key="0" if cell.standing == "baseline" else ""
+def _note_metric(cell: CellResult) -> str:
+    return "" if isinstance(cell.worst_loss, Absent) else cell.worst_loss.metric
+
+
+def _note_front(cell: CellResult) -> str:
+    return "on it" if cell.pareto_point and cell.pareto_point.on_front else ""
+
+
+def _note_counter(cell: CellResult) -> str:
+    """Return what counted the peak if another counter counted the baseline's."""
+    peak = cell.peak_memory
+    return "" if isinstance(peak, Absent) or not cell.counter_difference else peak.counter
+
+
+def _note_break_even(cell: CellResult) -> str:
+    found = cell.break_even
+    if isinstance(found, Absent) or not found.is_notable:
+        return ""
+    return write_break_even(found, cell.run.plan.baseline_id)
+
+
+def _note_broken(cell: CellResult) -> str:
+    return f"at most {format_share(cell.tail.broken_share_high)}" if cell.tail else ""
+
+
+def _note_cost(cell: CellResult) -> str:
+    """Return the baseline's cost in the same rounds: machines drift between cells."""
+    if not isinstance(cell.priced, Cost) or not isinstance(cell.baseline_cost, Cost):
+        return ""
+    return f"baseline in the same rounds {format_value(cell.baseline_cost, 'thousand')}"
+
+
+def _has_broken_images(run: Run) -> bool:
+    return any(tail.broken for tail in run.tails.values())
+
+
+def _knows_energy(run: Run) -> bool:
+    cells = (run.cell(planned.id) for planned in run.plan.cells)
+    return any(not isinstance(cell.energy_j, Absent) for cell in cells)
+
+
+_SHOWN = (
+    _Shown("speedup", _note_doubts),
+    _Shown("image_s"),
+    _Shown("worst_loss", _note_metric),
+    _Shown("front_probability", _note_front),
+    _Shown("images", write_analysis, lambda run: bool(run.plan.interim_analyses)),
+    _Shown("broken_images", _note_broken, _has_broken_images),
+    _Shown("peak_memory_bytes", _note_counter),
+    _Shown("energy_j", applies=_knows_energy),
+    _Shown("image_cost", _note_cost, lambda run: run.has_prices),
+    _Shown("cold_start_s", _note_break_even),
+    _Shown("images_per_s"),
+)
+
+
+def build_table(run: Run, anchors: dict[str, str], unprofiled: frozenset[str]) -> Table:
+    """Return the table: the best standings first, within each the lowest normalized latency."""
+    shown = [column for column in _SHOWN if column.applies(run)]
+    axes = _find_varying_axes(run.cells)
+    columns = [TableColumn(title=BY_NAME[s.column].title, kind="number") for s in shown]
+    columns += [TableColumn(title=axis, kind="text") for axis in axes]
+    cells = sorted(run.cells, key=_rank)
+    rows = tuple(
+        TableRow(
+            anchor=anchors[cell.id],
+            id=cell.id,
+            standing=cell.standing,
+            word=STANDINGS[cell.standing],
+            rank=_RANKS.index(cell.standing),
+            fields=(
+                *(_make_field(cell, column) for column in shown),
+                *(_make_setting(cell, axis) for axis in axes),
+            ),
+            note=cell.reason if isinstance(cell.timed, Absent) else "",
+            unprofiled=cell.id in unprofiled,
         )
-    peak = _memory(loaded, cell.peak_memory)
-    return speedup, latency, loss, _front(point), peak, cold, throughput
-
-
-def _memory(loaded: LoadedRun, peak: Peak | Absent) -> Field:
-    """Return the peak, noted where another counter told the baseline's: the two do not compare."""
-    if isinstance(peak, Absent):
-        return Field(text=DASH)
-    paired_baseline = loaded.baseline.memory.peak() if loaded.baseline else peak
-    alike = isinstance(paired_baseline, Absent) or paired_baseline.counter == peak.counter
-    return Field(text=size(peak.count), note="" if alike else peak.counter, key=repr(peak.count))
-
-
-def _front(point: Point | None) -> Field:
-    """Return the probability to be on the Pareto front, noted where the estimates themselves are on it."""
-    if point is None or point.chance is None:
-        return Field(text=DASH)
-    return Field(text=probability(point.chance), note="on it" if point.front else "", key=repr(point.chance))
-
-
-def _images(loaded: LoadedRun, cell: Facts) -> Field:
-    if not cell.images:
-        return Field(text=DASH)
-    return Field(text=grouped(cell.images), note=analysis_words(loaded, cell.id), key=repr(cell.images))
-
-
-def _broken(loaded: LoadedRun, cell: Facts) -> Field:
-    tail = loaded.tail(cell.id)
-    if tail is None:
-        return Field(text=DASH)
-    note = f"at most {share(tail.broken_share_high)}"
-    return Field(text=grouped(tail.broken), note=note, key=repr(tail.broken / tail.n if tail.n else 0.0))
-
-
-Maker = Callable[[LoadedRun, Facts], Field]
-
-
-def _extra(loaded: LoadedRun) -> dict[str, Maker]:
-    extra: dict[str, Maker] = {"Images": _images} if loaded.plan.interim_analyses else {}
-    broken = any(tail.broken for tail in (loaded.evaluation.tails if loaded.evaluation else ()))
-    return extra | ({"Broken images": _broken} if broken else {})
-
-
-def _measured(loaded: LoadedRun) -> dict[str, Maker]:
-    """Return the columns of what not every machine tells and not every matrix prices."""
-    cells = [cell for cell in loaded.outcomes.values() if isinstance(cell, Completed)]
-    known = any(not isinstance(compute_energy(cell), Absent) for cell in cells)
-    measured: dict[str, Maker] = {"Energy per image": _energy} if known else {}
-    return measured | ({"Cost of 1,000 images": _cost} if priced(loaded) else {})
-
-
-def _energy(loaded: LoadedRun, cell: Facts) -> Field:
-    outcome = loaded.completed(cell.id)
-    energy = compute_energy(outcome) if outcome else Absent(absent=cell.reason)
-    return Field(text=DASH) if isinstance(energy, Absent) else Field(text=f"{number(energy)} J", key=repr(energy))
-
-
-def _cost(loaded: LoadedRun, cell: Facts) -> Field:
-    cost = compute_cost(loaded, cell)
-    if isinstance(cost, Absent):
-        return Field(text=DASH)
-    paired_baseline = paired_baseline_cost(loaded, cell.id)
-    note = (
-        ""
-        if isinstance(paired_baseline, Absent)
-        else f"baseline beside it {money(1000 * paired_baseline.amount, paired_baseline.currency)}"
+        for cell in cells
     )
-    return Field(text=money(1000 * cost.amount, cost.currency), note=note, key=repr(cost.amount))
-
-
-def build_table(
-    loaded: LoadedRun,
-    facts: tuple[Facts, ...],
-    anchors: dict[str, str],
-    points: tuple[Point, ...],
-    untraced: frozenset[str],
-) -> Table:
-    """Return the table: the best standings first, within each the fastest first, on the baseline's clock.
-
-    Images have a column where cells differ in their number, broken ones, energy and cost where there are any.
-    `untraced` are the cells that are recommended without a trace.
-    """
-    axes, by_id = varying_axes(facts), {point.cell_id: point for point in points}
-    extra, later = _extra(loaded), _measured(loaded)
-    titles = (
-        "Speedup", "Seconds per image", "Worst loss", "Pareto front", *extra, "Peak memory", *later, "Cold start",
-        "Images/s",
-    )  # fmt: skip
-    columns = tuple(Column(title=title, kind="number") for title in titles)
-    columns += tuple(Column(title=axis, kind="text") for axis in axes)
-    rows = []
-    for cell in facts:
-        settings = tuple(Field(text=(value := cell.planned.cell.by_axis.get(axis, DASH)), key=value) for axis in axes)
-        fields = _fields(loaded, cell, by_id.get(cell.id))
-        more, most = (tuple(make(loaded, cell) for make in makers.values()) for makers in (extra, later))
-        rows.append(TableRow(
-            anchor=anchors[cell.id], id=cell.id, standing=cell.standing, word=WORDS[cell.standing],
-            rank=_RANKS.index(cell.standing), fields=(*fields[:4], *more, fields[4], *most, *fields[5:], *settings),
-            note="" if isinstance(cell.timing, Timing) else cell.reason, unprofiled=cell.id in untraced,
-        ))  # fmt: skip
-    paces = {cell.id: cell.timing.normalized_s for cell in facts if isinstance(cell.timing, Timing)}
-    rows.sort(key=lambda row: (row.rank, paces.get(row.id, math.inf)))
     counts = {row.standing: sum(other.standing == row.standing for other in rows) for row in rows}
-    return Table(
-        columns=columns, rows=tuple(rows), standings=tuple((name, WORDS[name], n) for name, n in counts.items())
-    )
+    standings = tuple((name, STANDINGS[name], count) for name, count in counts.items())
+    return Table(columns=tuple(columns), rows=rows, standings=standings)
+
+
+def _rank(cell: CellResult) -> tuple[int, float]:
+    normalized = cell.normalized
+    seconds = math.inf if isinstance(normalized, Absent) else normalized.image_s.estimate
+    return _RANKS.index(cell.standing), seconds
+
+
+def _find_varying_axes(cells: Sequence[CellResult]) -> list[str]:
+    settings = [cell.planned.cell.by_axis for cell in cells]
+    names = dict.fromkeys(axis for found in settings for axis in found)
+    return [name for name in names if len({found.get(name) for found in settings}) > 1]
+
+
+def _make_field(cell: CellResult, shown: _Shown) -> TableField:
+    """Return a value on one line, its interval and note on the next."""
+    column = BY_NAME[shown.column]
+    value = column.read(cell)
+    if shown.column == "worst_loss" and cell.is_baseline and cell.samples:
+        return TableField(text="0 %", key="0")
+    if shown.column == "images" and not value:
+        return TableField(text=DASH)
+    text, _, ends = format_value(value, column.unit).partition(" [")
+    interval = f"[{ends}" if ends and not (shown.column == "speedup" and cell.is_baseline) else ""
+    joint = ", " if shown.column == "speedup" else " "
+    note = joint.join(part for part in (interval, shown.note(cell)) if part)
+    number = to_number(value)
+    return TableField(text=text, note=note, key="" if number is None else repr(number))
+
+
+def _make_setting(cell: CellResult, axis: str) -> TableField:
+    value = cell.planned.cell.by_axis.get(axis, DASH)
+    return TableField(text=value, key=value)

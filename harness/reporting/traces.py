@@ -1,4 +1,4 @@
-"""What a cell's trace says, as a page shows it; or that it has none, why, and the command that makes one."""
+"""What a cell's trace shows; or why it has none, and the command that takes one."""
 
 import os
 from pathlib import Path
@@ -8,19 +8,26 @@ from harness.axes.compatibility import make_fit_check
 from harness.core.axis import Cell
 from harness.core.base import Frozen
 from harness.core.outcome import Completed
-from harness.core.trace import BETWEEN, Gap, Kernel, Tally, Trace, TraceFacts
-from harness.core.units import Absent
-from harness.reporting.flame import Flame, build_flame
-from harness.reporting.loaded import LoadedRun
-from harness.reporting.named import Named
-from harness.reporting.profiled import profile_command
-from harness.reporting.stage_families import FAMILIES, FamilyKey, StageFamilies, family_keys, stage_rows
-from harness.reporting.trace_changes import TraceChange, build_trace_change
-from harness.reporting.wording import DASH, grouped, plural, seconds, share, size, why
+from harness.core.trace import Gap, Kernel, StageTime, Tally, Trace, TraceFacts
+from harness.core.units import Absent, format_bytes, format_seconds
+from harness.reporting.answer import profile_command
+from harness.reporting.parts import Bar, Flame, NamedValue, Piece, build_flame
+from harness.reporting.text import KERNEL_FAMILIES
+from harness.results import CellResult
+from harness.results.format import (
+    DASH,
+    explain_absence,
+    format_count,
+    format_share,
+    plural,
+)
 from harness.store import RunFolder
+from harness.tracing.diff import KernelChange
+
+IDLE = "idle"
 
 
-class _Limits(NamedTuple):
+class _Most(NamedTuple):
     """How many ranges, kernels, gaps and changed kernels are shown at most."""
 
     ranges: int
@@ -29,7 +36,7 @@ class _Limits(NamedTuple):
     changes: int
 
 
-_FINE, _COARSE = _Limits(300, 8, 5, 6), _Limits(24, 3, 1, 0)
+_FINE, _COARSE = _Most(300, 8, 5, 6), _Most(24, 3, 1, 0)
 
 
 class Advised(Frozen):
@@ -39,149 +46,207 @@ class Advised(Frozen):
     figure: str
 
 
-class TraceAdvice(Frozen):
-    """What holds the denoiser back, in a word or two and in a sentence, and what to try."""
+class TraceFinding(Frozen):
+    """What bounds the denoiser, in a word or two and in a sentence, and advice."""
 
     verdict: str
     bound: str
     advice: tuple[Advised, ...]
 
 
-class KernelRow(Frozen):
-    """One of the longest kernels, with its share of all busy time."""
-
-    name: str
-    family: str
-    kind: str
-    stage: str
-    calls: str
-    total: str
-    share: str
-
-
-class GapRow(Frozen):
-    """One of the longest pauses of the device."""
-
-    seconds: str
-    stage: str
-    between: str
-    host: str
-
-
 class TraceView(Frozen):
-    """A cell's trace; where there is none, `absent` says why and the rest is empty."""
+    """A cell's trace; without one, `absent` says why and the rest is empty."""
 
     absent: str = ""
     command: str = ""
     caption: str = ""
     gpu: bool = False
-    findings: TraceAdvice | None = None
+    finding: TraceFinding | None = None
     flame: Flame | None = None
-    stages: tuple[StageFamilies, ...] = ()
-    keys: tuple[FamilyKey, ...] = ()
-    kernels: tuple[KernelRow, ...] = ()
-    gaps: tuple[GapRow, ...] = ()
-    counts: tuple[Named, ...] = ()
+    stages: tuple[Bar, ...] = ()
+    keys: tuple[Piece, ...] = ()
+    kernels: tuple[Kernel, ...] = ()
+    busy_s: float = 0.0
+    """The device's busy time, of which kernels have shares."""
+    gaps: tuple[Gap, ...] = ()
+    counts: tuple[NamedValue, ...] = ()
     notes: tuple[str, ...] = ()
     link: str = ""
     file: str = ""
-    change: TraceChange | None = None
+    changes: tuple[str, ...] = ()
+    """The differences from the baseline's trace."""
+    changed_kernels: tuple[KernelChange, ...] = ()
 
 
-def trace_view(loaded: LoadedRun, cell_id: str, cell: Completed, out: Path, fine: bool) -> TraceView:
-    """Return what a cell's trace says, in all its parts if fine.
-
-    `out` is the folder of the page, from where the trace is linked.
-    """
-    facts = loaded.traces.get(cell_id)
-    if isinstance(cell.trace, Absent) or facts is None:
-        return TraceView(absent=why(cell.trace), command=profile_command(loaded, cell_id))
-    limits = _FINE if fine else _COARSE
-    named = f"{facts.device.upper()}, {steps_words(loaded.plan.find(cell_id).cell, cell.trace)} of one call"
-    busy = f"{share(facts.busy_s / facts.wall_s)} of it busy" if facts.wall_s else ""
-    link, file = _link(loaded, cell_id, cell.trace, out)
-    whole = sum(stage.busy_s for stage in facts.stages) or facts.busy_s
+def view_trace(cell: CellResult, samples: Completed, out: Path, fine: bool) -> TraceView:
+    """Return what a cell's trace shows, whole if `fine`; `out` is the page's folder, for links."""
+    facts, trace = cell.trace, samples.trace
+    if isinstance(trace, Absent) or facts is None:
+        return TraceView(absent=explain_absence(trace), command=profile_command(cell))
+    most = _FINE if fine else _COARSE
+    steps = describe_steps(cell.planned.cell, trace)
+    busy = f"{format_share(facts.busy_s / facts.wall_s)} of it busy" if facts.wall_s else ""
+    wall = f"{format_seconds(facts.wall_s)} under the profiler"
+    link, file = _link(cell, trace, out)
+    changes, changed = _compare_trace(cell, facts)
     return TraceView(
-        caption=f"{named}: {seconds(facts.wall_s)} under the profiler, {busy}",
+        caption=f"{facts.device.upper()}, {steps} of one call: {wall}, {busy}",
         gpu=facts.device == "cuda",
-        flame=build_flame(facts, limits.ranges), stages=stage_rows(facts, fine), keys=family_keys(facts),
-        counts=_counts(facts),
-        kernels=tuple(_kernel(kernel, whole) for kernel in facts.kernels[: limits.kernels]),
-        gaps=tuple(_gap(gap) for gap in facts.gaps[: limits.gaps]), link=link, file=file,
-        notes=tuple(dict.fromkeys((*cell.trace.notes, *facts.notes))),
-        change=build_trace_change(loaded, cell_id, facts, limits.changes),
-        findings=_list_findings(loaded, cell_id, cell, facts),
-    )  # fmt: skip
+        finding=_find_bound(cell, samples, facts),
+        flame=build_flame(facts, most.ranges),
+        stages=_list_stages(facts, fine),
+        keys=_list_families(facts),
+        kernels=facts.kernels[: most.kernels],
+        busy_s=sum(stage.busy_s for stage in facts.stages) or facts.busy_s,
+        gaps=facts.gaps[: most.gaps],
+        counts=_list_counts(facts),
+        notes=tuple(dict.fromkeys((*trace.notes, *facts.notes))),
+        link=link,
+        file=file,
+        changes=changes,
+        changed_kernels=changed[: most.changes],
+    )
 
 
-def steps_words(cell: Cell, trace: Trace) -> str:
-    """Return how many of the steps that a cell asks for were traced; denoiser calls may be more: Heun makes two a step.
+def describe_steps(cell: Cell, trace: Trace) -> str:
+    """Return how many of a cell's steps were traced (not of its calls: Heun has two a step).
 
-    Where it asks for no number of steps, those traced alone: the trace's notes say if they were fewer.
+    If the cell asks for no number of steps, only the traced ones.
     """
     asked = cell.by_axis.get("steps", "")
     whole = int(asked) if asked.isdecimal() else 0
-    return f"{trace.steps} of {plural(whole, 'step')}" if trace.steps < whole else plural(trace.steps, "step")
+    if trace.steps < whole:
+        return f"{trace.steps} of {plural(whole, 'step')}"
+    return plural(trace.steps, "step")
 
 
-def _list_findings(loaded: LoadedRun, cell_id: str, cell: Completed, facts: TraceFacts) -> TraceAdvice:
-    """Return what holds the denoiser back and the advice."""
+def _find_bound(cell: CellResult, samples: Completed, facts: TraceFacts) -> TraceFinding:
     from harness.tracing import TracedCell, advise, find_bound
 
-    plan, settings = loaded.plan, loaded.plan.find(cell_id).cell
-    traced = TracedCell(facts, cell, settings, plan.model, make_fit_check(settings, plan.model, plan.machine))
+    plan, settings = cell.run.plan, cell.planned.cell
+    traced = TracedCell(
+        facts, samples, settings, plan.model, make_fit_check(settings, plan.model, plan.machine)
+    )
     bound = find_bound(traced)
     advice = tuple(
-        Advised(sentence=found.sentence, figure=f"about {share(found.concerns)} of a call" if found.concerns else "")
+        Advised(
+            sentence=found.sentence,
+            figure=f"about {format_share(found.concerns)} of a call" if found.concerns else "",
+        )
         for found in advise(traced)
     )
-    return TraceAdvice(verdict=bound.verdict, bound=bound.sentence, advice=advice)
+    return TraceFinding(verdict=bound.verdict, bound=bound.sentence, advice=advice)
 
 
-def _link(loaded: LoadedRun, cell_id: str, trace: Trace, out: Path) -> tuple[str, str]:
-    """Return the address of a trace as seen from the page and its size in words; no address where it is not there."""
-    path = RunFolder(loaded.run).cell(cell_id) / trace.path
+def _link(cell: CellResult, trace: Trace, out: Path) -> tuple[str, str]:
+    """Return a trace's address from the page, and its name and size; empty if it is gone."""
+    path = RunFolder(cell.run.folder).cell(cell.id) / trace.path
     if not path.exists():
         return "", ""
     try:
         address = Path(os.path.relpath(path.resolve(), out.resolve())).as_posix()
     except ValueError:  # on another drive
         address = path.resolve().as_uri()
-    return address, f"{path.name}, {size(trace.size_bytes)}"
+    return address, f"{path.name}, {format_bytes(trace.size_bytes)}"
 
 
-def _kernel(kernel: Kernel, whole: float) -> KernelRow:
-    return KernelRow(
-        name=kernel.name, family=FAMILIES[kernel.family], kind=kernel.family, stage=kernel.stage.replace("_", " "),
-        calls=grouped(kernel.calls), total=seconds(kernel.total_s),
-        share=share(kernel.total_s / whole) if whole else DASH,
-    )  # fmt: skip
+def _title(stage: str) -> str:
+    return stage.replace("_", " ") or "outside of stages"
 
 
-def _gap(gap: Gap) -> GapRow:
-    return GapRow(
-        seconds=seconds(gap.seconds),
-        stage=gap.stage if gap.stage == BETWEEN else f"in {gap.stage.replace('_', ' ')}",
-        between=f"{gap.after or 'the beginning'} → {gap.before or 'the end'}",
-        host=gap.host or DASH,
+def _list_counts(facts: TraceFacts) -> tuple[NamedValue, ...]:
+    """Return how often the host waited, and what was copied, converted and recompiled."""
+    again = facts.recompiles
+    known = not isinstance(again, Absent)
+    return (
+        _show_tally("Synchronisations", facts.synchronisations),
+        _show_tally("Host to device", facts.host_to_device),
+        _show_tally("Device to host", facts.device_to_host),
+        _show_tally("Casts of dtype", facts.casts),
+        NamedValue(
+            name="Recompiles",
+            value=format_count(again) if known else DASH,  # type: ignore[arg-type]
+            note=explain_absence(again),
+        ),
     )
 
 
-def _counts(facts: TraceFacts) -> tuple[Named, ...]:
-    """Return how often the host waited, what was copied, converted and compiled again."""
-    rows = [
-        _tally("Synchronisations", facts.synchronisations),
-        _tally("Host to device", facts.host_to_device),
-        _tally("Device to host", facts.device_to_host),
-        _tally("Casts of dtype", facts.casts),
+def _show_tally(name: str, tally: Tally) -> NamedValue:
+    if not tally.count:
+        return NamedValue(name=name, value="none")
+    moved = f", {format_bytes(tally.size_bytes)}" if tally.size_bytes else ""
+    note = f"{format_seconds(tally.total_s)}{moved}"
+    return NamedValue(name=name, value=format_count(tally.count), note=note)
+
+
+def _list_stages(facts: TraceFacts, fine: bool) -> tuple[Bar, ...]:
+    """Return one bar per stage, in the order of the call, in pieces by family of kernels."""
+    longest = max((stage.wall_s for stage in facts.stages), default=0.0)
+    stages = [stage for stage in facts.stages if stage.wall_s > 0]
+    return tuple(_show_stage(facts, stage, longest, fine) for stage in stages)
+
+
+def _show_stage(facts: TraceFacts, stage: StageTime, longest: float, fine: bool) -> Bar:
+    known = {f: seconds for f in KERNEL_FAMILIES if (seconds := stage.families_s.get(f, 0.0)) > 0}
+    # Kernels on two streams run at once: their sum may exceed the time in which there was any.
+    shrink = min(1.0, stage.busy_s / sum(known.values())) if known else 1.0
+    parts: list[tuple[str, str, float, float]] = [
+        (f, KERNEL_FAMILIES[f], seconds, seconds * shrink) for f, seconds in known.items()
     ]
-    again = facts.recompiles
-    if isinstance(again, Absent):
-        return (*rows, Named(name="Recompiles", value=DASH, note=again.absent))
-    return (*rows, Named(name="Recompiles", value=grouped(again)))
+    parts.append((IDLE, IDLE, stage.gap_s, stage.gap_s))
+    pieces = tuple(
+        Piece(
+            colour=f"f-{kind}",
+            width=round(100 * drawn / longest, 2),
+            text=_describe_piece(stage, name, seconds) if fine else "",
+        )
+        for kind, name, seconds, drawn in parts
+        if drawn > 0
+    )
+    notes = [plural(stage.calls, "call")] if stage.calls else []
+    notes.append(f"{format_share(stage.busy_s / stage.wall_s)} busy")
+    if facts.device == "cuda":
+        launches = plural(stage.launches, "launch", "launches")
+        notes.append(f"{launches}, {format_seconds(stage.launch_s)} of the host’s time")
+    value = format_seconds(stage.wall_s)
+    return Bar(name=_title(stage.stage), value=value, note=", ".join(notes), pieces=pieces)
 
 
-def _tally(name: str, tally: Tally) -> Named:
-    moved = f", {size(tally.size_bytes)}" if tally.size_bytes else ""
-    note = f"{seconds(tally.total_s)}{moved}" if tally.count else ""
-    return Named(name=name, value=grouped(tally.count) if tally.count else "none", note=note)
+def _describe_piece(stage: StageTime, name: str, seconds: float) -> str:
+    share = format_share(seconds / stage.wall_s)
+    return f"{_title(stage.stage)}, {name}: {format_seconds(seconds)}, {share}"
+
+
+def _list_families(facts: TraceFacts) -> tuple[Piece, ...]:
+    """Return the legend: each family that occurs with its time, the most first, idle last."""
+    stages = facts.stages
+    sums = {
+        name: sum(stage.families_s.get(name, 0.0) for stage in stages) for name in KERNEL_FAMILIES
+    }
+    whole = sum(stage.wall_s for stage in stages) or 1.0
+    ordered = sorted(sums, key=lambda family: -sums[family])
+    entries: list[tuple[str, str, float]] = [(f, KERNEL_FAMILIES[f], sums[f]) for f in ordered]
+    entries.append((IDLE, IDLE, sum(stage.gap_s for stage in stages)))
+    return tuple(
+        Piece(
+            colour=f"f-{kind}",
+            width=0,
+            name=name,
+            text=f"{format_seconds(seconds)}, {format_share(seconds / whole)}",
+        )
+        for kind, name, seconds in entries
+        if seconds > 0
+    )
+
+
+def _compare_trace(
+    cell: CellResult, facts: TraceFacts
+) -> tuple[tuple[str, ...], tuple[KernelChange, ...]]:
+    """Return the differences from the baseline's trace in sentences, and the changed kernels."""
+    from harness.tracing import compare
+
+    before = cell.run.baseline.trace
+    if cell.is_baseline or before is None:
+        return (), ()
+    found = compare(before, facts)
+    return found.sentences, found.kernels

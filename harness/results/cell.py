@@ -326,10 +326,8 @@ class CellResult:
     @property
     def interim_analysis(self) -> int | None:
         """The number (from 1) of its last interim analysis; None if the run has none."""
-        prompts, interim_analyses = self.prompts_judged, self.run.plan.interim_analyses
-        if prompts is None or not interim_analyses:
+        prompts, analyses = self.prompts_judged, self.run.plan.interim_analyses
+        if prompts is None or not analyses:
             return None
-        number = (
-            number for number, analysis in enumerate(interim_analyses, 1) if analysis >= prompts
-        )
-        return next(number, len(interim_analyses))
+        reached = (number for number, most in enumerate(analyses, 1) if most >= prompts)
+        return next(reached, len(analyses))

@@ -1,4 +1,1 @@
-"""Pure functions of arrays: intervals, tests, distances, fronts. No files, no torch.
-
-Scipy is imported when needed.
-"""
+"""Pure functions of arrays: intervals, tests, distances, fronts. scipy is imported when needed."""

@@ -31,10 +31,7 @@ skewness 6.2) exceed the nominal error with 1.3 and not with 1.6, for 60 to 500 
 
 
 def sample_skewness(deviations: Floats) -> Floats:
-    """Return the skewness (k,) of deviations from their means (n, k), corrected for n.
-
-    0 without variation.
-    """
+    """Return the skewness (k,) of deviations from their means (n, k), corrected for n."""
     n = len(deviations)
     second, third = (deviations**2).mean(axis=0), (deviations**3).mean(axis=0)
     raw = np.divide(third, second**1.5, out=np.zeros_like(third), where=second > 0)
@@ -137,10 +134,7 @@ def _outermost(found: Floats, skewness: Floats, clusters: int) -> Floats:
 
 
 def _quantiles_of_t(t: Floats) -> Floats:
-    """Return the quantiles of t at 1 − LEVELS.
-
-    Tails with fewer than 10 resamples are extrapolated as normal.
-    """
+    """Return the quantiles of t at 1 − LEVELS; far tails are extrapolated as normal."""
     wanted = 1 - LEVELS
     edge = 10 / len(t)
     inner = np.clip(wanted, edge, 1 - edge)
@@ -166,10 +160,7 @@ def mean(values: ArrayLike, resamples: int = RESAMPLES) -> Estimate:
 
 
 def signal_to_noise(values: ArrayLike) -> float:
-    """Return mean ÷ standard error of per-cluster values.
-
-    How clearly a denominator differs from zero.
-    """
+    """Return mean ÷ standard error of per-cluster values."""
     array = np.asarray(values, dtype=np.float64)
     error = array.std(ddof=1) / np.sqrt(len(array))
     if error == 0:

@@ -90,10 +90,7 @@ def cross_traces(first: Floats, second: Floats) -> Floats:
 
 
 def _multiply(first: Floats, second: Floats, out: Floats) -> bool:
-    """Write the lower triangle of Fᵀ Σ₂ F (F: Cholesky's factor of Σ₁).
-
-    Return whether Σ₁ is definite.
-    """
+    """Write Fᵀ Σ₂ F (lower triangle, F Cholesky's factor of Σ₁); return whether Σ₁ is definite."""
     from scipy.linalg.lapack import dpotrf, dsygst
 
     factor, failed = dpotrf(first, lower=1)
@@ -161,10 +158,7 @@ _AT_ONCE = 2**22
 
 @dataclass(frozen=True)
 class LeaveOuts:
-    """Features (n, d), and what remains of them without each block.
-
-    `block` (n,) numbers blocks from 0.
-    """
+    """Features (n, d) and what remains of them without each block (`block` (n,) from 0)."""
 
     features: Floats
     block: NDArray[np.int64]
@@ -218,10 +212,7 @@ class LeaveOuts:
 
 @dataclass(frozen=True)
 class Reference:
-    """A reference set of the same prompts.
-
-    It loses each block of prompts together with the candidate.
-    """
+    """A reference set of the same prompts, which loses each block with the candidate."""
 
     features: Floats
     block: NDArray[np.int64]
@@ -232,10 +223,7 @@ class Reference:
 
     @property
     def spreads(self) -> Floats:
-        """Total variance (blocks + 1,).
-
-        The distance of the reference to itself collapsed onto its mean.
-        """
+        """Total variance (blocks + 1,): the distance to the reference collapsed onto its mean."""
         return self._own.spreads
 
     def measure(self, features: Floats) -> MeasuredDistances:
@@ -248,10 +236,7 @@ class Reference:
         return MeasuredDistances(np.asarray(np.maximum(total, 0.0)), cross)
 
     def missing(self, baseline: MeasuredDistances) -> Missing:
-        """Return what too few images hide.
-
-        The baseline's distance to itself at other seeds is truly 0.
-        """
+        """Return what too few images hide: the baseline is truly at distance 0."""
         own = self._own.features
         return find_missing(baseline, self.spreads) if len(own) <= own.shape[1] else NOTHING
 
@@ -296,10 +281,7 @@ class FixedReference:
         return MeasuredDistances(np.asarray(np.maximum(total, 0.0)), cross)
 
     def missing(self, _: MeasuredDistances) -> Missing:
-        """Return what too few images hide.
-
-        Normal draws with the reference's moments are truly at distance 0.
-        """
+        """Return what too few images hide: draws with the same moments are truly at distance 0."""
         return self._missing
 
     @cached_property

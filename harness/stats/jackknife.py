@@ -35,10 +35,7 @@ def standard_error(replicates: ArrayLike) -> float:
 
 
 def jackknife(estimate: float, replicates: ArrayLike) -> Uncertainty:
-    """Return the confidence distribution of `estimate`.
-
-    Student-t with blocks − 1 degrees of freedom.
-    """
+    """Return the confidence distribution of `estimate`: Student-t, blocks − 1 degrees."""
     values = np.asarray(replicates, dtype=np.float64)
     return student(estimate, standard_error(values), len(values) - 1)
 

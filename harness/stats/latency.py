@@ -77,10 +77,7 @@ def log_median(blocks: Sequence[Sequence[float]]) -> Location:
 
 
 def _median(values: NDArray[np.float64], times: NDArray[np.int64]) -> float:
-    """Return the median of sorted values that occur `times` often each.
-
-    Of one resample, without copying it.
-    """
+    """Return the median of sorted values that occur `times` often each."""
     ranks = times.cumsum()
     total = int(ranks[-1])
     return float(values[ranks.searchsorted([(total + 1) // 2, total // 2 + 1])].mean())

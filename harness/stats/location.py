@@ -70,10 +70,7 @@ def bootstrap(n: int, middles: Callable[[Places], Floats]) -> tuple[float, float
 
 
 def combine(estimate: float, parts: Sequence[Location]) -> Location:
-    """Return an estimate with the independent errors of its parts.
-
-    Degrees of freedom: Welch–Satterthwaite.
-    """
+    """Return an estimate with the independent errors of its parts (Welch–Satterthwaite)."""
     if not all(part.known() for part in parts):
         return Location(estimate, math.inf, 0)
     total = sum(part.error**2 for part in parts)
@@ -92,10 +89,7 @@ def middle(values: Floats) -> Floats:
 
 
 def joined(count: int) -> NDArray[np.int64]:
-    """Return the unit (count,) of each of `count` values.
-
-    Neighbours share one if there are many values.
-    """
+    """Return the unit (count,) of each value: neighbours share one if there are many."""
     together = -(-count // _MOST)
     parts = np.array_split(np.arange(count), count // together)
     return np.repeat(np.arange(len(parts)), [part.size for part in parts])

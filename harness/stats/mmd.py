@@ -39,10 +39,7 @@ def kernel_values(kernel: Kernel, products: Floats, first: Floats, second: Float
 
 
 def _lengths(kernel: Kernel, features: Floats) -> Floats:
-    """Return, for each vector (n,), its squared length.
-
-    For the cubic kernel its number of dimensions.
-    """
+    """Return each vector's squared length (n,), or for the cubic kernel its dimensions."""
     if kernel == "cubic":
         return np.full(features.shape[:-1], float(features.shape[-1]))
     return np.asarray(np.einsum("...d,...d->...", features, features))

@@ -40,10 +40,7 @@ def nominal_alpha(alpha: float, interim_analyses: InterimAnalyses, prompts: int)
 
 
 def bounds(alpha: float, interim_analyses: InterimAnalyses) -> Floats:
-    """Return the standard normal value (looks,) that the statistic must exceed at each analysis.
-
-    The last one spends all of alpha.
-    """
+    """Return the standard normal value that the statistic must exceed at each analysis."""
     shares = np.asarray(interim_analyses, dtype=np.float64) / interim_analyses[-1]
     spent = alpha * np.log1p((np.e - 1) * shares)
     return _Walk(shares, 0.0).bounds_for(np.diff(spent, prepend=0.0))

@@ -68,10 +68,7 @@ def log_ratio(baseline: Sequence[Block], cell: Sequence[Block]) -> Location:
 
 
 def drift_share(baseline: Sequence[Block], cell: Sequence[Block]) -> float | None:
-    """Return how much slower the baseline was after the cell than before, relatively.
-
-    None without one of them.
-    """
+    """Return the relative slowdown of the baseline from before to after the cell, if known."""
     before, after = (steady(side) for side in brackets(baseline, cell))
     if not before or not after:
         return None
@@ -171,7 +168,7 @@ class Precision(NamedTuple):
 
 
 def precise(pairing: Pairing) -> float | None:
-    """Return the precision of a pairing's figure; None below LEAST_GROUPS rounds or blocks."""
+    """Return the precision of a pairing's figure; None below MIN_ROUNDS_FOR_VERDICT rounds."""
     half_width, samples = compute_precision(pairing)
     return half_width if samples >= MIN_ROUNDS_FOR_VERDICT else None
 
@@ -195,10 +192,7 @@ def compute_precision(pairing: Pairing) -> Precision:
 
 
 def _halves(baseline: tuple[Block, ...], cell: tuple[Block, ...]) -> list[float]:
-    """Return the log ratios AB and BA of a single round.
-
-    Drift separates them, so their interval is wide.
-    """
+    """Return the log ratios AB and BA of a single round, which drift separates."""
     return [
         float(theirs - mine)
         for theirs, mine in zip(log_medians(baseline), log_medians(cell), strict=False)
@@ -243,10 +237,7 @@ def over_baseline(baseline: Completed | None, cell: Completed) -> Speedup | Abse
 
 
 def over_other(baseline: Completed | None, other: Completed, cell: Completed) -> Speedup | Absent:
-    """Return a cell's speedup over another one.
-
-    Through the baseline, where both were measured with it.
-    """
+    """Return a cell's speedup over another one, through the baseline if both are paired with it."""
     if not other.repeats or not cell.repeats:
         return NO_CALLS
     if baseline is other:

@@ -4,7 +4,7 @@ from harness.tracing.advice import advise
 from harness.tracing.diff import TraceDiff, compare
 from harness.tracing.facts import read_trace
 from harness.tracing.rule import Advice, Try
-from harness.tracing.summary import summary
+from harness.tracing.summary import summarize_trace
 from harness.tracing.traced_cell import Bound, TracedCell, find_bound
 
 __all__ = [
@@ -17,5 +17,5 @@ __all__ = [
     "compare",
     "find_bound",
     "read_trace",
-    "summary",
+    "summarize_trace",
 ]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from harness.core.trace import BETWEEN, REGION, STAGE, STEP
 from harness.tracing.chrome_trace import Event
 from harness.tracing.intervals import Track, innermost
-from harness.tracing.work import TraceWork, Work, short_name
+from harness.tracing.work import TraceWork, Work, shorten_name
 
 CALL = f"{REGION}call"
 """The range around the whole traced call, where there is one."""
@@ -47,10 +47,7 @@ class Stages:
         return _stage(self._host.at(moment_s))
 
     def of(self, work: Work) -> str:
-        """Return the stage that launched the work.
-
-        Without the launch, the stage that ran on the device.
-        """
+        """Return the stage that launched the work; if unknown, the stage that ran on the device."""
         if work.launched_s is not None:
             return self.at(work.launched_s)
         return _stage(self._device.at(work.begin_s))
@@ -64,7 +61,7 @@ def _stage(event: Event | None) -> str:
     return event.name.removeprefix(STAGE) if event else BETWEEN
 
 
-class Doing:
+class HostActivity:
     """What the host did in some intervals, in words."""
 
     def __init__(self, seen: TraceWork, stretches: Sequence[Idle]) -> None:
@@ -95,7 +92,7 @@ class Busy(NamedTuple):
     seconds: float
 
 
-def busy_times(work: Sequence[Work], stages: Stages) -> list[Busy]:
+def attribute_busy_time(work: Sequence[Work], stages: Stages) -> list[Busy]:
     """Attribute the device's time to work, by begin.
 
     Of overlapping kernels the first one gets the time; copies get the time that no kernel covers: a
@@ -110,15 +107,15 @@ def busy_times(work: Sequence[Work], stages: Stages) -> list[Busy]:
     return sorted(found, key=lambda busy: busy.work.begin_s)
 
 
-def idle_times(work: Sequence[Work], window: tuple[float, float]) -> list[Idle]:
+def find_idle_time(work: Sequence[Work], window: tuple[float, float]) -> list[Idle]:
     """Return the intervals without device work between two moments, by begin."""
     idle: list[Idle] = []
     cursor, after = window[0], ""
     for piece in work:
         if piece.begin_s > cursor:
-            idle.append(Idle(cursor, piece.begin_s, after, short_name(piece.name)))
+            idle.append(Idle(cursor, piece.begin_s, after, shorten_name(piece.name)))
         if piece.end_s > cursor:
-            cursor, after = piece.end_s, short_name(piece.name)
+            cursor, after = piece.end_s, shorten_name(piece.name)
     if window[1] > cursor:
         idle.append(Idle(cursor, window[1], after, ""))
     return idle

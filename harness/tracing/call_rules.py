@@ -10,18 +10,15 @@ from harness.tracing.rule import (
     AdviceRule,
     Tries,
     advise_on_call,
-    larger_batch,
+    list_possible,
     name_tries,
-    possible,
+    suggest_larger_batch,
 )
 from harness.tracing.traced_cell import Bound, TracedCell
 
 
 def between(cell: TracedCell, bound: Bound) -> Advice | None:
-    """Scheduler steps, tokenizing, tensors to images.
-
-    Python outside the denoiser, which no compiler optimizes.
-    """
+    """Scheduler steps, tokenizing and image conversion are Python outside compiled parts."""
     share = cell.share(BETWEEN)
     if share < 0.08:
         return None
@@ -32,7 +29,7 @@ def between(cell: TracedCell, bound: Bound) -> Advice | None:
     gap = next((gap for gap in cell.facts.gaps if gap.stage == BETWEEN and gap.host), None)
     if gap and gap.seconds >= 0.01 * cell.facts.wall_s:
         sentence += f" (the longest pause, {format_seconds(gap.seconds)}: {gap.host})"
-    tries = larger_batch(cell)
+    tries = suggest_larger_batch(cell)
     if tries:
         sentence += f"; images of one call share it: try {name_tries(tries)}"
     return advise_on_call("between", f"{sentence}.", share, tries)
@@ -59,7 +56,7 @@ def decoding(cell: TracedCell, bound: Bound) -> Advice | None:
     compiler, memory = cell.setting("compiler"), cell.setting("memory")
     base = "inductor" if compiler in ("", "eager") else compiler
     tries = (
-        possible(cell, "compiler", f"{base}+vae")
+        list_possible(cell, "compiler", f"{base}+vae")
         if base.startswith("inductor") and "+vae" not in base
         else ()
     )
@@ -84,7 +81,7 @@ def encoding(cell: TracedCell, bound: Bound) -> Advice | None:
     share = sum(cell.share(stage) for stage in encoders)
     if share < 0.08 or cell.setting("caching").startswith("prompt-embeddings"):
         return None
-    tries = possible(cell, "caching", "prompt-embeddings")
+    tries = list_possible(cell, "caching", "prompt-embeddings")
     if not tries:
         return None
     sentence = (
@@ -105,7 +102,7 @@ def recompiles(cell: TracedCell, bound: Bound) -> Advice | None:
     )
     tries: Tries = ()
     if compiler.startswith("inductor") and "dynamic" not in compiler:
-        tries = possible(cell, "compiler", f"{compiler}+dynamic")
+        tries = list_possible(cell, "compiler", f"{compiler}+dynamic")
     if tries:
         sentence += f"; try {tries[0]}, whose code serves all shapes"
     return Advice(
@@ -144,10 +141,7 @@ def synchronisations(cell: TracedCell, bound: Bound) -> Advice | None:
 
 
 def transfers(cell: TracedCell, bound: Bound) -> Advice | None:
-    """Offloaded weights are moved, or tensors are created on the host.
-
-    Transfers that overlap kernels do not count.
-    """
+    """Weights are offloaded, or tensors are created on the host; overlapped copies do not count."""
     to_device, to_host = cell.facts.host_to_device, cell.facts.device_to_host
     share = cell.working(to_device.lost_s) + cell.working(to_host.lost_s)
     if share < 0.05:
@@ -159,7 +153,7 @@ def transfers(cell: TracedCell, bound: Bound) -> Advice | None:
     )
     tries: Tries = ()
     if "offload" in memory:
-        tries = possible(cell, "memory", "none")
+        tries = list_possible(cell, "memory", "none")
         sentence += (
             f"memory {memory} moves the weights; where they fit into the GPU, use memory none."
         )

@@ -11,8 +11,8 @@ from harness.tracing.rule import (
     AdviceRule,
     advise_on_call,
     advise_on_denoiser,
-    larger_batch,
-    possible,
+    list_possible,
+    suggest_larger_batch,
 )
 from harness.tracing.traced_cell import BOUND_SHARE, DENOISER, Bound, TracedCell
 
@@ -52,7 +52,7 @@ def arithmetic(cell: TracedCell, bound: Bound) -> Advice | None:
     )
     less = ["fewer steps"] if cell.outcome.denoiser_calls > 1 else []
     for axis, (words, unused, values) in _SHORTCUTS.items():
-        if cell.setting(axis) in unused and (not values or possible(cell, axis, *values)):
+        if cell.setting(axis) in unused and (not values or list_possible(cell, axis, *values)):
             less.append(words)
     ways = f" ({', '.join(less)})" if less else ""
     sentence = (
@@ -83,7 +83,7 @@ def attention(cell: TracedCell, bound: Bound) -> Advice | None:
         for value, mark in _KERNELS.items()
         if not any(re.search(mark, name, re.IGNORECASE) for name in names)
     ]
-    tries = possible(cell, "attention", *cell.others("attention", unused))
+    tries = list_possible(cell, "attention", *cell.others("attention", unused))
     if not tries:
         return None
     sentence = f"{format_percent(share, 0)} of the denoiser's time is attention"
@@ -92,7 +92,9 @@ def attention(cell: TracedCell, bound: Bound) -> Advice | None:
 
 def fusion(cell: TracedCell, bound: Bound) -> Advice | None:
     """Norms, element-wise operations and copies read and write whole tensors eagerly."""
-    tries = possible(cell, "compiler", "inductor") if cell.setting("compiler") in _EAGER else ()
+    tries = (
+        list_possible(cell, "compiler", "inductor") if cell.setting("compiler") in _EAGER else ()
+    )
     if bound.traffic_share < 0.2 or not tries:
         return None
     sentence = (
@@ -147,7 +149,7 @@ def launches(cell: TracedCell, bound: Bound) -> Advice | None:
         if cell.setting("compiler") in (*_EAGER, "inductor")
         else ()
     )
-    tries = (*possible(cell, "compiler", *graphs), *larger_batch(cell))
+    tries = (*list_possible(cell, "compiler", *graphs), *suggest_larger_batch(cell))
     return advise_on_denoiser(cell, "launches", sentence, bound.idle_share, tries)
 
 
@@ -175,7 +177,7 @@ def pauses(cell: TracedCell, bound: Bound) -> Advice | None:
             f"{percent} of the denoiser's time is Python between {each:,.0f} operators a call"
         )
     values = ("inductor",) if cell.gpu else ("inductor", "onnxruntime", "openvino")
-    tries = possible(cell, "compiler", *values) if cell.setting("compiler") in _EAGER else ()
+    tries = list_possible(cell, "compiler", *values) if cell.setting("compiler") in _EAGER else ()
     return advise_on_denoiser(cell, "pauses", sentence, bound.idle_share, tries)
 
 
@@ -185,7 +187,7 @@ def weights(cell: TracedCell, bound: Bound) -> Advice | None:
     if isinstance(share, Absent) or share < 0.35:
         return None
     smaller = ("int8-torchao",) if cell.setting("precision") in _FULL_PRECISION else ()
-    tries = (*possible(cell, "precision", *smaller), *larger_batch(cell))
+    tries = (*list_possible(cell, "precision", *smaller), *suggest_larger_batch(cell))
     size = format_bytes(cell.denoiser_bytes or 0)
     sentence = (
         f"Reading the denoiser's weights ({size} a call) takes {format_percent(share, 0)} of its "

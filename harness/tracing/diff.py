@@ -210,11 +210,8 @@ def compare(before: TraceFacts, after: TraceFacts) -> TraceDiff:
     )
 
 
-def same_kernel(name: str) -> str:
-    """Return the common part of a kernel's names.
-
-    `triton_poi_fused_add` for `triton_poi_fused_add_7`.
-    """
+def strip_variant(name: str) -> str:
+    """Return a kernel's name without tile or number: `triton_poi_fused_add` for `…_add_7`."""
     cut = _TILE.sub("", name)
     return _NUMBER.sub("", cut) if cut.startswith("triton_") else cut
 
@@ -307,7 +304,7 @@ def _sums(facts: TraceFacts) -> dict[tuple[str, str], _Sum]:
     calls = {stage.stage: max(stage.calls, 1) for stage in facts.stages}
     sums: dict[tuple[str, str], _Sum] = {}
     for kernel in facts.kernels:
-        key, times = (same_kernel(kernel.name), kernel.stage), calls.get(kernel.stage, 1)
+        key, times = (strip_variant(kernel.name), kernel.stage), calls.get(kernel.stage, 1)
         _, had, took = sums.get(key, _Sum(kernel.family, 0.0, 0.0))
         sums[key] = _Sum(kernel.family, had + kernel.calls / times, took + kernel.total_s / times)
     return sums

@@ -19,9 +19,9 @@ from harness.core.trace import (
     TraceFacts,
 )
 from harness.tracing import activity, tallies
-from harness.tracing.activity import CALL, Busy, busy_times, idle_times
+from harness.tracing.activity import CALL, Busy, attribute_busy_time, find_idle_time
 from harness.tracing.chrome_trace import Event, read_events
-from harness.tracing.work import TraceWork, classify_kernel, is_launch, short_name, sort_events
+from harness.tracing.work import TraceWork, classify_kernel, is_launch, shorten_name, sort_events
 
 _KERNELS, _GAPS = 200, 10
 
@@ -36,8 +36,8 @@ def read_trace(path: Path) -> TraceFacts:
     seen = seen.within(begin, end)
     end = max(end, max((work.end_s for work in seen.work), default=end))
     stages = activity.Stages(seen)
-    busy, idle = busy_times(seen.work, stages), idle_times(seen.work, (begin, end))
-    spans, left_out = timeline(seen, begin)
+    busy, idle = attribute_busy_time(seen.work, stages), find_idle_time(seen.work, (begin, end))
+    spans, left_out = build_timeline(seen, begin)
     return TraceFacts(
         device=seen.device,
         wall_s=end - begin,
@@ -45,12 +45,12 @@ def read_trace(path: Path) -> TraceFacts:
         stages=_stage_times(seen, stages, busy, idle),
         kernels=_kernels(busy),
         gaps=_gaps(seen, stages, idle, begin),
-        synchronisations=tallies.waits(seen, stages, idle),
-        host_to_device=tallies.copies(busy, "HtoD"),
-        device_to_host=tallies.copies(busy, "DtoH"),
-        casts=tallies.casts(seen, stages, busy),
-        recompiles=tallies.recompiles(seen),
-        compiling_s=tallies.compiling_s(seen, stages),
+        synchronisations=tallies.count_waits(seen, stages, idle),
+        host_to_device=tallies.count_copies(busy, "HtoD"),
+        device_to_host=tallies.count_copies(busy, "DtoH"),
+        casts=tallies.count_casts(seen, stages, busy),
+        recompiles=tallies.count_recompiles(seen),
+        compiling_s=tallies.sum_compiling_s(seen, stages),
         timeline=spans,
         ranges_left_out=left_out,
         notes=_notes(seen, end - begin),
@@ -105,7 +105,7 @@ def _kernels(busy: Sequence[Busy]) -> tuple[Kernel, ...]:
     calls: Counter[tuple[str, Family, str]] = Counter()
     seconds: defaultdict[tuple[str, Family, str], float] = defaultdict(float)
     for work, stage, _ in busy:
-        key = (short_name(work.name), classify_kernel(work.name), stage)
+        key = (shorten_name(work.name), classify_kernel(work.name), stage)
         calls[key] += work.calls
         seconds[key] += work.end_s - work.begin_s
     return tuple(
@@ -118,7 +118,7 @@ def _gaps(
     seen: TraceWork, stages: activity.Stages, idle: Sequence[activity.Idle], begin_s: float
 ) -> tuple[Gap, ...]:
     longest = sorted(idle, key=lambda gap: -gap.seconds)[:_GAPS]
-    doing = activity.Doing(seen, longest)
+    doing = activity.HostActivity(seen, longest)
     return tuple(
         Gap(
             begin_s=gap.begin_s - begin_s,
@@ -156,7 +156,7 @@ _KINDS: tuple[tuple[str, Literal["stage", "step", "region"]], ...] = (
 )
 
 
-def timeline(seen: TraceWork, begin_s: float) -> tuple[tuple[Span, ...], int]:
+def build_timeline(seen: TraceWork, begin_s: float) -> tuple[tuple[Span, ...], int]:
     """Return harness's ranges in the trace, outer before inner, and how many are left out.
 
     On a GPU a bar extends over the device work that was launched in the range, since the host runs

@@ -56,10 +56,7 @@ def _of_one_thread(events: list[Event]) -> list[EventSlice]:
 
 
 def _cut(pieces: list[EventSlice], top: _Open, cursor: float, until: float | None) -> float:
-    """Add the innermost event's piece from the cursor until a moment or its end.
-
-    Return the new cursor.
-    """
+    """Add the innermost event's piece from the cursor to a moment; return the new cursor."""
     end_s = top.end_s if until is None else until
     if end_s <= cursor:
         return cursor
@@ -83,10 +80,7 @@ class Track:
         return self._pieces[place].event
 
     def during(self, begin_s: float, end_s: float) -> Iterator[tuple[Event | None, float]]:
-        """Yield the events between two moments, each with its seconds.
-
-        None where there is no event.
-        """
+        """Yield the events between two moments, each with its seconds; None for none."""
         first, last = (
             max(bisect_right(self._begins, begin_s) - 1, 0),
             bisect_left(self._begins, end_s),

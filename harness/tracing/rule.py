@@ -1,7 +1,4 @@
-"""Records of advice, and what rules share.
-
-A rule reads a traced cell and returns one piece of advice or None.
-"""
+"""Records of advice and helpers of rules: a rule returns advice on a traced cell, or None."""
 
 from collections.abc import Callable
 
@@ -41,14 +38,14 @@ AdviceRule = Callable[[TracedCell, Bound], Advice | None]
 """Returns None where its cause does not slow the cell down. The function's name is the rule's."""
 
 
-def possible(cell: TracedCell, axis: str, *values: str) -> Tries:
+def list_possible(cell: TracedCell, axis: str, *values: str) -> Tries:
     """Return the values of an axis that are compatible with the cell's other settings."""
     return tuple(Try(axis=axis, value=value) for value in values if cell.fits(axis, value))
 
 
-def larger_batch(cell: TracedCell) -> Tries:
+def suggest_larger_batch(cell: TracedCell) -> Tries:
     """Return batch 4 for a cell that generates one image per call."""
-    return possible(cell, "batch", "4") if cell.outcome.batch == 1 else ()
+    return list_possible(cell, "batch", "4") if cell.outcome.batch == 1 else ()
 
 
 def name_tries(tries: Tries) -> str:

@@ -17,7 +17,7 @@ ABOUT = (
 _KERNELS = 20
 
 
-def summary(
+def summarize_trace(
     facts: TraceFacts, bound: Bound, advice: Sequence[Advice], diff: TraceDiff | None = None
 ) -> dict[str, Any]:
     """Return facts, advice and comparison as one JSON-ready dictionary."""

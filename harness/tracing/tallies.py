@@ -18,7 +18,7 @@ _COMPILED = re.compile(r"dynamo|Torch-Compiled Region|CompiledFxGraph", re.IGNOR
 _CAST = re.compile(r"direct_copy_kernel.*WithCast|float\w*_copy_kernel")
 
 
-def waits(seen: TraceWork, stages: Stages, idle: Sequence[Idle]) -> Waits:
+def count_waits(seen: TraceWork, stages: Stages, idle: Sequence[Idle]) -> Waits:
     """Return how often the host waited for the device, and the idle time in the denoising loop."""
     found = [event for event in seen.runtime if "Synchronize" in event.name]
     calls = [event for event in seen.ranges if event.name == _DENOISER]
@@ -44,12 +44,12 @@ def waits(seen: TraceWork, stages: Stages, idle: Sequence[Idle]) -> Waits:
     )
 
 
-def copies(busy: Iterable[Busy], direction: str) -> Tally:
+def count_copies(busy: Iterable[Busy], direction: str) -> Tally:
     """Return the copies between host and GPU in one direction: `HtoD` or `DtoH`."""
     return _tally([piece for piece in busy if f"Memcpy {direction}" in piece.work.name])
 
 
-def casts(seen: TraceWork, stages: Stages, busy: Iterable[Busy]) -> Tally:
+def count_casts(seen: TraceWork, stages: Stages, busy: Iterable[Busy]) -> Tally:
     """Return the conversions between number formats that are separate kernels or operators.
 
     On a GPU: kernels launched by `aten::_to_copy`, or named as casts; on a CPU: calls of that
@@ -70,14 +70,14 @@ def casts(seen: TraceWork, stages: Stages, busy: Iterable[Busy]) -> Tally:
     return _tally([piece for piece in busy if not piece.work.is_copy and is_cast(piece)])
 
 
-def recompiles(seen: TraceWork) -> int | Absent:
+def count_recompiles(seen: TraceWork) -> int | Absent:
     """Return how often dynamo compiled during the call."""
     if not any(_COMPILED.search(event.name) for event in (*seen.operators, *seen.ranges)):
         return Absent(absent="nothing that torch.compile made ran in this call")
     return len(_compilations(seen))
 
 
-def compiling_s(seen: TraceWork, stages: Stages) -> dict[str, float]:
+def sum_compiling_s(seen: TraceWork, stages: Stages) -> dict[str, float]:
     """Return the seconds in which dynamo compiled, by stage."""
     return _summed(
         (stages.at(event.begin_s), event.end_s - event.begin_s) for event in _compilations(seen)

@@ -1,7 +1,4 @@
-"""A traced cell as the advice rules read it: facts of the trace, unprofiled timings, settings.
-
-And what bounds it.
-"""
+"""A traced cell as the advice rules read it (trace facts, timings, settings), and its bound."""
 
 from collections.abc import Callable, Iterable, Mapping
 from statistics import median
@@ -62,10 +59,7 @@ class TracedCell(NamedTuple):
 
     @property
     def denoiser_bytes(self) -> int | None:
-        """The size of the denoiser's weights, stored under its name in the pipeline.
-
-        None if unknown.
-        """
+        """The size of the denoiser's weights, by name in the pipeline; None if unknown."""
         sizes = self.outcome.weights_bytes
         return next(
             (sizes[name] for name in ("unet", "transformer", DENOISER) if sizes.get(name)), None
@@ -81,10 +75,7 @@ class TracedCell(NamedTuple):
         return tuple(value for value in values if value.split("+")[0] != on)
 
     def stage_s(self, stage: str) -> float:
-        """Return the seconds of a stage in a whole call.
-
-        The median of the repeats, else from the trace.
-        """
+        """Return a stage's seconds in a whole call: the median of repeats, else the trace's."""
         timed = [
             repeat.stages_s[stage] for repeat in self.outcome.repeats if stage in repeat.stages_s
         ]
@@ -279,10 +270,7 @@ def _weights_share(cell: TracedCell) -> float | Absent:
 
 
 def _compare(cell: TracedCell, least_s: float, what: str) -> float | Absent:
-    """Return the share of a denoiser call that `what` takes at least.
-
-    Absent where part of it is skipped.
-    """
+    """Return the share of a denoiser call that `what` takes at least; Absent if part is skipped."""
     if cell.setting("caching") not in ("", "none"):
         return Absent(absent=f"caching skips part of {what}")
     share = least_s / cell.denoiser_call_s

@@ -196,7 +196,7 @@ _LONGEST = 100
 
 
 @lru_cache(maxsize=4096)
-def short_name(name: str) -> str:
+def shorten_name(name: str) -> str:
     """Return a kernel's name with only the informative part of its template.
 
     `void at::native::vectorized_elementwise_kernel<4, at::native::CUDAFunctor_add<c10::Half>,

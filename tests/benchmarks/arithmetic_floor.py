@@ -9,8 +9,8 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from harness.measure.roofline import count_flops, product_rate
-from harness.models._configurations import configuration_folder, configurations
+from harness.measure.roofline import count_flops, measure_product_rate
+from harness.models._configurations import find_configuration, read_configurations
 from harness.models._folder import Folder
 
 Config = dict[str, Any]
@@ -69,7 +69,7 @@ def pass_flops(name: str) -> int:
     import diffusers
     import torch
 
-    folder = Folder(configuration_folder(name))
+    folder = Folder(find_configuration(name))
     config = folder.config("unet") or folder.config("transformer")
     with torch.device("meta"):
         network = getattr(diffusers, config["_class_name"]).from_config(config)
@@ -83,9 +83,9 @@ def main() -> None:
     parser.add_argument("rate", type=float, nargs="?", help="operations a second; left out: this machine's")
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
-    rate = H200 if options.quick else options.rate or product_rate("cpu", "bfloat16")
+    rate = H200 if options.quick else options.rate or measure_product_rate("cpu", "bfloat16")
     print(f"at {rate / 1e12:.3g} TFLOP/s:")
-    for name in ["sd15"] if options.quick else configurations():
+    for name in ["sd15"] if options.quick else read_configurations():
         flops = pass_flops(name)
         print(f"{name:14s} {flops / 1e12:7.3f} TFLOP a pass, at least {flops / rate * 1e3:8.1f} ms")
 

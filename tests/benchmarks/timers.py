@@ -17,7 +17,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from harness.core.timing import Block, Pairing, Repeat, Side
 from harness.core.units import Absent
-from harness.measure.clock import stage_clock, timed
+from harness.measure.clock import time_block, time_stages
 from harness.stats.speedup import speedup
 
 TURNS: tuple[Side, ...] = ("baseline", "cell", "cell", "baseline")
@@ -74,7 +74,7 @@ def seconds_a_part(device: str) -> float:
         return time.perf_counter() - begin
 
     bare = min(spent() for _ in range(5))
-    with stage_clock({"denoiser": part}, device):
+    with time_stages({"denoiser": part}, device):
         watched = min(spent() for _ in range(5))
     return (watched - bare) / rounds
 
@@ -88,7 +88,7 @@ def against_torch(name: str, rounds: int, run: Callable[[], object], device: str
     def ours() -> float:
         for _ in range(UNCOUNTED):
             run()
-        with timed(device) as watch:
+        with time_block(device) as watch:
             run()
         return watch.seconds
 
@@ -109,12 +109,12 @@ def main() -> int:
     part_calls: list[int] = []
 
     def plain() -> float:
-        with timed(device) as watch:
+        with time_block(device) as watch:
             run()
         return watch.seconds
 
     def staged() -> float:
-        with stage_clock(model.parts(), device) as clock, timed(device) as watch:
+        with time_stages(model.parts(), device) as clock, time_block(device) as watch:
             run()
         part_calls.append(len(clock.calls()))
         return watch.seconds

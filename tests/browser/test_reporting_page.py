@@ -152,7 +152,7 @@ def opened(page: Any, cell_id: str, drawing: str) -> Any:
 @pytest.mark.parametrize(
     ("drawing", "first", "second"),
     [
-        (".blocks", "Block 1, baseline, group 1: 2 calls", "Block 2, cell, group 1: 2 calls"),
+        (".blocks", "Block 1, baseline, round 1: 2 calls", "Block 2, cell, round 1: 2 calls"),
         (".flame", "text encoder: ", "denoiser: "),
     ],
 )
@@ -178,7 +178,7 @@ def test_drawings_are_read_out_by_pointer_and_finger(page: Any) -> None:
     found = opened(page, "50-steps_bf16", ".blocks")
     readout = found.locator("xpath=..").locator(".readout")
     found.locator("i.redone").hover()
-    assert "timed once more: the GPU was slowed: hw thermal slowdown" in readout.inner_text()
+    assert "timed again: the GPU was slowed: hw thermal slowdown" in readout.inner_text()
     page.mouse.move(2, 2)
     assert readout.inner_text().startswith("Each call against the median of its own side")
     found.locator("i.theirs").first.dispatch_event("pointerdown", {"pointerType": "touch", "bubbles": True})

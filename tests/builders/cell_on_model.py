@@ -17,7 +17,7 @@ from harness.execution.task import Task
 from harness.matrix import expand, parse_matrix
 from harness.measure.machine import describe_machine
 from harness.models import resolve_model
-from harness.planning.availability import refuse_missing_files, skip_reason
+from harness.planning.availability import find_skip_reason, refuse_missing_files
 from harness.planning.resolve import resolve_cell
 
 PROMPTS = (Prompt(id="p", text="a small red circle"), Prompt(id="q", text="a large blue ring on white"))
@@ -69,7 +69,7 @@ def plan_wish(folder: Path, wish: Any, machine: Machine | None = None) -> Planne
     model = Model() if folder == BUNDLED else Model(source="folder", options={"path": str(folder)})
     info, machine = resolve_model(model).describe(), machine or _machine()
     cell = resolve_cell(wish, info, machine)
-    reason = skip_reason(cell, info, machine) or refuse_missing_files(cell, info, {})
+    reason = find_skip_reason(cell, info, machine) or refuse_missing_files(cell, info, {})
     return Planned(cell, model, machine, reason)
 
 

@@ -13,7 +13,7 @@ from harness.core.plan import OTHER_SEED_ID, RERUN_ID, Plan, PlannedCell, Prompt
 from harness.core.trace import Trace
 from harness.core.units import Absent
 from harness.gating import judge
-from harness.reporting.pictures import evenly
+from harness.reporting.images import evenly
 from harness.store import (
     append_time,
     create_run,

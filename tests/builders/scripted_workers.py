@@ -145,7 +145,7 @@ def paired(monkeypatch: pytest.MonkeyPatch, free: float, needs: float) -> Any:
 
     Return the change of a task.
     """
-    monkeypatch.setattr("harness.execution.cell.free_bytes", lambda device: free)
+    monkeypatch.setattr("harness.execution.cell.read_free_bytes", lambda device: free)
     half = {"denoiser": needs / 2}
     update = {"needs": Footprint(weights=half, activations=half)}
     return lambda task: task.model_copy(update={"planned": task.planned.model_copy(update=update)})

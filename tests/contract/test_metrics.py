@@ -9,7 +9,7 @@ import pytest
 
 from harness.core.errors import MachineError, UsageError
 from harness.metrics import Metric, Weights, check_metric, get_metric, known_metrics
-from harness.metrics._geneval import OBJECTS, article
+from harness.metrics._geneval import OBJECTS, add_article
 from harness.metrics._weights import WeightFile
 from harness.shapes_world import draw_scenes, render
 from tests.builders.stand_ins import make
@@ -32,7 +32,7 @@ def side_for(metric: Metric) -> int:
 
 def texts_for(metric: Metric) -> list[str]:
     """Captions of the shapes world and prompts of GenEval, those that a correctness metric can check."""
-    texts = [*(scene.caption for scene in SCENES), *(f"a photo of {article(name)}" for name in OBJECTS)]
+    texts = [*(scene.caption for scene in SCENES), *(f"a photo of {add_article(name)}" for name in OBJECTS)]
     return [text for text in texts if not metric.refusal(text)]
 
 

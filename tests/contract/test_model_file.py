@@ -224,8 +224,8 @@ def test_a_lone_file_is_given_tokenizers(
     for name in ("tokenizer", "tokenizer_2"):
         shutil.rmtree(said / name)
     asked = []
-    monkeypatch.setattr(_original, "configuration_folder", lambda name: said)
-    monkeypatch.setattr(file, "clip_tokenizer", lambda name: asked.append(name) or clip())
+    monkeypatch.setattr(_original, "find_configuration", lambda name: said)
+    monkeypatch.setattr(file, "make_clip_tokenizer", lambda name: asked.append(name) or clip())
     model = resolve_model(Model(source="file", options={"path": str(files["sdxl"])}))
     assert model.describe().family == "sdxl"
     assert model.verify() == ()
@@ -241,9 +241,9 @@ def test_a_lone_file_is_given_tokenizers(
 
 def test_tokenizers_equal_the_published_ones() -> None:
     """Ids of huggingface/diffusers issue 4153: the second pads with "!" and takes every "!" for padding."""
-    from harness.models._tokenizers import clip_tokenizer
+    from harness.models._tokenizers import make_clip_tokenizer
 
-    first, second = clip_tokenizer("tokenizer"), clip_tokenizer("tokenizer_2")
+    first, second = make_clip_tokenizer("tokenizer"), make_clip_tokenizer("tokenizer_2")
     assert first("! !! !!!").input_ids == [49406, 256, 748, 995, 49407]
     assert second("! !! !!!").input_ids == [49406, *[0] * 6, 49407]
     astronaut = "a photo of an astronaut riding a horse on mars"

@@ -11,7 +11,7 @@ from harness.core.catalog import list_names, resolve
 from harness.core.errors import UsageError
 from harness.core.matrix import Model
 from harness.core.model import Call, ModelSource, TextToImage
-from harness.measure.clock import stage_clock
+from harness.measure.clock import time_stages
 from harness.models import resolve_model, shapes
 from tests.builders.tiny import FAMILIES
 
@@ -96,7 +96,7 @@ def test_another_seed_is_another_image(model: TextToImage, side: int) -> None:
 
 
 def test_the_parts_are_timed_and_the_denoiser_counted(model: TextToImage, side: int) -> None:
-    with stage_clock(model.parts(), "cpu") as clock:
+    with time_stages(model.parts(), "cpu") as clock:
         model.generate(call([WHITE], steps=5, side=side))
     roles = [part.role for part in clock.calls()]
     # PNDM, the scheduler of Stable Diffusion 1.x, makes one call more than it has steps.
@@ -127,7 +127,7 @@ def test_embeddings_stand_for_prompts(family_model: Any, guidance: float) -> Non
     embeddings = family_model.encode(asked.prompts, guidance > 1)
     assert all(len(tensor) == 2 for tensor in embeddings.values())
     family_model.hooks.append(lambda model, _, arguments: model.embedded(arguments, embeddings))
-    with stage_clock(family_model.parts(), "cpu") as clock:
+    with time_stages(family_model.parts(), "cpu") as clock:
         embedded = np.asarray(family_model.twin().generate(asked))
     assert not [part for part in clock.calls() if part.role.startswith("text_encoder")]
     assert np.array_equal(plain, embedded)
@@ -148,7 +148,7 @@ def test_image_to_image_works_or_is_refused(family_model: Any) -> None:
         with pytest.raises(UsageError, match="image-to-image"):
             family_model.image_to_image(larger, first, 0.5)
         return
-    with stage_clock(family_model.parts(), "cpu") as clock:
+    with time_stages(family_model.parts(), "cpu") as clock:
         again = np.asarray(family_model.image_to_image(larger, first, 0.5))
     assert again.shape == (1, 64, 64, 3)
     assert np.isfinite(again).all()

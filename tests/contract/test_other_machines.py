@@ -19,7 +19,7 @@ from harness.core.matrix import Model
 from harness.core.model import ModelInfo
 from harness.measure.machine import PACKAGES, describe_machine
 from harness.models import resolve_model
-from harness.planning.availability import find_cautions, skip_reason
+from harness.planning.availability import find_cautions, find_skip_reason
 from harness.planning.resolve import resolve_cell
 from tests.builders.cell_on_model import PLAIN, PROMPTS, distance, plan_cell, run_cell
 from tests.builders.tiny import FAMILIES
@@ -72,7 +72,7 @@ def decide(chosen: dict[str, str], model: ModelInfo, machine: Machine) -> str | 
     """Plan a cell as `make_plan` does; return why it cannot run, or None with its warnings looked at."""
     wish = {axis: read_entry(axis, entry) for axis, entry in {**PLAIN, **chosen}.items()}
     cell = resolve_cell(wish, model, machine)
-    reason = skip_reason(cell, model, machine)
+    reason = find_skip_reason(cell, model, machine)
     if reason is None:
         assert all(caution.kind and caution.message for caution in find_cautions(cell, model, machine))
     return reason

@@ -20,7 +20,7 @@ from harness.core.units import Absent
 from harness.measure.machine import describe_machine
 from harness.models.bundled import Bundled
 from harness.models.fake import Fake
-from harness.planning.availability import find_cautions, skip_reason
+from harness.planning.availability import find_cautions, find_skip_reason
 from harness.planning.resolve import resolve_cell
 from tests.builders.cell_on_model import BUNDLED, FLOAT, distance, plan_cell, run_cell
 
@@ -127,7 +127,7 @@ def test_wrong_options_name_the_option() -> None:
 
 def test_a_model_without_torch_is_a_conflict() -> None:
     model, machine = Fake().describe(), describe_machine()
-    reason = skip_reason(resolve_cell(wish(precision="layerwise-fp8", steps="4"), model, machine), model, machine)
+    reason = find_skip_reason(resolve_cell(wish(precision="layerwise-fp8", steps="4"), model, machine), model, machine)
     assert "precision layerwise-fp8 does not work with" in str(reason)
 
 

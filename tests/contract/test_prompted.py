@@ -15,7 +15,7 @@ from harness.core.plan import Latent, Prompt
 from harness.models import resolve_model
 from harness.models._folder import Folder
 from harness.models.families import find_family
-from harness.planning.availability import caution_negatives, refuse_latent
+from harness.planning.availability import refuse_latent, warn_of_negatives
 from tests.builders.cell_on_model import distance, plan_cell, run_cell
 from tests.builders.tiny import FAMILIES, build_tiny
 
@@ -98,9 +98,9 @@ def test_guidance_distilled_unet_is_recognized(tmp_path: Path) -> None:
 
 
 def test_every_text_encoder_is_timed_by_its_role(loaded: Loaded) -> None:
-    from harness.measure.clock import stage_clock
+    from harness.measure.clock import time_stages
 
-    with stage_clock(loaded.model.parts(), "cpu") as clock:
+    with time_stages(loaded.model.parts(), "cpu") as clock:
         loaded.draw()
     roles = {part.role for part in clock.calls()}
     names = ("text_encoder", "text_encoder_2", "text_encoder_3")
@@ -200,10 +200,10 @@ def test_ineffective_negative_prompts_warn_in_the_plan(
     family: str, guidance: str, words: str | None, tiny: Callable[[str], Path]
 ) -> None:
     cell, info = plan_cell(tiny(family), {"guidance": guidance}).cell, info_of(tiny(family))
-    found = caution_negatives((Prompt(id="p", text="a", negative="b"),), cell, info)
+    found = warn_of_negatives((Prompt(id="p", text="a", negative="b"),), cell, info)
     assert [words in caution.message for caution in found if words] == ([True] if words else [])
     assert bool(found) == bool(words)
-    assert not caution_negatives((Prompt(id="p", text="a"),), cell, info)
+    assert not warn_of_negatives((Prompt(id="p", text="a"),), cell, info)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -11,7 +11,7 @@ from harness.execution.build import check_adapters, read_recipe
 from harness.execution.task import Task
 from harness.models import resolve_model
 from harness.planning.availability import find_cautions
-from harness.planning.resolve import fingerprints
+from harness.planning.resolve import hash_read_files
 from tests.builders.cell_on_model import FLOAT, PROMPTS, distance, plan_cell, run_cell
 from tests.builders.lora_on_the_spot import write_denoiser, write_lora
 
@@ -247,7 +247,7 @@ def test_adapter_changed_after_the_plan_fails_the_cell(
 ) -> None:
     target = write_lora(tiny("sd"), tmp_path / "w.safetensors")
     planned = plan_cell(tiny("sd"), {"distillation": f"lora+weights={target}"})
-    files = fingerprints(planned.cell, resolve_model(planned.model).describe())
+    files = hash_read_files(planned.cell, resolve_model(planned.model).describe())
     assert set(files) == {"distillation"}
     cell = PlannedCell(cell=planned.cell, order=0, files=files, estimate_s=0, content_key="")
     task, recipe = Task.model_construct(model=planned.model, planned=cell), read_recipe(planned.cell)

@@ -12,7 +12,7 @@ from harness.axes.scheduler._solver import Scheduler
 from harness.core.axis import AxisValue, Context
 from harness.core.model import ModelInfo
 from harness.measure.machine import describe_machine
-from harness.models._facts import scheduler_tags
+from harness.models._facts import list_scheduler_tags
 
 SD = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 OWN: dict[str, Any] = {
@@ -66,7 +66,7 @@ def _defaults(own: str) -> set[str]:
 
 
 def refusal(own: str, value: str, steps: int) -> str | None:
-    tags = frozenset(scheduler_tags(Config(own)))  # type: ignore[arg-type]
+    tags = frozenset(list_scheduler_tags(Config(own)))  # type: ignore[arg-type]
     known = {
         "title": "model",
         "family": "sd",

@@ -28,8 +28,8 @@ CALL = Call(prompts=("a red ring", "7 cats, one hat"), keys=(("p", 0), ("q", 0))
 def named(tiny: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Synthetic]:
     """Return a function from a family to the synthetic source of its tiny configuration."""
     known = {family: Configuration(title=f"Tiny {family}", id="-", source="-", parameters={}) for family in FAMILIES}
-    monkeypatch.setattr(synthetic, "configuration_folder", tiny)
-    monkeypatch.setattr(synthetic, "configurations", lambda: known)
+    monkeypatch.setattr(synthetic, "find_configuration", tiny)
+    monkeypatch.setattr(synthetic, "read_configurations", lambda: known)
     synthetic._describe.cache_clear()
     return lambda family: Synthetic(name=family)
 

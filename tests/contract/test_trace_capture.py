@@ -119,7 +119,7 @@ def test_gpu_without_kernels_is_named_with_advice(
     for name in (TRACE, TRACE_FACTS):
         (tmp_path / name).write_bytes(b"old")
     monkeypatch.setattr(profiler, "synchronize", lambda device: None)
-    monkeypatch.setattr(capture, "stage_clock", lambda parts, device: nullcontext())
+    monkeypatch.setattr(capture, "time_stages", lambda parts, device: nullcontext())
     monkeypatch.setattr(model, "device", "cuda")
     trace = take_trace(model, CALL, tmp_path)
     assert isinstance(trace, Absent)

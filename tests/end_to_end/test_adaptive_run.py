@@ -17,8 +17,8 @@ from harness.core.outcome import Completed, find_failure
 from harness.core.plan import OTHER_SEED_ID, RERUN_ID
 from harness.core.verdict import Judgement
 from harness.evaluation import evaluate
-from harness.reporting.loaded import load
-from harness.reporting.wall_time import phase_sums
+from harness.reporting.wall_time import sum_phases
+from harness.results import Run
 from harness.store import read_evaluation, read_judgement, read_outcomes, read_plan, read_times, write_outcome
 from harness.store.layout import RunFolder
 from tests.builders.fake_run import write_matrix
@@ -227,7 +227,7 @@ def test_cell_broken_in_a_later_round_keeps_its_images(matrix: Path, monkeypatch
     failure = find_failure(read_outcomes(run)["8-steps_fp32"])
     assert failure is not None
     assert failure.wall_s > 0
-    assert phase_sums(load(run))[1] == failure.wall_s
+    assert sum_phases(Run.load(run))[1] == failure.wall_s
     assert api.pending(run) == []
     monkeypatch.setattr(InlineLauncher, "open", whole)
     assert [planned.id for planned in api.pending(run, retry_failed=True)] == ["8-steps_fp32"]

@@ -13,7 +13,7 @@ import pytest
 
 from harness.core.errors import MachineError
 from harness.metrics import Metric, Weights, get_metric, inventory
-from harness.metrics._geneval import OBJECTS, article
+from harness.metrics._geneval import OBJECTS, add_article
 from harness.metrics._selftest import picture, self_test
 from harness.metrics._weights import WeightFile
 from harness.metrics.geneval import sureness
@@ -77,7 +77,7 @@ def test_shares_come_from_pixels_and_texts_alone(metric: Metric) -> None:
     scorer: Any = metric.load(Weights())
     self_test(metric, scorer)
     seen = scorer.network.extract(PICTURES)
-    texts = [f"a photo of {article(name)}" for name in OBJECTS]
+    texts = [f"a photo of {add_article(name)}" for name in OBJECTS]
     shares = np.array([scorer.found(seen, [text] * 3) for text in texts])
     assert ((shares >= 0) & (shares <= 1)).all()
     assert len(np.unique(shares[:, 0])) > 1
@@ -96,14 +96,14 @@ def test_the_detector_agrees_with_transformers() -> None:
     import torch
     from transformers import Owlv2Processor
 
-    from harness.metrics._geneval import FOUND, DetectedBox, distinct
-    from harness.models._tokenizers import clip_tokenizer
+    from harness.metrics._geneval import FOUND, DetectedBox, remove_duplicates
+    from harness.models._tokenizers import make_clip_tokenizer
 
     scorer: Any = get_metric("geneval").load(Weights())
     net, _ = reference("geneval")
-    words = clip_tokenizer("tokenizer_2")  # CLIP's, padded with "!", as OWLv2's processor has it
+    words = make_clip_tokenizer("tokenizer_2")  # CLIP's, padded with "!", as OWLv2's processor has it
     processor = Owlv2Processor(image_processor=scorer.network._prepare, tokenizer=words)
-    questions = [f"a photo of {article(name)}" for name in OBJECTS]
+    questions = [f"a photo of {add_article(name)}" for name in OBJECTS]
     for one, seen in zip(PICTURES, scorer.network.extract(PICTURES), strict=True):
         fed = processor(text=[questions], images=one, return_tensors="pt", max_length=16, padding="max_length")
         assert torch.equal(fed["input_ids"], scorer.network.ids)
@@ -117,7 +117,7 @@ def test_the_detector_agrees_with_transformers() -> None:
             mine = told["labels"] == label
             corners = told["boxes"][mine].clamp(min=0).minimum(torch.tensor([160.0, 120, 160, 120])).tolist()
             boxes = [DetectedBox(s, *c) for s, c in zip(told["scores"][mine].tolist(), corners, strict=True)]
-            wanted = distinct([box for box in boxes if box.area])
+            wanted = remove_duplicates([box for box in boxes if box.area])
             found = seen.objects.get(name, [])
             assert np.array(found) == pytest.approx(np.array(wanted), abs=1e-2)
     assert sureness(scorer.network.extract(PICTURES)).shape == (3, 80)
@@ -131,7 +131,7 @@ def test_the_colour_is_the_likeliest_of_ten() -> None:
     scorer: Any = get_metric("geneval").load(Weights())
     seen = scorer.network.extract(PICTURES)
     name, boxes = next(iter(seen[0].objects.items()))
-    shares = [scorer.found(seen[:1], [f"a photo of {article(f'{colour} {name}')}"])[0] for colour in COLOURS]
+    shares = [scorer.found(seen[:1], [f"a photo of {add_article(f'{colour} {name}')}"])[0] for colour in COLOURS]
     assert sorted(shares) == [0] * 9 + [1]
     corner = boxes[0]
     left, top, right, bottom = (int(corner.left), int(corner.top), round(corner.right), round(corner.bottom))

@@ -10,7 +10,7 @@ from harness.core.matrix import Measure, Model
 from harness.core.model import Call
 from harness.core.outcome import Completed
 from harness.core.plan import PlannedCell, Prompt
-from harness.execution.images import make_pictures
+from harness.execution.images import generate_images
 from harness.execution.task import Task
 from harness.models import resolve_model, shapes
 from harness.store import image_path, read_outcomes
@@ -93,7 +93,7 @@ def test_images_do_not_depend_on_parallel_batches(source: str, tmp_path: Path) -
             folder=folder,
         )
         told: list[int] = []
-        images = make_pictures(origin.load("cpu", {}), task, call, lanes, told.append).images
+        images = generate_images(origin.load("cpu", {}), task, call, lanes, told.append).images
         assert [image.key for image in images] == [(p.id, seed) for p in prompts for seed in (0, 1)]
         assert told[-1] == 14
         seen.append(np.stack([_pixels(folder / image.path) for image in images]).astype(int))

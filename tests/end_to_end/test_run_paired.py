@@ -19,8 +19,8 @@ from harness.execution import run_plan
 from harness.execution.launchers import ProcessLauncher, ProcessWorker
 from harness.execution.runner import add_images
 from harness.execution.task import Notify, Task, WorkerProgress
-from harness.reporting.loaded import load
 from harness.reporting.wall_time import build_wall_time
+from harness.results import Run
 from harness.store import read_outcomes, read_plan, read_times
 from tests.builders.fake_run import MATRIX, write_matrix
 
@@ -117,7 +117,7 @@ def test_the_phases_add_up_to_the_wall_time(run: Path) -> None:
     assert sum(sum(of_cell.values()) for of_cell in phases) <= spent
     assert sum("baseline_worker" in of_cell for of_cell in phases) == 3
     assert all(seconds > 0 for of_cell in phases for seconds in of_cell.values())
-    rows = {row.name: row.wall_s for row in build_wall_time(load(run), 0.0).rows}
+    rows = {row.name: row.wall_s for row in build_wall_time(Run.load(run), 0.0).rows}
     assert rows["Measuring"] == pytest.approx(sum(of_cell.get("repeats", 0.0) for of_cell in phases))
 
 

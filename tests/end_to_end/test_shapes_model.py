@@ -12,8 +12,12 @@ torch = pytest.importorskip("torch")
 from harness import shapes_world as world  # noqa: E402
 from harness.metrics.bundled import attributes, clip  # noqa: E402
 from harness.models import shapes  # noqa: E402
-from harness.models.shapes import tokens  # noqa: E402
-from tools.training import data, learned, pipeline  # noqa: E402
+from tools.training import (  # noqa: E402
+    data,
+    learned,
+    pipeline,
+    tokens,
+)
 
 COUNT = 24
 

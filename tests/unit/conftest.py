@@ -8,8 +8,7 @@ import pytest
 
 from harness.core.timing import UNKNOWN, Conditions
 from harness.execution import pairing
-from harness.reporting.facts import Facts, all_facts
-from harness.reporting.loaded import LoadedRun, load
+from harness.results import CellResult, Run
 from tests.builders.reporting_example import make_run
 
 
@@ -19,13 +18,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def loaded(run: Path) -> LoadedRun:
-    return load(run)
+def loaded(run: Path) -> Run:
+    return Run.load(run)
 
 
 @pytest.fixture(scope="module")
-def facts(loaded: LoadedRun) -> dict[str, Facts]:
-    return {cell.id: cell for cell in all_facts(loaded)}
+def cells(loaded: Run) -> dict[str, CellResult]:
+    return {cell.id: cell for cell in loaded.cells}
 
 
 class ConditionsWatch:
@@ -43,5 +42,5 @@ def states(monkeypatch: pytest.MonkeyPatch) -> dict[int, Conditions]:
     def watching(device: str, ours: tuple[int, ...]) -> Iterator[ConditionsWatch]:
         yield ConditionsWatch(told.get(next(seen), UNKNOWN))
 
-    monkeypatch.setattr(pairing, "watching", watching)
+    monkeypatch.setattr(pairing, "watch_conditions", watching)
     return told

@@ -11,12 +11,12 @@ from harness.cli.commands import app
 from harness.core.units import Absent
 from harness.measure import machine as found_on
 from harness.measure import profiler
-from harness.measure.machine import abilities
+from harness.measure.machine import list_abilities
 from tests.builders.fake_nvml import FakeCard, install, nvml_error
 
 
 def told() -> dict[str, str | Absent]:
-    return {ability.what: ability.found for ability in abilities()}
+    return {ability.what: ability.found for ability in list_abilities()}
 
 
 def test_a_card_tells_each_figure_or_why_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,8 @@ from harness.core.policy import Policy
 from harness.core.quality import Evaluation
 from harness.core.rule import Rule
 from harness.matrix import parse_matrix
-from harness.planning import forecast_power, plan_interim_analyses, prompts_wanted
-from harness.planning.interim_analyses import choose_interim_analyses, prompts_to_pass
+from harness.planning import choose_prompt_counts, forecast_power, plan_interim_analyses
+from harness.planning.interim_analyses import choose_interim_analyses, count_prompts_to_pass
 from tests.builders.judged_run import COMPLETED, Known, Loss, _planned, delta, judged, verdicts
 from tests.builders.scored_run import _machine, _model
 from tests.unit.test_planning import plan as make
@@ -44,7 +44,7 @@ def test_hopeless_run_tests_only_for_failure() -> None:
 
 def test_one_prompt_too_few_passes_nothing() -> None:
     cells = {name: {CLIP: CLEAN} for name in "abcd"}
-    least = prompts_to_pass(Policy(), [_planned(name).cell for name in cells])
+    least = count_prompts_to_pass(Policy(), [_planned(name).cell for name in cells])
     assert {cell.result for cell in verdicts(cells, prompts=least).values()} == {"pass"}
     assert "pass" not in {cell.result for cell in verdicts(cells, prompts=least - 1).values()}
 
@@ -53,8 +53,9 @@ def test_warning_rules_do_not_delay_the_first_pass() -> None:
     cells = [_planned("a").cell]
     strict = Rule(metric=CLIP, margin=0.01, severity="warning")
     elsewhere = Rule(metric=CLIP, margin=0.01, where="no such cell")
-    assert prompts_to_pass(Policy(gate=(Rule(margin=0.05), strict, elsewhere)), cells) == 59
-    assert prompts_to_pass(Policy(gate=(Rule(margin=0.05), Rule(margin=0.1))), cells) == 29  # the last one decides
+    assert count_prompts_to_pass(Policy(gate=(Rule(margin=0.05), strict, elsewhere)), cells) == 59
+    last = Policy(gate=(Rule(margin=0.05), Rule(margin=0.1)))
+    assert count_prompts_to_pass(last, cells) == 29
 
 
 AXES = "[axes]\nsteps = [4, 8]\n"
@@ -110,12 +111,12 @@ def wanted(
     deltas = tuple(delta(name, m, loss, prompts[name]) for name, found in cells.items() for m, loss in found.items())
     evaluation = Evaluation(run_id="r", scores=(), deltas=deltas, ladder=(), tails=(), blind={},
                             missing=dict(missing or {}), seconds=0)  # fmt: skip
-    return prompts_wanted(planned_run(cells), outcomes or {}, judged(cells, known=known), evaluation)
+    return choose_prompt_counts(planned_run(cells), outcomes or {}, judged(cells, known=known), evaluation)
 
 
 def test_every_cell_gets_the_first_analysis() -> None:
     plan = planned_run({"a": 1, "b": 1})
-    assert set(prompts_wanted(plan, {}, None, None).values()) == {ANALYSES[0]}
+    assert set(choose_prompt_counts(plan, {}, None, None).values()) == {ANALYSES[0]}
 
 
 def test_only_open_cells_and_the_baseline_get_more() -> None:
@@ -151,7 +152,7 @@ def test_an_open_rule_about_time_brings_no_images() -> None:
     assert verdict.cells[0].result == "inconclusive"
     evaluation = Evaluation(run_id="r", scores=(), deltas=(delta("a", CLIP, CLEAN, 24),), ladder=(), tails=(),
                             blind={}, missing={}, seconds=0)  # fmt: skip
-    assert prompts_wanted(planned_run({"a": 1}), {}, verdict, evaluation)["a"] == 24
+    assert choose_prompt_counts(planned_run({"a": 1}), {}, verdict, evaluation)["a"] == 24
 
 
 def test_halted_baseline_halts_all_cells() -> None:
@@ -165,7 +166,7 @@ def test_halted_baseline_halts_all_cells() -> None:
 
 def test_a_plan_of_all_images_owes_them_at_once() -> None:
     plan = planned_run({"a": 1}).model_copy(update={"interim_analyses": ()})
-    assert prompts_wanted(plan, {}, None, None) == {"baseline": 128, RERUN_ID: 40, OTHER_SEED_ID: 128, "a": 128}
+    assert choose_prompt_counts(plan, {}, None, None) == {"baseline": 128, RERUN_ID: 40, OTHER_SEED_ID: 128, "a": 128}
 
 
 def pilot(cells: Mapping[str, Mapping[str, Loss]], prompts: int = 100) -> Evaluation:

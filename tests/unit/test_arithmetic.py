@@ -6,7 +6,7 @@ import pytest
 
 from harness.core.outcome import Roofline
 from harness.core.units import Absent
-from harness.measure.roofline import OperationCounter, count_flops, product_rate
+from harness.measure.roofline import OperationCounter, count_flops, measure_product_rate
 
 
 def test_operations_are_those_counted_by_hand() -> None:
@@ -89,7 +89,7 @@ def test_uncountable_work_is_absent_with_a_reason() -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_device_has_a_rate(dtype: str) -> None:
-    assert product_rate("cpu", dtype) > 0
+    assert measure_product_rate("cpu", dtype) > 0
 
 
 def test_flux_pass_equals_the_sum_of_its_layers() -> None:

@@ -10,7 +10,7 @@ from harness.core.matrix import Measure
 from harness.core.model import Call
 from harness.core.outcome import Image
 from harness.core.plan import PlannedCell, Prompt
-from harness.execution.images import Pictures, make_pictures
+from harness.execution.images import Pictures, generate_images
 from harness.execution.task import Task
 from harness.models.fake import FakeModel
 
@@ -45,7 +45,7 @@ def make(folder: Path, draw: Callable[..., Any], lanes: int = 1) -> Pictures:
         planned=PlannedCell.model_construct(), measure=Measure(image_batch=4), prompts=PROMPTS, pictured=PROMPTS,
         seeds=(0,), device="cpu", folder=folder,
     )  # fmt: skip
-    return make_pictures(model, task, CALL, lanes, lambda _: None)
+    return generate_images(model, task, CALL, lanes, lambda _: None)
 
 
 def plain(folder: Path) -> tuple[Image, ...]:

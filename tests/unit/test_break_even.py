@@ -5,7 +5,7 @@ import pytest
 from harness.core.outcome import Applied, ColdStart, Completed
 from harness.core.timing import Block, Pairing, Repeat
 from harness.core.units import Absent
-from harness.reporting.timing import build_cost_s, payback
+from harness.results.timing import break_even, build_cost_s
 from tests.builders.timed_pairs import alone
 
 NONE = Absent(absent="not measured")
@@ -21,9 +21,9 @@ def cell(latency_s: float, compile_s: float, batch: int = 1, **figures: float) -
 
 def test_images_until_the_cost_is_won_back() -> None:
     """45 s more at 0.5 s less an image: 90 images; the 90th makes both equal, so it is enough."""
-    assert payback(cell(1.5, 45), cell(2.0, 0), "x", None).images == 90
-    assert payback(cell(3.0, 45, batch=2), cell(2.0, 0), "x", None).images == 90, "per image, whatever the batch"
-    assert payback(cell(1.5, 0), cell(2.0, 0), "x", None).images == 0
+    assert break_even(cell(1.5, 45), cell(2.0, 0), "x", None).images == 90
+    assert break_even(cell(3.0, 45, batch=2), cell(2.0, 0), "x", None).images == 90, "per image, whatever the batch"
+    assert break_even(cell(1.5, 0), cell(2.0, 0), "x", None).images == 0
 
 
 def test_the_time_saved_is_that_of_the_paired_speedup() -> None:
@@ -40,12 +40,12 @@ def test_the_time_saved_is_that_of_the_paired_speedup() -> None:
     )
     baseline = cell(1.0, 0)
     beside = cell(1.0, 45).model_copy(update={"pairing": Pairing(kind="interleaved", blocks=tuple(blocks))})
-    assert payback(beside, baseline, "baseline", baseline).images == 45
+    assert break_even(beside, baseline, "baseline", baseline).images == 45
 
 
 @pytest.mark.parametrize("latency_s", [2.0, 2.5])
 def test_what_is_not_faster_never_pays(latency_s: float) -> None:
-    assert isinstance(payback(cell(latency_s, 45), cell(2.0, 0), "x", None).images, Absent)
+    assert isinstance(break_even(cell(latency_s, 45), cell(2.0, 0), "x", None).images, Absent)
 
 
 def test_a_warm_cache_hides_no_cost() -> None:

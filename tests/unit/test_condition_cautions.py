@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from harness.core.timing import UNKNOWN, Block, Conditions, ForeignProcess, Repeat
-from harness.execution.warnings import condition_cautions
+from harness.execution.warnings import find_condition_warnings
 
 QUIET = {
     "clock_mhz": 1980.0, "memory_clock_mhz": 3201.0, "temperature_c": 60.0, "power_w": 500.0, "throttle": (),
@@ -24,7 +24,7 @@ def blocks(*states: dict[str, Any], latency_s: float = 1.0) -> list[Block]:
 
 
 def warned(found: list[Block]) -> dict[str, str]:
-    return {caution.kind: f"{caution.message}. {caution.advice}" for caution in condition_cautions(found)}
+    return {caution.kind: f"{caution.message}. {caution.advice}" for caution in find_condition_warnings(found)}
 
 
 def test_quiet_and_silent_machines_warn_of_nothing() -> None:

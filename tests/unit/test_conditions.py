@@ -11,7 +11,7 @@ import pytest
 from harness.core.timing import Conditions, ForeignProcess
 from harness.core.units import Absent
 from harness.measure import conditions, nvml
-from harness.measure.conditions import CpuWatch, Rapl, watching
+from harness.measure.conditions import CpuWatch, Rapl, watch_conditions
 from tests.builders.fake_nvml import FakeCard, install, nvml_error
 
 WORKER, STRANGER = 4242, 777
@@ -19,7 +19,7 @@ WORKER, STRANGER = 4242, 777
 
 def watch_block(seconds: float = 0.0) -> Conditions:
     """Return the conditions of a block on the fake card in which nothing is done."""
-    with watching("cuda", [WORKER]) as watch:
+    with watch_conditions("cuda", [WORKER]) as watch:
         time.sleep(seconds)
     return watch.conditions
 
@@ -72,7 +72,7 @@ def test_without_nvml_gpu_values_say_why(error: str, words: str, monkeypatch: py
         reading = getattr(seen, name)
         assert isinstance(reading, Absent)
         assert words in reading.absent
-    assert nvml.foreign_processes("cuda", [WORKER]) == seen.foreign_processes
+    assert nvml.find_foreign_processes("cuda", [WORKER]) == seen.foreign_processes
 
 
 def test_one_counter_may_be_refused_while_others_tell(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +107,7 @@ def test_mig_slice_has_a_clock_but_no_power(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_block_that_breaks_stops_the_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nvml, "EVERY_S", 0.01)
     card = install(monkeypatch, FakeCard())
-    with pytest.raises(OSError, match="the worker died"), watching("cuda", [WORKER]):
+    with pytest.raises(OSError, match="the worker died"), watch_conditions("cuda", [WORKER]):
         raise OSError("the worker died")
     asked = card.asked["clock"]
     time.sleep(0.05)
@@ -134,7 +134,7 @@ def whole_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_stranger_is_named_with_its_memory_once(monkeypatch: pytest.MonkeyPatch) -> None:
     me = os.getpid()
     install(monkeypatch, FakeCard(compute={me: 2**20, WORKER: 1}, graphics={me: 2**20, STRANGER: None}))
-    stranger, myself = nvml.foreign_processes("cuda", [WORKER])  # type: ignore[misc]
+    stranger, myself = nvml.find_foreign_processes("cuda", [WORKER])  # type: ignore[misc]
     assert (myself.pid, myself.used_bytes) == (me, 2**20)
     assert myself.name == psutil.Process().name()
     assert (stranger.pid, stranger.name) == (STRANGER, "unknown")
@@ -144,26 +144,26 @@ def test_a_stranger_is_named_with_its_memory_once(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.usefixtures("whole_machine")
 def test_an_empty_card_has_no_visitor(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, FakeCard(compute={}, graphics=nvml_error("NotSupported")))
-    assert nvml.foreign_processes("cuda", [WORKER]) == ()
+    assert nvml.find_foreign_processes("cuda", [WORKER]) == ()
 
 
 @pytest.mark.usefixtures("container")
 @pytest.mark.parametrize("listed", [{}, {90_210: 2**30}])
 def test_own_process_in_a_container_is_not_foreign(listed: dict[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, FakeCard(compute=listed))
-    found = nvml.foreign_processes("cuda", [WORKER])
+    found = nvml.find_foreign_processes("cuda", [WORKER])
     assert isinstance(found, Absent)
     assert "this container has its own pids" in found.absent
     install(monkeypatch, FakeCard(compute={WORKER: 1, **listed}))
-    told = nvml.foreign_processes("cuda", [WORKER])
+    told = nvml.find_foreign_processes("cuda", [WORKER])
     assert [process.pid for process in told] == list(listed)  # type: ignore[union-attr]
 
 
 def test_a_cpu_has_no_card_and_its_own_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    with watching("cpu", [os.getpid()]) as watch:
+    with watch_conditions("cpu", [os.getpid()]) as watch:
         pass
     assert watch.conditions.clock_mhz == watch.conditions.foreign_processes == Absent(absent="no GPU")
-    assert nvml.foreign_processes("cpu", []) == Absent(absent="no GPU")
+    assert nvml.find_foreign_processes("cpu", []) == Absent(absent="no GPU")
 
 
 @pytest.fixture

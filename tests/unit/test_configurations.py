@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness.core.errors import UsageError
-from harness.models._configurations import FOLDER, configuration_folder, configurations
+from harness.models._configurations import FOLDER, find_configuration, read_configurations
 from harness.models._facts import get_role
 from harness.models._folder import Folder
 from harness.models.families import find_family
@@ -42,7 +42,7 @@ def count(entry: tuple[str, str], config: str) -> int:
 
 @pytest.mark.parametrize("name", sorted(PUBLISHED_BILLIONS))
 def test_architecture_has_the_published_parameters(name: str) -> None:
-    folder, known = Folder(configuration_folder(name)), configurations()[name]
+    folder, known = Folder(find_configuration(name)), read_configurations()[name]
     counted = {get_role(component): count(entry, config) for component, entry, config in networks(folder)}
     assert counted == known.parameters
     assert counted["denoiser"] / 1e9 == pytest.approx(PUBLISHED_BILLIONS[name], rel=0.004)
@@ -50,16 +50,16 @@ def test_architecture_has_the_published_parameters(name: str) -> None:
 
 def test_every_folder_is_listed_and_of_a_known_family() -> None:
     folders = {path.name for path in FOLDER.iterdir() if path.is_dir()}
-    assert folders == set(configurations()) == set(PUBLISHED_BILLIONS)
+    assert folders == set(read_configurations()) == set(PUBLISHED_BILLIONS)
     for name in folders:
-        folder = Folder(configuration_folder(name))
+        folder = Folder(find_configuration(name))
         info = find_family(folder).describe(folder)
         assert info.width == (512 if name in ("sd15", "sdxl-turbo") else 1024)
-        assert configurations()[name].source
+        assert read_configurations()[name].source
         assert not list(folder.path.rglob("*.safetensors"))
 
 
 def test_an_unknown_name_is_met_with_a_suggestion() -> None:
     with pytest.raises(UsageError, match="sdxl-bse") as caught:
-        configuration_folder("sdxl-bse")
+        find_configuration("sdxl-bse")
     assert 'Did you mean "sdxl-base"' in str(caught.value)

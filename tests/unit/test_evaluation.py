@@ -142,7 +142,7 @@ def test_metric_with_a_loss_on_copies_judges_nothing(tmp_path: Path, monkeypatch
     monkeypatch.setattr(damages, "copied", washed_out)
     run = make_scored_run(tmp_path, prompts=12, policy=POLICY)
     found = evaluate(run)
-    assert "identical pictures" in found.missing["ssim"]
+    assert "identical images" in found.missing["ssim"]
     assert {delta.metric for delta in found.deltas}.isdisjoint(found.missing)
     assert {cell.result for cell in judge(run).cells} == {"missing"}
 

@@ -13,7 +13,7 @@ from harness.core.machine import Machine
 from harness.core.matrix import Matrix, Quality
 from harness.core.policy import Policy
 from harness.core.units import Absent
-from harness.planning import plan_differences, with_rules
+from harness.planning import adopt_rules, list_plan_differences
 from harness.planning.identity import QUALITY_RULES, RULES
 from harness.reporting import write_report
 from harness.store import read_plan, resolve_run
@@ -159,8 +159,8 @@ def test_other_software_begins_a_run_and_is_named(run: Path, monkeypatch: pytest
 def test_adaptive_run_keeps_its_analyses(run: Path) -> None:
     existing = read_plan(run)
     wanted = existing.model_copy(update={"interim_analyses": (2, 6), "policy": Policy(name="strict")})
-    assert plan_differences(existing, wanted) == ()
-    assert with_rules(existing, existing.matrix, wanted.policy).interim_analyses == existing.interim_analyses
+    assert list_plan_differences(existing, wanted) == ()
+    assert adopt_rules(existing, existing.matrix, wanted.policy).interim_analyses == existing.interim_analyses
 
 
 def test_hosts_of_one_kind_are_one_machine() -> None:

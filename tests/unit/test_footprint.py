@@ -12,10 +12,10 @@ from harness.core.model import Footprint, ModelInfo
 from harness.core.plan import Plan, Prompt, Rate
 from harness.core.units import Absent
 from harness.matrix import expand, parse_matrix
-from harness.measure.memory import free_bytes
+from harness.measure.memory import read_free_bytes
 from harness.models.synthetic import Synthetic
 from harness.planning import PlanContext, make_plan
-from harness.planning.availability import footprint
+from harness.planning.availability import estimate_footprint
 from harness.planning.resolve import resolve_cell
 
 GIB = 2**30
@@ -44,7 +44,7 @@ def test_the_most_at_any_moment_is_needed() -> None:
 def need(machine: Machine = MACHINE, **settings: str) -> Footprint:
     lines = [f'{axis} = ["{entry}"]' for axis, entry in {"precision": "bf16", **settings}.items()]
     wish = expand(parse_matrix("\n".join(['name = "m"', "[axes]", *lines])))[0]
-    return footprint(resolve_cell(wish, MODEL, machine), MODEL, machine)
+    return estimate_footprint(resolve_cell(wish, MODEL, machine), MODEL, machine)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_published_sizes_are_those_of_the_files() -> None:
 
 
 def test_free_memory_is_told_for_this_machine() -> None:
-    free = free_bytes("cpu")
+    free = read_free_bytes("cpu")
     assert free is not None
     assert free > 2**20
 
@@ -120,7 +120,7 @@ def test_a_synthetic_model_is_planned_without_torch(tmp_path: Path) -> None:
     )
     code = (
         "import sys; sys.modules['torch'] = sys.modules['diffusers'] = sys.modules['transformers'] = None\n"
-        "import harness.api as api; api.free_bytes = lambda _: 2**30\n"
+        "import harness.api as api; api.read_free_bytes = lambda _: 2**30\n"
         f"api.plan(api.load({str(matrix)!r}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)

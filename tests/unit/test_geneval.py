@@ -15,10 +15,10 @@ from harness.metrics._geneval import (
     Asked,
     DetectedBox,
     WantedObject,
-    distinct,
-    overlap,
+    compute_overlap,
+    find_positions,
     parse,
-    positions,
+    remove_duplicates,
     shows,
 )
 
@@ -99,7 +99,7 @@ def test_each_pattern_is_read(text: str, asked: Asked) -> None:
         ("a photo of a orange cow", "writes 'an orange cow', not 'a orange cow'"),
         ("a photo of an dog", "writes 'a dog', not 'an dog'"),
         ("a photo of a dog and a dog", "two different objects"),
-        ("a photo of a white person", "no colour of a person"),
+        ("a photo of a white person", "no colour of persons"),
         ("a photo of a red dog and a cat", "the colour of both objects or of none"),
         ("a photo of a dog and a red cat", "the colour of both objects or of none"),
         ("a photo of a red dog and a red cat", "two different colours"),
@@ -143,12 +143,12 @@ def test_counting_is_exact_and_has_its_own_score() -> None:
 
 
 def test_boxes_of_one_object_count_once() -> None:
-    assert overlap(box(1, 0, 0), box(1, 0, 0)) == 1
-    assert overlap(box(1, 0, 0), box(1, 5, 0)) == pytest.approx(1 / 3)
-    assert overlap(box(1, 0, 0), box(1, 10, 0)) == 0
+    assert compute_overlap(box(1, 0, 0), box(1, 0, 0)) == 1
+    assert compute_overlap(box(1, 0, 0), box(1, 5, 0)) == pytest.approx(1 / 3)
+    assert compute_overlap(box(1, 0, 0), box(1, 10, 0)) == 0
     twice = [box(0.5, 1, 0), box(0.9, 0, 0), box(0.6, 50, 0)]
-    assert distinct(twice) == [box(0.9, 0, 0), box(0.6, 50, 0)]
-    assert len(distinct([box(0.5, 20 * i, 0) for i in range(MOST + 5)])) == MOST
+    assert remove_duplicates(twice) == [box(0.9, 0, 0), box(0.6, 50, 0)]
+    assert len(remove_duplicates([box(0.5, 20 * i, 0) for i in range(MOST + 5)])) == MOST
 
 
 @pytest.mark.parametrize(
@@ -167,12 +167,12 @@ def test_boxes_of_one_object_count_once() -> None:
     ],
 )
 def test_position_needs_a_clear_offset_of_centres(place: tuple[float, float], seen: set[str]) -> None:
-    assert positions(box(1, 100 + place[0], 100 + place[1]), box(1, 100, 100)) == seen
+    assert find_positions(box(1, 100 + place[0], 100 + place[1]), box(1, 100, 100)) == seen
 
 
 def test_larger_objects_must_be_further_apart() -> None:
-    assert positions(box(1, 8, 0, 10), box(1, 0, 0, 10)) == {"right of"}
-    assert positions(box(1, 8, 0, 40), box(1, 0, 0, 40)) == set()
+    assert find_positions(box(1, 8, 0, 10), box(1, 0, 0, 10)) == {"right of"}
+    assert find_positions(box(1, 8, 0, 40), box(1, 0, 0, 40)) == set()
 
 
 def test_a_position_is_read_off_the_surest_boxes() -> None:

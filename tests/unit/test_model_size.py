@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from harness.models._configurations import configuration_folder
-from harness.models._facts import activations, get_role, size_facts, stored_parameters
+from harness.models._configurations import find_configuration
+from harness.models._facts import count_activations, count_parameters, describe_size, get_role
 from harness.models._folder import Folder
 from harness.models.families import find_family
 from tests.builders.tiny import FAMILIES
@@ -28,12 +28,12 @@ def test_headers_tell_how_many_numbers_are_stored(tiny: Callable[[str], Path], f
         role: {tensor.data_ptr(): tensor for tensor in part.state_dict().values()} for role, part in parts.items()
     }
     held = {role: sum(tensor.numel() for tensor in found.values()) for role, found in tensors.items()}
-    assert stored_parameters(Folder(folder)) == held
+    assert count_parameters(Folder(folder)) == held
 
 
 def test_folder_without_sizes_is_not_guessed(tmp_path: Path) -> None:
-    folder = Folder(configuration_folder("sd15"))
-    assert size_facts(folder, find_family(folder).describe(folder)) == {}
+    folder = Folder(find_configuration("sd15"))
+    assert describe_size(folder, find_family(folder).describe(folder)) == {}
 
 
 @contextmanager
@@ -93,9 +93,9 @@ def fused(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> Any:
 def test_activation_estimate_is_within_a_third(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    folder = Folder(configuration_folder(name))
+    folder = Folder(find_configuration(name))
     info = find_family(folder).describe(folder)
-    estimated = activations(folder, info)
+    estimated = count_activations(folder, info)
     monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", fused)
 
     def number(*shape: int) -> Any:

@@ -5,7 +5,7 @@ import pytest
 
 from harness.core.outcome import ColdStart, Completed
 from harness.core.timing import Pairing, Repeat
-from harness.reporting.normalized_latency import normalize_latency
+from harness.results.timing import normalize_latency
 from harness.stats.confidence import upper_bound
 from harness.stats.speedup import speedup
 from tests.builders.timed_pairs import alone, interleaved

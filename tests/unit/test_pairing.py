@@ -14,7 +14,7 @@ from harness.core.trace import Trace
 from harness.core.units import Absent
 from harness.execution import pairing
 from harness.execution.baseline_worker import BaselineWorker
-from harness.execution.cell import TRACING, Measurement, find_memory_shortage, ignore
+from harness.execution.cell import TRACING, Measurement, check_memory, ignore
 from harness.execution.stopping_rule import count_calls
 from harness.stats.speedup import MIN_ROUNDS_FOR_VERDICT, precise, speedup
 from harness.store.layout import TRACE
@@ -144,7 +144,7 @@ def test_allowed_foreign_processes_repeat_no_block(tmp_path: Path, states: dict[
 def test_foreign_processes_before_a_cell_are_an_error(
     tmp_path: Path, states: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pairing, "foreign_processes", lambda device, ours: (OTHER,))
+    monkeypatch.setattr(pairing, "find_foreign_processes", lambda device, ours: (OTHER,))
     plan = plan_of(tmp_path)
     with pytest.raises(MachineError, match=r"game \(pid 77, 1 GiB\)") as caught:
         measured(Script(), task_of(plan, CELL), plan)
@@ -178,7 +178,7 @@ def test_low_memory_times_the_baseline_around_the_cell(plan: Plan, monkeypatch: 
 
 @pytest.fixture
 def crowded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.execution.cell.find_memory_shortage", lambda *_: "no room")
+    monkeypatch.setattr("harness.execution.cell.check_memory", lambda *_: "no room")
 
 
 def test_images_and_trace_follow_the_second_baseline(traced: Plan, crowded: None) -> None:
@@ -247,9 +247,9 @@ def test_sandwich_ends_when_precise_or_out_of_time(tmp_path: Path, states: objec
 def test_waiting_baseline_needs_working_memory(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     change = paired(monkeypatch, free=30e9, needs=20e9)
     cell, baseline = task_of(plan, CELL, change), task_of(plan, BASELINE, change)
-    assert find_memory_shortage(cell, baseline, waiting=True) == ""
+    assert check_memory(cell, baseline, waiting=True) == ""
     paired(monkeypatch, free=29e9, needs=20e9)
-    assert "together" in find_memory_shortage(cell, baseline, waiting=True)
+    assert "together" in check_memory(cell, baseline, waiting=True)
 
 
 def test_largest_batch_search_has_all_the_memory(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -373,6 +373,6 @@ def test_worker_broken_while_tracing_keeps_its_timings(traced: Plan, tmp_path: P
     outcome = completed(measured(script, task, traced))
     assert not left.exists()
     assert outcome.pairing.kind == "interleaved"
-    assert outcome.trace == Absent(absent=f"{kind} while it was traced: the end")
+    assert outcome.trace == Absent(absent=f"{kind} during the trace: the end")
     (caution,) = [caution for caution in outcome.warnings if caution.kind == "not-traced"]
     assert "harness profile" in caution.advice

@@ -12,11 +12,11 @@ from harness.core.model import ModelInfo
 from harness.core.plan import Plan
 from harness.core.units import Absent
 from harness.execution.images import BATCH_PIXELS
-from harness.models._configurations import configurations
+from harness.models._configurations import read_configurations
 from harness.models.hub import Hub
 from harness.models.synthetic import Synthetic
-from harness.planning.availability import memory_shortage
-from harness.planning.resolve import live_values, resolve_cell
+from harness.planning.availability import find_memory_shortage
+from harness.planning.resolve import resolve_cell, resolve_values
 from tests.readme import ROOT
 
 MATRICES = sorted((ROOT / "matrices").glob("*.toml"))
@@ -59,7 +59,7 @@ def preset(request: pytest.FixtureRequest) -> Path:
 @pytest.fixture
 def plan(preset: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Plan:
     """The plan on a machine as the matrix wants it; what the Hub would tell is the shipped configuration."""
-    ids = {known.id: name for name, known in configurations().items()}
+    ids = {known.id: name for name, known in read_configurations().items()}
 
     def describe(hub: Hub) -> ModelInfo:
         return Synthetic(name=ids[hub.id]).describe().model_copy(update={"quality_applies": True})
@@ -70,7 +70,7 @@ def plan(preset: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Plan:
     monkeypatch.setattr(Hub, "verify", lambda hub: ())
     monkeypatch.setattr(Hub, "find_cut", lambda hub, texts: ())
     monkeypatch.setattr("harness.api.describe_machine", lambda: machine(*([] if on_cpu else [H200])))
-    monkeypatch.setattr("harness.api.free_bytes", lambda device: free_bytes_of(preset))
+    monkeypatch.setattr("harness.api.read_free_bytes", lambda device: free_bytes_of(preset))
     return api.plan(loaded, results=tmp_path)
 
 
@@ -91,11 +91,11 @@ def test_a_batch_of_its_pictures_fits_too(plan: Plan, preset: Path) -> None:
     free = free_bytes_of(preset)
     assert (free is None) == (not plan.machine.gpus)
     for planned in plan.cells:
-        size = collect_call_options(live_values(planned.cell).values())
+        size = collect_call_options(resolve_values(planned.cell).values())
         batch = max(int(size["batch"]), int(BATCH_PIXELS[plan.machine.device] // (size["width"] * size["height"])))
         wish = {setting.axis: setting for setting in planned.cell.settings} | {"batch": read_entry("batch", batch)}
         cell = resolve_cell(wish, plan.model, plan.machine)
-        assert memory_shortage(cell, plan.model, plan.machine, free) is None, planned.id
+        assert find_memory_shortage(cell, plan.model, plan.machine, free) is None, planned.id
 
 
 def test_baseline_is_a_cell_and_no_include_is_lost(plan: Plan) -> None:

@@ -123,7 +123,7 @@ def test_facts_that_are_gone_or_damaged_are_named(run: Path) -> None:
     path = RunFolder(run).trace_facts(cell)
     kept = path.read_text(encoding="utf-8")
     path.unlink()
-    with pytest.raises(NothingToDo, match="what it says is not there"):
+    with pytest.raises(NothingToDo, match="its facts are missing"):
         api.explain(run, cell)
     path.write_text(kept[: len(kept) // 2], encoding="utf-8")
     with pytest.raises(ResultsError, match="damaged or truncated"):

@@ -16,7 +16,7 @@ from harness.core.plan import Prompt
 from harness.metrics import get_metric
 from harness.models._folder import Folder
 from harness.models._tokenizers import find_cut
-from harness.planning import note_cut
+from harness.planning import list_truncation_notes
 from tests.builders.tiny import FAMILIES
 
 Tiny = Callable[[str], Path]
@@ -61,9 +61,9 @@ def test_the_limit_is_where_the_pipeline_cuts(family: str, tiny: Tiny) -> None:
 
 def test_clip_counts_alike_without_a_definition(tiny: Tiny, tmp_path: Path) -> None:
     """Published SD 1.5 and SDXL have vocab.json and merges.txt; for a lone file those of open_clip are taken."""
-    from harness.models._tokenizers import clip_tokenizer
+    from harness.models._tokenizers import make_clip_tokenizer
 
-    tokenizer = clip_tokenizer("tokenizer")
+    tokenizer = make_clip_tokenizer("tokenizer")
     folder = Path(shutil.copytree(tiny("sd"), tmp_path / "sd"))
     for path in (folder / "tokenizer").iterdir():
         path.unlink()
@@ -91,7 +91,7 @@ def test_the_plan_counts_and_names_them(tiny: Tiny, tmp_path: Path) -> None:
 
 def test_negative_prompts_count_and_many_are_shortened() -> None:
     prompts = [Prompt(id=f"p{n}", text="short", negative="long") for n in range(9)]
-    (note,) = note_cut(prompts, [CutTexts(encoder="text_encoder", tokens=77, texts=("long",))])
+    (note,) = list_truncation_notes(prompts, [CutTexts(encoder="text_encoder", tokens=77, texts=("long",))])
     assert note.startswith("9 of 9 prompts are longer than text_encoder reads (77 tokens)")
     assert note.endswith("p0, p1, p2, p3, p4, …")
 
@@ -102,7 +102,7 @@ def test_a_tokenizer_that_cannot_be_read_is_told(tiny: Tiny, tmp_path: Path) -> 
     (folder / "tokenizer" / "spiece.model").write_text("no vocabulary")
     (cut,) = find_cut(Folder(folder), ("é " * 400,))
     assert "cannot be read" in cut.uncounted
-    (note,) = note_cut([], [cut])
+    (note,) = list_truncation_notes([], [cut])
     assert note.startswith("it is unknown whether text_encoder truncates prompts")
 
 

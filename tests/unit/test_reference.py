@@ -104,7 +104,7 @@ def test_a_pointer_in_place_of_a_file_is_named(name: str, tmp_path: Path) -> Non
 
 
 def test_a_home_that_is_not_known_is_a_plain_error() -> None:
-    with pytest.raises(UsageError, match="home folder that ~ stands for is not known"):
+    with pytest.raises(UsageError, match="home folder for ~ is unknown"):
         open_reference("~no-such-user-here/set")
 
 
@@ -204,6 +204,25 @@ def test_files_of_several_pictures_are_counted(tmp_path: Path) -> None:
     assert "the first picture is read of 1 files that hold several" in " ".join(
         reference_notes(Quality(reference=str(folder)))
     )
+
+
+def test_images_are_checked_again_only_once_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("harness.checkpoints.digest._STABLE_NS", 0)
+    quality = Quality(reference=str(write(tmp_path / "real", [(8, 8)] * 2)))
+    notes = reference_notes(quality)
+    reads: list[bytes] = []
+
+    def count(data: bytes) -> int:
+        reads.append(data)
+        return 1
+
+    monkeypatch.setattr("harness.evaluation.reference.check_decodable", count)
+    assert reference_notes(quality) == notes
+    assert not reads
+    (tmp_path / "real" / "0.png").write_bytes(b"other")
+    reference_notes(quality)
+    assert len(reads) == 2
 
 
 def truncated(kind: str) -> bytes:

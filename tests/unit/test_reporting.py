@@ -11,17 +11,15 @@ from harness.core.quality import Interval
 from harness.core.units import Absent
 from harness.reporting import frame, write_report
 from harness.reporting.answer import build_answer
-from harness.reporting.facts import Facts, Timing, all_facts
 from harness.reporting.figures import draw_figures
-from harness.reporting.forest import build_forest
-from harness.reporting.gated_losses import WorstLoss
-from harness.reporting.html import embed_json, escape_markdown, render_text
-from harness.reporting.loaded import LoadedRun, load
-from harness.reporting.pareto import list_points, not_drawn
-from harness.reporting.pictures import picture
-from harness.reporting.rows import csv_text, rows
-from harness.reporting.view import make_anchors
+from harness.reporting.images import embed_image
+from harness.reporting.page import list_not_drawn, make_anchors
+from harness.reporting.quality import build_forest
 from harness.reporting.wall_time import build_wall_time
+from harness.reporting.write import embed_json, escape_markdown, render_text
+from harness.results import CellResult, Run
+from harness.results.columns import write_csv
+from harness.results.losses import WorstLoss
 from harness.store.layout import RunFolder
 from tests.builders.reporting_cells import BASELINE, CELLS, Made, Scene
 from tests.builders.reporting_example import MATRIX_TEXT, make_run
@@ -30,41 +28,40 @@ from tests.builders.reporting_page import page_of
 HOSTILE = '"><script>alert(1)</script> & 50 %_[x]|`'
 
 
-def test_figures_of_a_cell_follow_from_its_raw_samples(loaded: LoadedRun, facts: dict[str, Facts]) -> None:
-    cell, baseline = loaded.completed("4-steps_lcm-lora"), loaded.baseline
-    timing = facts["4-steps_lcm-lora"].timing
-    assert cell is not None and baseline is not None and isinstance(timing, Timing)
-    middle = median(repeat.latency_s for repeat in cell.repeats)
-    assert timing.latency_s.estimate == pytest.approx(middle, rel=0.005)
-    assert timing.latency_s.low <= middle <= timing.latency_s.high
-    assert timing.throughput == pytest.approx(1 / timing.latency_s.estimate)
-    assert isinstance(timing.speedup, Interval)
-    paired_baseline = [repeat.latency_s for block in cell.pairing.of("baseline") for repeat in block.repeats]
-    assert timing.speedup.estimate == pytest.approx(median(paired_baseline) / middle, rel=0.01)
-    assert sum(timing.stages_s.values()) >= middle * 0.999
+def test_figures_of_a_cell_follow_from_its_raw_samples(cells: dict[str, CellResult]) -> None:
+    cell = cells["4-steps_lcm-lora"]
+    assert cell.samples is not None and not isinstance(cell.latency, Absent) and not isinstance(cell.stages_s, Absent)
+    middle = median(repeat.latency_s for repeat in cell.samples.repeats)
+    latency = cell.latency.median_s
+    assert latency.estimate == pytest.approx(middle, rel=0.005)
+    assert latency.low <= middle <= latency.high
+    assert cell.images_per_s == pytest.approx(1 / latency.estimate)
+    assert isinstance(cell.speedup, Interval)
+    paired = [repeat.latency_s for block in cell.samples.pairing.of("baseline") for repeat in block.repeats]
+    assert cell.speedup.estimate == pytest.approx(median(paired) / middle, rel=0.01)
+    assert sum(cell.stages_s.values()) >= middle * 0.999
 
 
 def test_speed_is_compared_per_image(tmp_path: Path) -> None:
     batched = Made("50-steps_batch-4", ("50", "none", "fp32", "eager", "64x64", "4"), 2.0)
-    loaded = load(make_run(tmp_path / "results", (CELLS[0], batched)))
-    timing = all_facts(loaded)[1].timing
-    assert isinstance(timing, Timing) and isinstance(timing.speedup, Interval)
-    assert timing.image_s.estimate == pytest.approx(timing.latency_s.estimate / 4)
-    assert timing.throughput == pytest.approx(4 / timing.latency_s.estimate)
-    assert timing.speedup.estimate == pytest.approx(0.982 * 4 / 2.0, rel=0.05)
+    cell = Run.load(make_run(tmp_path / "results", (CELLS[0], batched))).cells[1]
+    assert not isinstance(cell.latency, Absent)
+    assert isinstance(cell.image_s, Interval) and isinstance(cell.speedup, Interval)
+    assert cell.image_s.estimate == pytest.approx(cell.latency.median_s.estimate / 4)
+    assert cell.images_per_s == pytest.approx(4 / cell.latency.median_s.estimate)
+    assert cell.speedup.estimate == pytest.approx(0.982 * 4 / 2.0, rel=0.05)
 
 
-def test_worst_loss_counts_only_metrics_that_gate(loaded: LoadedRun, facts: dict[str, Facts]) -> None:
-    worst = facts["20-steps"].worst
+def test_worst_loss_counts_only_metrics_that_gate(cells: dict[str, CellResult]) -> None:
+    worst = cells["20-steps"].worst_loss
     assert isinstance(worst, WorstLoss)
     assert worst.metric in ("fid:bundled", "clip:bundled")  # LPIPS is reported only: the trajectory changed
-    losses = {delta.metric: delta.loss for delta in loaded.deltas("20-steps")}
-    assert worst.loss == losses[worst.metric]
-    assert isinstance(facts[BASELINE].worst, Absent)
+    assert worst.loss == cells["20-steps"].deltas[worst.metric].loss
+    assert isinstance(cells[BASELINE].worst_loss, Absent)
 
 
-def test_standings_separate_missing_verdicts(facts: dict[str, Facts]) -> None:
-    standings = {cell_id: cell.standing for cell_id, cell in facts.items()}
+def test_standings_separate_missing_verdicts(cells: dict[str, CellResult]) -> None:
+    standings = {cell_id: cell.standing for cell_id, cell in cells.items()}
     assert standings[BASELINE] == "baseline"
     assert standings["50-steps_bf16"] == "pass"
     assert standings["4-steps"] == "fail"
@@ -73,58 +70,56 @@ def test_standings_separate_missing_verdicts(facts: dict[str, Facts]) -> None:
     assert standings["4-steps_lcm-lora_bf16_inductor"] == "failed"
 
 
-def test_answer_names_the_fastest_cell_that_may_ship(loaded: LoadedRun, facts: dict[str, Facts]) -> None:
-    answer = build_answer(loaded, tuple(facts.values()))
+def test_answer_names_the_fastest_cell_that_may_ship(loaded: Run) -> None:
+    answer = build_answer(loaded)
     assert answer.kind == "pass"
     assert answer.headline == "4 of 11 cells may ship."
     assert answer.best == "4-steps_lcm-lora"
     assert re.fullmatch(r": 9\.\d+× faster, worst loss 1\.\d % \[[\d.]+, [\d.]+\] .+ \(.+\)\.", answer.after)
-    assert any(re.search(r"2 cells are inconclusive: about [\d,]+ prompts would settle all of them", text)
+    assert any(re.search(r"2 cells are inconclusive: about [\d,]+ prompts would decide all of them", text)
                for text in answer.sentences)  # fmt: skip
 
 
-def test_front_holds_no_cell_that_another_beats(loaded: LoadedRun, facts: dict[str, Facts]) -> None:
-    points = list_points(loaded, tuple(facts.values()))
+def test_front_holds_no_cell_that_another_beats(loaded: Run) -> None:
+    points = loaded.pareto_points.values()
+    places = {point.cell.id: (point.image_s.estimate, point.loss.estimate) for point in points}
     for point in points:
-        beaten = any(
-            other.latency_s <= point.latency_s and other.loss <= point.loss
-            and (other.latency_s, other.loss) != (point.latency_s, point.loss)
-            for other in points
-        )  # fmt: skip
-        assert point.front is not beaten
-    left_out = not_drawn(tuple(facts.values()), points)
-    assert len(left_out) + len(points) == len(facts)
+        mine = places[point.cell.id]
+        beaten = any(other != mine and other[0] <= mine[0] and other[1] <= mine[1] for other in places.values())
+        assert point.on_front is not beaten
+    left_out = list_not_drawn(loaded)
+    assert len(left_out) + len(points) == len(loaded.cells)
     assert any(text.startswith("50-steps_fp16 (") and "native" in text for text in left_out)
 
 
-def test_forest_separates_gating_from_reported_metrics(loaded: LoadedRun, facts: dict[str, Facts]) -> None:
-    panels = {panel.metric: panel for panel in build_forest(loaded, tuple(facts.values()))}
+def test_forest_separates_gating_from_reported_metrics(loaded: Run) -> None:
+    panels = {panel.metric: panel for panel in build_forest(loaded)}
     assert {row.cell_id for row in panels["lpips:bundled"].judged.rows} == {"50-steps_bf16", "50-steps_inductor"}
     assert len(panels["fid:bundled"].judged.rows) == 9
     for row in panels["fid:bundled"].judged.rows:
         assert 0 <= row.bounds[0] <= row.low <= row.at <= row.high <= row.bounds[1] <= 100
         (margin,) = row.limits
         assert (row.standing == "pass") is (row.bounds[1] < margin)
-    assert [tick.label for tick in panels["fid:bundled"].judged.ticks if tick.margin] == ["5 %"]
+    assert [tick.label for tick in panels["fid:bundled"].judged.ticks if tick.is_margin] == ["5 %"]
 
 
-def test_ledger_adds_up(loaded: LoadedRun) -> None:
-    wall_time = build_wall_time(loaded, report_s=2.0)
-    assert sum(row.wall_s for row in wall_time.rows) == pytest.approx(wall_time.total_s)
-    assert sum(row.share for row in wall_time.rows) == pytest.approx(1)
-    walls = {row.name: row.wall_s for row in wall_time.rows}
+def test_ledger_adds_up(loaded: Run) -> None:
+    found = build_wall_time(loaded, report_s=2.0)
+    assert sum(row.wall_s for row in found.rows) == pytest.approx(found.total_s)
+    assert sum(row.share for row in found.rows) == pytest.approx(1)
+    walls = {row.name: row.wall_s for row in found.rows}
     run_s = dict(loaded.times)["run"]
     inside = sum(walls[name] for name in walls if name not in ("Scoring", "This report", "The harness itself"))
     assert walls["The harness itself"] == pytest.approx(run_s - inside + 0.04 + 0.06)
-    assert wall_time.notes == ()
+    assert found.notes == ()
 
 
-def test_ledger_says_when_the_run_was_interrupted(loaded: LoadedRun) -> None:
+def test_ledger_says_when_the_run_was_interrupted(loaded: Run) -> None:
     from dataclasses import replace
 
-    wall_time = build_wall_time(replace(loaded, times=(("run", 1.0),)), report_s=0.0)
-    assert "interrupted" in wall_time.notes[0]
-    assert "The harness itself" not in {row.name for row in wall_time.rows}
+    found = build_wall_time(replace(loaded, times=(("run", 1.0),)), report_s=0.0)
+    assert "interrupted" in found.notes[0]
+    assert "The harness itself" not in {row.name for row in found.rows}
 
 
 def test_frame_has_a_row_per_cell_with_reasons(run: Path) -> None:
@@ -138,8 +133,8 @@ def test_frame_has_a_row_per_cell_with_reasons(run: Path) -> None:
     assert "psnr/literal: the baseline" in table.loc["20-steps", "absent"]
 
 
-def test_csv_writes_absent_figures_as_empty_fields(loaded: LoadedRun, facts: dict[str, Facts]) -> None:
-    text = csv_text(rows(loaded, tuple(facts.values())))
+def test_csv_writes_absent_figures_as_empty_fields(loaded: Run) -> None:
+    text = write_csv(loaded)
     assert "nan" not in text.lower() and "None" not in text
     assert len(text.splitlines()) == len(CELLS) + 1
 
@@ -173,7 +168,7 @@ def test_markdown_cells_cannot_break_the_table() -> None:
 
 def test_anchors_are_safe_and_unique(tmp_path: Path) -> None:
     cells = (CELLS[0], CELLS[1]._replace(id="a b+c"), CELLS[2]._replace(id="a b=c"))
-    anchors = make_anchors(load(make_run(tmp_path / "results", cells)).plan.compared)
+    anchors = make_anchors(Run.load(make_run(tmp_path / "results", cells)).cells)
     assert len(set(anchors.values())) == 3
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+", anchor) for anchor in anchors.values())
 
@@ -187,7 +182,7 @@ def test_page_without_verdicts_names_the_next_command(
     assert page.answer.kind == "unjudged"
     assert page.answer.headline == "Measured, not judged."
     assert f"harness {command} {run.name}" in html
-    assert bool(page.points) is evaluated
+    assert page.has_points is evaluated
 
 
 def test_page_without_a_baseline_says_so(tmp_path: Path) -> None:
@@ -203,9 +198,9 @@ def test_page_where_every_cell_failed(tmp_path: Path) -> None:
     cells = tuple(made._replace(state="failed") for made in CELLS[:3])
     run = make_run(tmp_path / "results", cells, Scene(evaluated=False))
     page, html = page_of(run)
-    assert not page.points and not page.sheet
+    assert not page.has_points and not page.sheet
     assert "Install g++" in html
-    assert draw_figures(load(run), all_facts(load(run))) == {}
+    assert draw_figures(Run.load(run)) == {}
 
 
 def test_page_of_a_run_that_has_not_begun(tmp_path: Path) -> None:
@@ -218,7 +213,7 @@ def test_page_of_a_run_that_has_not_begun(tmp_path: Path) -> None:
 def test_page_of_the_baseline_alone(tmp_path: Path) -> None:
     page, _ = page_of(make_run(tmp_path / "results", CELLS[:1]))
     assert page.table.rows[0].standing == "baseline"
-    assert page.points == ()
+    assert not page.has_points
 
 
 def test_nothing_may_ship_names_the_nearest_cell(tmp_path: Path) -> None:
@@ -232,7 +227,7 @@ def test_no_passing_cell_names_the_required_samples(tmp_path: Path) -> None:
     page, _ = page_of(make_run(tmp_path / "results", (CELLS[0], CELLS[9])))
     assert page.answer.kind == "inconclusive"
     assert page.answer.headline == "Nothing may ship yet."
-    assert re.search(r"about [\d,]+ prompts would settle it", page.answer.sentences[0])
+    assert re.search(r"about [\d,]+ prompts would decide it", page.answer.sentences[0])
 
 
 @pytest.mark.slow
@@ -247,9 +242,9 @@ def test_damaged_picture_is_named_not_shown(tmp_path: Path, run: Path) -> None:
     good = next(RunFolder(run).images(BASELINE).iterdir())
     damaged = tmp_path / "damaged.png"
     damaged.write_bytes(good.read_bytes()[:200])
-    assert picture(good, "x").src.startswith("data:image/png;base64,")
-    assert picture(damaged, "x").src == "" and "unreadable" in picture(damaged, "x").problem
-    assert "unreadable" in picture(tmp_path / "absent.png", "x").problem
+    assert embed_image(good, "x").src.startswith("data:image/png;base64,")
+    assert embed_image(damaged, "x").src == "" and "unreadable" in embed_image(damaged, "x").problem
+    assert "unreadable" in embed_image(tmp_path / "absent.png", "x").problem
 
 
 def test_large_pictures_become_thumbnails(tmp_path: Path) -> None:
@@ -257,7 +252,7 @@ def test_large_pictures_become_thumbnails(tmp_path: Path) -> None:
 
     large = tmp_path / "large.png"
     Image.effect_noise((1024, 768), 40).convert("RGB").save(large)
-    shown = picture(large, "x")
+    shown = embed_image(large, "x")
     assert shown.src.startswith("data:image/webp;base64,")
     assert len(shown.src) < 90_000
 
@@ -274,7 +269,7 @@ def test_report_writes_all_files(run: Path, tmp_path: Path) -> None:
     assert callable(frame)  # the function, not a submodule that hides it
 
 
-def test_run_without_scores_says_why(loaded: LoadedRun) -> None:
+def test_run_without_scores_says_why(loaded: Run) -> None:
     from dataclasses import replace
 
     assert loaded.judgement is not None
@@ -283,16 +278,16 @@ def test_run_without_scores_says_why(loaded: LoadedRun) -> None:
         for verdict in loaded.judgement.cells
     )
     unscored = replace(loaded, judgement=loaded.judgement.model_copy(update={"cells": cells}))
-    answer = build_answer(unscored, all_facts(unscored))
+    answer = build_answer(unscored)
     assert answer.headline == "No verdict."
     assert answer.sentences[0] == "9 cells have no verdict: no metric judges this cell."
 
 
-def test_random_weights_are_never_judged(loaded: LoadedRun) -> None:
+def test_random_weights_are_never_judged(loaded: Run) -> None:
     from dataclasses import replace
 
     model = loaded.plan.model.model_copy(update={"quality_applies": False})
     synthetic = replace(loaded, plan=loaded.plan.model_copy(update={"model": model}))
-    answer = build_answer(synthetic, all_facts(synthetic))
+    answer = build_answer(synthetic)
     assert answer.kind == "unjudged"
     assert "random weights" in answer.sentences[0]

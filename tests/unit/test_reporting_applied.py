@@ -8,13 +8,12 @@ import pytest
 from harness.core.outcome import Applied, Completed, Failed
 from harness.core.quality import Interval
 from harness.reporting import frame
-from harness.reporting.applied_effects import figures_in_words
-from harness.reporting.facts import Timing, all_facts
-from harness.reporting.html import render_page, render_text
-from harness.reporting.loaded import LoadedRun, load
-from harness.reporting.payback import cache_words, payback_words
-from harness.reporting.timing import Payback, payback
-from harness.reporting.view import Page, build_view
+from harness.reporting.cell_figures import write_figures
+from harness.reporting.page import Page, build_page
+from harness.reporting.text import write_break_even, write_cache
+from harness.reporting.write import render_page, render_text
+from harness.results import Run
+from harness.results.timing import BreakEven, break_even
 from tests.builders.reporting_cells import BASELINE, CELLS, FEW_STEPS
 from tests.builders.reporting_example import make_run
 from tests.builders.timed_pairs import alone
@@ -30,19 +29,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def loaded(run: Path) -> LoadedRun:
-    return load(run)
+def loaded(run: Path) -> Run:
+    return Run.load(run)
 
 
 @pytest.fixture(scope="module")
-def page(loaded: LoadedRun) -> Page:
-    return build_view(loaded, all_facts(loaded), report_s=1.0)
-
-
-def timing_of(loaded: LoadedRun, cell_id: str) -> Timing:
-    timing = next(cell.timing for cell in all_facts(loaded) if cell.id == cell_id)
-    assert isinstance(timing, Timing)
-    return timing
+def page(loaded: Run) -> Page:
+    return build_page(loaded, report_s=1.0)
 
 
 @pytest.mark.parametrize(
@@ -64,26 +57,26 @@ def timing_of(loaded: LoadedRun, cell_id: str) -> Timing:
 def test_figures_have_units_and_stand_in_pairs(
     figures: dict[str, float | int | str], words: list[tuple[str, str, str]]
 ) -> None:
-    assert [(made.name, made.value, made.note) for made in figures_in_words(figures)] == words
+    assert [(made.name, made.value, made.note) for made in write_figures(figures)] == words
 
 
 def test_a_cell_shows_what_its_settings_did(page: Page) -> None:
     (cell,) = [cell for cell in page.cells if cell.id == INDUCTOR]
-    (applied_effect,) = cell.applied_effects
-    assert (applied_effect.axis, applied_effect.value) == ("compiler", "inductor")
-    shown = {made.name: made.value for made in applied_effect.figures}
+    (effect,) = cell.effects
+    assert (effect.axis, effect.value) == ("compiler", "inductor")
+    shown = {made.name: made.value for made in effect.figures}
     assert shown == {"Graphs": "3", "Graph breaks": "2", "Cache hits": "0", "Compile": "20.5 s"}
     html = render_page(page, None, "")
     assert "<b>compiler inductor:</b> denoiser compiled by inductor" in html and "<dt>Graph breaks</dt>" in html
 
 
-def test_markdown_says_each_effect_once(loaded: LoadedRun, page: Page) -> None:
+def test_markdown_says_each_effect_once(loaded: Run, page: Page) -> None:
     row = "| distillation lcm-lora | fused LoRA lcm-lora (rank 32) | {} |"
     assert row.format(FUSED.replace("_", r"\_")) in render_text("report.md.j2", page)
-    assert loaded.baseline is not None
-    fused = loaded.baseline.model_copy(update={"applied": loaded.outcomes[FUSED].applied})
+    assert loaded.baseline.samples is not None
+    fused = loaded.baseline.samples.model_copy(update={"applied": loaded.outcomes[FUSED].applied})
     state = replace(loaded, outcomes={**loaded.outcomes, BASELINE: fused})
-    text = render_text("report.md.j2", build_view(state, all_facts(state), report_s=1.0))
+    text = render_text("report.md.j2", build_page(state, report_s=1.0))
     assert row.format("2 cells") in text and text.count("| distillation lcm-lora |") == 1
 
 
@@ -96,13 +89,13 @@ def test_figures_are_columns(run: Path) -> None:
     assert "break_even_images: it is the baseline" in table.loc[BASELINE, "absent"]
 
 
-def test_build_time_is_separate_and_breaks_even(loaded: LoadedRun, page: Page) -> None:
-    timing = timing_of(loaded, INDUCTOR)
+def test_build_time_is_separate_and_breaks_even(loaded: Run, page: Page) -> None:
+    found = loaded.cell(INDUCTOR).break_even
     sections = {cell.id: {made.name: made for made in cell.figures} for cell in page.cells}
     cost = sections[INDUCTOR]["Build and compile"]
     assert (cost.value, cost.note) == ("21 s", "settings 12 ms, compiling 21 s, cold cache")
-    assert isinstance(timing.payback, Payback)
-    words = f"pays after {timing.payback.images} images against the baseline"
+    assert isinstance(found, BreakEven)
+    words = f"pays after {found.images} images against the baseline"
     assert sections[INDUCTOR]["Break-even images"].note == words
     assert "Break-even images" not in sections[BASELINE]
     notes = {row.id: [field.note for field in row.fields] for row in page.table.rows}
@@ -119,8 +112,8 @@ def test_a_compiled_cell_pays_against_its_eager_twin(tmp_path: Path) -> None:
     slow = fast._replace(id="slow", latency_s=twin.latency_s * 2)
     lone = fast._replace(id="lone", settings=("8", *settings[1:]))
     run = make_run(tmp_path / "results", (CELLS[0], twin, fast, slow, lone))
-    loaded = load(run)
-    page = build_view(loaded, all_facts(loaded), report_s=1.0)
+    loaded = Run.load(run)
+    page = build_page(loaded, report_s=1.0)
     table = frame(run).set_index("cell")
     assert table.loc["fast", "break_even_against"] == "4-steps"
     assert table.loc["fast", "break_even_images"] == pytest.approx(21 / (twin.latency_s / 2), rel=0.05)
@@ -129,27 +122,27 @@ def test_a_compiled_cell_pays_against_its_eager_twin(tmp_path: Path) -> None:
     assert "never won back: it is not faster" in table.loc["slow", "absent"]
     notes = {cell.id: made.note for cell in page.cells for made in cell.figures if made.name == "Break-even images"}
     assert notes["fast"].endswith(" images against eager: cell 4-steps")
-    assert notes["slow"] == "never pays, it is slower than eager: cell 4-steps", "however fast beside the baseline"
+    assert notes["slow"] == "never pays: it is slower than eager: cell 4-steps", "however fast beside the baseline"
     assert notes["lone"].endswith("against the baseline")
 
 
-def test_pays_in_words(loaded: LoadedRun) -> None:
+def test_pays_in_words(loaded: Run) -> None:
     def words(latency_s: float, low: float, high: float, compile_s: float, against: str = BASELINE) -> str:
-        cell, speedup = loaded.completed(INDUCTOR), Interval(estimate=1.0, low=low, high=high, method="x")
-        assert isinstance(cell, Completed)
-        assert loaded.baseline is not None
+        cell, speedup = loaded.cell(INDUCTOR).samples, Interval(estimate=1.0, low=low, high=high, method="x")
+        baseline = loaded.baseline.samples
+        assert isinstance(cell, Completed) and baseline is not None
         repeats = tuple(repeat.model_copy(update={"latency_s": latency_s}) for repeat in cell.repeats)
         cold = cell.cold_start.model_copy(update={"compile_s": compile_s})
         other = cell.model_copy(update={"pairing": alone(repeats), "cold_start": cold})
-        made = payback(other, loaded.baseline, against, loaded.baseline)
-        return payback_words(made.model_copy(update={"speedup": speedup}), BASELINE)
+        made = break_even(other, baseline, against, baseline)
+        return write_break_even(made.model_copy(update={"speedup": speedup}), BASELINE)
 
     assert words(0.5, 1.9, 2.1, 0.0) == "pays from the first image against the baseline"
     assert words(0.5, 1.9, 2.1, 600.0).startswith("pays after 1,2")
     assert words(0.5, 1.9, 2.1, 600.0, "its twin").endswith("images against eager")
-    assert words(2.0, 0.4, 0.6, 600.0) == "never pays, it is slower than the baseline"
-    assert words(2.0, 0.4, 1.1, 600.0) == "never pays, it is not faster than the baseline"
-    assert words(0.9, 0.9, 1.3, 0.0).endswith("if it is faster at all: that is not sure")
+    assert words(2.0, 0.4, 0.6, 600.0) == "never pays: it is slower than the baseline"
+    assert words(2.0, 0.4, 1.1, 600.0) == "never pays: it is not faster than the baseline"
+    assert words(0.9, 0.9, 1.3, 0.0).endswith("if it is faster at all (uncertain)")
 
 
 @pytest.mark.parametrize(
@@ -158,30 +151,30 @@ def test_pays_in_words(loaded: LoadedRun) -> None:
         ({"compile_s": 3.0, "cache_hits": 0, "cache_misses": 2}, "cold cache"),
         ({"compile_s": 3.0, "cache_hits": 1, "cache_misses": 2}, "partly warm cache"),
         ({"compile_s": 3.0, "cache_hits": 1, "cache_misses": 0}, "warm cache: a cold one takes longer"),
-        ({"build_s": 30.0, "cache_hits": 1, "cache_misses": 0}, "warm cache: built in 30 s before, counted here"),
+        ({"build_s": 30.0, "cache_hits": 1, "cache_misses": 0}, "warm cache: 30 s of an earlier build counted"),
         ({"cache_hits": 0.5, "cache_misses": 0.5}, ""),
     ],
 )
 def test_caches_of_what_is_built_are_named(figures: dict[str, float | int | str], words: str) -> None:
-    assert cache_words(figures) == words
+    assert write_cache(figures) == words
 
 
-def test_plan_cautions_are_shown_once_with_advice(loaded: LoadedRun) -> None:
+def test_plan_cautions_are_shown_once_with_advice(loaded: Run) -> None:
     for outcome in (loaded.outcomes["4-steps"], Failed(kind="error", phase="load", message="broke"), None):
         outcomes = {name: made for name, made in loaded.outcomes.items() if name != "4-steps"}
         state = replace(loaded, outcomes={**outcomes, **({"4-steps": outcome} if outcome else {})})
-        page = build_view(state, all_facts(state), report_s=1.0)
+        page = build_page(state, report_s=1.0)
         (cell,) = [cell for cell in page.cells if cell.id == "4-steps"]
         assert cell.warnings == (FEW_STEPS,)
         html = render_page(page, None, "")
         assert html.count(FEW_STEPS.message) == html.count(FEW_STEPS.advice) == 1
 
 
-def test_what_settings_did_is_text_not_markup(loaded: LoadedRun) -> None:
-    cell = loaded.completed(FUSED)
+def test_what_settings_did_is_text_not_markup(loaded: Run) -> None:
+    cell = loaded.cell(FUSED).samples
     assert cell is not None
     hostile = Applied(axis="precision", value="<b>", summary="a|b <script>", figures={"<i>": "<script>"})
     state = replace(loaded, outcomes={**loaded.outcomes, FUSED: cell.model_copy(update={"applied": (hostile,)})})
-    page = build_view(state, all_facts(state), report_s=1.0)
+    page = build_page(state, report_s=1.0)
     assert "b <script>" not in render_page(page, None, "") and "<dt><i>" not in render_page(page, None, "")
     assert r"a\|b \<script\>" in render_text("report.md.j2", page)

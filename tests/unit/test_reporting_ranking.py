@@ -11,33 +11,29 @@ from rich.table import Table
 from harness.core.outcome import Completed
 from harness.core.quality import Interval
 from harness.core.units import Absent
-from harness.reporting.answer import fastest
-from harness.reporting.comparing import compare_runs
-from harness.reporting.facts import Timing, all_facts
-from harness.reporting.loaded import LoadedRun, load
-from harness.reporting.paired import paired_baseline_s
-from harness.reporting.recommended import unprofiled_cells
-from harness.reporting.view import Page, build_view
-from tests.builders.reporting_cells import CELLS, Scene
-from tests.builders.reporting_example import make_run
+from harness.reporting import compare_runs, unprofiled_cells
+from harness.reporting.answer import find_fastest
+from harness.reporting.page import Page, build_page
+from harness.results import Run
+from tests.builders.reporting_example import CELLS, Scene, make_run
 
 BEST = "4-steps_lcm-lora"
 NAMES = ("50-steps", "50-steps_bf16", "50-steps_inductor", "20-steps", BEST)
 
 
 @pytest.fixture(scope="module")
-def loaded(tmp_path_factory: pytest.TempPathFactory) -> LoadedRun:
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Run:
     cells = tuple(made for made in CELLS if made.id in NAMES)
-    return load(make_run(tmp_path_factory.mktemp("ranking") / "results", cells, Scene(gpu=True)))
+    return Run.load(make_run(tmp_path_factory.mktemp("ranking") / "results", cells, Scene(gpu=True)))
 
 
 @pytest.fixture(scope="module")
-def page(loaded: LoadedRun) -> Page:
-    return build_view(loaded, all_facts(loaded), report_s=1.0)
+def page(loaded: Run) -> Page:
+    return build_page(loaded, report_s=1.0)
 
 
-def changed(loaded: LoadedRun, cell_id: str, change: Callable[[Completed], dict[str, object]]) -> LoadedRun:
-    cell = loaded.completed(cell_id)
+def changed(loaded: Run, cell_id: str, change: Callable[[Completed], dict[str, object]]) -> Run:
+    cell = loaded.cell(cell_id).samples
     assert cell is not None
     return replace(loaded, outcomes={**loaded.outcomes, cell_id: cell.model_copy(update=change(cell))})
 
@@ -56,9 +52,9 @@ def in_slow_minutes(factor: float) -> Callable[[Completed], dict[str, object]]:
     return slower
 
 
-def test_order_follows_speedup_not_raw_latency(loaded: LoadedRun, page: Page) -> None:
+def test_order_follows_speedup_not_raw_latency(loaded: Run, page: Page) -> None:
     later = changed(loaded, BEST, in_slow_minutes(5))
-    shown = build_view(later, all_facts(later), 1.0)
+    shown = build_page(later, report_s=1.0)
     assert shown.answer.best == BEST
     assert [row.id for row in shown.table.rows] == [row.id for row in page.table.rows]
     figures = {figure.name: figure for figure in shown.answer.figures}
@@ -69,36 +65,32 @@ def test_order_follows_speedup_not_raw_latency(loaded: LoadedRun, page: Page) ->
     assert next(row for row in shown.table.rows if row.id == BEST).fields[place].note == cost.note
 
 
-def test_cell_without_interval_keeps_the_order(loaded: LoadedRun) -> None:
+def test_cell_without_interval_keeps_the_order(loaded: Run) -> None:
     state = changed(loaded, BEST, in_slow_minutes(5))
     state = changed(state, "50-steps_bf16", lambda cell: {
         "pairing": cell.pairing.model_copy(update={"blocks": cell.pairing.blocks[:2]})
     })  # fmt: skip
-    facts = {cell.id: cell for cell in all_facts(state)}
-    assert isinstance(facts["50-steps_bf16"].timing.speedup, Absent)  # type: ignore[union-attr]
-    assert fastest([facts[name] for name in ("20-steps", BEST, "50-steps_bf16")]) == facts[BEST]
+    assert isinstance(state.cell("50-steps_bf16").speedup, Absent)
+    assert find_fastest([state.cell(name) for name in ("20-steps", BEST, "50-steps_bf16")]) is state.cell(BEST)
 
 
-def test_warm_up_calls_are_shown_but_not_counted(loaded: LoadedRun, page: Page) -> None:
-    facts = {cell.id: cell for cell in all_facts(loaded)}
-    timing = facts["50-steps_inductor"].timing
-    assert isinstance(timing, Timing) and isinstance(timing.speedup, Interval)
-    assert timing.latency_s.estimate == pytest.approx(0.874, rel=0.005) and timing.latency_s.high < 0.89
-    assert sum(timing.stages_s.values()) == pytest.approx(timing.latency_s.estimate, rel=0.01)
-    paired_baseline = paired_baseline_s(loaded, "50-steps_inductor")
-    assert paired_baseline is not None and paired_baseline / timing.image_s.estimate == pytest.approx(
-        timing.speedup.estimate, rel=0.01
-    )
+def test_warm_up_calls_are_shown_but_not_counted(loaded: Run, page: Page) -> None:
+    cell = loaded.cell("50-steps_inductor")
+    assert isinstance(cell.image_s, Interval) and isinstance(cell.speedup, Interval)
+    assert not isinstance(cell.stages_s, Absent) and not isinstance(cell.baseline_image_s, Absent)
+    assert cell.image_s.estimate == pytest.approx(0.874, rel=0.005) and cell.image_s.high < 0.89
+    assert sum(cell.stages_s.values()) == pytest.approx(cell.image_s.estimate, rel=0.01)
+    assert cell.baseline_image_s / cell.image_s.estimate == pytest.approx(cell.speedup.estimate, rel=0.01)
     strip = next(cell for cell in page.cells if cell.id == "50-steps_inductor").strip
-    said = "64 calls, median without the 12 that were still warming up 87"
+    said = "64 calls, median without 12 warm-up calls 87"
     assert strip is not None and strip.caption.startswith(said) and len(strip.dots) == 64
 
 
-def test_passing_cells_without_trace_are_marked(loaded: LoadedRun, capsys: pytest.CaptureFixture[str]) -> None:
+def test_passing_cells_without_trace_are_marked(loaded: Run, capsys: pytest.CaptureFixture[str]) -> None:
     from harness.cli.console import show_judgement
 
     assert loaded.judgement is not None
-    untraced = unprofiled_cells(loaded.run)
+    untraced = unprofiled_cells(loaded.folder)
     show_judgement(loaded.judgement, untraced, json=False)
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["pass", BEST, "unprofiled"] in lines and ["pass", "20-steps"] in lines
@@ -107,9 +99,11 @@ def test_passing_cells_without_trace_are_marked(loaded: LoadedRun, capsys: pytes
     assert found[BEST] is True and found["20-steps"] is False
 
 
-def test_paired_values_come_first_when_comparing_runs(loaded: LoadedRun) -> None:
+def test_paired_values_come_first_when_comparing_runs(loaded: Run) -> None:
     from harness.cli.comparison_view import PAIRED, UNPAIRED, comparison_parts
 
-    table = next(part for part in comparison_parts(compare_runs(loaded.run, loaded.run)) if isinstance(part, Table))
+    table = next(
+        part for part in comparison_parts(compare_runs(loaded.folder, loaded.folder)) if isinstance(part, Table)
+    )
     headers = [str(column.header) for column in table.columns]
     assert "unpaired" in UNPAIRED and headers.index(PAIRED) + 1 == headers.index(UNPAIRED)

@@ -12,17 +12,13 @@ from harness.core.policy import Policy, Sees
 from harness.core.quality import Interval
 from harness.core.rule import Rule
 from harness.reporting import frame
-from harness.reporting.answer import build_answer
-from harness.reporting.charts import pareto_spec
-from harness.reporting.facts import Facts, all_facts
-from harness.reporting.forest import build_forest
-from harness.reporting.gated_losses import WorstLoss
-from harness.reporting.html import escape_markdown, keep_whole, render_text
-from harness.reporting.loaded import LoadedRun, load
-from harness.reporting.pareto import list_points, loss_axis
-from harness.reporting.questions import unasked
-from tests.builders.reporting_cells import CELLS, Scene
-from tests.builders.reporting_example import make_run
+from harness.reporting.answer import build_answer, list_unanswered
+from harness.reporting.pareto_chart import describe_point, make_pareto_spec
+from harness.reporting.quality import build_forest
+from harness.reporting.write import escape_markdown, join_percentages, render_text
+from harness.results import Run
+from harness.results.losses import WorstLoss
+from tests.builders.reporting_example import CELLS, Scene, make_run
 from tests.builders.reporting_page import page_of
 
 
@@ -35,53 +31,54 @@ def test_no_passing_cell_names_the_failed_speed_rule(tmp_path: Path) -> None:
         r": the speedup is 10\.\d+× .*: fails the limit of at least 20× at 95 % confidence\.", page.answer.after
     )
     assert page.answer.sentences[0] == "Not kept: speedup at least 20× in 4 of 4 cells."
-    assert "the policy’s rules on other things" in html
+    assert "rules on other quantities" in html
 
 
 def test_each_loss_is_drawn_against_its_own_margin(tmp_path: Path) -> None:
     rules = (Rule(margin=0.05), Rule(margin=0.10, where={"precision": "bf16"}))
-    loaded = load(make_run(tmp_path / "results", CELLS[:6], Scene(policy=Policy(name="two", gate=rules))))
-    facts = all_facts(loaded)
-    fid = next(panel for panel in build_forest(loaded, facts) if panel.metric == "fid:bundled")
-    assert [tick.label for tick in fid.judged.ticks if tick.margin] == ["5 %", "10 %"]
+    loaded = Run.load(make_run(tmp_path / "results", CELLS[:6], Scene(policy=Policy(name="two", gate=rules))))
+    fid = next(panel for panel in build_forest(loaded) if panel.metric == "fid:bundled")
+    assert [tick.label for tick in fid.judged.ticks if tick.is_margin] == ["5 %", "10 %"]
     places = {row.cell_id: row.limits for row in fid.judged.rows}
     assert places["20-steps_bf16"] == places["50-steps_bf16"] > places["20-steps"] == places["50-steps_inductor"]
-    axis, points = loss_axis(loaded), {point.cell_id: point for point in list_points(loaded, facts)}
+    axis, points = loaded.loss_axis, loaded.pareto_points
     assert axis.relative and axis.margin == 1.0
-    worst = {cell.id: cell.worst for cell in facts}["20-steps_bf16"]
+    worst = loaded.cell("20-steps_bf16").worst_loss
     assert isinstance(worst, WorstLoss)
-    assert points["20-steps_bf16"].loss == pytest.approx(worst.loss.estimate / 0.10)
+    assert points["20-steps_bf16"].loss.estimate == pytest.approx(worst.loss.estimate / 0.10)
 
 
 def test_a_policy_without_a_margin_draws_none(tmp_path: Path) -> None:
     speed = Policy(name="speed", gate=(Rule(quantity="speedup", at_least=1.0),))
-    page, html = page_of(make_run(tmp_path / "results", CELLS[:6], Scene(policy=speed)))
+    folder = make_run(tmp_path / "results", CELLS[:6], Scene(policy=speed))
+    page, html = page_of(folder)
     assert page.axis.margin is None
     assert all(not panel.judged.rows for panel in page.forest)
     assert 'class="limit"' not in html and 'margin-mark" aria' not in html
-    assert "abs(datum.value" not in json.dumps(pareto_spec(page.points, page.anchors, page.axis))
+    assert "abs(datum.value" not in json.dumps(make_pareto_spec(Run.load(folder), page.anchors, page.unprofiled))
 
 
 def test_two_sided_changes_count_by_size(tmp_path: Path) -> None:
     rules = (Rule(quantity="change", metric="fid", margin=0.02), Rule(quantity="change", metric="clip", margin=0.002))
-    loaded = load(make_run(tmp_path / "results", CELLS[:6], Scene(policy=Policy(name="both", gate=rules))))
-    points = {point.cell_id: point for point in list_points(loaded, all_facts(loaded))}
-    changes = {delta.metric: delta.literal for delta in loaded.deltas("20-steps")}
+    loaded = Run.load(make_run(tmp_path / "results", CELLS[:6], Scene(policy=Policy(name="both", gate=rules))))
+    points = loaded.pareto_points
+    changes = {metric: delta.literal for metric, delta in loaded.cell("20-steps").deltas.items()}
     fid, clip = changes["fid:bundled"], changes["clip:bundled"]
     assert isinstance(fid, Interval) and isinstance(clip, Interval)
-    assert points["20-steps"].loss == pytest.approx(max(abs(fid.estimate) / 0.02, abs(clip.estimate) / 0.002))
-    assert points["50-steps_bf16"].loss_low >= 0
+    assert points["20-steps"].loss.estimate == pytest.approx(max(abs(fid.estimate) / 0.02, abs(clip.estimate) / 0.002))
+    assert points["50-steps_bf16"].loss.low >= 0
 
 
-def test_front_probability_is_shown_with_the_front(loaded: LoadedRun, facts: dict[str, Facts]) -> None:
-    points = {point.cell_id: point for point in list_points(loaded, tuple(facts.values()))}
-    assert points == {point.cell_id: point for point in list_points(loaded, tuple(facts.values()))}  # drawn alike
-    assert all(point.chance is not None and 0 <= point.chance <= 1 for point in points.values())
-    assert points["4-steps_lcm-lora_bf16"].chance == 1.0  # the fastest of all
-    assert points["50-steps_128px"].chance == 0.0  # slower and worse than the baseline
+def test_front_probability_is_shown_with_the_front(loaded: Run) -> None:
+    points = loaded.pareto_points
+    again = {name: point.probability for name, point in Run.load(loaded.folder).pareto_points.items()}
+    assert again == {name: point.probability for name, point in points.items()}  # drawn alike
+    assert all(0 <= point.probability <= 1 for point in points.values())
+    assert points["4-steps_lcm-lora_bf16"].probability == 1.0  # the fastest of all
+    assert points["50-steps_128px"].probability == 0.0  # slower and worse than the baseline
     near = points["20-steps"]
-    assert near.front and near.chance is not None and 0.3 < near.chance < 0.9  # 1.6 % against 1.8 %: a toss
-    assert near.facts[-1].startswith("on the Pareto front with")
+    assert near.on_front and 0.3 < near.probability < 0.9  # 1.6 % against 1.8 %: a toss
+    assert describe_point(near, is_unprofiled=False)[-1].startswith("on the Pareto front with")
 
 
 def test_adaptive_run_shows_analyses_and_saved_images(tmp_path: Path) -> None:
@@ -92,17 +89,17 @@ def test_adaptive_run_shows_analyses_and_saved_images(tmp_path: Path) -> None:
     made = 256 + 165 + 32 + 256 + 4 + 256  # the rerun has 4 prompts, the other seeds all
     full = 4 * 256 + 4 + 256
     assert page.sampling is not None
-    assert page.sampling.sentence.startswith(f"{made} images were made, {made / full * 100:.0f} % of the {full:,}")
+    assert page.sampling.sentence.startswith(f"{made} images were generated, {made / full * 100:.0f} % of the {full:,}")
     assert page.sampling.sentence.endswith(f"{full - made} saved")
     assert [(row.passed, row.failed, row.open) for row in page.sampling.interim_analyses] == [
         (0, 1, 0), (0, 0, 0), (1, 0, 0), (0, 0, 1),
     ]  # fmt: skip
     assert "32 to 256 images per cell, as many as its verdict needed" in page.terms
     assert "quality.max" in page.answer.sentences[0]
-    assert all(picture.src for row in page.sheet for picture in row.pictures)  # of prompts that every cell has
+    assert all(picture.src for row in page.sheet for picture in row.sheet)  # of prompts that every cell has
     assert all(len(cell.pairs) == 8 for cell in page.cells if cell.standing != "baseline")
     shown = frame(run).set_index("cell")
-    assert shown.loc["4-steps", ["images", "prompts", "analysis"]].tolist() == [32, 32, 1]
+    assert shown.loc["4-steps", ["images", "prompts", "interim_analysis"]].tolist() == [32, 32, 1]
 
 
 def test_a_loss_in_identical_pictures_is_an_alarm(tmp_path: Path) -> None:
@@ -124,22 +121,22 @@ def test_limits_of_sight_are_a_table_with_pictures(tmp_path: Path) -> None:
     assert len(rows["blur"].pictures) == 3
     assert not rows["wrong-prompt"].pictures
     assert rows["hue"].failing == ""
-    assert "What these metrics would not notice" in html
+    assert "What these metrics would miss" in html
     assert "blur dose 1" in page.ladder.summary
     assert "| blur | dose 1 | dose 2 |" in render_text("report.md.j2", page)
 
 
 def test_questions_that_were_not_asked_come_first(tmp_path: Path) -> None:
     run = make_run(tmp_path / "results", CELLS[:3])
-    loaded = load(run)
-    assert unasked(loaded) == ()
+    loaded = Run.load(run)
+    assert list_unanswered(loaded) == ()
     assert loaded.evaluation is not None
     without = tuple(delta for delta in loaded.evaluation.deltas if delta.metric != "attributes:bundled")
     missing = {"attributes:bundled": "weights are not on this machine"}
     found = replace(loaded, evaluation=loaded.evaluation.model_copy(update={"deltas": without, "missing": missing}))
-    sentence = "Nobody checked whether pictures show what their prompts ask for: attributes:bundled is missing, weights"
-    assert unasked(found)[0].startswith(sentence)
-    assert build_answer(found, all_facts(found)).sentences[0].startswith(sentence)
+    sentence = "Not checked: whether images show what their prompts ask for: attributes:bundled is missing, weights"
+    assert list_unanswered(found)[0].startswith(sentence)
+    assert build_answer(found).sentences[0].startswith(sentence)
 
 
 def test_worst_images_of_recommended_cells_are_shown(tmp_path: Path) -> None:
@@ -147,17 +144,17 @@ def test_worst_images_of_recommended_cells_are_shown(tmp_path: Path) -> None:
     assert page.answer.recommends
     assert page.judge
     assert all(pair.candidate.src for group in page.judge for pair in group.pairs)
-    assert f"Would you ship it? The worst of {page.answer.best}" in html
+    assert f"The worst images of {page.answer.best}" in html
 
 
 def test_page_markdown_and_csv_agree_on_every_verdict(run: Path) -> None:
     page, html = page_of(run)
     markdown, table = render_text("report.md.j2", page), frame(run).set_index("cell")
-    for cell in page.judged.cells:
+    for cell in page.verdicts:
         assert table.loc[cell.id, "verdict"] == cell.standing
-        for sentence in cell.sentences:
+        for sentence in cell.deciding:
             assert escape_markdown(sentence.text) in markdown
-            assert str(escape(keep_whole(sentence.text))) in html
+            assert str(escape(join_percentages(sentence.text))) in html
     assert {"fid:bundled/result", "fid:bundled/upper_bound", "fid:bundled/prompts_needed", "front_probability"} <= set(
         table
     )
@@ -172,9 +169,9 @@ def test_page_markdown_and_csv_agree_on_every_verdict(run: Path) -> None:
 def test_warnings_stand_apart_from_what_decides(tmp_path: Path) -> None:
     rules = (Rule(margin=0.05), Rule(quantity="peak-memory-gib", at_most=0.1, severity="warning"))
     page, html = page_of(make_run(tmp_path / "results", CELLS[:3], Scene(policy=Policy(name="w", gate=rules))))
-    row = next(cell for cell in page.judged.cells if cell.id == "50-steps_bf16")
+    row = next(cell for cell in page.verdicts if cell.id == "50-steps_bf16")
     assert row.standing == "pass"
-    assert [sentence.standing for sentence in row.warnings] == ["fail"]
+    assert [sentence.standing for sentence in row.failing] == ["fail"]
     assert "Warning, not counted: Peak memory is" in html
     section = next(cell for cell in page.cells if cell.id == "50-steps_bf16")
     assert len(section.sentences) == 5 and len(section.cautions) == 1

@@ -1,4 +1,4 @@
-"""What would settle open verdicts on times: a finer measurement, and how fine."""
+"""What would decide open verdicts on times: a finer measurement, and how fine."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -8,21 +8,25 @@ import pytest
 from harness.core.matrix import Measure
 from harness.core.rule import Rule
 from harness.core.verdict import CellVerdict, RuleVerdict
-from harness.reporting.required_samples import cell_words, run_words
+from harness.reporting.verdicts import say_what_decides, write_required_samples
 
 MATRIX = SimpleNamespace(measure=Measure(precision=0.02, max_s=60))
-LOADED: Any = SimpleNamespace(plan=SimpleNamespace(matrix=MATRIX, interim_analyses=()))
+PLAN = SimpleNamespace(matrix=MATRIX, interim_analyses=())
 
 
 def open_rule(rule: Rule, observed: float) -> RuleVerdict:
     return RuleVerdict(rule=rule, result="inconclusive", observed=observed, level=0.95, sentence="x")
 
 
-def words(*rules: RuleVerdict) -> str:
+def cell(*rules: RuleVerdict) -> Any:
     verdict = CellVerdict(cell_id="a", result="inconclusive", rules=rules, reason="")
-    loaded: Any = SimpleNamespace(plan=LOADED.plan, verdict=lambda _: verdict)
-    facts: Any = SimpleNamespace(id="a", standing="inconclusive")
-    lines = run_words(loaded, [facts])
+    run = SimpleNamespace(plan=PLAN)
+    run.candidates = (SimpleNamespace(id="a", standing="inconclusive", verdict=verdict, run=run),)
+    return run.candidates[0]
+
+
+def words(*rules: RuleVerdict) -> str:
+    lines = write_required_samples(cell(*rules).run)
     assert lines[0].startswith("1 cell is inconclusive")
     return lines[1]
 
@@ -46,5 +50,4 @@ def test_the_finest_of_several_is_asked_for() -> None:
     )
     asked = "measure.precision = 1 % (now 2 %) and measure.max_s over 60"
     assert words(*both) == f"For latency-s, timing-precision: {asked}."
-    verdict = CellVerdict(cell_id="a", result="inconclusive", rules=both, reason="")
-    assert cell_words(LOADED, verdict) == f"{asked} for latency-s, timing-precision"
+    assert say_what_decides(cell(*both)) == f"{asked} for latency-s, timing-precision"

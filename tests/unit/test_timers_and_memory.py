@@ -11,8 +11,9 @@ import pytest
 from harness.core.outcome import NO_MEMORY, Memory, Peak
 from harness.core.units import Absent
 from harness.measure import clock, memory
-from harness.measure.clock import stage_clock, timed
-from harness.measure.memory import measure_peaks, reset_resident_peak
+from harness.measure.clock import time_block, time_stages
+from harness.measure.memory import measure_peaks
+from harness.process_memory import reset_resident_peak
 from tests.builders.fake_nvml import FakeCard, install, nvml_error
 
 SIZE = 256 * 2**20
@@ -26,14 +27,14 @@ MAKE = {
 def test_peak_of_a_known_size_is_within_two_percent(library: str) -> None:
     """In a process of its own, which held twice as much before: that peak is forgotten."""
     script = f"""
-from harness.measure.memory import peaks_of
+from harness.measure.memory import measure_peaks
 SIZE = 2 * {SIZE}
 {MAKE[library]}
 call()
 SIZE = 2**10
 call()
 SIZE = {SIZE}
-found = peaks_of(call, "cpu")
+found = measure_peaks(call, "cpu")
 print(found.model_dump_json())
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -119,7 +120,7 @@ def test_gpu_peaks_are_of_the_call_and_this_process(cuda: PlayedCuda, monkeypatc
     found = peaks(cuda)
     assert (found.allocated_bytes, found.reserved_bytes) == (SIZE, SIZE + 2**20)
     assert found.device_used_bytes == SIZE + 2**29
-    assert found.peak() == Peak(count=SIZE + 2**29, counter="held of the device")
+    assert found.peak() == Peak(count=SIZE + 2**29, counter="used on the device")
     assert "empty_cache" in cuda.done
 
 
@@ -137,11 +138,11 @@ def test_unlisted_process_memory_is_from_free_memory(
 
 
 def test_a_gpu_is_timed_by_its_own_clock_too(cuda: PlayedCuda) -> None:
-    with timed("cuda") as watch:
+    with time_block("cuda") as watch:
         cuda.now_ms += 500
     assert watch.device_s == 0.75
     assert cuda.done == ["synchronize"] * 2
-    with timed("cpu") as watch:
+    with time_block("cpu") as watch:
         pass
     assert watch.device_s == Absent(absent="no GPU")
     assert watch.seconds > 0
@@ -152,7 +153,7 @@ def test_events_are_reused_without_waiting(cuda: PlayedCuda) -> None:
 
     part = torch.nn.Identity()
     for _ in range(3):
-        with stage_clock({"denoiser": part}, "cuda") as stages:
+        with time_stages({"denoiser": part}, "cuda") as stages:
             part(1)
             part(2)
         assert [call.seconds for call in stages.calls()] == [0.25, 0.25]
@@ -179,7 +180,7 @@ def test_steps_are_numbered_and_parts_named() -> None:
             heard.append("/")
 
     parts = {"text_encoder": torch.nn.Identity(), "denoiser": torch.nn.Identity()}
-    with recording(Range), stage_clock(parts, "cpu") as stages:
+    with recording(Range), time_stages(parts, "cpu") as stages:
         parts["text_encoder"](1)
         parts["denoiser"](1)
         parts["denoiser"](1)
@@ -191,6 +192,6 @@ def test_steps_are_numbered_and_parts_named() -> None:
 def test_a_peak_names_its_counter() -> None:
     by_torch = NO_MEMORY.model_copy(update={"reserved_bytes": 3, "allocated_bytes": 2, "resident_bytes": 9})
     by_driver = by_torch.model_copy(update={"device_used_bytes": 4})
-    assert by_driver.peak() == Peak(count=4, counter="held of the device")
+    assert by_driver.peak() == Peak(count=4, counter="used on the device")
     assert by_torch.peak() == Peak(count=3, counter="reserved by torch")
     assert NO_MEMORY.peak() == Absent(absent="not measured")

@@ -8,8 +8,8 @@ import pytest
 from harness.core.matrix import Measure
 from harness.core.outcome import Caution, MeasuredKind
 from harness.core.timing import Pairing, Repeat
-from harness.execution.warnings import timing_cautions
-from harness.reporting import cautions
+from harness.execution.warnings import find_timing_warnings
+from harness.reporting import text, timing
 from tests.builders.timed_pairs import ABBA, Machine, alone, interleaved, latencies, made_blocks, sandwich
 
 MEASURE = Measure(precision=0.02, max_s=60)
@@ -27,7 +27,7 @@ def times(machine: Machine = "quiet", rounds: int = 12, calls: int = 6) -> np.nd
 
 
 def said(pairing: Pairing, warmup_s: tuple[float, ...] = WARM, measure: Measure = MEASURE) -> dict[str, Caution]:
-    return {caution.kind: caution for caution in timing_cautions(pairing, warmup_s, measure)}
+    return {caution.kind: caution for caution in find_timing_warnings(pairing, warmup_s, measure)}
 
 
 def test_a_quiet_machine_is_not_warned_of() -> None:
@@ -114,5 +114,5 @@ def test_too_few_groups_say_so_whatever_their_interval() -> None:
 
 def test_report_shows_every_kind_of_caution() -> None:
     kinds = set(get_args(MeasuredKind))
-    assert {*cautions._PLACES["timing"], *cautions._PLACES["nowhere"]} == kinds
-    assert set(cautions.UNSTABLE) <= kinds
+    assert {*timing._PLACES["timing"], *timing._PLACES["nowhere"]} == kinds
+    assert set(text.DOUBTS) <= kinds

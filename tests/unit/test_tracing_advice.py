@@ -13,7 +13,7 @@ from harness.core.model import ModelInfo
 from harness.core.outcome import ColdStart, Completed, Roofline
 from harness.core.timing import Repeat
 from harness.core.units import Absent
-from harness.tracing import Advice, TracedCell, advise, find_bound, read_trace, summary
+from harness.tracing import Advice, TracedCell, advise, find_bound, read_trace, summarize_trace
 from harness.tracing.advice import RULES
 from tests.builders.timed_pairs import alone
 from tests.builders.trace_maker import ADD, CAST, FLASH, GEMM, NORM, TO_DEVICE, TraceMaker, pipeline
@@ -359,7 +359,7 @@ def test_there_is_a_case_for_every_rule() -> None:
 
 def test_the_summary_explains_itself(tmp_path: Path) -> None:
     seen = traced(case("launch-bound", tmp_path))
-    described = summary(seen.facts, find_bound(seen), advise(seen))
+    described = summarize_trace(seen.facts, find_bound(seen), advise(seen))
     assert described["denoiser_bound"]["verdict"] == "launch-bound"
     assert described["advice"][0]["tries"][0] == {"axis": "compiler", "value": "inductor+mode=reduce-overhead"}
     assert described["recompiles"] == {"absent": "nothing that torch.compile made ran in this call"}

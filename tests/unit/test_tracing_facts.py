@@ -12,7 +12,7 @@ import pytest
 from harness.core.errors import ResultsError
 from harness.core.trace import BETWEEN, StageTime, TraceFacts
 from harness.core.units import Absent
-from harness.reporting.flame import build_flame
+from harness.reporting.parts import build_flame
 from harness.tracing import read_trace
 from tests.builders.trace_maker import ADD, CAST, CONVOLUTION, FLASH, GEMM, TO_DEVICE, TO_HOST, TraceMaker, pipeline
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.tracing.work import classify_kernel, short_name
+from harness.tracing.work import classify_kernel, shorten_name
 from tests.builders.trace_maker import ADD, CAST, CONVOLUTION, FLASH, GEMM, NORM, TO_DEVICE
 
 FAMILIES = {
@@ -153,4 +153,4 @@ def test_every_kernel_has_its_family(family: str, name: str) -> None:
     ],
 )  # fmt: skip
 def test_names_are_short_enough_to_read(name: str, short: str) -> None:
-    assert short_name(name) == short
+    assert shorten_name(name) == short

@@ -8,10 +8,10 @@ import pytest
 
 from harness.core.units import Absent
 from harness.execution.launchers import InlineLauncher, ProcessLauncher
-from harness.measure.conditions import watching
+from harness.measure.conditions import watch_conditions
 from harness.measure.machine import describe_machine
-from harness.measure.memory import free_bytes
-from harness.measure.nvml import energy_j, first_card
+from harness.measure.memory import read_free_bytes
+from harness.measure.nvml import find_first_card, read_energy_j
 
 UUIDS = ("GPU-aaaa-1", "GPU-bbbb-2", "GPU-cccc-3")
 SLICE = "MIG-dddd-4"
@@ -76,9 +76,9 @@ def test_machine_lists_the_gpus_torch_sees(asked: str | None, seen: list[int], m
 
 
 def test_readings_are_of_the_first_visible_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert (free_bytes("cuda"), energy_j(first_card())) == (0, 0)
+    assert (read_free_bytes("cuda"), read_energy_j(find_first_card())) == (0, 0)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,1")
-    assert (free_bytes("cuda"), energy_j(first_card())) == (2, 2)
+    assert (read_free_bytes("cuda"), read_energy_j(find_first_card())) == (2, 2)
 
 
 @pytest.mark.parametrize("launcher", [InlineLauncher, ProcessLauncher])
@@ -95,8 +95,8 @@ def test_cuda_order_is_that_of_nvml_by_default(
 
 def test_no_visible_card_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert free_bytes("cuda") is None
-    with watching("cuda", ()) as watch:
+    assert read_free_bytes("cuda") is None
+    with watch_conditions("cuda", ()) as watch:
         pass
     assert watch.conditions.energy_j == Absent(absent="NVML: CUDA_VISIBLE_DEVICES shows no card")
 
@@ -111,6 +111,6 @@ def test_first_mig_slice_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     nvml = sys.modules["pynvml"]
     monkeypatch.setattr(nvml, "nvmlDeviceGetMigMode", lambda card: [int(card == 1), 1])
     monkeypatch.setattr(nvml, "nvmlDeviceGetMigDeviceHandleByIndex", lambda card, slot: len(UUIDS), raising=False)
-    assert free_bytes("cuda") == 0, "switched on with the next start only"
+    assert read_free_bytes("cuda") == 0, "switched on with the next start only"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
-    assert free_bytes("cuda") == len(UUIDS)
+    assert read_free_bytes("cuda") == len(UUIDS)

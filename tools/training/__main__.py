@@ -16,7 +16,6 @@ from harness import shapes_world as world
 from harness.metrics.bundled import attributes as attribute_net
 from harness.metrics.bundled import clip as clip_net
 from harness.models import shapes
-from harness.models.shapes import tokens
 from tools.training import (
     attributes,
     clip,
@@ -26,6 +25,7 @@ from tools.training import (
     pipeline,
     prompts,
     text,
+    tokens,
     unet,
     vae,
 )

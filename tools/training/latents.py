@@ -11,8 +11,7 @@ from tqdm import tqdm
 from transformers import CLIPTextModelWithProjection, CLIPTokenizer
 
 from harness import shapes_world as world
-from harness.models.shapes import tokens
-from tools.training import data
+from tools.training import data, tokens
 
 
 @dataclass

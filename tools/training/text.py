@@ -8,8 +8,7 @@ from torch.nn import functional as F
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer
 
 from harness.metrics.bundled.attributes import CLASSES, AttributeNet
-from harness.models.shapes import tokens
-from tools.training import data
+from tools.training import data, tokens
 from tools.training.attributes import compute_loss
 from tools.training.schedule import Budget, Effort
 

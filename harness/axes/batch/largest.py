@@ -1,7 +1,6 @@
 """The largest batch that fits into memory, found by trial on the finished pipeline."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, ClassVar
 
 import psutil
@@ -12,11 +11,10 @@ from harness.core.effect import Effect, FixedEffect
 from harness.core.errors import MachineError
 from harness.core.model import Call, TextToImage
 from harness.core.outcome import Figures
-from harness.core.units import format_percent
+from harness.core.units import Absent, format_percent
+from harness.process_memory import read_resident_peak, reset_resident_peak
 
 WHERE = "batch largest"
-CLEAR_REFS = Path("/proc/self/clear_refs")
-"""Writing 5 to it resets the process's peak memory, VmHWM."""
 
 
 class Largest(AxisValue):
@@ -50,10 +48,9 @@ class Largest(AxisValue):
         if not found:
             fix = "Use a smaller resolution or precision, or another machine."
             raise MachineError("not even one image fits into memory", WHERE, fix)
-        limited = found == self.limit
-        why = (
-            f"the limit of {self.limit}" if limited else f"{found + 1} do not fit ({trial.reason})"
-        )
+        why = f"{found + 1} do not fit ({trial.reason})"
+        if found == self.limit:
+            why = f"the limit of {self.limit}"
         peak = trial.peaks.get(found, 0)
         figures: Figures = {"images": found, "trials": trial.count, "peak_bytes": peak}
         effect = FixedEffect(f"{found} images per call: {why}", figures)
@@ -115,11 +112,9 @@ class CpuTrial(GpuTrial):
 
     def __init__(self, model: TextToImage, call: Call, share: float) -> None:
         super().__init__(model, call, share)
-        if not CLEAR_REFS.exists():
-            what = "a process's peak memory can be read on Linux only"
-            raise MachineError(what, WHERE, "Name a number of images.")
         self.run_step(1)  # the first call sets up what every batch needs
-        self.idle, self.budget = _read_status("VmRSS"), int(share * _read_free_bytes())
+        self.idle = require_known(reset_resident_peak())
+        self.budget = int(share * _read_free_bytes())
         self.reason = f"{format_percent(share, 0)} of the free memory"
 
     def fits(self, images: int) -> bool:
@@ -127,9 +122,9 @@ class CpuTrial(GpuTrial):
         if self._estimate_peak(images) > self.idle + self.budget:
             return False
         self.count += 1
-        CLEAR_REFS.write_text("5", encoding="utf-8")
+        reset_resident_peak()
         self.run_step(images)
-        self.peaks[images] = _read_status("VmHWM")
+        self.peaks[images] = require_known(read_resident_peak())
         return self.peaks[images] <= self.idle + self.budget
 
     def _estimate_peak(self, images: int) -> float:
@@ -144,6 +139,9 @@ def _read_free_bytes() -> int:
     return int(psutil.virtual_memory().available)
 
 
-def _read_status(name: str) -> int:
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
+def require_known(peak: int | Absent) -> int:
+    """Return a peak of memory; MachineError if this system does not report any."""
+    if isinstance(peak, Absent):
+        what = f"the peak memory of a process is unknown: {peak.absent}"
+        raise MachineError(what, WHERE, "Name a number of images.")
+    return peak

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from harness.axes.distillation._apply import load_student
 from harness.axes.distillation._weights import (
@@ -13,7 +13,7 @@ from harness.axes.distillation._weights import (
     find_weights,
     refuse_weights,
 )
-from harness.core.axis import AxisValue, Context, Setup, Unavailable
+from harness.core.axis import AxisValue, Context, Setup, Unavailable, Words
 from harness.core.effect import Effect
 from harness.core.machine import Machine
 from harness.core.model import HubFile, ModelInfo, TextToImage
@@ -86,14 +86,10 @@ class Distilled(AxisValue):
         return load_student(model, student, path, self.fuse)
 
 
-def _join_timesteps(given: object) -> str:
-    return "-".join(str(given).replace(",", " ").replace("-", " ").split())
-
-
 class UserWeights(Distilled):
     """`timesteps` such as `999-749-499-249` are used in calls with as many steps."""
 
-    timesteps: Annotated[str, BeforeValidator(_join_timesteps)] = ""
+    timesteps: Words = ""
 
     def kind(self) -> Student:
         """Return a student of this kind of weights, without a repository."""

@@ -14,15 +14,12 @@ class LayerwiseFp8(Quantized):
     """No scales: numbers out of fp8's range are lost. Layers that the model excludes are left."""
 
     summary: ClassVar[str] = "fp8 storage, cast up layer by layer: memory, not speed"
-    tags: ClassVar = Quantized.tags | {
-        "graph-breaks"
-    }  # dynamo cannot trace a hook that makes parameters
+    # Dynamo cannot trace a hook that makes parameters.
+    tags: ClassVar = Quantized.tags | {"graph-breaks"}
     weights: ClassVar = "fp8"
     kinds: ClassVar = ("Linear", "Conv2d")
     castable: ClassVar = False
-    stateful: ClassVar = (
-        True  # a layer's weights are cast during its call, which threads would share
-    )
+    stateful: ClassVar = True  # threads would share a layer whose weights are cast in its call
     tolerance: ClassVar = 0.1
     examples: ClassVar = ("layerwise-fp8+format=e5m2", "layerwise-fp8+modules=all")
 

@@ -3,9 +3,7 @@
 Cascades are from Ho et al. 2022; with one model for all stages they are known as "hires fix".
 """
 
-from typing import Annotated, ClassVar
-
-from pydantic import BeforeValidator
+from typing import ClassVar
 
 from harness.axes.resolution._cascade import (
     Cascade,
@@ -15,18 +13,10 @@ from harness.axes.resolution._cascade import (
     refuse_size,
     warn_of_size,
 )
-from harness.core.axis import AxisValue, Context, Setup
+from harness.core.axis import AxisValue, Context, Setup, Words
 from harness.core.effect import Effect
 from harness.core.model import TextToImage
 from harness.core.outcome import Caution
-
-
-def _join_words(given: object) -> str:
-    return "-".join(str(given).replace(",", " ").replace("-", " ").split())
-
-
-Words = Annotated[str, BeforeValidator(_join_words)]
-"""Several values in one word, `256-512-1024`; commas and spaces are accepted."""
 
 
 class Progressive(AxisValue):

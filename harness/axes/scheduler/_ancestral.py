@@ -18,7 +18,7 @@ CLASS = "EulerAncestralDiscreteScheduler"
 Floats = NDArray[np.float32]
 _ONE = np.float32(1)
 _LEAST_SIGNAL = 2.0**-24
-"""What diffusers takes for the signal of pure noise (zero terminal SNR)."""
+"""The signal of pure noise in diffusers (zero terminal SNR)."""
 
 
 def refuse_broken(context: Context, trailing: bool = False) -> str | None:
@@ -35,9 +35,9 @@ def refuse_broken(context: Context, trailing: bool = False) -> str | None:
 
 def is_broken(config: Mapping[str, Any], spacing: str, steps: int) -> bool:
     """Return whether a step down is not a number, by a scheduler's configuration."""
-    signal = _signals(config)
+    signal = _compute_signals(config)
     sigmas = np.sqrt((_ONE - signal) / signal)
-    places = _timesteps(spacing, len(sigmas), steps, int(config.get("steps_offset", 0)))
+    places = _list_timesteps(spacing, len(sigmas), steps, int(config.get("steps_offset", 0)))
     walked = np.interp(places, np.arange(len(sigmas)), sigmas).astype(np.float32)
     start, end = walked[:-1] ** 2, walked[1:] ** 2
     with np.errstate(invalid="ignore"):
@@ -46,7 +46,7 @@ def is_broken(config: Mapping[str, Any], spacing: str, steps: int) -> bool:
     return bool(np.isnan(down).any())
 
 
-def _timesteps(spacing: str, trained: int, steps: int, offset: int) -> Floats:
+def _list_timesteps(spacing: str, trained: int, steps: int, offset: int) -> Floats:
     if spacing == "leading":
         return (np.arange(steps)[::-1] * (trained // steps)).astype(np.float32) + np.float32(offset)
     if spacing == "trailing":
@@ -54,25 +54,25 @@ def _timesteps(spacing: str, trained: int, steps: int, offset: int) -> Floats:
     return np.linspace(0, trained - 1, steps, dtype=np.float32)[::-1]
 
 
-def _signals(config: Mapping[str, Any]) -> Floats:
-    """Return ᾱ of every timestep of the training."""
-    signals = _products(_ONE - _betas(config))
+def _compute_signals(config: Mapping[str, Any]) -> Floats:
+    """Return ᾱ of every training timestep."""
+    signals = _multiply_up(_ONE - _read_betas(config))
     if not config.get("rescale_betas_zero_snr"):
         return signals
     roots = np.sqrt(signals)
     roots = (roots - roots[-1]) * (roots[0] / (roots[0] - roots[-1]))
     kept = roots**2
     alphas = np.concatenate([kept[:1], kept[1:] / kept[:-1]])
-    signals = _products(_ONE - (_ONE - alphas))
+    signals = _multiply_up(_ONE - (_ONE - alphas))
     signals[-1] = _LEAST_SIGNAL
     return signals
 
 
-def _products(alphas: Floats) -> Floats:
+def _multiply_up(alphas: Floats) -> Floats:
     return np.cumprod(alphas.astype(np.float64)).astype(np.float32)
 
 
-def _betas(config: Mapping[str, Any]) -> Floats:
+def _read_betas(config: Mapping[str, Any]) -> Floats:
     trained = int(config.get("num_train_timesteps", 1000))
     if (given := config.get("trained_betas")) is not None:
         return np.asarray(given, dtype=np.float32)
@@ -84,11 +84,11 @@ def _betas(config: Mapping[str, Any]) -> Floats:
         return np.array(betas, dtype=np.float32)
     first, last = float(config.get("beta_start", 0.0001)), float(config.get("beta_end", 0.02))
     if kind == "scaled_linear":
-        return _evenly(first**0.5, last**0.5, trained) ** 2
-    return _evenly(first, last, trained)
+        return _space_evenly(first**0.5, last**0.5, trained) ** 2
+    return _space_evenly(first, last, trained)
 
 
-def _evenly(first: float, last: float, count: int) -> Floats:
+def _space_evenly(first: float, last: float, count: int) -> Floats:
     """Return torch's linspace, which counts from the nearer end and rounds each sum once."""
     begin, end = np.float32(first), np.float32(last)
     step, places = np.float64((end - begin) / np.float32(count - 1)), np.arange(count)

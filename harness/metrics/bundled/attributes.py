@@ -83,10 +83,7 @@ class AttributeNet(nn.Module):
         return {name: head(features) for name, head in self.heads.items()}
 
     def labels(self, features: Tensor) -> Tensor:
-        """Labels in the order of CLASSES, int64 (count, 8).
-
-        -1 in the second slot where there is one object.
-        """
+        """Return labels in the order of CLASSES, int64 (count, 8); -1 in an empty second slot."""
         labels = torch.stack(
             [logits.argmax(-1) for logits in self.logits(features).values()], dim=-1
         )

@@ -3,9 +3,9 @@
 from typing import Any, ClassVar
 
 from harness.core.model import Arguments, ModelInfo
-from harness.models._facts import facts, vae_scale
+from harness.models._facts import compute_vae_scale, describe_family
 from harness.models._folder import Folder
-from harness.models._pipeline import Keys, PipelineModel, generators, initial_latents
+from harness.models._pipeline import Keys, PipelineModel, draw_latents, make_generators
 
 
 class Flux(PipelineModel):
@@ -18,11 +18,13 @@ class Flux(PipelineModel):
 
     @classmethod
     def describe(cls, folder: Folder) -> ModelInfo:
-        scale = vae_scale(folder)
+        scale = compute_vae_scale(folder)
         embedded = bool(folder.config("transformer").get("guidance_embeds"))
         tags = {"transformer", "joint-attention"}
         tags |= {"embedded-guidance"} if embedded else {"no-guidance"}
-        return facts(cls.family, folder, 3.5 if embedded else 1.0, (128 * scale, 2 * scale), tags)
+        return describe_family(
+            cls.family, folder, 3.5 if embedded else 1.0, (128 * scale, 2 * scale), tags
+        )
 
     def _encode(self, prompts: list[str], guided: bool, negative: Arguments) -> tuple[Any, ...]:
         embeddings, pooled, _ = self.pipeline.encode_prompt(prompts, None, device=self.device)
@@ -32,5 +34,5 @@ class Flux(PipelineModel):
         """Return float32 noise of shape (n, height·width / 4f², 4·channels): packed 2×2."""
         scale = self.pipeline.vae_scale_factor
         shape = (self.denoiser.config.in_channels // 4, height // scale, width // scale)
-        latents = initial_latents(sources or generators(keys), shape, self.latent)
+        latents = draw_latents(sources or make_generators(keys), shape, self.latent)
         return self.pipeline._pack_latents(latents, len(keys), *shape)

@@ -5,7 +5,7 @@ import math
 from typing import ClassVar
 
 from harness.core.model import Arguments, ModelInfo
-from harness.models._facts import facts, vae_scale
+from harness.models._facts import compute_vae_scale, describe_family
 from harness.models._folder import Folder
 from harness.models._pipeline import MaskedTextModel
 
@@ -18,12 +18,12 @@ class Sana(MaskedTextModel):
 
     @classmethod
     def describe(cls, folder: Folder) -> ModelInfo:
-        scale, config = vae_scale(folder), folder.config("transformer")
+        scale, config = compute_vae_scale(folder), folder.config("transformer")
         side = int(config.get("sample_size") or 32) * scale
         tags = {"transformer", "cross-attention", "masked-attention"}
         tags |= {"no-block-cache", "no-image-to-image"}
         multiple = math.lcm(32, scale * int(config.get("patch_size", 1)))
-        return facts(cls.family, folder, 4.5, (side, multiple), tags)
+        return describe_family(cls.family, folder, 4.5, (side, multiple), tags)
 
     def _encode(self, prompts: list[str], guided: bool, negative: Arguments) -> tuple[object, ...]:
         parameters = inspect.signature(self.pipeline.__call__).parameters

@@ -4,7 +4,7 @@ import math
 from typing import ClassVar
 
 from harness.core.model import Arguments, ModelInfo
-from harness.models._facts import facts, unet_tags, vae_scale
+from harness.models._facts import compute_vae_scale, describe_family, list_unet_tags
 from harness.models._folder import Folder
 from harness.models._pipeline import PipelineModel
 
@@ -20,9 +20,11 @@ class StableDiffusion(PipelineModel):
 
     @classmethod
     def describe(cls, folder: Folder) -> ModelInfo:
-        scale, config = vae_scale(folder), folder.config("unet")
+        scale, config = compute_vae_scale(folder), folder.config("unet")
         side = int(config.get("sample_size") or 64) * scale
-        return facts(cls.family, folder, 7.5, (side, math.lcm(8, scale)), unet_tags(config))
+        return describe_family(
+            cls.family, folder, 7.5, (side, math.lcm(8, scale)), list_unet_tags(config)
+        )
 
     def _encode(self, prompts: list[str], guided: bool, negative: Arguments) -> tuple[object, ...]:
         return tuple(self.pipeline.encode_prompt(prompts, self.device, 1, guided, **negative))

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from harness.core.model import Arguments, ModelInfo
-from harness.models._facts import facts, vae_scale
+from harness.models._facts import compute_vae_scale, describe_family
 from harness.models._folder import Folder
 from harness.models._pipeline import PipelineModel
 
@@ -20,11 +20,11 @@ class StableDiffusion3(PipelineModel):
 
     @classmethod
     def describe(cls, folder: Folder) -> ModelInfo:
-        scale, config = vae_scale(folder), folder.config("transformer")
+        scale, config = compute_vae_scale(folder), folder.config("transformer")
         side = int(config.get("sample_size") or 128) * scale
         tags = {"transformer", "joint-attention", "no-block-cache"}
         multiple = scale * int(config.get("patch_size", 2))
-        return facts(cls.family, folder, 7.0, (side, multiple), tags)
+        return describe_family(cls.family, folder, 7.0, (side, multiple), tags)
 
     def _encode(self, prompts: list[str], guided: bool, negative: Arguments) -> tuple[object, ...]:
         options = {"device": self.device, "do_classifier_free_guidance": guided}

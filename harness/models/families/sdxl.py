@@ -4,7 +4,7 @@ import math
 from typing import ClassVar
 
 from harness.core.model import ModelInfo
-from harness.models._facts import facts, unet_tags, vae_scale
+from harness.models._facts import compute_vae_scale, describe_family, list_unet_tags
 from harness.models._folder import Folder
 from harness.models._pipeline import PipelineModel
 
@@ -23,9 +23,9 @@ class StableDiffusionXl(PipelineModel):
 
     @classmethod
     def describe(cls, folder: Folder) -> ModelInfo:
-        scale, config = vae_scale(folder), folder.config("unet")
+        scale, config = compute_vae_scale(folder), folder.config("unet")
         side = int(config.get("sample_size") or 128) * scale
         # In FP16 the pipeline casts the VAE to FP32, if the VAE's configuration asks for it.
         upcast = {"upcasts-vae"} if folder.config("vae").get("force_upcast", True) else set()
         sizes = (side, math.lcm(8, scale))
-        return facts(cls.family, folder, 5.0, sizes, unet_tags(config) | upcast)
+        return describe_family(cls.family, folder, 5.0, sizes, list_unet_tags(config) | upcast)

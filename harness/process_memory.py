@@ -1,0 +1,27 @@
+"""Peak resident memory of this process (VmHWM), on Linux."""
+
+from pathlib import Path
+
+from harness.core.units import Absent
+
+PROCESS = Path("/proc/self")
+
+
+def reset_resident_peak(process: Path = PROCESS) -> int | Absent:
+    """Reset this process's resident peak and return its resident memory, or why that fails."""
+    if not (process / "status").exists():
+        return Absent(absent="no /proc on this system")
+    try:
+        (process / "clear_refs").write_text("5", encoding="utf-8")  # 5: reset VmHWM (proc(5))
+    except OSError as error:
+        why = f"the peak cannot be reset here: {error.strerror} (/proc/self/clear_refs)"
+        return Absent(absent=why)
+    return read_resident_peak(process)
+
+
+def read_resident_peak(process: Path = PROCESS) -> int | Absent:
+    """Return VmHWM of this process: the highest resident memory since the last reset."""
+    for line in (process / "status").read_text(encoding="utf-8").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return Absent(absent="/proc/self/status has no VmHWM")

@@ -1,0 +1,245 @@
+"""The whole page as a typed model: templates only loop over it."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from harness.core.base import Frozen
+from harness.core.errors import ResultsError
+from harness.core.quality import Definition
+from harness.core.units import Absent, format_bytes
+from harness.reporting.answer import Answer, build_answer, list_terms, list_unprofiled
+from harness.reporting.cell import CellSection, Showing, build_section
+from harness.reporting.images import (
+    Key,
+    WorstGroup,
+    budget_page,
+    choose_keys,
+    list_worst,
+)
+from harness.reporting.ladder import LadderView, build_ladder, list_alarms
+from harness.reporting.parts import NamedValue
+from harness.reporting.quality import ForestPanel, build_forest
+from harness.reporting.table import Table, build_table
+from harness.reporting.timing import TimingMethod, describe_method, list_notes
+from harness.reporting.verdicts import Judged, Sampling, build_judged, build_sampling
+from harness.reporting.wall_time import WallTime, build_wall_time
+from harness.results import CellResult, Run
+from harness.results.format import format_number, plural
+from harness.results.pareto import LossAxis
+from harness.store import read_image_scores
+from harness.store.layout import RunFolder, report_folder
+
+
+class Page(Frozen):
+    """Everything the page shows, in its order."""
+
+    title: str
+    about: str
+    run_id: str
+    answer: Answer
+    terms: tuple[str, ...]
+    alarms: tuple[NamedValue, ...]
+    notes: tuple[str, ...]
+    judged: Judged
+    sampling: Sampling | None
+    axis: LossAxis
+    has_points: bool
+    not_drawn: tuple[str, ...]
+    forest: tuple[ForestPanel, ...]
+    table: Table
+    sheet_prompts: tuple[str, ...]
+    judge: tuple[WorstGroup, ...]
+    """The worst images of the recommended cell, by each kind of metric."""
+    cells: tuple[CellSection, ...]
+    pictures_note: str
+    definitions: tuple[Definition, ...]
+    missing: tuple[NamedValue, ...]
+    timed: TimingMethod | None
+    ladder: LadderView | None
+    machine: tuple[NamedValue, ...]
+    packages: tuple[NamedValue, ...]
+    matrix_text: str
+    wall_time: WallTime
+    anchors: dict[str, str]
+    unprofiled: frozenset[str]
+    """Cells that are recommended without a trace."""
+
+    @property
+    def verdicts(self) -> tuple[CellSection, ...]:
+        """The cells with a verdict."""
+        return tuple(cell for cell in self.cells if cell.deciding)
+
+    @property
+    def sheet(self) -> tuple[CellSection, ...]:
+        """The cells with images, the baseline first."""
+        shown = (cell for cell in self.cells if cell.sheet)
+        return tuple(sorted(shown, key=lambda cell: cell.standing != "baseline"))
+
+    @property
+    def effects(self) -> tuple[NamedValue, ...]:
+        """Each effect of a setting once: its sentence, and the cells that have it."""
+        cells: dict[tuple[str, str], list[str]] = {}
+        for cell in self.cells:
+            for effect in cell.effects:
+                key = (f"{effect.axis} {effect.value}", effect.summary)
+                cells.setdefault(key, []).append(cell.id)
+        return tuple(
+            NamedValue(
+                name=name,
+                value=summary,
+                note=ids[0] if len(ids) == 1 else plural(len(ids), "cell"),
+            )
+            for (name, summary), ids in cells.items()
+        )
+
+    @property
+    def findings(self) -> tuple[NamedValue, ...]:
+        """The first sentence of every cell's trace."""
+        found = ((cell.id, cell.trace.finding) for cell in self.cells if cell.trace)
+        return tuple(
+            NamedValue(
+                name=cell_id, value=finding.advice[0].sentence if finding.advice else finding.bound
+            )
+            for cell_id, finding in found
+            if finding
+        )
+
+
+def build_page(run: Run, report_s: float, out: Path | None = None) -> Page:
+    """Return the page of a run in whatever state it is; `report_s` is what it took so far.
+
+    `out` is the page's folder, from where traces are linked: by default a report's usual one.
+    """
+    plan, anchors = run.plan, make_anchors(run.cells)
+    answer = build_answer(run)
+    unprofiled = list_unprofiled(run, answer)
+    table = build_table(run, anchors, unprofiled)
+    cells = [run.cell(row.id) for row in table.rows]
+    budget, images = budget_page(len(cells)), len(plan.prompts) * len(plan.matrix.seeds)
+    return Page(
+        title=plan.matrix.name,
+        about=plan.matrix.about,
+        run_id=plan.run_id,
+        answer=answer,
+        terms=list_terms(run),
+        alarms=list_alarms(run),
+        notes=list_notes(run),
+        judged=build_judged(run),
+        sampling=build_sampling(run),
+        axis=run.loss_axis,
+        has_points=bool(run.pareto_points),
+        not_drawn=list_not_drawn(run),
+        forest=build_forest(run),
+        table=table,
+        sheet_prompts=_list_sheet_prompts(run),
+        judge=list_worst(run.cell(answer.best)) if answer.recommends else (),
+        cells=_build_sections(cells, anchors, unprofiled, out or report_folder(run.folder)),
+        pictures_note=f"{min(budget.pairs, images)} of {plural(images, 'image')} shown",
+        definitions=_list_definitions(run),
+        missing=_to_values(run.evaluation.missing if run.evaluation else {}),
+        timed=describe_method(run),
+        ladder=build_ladder(run),
+        machine=describe_machine(run),
+        packages=_to_values(dict(sorted(plan.machine.packages.items()))),
+        matrix_text=run.matrix_text,
+        wall_time=build_wall_time(run, report_s),
+        anchors=anchors,
+        unprofiled=unprofiled,
+    )
+
+
+def _list_sheet_prompts(run: Run) -> tuple[str, ...]:
+    keys = choose_keys(run, budget_page(len(run.cells)).sheet)
+    return tuple(run.prompt_texts[prompt] for prompt, _ in keys)
+
+
+def make_anchors(cells: Sequence[CellResult]) -> dict[str, str]:
+    """Return cell id → a unique name that is safe in an address."""
+    anchors: dict[str, str] = {}
+    for cell in cells:
+        slug = "cell-" + re.sub(r"[^A-Za-z0-9._-]+", "-", cell.id).strip("-")
+        is_taken = slug in anchors.values()
+        anchors[cell.id] = f"{slug}-{cell.planned.order}" if is_taken else slug
+    return anchors
+
+
+def list_not_drawn(run: Run) -> tuple[str, ...]:
+    """Return the cells that the chart cannot show, each with the reason."""
+    missing = []
+    for cell in run.cells:
+        if cell.pareto_point is None:
+            absent = next((x for x in (cell.timed, cell.worst_loss) if isinstance(x, Absent)), None)
+            missing.append(
+                f"{cell.id} ({absent.absent if absent else 'nothing to compare it with'})"
+            )
+    return tuple(missing)
+
+
+def _build_sections(
+    cells: Sequence[CellResult], anchors: dict[str, str], unprofiled: frozenset[str], out: Path
+) -> tuple[CellSection, ...]:
+    budget, notes = budget_page(len(cells)), _note_images(cells[0].run)
+    return tuple(
+        build_section(
+            cell,
+            Showing(anchors[cell.id], budget, notes.get(cell.id, {}), out, cell.id in unprofiled),
+        )
+        for cell in cells
+    )
+
+
+def _note_images(run: Run) -> dict[str, dict[Key, str]]:
+    """Return cell id → image → its score by the first paired metric with scores of images."""
+    definitions = {d.metric: d for d in _list_definitions(run) if d.kind == "paired"}
+    for metric in sorted(definitions, key=lambda name: not name.startswith("lpips")):
+        file = RunFolder(run.folder).scores(metric)
+        if file.exists():
+            definition, rows = read_image_scores(run.folder, metric)
+            if apart := definition.difference(definitions[metric]):
+                what = f"scores of single images have another definition than their mean: {apart}"
+                raise ResultsError(what, str(file), f"Run: harness evaluate {run.folder.name}")
+            notes: dict[str, dict[Key, str]] = {}
+            for cell, prompt, seed, value in rows:
+                notes.setdefault(cell, {})[prompt, seed] = f"{metric} {format_number(value)}"
+            return notes
+    return {}
+
+
+def _list_definitions(run: Run) -> tuple[Definition, ...]:
+    scores, deltas = run.scores.values(), run.deltas.values()
+    found = {metric: record.definition for one in scores for metric, record in one.items()}
+    found |= {metric: record.definition for one in deltas for metric, record in one.items()}
+    return tuple(found.values())
+
+
+def _to_values(texts: Mapping[str, str]) -> tuple[NamedValue, ...]:
+    return tuple(NamedValue(name=name, value=text) for name, text in texts.items())
+
+
+def describe_machine(run: Run) -> tuple[NamedValue, ...]:
+    """Return what identifies the machine, its software and the model."""
+    machine, model = run.plan.machine, run.plan.model
+    rows = [NamedValue(name="Name", value=machine.name)]
+    for gpu in machine.gpus:
+        unknown = isinstance(gpu.power_limit_w, Absent)
+        limit = "power limit unknown" if unknown else f"{gpu.power_limit_w:.0f} W"
+        capability = ".".join(map(str, gpu.capability))
+        note = f"compute capability {capability}, driver {gpu.driver}, CUDA {gpu.cuda}, {limit}"
+        value = f"{gpu.name}, {format_bytes(gpu.memory_bytes)}"
+        rows.append(NamedValue(name="GPU", value=value, note=note))
+    if not machine.gpus:
+        rows.append(NamedValue(name="GPU", value="none"))
+    commit = machine.git_commit
+    dirty = "with local changes" if machine.git_dirty is True else ""
+    known = "unknown" if isinstance(commit, Absent) else commit[:12]
+    cores = plural(machine.cpu_cores, "core")
+    return (
+        *rows,
+        NamedValue(name="Processor", value=f"{machine.cpu}, {cores}"),
+        NamedValue(name="Memory", value=format_bytes(machine.memory_bytes)),
+        NamedValue(name="System", value=machine.os),
+        NamedValue(name="Python", value=machine.python),
+        NamedValue(name="Commit", value=known, note=dirty),
+        NamedValue(name="Model", value=model.title, note=f"{model.family}, {model.digest[:12]}"),
+    )
