@@ -90,9 +90,7 @@ def test_no_cache_folder_is_a_machine_error(tmp_path: Path, monkeypatch: pytest.
         find_cache()
 
 
-def test_weights_are_found_without_a_home_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_weights_are_found_without_a_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as for a uid that passwd does not know
     monkeypatch.setenv("HARNESS_WEIGHTS", str(tmp_path))
     for name in ("TORCH_HOME", "XDG_CACHE_HOME"):
