@@ -120,7 +120,7 @@ def test_gpu_peaks_are_of_the_call_and_this_process(cuda: PlayedCuda, monkeypatc
     found = peaks(cuda)
     assert (found.allocated_bytes, found.reserved_bytes) == (SIZE, SIZE + 2**20)
     assert found.device_used_bytes == SIZE + 2**29
-    assert found.peak() == Peak(count=SIZE + 2**29, counter="held of the device")
+    assert found.peak() == Peak(count=SIZE + 2**29, counter="used on the device")
     assert "empty_cache" in cuda.done
 
 
@@ -192,6 +192,6 @@ def test_steps_are_numbered_and_parts_named() -> None:
 def test_a_peak_names_its_counter() -> None:
     by_torch = NO_MEMORY.model_copy(update={"reserved_bytes": 3, "allocated_bytes": 2, "resident_bytes": 9})
     by_driver = by_torch.model_copy(update={"device_used_bytes": 4})
-    assert by_driver.peak() == Peak(count=4, counter="held of the device")
+    assert by_driver.peak() == Peak(count=4, counter="used on the device")
     assert by_torch.peak() == Peak(count=3, counter="reserved by torch")
     assert NO_MEMORY.peak() == Absent(absent="not measured")
