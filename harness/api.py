@@ -81,7 +81,7 @@ __all__ = [
 def plan(loaded: LoadedMatrix, *, select: tuple[str, ...] = (), results: Path = RESULTS) -> Plan:
     """Decide every cell, ready or skipped with its reason, without loading a model or fetching weights.
 
-    The Hub is asked what it has where its files are lacking, and where a branch of the model is.
+    Asks the Hub for missing files and for the commit of a branch.
     `select` are globs on cell ids; the baseline is always kept. Raises NothingToDo if they fit no cell.
     """
     matrix, results = loaded.matrix, expand_user(results)
@@ -241,7 +241,7 @@ def run(
     """Measure every cell that has no outcome yet and return the run's folder.
 
     A run that was interrupted goes on where it stopped. Of an adaptive run (quality.images = "auto") this is one
-    round: evaluate and gate decide which cells are owed more images in the next; `bench` does them all.
+    round: evaluate and gate then decide which cells need more images; `bench` does all rounds.
     Raises MachineError if results cannot be written.
     """
     folder = open_run(loaded, select=select, results=results, fresh=fresh)
@@ -320,7 +320,7 @@ UNWATCHED = Watch()
 def run_until_decided(
     folder: Path, *, policy: Policy | str | None = None, watch: Watch = UNWATCHED
 ) -> Judgement | None:
-    """Measure, evaluate and gate a run; in an adaptive run, until no cell is owed more images.
+    """Measure, evaluate and gate a run; in an adaptive run, until every verdict is decided.
 
     Returns the verdicts, or None where the baseline did not complete: nothing can be judged then.
     """
@@ -367,7 +367,7 @@ def compare(first: Path, second: Path) -> "Comparison":
 
 
 def claims(run: Path, ledger: Path | None = None) -> "tuple[Finding, ...]":
-    """Return what a run says about each published claim, those of `ledger`, a file of one's own, first.
+    """Return what a run says about each published claim, those of the file `ledger` first.
 
     Raises LedgerError with every mistake in that file, ResultsError if the run cannot be read.
     """
