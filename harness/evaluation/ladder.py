@@ -83,12 +83,8 @@ def climb(
     rungs = load_ladder(key)
     if rungs is None:
         quick = replace(context, resamples=min(context.resamples, RESAMPLES))
-        rungs = _climb(
-            plan,
-            quick,
-            {name: _with_context(c, quick) for name, c in comparers.items()},
-            (steps, advance),
-        )
+        quicker = {name: _with_context(c, quick) for name, c in comparers.items()}
+        rungs = _climb(plan, quick, quicker, (steps, advance))
         store_ladder(key, rungs)
     return rungs
 
@@ -140,12 +136,8 @@ def _climb(
     climbing = [comparer for comparer in judging if get_metric(comparer.reader.name).weightless]
     rungs = _climb_by_level(plan, context, climbing, how)
     others = [comparer for comparer in comparers.values() if comparer not in climbing]
-    rungs += _score(
-        context,
-        others,
-        [_is_informative(s) for s in steps if s.level == STRONGEST or s.family == IDENTICAL],
-        advance,
-    )
+    strongest = [s for s in steps if s.level == STRONGEST or s.family == IDENTICAL]
+    rungs += _score(context, others, [_is_informative(step) for step in strongest], advance)
     analyses = plan.interim_analyses
     if analyses and context.image_sets.prompts < min(LADDER_IMAGES, analyses[-1]):
         return tuple(rungs)  # with the next analysis's images networks may not be needed
@@ -155,10 +147,9 @@ def _climb(
         left = [
             step
             for step in steps
-            if step.level <= missed.get(step.family, -1) and _may_notice(comparer, step)
-        ]
-        left = [
-            step for step in left if (step.family, step.level, comparer.reader.name) not in done
+            if step.level <= missed.get(step.family, -1)
+            and _may_notice(comparer, step)
+            and (step.family, step.level, comparer.reader.name) not in done
         ]
         rungs += _score(context, [comparer], left, advance) if left else []
     return tuple(rungs)
