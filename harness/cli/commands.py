@@ -1,4 +1,5 @@
-"""The `harness` command: each command parses its arguments, calls the api and passes the answer to the console."""
+"""The `harness` command: each command parses its arguments, calls the api and passes the answer to
+the console."""
 
 import os
 import sys
@@ -11,7 +12,9 @@ from typer.core import TyperGroup
 from harness.cli.streams import guard_streams
 from harness.core.errors import UsageError
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported: spinning threads slow each other down
+os.environ.setdefault(
+    "OMP_WAIT_POLICY", "PASSIVE"
+)  # before torch is imported: spinning threads slow each other down
 
 CTRL_C = 130
 """The status typer gives to Ctrl-C, as shells do."""
@@ -31,15 +34,20 @@ class GroupedCommands(TyperGroup):
         width = max(map(len, self.commands))
         for title, names in GROUPS.items():
             with formatter.section(title):
-                rows = [(f"{name:<{width}}", self.commands[name].get_short_help_str(66)) for name in names]
+                rows = [
+                    (f"{name:<{width}}", self.commands[name].get_short_help_str(66))
+                    for name in names
+                ]
                 formatter.write_dl(rows)
 
 
 app = typer.Typer(
     cls=GroupedCommands,
-    help="Measures what an optimization of an image-generation model buys, what it costs in quality, and whether it "
+    help="Measures what an optimization of an image-generation model buys, what it costs in "
+    "quality, and whether it "
     "may ship.",
-    epilog="Exit codes: 0 pass · 1 gate failed · 2 wrong usage or matrix · 3 nothing to do · 4 machine not usable · "
+    epilog="Exit codes: 0 pass · 1 gate failed · 2 wrong usage or matrix · 3 nothing to do · 4 "
+    "machine not usable · "
     "5 some cells failed · 6 inconclusive · 7 results unreadable.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -51,22 +59,34 @@ Word = TypeVar("Word", str, Path, None)
 
 
 def _require_text(word: Word) -> Word:
-    """Return an argument that results record; UsageError if it is not UTF-8, which JSON cannot store."""
+    """Return an argument that results record; UsageError if it is not UTF-8, which JSON cannot
+    store."""
     try:
         str(word).encode()
     except UnicodeEncodeError as error:
         shown = str(word).encode(errors="backslashreplace").decode()
-        raise UsageError("this name is not UTF-8 text", shown, "Rename it, or set a UTF-8 locale.") from error
+        raise UsageError(
+            "this name is not UTF-8 text", shown, "Rename it, or set a UTF-8 locale."
+        ) from error
     return word
 
 
-MatrixFile = Annotated[Path, typer.Argument(metavar="MATRIX", help="A matrix file, or the name of a shipped matrix.")]
-RunName = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, a run's name, a matrix file, or `latest`.")]
-Select = Annotated[list[str] | None, typer.Option("--select", "-s", help="Globs on cell ids, such as '*fp8*'.")]
+MatrixFile = Annotated[
+    Path, typer.Argument(metavar="MATRIX", help="A matrix file, or the name of a shipped matrix.")
+]
+RunName = Annotated[
+    Path,
+    typer.Argument(metavar="RUN", help="A run folder, a run's name, a matrix file, or `latest`."),
+]
+Select = Annotated[
+    list[str] | None, typer.Option("--select", "-s", help="Globs on cell ids, such as '*fp8*'.")
+]
 Pilot = Annotated[
     Path | None,
     typer.Option(
-        "--power", metavar="RUN", help="Forecast the power of the plan from the spread in this evaluated run."
+        "--power",
+        metavar="RUN",
+        help="Forecast the power of the plan from the spread in this evaluated run.",
     ),
 ]
 ModelWord = Annotated[
@@ -78,36 +98,55 @@ ModelWord = Annotated[
         help="Use this model: a name, a folder, a .safetensors file or a Hub id.",
     ),
 ]
-Results = Annotated[Path, typer.Option("--results", callback=_require_text, help="Folder of all runs.")]
+Results = Annotated[
+    Path, typer.Option("--results", callback=_require_text, help="Folder of all runs.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Start a new run instead of continuing an earlier one.")]
+Fresh = Annotated[
+    bool, typer.Option("--fresh", help="Start a new run instead of continuing an earlier one.")
+]
 Retry = Annotated[bool, typer.Option("--retry-failed", help="Run failed cells again.")]
 Inline = Annotated[bool, typer.Option("--inline", help="Run cells in this process, for debugging.")]
 Nsys = Annotated[
     bool,
     typer.Option(
-        "--nsys", help="Run under Nsight Systems, in a separate folder; prints the command if nsys is not installed."
+        "--nsys",
+        help="Run under Nsight Systems, in a separate folder; prints the command if nsys is not "
+        "installed.",
     ),
 ]
-AxisNames = Annotated[list[str] | None, typer.Argument(metavar="[AXIS]…", help="Show these axes with all options.")]
-WeightUsers = Annotated[list[str] | None, typer.Argument(metavar="[MATRIX|METRIC]…", help="A matrix file, or metrics.")]
+AxisNames = Annotated[
+    list[str] | None, typer.Argument(metavar="[AXIS]…", help="Show these axes with all options.")
+]
+WeightUsers = Annotated[
+    list[str] | None, typer.Argument(metavar="[MATRIX|METRIC]…", help="A matrix file, or metrics.")
+]
 Download = Annotated[bool, typer.Option("--download", help="Fetch missing files first.")]
 PolicyName = Annotated[
     str | None,
-    typer.Option("--policy", help="Use this policy: a shipped one (harness policies) or a .toml file."),
+    typer.Option(
+        "--policy", help="Use this policy: a shipped one (harness policies) or a .toml file."
+    ),
 ]
 CellName = Annotated[str, typer.Argument(metavar="[CELL]", help="A cell's id, or `baseline`.")]
 AllCells = Annotated[bool, typer.Option("--all", help="Trace every completed cell.")]
 Against = Annotated[str, typer.Option("--against", metavar="CELL", help="Compare with this cell.")]
 OtherRun = Annotated[
-    Path | None, typer.Option("--in", metavar="RUN", help="The run of that cell, if it is another one.")
+    Path | None,
+    typer.Option("--in", metavar="RUN", help="The run of that cell, if it is another one."),
 ]
-Ledger = Annotated[Path | None, typer.Option("--ledger", metavar="FILE", help="A file with more claims.")]
-Out = Annotated[Path | None, typer.Option("--out", help="Folder of the report; default: reports/<run>.")]
+Ledger = Annotated[
+    Path | None, typer.Option("--ledger", metavar="FILE", help="A file with more claims.")
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", help="Folder of the report; default: reports/<run>.")
+]
 
 
 @app.callback()
-def options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False) -> None:
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
     os.environ["HARNESS_DEBUG"] = "1" if debug else ""
 
 
@@ -122,8 +161,8 @@ def plan(
 ) -> None:
     """Show every cell and an estimate; runs nothing.
 
-    Cells are ready, or skipped with the reason. With --power: how many prompts decide each verdict with 90 %
-    power, and which losses the plan can detect.
+    Cells are ready, or skipped with the reason. With --power: how many prompts decide each verdict
+    with 90 % power, and which losses the plan can detect.
     """
     from harness import api
     from harness.cli import console
@@ -152,7 +191,8 @@ def run(
 
     MATRIX may also be a run; then its missing cells are measured.
 
-    With quality.images = "auto" this is one round; evaluate and gate then decide which cells need more images.
+    With quality.images = "auto" this is one round; evaluate and gate then decide which cells need
+    more images.
     """
     from harness import api
     from harness.cli import console
@@ -163,11 +203,17 @@ def run(
         run_under_nsys(matrix, results)
     if is_run(matrix, results):
         if model or select or fresh:
-            raise UsageError("--model, --select and --fresh belong to a matrix", str(matrix), "Name a matrix file.")
+            raise UsageError(
+                "--model, --select and --fresh belong to a matrix",
+                str(matrix),
+                "Name a matrix file.",
+            )
         folder = api.reopen_run(matrix, results=results)
     else:
         loaded, chosen = api.load(matrix, model=model), tuple(select or ())
-        folder = api.open_run(loaded, select=chosen, results=results, fresh=fresh, notice=console.show_notice)
+        folder = api.open_run(
+            loaded, select=chosen, results=results, fresh=fresh, notice=console.show_notice
+        )
     if not api.pending(folder, retry_failed=retry_failed):
         raise console.nothing_pending(folder)
     console.warn_of_weights(api.scoring_weights(folder), matrix)
@@ -191,7 +237,9 @@ def evaluate(run: RunName, results: Results = Path("results"), json: Json = Fals
 
 
 @app.command()
-def gate(run: RunName, policy: PolicyName = None, results: Results = Path("results"), json: Json = False) -> None:
+def gate(
+    run: RunName, policy: PolicyName = None, results: Results = Path("results"), json: Json = False
+) -> None:
     """Judge whether each cell may ship. Exit codes: 0 pass, 1 fail, 6 inconclusive."""
     from harness import api
     from harness.cli import console
@@ -238,12 +286,16 @@ def bench(
     if nsys:
         run_under_nsys(matrix, results)
     loaded, chosen = api.load(matrix, policy, model), tuple(select or ())
-    folder = api.open_run(loaded, select=chosen, results=results, fresh=fresh, notice=console.show_notice)
+    folder = api.open_run(
+        loaded, select=chosen, results=results, fresh=fresh, notice=console.show_notice
+    )
     api.pending(folder, retry_failed=retry_failed)
     console.warn_of_weights(api.scoring_weights(folder), matrix)
     console.warn(api.cache_caution())
     judgement = api.run_until_decided(
-        folder, policy=loaded.policy, watch=api.Watch(console.run_progress, console.scoring_progress)
+        folder,
+        policy=loaded.policy,
+        watch=api.Watch(console.run_progress, console.scoring_progress),
     )
     code = console.show_outcomes(folder, False, quiet=json)
     if judgement is not None:
@@ -264,13 +316,16 @@ def profile(
 ) -> None:
     """Trace a completed cell of a run, or all cells, and explain it.
 
-    Measured latencies stay unchanged. Exit codes: 3 the cell did not complete, 4 it cannot be traced here.
+    Measured latencies stay unchanged. Exit codes: 3 the cell did not complete, 4 it cannot be
+    traced here.
     """
     from harness import api
     from harness.cli import console
 
     if bool(cell) == whole:
-        raise UsageError("name one cell, or --all", "harness profile", f"Such as: harness profile {run} baseline")
+        raise UsageError(
+            "name one cell, or --all", "harness profile", f"Such as: harness profile {run} baseline"
+        )
     folder = api.find(run, results)
     with console.run_progress() as progress:
         traced = api.profile(folder, cell, progress=progress, inline=inline)
@@ -288,8 +343,8 @@ def explain(
 ) -> None:
     """Explain where a cell's time goes, with advice.
 
-    Reads its trace: time by stage and kernel, differences from another cell. Exit code 3: the cell has no trace;
-    the error shows the command that takes one.
+    Reads its trace: time by stage and kernel, differences from another cell. Exit code 3: the cell
+    has no trace; the error shows the command that takes one.
     """
     from harness import api
     from harness.cli import console
@@ -302,8 +357,8 @@ def explain(
 def compare(a: RunName, b: RunName, results: Results = Path("results"), json: Json = False) -> None:
     """Compare latencies, verdicts and scores of two runs.
 
-    Exit code 7: a figure has another meaning in each run, such as a loss against another baseline. It is not shown;
-    latencies are.
+    Exit code 7: a figure has another meaning in each run, such as a loss against another baseline.
+    It is not shown; latencies are.
     """
     from harness import api
     from harness.cli import console
@@ -312,11 +367,13 @@ def compare(a: RunName, b: RunName, results: Results = Path("results"), json: Js
 
 
 @app.command()
-def claims(run: RunName, ledger: Ledger = None, results: Results = Path("results"), json: Json = False) -> None:
+def claims(
+    run: RunName, ledger: Ledger = None, results: Results = Path("results"), json: Json = False
+) -> None:
     """Compare published claims with what a run measured.
 
-    Each is confirmed, refuted, or not comparable, with the reason. Exit codes: 0 at least one claim is comparable,
-    3 none is: another GPU, another model, other cells.
+    Each is confirmed, refuted, or not comparable, with the reason. Exit codes: 0 at least one claim
+    is comparable, 3 none is: another GPU, another model, other cells.
     """
     from harness import api
     from harness.cli import console
@@ -350,7 +407,9 @@ def axes(names: AxisNames = None, json: Json = False) -> None:
 
 
 @app.command()
-def policies(name: Annotated[str, typer.Argument(help="Print this policy's file.")] = "", json: Json = False) -> None:
+def policies(
+    name: Annotated[str, typer.Argument(help="Print this policy's file.")] = "", json: Json = False
+) -> None:
     """List the shipped policies with their rules, or print one."""
     from harness import api
     from harness.cli import console
@@ -403,7 +462,8 @@ def _leave(code: int) -> None:
 
 
 def main() -> None:
-    """Run the command. An error prints what happened, where, and what to do, and sets the exit code."""
+    """Run the command. An error prints what happened, where, and what to do, and sets the exit
+    code."""
     guard_streams()
     try:
         app()

@@ -13,7 +13,8 @@ from harness.reporting.comparison import Comparison
 
 PAIRED = "B ÷ A, over the baselines"
 UNPAIRED = "B ÷ A, unpaired"
-"""Two runs have different conditions; these cancel only where each cell is divided by its own baseline."""
+"""Two runs have different conditions; these cancel only where each cell is divided by its own
+baseline."""
 APART = "baselines differ"
 
 
@@ -23,12 +24,21 @@ def comparison_parts(found: Comparison) -> Iterator[Text | Table]:
         yield Text(f"differs: {difference}", style="yellow")
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("cell", "latency A", "latency B", PAIRED, UNPAIRED, "verdict A", "verdict B"):
-        table.add_column(column, justify="left" if column.startswith(("cell", "verdict")) else "right")
+        table.add_column(
+            column, justify="left" if column.startswith(("cell", "verdict")) else "right"
+        )
     for pair in found.cells:
-        shown = [format_seconds(seconds) if seconds else "" for seconds in (pair.latency_a_s, pair.latency_b_s)]
+        shown = [
+            format_seconds(seconds) if seconds else ""
+            for seconds in (pair.latency_a_s, pair.latency_b_s)
+        ]
         adjusted = pair.baseline_adjusted
         paired = (
-            _ratio(adjusted.estimate, adjusted) if isinstance(adjusted, Interval) else APART if found.baselines else ""
+            _ratio(adjusted.estimate, adjusted)
+            if isinstance(adjusted, Interval)
+            else APART
+            if found.baselines
+            else ""
         )
         unpaired = _ratio(pair.speedup, pair.interval) if pair.speedup else ""
         table.add_row(Text(pair.cell), *shown, paired, unpaired, pair.verdict_a, pair.verdict_b)
@@ -53,8 +63,14 @@ def _scores(found: Comparison) -> Table:
         scores.add_column(column, justify="left" if column in ("cell", "metric") else "right")
     for pair in found.cells:
         for score in pair.quality:
-            values = [f"{value:.4g}" if value is not None else "" for value in (score.score_a, score.score_b)]
-            losses = [format_percent(loss) if loss is not None else "" for loss in (score.loss_a, score.loss_b)]
+            values = [
+                f"{value:.4g}" if value is not None else ""
+                for value in (score.score_a, score.score_b)
+            ]
+            losses = [
+                format_percent(loss) if loss is not None else ""
+                for loss in (score.loss_a, score.loss_b)
+            ]
             losses = [f"[red]{APART}[/]", ""] if score.loss_refused else losses
             row = ["[red]not comparable[/]", "", "", ""] if score.refused else [*values, *losses]
             scores.add_row(pair.cell, score.metric, *row)
@@ -85,7 +101,11 @@ COLOURS = {"confirmed": "green", "refuted": "red", "not comparable": "yellow"}
 def measured_table(findings: tuple[Finding, ...]) -> Table:
     """Return claimed and measured figures, comparable ones first."""
     table = Table(box=None, show_header=False, pad_edge=False)
-    for options in ({"justify": "right", "no_wrap": True}, {"style": "dim", "no_wrap": True}, {"overflow": "fold"}):
+    for options in (
+        {"justify": "right", "no_wrap": True},
+        {"style": "dim", "no_wrap": True},
+        {"overflow": "fold"},
+    ):
         table.add_column(**options)  # type: ignore[arg-type]
     for finding in sorted(findings, key=lambda finding: list(COLOURS).index(finding.verdict)):
         verdict = f"[{COLOURS[finding.verdict]}]{finding.verdict}[/]"

@@ -12,7 +12,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from harness.claims import Finding
-from harness.cli.comparison_view import absent_table, advice, comparison_parts, measured_table, refusals, summary
+from harness.cli.comparison_view import (
+    absent_table,
+    advice,
+    comparison_parts,
+    measured_table,
+    refusals,
+    summary,
+)
 from harness.cli.progress import RunProgress, progress_bar, transfer_bar
 from harness.cli.streams import is_unicode
 from harness.cli.tables import (
@@ -42,7 +49,9 @@ from harness.profiling import Explained
 from harness.reporting.comparison import Comparison
 from harness.store import read_outcomes, read_plan
 
-out, err = (Console(stderr=stderr, highlight=False, soft_wrap=True, emoji=False) for stderr in (False, True))
+out, err = (
+    Console(stderr=stderr, highlight=False, soft_wrap=True, emoji=False) for stderr in (False, True)
+)
 
 STATES = {"found": "green", "shipped": "green", "wrong": "red", "missing": "yellow"}
 CHECKS = {
@@ -77,7 +86,8 @@ def show_parts(parts: Iterable[Any]) -> None:
 
 
 def show_json(value: Any) -> None:
-    """Print a JSON document; where the terminal's encoding lacks characters, with escapes, so that none is lost."""
+    """Print a JSON document; where the terminal's encoding lacks characters, with escapes, so that
+    none is lost."""
     out.print(jsonlib.dumps(value, indent=1, ensure_ascii=not is_unicode(out.file)), markup=False)
 
 
@@ -98,10 +108,16 @@ def show_plan(plan: Plan, json: bool) -> None:
     seeds = len(plan.matrix.seeds)
     images = f"{plan.interim_analyses[0] * seeds} to " if len(plan.interim_analyses) > 1 else ""
     images += f"{len(plan.prompts) * seeds} images a cell"
-    out.print(f"\n{ready} cells ready, {images}, about {format_seconds(total)} on {plan.machine.title}")
+    out.print(
+        f"\n{ready} cells ready, {images}, about {format_seconds(total)} on {plan.machine.title}"
+    )
     for planned in plan.cells:
         for caution in planned.cautions:
-            out.print(f"warning: {planned.id}: {caution.message}. {caution.advice}", style="yellow", markup=False)
+            out.print(
+                f"warning: {planned.id}: {caution.message}. {caution.advice}",
+                style="yellow",
+                markup=False,
+            )
     rules = "; ".join(rule_words(rule) for rule in plan.policy.gate)
     out.print(f"policy {plan.policy.name}: {rules}", style="dim", markup=False)
     for note in plan.notes:
@@ -118,7 +134,9 @@ def show_power(rows: tuple[Power, ...], json: bool) -> None:
     if json:
         return show_json([row.model_dump() for row in rows])
     if not rows:
-        return out.print("That run has no interval of a metric that judges a cell of this plan.", style="yellow")
+        return out.print(
+            "That run has no interval of a metric that judges a cell of this plan.", style="yellow"
+        )
     print_table(out, power_table(rows))
     out.print("\n" + power_note(rows), markup=False)
 
@@ -132,7 +150,12 @@ def show_outcomes(run: Path, json: bool, quiet: bool = False) -> int:
         show_json({"run": str(run), "cells": statuses})
     elif not quiet:
         table = Table(box=None, header_style="bold", pad_edge=False)
-        for column, side in (("cell", "left"), ("images", "right"), ("latency", "right"), ("speedup", "right")):
+        for column, side in (
+            ("cell", "left"),
+            ("images", "right"),
+            ("latency", "right"),
+            ("speedup", "right"),
+        ):
             table.add_column(column, justify=side)  # type: ignore[arg-type]
         table.add_column("memory", justify="right")
         table.add_column("outcome")
@@ -152,15 +175,26 @@ def _outcome_row(cell_id: str, outcome: Outcome | None, baseline: Outcome | None
         broken += f"\n[dim]{escape(failure.hint)}[/]"
     if isinstance(outcome, Completed):
         from harness.stats.latency import image_s
-        from harness.stats.speedup import over_baseline  # imports numpy, so only when there is something to show
+        from harness.stats.speedup import (
+            over_baseline,
+        )  # imports numpy, so only when there is something to show
 
         latency = image_s(outcome.pairing, outcome.batch)
         found = over_baseline(baseline if isinstance(baseline, Completed) else None, outcome)
         speedup = "" if isinstance(found, Absent) else f"{found.estimate:.2f}×"
         memory = outcome.memory.peak()
-        shown = "" if isinstance(memory, Absent) else f"{format_bytes(memory.count)} {memory.counter}"
+        shown = (
+            "" if isinstance(memory, Absent) else f"{format_bytes(memory.count)} {memory.counter}"
+        )
         state = f"no more images: {broken}" if broken else "completed"
-        return [cell_id, str(len(outcome.images)), format_seconds(latency or 0.0), speedup, shown, state]
+        return [
+            cell_id,
+            str(len(outcome.images)),
+            format_seconds(latency or 0.0),
+            speedup,
+            shown,
+            state,
+        ]
     if broken:
         return [cell_id, "", "", "", "", broken]
     reason = outcome.reason if isinstance(outcome, Skipped) else "not run yet"
@@ -189,18 +223,28 @@ def show_evaluation(evaluation: Evaluation, json: bool) -> None:
             low, high = format_percent(delta.loss.low), format_percent(delta.loss.high)
             loss = f"{format_percent(delta.loss.estimate)} [{low}, {high}]".replace("[", "\\[")
         gates = "yes" if delta.gates else f"[dim]{delta.why_not}[/]"
-        table.add_row(delta.cell_id, delta.metric, f"{delta.candidate:.4g}", f"{delta.baseline:.4g}", loss, gates)
+        table.add_row(
+            delta.cell_id,
+            delta.metric,
+            f"{delta.candidate:.4g}",
+            f"{delta.baseline:.4g}",
+            loss,
+            gates,
+        )
     if evaluation.deltas:
         print_table(out, table)
     for reason in dict.fromkeys(evaluation.missing.values()):
         metrics = ", ".join(metric for metric, why in evaluation.missing.items() if why == reason)
         out.print(f"{metrics}: missing: {reason}", style="magenta", markup=False)
     for metric, why in evaluation.blind.items():
-        out.print(f"{metric}: blind here: {why}. Passes by this metric do not count.", style="yellow")
+        out.print(
+            f"{metric}: blind here: {why}. Passes by this metric do not count.", style="yellow"
+        )
 
 
 def show_judgement(judgement: Judgement, unprofiled: Collection[str], json: bool) -> int:
-    """Print the verdict of every cell, with a mark where a recommended cell has no trace; return the exit code."""
+    """Print the verdict of every cell, with a mark where a recommended cell has no trace; return
+    the exit code."""
     if json:
         found = judgement.model_dump(mode="json")
         for cell in found["cells"]:
@@ -208,25 +252,38 @@ def show_judgement(judgement: Judgement, unprofiled: Collection[str], json: bool
         show_json(found)
     else:
         if not judgement.cells:
-            out.print("No cell to judge: only the baseline completed, or quality does not apply.", style="yellow")
+            out.print(
+                "No cell to judge: only the baseline completed, or quality does not apply.",
+                style="yellow",
+            )
         for cell in judgement.cells:
             mark = "  [yellow]unprofiled[/]" if cell.cell_id in unprofiled else ""
-            out.print(f"[{COLOURS[cell.result]}]{cell.result:>12}[/]  {cell.cell_id}{mark}", style="bold")
+            out.print(
+                f"[{COLOURS[cell.result]}]{cell.result:>12}[/]  {cell.cell_id}{mark}", style="bold"
+            )
             out.print(f"              {cell.reason}", style="dim", markup=False)
             for warned in cell.warnings:
                 out.print(f"     warning  {warned.sentence}", style="yellow", markup=False)
         if any(cell.cell_id in unprofiled for cell in judgement.cells):
-            out.print("unprofiled: no trace explains the speedup. Take one: harness profile RUN CELL", style="dim")
+            out.print(
+                "unprofiled: no trace explains the speedup. Take one: harness profile RUN CELL",
+                style="dim",
+            )
         for note in judgement.notes:
             out.print(f"note: {note}", style="yellow", markup=False)
-        across = "Holm's correction across cells" if judgement.policy.correction == "holm" else "no correction"
+        across = (
+            "Holm's correction across cells"
+            if judgement.policy.correction == "holm"
+            else "no correction"
+        )
         out.print(f"policy: {judgement.policy.name}, {across}", style="dim", markup=False)
     codes = {"pass": ExitCode.PASS, "fail": ExitCode.GATE_FAILED, "missing": ExitCode.GATE_FAILED}
     return codes.get(judgement.result, ExitCode.INCONCLUSIVE)
 
 
 def show_axes(rows: list[dict[str, Any]], json: bool, whole: bool) -> None:
-    """Print one line per axis value, or every option of each. Lines are never cut, so that they can be searched."""
+    """Print one line per axis value, or every option of each. Lines are never cut, so that they can
+    be searched."""
     if json:
         return show_json(rows)
     for line in chain.from_iterable(map(value_lines, rows)) if whole else axes_lines(rows):
@@ -242,7 +299,8 @@ def show_policies(policies: tuple[Policy, ...], json: bool) -> None:
 
 
 def show_weights(rows: tuple[WeightRow, ...], json: bool, asked: bool) -> int:
-    """Print weight files, with advice where one is not usable; return exit code 4 if a requested one is not."""
+    """Print weight files, with advice where one is not usable; return exit code 4 if a requested
+    one is not."""
     if json:
         show_json([row.model_dump() for row in rows])
     else:
@@ -272,7 +330,9 @@ def warn_of_weights(rows: tuple[WeightRow, ...], matrix: Path) -> None:
 
 def _show_weight_file(row: WeightRow) -> None:
     size = format_bytes(row.size_bytes) if row.size_bytes is not None else ""
-    out.print(f"[{STATES[row.state]}]{row.state:>7}[/]  [bold]{escape(row.file)}[/]  {size}".rstrip())
+    out.print(
+        f"[{STATES[row.state]}]{row.state:>7}[/]  [bold]{escape(row.file)}[/]  {size}".rstrip()
+    )
     lines = [
         ("for", ", ".join(row.metrics)),
         ("path", row.path),
@@ -288,7 +348,8 @@ def _show_weight_file(row: WeightRow) -> None:
 
 
 def show_comparison(found: Comparison, json: bool) -> int:
-    """Print two runs side by side; return exit code 7, with the reason, if a figure cannot be compared."""
+    """Print two runs side by side; return exit code 7, with the reason, if a figure cannot be
+    compared."""
     if json:
         show_json(found.model_dump())
     else:
@@ -311,7 +372,10 @@ def show_claims(run: Path, findings: tuple[Finding, ...], json: bool) -> int:
         plan = read_plan(run)
         out.print(f"{plan.model.title} on {plan.machine.title}\n", style="bold", markup=False)
         measured = tuple(finding for finding in findings if not isinstance(finding.here, Absent))
-        for table in (measured_table(measured), absent_table(tuple(f for f in findings if f not in measured))):
+        for table in (
+            measured_table(measured),
+            absent_table(tuple(f for f in findings if f not in measured)),
+        ):
             if table.row_count:
                 print_table(out, table)
         out.print(f"\n{summary(findings)}")
@@ -340,7 +404,10 @@ def show_pending(run: Path, pending: list[PlannedCell]) -> None:
     """Print which cells of an adaptive run need more images, and how to continue."""
     names = [planned.id for planned in pending if planned.role == "candidate"]
     if names and read_plan(run).interim_analyses:
-        err.print(f"Undecided: {', '.join(names)}. Continue with harness run, or harness bench.", style="yellow")
+        err.print(
+            f"Undecided: {', '.join(names)}. Continue with harness run, or harness bench.",
+            style="yellow",
+        )
 
 
 def show_notice(text: str) -> None:
@@ -352,7 +419,7 @@ def nothing_pending(run: Path) -> NothingToDo:
     """Return the error for a run without missing cells or images."""
     fix = "Use --fresh to measure again, --retry-failed to run failed cells again."
     if read_plan(run).interim_analyses:
-        fix = f"harness evaluate and gate {run.name} decide which cells get more images; harness bench does both. {fix}"
+        fix = f"harness evaluate and gate {run.name} decide which cells get more images. {fix}"
     return NothingToDo("every cell is completed", str(run), fix)
 
 
@@ -366,7 +433,10 @@ def show_error(error: Exception) -> int:
         return int(error.exit_code)
     err.print("[bold red]error[/] ", end="")
     err.print(f"{type(error).__name__}: {error}", markup=False)
-    err.print("This is a bug in harness. Run again with `harness --debug …` and report the traceback.", style="cyan")
+    err.print(
+        "This is a bug in harness. Run again with `harness --debug …` and report the traceback.",
+        style="cyan",
+    )
     return 70
 
 

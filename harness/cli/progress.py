@@ -19,7 +19,8 @@ from harness.execution.task import WorkerProgress
 
 
 def progress_bar(console: Console) -> Progress:
-    """Return bars with elapsed time and time left; on a pipe, nothing but the lines printed between them."""
+    """Return bars with elapsed time and time left; on a pipe, nothing but the lines printed between
+    them."""
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=30),
@@ -65,9 +66,15 @@ class RunProgress:
         if isinstance(outcome, Completed):
             line = f"[green]done[/]     {planned.id}  [dim]{len(outcome.images)} images, {took}[/]"
             line += f" [dim](taken from {outcome.reused_from})[/]" if outcome.reused_from else ""
-            line += f" [red]halted: {outcome.halted.kind} in {outcome.halted.phase}[/]" if outcome.halted else ""
+            line += (
+                f" [red]halted: {outcome.halted.kind} in {outcome.halted.phase}[/]"
+                if outcome.halted
+                else ""
+            )
         elif isinstance(outcome, Failed):
-            line = f"[red]failed[/]   {planned.id}  {outcome.kind} in {outcome.phase}  [dim]{took}[/]"
+            line = (
+                f"[red]failed[/]   {planned.id}  {outcome.kind} in {outcome.phase}  [dim]{took}[/]"
+            )
         else:
             line = f"[yellow]skipped[/]  {planned.id}  {escape(outcome.reason)}"
         self.console.print(line, highlight=False)

@@ -11,7 +11,8 @@ from harness.core.errors import MachineError
 
 
 class Stream(io.TextIOWrapper):
-    """A text stream that writes `?` for characters missing from its encoding, and discards output to a closed pipe.
+    """A text stream that writes `?` for characters missing from its encoding, and discards output
+    to a closed pipe.
 
     A closed pipe does not end the command, so `harness gate RUN | head` keeps its exit code.
     """
@@ -37,7 +38,7 @@ class Stream(io.TextIOWrapper):
             raise MachineError(f"cannot write: {error.strerror}", "standard output", fix) from error
 
     def _discard(self) -> None:
-        """Send this and all later output to the null device, because Python flushes again at exit."""
+        """Send all further output to the null device, because Python flushes again at exit."""
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self.fileno())
         os.close(nowhere)
@@ -52,7 +53,9 @@ def _guarded(stream: TextIO | None) -> TextIO:
     """Return a guarded stream with the same encoding; the null device for a closed one."""
     if stream is None:
         return open(os.devnull, "w", encoding="utf-8")
-    return Stream(stream.buffer, encoding=stream.encoding, errors="replace", line_buffering=stream.isatty())
+    return Stream(
+        stream.buffer, encoding=stream.encoding, errors="replace", line_buffering=stream.isatty()
+    )
 
 
 def is_unicode(stream: IO[str]) -> bool:

@@ -21,7 +21,8 @@ UNLIMITED = 100_000
 
 
 def print_table(console: Console, table: Table) -> None:
-    """Print a table: one line per row on a pipe, so that programs can search it; folded on a terminal."""
+    """Print a table: one line per row on a pipe, so that programs can search it; folded on a
+    terminal."""
     for column in table.columns:
         column.overflow = "fold"
     if is_terminal(console):
@@ -34,7 +35,8 @@ def print_table(console: Console, table: Table) -> None:
 
 
 def is_terminal(console: Console) -> bool:
-    """Return whether the console's file is a terminal; FORCE_COLOR colours a pipe but does not make it one."""
+    """Return whether the console's file is a terminal; FORCE_COLOR colours a pipe but does not make
+    it one."""
     return bool(getattr(console.file, "isatty", lambda: False)())
 
 
@@ -42,15 +44,16 @@ Row = dict[str, Any]
 
 
 def axes_lines(rows: list[Row]) -> Iterator[str]:
-    """Yield one line per value under its axis: summary, whether it runs here, and the reason or requirement."""
+    """Yield one line per value under its axis: summary, whether it runs here, and the reason or
+    requirement."""
     name_width = max(len(row["value"]) for row in rows)
     summary_width = max(len(row["summary"]) for row in rows)
     for axis, values in groupby(rows, key=lambda row: row["axis"]):
         yield axis
         for row in values:
             runs, note = _here(row)
-            line = f"  {row['value']:<{name_width}}  {row['summary']:<{summary_width}}  {runs:<3}  {note}"
-            yield line.rstrip()
+            value, summary = f"{row['value']:<{name_width}}", f"{row['summary']:<{summary_width}}"
+            yield f"  {value}  {summary}  {runs:<3}  {note}".rstrip()
 
 
 def value_lines(row: Row) -> Iterator[str]:
@@ -58,7 +61,9 @@ def value_lines(row: Row) -> Iterator[str]:
     runs, note = _here(row)
     yield f"{row['axis']} {row['value']}"
     yield f"  {row['summary']}"
-    width = max((len(f"{name} = {option['default']}") for name, option in row["options"].items()), default=0)
+    width = max(
+        (len(f"{name} = {option['default']}") for name, option in row["options"].items()), default=0
+    )
     for name, option in row["options"].items():
         setting = f"{name} = {option['default']}"
         yield f"    {setting:<{width}}  {option['about']}".rstrip()
@@ -76,7 +81,11 @@ def _here(row: Row) -> tuple[str, str]:
 def machine_lines(machine: Machine) -> Iterator[str]:
     """Yield the machine's lines: its title, its number formats, its system."""
     yield f"[bold]{escape(machine.title)}[/]"
-    yield "fp16: in hardware" if machine.native_fp16 else "fp16: not in hardware: the baseline is fp32"
+    yield (
+        "fp16: in hardware"
+        if machine.native_fp16
+        else "fp16: not in hardware: the baseline is fp32"
+    )
     yield f"os: {escape(machine.os)}"
     yield f"python: {machine.python}"
 
@@ -88,7 +97,11 @@ def abilities_table(abilities: tuple[Ability, ...]) -> Table:
     table.add_column()
     for ability in abilities:
         found = ability.found
-        shown = f"[yellow]absent[/]: {escape(found.absent)}" if isinstance(found, Absent) else escape(found)
+        shown = (
+            f"[yellow]absent[/]: {escape(found.absent)}"
+            if isinstance(found, Absent)
+            else escape(found)
+        )
         table.add_row(ability.what, shown)
     return table
 
@@ -96,13 +109,16 @@ def abilities_table(abilities: tuple[Ability, ...]) -> Table:
 def to_json(abilities: tuple[Ability, ...]) -> dict[str, str | dict[str, str]]:
     """Return the abilities as JSON data: text, or `{"absent": reason}`."""
     return {
-        ability.what: ability.found.model_dump() if isinstance(ability.found, Absent) else ability.found
+        ability.what: ability.found.model_dump()
+        if isinstance(ability.found, Absent)
+        else ability.found
         for ability in abilities
     }
 
 
 def policy_lines(policies: tuple[Policy, ...]) -> Iterator[tuple[str, str]]:
-    """Yield the lines that describe some policies, each with its style: name, question, and the rules in words."""
+    """Yield the lines that describe some policies, each with its style: name, question, and the
+    rules in words."""
     for policy in policies:
         yield policy.name, "bold"
         yield f"  {policy.about}", ""
@@ -131,7 +147,9 @@ def power_table(rows: tuple[Power, ...]) -> Table:
             row.cell_id,
             row.metric,
             "new cell" if row.seen is None else format_percent(row.seen),
-            "too close to tell" if row.prompts_needed is None else f"{row.prompts_needed:,} prompts",
+            "too close to tell"
+            if row.prompts_needed is None
+            else f"{row.prompts_needed:,} prompts",
             format_percent(row.decides, 0),
             "none" if row.passes_up_to is None else format_percent(row.passes_up_to),
             format_percent(row.fails_from),
@@ -144,7 +162,9 @@ def power_note(rows: tuple[Power, ...]) -> str:
     """Return the explanation of the power table."""
     pilot, most = min(row.pilot_prompts for row in rows), rows[0].prompts
     return (
-        f"Based on the spread of {pilot} or more prompts; this plan has at most {most}. `decides with` assumes the"
-        " observed loss (0 for a new cell). The last three columns are true losses that this plan passes, fails, or"
+        f"Based on the spread of {pilot} or more prompts; this plan has at most {most}. `decides "
+        "with` assumes the"
+        " observed loss (0 for a new cell). The last three columns are true losses that this "
+        "plan passes, fails, or"
         " detects, each with 90 % probability."
     )

@@ -18,7 +18,11 @@ KERNELS, GAPS, CHANGES = 8, 4, 10
 
 def explained_summary(explained: Explained) -> dict[str, Any]:
     """Return the explained trace as JSON data, for programs and language models."""
-    where = {"run": explained.run.name, "cell": explained.cell, "trace": explained.trace.model_dump(mode="json")}
+    where = {
+        "run": explained.run.name,
+        "cell": explained.cell,
+        "trace": explained.trace.model_dump(mode="json"),
+    }
     against = {"compared_with": explained.against} if explained.against else {}
     summary = summarize_trace(explained.facts, explained.bound, explained.advice, explained.diff)
     return {**where, **against, **summary}
@@ -54,7 +58,8 @@ def explained_parts(explained: Explained) -> Iterator[Any]:
 
 
 def _table(*columns: str) -> Table:
-    """Return a table whose first column, and those that end in `…`, hold text; the others hold figures."""
+    """Return a table whose first column, and those that end in `…`, hold text; the others hold
+    figures."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for place, column in enumerate(columns):
         words = place == 0 or column.endswith("…")
@@ -70,7 +75,10 @@ def _stages(facts: TraceFacts) -> Table:
     table = _table("stage", "calls", "time", "share", "idle", *shown)
     for stage in facts.stages:
         share = format_percent(stage.wall_s / facts.wall_s, 0) if facts.wall_s else ""
-        times = [format_seconds(stage.families_s[name]) if name in stage.families_s else "" for name in shown]
+        times = [
+            format_seconds(stage.families_s[name]) if name in stage.families_s else ""
+            for name in shown
+        ]
         table.add_row(
             stage.stage,
             str(stage.calls or ""),
@@ -84,7 +92,11 @@ def _stages(facts: TraceFacts) -> Table:
 
 def _kernels(facts: TraceFacts) -> Table:
     table = _table(
-        "longest kernels" if facts.device == "cuda" else "longest operators", "family…", "stage…", "calls", "time"
+        "longest kernels" if facts.device == "cuda" else "longest operators",
+        "family…",
+        "stage…",
+        "calls",
+        "time",
     )
     for kernel in facts.kernels[:KERNELS]:
         table.add_row(*_kernel(kernel))
@@ -92,7 +104,13 @@ def _kernels(facts: TraceFacts) -> Table:
 
 
 def _kernel(kernel: Kernel) -> tuple[str, ...]:
-    return (escape(kernel.name), kernel.family, kernel.stage, str(kernel.calls), format_seconds(kernel.total_s))
+    return (
+        escape(kernel.name),
+        kernel.family,
+        kernel.stage,
+        str(kernel.calls),
+        format_seconds(kernel.total_s),
+    )
 
 
 def _gaps(facts: TraceFacts) -> Table:
@@ -107,13 +125,16 @@ def _gaps(facts: TraceFacts) -> Table:
 def _counts(facts: TraceFacts) -> str:
     """Return one line of counters."""
     waits, casts = facts.synchronisations, facts.casts
-    words = [f"{waits.count} waits of the host for the device ({format_seconds(waits.total_s)})"] * (
-        facts.device == "cuda"
-    )
+    words = [
+        f"{waits.count} waits of the host for the device ({format_seconds(waits.total_s)})"
+    ] * (facts.device == "cuda")
     words.append(f"{casts.count} conversions of number formats ({format_seconds(casts.total_s)})")
     for tally, way in ((facts.host_to_device, "to"), (facts.device_to_host, "from")):
         if tally.count:
-            words.append(f"{format_bytes(tally.size_bytes)} copied {way} the GPU in {format_seconds(tally.total_s)}")
+            words.append(
+                f"{format_bytes(tally.size_bytes)} copied {way} the GPU in "
+                f"{format_seconds(tally.total_s)}"
+            )
     if isinstance(facts.recompiles, int):
         words.append(f"{facts.recompiles} recompilations")
     return ", ".join(words)
@@ -126,10 +147,15 @@ def _diff(diff: TraceDiff, against: str) -> Iterator[Any]:
     if not diff.kernels:
         return
     yield ""
-    table = _table("kernel, in one call of its stage", "change…", "stage…", "calls", "before", "after")
+    table = _table(
+        "kernel, in one call of its stage", "change…", "stage…", "calls", "before", "after"
+    )
     for change in diff.kernels[:CHANGES]:
         calls = f"{change.before_calls:.3g} → {change.after_calls:.3g}"
-        before, after = (format_seconds(seconds) if seconds else "" for seconds in (change.before_s, change.after_s))
+        before, after = (
+            format_seconds(seconds) if seconds else ""
+            for seconds in (change.before_s, change.after_s)
+        )
         table.add_row(escape(change.name), change.change_kind, change.stage, calls, before, after)
     yield table
     left = len(diff.kernels) - CHANGES

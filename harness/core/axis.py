@@ -34,17 +34,19 @@ class Setting(Frozen):
     options: tuple[tuple[str, Scalar], ...] = ()
 
     def __str__(self) -> str:
-        shown = [key if value is True else f"{key}={_spelled(value)}" for key, value in self.options]
+        shown = [
+            key if value is True else f"{key}={_spelled(value)}" for key, value in self.options
+        ]
         return "+".join([self.name, *shown])
 
 
 def _spelled(value: Scalar) -> str:
-    """As in a matrix: `fuse=false`."""
+    """Return a scalar as a matrix spells it: `fuse=false`."""
     return "false" if value is False else str(value)
 
 
 class Unavailable(Frozen):
-    """Why a value cannot run on a machine, and what would make it run."""
+    """Why a value cannot run on a machine, and how to make it run."""
 
     reason: str
     hint: str = ""
@@ -56,11 +58,18 @@ class Unavailable(Frozen):
 def require_packages(machine: "Machine", *packages: str) -> Unavailable | None:
     """Return which of these packages is not installed, or None."""
     missing = next((package for package in packages if package not in machine.packages), None)
-    return Unavailable(reason=f"{missing} is not installed", hint=f"pip install {missing}") if missing else None
+    return (
+        Unavailable(reason=f"{missing} is not installed", hint=f"pip install {missing}")
+        if missing
+        else None
+    )
 
 
-def require_gpu(machine: "Machine", capability: tuple[int, int] = (0, 0), hint: str = "") -> Unavailable | None:
-    """Return why the machine has no GPU of this compute capability, or None; `hint` is for machines without a GPU."""
+def require_gpu(
+    machine: "Machine", capability: tuple[int, int] = (0, 0), hint: str = ""
+) -> Unavailable | None:
+    """Return why the machine has no GPU of this compute capability, or None; `hint` is for machines
+    without a GPU."""
     if not machine.gpus:
         return Unavailable(reason="needs an NVIDIA GPU", hint=hint)
     gpu = machine.gpus[0]
@@ -73,9 +82,10 @@ def require_gpu(machine: "Machine", capability: tuple[int, int] = (0, 0), hint: 
 class Axis(Frozen):
     """One dimension of a matrix.
 
-    `order` is its place in cell ids and tables; `apply_order` when its values are applied to a loaded model
-    (LoRA before precision before compilation); `default` the value of a cell that does not name the axis
-    (None: the model's own); `open_value` the file whose value reads any name, such as a number of steps.
+    `order` is its place in cell ids and tables; `apply_order` when its values are applied to a
+    loaded model (LoRA before precision before compilation); `default` the value of a cell that does
+    not name the axis (None: the model's own); `open_value` the file whose value reads any name,
+    such as a number of steps.
     """
 
     name: str
@@ -87,7 +97,7 @@ class Axis(Frozen):
 
 
 class Context(NamedTuple):
-    """What the plan knows when it asks a value whether it fits: the model, the machine, the cell's values by axis."""
+    """The model, the machine, and the cell's values by axis, for checks in the plan."""
 
     model: "ModelInfo"
     machine: "Machine"
@@ -104,7 +114,7 @@ class Context(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """What decides the shapes of a timed call's tensors: pixels, images, and whether guidance takes a second pass."""
+    """The size of a timed call: pixels, images, and whether guidance takes a second pass."""
 
     width: int
     height: int
@@ -113,11 +123,12 @@ class Shape(NamedTuple):
 
 
 class Setup(NamedTuple):
-    """What a cell's process knows when it applies values.
+    """The inputs of `AxisValue.apply`.
 
-    `call` holds every prompt and key of the cell (for calibration) and the steps, guidance and size of its calls;
-    `batch` is how many images a timed call makes; `cache` a folder that outlives the run, for what is slow to build;
-    `shapes` the calls of all cells of the plan with this build, which what is built may serve together.
+    `call` holds every prompt and key of the cell (for calibration) and the steps, guidance and size
+    of its calls; `batch` is the number of images in a timed call; `cache` a folder that outlives
+    the run, for slow builds; `shapes` the calls of all cells of the plan with this build key, so
+    that one engine can serve them.
     """
 
     call: "Call"
@@ -126,62 +137,70 @@ class Setup(NamedTuple):
     shapes: tuple[Shape, ...] = ()
 
     def calibration_calls(self, prompts: int) -> "list[Call]":
-        """Return calls of the cell's batch size for its first prompts; larger ones may not fit into memory."""
+        """Return calls of the cell's batch size for its first prompts; larger ones may not fit into
+        memory."""
         count = min(prompts, len(self.call.prompts))
-        return [self.call.of(range(first, min(first + self.batch, count))) for first in range(0, count, self.batch)]
+        return [
+            self.call.of(range(first, min(first + self.batch, count)))
+            for first in range(0, count, self.batch)
+        ]
 
 
 class AxisValue(Frozen):
     """One value of an axis: its fields are the options a matrix may set.
 
-    What it is: `affects` says whether it changes the pipeline (`build`) or only the call; `trajectory` whether
-    the denoising trajectory of the baseline is kept; `tolerance` how far images may lie from the same cell
-    without it, as the relative distance ‖with − without‖ / ‖without‖ (None where the trajectory is changed).
+    Identity: `affects` says whether it changes the pipeline (`build`) or only the call;
+    `trajectory` whether the denoising trajectory of the baseline is kept; `tolerance` how far
+    images may lie from the same cell without it, as the relative distance ‖with − without‖ /
+    ‖without‖ (None where the trajectory is changed).
 
-    What it goes with: `tags` are facts about the value and `conflicts` the tags of other values, or of the
-    model, that it cannot be combined with; `defaults` are settings it brings for axes the matrix leaves open.
+    Combinations: `tags` are facts about the value and `conflicts` the tags of other values, or of
+    the model, that it cannot be combined with; `defaults` are settings for axes that the matrix
+    does not mention.
 
-    How it runs: `lazy` work happens at the first call (compilation) and is timed as a phase of its own;
-    a `stateful` value remembers things between denoiser calls, so images are made by one thread.
+    Execution: `lazy` work happens at the first call (compilation) and is timed as a separate phase;
+    a `stateful` value keeps state between denoiser calls, so one thread generates the images.
     """
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     summary: ClassVar[str]
     needs: ClassVar[str] = ""
-    """What it needs beyond the package, in a few words: "a GPU", "pip install onnxruntime"."""
+    """Requirements besides the package, in a few words: "a GPU", "pip install onnxruntime"."""
     affects: ClassVar[Literal["build", "call"]] = "build"
     trajectory: ClassVar[Literal["kept", "changed"]] = "kept"
     tolerance: ClassVar[float | None] = None
     repeatability: ClassVar[float] = 0.0
-    """How far two runs with the same seeds may lie apart, relative as `tolerance`; most are exact."""
+    """Allowed distance between two runs with the same seeds, relative like `tolerance`; most values
+    are exact."""
     tags: ClassVar[frozenset[str]] = frozenset()
     conflicts: ClassVar[frozenset[str]] = frozenset()
     defaults: ClassVar[Mapping[str, str]] = {}
     lazy: ClassVar[bool] = False
     stateful: ClassVar[bool] = False
     resident: ClassVar[Literal["all", "part", "block", "layer"]] = "all"
-    """How much of the weights is on the device at a time: the pipeline's, its largest part's, a block's, a layer's."""
+    """The share of the weights on the device at a time: all, the largest part, a block, a layer."""
     arithmetic: ClassVar[str] = ""
-    """Torch's name of the format its matrices are multiplied in; empty: that in which they were loaded."""
+    """Torch's name of the number format of matrix products; empty: the loaded format."""
     examples: ClassVar[tuple[str, ...]] = ()
-    """More spellings that the contract test runs, such as `inductor+fullgraph=false`."""
+    """Further spellings for the contract test, such as `inductor+fullgraph=false`."""
     may_idle: ClassVar[str] = ""
-    """Why the plain value may find nothing to do on a sound model, where one of its `examples` does: the contract test
-    excuses no value without such a reason."""
+    """Why the plain value may have no effect on a sound model; one of its `examples` must then have
+    one."""
 
     @classmethod
     def where(cls) -> str:
-        """Return the axis and the name that the value's folder and file give it: `caching first-block`."""
+        """Return the axis and the name that the value's folder and file give it: `caching
+        first-block`."""
         return " ".join(cls.__module__.split(".")[-2:]).replace("_", "-")
 
     @classmethod
     def parse(cls, name: str) -> "AxisValue":
-        """Return the value that a free name such as `50` or `64x64` stands for; ValueError if it is none."""
+        """Return the value of a free name such as `50` or `64x64`; ValueError if invalid."""
         raise ValueError(f"{name!r} is not a value")
 
     def label(self, name: str) -> str:
-        """Return the word that stands for this value in a cell id."""
+        """Return the name of this value in a cell id."""
         return name
 
     def unavailable(self, machine: "Machine") -> Unavailable | None:
@@ -189,40 +208,46 @@ class AxisValue(Frozen):
         return None
 
     def refuse(self, context: Context) -> str | None:
-        """Return why this value cannot run in this cell with this model, naming both sides, or None if it can.
+        """Return why this value cannot run in this cell with this model, or None if it can.
 
-        For what tags cannot say: a size that does not divide, a missing file, a LoRA of another model.
+        For reasons that tags cannot express: a size that does not divide, a missing file, a LoRA of
+        another model.
         """
         return None
 
     def cautions(self, context: Context) -> tuple["Caution", ...]:
-        """Return warnings, with advice, for combinations that run but disappoint; shown in the plan."""
+        """Return warnings, with advice, for combinations that run but gain nothing; the plan shows
+        them."""
         return ()
 
     def brings(self, model: "ModelInfo") -> Mapping[str, str]:
-        """Return entries for axes the matrix leaves open: `defaults`, where they depend on options or the model."""
+        """Return settings for axes that the matrix does not mention, if they depend on options or
+        the model."""
         return self.defaults
 
     def fingerprint(self, model: "ModelInfo") -> str:
-        """Return a hash of the files it reads, so that results are not taken for those of other files; else empty."""
+        """Return a hash of the files that the value reads, which identifies its results; empty if
+        it reads none."""
         return ""
 
     def wants(self, model: "ModelInfo | None") -> tuple["HubFile", ...]:
-        """Return the files of the Hugging Face Hub that it reads and that are not here; asks nobody.
+        """Return the missing Hugging Face files that the value reads, without network access.
 
-        The run fetches them before its first cell. Without a model: what it lacks whatever the model.
+        The run fetches them before its first cell. Without a model: the files needed with any
+        model.
         """
         return ()
 
     def footprint(self, without: "Footprint") -> "Footprint":
-        """Return what the cell needs of its device's memory with this value, given what it needs `without`.
+        """Return the memory that the cell needs with this value, given the memory `without` it.
 
-        Asked in the order in which values are applied, beginning with four bytes a number.
+        Called in the order in which values are applied, starting with four bytes per number.
         """
         return without
 
     def load_options(self) -> dict[str, Any]:
-        """Return options of `ModelSource.load`: `dtype`, and `arguments` for from_pretrained. Asked in the worker."""
+        """Return options of `ModelSource.load`: `dtype`, and `arguments` for from_pretrained.
+        Called in the worker."""
         return {}
 
     def call_options(self) -> dict[str, Any]:
@@ -230,16 +255,17 @@ class AxisValue(Frozen):
         return {}
 
     def workload(self, steps: int) -> float:
-        """Return by how much it multiplies the denoiser's work (that of `steps` calls at the final size).
+        """Return the factor on the denoiser's work (`steps` calls at the final size), for the
+        plan's estimate.
 
-        For the plan's estimate: 2 − 1/steps for heun, less than 1 for a cascade whose first stages are small.
+        Examples: 2 − 1/steps for heun, less than 1 for a cascade whose first stages are small.
         """
         return 1.0
 
     def apply(self, model: "TextToImage", setup: Setup) -> "Effect | None":
-        """Change the loaded model in place and return the effect to be asked after the timed calls.
+        """Change the loaded model in place; return the effect, which reports after the timed calls.
 
-        None only for values that do nothing here, such as `eager` and `none`.
+        None only for values that change nothing, such as `eager` and `none`.
         """
         return None
 
@@ -265,13 +291,18 @@ class Cell(Frozen):
         return {setting.axis: str(setting) for setting in self.settings}
 
     def fits(self, where: Mapping[str, Scalar]) -> bool:
-        """Return whether every axis named has the value meant: `{precision = "fp8*"}`, a glob on value and options."""
+        """Return whether the cell matches globs on values and options, such as `{precision =
+        "fp8*"}`."""
         return not self.misfits(where)
 
     def misfits(self, where: Mapping[str, Scalar]) -> tuple[str, ...]:
-        """Return the axes that have another value than is meant, in the order they are named."""
+        """Return the axes whose values do not match."""
         found = self.by_axis
-        return tuple(axis for axis, value in where.items() if not fnmatchcase(found.get(axis, ""), value_word(value)))
+        return tuple(
+            axis
+            for axis, value in where.items()
+            if not fnmatchcase(found.get(axis, ""), value_word(value))
+        )
 
 
 def value_word(value: Scalar) -> str:

@@ -6,14 +6,16 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Frozen(BaseModel):
-    """A record that cannot change and refuses fields it does not know."""
+    """An immutable record that rejects unknown fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null", protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", ser_json_inf_nan="null", protected_namespaces=()
+    )
 
 
 Advance = Callable[[str, int, int], None]
-"""Hears (what, done, total)."""
+"""Called with (what, done, total)."""
 
 
 def ignore(what: str, done: int, total: int) -> None:
-    """Take no notice of progress."""
+    """Discard progress."""

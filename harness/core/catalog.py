@@ -1,4 +1,5 @@
-"""Plug-in folders: a name is a file name; listing imports nothing, resolving a name imports one file."""
+"""Plug-in folders: a name is a file name; listing imports nothing, resolving a name imports one
+file."""
 
 import difflib
 import importlib
@@ -14,7 +15,7 @@ T = TypeVar("T")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return `Did you mean "x"? Known: …` for a word that is not among the known ones."""
+    """Return `Did you mean "x"? Known: …` for an unknown word."""
     names = sorted(known)
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
     guess = f'Did you mean "{close[0]}"? ' if close else ""
@@ -23,20 +24,25 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 @cache
 def list_names(package: str, folders: bool = False) -> tuple[str, ...]:
-    """Return the names of a folder's plug-ins (`fp8_quanto.py` is `fp8-quanto`), importing none of them.
+    """Return the names of a folder's plug-ins (`fp8_quanto.py` is `fp8-quanto`), without importing
+    them.
 
-    Plug-ins are its files, or its sub-folders where `folders` says so; names with a leading underscore are none.
+    Plug-ins are files, or sub-folders with `folders`; names with a leading underscore are excluded.
     """
     spec = importlib.util.find_spec(package)
     if spec is None or spec.submodule_search_locations is None:
         raise UsageError(f"{package} is not a folder of plug-ins")
     found = pkgutil.iter_modules(spec.submodule_search_locations)
-    names = (module.name for module in found if module.ispkg == folders and not module.name.startswith("_"))
+    names = (
+        module.name
+        for module in found
+        if module.ispkg == folders and not module.name.startswith("_")
+    )
     return tuple(sorted(name.replace("_", "-") for name in names))
 
 
 def resolve(package: str, name: str, base: type[T]) -> type[T]:
-    """Import the file that bears `name` and return the subclass of `base` it defines.
+    """Import the file of a plug-in and return the subclass of `base` that it defines.
 
     Raises UsageError for an unknown name.
     """
@@ -47,8 +53,12 @@ def resolve(package: str, name: str, base: type[T]) -> type[T]:
     defined = [
         member
         for member in vars(module).values()
-        if isinstance(member, type) and issubclass(member, base) and member.__module__ == module.__name__
+        if isinstance(member, type)
+        and issubclass(member, base)
+        and member.__module__ == module.__name__
     ]
     if len(defined) != 1:
-        raise TypeError(f"{module.__name__} must define exactly one {base.__name__}, it defines {len(defined)}")
+        raise TypeError(
+            f"{module.__name__} must define exactly one {base.__name__}, it defines {len(defined)}"
+        )
     return defined[0]

@@ -11,11 +11,11 @@ from harness.core.timing import Block
 from harness.core.units import Absent
 
 J_PER_KWH = 3.6e6
-UNPRICED = "no prices: give [prices] in the matrix, such as per_hour = { '*H100*' = 2.5 }"
+UNPRICED = "no prices: add [prices] to the matrix, such as per_hour = { '*H100*' = 2.5 }"
 
 
 class Cost(Frozen):
-    """An amount of money in `currency`, and what it is for; a part that is not priced is not there."""
+    """An amount of money in `currency` by part; parts without a price are left out."""
 
     currency: str
     parts: dict[Literal["machine", "electricity"], float]
@@ -25,13 +25,16 @@ class Cost(Frozen):
         return sum(self.parts.values())
 
 
-def image_cost(prices: Prices, machine: Machine, image_s: float, energy_j: float | Absent) -> Cost | Absent:
-    """Return what one image costs that takes `image_s` seconds and `energy_j` joules; absent with the reason.
+def image_cost(
+    prices: Prices, machine: Machine, image_s: float, energy_j: float | Absent
+) -> Cost | Absent:
+    """Return the cost of an image that takes `image_s` seconds and `energy_j` joules, or why it is
+    absent.
 
-    An hour's price is taken to hold the electricity, as a rented machine's does, so `per_kwh` comes on top of it only
-    where a matrix gives both: for a machine of one's own, whose hour is its purchase and upkeep. Without a price
-    of the hour it is the electricity alone. Where electricity has a price but was not measured, the cost is
-    absent: without that part it would look too cheap beside machines that measure it.
+    A price per hour is assumed to include electricity, as for a rented machine. `per_kwh` is added
+    where a matrix gives both, as for a machine that you own. Without a price per hour the cost is
+    the electricity alone. If electricity has a price but was not measured, the cost is absent,
+    because it would look too low in comparison.
     """
     if not prices.per_hour and prices.per_kwh is None:
         return Absent(absent=UNPRICED)
@@ -43,32 +46,42 @@ def image_cost(prices: Prices, machine: Machine, image_s: float, energy_j: float
         parts.update(machine_part.parts)
     if prices.per_kwh is not None:
         if isinstance(energy_j, Absent):
-            return Absent(absent=f"prices.per_kwh is given, but the energy is absent: {energy_j.absent}")
+            return Absent(
+                absent=f"prices.per_kwh is given, but the energy is absent: {energy_j.absent}"
+            )
         parts["electricity"] = energy_j / J_PER_KWH * prices.per_kwh
     return Cost(currency=prices.currency, parts=parts)
 
 
 def machine_cost(prices: Prices, machine: Machine, seconds: float) -> Cost | Absent:
-    """Return the price of so many seconds of a machine, as building takes them; absent where no price fits it."""
+    """Return the price of some seconds of a machine; absent if no price matches it."""
     if not prices.per_hour:
         return Absent(absent=UNPRICED)
     name = machine.gpus[0].name if machine.gpus else machine.cpu
-    fitting = (price for glob, price in prices.per_hour.items() if fnmatchcase(name.lower(), glob.lower()))
+    fitting = (
+        price for glob, price in prices.per_hour.items() if fnmatchcase(name.lower(), glob.lower())
+    )
     per_hour = next(fitting, None)
     if per_hour is None:
-        return Absent(absent=f'no price of prices.per_hour fits "{name}": {", ".join(prices.per_hour)}')
+        return Absent(
+            absent=f'no glob of prices.per_hour matches "{name}": {", ".join(prices.per_hour)}'
+        )
     return Cost(currency=prices.currency, parts={"machine": per_hour * seconds / 3600})
 
 
 def image_energy_j(blocks: Sequence[Block], batch: int) -> float | Absent:
-    """Return the joules of one image: what the device drew in some blocks ÷ their images, `batch` a call.
+    """Return the joules of one image: energy of some blocks ÷ their images, `batch` per call.
 
-    Blocks without a reading are left out; absent, with the first block's reason, where none has one.
+    Blocks without a reading are left out; absent, with the first block's reason, if no block has
+    one.
     """
     known = [block for block in blocks if not isinstance(block.conditions.energy_j, Absent)]
     images = sum(len(block.repeats) for block in known) * batch
     if not images:
         reasons = (block.conditions.energy_j for block in blocks)
-        return next((reason for reason in reasons if isinstance(reason, Absent)), Absent(absent="no timed calls"))
+        return next(
+            (reason for reason in reasons if isinstance(reason, Absent)),
+            Absent(absent="no timed calls"),
+        )
     drawn = (block.conditions.energy_j for block in known)
     return sum(energy for energy in drawn if not isinstance(energy, Absent)) / images

@@ -10,9 +10,11 @@ if TYPE_CHECKING:
 
 
 class Effect:
-    """Watches one applied value. `start` is called just before the timed calls, `report` just after them.
+    """Watches one applied value. `start` is called just before the timed calls, `report` just after
+    them.
 
-    `batch` is how many images a timed call makes, where that was found out while the value was applied.
+    `batch` is how many images a timed call makes, where that was found out while the value was
+    applied.
     """
 
     batch: int | None = None
@@ -39,7 +41,8 @@ class FixedEffect(Effect):
 
 
 class CallCounter(Effect):
-    """Counts the calls of each part of the model, from outside it, so that compiled code stays as it is.
+    """Counts the calls of each part of the model, from outside it, so that compiled code stays as
+    it is.
 
     A subclass says what `counts` (by role, over all timed calls) means.
     """

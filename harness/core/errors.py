@@ -1,4 +1,4 @@
-"""Every error a person can meet; each says what, where and what to do, and has one exit code.
+"""Every error that users can see: what happened, where, what to do, and one exit code.
 
 HarnessError
 ├── UsageError        2  wrong usage
@@ -56,7 +56,9 @@ class MatrixError(HarnessError):
         self.problems = list(problems)
         count = len(self.problems)
         listing = "\n".join(f"  - {problem}" for problem in self.problems)
-        super().__init__(f"{count} mistake{'s' if count != 1 else ''} in the {self.document}\n{listing}", where)
+        super().__init__(
+            f"{count} mistake{'s' if count != 1 else ''} in the {self.document}\n{listing}", where
+        )
 
 
 class PolicyError(MatrixError):
@@ -84,7 +86,8 @@ class MachineError(HarnessError):
 
 
 class NoEffect(HarnessError):
-    """A value was applied and nothing came of it: its figures would be the plain cell's under another name."""
+    """A value was applied and nothing came of it: its figures would be the plain cell's under
+    another name."""
 
     exit_code = ExitCode.CELLS_FAILED
 

@@ -4,7 +4,8 @@ from harness.core.base import Frozen
 from harness.core.units import Absent
 
 MEMORY_TOLERANCE = 0.05
-"""Hosts of one kind report memory that differs by a few MiB: as a share, so much is no difference."""
+"""Hosts of one kind report memory that differs by a few MiB: as a share, so much is no difference.
+"""
 
 
 class Gpu(Frozen):
@@ -34,7 +35,8 @@ class Machine(Frozen):
 
     @property
     def native_fp16(self) -> bool:
-        """Whether FP16 arithmetic runs in hardware; on a CPU it is emulated, 40 times slower than FP32."""
+        """Whether FP16 arithmetic runs in hardware; on a CPU it is emulated, 40 times slower than
+        FP32."""
         return bool(self.gpus)
 
     @property
@@ -46,7 +48,8 @@ class Machine(Frozen):
     def facts(self) -> dict[str, str]:
         """The hardware and software that a figure or an image depends on, by name.
 
-        The host's name is none of it: a restarted pod has another. Its memory is compared by `differences`.
+        The host's name is none of it: a restarted pod has another. Its memory is compared by
+        `differences`.
         """
         gpu = self.gpus[0] if self.gpus else None
         return {
@@ -63,17 +66,28 @@ class Machine(Frozen):
         }
 
     def differences(self, other: "Machine") -> list[str]:
-        """Return what differs in hardware and software: `driver: 550 ≠ 570`; empty where figures are comparable."""
+        """Return what differs in hardware and software: `driver: 550 ≠ 570`; empty where figures
+        are comparable."""
         mine, theirs = self.facts, other.facts
-        differ = [name for name in dict.fromkeys((*mine, *theirs)) if mine.get(name) != theirs.get(name)]
-        found = [f"{name}: {mine.get(name, 'absent')} ≠ {theirs.get(name, 'absent')}" for name in differ]
+        differ = [
+            name for name in dict.fromkeys((*mine, *theirs)) if mine.get(name) != theirs.get(name)
+        ]
+        found = [
+            f"{name}: {mine.get(name, 'absent')} ≠ {theirs.get(name, 'absent')}" for name in differ
+        ]
         if abs(self.memory_bytes - other.memory_bytes) > MEMORY_TOLERANCE * self.memory_bytes:
-            found.append(f"memory: {self.memory_bytes / 2**30:.1f} ≠ {other.memory_bytes / 2**30:.1f} GiB")
+            found.append(
+                f"memory: {self.memory_bytes / 2**30:.1f} ≠ {other.memory_bytes / 2**30:.1f} GiB"
+            )
         return found
 
     @property
     def title(self) -> str:
         """One line for people: the card, or the processor with its cores and memory."""
         if self.gpus:
-            return f"{len(self.gpus)} × {self.gpus[0].name}" if len(self.gpus) > 1 else self.gpus[0].name
+            return (
+                f"{len(self.gpus)} × {self.gpus[0].name}"
+                if len(self.gpus) > 1
+                else self.gpus[0].name
+            )
         return f"{self.cpu}, {self.cpu_cores} cores, {self.memory_bytes / 2**30:.0f} GiB, no GPU"

@@ -1,4 +1,4 @@
-"""The wish: what a matrix file says, typed."""
+"""The typed contents of a matrix file."""
 
 from typing import Annotated, Any, Literal
 
@@ -10,7 +10,8 @@ from harness.core.rule import Rule
 
 SCHEMA_VERSION = 1
 LONGEST_NAME = 100
-"""A name is part of the run's folder, beside the time and the host name: file systems take 255 bytes."""
+"""A name is part of the run folder's name, with the time and the host name; file systems allow 255
+bytes."""
 
 Entry = Scalar | dict[str, Scalar]
 """One value of an axis: its name or number, or a table with `name` and options."""
@@ -21,7 +22,11 @@ def _read_share(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return float(value.strip().removesuffix("%")) / 100 if value.strip().endswith("%") else float(value)
+        return (
+            float(value.strip().removesuffix("%")) / 100
+            if value.strip().endswith("%")
+            else float(value)
+        )
     except ValueError:
         raise ValueError(f"a share such as '2%' or 0.02, got {value!r}") from None
 
@@ -47,83 +52,130 @@ class Model(Frozen):
 
 
 class Prompts(Frozen):
-    """Which prompts: a bundled set's name or a file (.txt, .jsonl, .csv, .tsv), and how many of it (0: all)."""
+    """Which prompts: a bundled set's name or a file (.txt, .jsonl, .csv, .tsv), and how many of it
+    (0: all)."""
 
     set: Annotated[
-        str, Field(description="left out: what suits the model; shapes for bundled, everyday for others")
+        str, Field(description="default: shapes for the bundled model, everyday for others")
     ] = "shapes"
     limit: Annotated[int, Field(ge=0)] = 0
     order: Annotated[
         Literal["file", "balanced"],
-        Field(description="file: as they stand; balanced: categories take turns, so that the first are of all kinds"),
+        Field(
+            description="file: in file order; balanced: categories alternate, so that the first "
+            "prompts cover all"
+        ),
     ] = "file"
-    negative: Annotated[str, Field(description="what no image should show, where a prompt has no own negative")] = ""
-    latent: Annotated[str, Field(description="a .npy file of noise that every image starts from; empty: its own")] = ""
+    negative: Annotated[str, Field(description="negative prompt, for prompts without one")] = ""
+    latent: Annotated[
+        str,
+        Field(
+            description="a .npy file of noise that every image starts from; empty: noise by "
+            "prompt and seed"
+        ),
+    ] = ""
 
 
 class Measure(Frozen):
-    """How cells are timed: whole-pipeline calls at the cell's batch size, in blocks that alternate with the baseline's.
+    """How cells are timed: whole-pipeline calls at the cell's batch size, in blocks that alternate
+    with the baseline's.
 
-    Blocks are taken until the 95 % interval of the speedup is `precision` wide to either side, for `min_s` at least and
-    `max_s` at most, the baseline's calls counted too: it takes turns with every cell. `warmup` calls are discarded
-    before; what is still warming up after them is found and left out.
+    Rounds are taken until the speedup's 95 % interval is `precision` wide to either side, within
+    `min_s` and `max_s` seconds of timed calls, including the baseline's. `warmup` calls are
+    discarded first; later calls that are still warming up are detected and left out.
     """
 
     warmup: Annotated[int, Field(ge=0, le=1000)] = 1
-    precision: Annotated[Share, Field(description="half-width of the speedup's 95 % interval, such as '2%'")] = 0.02
+    precision: Annotated[
+        Share, Field(description="half-width of the speedup's 95 % interval, such as '2%'")
+    ] = 0.02
     min_s: Annotated[
-        float, Field(ge=0, allow_inf_nan=False, description="least seconds of timed calls, the baseline's too")
+        float,
+        Field(
+            ge=0,
+            allow_inf_nan=False,
+            description="least seconds of timed calls, including the baseline's",
+        ),
     ] = 2
     max_s: Annotated[
-        float, Field(gt=0, allow_inf_nan=False, description="most seconds of timed calls, the baseline's too")
+        float,
+        Field(
+            gt=0,
+            allow_inf_nan=False,
+            description="most seconds of timed calls, including the baseline's",
+        ),
     ] = 60
     timeout_s: Annotated[
-        float, Field(gt=0, allow_inf_nan=False, description="most seconds of one step: getting ready, a block, images")
+        float,
+        Field(
+            gt=0,
+            allow_inf_nan=False,
+            description="most seconds of one step: preparation, a block, the images",
+        ),
     ] = 3600.0
-    image_batch: Annotated[int, Field(ge=0, description="images generated per call for quality; 0: by size")] = 0
-    trace: Annotated[bool, Field(description="trace one call of every cell, in a pass of its own")] = False
+    image_batch: Annotated[
+        int, Field(ge=0, description="images generated per call for quality; 0: by size")
+    ] = 0
+    trace: Annotated[
+        bool, Field(description="trace one call of every cell, in a separate pass")
+    ] = False
     threads: Annotated[int, Field(ge=0, description="CPU threads of a cell; 0: all cores")] = 0
-    allow_foreign_processes: Annotated[bool, Field(description="measure though other processes use the GPU")] = False
+    allow_foreign_processes: Annotated[
+        bool, Field(description="measure even if other processes use the GPU")
+    ] = False
 
     @model_validator(mode="after")
     def _in_order(self) -> "Measure":
         if self.min_s > self.max_s:
-            raise ValueError(f"min_s = {self.min_s:g} is more than max_s = {self.max_s:g}: raise max_s or lower min_s")
+            raise ValueError(
+                f"min_s = {self.min_s:g} is more than max_s = {self.max_s:g}: raise max_s or "
+                "lower min_s"
+            )
         return self
 
 
 class Prices(Frozen):
-    """What an hour of a machine and a kilowatt-hour cost, for the cost of an image.
+    """Prices of a machine hour and a kilowatt-hour, for the cost of an image.
 
-    `per_hour` maps globs on the GPU's name (on the processor's, without a GPU) to the price of one card's hour, for a
-    cell uses one; letters' case does not count, of several that fit the first does, and one that fits no machine is
-    no error: one list may serve many.
+    `per_hour` maps globs on the GPU's name (without a GPU: the processor's) to the price of one
+    card per hour. Case is ignored, the first match counts, and globs without a match are allowed,
+    so that one list serves many machines.
     """
 
     currency: str = "USD"
     per_hour: Annotated[
-        dict[str, Price], Field(description="glob on the GPU's name, or the processor's → price of an hour")
+        dict[str, Price],
+        Field(description="glob on the GPU's name, or the processor's → price of an hour"),
     ] = {}
     per_kwh: Annotated[
-        Price | None, Field(description="electricity on top: left out where the hour's price holds it")
+        Price | None,
+        Field(
+            description="electricity, added to the price per hour; leave it out where that "
+            "includes electricity"
+        ),
     ] = None
 
 
 class Quality(Frozen):
-    """Which metrics score the images, and the real images (or none) that distribution metrics refer to."""
+    """The metrics, their weights, and the reference set of distribution metrics."""
 
     metrics: Annotated[
         tuple[str, ...],
-        Field(description="left out: what suits the model; *:bundled nets for bundled, mlperf for others"),
+        Field(description="default: the metrics that suit the model"),
     ] = (
-        "attributes:bundled", "clip:bundled", "detail", "colour", "odd-pictures", "fid:bundled", "lpips:bundled",
-        "psnr", "ssim",
+        "attributes:bundled", "clip:bundled", "detail", "colour", "odd-pictures", "fid:bundled",
+        "lpips:bundled", "psnr", "ssim",
     )  # fmt: skip
     images: Annotated[
         Literal["all", "auto"],
-        Field(description="all: every cell makes every prompt's images; auto: as many as its verdict needs, in rounds"),
+        Field(
+            description="all: every prompt for every cell; auto: as many prompts as each verdict "
+            "needs"
+        ),
     ] = "all"
-    max: Annotated[int, Field(ge=0, description="with images = auto: most prompts of a cell; 0: all prompts")] = 0
+    max: Annotated[
+        int, Field(ge=0, description="with images = auto: most prompts of a cell; 0: all")
+    ] = 0
     reference: str | None = None
     weights: dict[str, str] = {}
     resamples: Annotated[int, Field(ge=200)] = 2000
@@ -131,7 +183,7 @@ class Quality(Frozen):
 
 
 class Matrix(Frozen):
-    """A whole matrix file: axes × model × prompts, and how to measure and judge."""
+    """A matrix file: axes, model, prompts, and how to measure and judge."""
 
     schema_version: Literal[1] = 1
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=LONGEST_NAME)]
@@ -147,7 +199,12 @@ class Matrix(Frozen):
     prices: Prices = Prices()
     quality: Quality = Quality()
     policy: Annotated[
-        str, Field(description="what may ship: a shipped policy (harness policies) or a .toml file beside this one")
+        str,
+        Field(
+            description="what may ship: a shipped policy (harness policies) or a .toml file in "
+            "the same folder"
+        ),
     ] = "five-percent"
     gate: tuple[Rule, ...] = ()
-    """Rules of this matrix, after the policy's: of rules on the same thing the last that fits a cell decides."""
+    """Rules of this matrix, after the policy's; of rules on the same quantity the last that fits a
+    cell decides."""

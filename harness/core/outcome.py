@@ -1,4 +1,4 @@
-"""What became of a planned cell: completed with raw samples, failed, or skipped; exactly one of them."""
+"""The outcome of a planned cell: completed with raw samples, failed, or skipped."""
 
 from collections import Counter
 from typing import Annotated, Literal
@@ -11,14 +11,16 @@ from harness.core.trace import Trace
 from harness.core.units import Absent
 
 Phase = Literal[
-    "start", "load", "apply", "compile", "warmup", "baseline_worker", "repeats", "memory", "roofline", "images",
-    "trace", "save",
+    "start", "load", "apply", "compile", "warmup", "baseline_worker", "repeats", "memory",
+    "roofline", "images", "trace", "save",
 ]  # fmt: skip
-FailureKind = Literal["error", "out-of-memory", "timeout", "crash", "bad-image", "disk-full", "no-effect"]
+FailureKind = Literal[
+    "error", "out-of-memory", "timeout", "crash", "bad-image", "disk-full", "no-effect"
+]
 
 
 class Image(Frozen):
-    """One picture on disk, identified for pairing by (prompt_id, seed); `path` is relative to the cell's folder."""
+    """One image, identified by (prompt_id, seed); `path` is relative to the cell's folder."""
 
     prompt_id: str
     seed: int
@@ -31,10 +33,10 @@ class Image(Frozen):
 
 
 class ColdStart(Frozen):
-    """From nothing to the first image, in seconds of each part: one follows on the other and none holds another.
+    """Seconds to the first image by part; parts follow each other and do not overlap.
 
-    Start the process, load, apply the settings, compile, and make the first whole call (the first warm-up call, or
-    the first timed one where measure.warmup = 0).
+    Start the process, load, apply the settings, compile, and make the first whole call (the first
+    warm-up call, or the first timed one where measure.warmup = 0).
     """
 
     start_s: float
@@ -49,14 +51,15 @@ class ColdStart(Frozen):
 
 
 MeasuredKind = Literal[
-    "first-call", "warming-up", "outliers", "two-speeds", "drift", "few-groups", "not-precise", "profiled", "throttled",
-    "power-capped", "clock-drift", "cpu-clock-drift", "hot", "busy", "foreign-processes", "not-traced",
+    "first-call", "warming-up", "outliers", "two-speeds", "drift", "few-groups", "not-precise",
+    "profiled", "throttled", "power-capped", "clock-drift", "cpu-clock-drift", "hot", "busy",
+    "foreign-processes", "not-traced",
 ]  # fmt: skip
-"""What measuring warns of; reports have a place for each. Axis values have kinds of their own."""
+"""Kinds of warnings of measurements; axis values add further kinds."""
 
 
 class Caution(Frozen):
-    """Something a reader must know about a measurement, with advice."""
+    """A warning about a measurement, with advice."""
 
     kind: str
     message: str
@@ -64,7 +67,7 @@ class Caution(Frozen):
 
 
 def measured_caution(kind: MeasuredKind, message: str, advice: str = "") -> Caution:
-    """Return a caution of measuring, whose kinds are all known."""
+    """Return a warning of a measurement."""
     return Caution(kind=kind, message=message, advice=advice)
 
 
@@ -73,21 +76,21 @@ Figures = dict[str, float | int | str]
 
 
 class Shown(Frozen):
-    """What was seen of a value's work: a sentence for people, figures for tables (`bytes_before`, `cache_hits` …)."""
+    """The effect of a value: a sentence, and figures for tables (such as `bytes_before`)."""
 
     summary: str
     figures: Figures = {}
 
 
 class Applied(Shown):
-    """What one setting of a cell really did, beside what it was asked to do."""
+    """The applied effect of one setting of a cell."""
 
     axis: str
     value: str
 
 
 class Failed(Frozen):
-    """A cell that did not complete: what happened, in which phase, and what to try."""
+    """A cell that did not complete: error, phase, and advice."""
 
     status: Literal["failed"] = "failed"
     kind: FailureKind
@@ -99,11 +102,11 @@ class Failed(Frozen):
 
 
 class Roofline(Frozen):
-    """The least time that the denoiser's arithmetic in one whole-pipeline call could take on this device.
+    """The least time of the denoiser's arithmetic in one pipeline call on this device.
 
-    `flops` are the operations of the network as it was loaded, a multiplication and an addition being two;
-    `flops_per_s` is the rate measured here for large matrix products in `dtype`, `bytes_per_s` that of a large copy,
-    reading and writing counted.
+    `flops` are the operations of the network as it was loaded, a multiplication and an addition
+    being two; `flops_per_s` is the rate measured here for large matrix products in `dtype`,
+    `bytes_per_s` that of a large copy, reading and writing counted.
     """
 
     flops: float
@@ -117,24 +120,26 @@ class Roofline(Frozen):
 
 
 COUNTERS = {
-    "device_used_bytes": "held of the device", "reserved_bytes": "reserved by torch",
+    "device_used_bytes": "used on the device", "reserved_bytes": "reserved by torch",
     "allocated_bytes": "allocated by torch", "resident_bytes": "resident",
 }  # fmt: skip
-"""What may count memory, each in words; the first that is known tells the peak."""
+"""Memory counters with their names; the first known one gives the peak."""
 
 
 class Peak(Frozen):
-    """The highest memory, and what counted it: one counter's figure is no limit to another's."""
+    """The highest memory and its counter; figures of different counters do not compare."""
 
     count: int
     counter: str
 
 
 class Memory(Frozen):
-    """The highest memory during one whole-pipeline call at the cell's batch, in a pass of its own that is not timed.
+    """The highest memory during one pipeline call at the cell's batch, in a separate pass that is
+    not timed.
 
-    `device_used_bytes` is what this process holds of the device, as the driver counts it; `resident_bytes` the highest
-    resident memory of the process (VmHWM), of which `resident_before_bytes` were there before the call.
+    `device_used_bytes` is the driver's figure for this process; `resident_bytes` the highest
+    resident memory of the process (VmHWM), of which `resident_before_bytes` were there before the
+    call.
     """
 
     allocated_bytes: int | Absent
@@ -144,7 +149,7 @@ class Memory(Frozen):
     resident_before_bytes: int | Absent
 
     def peak(self) -> Peak | Absent:
-        """Return the figure a card or a machine is chosen by: the device's where there is one, else the process's."""
+        """Return the first known counter: the device's, torch's, or the process's."""
         for name, counter in COUNTERS.items():
             count = getattr(self, name)
             if not isinstance(count, Absent):
@@ -154,24 +159,24 @@ class Memory(Frozen):
 
 
 NO_MEMORY = Memory.model_validate(dict.fromkeys(Memory.model_fields, Absent(absent="not measured")))
-UNTIMED = Pairing(kind="alone", blocks=(), stopped="not timed: it is there for its images")
+UNTIMED = Pairing(kind="alone", blocks=(), stopped="not timed: only its images are needed")
 
 
 class Completed(Frozen):
-    """A measured cell: raw samples, never summaries. `phases_s` is the ledger of the cell's wall time.
+    """A measured cell: raw samples, never summaries. `phases_s` is the cell's wall time by phase.
 
-    In an adaptive run images and ledger grow with every round; what was timed is of the first.
+    In an adaptive run images and phases grow with every round; latencies are those of the first.
     """
 
     status: Literal["completed"] = "completed"
     cold_start: ColdStart | Absent
-    """Absent where the images were taken over from another run: nothing was started here."""
+    """Absent if the images were reused from another run."""
     warmup_s: tuple[float, ...]
     pairing: Pairing = UNTIMED
     batch: int
     images: tuple[Image, ...]
     denoiser_calls: int
-    """Calls of the denoiser during one whole-pipeline call: counted, not assumed."""
+    """Denoiser calls during one pipeline call, as counted."""
     weights_bytes: dict[str, int]
     memory: Memory = NO_MEMORY
     roofline: Roofline | Absent = Absent(absent="not measured")
@@ -179,38 +184,42 @@ class Completed(Frozen):
     phases_s: dict[str, float]
     applied: tuple[Applied, ...] = ()
     warnings: tuple[Caution, ...] = ()
-    trace: Trace | Absent = Absent(absent="not asked for (measure.trace = false)")
+    trace: Trace | Absent = Absent(absent="not traced (measure.trace = false)")
     reused_from: str | None = None
     halted: Failed | None = None
-    """Why a later round brought no more images, though they were wanted; what was made before stays."""
+    """Why a later round failed to add images; earlier images stay."""
 
     @property
     def repeats(self) -> tuple[Repeat, ...]:
-        """The cell's own timed calls, in order, without those of blocks that were timed once more."""
+        """The cell's timed calls in order, without superseded blocks."""
         return tuple(repeat for block in self.pairing.of("cell") for repeat in block.repeats)
 
     @property
     def prompts(self) -> int:
-        """How many prompts there are images of."""
+        """The number of prompts with images."""
         return len({image.prompt_id for image in self.images})
 
     def lacks(self, prompts: int) -> bool:
-        """Whether images of this many prompts are still to be made; no more are, once a round was halted."""
+        """Return whether images of this many prompts are missing; False after a halted round."""
         return self.halted is None and self.prompts < prompts
 
     def extended(self, added: "Extended") -> "Completed":
-        """Return it with the images of another round, what is to be known of them, and the time they took."""
+        """Return the cell with the images, warnings and phases of another round."""
         phases = Counter(self.phases_s)
         phases.update(added.phases_s)
         warnings = tuple(dict.fromkeys(self.warnings + added.warnings))
-        update = {"images": self.images + added.images, "phases_s": dict(phases), "warnings": warnings}
+        update = {
+            "images": self.images + added.images,
+            "phases_s": dict(phases),
+            "warnings": warnings,
+        }
         return self.model_copy(update=update)
 
 
 class Extended(Frozen):
-    """What another round adds to a completed cell: pictures, and the time they took.
+    """Images and phases that another round adds to a completed cell.
 
-    Of an adaptive run, or of a cell that was timed between two times of the baseline.
+    In an adaptive run, or for a cell that was sandwiched between two timings of the baseline.
     """
 
     status: Literal["extended"] = "extended"
@@ -220,7 +229,7 @@ class Extended(Frozen):
 
 
 class Skipped(Frozen):
-    """A cell that was not tried, with the reason the plan gave."""
+    """A cell that was not run, with the plan's reason."""
 
     status: Literal["skipped"] = "skipped"
     reason: str
@@ -230,7 +239,7 @@ Outcome = Annotated[Completed | Failed | Skipped, Field(discriminator="status")]
 
 
 def find_failure(outcome: Outcome | None) -> Failed | None:
-    """Return what went wrong with a cell, be it in its first round or in a later one that halted it."""
+    """Return the failure of a cell, in its first round or in a later one."""
     if isinstance(outcome, Completed):
         return outcome.halted
     return outcome if isinstance(outcome, Failed) else None

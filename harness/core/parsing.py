@@ -41,9 +41,11 @@ _UNION_WORDS = {"bool", "int", "float", "str", "dict[str,union[bool,int,float,st
 
 
 def read_toml(text: str) -> tuple[dict[str, Any], list[str]]:
-    """Return the document of TOML text, and the problem if it is none."""
+    """Return the document of TOML text, and the problem if it is not TOML."""
     try:
-        return tomllib.loads(text.removeprefix("\ufeff")), []  # some editors begin a file with a byte order mark
+        return tomllib.loads(
+            text.removeprefix("\ufeff")
+        ), []  # some editors begin a file with a byte order mark
     except ValueError as error:  # not TOML, or a number of thousands of digits
         return {}, [f"not TOML: {error}"]
 
@@ -55,7 +57,11 @@ def read_record(model: type[Model], document: dict[str, Any]) -> tuple[Model | N
         found = model.model_validate(document)
     except ValidationError as error:
         known = {_read_key(problem) for problem in wrong}
-        return None, wrong + [mistake for mistake in describe_mistakes(model, error) if _read_key(mistake) not in known]
+        return None, wrong + [
+            mistake
+            for mistake in describe_mistakes(model, error)
+            if _read_key(mistake) not in known
+        ]
     return (None, wrong) if wrong else (found, [])
 
 
@@ -64,7 +70,8 @@ def _read_key(mistake: str) -> str:
 
 
 def boolean_mistakes(model: type[BaseModel], document: Mapping[str, Any]) -> list[str]:
-    """Return a mistake for every true or false where a number belongs, which pydantic would read as 1 or 0."""
+    """Return a mistake for every true or false where a number belongs, which pydantic would read as
+    1 or 0."""
     problems = []
     for location, given in _leaves(document, ()):
         kinds = _scalars(_annotation(model, list(location))) if isinstance(given, bool) else set()
@@ -80,14 +87,16 @@ def describe_mistakes(model: type[BaseModel], error: ValidationError) -> list[st
 
 
 def _describe(model: type[BaseModel], entry: Any) -> str:
-    """One pydantic error as a person would say it."""
+    """Return one pydantic error in plain words."""
     location = [part for part in entry["loc"] if part not in _UNION_WORDS]
     key = ".".join(str(part) for part in location)
     kind = entry["type"]
     if len(location) < len(entry["loc"]):
-        return f"{key}: a name, a number or a table with `name` and options, got {_toml(entry['input'])}"
+        meant = "a name, a number or a table with `name` and options"
+        return f"{key}: {meant}, got {_toml(entry['input'])}"
     if kind == "extra_forbidden":
-        return f"{key}: unknown key. {did_you_mean(str(location[-1]), _known_keys(model, location[:-1]))}"
+        known = _known_keys(model, location[:-1])
+        return f"{key}: unknown key. {did_you_mean(str(location[-1]), known)}"
     mistake = _mistake(model, entry, location)
     return f"{key}: {mistake}" if key else mistake
 
@@ -99,7 +108,9 @@ def _mistake(model: type[BaseModel], entry: Any, location: list[Any]) -> str:
     if kind == "missing":
         return "this key is required"
     if kind == "literal_error" and isinstance(given, str):
-        known = [word.strip("'") for word in entry["ctx"]["expected"].replace(" or ", ", ").split(", ")]
+        known = [
+            word.strip("'") for word in entry["ctx"]["expected"].replace(" or ", ", ").split(", ")
+        ]
         return f'unknown word "{given}". {did_you_mean(given, known)}'
     key = ".".join(str(part) for part in location)
     if kind in _LISTS and _holds_tables(model, location):
@@ -117,7 +128,8 @@ def _expected(entry: Any, key: str) -> str:
         return f"should be a list, such as {'[…]' if isinstance(given, dict) else _toml([given])}"
     if kind in _TABLES:
         in_list = isinstance(entry["loc"][-1], int)
-        return f"should be a table, such as {'{ key = value }' if in_list else f'[{key}] with its keys below'}"
+        example = "{ key = value }" if in_list else f"[{key}] with its keys below"
+        return f"should be a table, such as {example}"
     return f"should be {_SCALARS.get(kind) or str(entry['msg']).removeprefix('Input should be ')}"
 
 
@@ -128,7 +140,9 @@ def _toml(value: Any) -> str:
     elif isinstance(value, list):
         text = "[" + ", ".join(map(_toml, value)) + "]"
     else:
-        text = json.dumps(value, ensure_ascii=False) if isinstance(value, bool | str) else str(value)
+        text = (
+            json.dumps(value, ensure_ascii=False) if isinstance(value, bool | str) else str(value)
+        )
     return text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "…"
 
 
@@ -194,10 +208,11 @@ def _refuse_empty(path: Any) -> Any:
 
 
 CACHE_VARIABLE = "HARNESS_CACHE"
-"""Names another folder for caches. Worker processes inherit it, so that all use the folder that was found first."""
+"""Names another folder for caches. Worker processes inherit it, so that all use the folder that was
+found first."""
 
 GivenPath = Annotated[Path, BeforeValidator(_refuse_empty)]
-"""A path that somebody wrote down: an empty one is a mistake, not the current folder."""
+"""A path from a user: an empty one is a mistake, not the current folder."""
 
 
 def has_home() -> bool:
@@ -210,19 +225,20 @@ def has_home() -> bool:
 
 
 def expand_user(path: str | Path) -> Path:
-    """Return a path with `~` or `~name` at its begin replaced by that user's home folder.
+    """Return a path with `~` or `~name` at its start replaced by the home folder.
 
-    Raises UsageError where there is no such user, or the user has no home folder.
+    Raises UsageError if there is no such user, or no home folder.
     """
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
         fix = "Write the whole path, or begin it with ./ if a folder has this name."
-        raise UsageError("the home folder that ~ stands for is not known", str(path), fix) from error
+        raise UsageError("the home folder for ~ is unknown", str(path), fix) from error
 
 
 def cache_path() -> Path:
-    """Return the folder of caches: HARNESS_CACHE or the user's own; a relative one for a user without a home folder."""
+    """Return the folder of caches: HARNESS_CACHE or the user's own; a relative one for a user
+    without a home folder."""
     try:
         return Path(os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir("harness"))
     except RuntimeError:  # neither HOME nor an entry in passwd

@@ -24,7 +24,8 @@ class Prompt(Frozen):
     id: str
     text: str
     negative: str | None = None
-    """What its images should not show; in a set all prompts have one, if only the empty text, or none has."""
+    """What its images should not show; in a set all prompts have one, if only the empty text, or
+    none has."""
     category: str = ""
 
 
@@ -37,7 +38,7 @@ class Latent(Frozen):
 
 
 class Rate(Frozen):
-    """Seconds of one denoiser pass of one image in a full batch, and where that figure comes from."""
+    """Seconds of one denoiser pass per image in a full batch, and the source of this figure."""
 
     image_step_s: float
     source: str
@@ -69,12 +70,14 @@ class PlannedCell(Frozen):
 
     @property
     def timed(self) -> bool:
-        """Whether its calls are timed: the baseline's rerun too, which shows what a speedup of 1 looks like here."""
+        """Whether its calls are timed: the baseline's rerun too, which shows what a speedup of 1
+        looks like here."""
         return self.role != "other-seed"
 
 
 class Plan(Frozen):
-    """One decided run: its matrix, machine, prompts and cells, with notes on what was decided and why."""
+    """One decided run: its matrix, machine, prompts and cells, with notes on what was decided and
+    why."""
 
     run_id: str
     matrix: Matrix
@@ -83,15 +86,17 @@ class Plan(Frozen):
     machine: Machine
     prompts: tuple[Prompt, ...]
     latent: Latent | None = None
-    """Every image starts from it but those of the other-seed run, which are there to be other images."""
+    """Every image starts from it but those of the other-seed run, which are there to be other
+    images."""
     baseline_id: str
     cells: tuple[PlannedCell, ...]
     notes: tuple[str, ...] = ()
     policy: Policy = Policy()
-    """What may ship, decided before anything was measured: the matrix's policy with the matrix's own rules."""
+    """What may ship, decided before anything was measured: the matrix's policy with the matrix's
+    own rules."""
     interim_analyses: tuple[int, ...] = ()
-    """Adaptive runs: the numbers of prompts (rising, the last is the most) at which a cell may be judged. Empty: once,
-    with all prompts."""
+    """Adaptive runs: the numbers of prompts (rising, the last is the most) at which a cell may be
+    judged. Empty: once, with all prompts."""
 
     def find(self, cell_id: str) -> PlannedCell:
         """Return the planned cell with this id; KeyError if there is none."""
@@ -102,7 +107,8 @@ class Plan(Frozen):
 
     @property
     def compared(self) -> tuple[PlannedCell, ...]:
-        """The cells people asked for: the baseline and the candidates, without the two extra baseline runs."""
+        """The cells people asked for: the baseline and the candidates, without the two extra
+        baseline runs."""
         return tuple(planned for planned in self.cells if planned.role in ("baseline", "candidate"))
 
     @property
@@ -117,7 +123,8 @@ class Plan(Frozen):
         return self.prompts
 
     def prompt_counts(self, planned: PlannedCell) -> tuple[int, ...]:
-        """Return the numbers of prompts, from the first on, that this cell may have images of, rising."""
+        """Return the numbers of prompts, from the first on, that this cell may have images of,
+        rising."""
         most = len(self.get_prompts(planned))
         return (
             tuple(dict.fromkeys(min(analysis, most) for analysis in self.interim_analyses))

@@ -10,11 +10,12 @@ from harness.core.rule import RELATIVE, SHARES, Correction, Rule
 from harness.core.units import format_percent, format_seconds
 
 PictureDamage = Literal[
-    "blur", "scaling", "jpeg", "noise", "sharpening", "contrast", "brightness", "saturation", "hue", "banding",
+    "blur", "scaling", "jpeg", "noise", "sharpening", "contrast", "brightness", "saturation",
+    "hue", "banding",
 ]  # fmt: skip
-"""Every picture of a set is damaged."""
+"""Every image of a set is damaged."""
 SetDamage = Literal["wrong-prompt", "collapse", "some-damaged"]
-"""Some pictures of a set are replaced or damaged."""
+"""Some images of a set are replaced or damaged."""
 FAMILIES: tuple[str, ...] = (*get_args(PictureDamage), *get_args(SetDamage))
 MOST_LEVEL = 5
 LADDER_IMAGES = 256
@@ -22,9 +23,11 @@ LADDER_IMAGES = 256
 
 
 class Sees(Frozen):
-    """A demand on the metrics that judge: they must fail the baseline's pictures with this damage at this level.
+    """A demand on the gating metrics: they must fail the baseline's images with this damage at this
+    level.
 
-    Levels are KADID-10k's: 1 hardly visible, 3 slightly annoying, 5 very annoying; 0 is below what most people notice.
+    Levels are KADID-10k's: 1 hardly visible, 3 slightly annoying, 5 very annoying; 0 is below what
+    most people notice.
     """
 
     damage: Annotated[
@@ -35,13 +38,14 @@ class Sees(Frozen):
 
 
 class PolicyFile(Frozen):
-    """What a policy file says. Of rules on the same quantity, metric and severity the last that fits a cell decides."""
+    """A policy file. Of rules on the same quantity, metric and severity, the last that fits a cell
+    decides."""
 
     about: str = ""
     correction: Correction = "holm"
     gate: tuple[Rule, ...] = (Rule(margin=0.05),)
     sees: tuple[Sees, ...] = ()
-    """What the metrics that judge must notice for a pass to count."""
+    """Damages that the gating metrics must notice, else a pass does not count."""
 
     @property
     def demanded(self) -> dict[str, int]:
@@ -51,7 +55,8 @@ class PolicyFile(Frozen):
         return {family: level for family, level in found.items() if level is not None}
 
     def rules_in_every_cell(self, metric: str) -> tuple[Rule, ...]:
-        """Return the error rules that judge a gating metric in every cell: of those on the same quantity the last."""
+        """Return the error rules that judge a gating metric in every cell: of those on the same
+        quantity the last."""
         found = {
             rule.quantity: rule
             for rule in self.gate
@@ -69,12 +74,16 @@ class Policy(PolicyFile):
     sha256: str = ""
 
     def extended(self, rules: tuple[Rule, ...]) -> "Policy":
-        """Return this policy with a matrix's own rules after its own, so that they decide where both fit."""
+        """Return this policy with a matrix's own rules after its own, so that they decide where
+        both fit."""
         if not rules:
             return self
         word = "rule" if len(rules) == 1 else "rules"
         return self.model_copy(
-            update={"name": f"{self.name} with {len(rules)} {word} of the matrix", "gate": (*self.gate, *rules)}
+            update={
+                "name": f"{self.name} with {len(rules)} {word} of the matrix",
+                "gate": (*self.gate, *rules),
+            }
         )
 
 
@@ -86,7 +95,7 @@ def figure_words(value: float, digits: int = 4) -> str:
 
 
 def margin_words(share: float) -> str:
-    """Return a share that a person chose, without needless decimals: `5 %`, `0.2 %`."""
+    """Return a configured share without needless decimals: `5 %`, `0.2 %`."""
     return f"{share * 100:.6g} %".replace("-", "−")
 
 
@@ -96,7 +105,9 @@ def quantity_words(rule: Rule, value: float) -> str:
         return format_percent(value)
     if rule.quantity in ("latency-s", "cold-start-s"):
         return "∞" if math.isinf(value) else format_seconds(value)
-    return figure_words(value) + {"speedup": "×", "peak-memory-gib": " GiB", "energy-j": " J"}.get(rule.quantity, "")
+    return figure_words(value) + {"speedup": "×", "peak-memory-gib": " GiB", "energy-j": " J"}.get(
+        rule.quantity, ""
+    )
 
 
 def limit_words(rule: Rule) -> str:
@@ -105,16 +116,21 @@ def limit_words(rule: Rule) -> str:
     if rule.margin is not None:
         margin = margin_words(rule.margin)
         if rule.target is not None:
-            return f"±{margin} of {rule.target:.8g} ({figure_words(low, 6)} to {figure_words(high, 6)})"
+            span = f"{figure_words(low, 6)} to {figure_words(high, 6)}"
+            return f"±{margin} of {rule.target:.8g} ({span})"
         return f"±{margin}" if rule.quantity == "change" else margin
-    ends = [margin_words(end) if rule.quantity in SHARES else quantity_words(rule, end) for end in (low, high)]
+    ends = [
+        margin_words(end) if rule.quantity in SHARES else quantity_words(rule, end)
+        for end in (low, high)
+    ]
     if math.isfinite(low) and math.isfinite(high):
         return f"{ends[0]} to {ends[1]}"
     return f"at least {ends[0]}" if math.isfinite(low) else f"at most {ends[1]}"
 
 
 def rule_words(rule: Rule) -> str:
-    """Return a whole rule: `loss of every gating metric below 5 %`, `speedup at least 2×`, `warning: …`."""
+    """Return a whole rule: `loss of every gating metric below 5 %`, `speedup at least 2×`,
+    `warning: …`."""
     what: str = rule.quantity
     if rule.quantity in ("loss", "change"):
         what += f" of {rule.metric or 'every gating metric'}"
@@ -128,7 +144,8 @@ def rule_words(rule: Rule) -> str:
 
 
 def sees_words(policy: Policy) -> str:
-    """Return what a policy demands to be noticed: `must notice every damage at level 3`; empty if nothing."""
+    """Return the demands of a policy: `must notice every damage at level 3`; empty if there are
+    none."""
     parts = [
         f"{wanted.damage}{' damage' if wanted.damage == 'every' else ''} at level {wanted.level}"
         for wanted in policy.sees
@@ -137,7 +154,7 @@ def sees_words(policy: Policy) -> str:
 
 
 def _where_words(rule: Rule) -> str:
-    """Return which cells a rule is meant for: `precision = bf16`, or globs on cell ids."""
+    """Return the cells that a rule applies to: `precision = bf16`, or globs on cell ids."""
     if isinstance(rule.where, dict):
         return " and ".join(f"{axis} = {value}" for axis, value in rule.where.items())
     globs = (rule.where,) if isinstance(rule.where, str) else rule.where

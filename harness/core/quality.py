@@ -1,4 +1,5 @@
-"""Scores with their definitions, and changes against the baseline with their uncertainty (QUALITY: score, loss)."""
+"""Scores with their definitions, and changes against the baseline with their uncertainty (QUALITY:
+score, loss)."""
 
 from typing import Literal, Self
 
@@ -10,7 +11,8 @@ from harness.core.units import Absent
 
 MetricKind = Literal["paired", "alignment", "correctness", "distribution", "prompt-wise"]
 Question = Literal["content", "fidelity", "variety", "identity"]
-"""What a metric answers: do pictures show what was asked, are they clean, are they varied, are they the same ones?"""
+"""What a metric answers: do pictures show what was asked, are they clean, are they varied, are they
+the same ones?"""
 
 
 BASELINE_AT_OTHER_SEEDS = "the baseline at other seeds"
@@ -20,7 +22,8 @@ BASELINE_AT_OTHER_SEEDS = "the baseline at other seeds"
 class Definition(Frozen):
     """What exactly a number means: two scores with different definitions are never compared.
 
-    `extractor` to `value_range` and `library` say what is read from a picture, `formula` what is made of it.
+    `extractor` to `value_range` and `library` say what is read from a picture, `formula` what is
+    made of it.
     """
 
     metric: str
@@ -36,11 +39,12 @@ class Definition(Frozen):
     formula: str = ""
     question: Question
     notes: tuple[str, ...] = ()
-    """Cautions that belong beside the number in a report, such as too few images for a full-rank covariance."""
+    """Notes for reports, such as too few images for a full-rank covariance."""
 
     @property
     def whole(self) -> str:
-        """What 100 % of a calibrated loss is, in words that follow a percentage: `of correct pictures`."""
+        """What 100 % of a calibrated loss is, in words that follow a percentage: `of correct
+        pictures`."""
         if self.kind == "correctness":
             return "of correct pictures"
         if self.kind == "prompt-wise":
@@ -56,7 +60,9 @@ class Definition(Frozen):
     def difference(self, other: "Definition") -> str:
         """Return in words how two definitions differ; an empty string if they are the same."""
         mine, theirs = self.model_dump(exclude={"notes"}), other.model_dump(exclude={"notes"})
-        return "; ".join(f"{key}: {mine[key]!r} ≠ {theirs[key]!r}" for key in mine if mine[key] != theirs[key])
+        return "; ".join(
+            f"{key}: {mine[key]!r} ≠ {theirs[key]!r}" for key in mine if mine[key] != theirs[key]
+        )
 
 
 class Interval(Frozen):
@@ -70,7 +76,8 @@ class Interval(Frozen):
 
 
 class Uncertainty(Frozen):
-    """A confidence distribution: `quantiles[i]` is the upper bound of the loss at one-sided level `levels[i]`.
+    """A confidence distribution: `quantiles[i]` is the upper bound of the loss at one-sided level
+    `levels[i]`.
 
     Any bound at any level, and the p-value at any margin, can be read from it without the images.
     """
@@ -80,7 +87,8 @@ class Uncertainty(Frozen):
 
 
 class Score(Frozen):
-    """A metric of one cell: never a bare number. `n` counts images, `prompts` the independent units."""
+    """A metric of one cell: never a bare number. `n` counts images, `prompts` the independent
+    units."""
 
     cell_id: str
     definition: Definition
@@ -93,8 +101,8 @@ class Score(Frozen):
 class Delta(Frozen):
     """One cell's change of one metric against the baseline.
 
-    `literal` is the relative change of the raw score (sign: positive is worse), `loss` the calibrated loss
-    (0: a rerun of the baseline, 1: destroyed). Either may be absent with a reason.
+    `literal` is the relative change of the raw score (sign: positive is worse), `loss` the
+    calibrated loss (0: a rerun of the baseline, 1: destroyed). Either may be absent with a reason.
     """
 
     cell_id: str
@@ -109,17 +117,21 @@ class Delta(Frozen):
     calibration: dict[str, float]
     """The anchors of the loss: chance, floor, other seed … in the metric's own units."""
     resolved_from: int | None = None
-    """Prompts from which on the loss's bounds need no allowance for few images; None where they have none."""
+    """Prompts from which on the loss's bounds need no allowance for few images; None where they
+    have none."""
     n: int
     prompts: int
     gates: bool
     why_not: str = ""
-    """Why this metric does not gate this cell, such as: the cell changes the denoising trajectory."""
+    """Why this metric does not gate this cell, such as: the cell changes the denoising trajectory.
+    """
     if_named: bool = False
-    """It does not gate by default, but may judge this cell where a rule names it: a pixel metric."""
+    """It does not gate by default, but may judge this cell where a rule names it: a pixel metric.
+    """
 
     def figures(self, quantity: str) -> tuple[Interval, Uncertainty] | Absent:
-        """Return what a rule on `loss` or `change` holds against its limits, with its confidence distribution."""
+        """Return what a rule on `loss` or `change` holds against its limits, with its confidence
+        distribution."""
         calibrated = quantity == "loss"
         shown = self.loss if calibrated else self.literal
         spread = self.loss_uncertainty if calibrated else self.literal_uncertainty
@@ -138,9 +150,11 @@ class WorstImage(Frozen):
 
 
 class Tail(Frozen):
-    """What a mean can hide: the worst decile and the broken images, with a Clopper–Pearson bound on their share.
+    """What a mean can hide: the worst decile and the broken images, with a Clopper–Pearson bound on
+    their share.
 
-    `worst` are the ten worst images by one metric of each kind that has values of single images, worst first.
+    `worst` are the ten worst images by one metric of each kind that has values of single images,
+    worst first.
     """
 
     cell_id: str
@@ -154,7 +168,8 @@ class Tail(Frozen):
 class Rung(Frozen):
     """What one metric made of the baseline's own pictures, damaged by a known dose.
 
-    `damage` is a family such as `blur`, `level` 0 (below what most people notice) to 5, `dose` the amount in words.
+    `damage` is a family such as `blur`, `level` 0 (below what most people notice) to 5, `dose` the
+    amount in words.
     """
 
     damage: str
@@ -169,11 +184,14 @@ class Rung(Frozen):
     score_uncertainty: Uncertainty | Absent
 
     def figures(self, quantity: str) -> tuple[Interval, Uncertainty] | Absent:
-        """Return what a rule on `loss` or `score` holds against its limits, with its confidence distribution."""
+        """Return what a rule on `loss` or `score` holds against its limits, with its confidence
+        distribution."""
         if quantity not in ("loss", "score"):
             return Absent(absent=f"the ladder has no {quantity}")
         shown, spread = (
-            (self.loss, self.loss_uncertainty) if quantity == "loss" else (self.score, self.score_uncertainty)
+            (self.loss, self.loss_uncertainty)
+            if quantity == "loss"
+            else (self.score, self.score_uncertainty)
         )
         if isinstance(shown, Absent):
             return shown
@@ -187,12 +205,14 @@ class Evaluation(Frozen):
     scores: tuple[Score, ...]
     deltas: tuple[Delta, ...]
     ladder: tuple[Rung, ...]
-    """The baseline's own pictures, damaged step by step: what the metrics notice, and what they would let pass."""
+    """The baseline's own pictures, damaged step by step: what the metrics notice, and what they
+    would let pass."""
     tails: tuple[Tail, ...]
     blind: dict[str, str]
     """Metric → why its pass does not count: no damage moved it at this number of images."""
     not_monotone: dict[str, tuple[str, ...]] = {}
-    """Metric → families of damage of which a larger dose moved it less: there it does not count as seeing."""
+    """Metric → families of damage of which a larger dose moved it less: there it does not count as
+    seeing."""
     missing: dict[str, str]
     """Metric → why it could not be computed at all, such as: weights not found."""
     seconds: float
@@ -200,12 +220,15 @@ class Evaluation(Frozen):
 
     @model_validator(mode="after")
     def _hold_one_definition_per_metric(self) -> Self:
-        """Raise ResultsError where scores or deltas of one metric have different definitions: nothing may mix them."""
+        """Raise ResultsError where scores or deltas of one metric have different definitions:
+        nothing may mix them."""
         first: dict[str, Definition] = {}
         records: tuple[Score | Delta, ...] = (*self.scores, *self.deltas)
         for record in records:
             metric = record.definition.metric
             if apart := first.setdefault(metric, record.definition).difference(record.definition):
-                what = f"{metric} of {record.cell_id} has another definition than {metric} of the cells before: {apart}"
-                raise ResultsError(what, self.run_id, f"Score all cells alike: harness evaluate {self.run_id}")
+                what = f"the definitions of {metric} in {record.cell_id} and before differ: {apart}"
+                raise ResultsError(
+                    what, self.run_id, f"Score all cells alike: harness evaluate {self.run_id}"
+                )
         return self

@@ -1,4 +1,4 @@
-"""A rule: one limit that a cell must keep to ship, as data."""
+"""A rule: one limit that a cell must meet to ship."""
 
 import math
 from fnmatch import fnmatchcase
@@ -11,7 +11,8 @@ from harness.core.base import Frozen
 
 Quantity = Literal[
     "loss", "change", "score", "worst-decile", "broken-share", "speedup", "throughput", "latency-s",
-    "peak-memory-gib", "cold-start-s", "energy-j", "image-cost", "timing-precision", "throttled-share", "traced-steps",
+    "peak-memory-gib", "cold-start-s", "energy-j", "image-cost", "timing-precision",
+    "throttled-share", "traced-steps",
 ]  # fmt: skip
 Severity = Literal["error", "warning"]
 Correction = Literal["holm", "none"]
@@ -21,29 +22,39 @@ OF_A_METRIC: frozenset[Quantity] = frozenset({"loss", "change", "score", "worst-
 OF_IMAGES: frozenset[Quantity] = OF_A_METRIC | {"broken-share"}
 """Quantities that need evaluated images; the others are measured by the run itself."""
 ESTIMATED: frozenset[Quantity] = frozenset({"loss", "change", "score"})
-"""Quantities whose interval is estimated from prompts; too few prompts pass none of them, however clean they look."""
+"""Quantities whose interval is estimated from prompts; with too few prompts none of them passes."""
 RELATIVE: frozenset[Quantity] = frozenset({"loss", "change"})
 """Quantities that compare a metric with the baseline's."""
-SHARES: frozenset[Quantity] = frozenset({"loss", "change", "broken-share", "timing-precision", "throttled-share"})
-"""Quantities that are said in percent."""
+SHARES: frozenset[Quantity] = frozenset(
+    {"loss", "change", "broken-share", "timing-precision", "throttled-share"}
+)
+"""Quantities that are shown in percent."""
 RARE = 0.05
 
 ABOUT: dict[Quantity, str] = {
-    "loss": "calibrated loss: 0 is a rerun of the baseline, 1 destroyed; must stay below the margin",
-    "change": "relative change of the raw score against the baseline's, positive is worse; margin: in either direction",
-    "score": "the cell's own score, held against fixed values: at_least, at_most, or a target ± margin of it",
-    "worst-decile": "mean of the worst tenth of a metric's images; a plain number, without an interval",
-    "broken-share": "share of black, constant or off-prompt images, with its exact (Clopper–Pearson) bound",
-    "speedup": "seconds per image of the baseline ÷ of the cell, from blocks that were timed by turns",
+    "loss": "calibrated loss: 0 is a rerun of the baseline, 1 is destroyed; must stay below the "
+    "margin",
+    "change": "relative change of the raw score against the baseline's, positive is worse; a "
+    "margin limits both signs",
+    "score": "the cell's score against fixed values: at_least, at_most, or target ± margin",
+    "worst-decile": "mean of the worst tenth of a metric's images; a plain number, without an "
+    "interval",
+    "broken-share": "share of black, constant or off-prompt images, with its exact "
+    "(Clopper–Pearson) bound",
+    "speedup": "baseline seconds per image ÷ the cell's, from the same measurement rounds",
     "throughput": "images per second at the median latency",
-    "latency-s": "seconds of one call of the whole pipeline, the median",
+    "latency-s": "median seconds of one pipeline call",
     "peak-memory-gib": "peak memory in GiB; one measurement, without an interval",
-    "cold-start-s": "seconds from nothing to the first image; one measurement, without an interval",
-    "energy-j": "joules of one image, of the GPU or the processors; one measurement, without an interval",
-    "image-cost": "money for one image by the [prices] of the matrix, at its median latency",
-    "timing-precision": "half-width of the speedup's 95 % interval ÷ the speedup; above at_most is inconclusive",
-    "throttled-share": "share of the counted blocks, the baseline's too, in which heat or its supply slowed the device",
-    "traced-steps": "steps in the cell's trace; a cell that was never profiled has none and is missing",
+    "cold-start-s": "seconds to the first image of a fresh process; one measurement, without an "
+    "interval",
+    "energy-j": "joules of one image, of the GPU or the processors; one measurement, without an "
+    "interval",
+    "image-cost": "cost of one image by the [prices] of the matrix, at the median latency",
+    "timing-precision": "half-width of the speedup's 95 % interval ÷ the speedup; above at_most "
+    "is inconclusive",
+    "throttled-share": "share of blocks, including the baseline's, in which heat or power supply "
+    "slowed the device",
+    "traced-steps": "steps in the cell's trace; missing for a cell that was never profiled",
 }
 _ENDS: tuple[frozenset[Limit], ...] = (
     frozenset({"at_most"}), frozenset({"at_least"}), frozenset({"at_least", "at_most"}),
@@ -69,12 +80,17 @@ _ALLOWED: dict[Quantity, tuple[frozenset[Limit], ...]] = {
 
 def _check_where(value: Any) -> Any:
     globs = [value] if isinstance(value, str) else value
-    if isinstance(globs, dict) and globs and all(isinstance(v, bool | int | float | str) for v in globs.values()):
+    if (
+        isinstance(globs, dict)
+        and globs
+        and all(isinstance(v, bool | int | float | str) for v in globs.values())
+    ):
         return value
     if isinstance(globs, list | tuple) and all(isinstance(glob, str) and glob for glob in globs):
         return value
     raise ValueError(
-        "a glob on cell ids such as '*bf16*', a list of them, or axis = value such as {precision = 'bf16'}"
+        "a glob on cell ids such as '*bf16*', a list of them, or axis = value such as "
+        "{precision = 'bf16'}"
     )
 
 
@@ -83,10 +99,11 @@ Figure = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Rule(Frozen):
-    """One limit: a quantity must lie below, above or inside it, surely at `level`.
+    """One limit: a quantity must lie below, above or inside it, with confidence `level`.
 
-    `metric` is a metric's name, or its name without profile for every profile that was scored; left out: all metrics
-    that gate by default. `where` selects cells (left out: all). A warning is shown and never changes the exit code.
+    `metric` is a metric's name, or its name without profile for every profile that was scored;
+    default: all metrics that gate by default. `where` selects cells (default: all). A warning is
+    shown and never changes the exit code.
     """
 
     quantity: Quantity = "loss"
@@ -106,7 +123,11 @@ class Rule(Frozen):
         return self
 
     def _problems(self) -> list[str]:
-        given = {key for key in ("margin", "at_least", "at_most", "target") if getattr(self, key) is not None}
+        given = {
+            key
+            for key in ("margin", "at_least", "at_most", "target")
+            if getattr(self, key) is not None
+        }
         allowed = _ALLOWED[self.quantity]
         problems = []
         if given not in allowed:
@@ -117,14 +138,22 @@ class Rule(Frozen):
             problems.append("at_least must be smaller than at_most")
         if self.target == 0:
             problems.append("a target of 0 has no relative margin: give at_least and at_most")
-        if self.quantity in ("timing-precision", "throttled-share") and self.at_most is not None and self.at_most >= 1:
+        if (
+            self.quantity in ("timing-precision", "throttled-share")
+            and self.at_most is not None
+            and self.at_most >= 1
+        ):
             problems.append(f"{self.quantity} is a share: 0.02 means 2 %, got {self.at_most:g}")
-        if self.quantity == "broken-share" and self.at_most is not None and not 0 < self.at_most < 1:
-            problems.append("a share lies between 0 and 1; 0 itself cannot be shown by any number of images")
+        if (
+            self.quantity == "broken-share"
+            and self.at_most is not None
+            and not 0 < self.at_most < 1
+        ):
+            problems.append("a share must lie between 0 and 1; no number of images can prove 0")
         if self.metric and self.quantity not in OF_A_METRIC:
-            problems.append(f"{self.quantity} is not of a metric: leave `metric` out")
+            problems.append(f"{self.quantity} has no metric: remove `metric`")
         if not self.metric and self.quantity in ("score", "worst-decile"):
-            problems.append(f"name the metric whose {self.quantity} is meant: metric = …")
+            problems.append(f"name the metric of {self.quantity}: metric = …")
         return problems
 
     @property
@@ -134,7 +163,8 @@ class Rule(Frozen):
 
     @property
     def least_damage(self) -> float:
-        """The share of destroyed prompts that must not go unseen: the margin, 5 % where a limit is no share."""
+        """The smallest share of destroyed prompts to detect: the margin, or 5 % if the limit is not
+        a share."""
         return self.margin or RARE
 
     @property
@@ -149,12 +179,13 @@ class Rule(Frozen):
         return low, math.inf if self.at_most is None else self.at_most
 
     def fits(self, cell: Cell) -> bool:
-        """Return whether this rule is meant for a cell."""
+        """Return whether this rule applies to a cell."""
         if isinstance(self.where, dict):
             return cell.fits(self.where)
         globs = (self.where,) if isinstance(self.where, str) else self.where
         return not globs or any(fnmatchcase(cell.id, glob) for glob in globs)
 
     def names(self, metric: str) -> bool:
-        """Return whether `metric` of this rule means a metric such as `fid:mlperf`: by its name, or without profile."""
+        """Return whether `metric` of this rule means a metric such as `fid:mlperf`: by its name, or
+        without profile."""
         return self.metric in (metric, metric.partition(":")[0])

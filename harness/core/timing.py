@@ -1,4 +1,5 @@
-"""Raw samples of timed calls: repeats in blocks, a cell's and the baseline's by turns, with the machine's state."""
+"""Raw samples of timed calls: repeats in blocks of a cell and its baseline, with the machine's
+conditions."""
 
 from typing import Literal
 
@@ -7,9 +8,11 @@ from harness.core.units import Absent
 
 
 class Repeat(Frozen):
-    """One timed call of the whole pipeline: `stages_s` sums each part's calls, `steps_s` is each denoiser call.
+    """One timed call of the whole pipeline: `stages_s` sums each part's calls, `steps_s` is each
+    denoiser call.
 
-    `latency_s` is wall time between two synchronizations, `device_s` the same call between two CUDA events.
+    `latency_s` is wall time between two synchronizations, `device_s` the same call between two CUDA
+    events.
     """
 
     latency_s: float
@@ -19,11 +22,11 @@ class Repeat(Frozen):
 
 
 SLOWED = ("hw_slowdown", "sw_thermal_slowdown", "hw_thermal_slowdown", "hw_power_brake")
-"""Those of NVML's clocks event reasons after which a block is timed once more."""
+"""NVML's clock event reasons after which a block is repeated."""
 
 
 class ForeignProcess(Frozen):
-    """A process on the GPU that is none of ours."""
+    """A process on the GPU that does not belong to the run."""
 
     pid: int
     name: str
@@ -31,11 +34,12 @@ class ForeignProcess(Frozen):
 
 
 class Conditions(Frozen):
-    """The state of the machine while a block was timed; what it does not tell is absent with its reason.
+    """The machine's conditions during a block; unknown ones are absent, with the reason.
 
-    `throttle` names why the GPU ran slower than it could (NVML's clocks event reasons), `cpu_load` is the share of this
-    machine's processors (0 to 1) that other processes kept busy, `cpu_throttled` how often a core was slowed for heat.
-    `energy_j` is what the device (GPU by NVML, processors by RAPL) drew in all calls of the block.
+    `throttle` names why the GPU ran slower than it could (NVML's clocks event reasons), `cpu_load`
+    is the share of this machine's processors (0 to 1) that other processes kept busy,
+    `cpu_throttled` how often a core was slowed for heat. `energy_j` is what the device (GPU by
+    NVML, processors by RAPL) drew in all calls of the block.
     """
 
     clock_mhz: float | Absent
@@ -51,44 +55,52 @@ class Conditions(Frozen):
 
     @property
     def slowed(self) -> tuple[str, ...]:
-        """Why the device was slowed below what it can do: too hot, or its supply failed it; empty if it was not.
+        """Reasons why the device was slowed by heat or power supply; empty if it was not.
 
-        A power cap is none of it: many cards reach theirs whenever they work, and hold it.
+        A power cap is not one of them: many cards always work at theirs.
         """
         throttle = () if isinstance(self.throttle, Absent) else self.throttle
-        cores = () if isinstance(self.cpu_throttled, Absent) or not self.cpu_throttled else ("cpu_thermal",)
+        cores = (
+            ()
+            if isinstance(self.cpu_throttled, Absent) or not self.cpu_throttled
+            else ("cpu_thermal",)
+        )
         return (*(word for word in throttle if word in SLOWED), *cores)
 
 
-UNKNOWN = Conditions.model_validate(dict.fromkeys(Conditions.model_fields, Absent(absent="not asked")))
+UNKNOWN = Conditions.model_validate(
+    dict.fromkeys(Conditions.model_fields, Absent(absent="not asked"))
+)
 
 Side = Literal["baseline", "cell"]
 
 BLOCK_S = 0.25
-"""How long a block is to last: long enough that what it takes to start one is nothing. A slower call is a block."""
+"""Target length of a block, long enough that its start does not matter. A slower call is a block
+alone."""
 
 MIN_ROUNDS_FOR_INTERVAL = 2
-"""Groups without which there is no interval at all: as many are taken, however long they take."""
+"""The least rounds with an interval; they are taken however long they last."""
 
 
 class Block(Frozen):
-    """Calls timed one right after the other in one process; `begun_s` counts from the first block of the pairing."""
+    """Consecutive timed calls in one process; `begun_s` counts from the pairing's first block."""
 
     side: Side
     round_index: int
-    """Which ABBA it belongs to: baseline, cell, cell, baseline."""
+    """The measurement round: baseline, cell, cell, baseline."""
     begun_s: float
     repeats: tuple[Repeat, ...]
     conditions: Conditions = UNKNOWN
     superseded: str = ""
-    """Why it is kept and shown, but not counted: it was timed once more right after, or there is nothing beside it."""
+    """Why the block is kept but does not count: it was repeated, or its round is incomplete."""
 
 
 class Pairing(Frozen):
-    """How a cell's repeats were taken beside the baseline's.
+    """How a cell was timed against the baseline.
 
-    `interleaved`: in blocks by turns, two live processes. `sandwiched`: both do not fit into memory, so the baseline
-    was timed before (group 0) and after (the last group) the cell. `alone`: the baseline itself, or a cell without one.
+    `interleaved`: alternating blocks of two live processes. `sandwiched`: both do not fit into
+    memory, so the baseline was timed before (round 0) and after (the last round) the cell. `alone`:
+    the baseline itself, or no baseline.
     """
 
     kind: Literal["interleaved", "sandwiched", "alone"]
@@ -96,8 +108,8 @@ class Pairing(Frozen):
     """Why it was not interleaved."""
     blocks: tuple[Block, ...]
     stopped: str = ""
-    """Why no more blocks were taken: the precision asked for was reached, or the time was up."""
+    """Why measurement stopped: the precision was reached, or the time was over."""
 
     def of(self, side: Side) -> tuple[Block, ...]:
-        """Return the blocks of one side that count, in the order in which they were timed."""
+        """Return the blocks of one side that count, in time order."""
         return tuple(block for block in self.blocks if block.side == side and not block.superseded)

@@ -9,10 +9,11 @@ from harness.core.base import Frozen
 from harness.core.units import Absent
 
 STAGE, STEP, REGION = "harness.stage:", "harness.step:", "harness.region:"
-"""How the ranges that harness puts into a trace begin: a part's call, a denoiser call by number, a named region."""
+"""Prefixes of harness's ranges in a trace: a part's call, a numbered denoiser call, a named region.
+"""
 
 BETWEEN = "between stages"
-"""The stage of what happens outside of every part's call: the scheduler's step, the pipeline's own Python."""
+"""The stage outside every part's call: the scheduler's step, the pipeline's Python code."""
 
 Family = Literal["gemm", "attention", "convolution", "norm", "elementwise", "copy", "other"]
 
@@ -25,7 +26,7 @@ class Trace(Frozen):
     steps: int
     """Steps of the traced call: the first few are enough, and a trace is large."""
     notes: tuple[str, ...] = ()
-    """What it lacks: events left out to keep it small, counters that were refused."""
+    """Limits of the trace: events left out for size, refused counters."""
 
 
 class Kernel(Frozen):
@@ -39,10 +40,12 @@ class Kernel(Frozen):
 
 
 class StageTime(Frozen):
-    """One stage of the traced call: `busy_s` of `wall_s` something was computed, by family of kernels.
+    """One stage of the traced call: `busy_s` of `wall_s` something was computed, by family of
+    kernels.
 
-    The walls of all stages, BETWEEN included, add up to the call's: a moment in which the device works is of the stage
-    that launched the work, one in which it waits is of the stage in which the host is.
+    The walls of all stages, BETWEEN included, add up to the call's: a moment in which the device
+    works is of the stage that launched the work, one in which it waits is of the stage in which the
+    host is.
     """
 
     stage: str
@@ -61,12 +64,13 @@ class StageTime(Frozen):
 
     @property
     def gap_s(self) -> float:
-        """Seconds in which the device had nothing to do."""
+        """Seconds in which the device was idle."""
         return max(self.wall_s - self.busy_s, 0.0)
 
 
 class Span(Frozen):
-    """A bar of the timeline: a stage, a step, or a region that an axis value named; `depth` is how deep it lies."""
+    """A bar of the timeline: a stage, a step, or a region that an axis value named; `depth` is how
+    deep it lies."""
 
     kind: Literal["stage", "step", "region"]
     name: str
@@ -93,14 +97,15 @@ class Tally(Frozen):
     total_s: float
     size_bytes: int = 0
     lost_s: dict[str, float] = {}
-    """By stage, what it cost: seconds in which the device did nothing else, or after a wait nothing at all."""
+    """The cost by stage: seconds in which the device did nothing else, or nothing at all after a
+    wait."""
 
 
 class Waits(Tally):
     """How often the host waited for the device to finish, and `total_s` how long.
 
-    `in_loop` of them lie between the first and the last denoiser call, where the device then had nothing to do for
-    `idle_s`; `callers` are the operations that asked for it.
+    `in_loop` of them lie between the first and the last denoiser call, where the device then had
+    nothing to do for `idle_s`; `callers` are the operations that asked for it.
     """
 
     in_loop: int
@@ -109,7 +114,7 @@ class Waits(Tally):
 
 
 class TraceFacts(Frozen):
-    """What a trace says, small enough to be stored beside it and given to a person or a language model."""
+    """The facts of a trace, small enough to store next to it and to pass to a language model."""
 
     device: Literal["cpu", "cuda"]
     wall_s: float
@@ -123,18 +128,19 @@ class TraceFacts(Frozen):
     host_to_device: Tally
     device_to_host: Tally
     casts: Tally
-    """Conversions from one number format to another by a kernel or an operator of their own."""
+    """Conversions between number formats by separate kernels or operators."""
     recompiles: int | Absent
     compiling_s: dict[str, float] = {}
     """By stage, the seconds in which torch.compile compiled."""
     timeline: tuple[Span, ...]
     ranges_left_out: int = 0
-    """Ranges that the timeline lacks because there were very many: the shortest."""
+    """The shortest ranges, left out of a long timeline."""
     notes: tuple[str, ...] = ()
 
 
 Recorder = Callable[[str], AbstractContextManager[Any]]
-"""Given a name with its prefix (`harness.stage:denoiser`), returns the range to enter, such as a record_function."""
+"""Given a name with its prefix (`harness.stage:denoiser`), returns the range to enter, such as a
+record_function."""
 
 
 class Annotator(Protocol):
@@ -174,7 +180,7 @@ def begin_region(name: str, kind: str = REGION) -> None:
 
 
 def end_region() -> None:
-    """Close the region that was opened last in this thread; without one nothing happens."""
+    """Close the region that was opened last in this thread; a no-op without one."""
     for annotator in _annotators:
         annotator.pop_range()
     if (recording_now := _recording.get()) is not None and recording_now.opened:
@@ -183,7 +189,7 @@ def end_region() -> None:
 
 @contextmanager
 def region(name: str, kind: str = REGION) -> Iterator[None]:
-    """Name what happens inside the block."""
+    """Name the work inside the block."""
     begin_region(name, kind)
     try:
         yield
@@ -193,7 +199,8 @@ def region(name: str, kind: str = REGION) -> Iterator[None]:
 
 @contextmanager
 def recording(recorder: Recorder) -> Iterator[None]:
-    """Let `recorder` hear of all regions that this thread opens inside the block; what an error left open is closed."""
+    """Pass all regions that this thread opens inside the block to `recorder`; close them after an
+    error."""
     opened: list[AbstractContextManager[Any]] = []
     token = _recording.set(_Recording(recorder, opened))
     try:

@@ -1,10 +1,10 @@
-"""Units and how people read them; a value that could not be measured is Absent, with its reason."""
+"""Units, number formats, and Absent: a value that could not be measured, with the reason."""
 
 from harness.core.base import Frozen
 
 
 class Absent(Frozen):
-    """A figure that could not be measured, and why: never NaN, never zero."""
+    """A value that could not be measured, with the reason; never NaN, never 0."""
 
     absent: str
 
@@ -13,7 +13,8 @@ class Absent(Frozen):
 
 
 def format_seconds(seconds: float) -> str:
-    """Return seconds the way a person writes them: `850 µs`, `12.3 ms`, `4.56 s`, `3 min 20 s`, `2 h 5 min`."""
+    """Return seconds with a suitable unit: `850 µs`, `12.3 ms`, `4.56 s`, `3 min 20 s`, `2 h 5
+    min`."""
     if seconds < 1e-3:
         return f"{seconds * 1e6:.0f} µs"
     if seconds < 1:

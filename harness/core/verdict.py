@@ -1,4 +1,4 @@
-"""Verdicts: what was found for each rule of a policy, and what follows for cells and the run."""
+"""Verdicts of rules, cells and the run."""
 
 from typing import Literal
 
@@ -16,7 +16,7 @@ def pick_worst(results: set[Result]) -> Result:
 
 
 class RuleVerdict(Frozen):
-    """The verdict of one rule on one cell, with what was observed and a sentence a person can check.
+    """The verdict of one rule on one cell, with the observed value and a sentence that explains it.
 
     `observed` and the bounds are in the quantity's own unit: shares, scores, ratios, seconds, GiB.
     """
@@ -28,29 +28,33 @@ class RuleVerdict(Frozen):
     observed: float | None = None
     lower: float | None = None
     upper: float | None = None
-    """One-sided confidence bounds: against a limit at the level used to pass, else at the rule's own."""
+    """One-sided confidence bounds: against a limit at the level used to pass, else at the rule's
+    own."""
     p_value: float | None = None
-    """Of "the quantity is not inside the limits", at this look."""
+    """Of "the quantity is not inside the limits", at this interim analysis."""
     level: float | None = None
-    """Confidence a pass must have: the rule's, or stricter under Holm's correction; None for a plain number.
+    """Confidence a pass must have: the rule's, or stricter under Holm's correction; None for a
+    plain number.
 
-    It is that of the whole test: in a run that looks several times the bounds are wider, as if at a higher level.
+    It is that of the whole test: in a run that looks several times the bounds are wider, as if at a
+    higher level.
     """
     prompts: int | None = None
     prompts_needed: int | None = None
-    """Prompts that would settle an inconclusive verdict at 90 % power."""
+    """Required samples: prompts that would decide an inconclusive verdict with 90 % power."""
     sentence: str
 
 
 class CellVerdict(Frozen):
-    """May this cell ship? It passes when every rule of severity error passes; warnings never change the result."""
+    """May this cell ship? It passes when every rule of severity error passes; warnings never change
+    the result."""
 
     cell_id: str
     result: Result
     rules: tuple[RuleVerdict, ...]
     reason: str
     blind_to: tuple[str, ...] = ()
-    """Families of damage that the policy names and the rules that judge this cell would let through."""
+    """Blind spots: damages that the policy names and the rules of this cell would pass."""
 
     @property
     def errors(self) -> tuple[RuleVerdict, ...]:
@@ -59,7 +63,7 @@ class CellVerdict(Frozen):
 
     @property
     def warnings(self) -> tuple[RuleVerdict, ...]:
-        """The verdicts of rules that only warn and did not pass."""
+        """Verdicts of warning rules that did not pass."""
         return tuple(v for v in self.rules if v.rule.severity == "warning" and v.result != "pass")
 
 
@@ -70,9 +74,9 @@ class Judgement(Frozen):
     policy: Policy
     cells: tuple[CellVerdict, ...]
     notes: tuple[str, ...] = ()
-    """What a reader of the verdicts must know, such as a rule that fits no cell."""
+    """Notes for readers, such as a rule that fits no cell."""
 
     @property
     def result(self) -> Result:
-        """The worst verdict of all cells that were judged."""
+        """The worst verdict of all judged cells."""
         return pick_worst({cell.result for cell in self.cells})

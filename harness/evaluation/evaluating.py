@@ -4,20 +4,19 @@ import time
 from pathlib import Path
 
 from harness.core.base import Advance, ignore
-from harness.core.errors import MachineError
 from harness.core.plan import Plan
 from harness.core.quality import Definition, Delta, Evaluation, Score
 from harness.core.units import Absent
 from harness.evaluation.change import Comparer, ComparisonContext
 from harness.evaluation.feature_store import FeatureCache, FeatureStore
-from harness.evaluation.gates import BY_NAME_ONLY, why_not_gating
-from harness.evaluation.image_sets import ImageSets, Variant, line_up
+from harness.evaluation.image_sets import ImageSets, Variant, load_image_sets
 from harness.evaluation.ladder import blind_metrics, climb, not_monotone, without_unsound
 from harness.evaluation.pictures import picture_size, verify
-from harness.evaluation.prepared_metric import PreparedMetric, compare, prepare_metric
-from harness.evaluation.reference import ReferenceSet, open_reference
+from harness.evaluation.prepared_metric import make_comparer, prepare_metrics
+from harness.evaluation.reference import open_reference
 from harness.evaluation.tails import contrast_reader, find_tail
-from harness.metrics import Metric, WeightsMissing, get_metric
+from harness.evaluation.trajectory import BY_NAME_ONLY, why_not_gating
+from harness.metrics import get_metric
 from harness.store import (
     features_cache_dir,
     read_outcomes,
@@ -30,10 +29,10 @@ from harness.store import (
 def evaluate(run: Path, *, advance: Advance = ignore) -> Evaluation:
     """Score every completed cell of a run against its baseline.
 
-    Store and return scores, deltas, controls and tails. `advance(what, done, total)` is told of
+    Stores and returns scores, deltas, controls and tails. `advance(what, done, total)` receives the
     progress. Metrics whose weights are not on this machine are listed in `missing`. Raises
     UsageError for a reference set that cannot be read, ResultsError if the baseline did not
-    complete, a cell has not exactly the baseline's images, or an image file is damaged.
+    complete, a cell's images do not match the baseline's, or an image file is damaged.
     """
     begin = time.perf_counter()
     plan = read_plan(run)
@@ -42,7 +41,7 @@ def evaluate(run: Path, *, advance: Advance = ignore) -> Evaluation:
         write_evaluation(run, evaluation)
         return evaluation
     reference = open_reference(plan.matrix.quality.reference)
-    image_sets = line_up(run, plan, read_outcomes(run))
+    image_sets = load_image_sets(run, plan, read_outcomes(run))
     extra = [
         variant
         for variant in (image_sets.rerun, image_sets.other_seed, image_sets.mismatched)
@@ -54,7 +53,7 @@ def evaluate(run: Path, *, advance: Advance = ignore) -> Evaluation:
         for picture in v.pictures
     )
     size = picture_size(image_sets.baseline.pictures[0])
-    metrics, missing = _ready_metrics(plan, image_sets, size, reference)
+    metrics, missing = prepare_metrics(plan, image_sets, size, reference)
     cache = FeatureCache(features_cache_dir())
     try:
         feature_store = FeatureStore(image_sets, size, cache)
@@ -63,7 +62,9 @@ def evaluate(run: Path, *, advance: Advance = ignore) -> Evaluation:
             readers, (image_sets.baseline, *image_sets.candidates, *extra), advance
         )
         context = ComparisonContext(image_sets, feature_store, plan.matrix.quality.resamples)
-        comparers = {metric.reader.name: compare(context, metric, reference) for metric in metrics}
+        comparers = {
+            metric.reader.name: make_comparer(context, metric, reference) for metric in metrics
+        }
         evaluation = _compare_all(plan, context, comparers, advance)
     finally:
         cache.close()
@@ -76,10 +77,7 @@ def evaluate(run: Path, *, advance: Advance = ignore) -> Evaluation:
 
 
 def _nothing_to_score(plan: Plan) -> Evaluation:
-    """Return the evaluation of a model whose pictures mean nothing.
-
-    Their scores would be figures without a meaning.
-    """
+    """Return the evaluation of a model whose images are not meant to be scored."""
     why = f"not applicable: {plan.model.title}"
     missing = dict.fromkeys(plan.matrix.quality.metrics, why)
     return Evaluation(
@@ -92,48 +90,6 @@ def _nothing_to_score(plan: Plan) -> Evaluation:
         missing=missing,
         seconds=0.0,
     )
-
-
-def _ready_metrics(
-    plan: Plan, image_sets: ImageSets, size: tuple[int, int], reference: ReferenceSet | None
-) -> tuple[list[PreparedMetric], dict[str, str]]:
-    ready: list[PreparedMetric] = []
-    missing: dict[str, str] = {}
-    for name in plan.matrix.quality.metrics:
-        metric = get_metric(name)
-        if min(size) < metric.least_pixels:
-            missing[metric.name] = (
-                f"pictures of {size[0]}×{size[1]} are too small: it needs {metric.least_pixels}"
-            )
-            continue
-        if why := _refused(metric, image_sets.texts):
-            missing[metric.name] = why
-            continue
-        try:
-            ready.append(
-                prepare_metric(metric, plan.matrix.quality, reference, _notes(metric, image_sets))
-            )
-        except WeightsMissing as error:
-            missing[metric.name] = f"{error.short}. See: harness weights {metric.name}"
-        except MachineError as error:
-            missing[metric.name] = f"{error.what}. {error.fix}"
-    return ready, missing
-
-
-def _notes(metric: Metric, image_sets: ImageSets) -> tuple[str, ...]:
-    """Return what a reader must know of a metric's scores of these pictures and prompts."""
-    cut = metric.find_cut(image_sets.texts).describe(
-        {name: (text,) for name, text in image_sets.prompts_by_id.items()}
-    )
-    return (*metric.cautions(len(image_sets.baseline.pictures)), *([cut] if cut else []))
-
-
-def _refused(metric: Metric, texts: tuple[str, ...]) -> str:
-    """Return why a metric cannot check the prompts of a run; an empty string if it can."""
-    refused = [(text, why) for text in texts if (why := metric.refusal(text))]
-    if not refused:
-        return ""
-    return f"it cannot check {len(refused)} of {len(texts)} prompts, the first: {refused[0][1]}"
 
 
 def _compare_all(
@@ -213,8 +169,8 @@ def _prompts_compared(
 ) -> int:
     """Return over how many prompts a metric compares a variant.
 
-    What is held against the other seed, as far as it goes. In an adaptive run the other seed is
-    given more images only where a verdict waits for them.
+    Comparisons with the other seed are limited to its images: in an adaptive run it has more images
+    only where a verdict requires them.
     """
     prompts = image_sets.count_prompts(variant)
     metric = get_metric(comparer.reader.name)

@@ -13,7 +13,7 @@ from harness.core.quality import MetricKind
 from harness.store import image_path
 
 Key = tuple[str, int]
-AGAIN = "Delete that cell's folder and run the same command again: only this cell is made anew."
+AGAIN = "Delete that cell's folder and rerun the same command: only this cell runs again."
 EVERY: frozenset[MetricKind] = frozenset(get_args(MetricKind))
 
 
@@ -26,16 +26,16 @@ class ImageFile:
     damage: str = ""
 
     def same_pixels(self, other: "ImageFile") -> bool:
-        """Return whether another picture has the same file content and damage."""
+        """Return whether another image has the same file content and damage."""
         return (self.sha256, self.damage) == (other.sha256, other.damage)
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A set of pictures; the i-th belongs with the baseline's i-th.
+    """A set of images; the i-th corresponds to the baseline's i-th. It may have fewer prompts.
 
-    It may cover only the first prompts. `kinds` are the metrics that read it, `texts` the prompts
-    that pictures are checked against, if not their own.
+    `kinds` are the metrics that read it, `texts` the prompts to check images against, if not their
+    own.
     """
 
     name: str
@@ -46,10 +46,10 @@ class Variant:
 
 @dataclass(frozen=True)
 class ImageSets:
-    """Everything one evaluation looks at.
+    """All image sets of one evaluation. Keys are ordered by prompt, each with all its seeds.
 
-    Keys run prompt by prompt, each prompt with all its seeds. The baseline has all of them. In an
-    adaptive run the others may have fewer: those of the first prompts.
+    The baseline has all of them. In an adaptive run the others may have fewer: those of the first
+    prompts.
     """
 
     keys: tuple[Key, ...]
@@ -85,19 +85,19 @@ class ImageSets:
         return Variant("mismatched", self.baseline.pictures, frozenset({"correctness"}), texts)
 
     def get_text(self, variant: Variant, place: int) -> str:
-        """Return the text that a picture of a variant is checked against."""
+        """Return the text against which an image of a variant is checked."""
         return variant.texts[place] if variant.texts else self.texts[place // self.seeds]
 
     def count_prompts(self, variant: Variant) -> int:
-        """Return how many prompts, from the first on, a variant has pictures of."""
+        """Return the number of prompts, from the first on, of which a variant has images."""
         return len(variant.pictures) // self.seeds
 
 
 def other_prompts(texts: Sequence[str]) -> tuple[int, ...] | None:
-    """Return, for each prompt, the nearest one before it whose text differs, around the end.
+    """Return, for each prompt, the nearest one before it (cyclic) whose text differs.
 
-    None if all are alike. More prompts leave the pairs of those before as they are, but for the
-    first few: features stay in the cache.
+    None if all are equal. More prompts keep the pairs of earlier ones, except the first few: their
+    features stay in the cache.
     """
     if len(set(texts)) < 2:
         return None
@@ -108,12 +108,12 @@ def other_prompts(texts: Sequence[str]) -> tuple[int, ...] | None:
     )
 
 
-def line_up(run: Path, plan: Plan, outcomes: dict[str, Outcome]) -> ImageSets:
-    """Return the line-up of a run.
+def load_image_sets(run: Path, plan: Plan, outcomes: dict[str, Outcome]) -> ImageSets:
+    """Return the image sets of a run.
 
-    Raises ResultsError if the baseline did not complete, or a cell has not exactly the baseline's
-    (prompt, seed) set; in an adaptive run, that of its first prompts, as many as one of the plan's
-    looks.
+    Raises ResultsError if the baseline did not complete, or if a cell's images are not exactly the
+    baseline's (prompt, seed) set; in an adaptive run, that of its first prompts, as many as at one
+    of the plan's interim analyses.
     """
     baseline = outcomes.get(plan.baseline_id)
     if not isinstance(baseline, Completed):

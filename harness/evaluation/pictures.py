@@ -76,7 +76,7 @@ def _damaged(picture: ImageFile, what: str) -> ResultsError:
     cell = picture.path.parent.parent
     fix = (
         f"Delete that cell's folder ({cell}), then: harness run {cell.parent.parent}. Only this "
-        "cell is made anew."
+        "cell runs again."
     )
     return ResultsError(what + origin, str(picture.path), fix)
 

@@ -1,8 +1,9 @@
-"""Whether a cell keeps the baseline's denoising trajectory, so that its images should match."""
+"""Which metrics judge a cell: paired ones only where it keeps the denoising trajectory."""
 
 from harness.axes import resolve_setting
 from harness.core.axis import Cell
 from harness.core.plan import Plan
+from harness.metrics import Metric
 
 
 def changed_axes(plan: Plan, cell: Cell) -> tuple[str, ...]:
@@ -26,3 +27,19 @@ def changed_axes(plan: Plan, cell: Cell) -> tuple[str, ...]:
 def keeps_trajectory(plan: Plan, cell: Cell) -> bool:
     """Return whether paired metrics may judge this cell."""
     return not changed_axes(plan, cell)
+
+
+BY_NAME_ONLY = "reported only: this metric judges where a rule names it"
+
+
+def why_not_gating(plan: Plan, cell: Cell, metric: Metric) -> str:
+    """Return why a metric's loss does not judge a cell by default, or an empty string."""
+    if not plan.model.quality_applies:
+        return f"images of {plan.model.title} are not judged"
+    if metric.kind == "paired" and (axes := changed_axes(plan, cell)):
+        verb = "change" if len(axes) > 1 else "changes"
+        return (
+            f"{' and '.join(axes)} {verb} the denoising trajectory: other images are not worse "
+            "images"
+        )
+    return "" if metric.gates_by_default else BY_NAME_ONLY

@@ -38,7 +38,7 @@ class BaselineWorker:
         return self._open().block(calls)
 
     def begin(self, notify: Notify) -> None:
-        """Get ready for another cell and report progress to `notify`; may raise PartnerLost.
+        """Get ready for another cell and report progress to `notify`; may raise BaselineWorkerLost.
 
         It releases memory, so that the cell finds as much as after later rests.
         """
@@ -50,7 +50,9 @@ class BaselineWorker:
         self.rest()
 
     def source(self) -> BlockSource:
-        """Return the source of the baseline's blocks, after a warm-up call; may raise PartnerLost.
+        """Return the source of the baseline's blocks, after a warm-up call.
+
+        May raise BaselineWorkerLost.
 
         While the other process worked, memory was released and processor caches were replaced.
         """

@@ -113,8 +113,8 @@ def interleave(
 ) -> Pairing:
     """Take rounds of baseline, cell, cell, baseline, so that a steady drift cancels.
 
-    Raises PartnerLost if the baseline fails before the rounds give an interval; later, only its
-    last, unfinished round is superseded.
+    Raises BaselineWorkerLost if the baseline fails before the rounds give an interval; later, only
+    its last, unfinished round is superseded.
     """
     for round_index in count():
         try:

@@ -1,4 +1,4 @@
-"""The wish: read a matrix file, check all of it, expand it, select from it."""
+"""Matrix files and policies: read, check, expand, select."""
 
 from harness.matrix.expand import Wish, expand, matches, merge_notes
 from harness.matrix.load import is_shipped, load_matrix, matrix_names, matrix_text, parse_matrix

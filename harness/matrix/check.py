@@ -1,7 +1,9 @@
-"""Mistakes that types cannot see: unknown axes, values, options, metrics, prompt sets, models; emptiness."""
+"""Find mistakes in a matrix beyond types: unknown axes, values, options, metrics, prompt sets,
+models."""
 
 import os.path
 from collections.abc import Callable
+from functools import partial
 
 from harness.axes import read_entry
 from harness.core.catalog import did_you_mean, list_names, resolve
@@ -30,17 +32,27 @@ def find_problems(matrix: Matrix | None) -> list[str]:
     problems += unmeasured(matrix.gate, "gate", matrix)
     if matrix.quality.max and matrix.quality.images != "auto":
         problems.append(
-            'quality.max: means something only with quality.images = "auto"; prompts.limit sets all cells\''
+            'quality.max: means something only with quality.images = "auto"; prompts.limit sets '
+            "all cells'"
         )
     reference = matrix.quality.reference
     if reference is not None and not reference.strip():
-        problems.append("quality.reference: empty; name a folder of real images, or leave the key out")
+        problems.append(
+            "quality.reference: empty; name a folder of real images, or leave the key out"
+        )
     elif reference is not None and not os.path.exists(expand_user(reference)):
-        problems.append(f"quality.reference: no such file or folder: {expand_user(reference).absolute()}")
+        problems.append(
+            f"quality.reference: no such file or folder: {expand_user(reference).absolute()}"
+        )
     if matrix.prompts.latent and not os.path.isfile(expand_user(matrix.prompts.latent)):
-        problems.append(f"prompts.latent: no such file: {expand_user(matrix.prompts.latent).absolute()}")
+        problems.append(
+            f"prompts.latent: no such file: {expand_user(matrix.prompts.latent).absolute()}"
+        )
     if matrix.prompts.latent and len(matrix.seeds) > 1:
-        problems.append("seeds: with prompts.latent every seed gives the same image; name one, such as seeds = [0]")
+        problems.append(
+            "seeds: with prompts.latent every seed gives the same image; name one, such as seeds "
+            "= [0]"
+        )
     if not matrix.seeds:
         problems.append("seeds: empty; at least one seed is needed, such as seeds = [0]")
     if len(set(matrix.seeds)) != len(matrix.seeds):
@@ -81,14 +93,17 @@ def _axis_problems(matrix: Matrix) -> list[str]:
 def _entries(place: str, entries: dict[str, Entry]) -> list[str]:
     problems: list[str] = []
     for axis, entry in entries.items():
-        problems += _attempt(f"{place}.{axis}", lambda axis=axis, entry=entry: read_entry(axis, entry))  # type: ignore[misc]
+        problems += _attempt(f"{place}.{axis}", partial(read_entry, axis, entry))
     return problems
 
 
 def _model_problems(matrix: Matrix) -> list[str]:
     sources = list_names("harness.models")
     if matrix.model.source not in sources:
-        return [f'model.source: unknown source "{matrix.model.source}". {did_you_mean(matrix.model.source, sources)}']
+        return [
+            f'model.source: unknown source "{matrix.model.source}". '
+            f"{did_you_mean(matrix.model.source, sources)}"
+        ]
     source = resolve("harness.models", matrix.model.source, ModelSource)
     unknown = [key for key in matrix.model.options if key not in source.model_fields]
     if unknown:

@@ -1,4 +1,5 @@
-"""Find and read a matrix file, and report every mistake in it at once, with file, key and a suggestion."""
+"""Find and read a matrix file, and report every mistake in it at once, with file, key and a
+suggestion."""
 
 from pathlib import Path
 from typing import Any
@@ -15,32 +16,44 @@ from harness.matrix.policy import load_policy, rule_problems, unmeasured
 from harness.models import read_model, resolve_source
 
 
-def load_matrix(path: Path, policy: str | None = None, model: str | None = None) -> tuple[Matrix, str, Policy]:
-    """Return the matrix of a TOML file or of a shipped name, its text, and its policy with the matrix's own rules.
+def load_matrix(
+    path: Path, policy: str | None = None, model: str | None = None
+) -> tuple[Matrix, str, Policy]:
+    """Return the matrix of a TOML file or of a shipped name, its text, and its policy with the
+    matrix's own rules.
 
-    `policy`, a name or a file, stands alone instead of both; `model`, spelled as in a matrix, instead of the file's.
-    Raises UsageError if a file cannot be read, and MatrixError with all mistakes of the matrix or PolicyError with
-    those of its policy.
+    `policy`, a name or a file, replaces both; `model`, spelled as in a matrix, replaces the file's.
+    Raises UsageError if a file cannot be read, and MatrixError with all mistakes of the matrix or
+    PolicyError with those of its policy.
     """
     path = find_matrix(expand_user(path))
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        fix = f"{did_you_mean(path.stem, matrix_names())} Or write your own: harness init quickstart"
-        raise UsageError(f"cannot read the matrix file: {error.strerror}", str(path), fix) from error
+        fix = (
+            f"{did_you_mean(path.stem, matrix_names())} Or write your own: harness init quickstart"
+        )
+        raise UsageError(
+            f"cannot read the matrix file: {error.strerror}", str(path), fix
+        ) from error
     except UnicodeDecodeError as error:
-        raise MatrixError([f"not UTF-8 text: {error.reason} at byte {error.start}"], str(path)) from error
+        raise MatrixError(
+            [f"not UTF-8 text: {error.reason} at byte {error.start}"], str(path)
+        ) from error
     matrix = parse_matrix(text, str(path), model)
     found = load_policy(policy) if policy is not None else load_policy(matrix.policy, path.parent)
     place = f'policy "{found.name}": gate'
-    problems = rule_problems(found.gate, place, matrix.quality.metrics) + unmeasured(found.gate, place, matrix)
+    problems = rule_problems(found.gate, place, matrix.quality.metrics) + unmeasured(
+        found.gate, place, matrix
+    )
     if problems:
         raise MatrixError(problems, str(path))
     return matrix, text, found if policy is not None else found.extended(matrix.gate)
 
 
 def parse_matrix(text: str, where: str = "matrix", model: str | None = None) -> Matrix:
-    """Return the matrix that TOML text describes; MatrixError with all mistakes, named by `where` and key.
+    """Return the matrix that TOML text describes; MatrixError with all mistakes, named by `where`
+    and key.
 
     `model` takes the place of the text's own.
     """
@@ -56,7 +69,7 @@ def parse_matrix(text: str, where: str = "matrix", model: str | None = None) -> 
 
 
 def _with_model(document: dict[str, Any], model: str | None) -> tuple[dict[str, Any], list[str]]:
-    """The document with its model as a record, from any of its spellings, and the mistake if it is none."""
+    """Return the document with its model as a record, and the mistake if the model is not valid."""
     entry = document.get("model") if model is None else model
     if entry is None:
         return document, []
@@ -68,13 +81,16 @@ def _with_model(document: dict[str, Any], model: str | None) -> tuple[dict[str, 
 
 
 def _with_defaults(document: dict[str, Any]) -> dict[str, Any]:
-    """The document with the prompts and metrics that suit its model, where it names none."""
+    """Return the document with the default prompts and metrics of its model."""
     try:
         source = resolve_source(document.get("model", Model()))
     except UsageError:
         return document
     filled = dict(document)
-    for part, key, value in (("prompts", "set", source.prompt_set), ("quality", "metrics", source.metrics)):
+    for part, key, value in (
+        ("prompts", "set", source.prompt_set),
+        ("quality", "metrics", source.metrics),
+    ):
         given = filled.get(part, {})
         if isinstance(given, dict):
             filled[part] = {key: value, **given}
@@ -82,9 +98,11 @@ def _with_defaults(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _lenient(document: dict[str, Any]) -> Matrix | None:
-    """The parts that are right by themselves, so that mistakes in axes are reported together with the others."""
+    """Return a matrix of the valid axes, so that mistakes in axes are reported with the others."""
     axes = document.get("axes")
-    if not isinstance(axes, dict) or not all(isinstance(entries, list) and entries for entries in axes.values()):
+    if not isinstance(axes, dict) or not all(
+        isinstance(entries, list) and entries for entries in axes.values()
+    ):
         return None
     try:
         return Matrix.model_validate({"name": "partial", "axes": axes})
@@ -106,12 +124,14 @@ def matrix_names() -> tuple[str, ...]:
 
 
 def is_shipped(name: Path) -> bool:
-    """Return whether a word names a shipped matrix; a file of that name in the working folder comes first."""
+    """Return whether a word names a shipped matrix; a file of that name in the working folder comes
+    first."""
     return str(name) in matrix_names() and not name.exists()
 
 
 def find_matrix(name: Path) -> Path:
-    """Return the file of a matrix: a path, or a shipped matrix's name; UsageError for a word that is neither."""
+    """Return the file of a matrix: a path, or a shipped matrix's name; UsageError for a word that
+    is neither."""
     if is_shipped(name):
         return _folder() / f"{name}.toml"
     if name.suffix or len(name.parts) != 1 or name.exists():
@@ -121,8 +141,11 @@ def find_matrix(name: Path) -> Path:
 
 
 def matrix_text(name: str, file: str) -> str:
-    """Return the text of a shipped matrix, whose commands name `file`; UsageError for an unknown name."""
+    """Return the text of a shipped matrix, whose commands name `file`; UsageError for an unknown
+    name."""
     if name not in matrix_names():
-        raise UsageError(f'no shipped matrix is called "{name}"', fix=did_you_mean(name, matrix_names()))
+        raise UsageError(
+            f'no shipped matrix is called "{name}"', fix=did_you_mean(name, matrix_names())
+        )
     text = (_folder() / f"{name}.toml").read_text(encoding="utf-8")
     return text.replace(f"matrices/{name}.toml", file)

@@ -1,4 +1,4 @@
-"""Policies: the shipped ones and files of one's own, read with every mistake reported at once."""
+"""Read policies, shipped or from files, and report every mistake at once."""
 
 import hashlib
 from collections.abc import Sequence
@@ -19,21 +19,31 @@ _SHIPPED = files("harness.matrix") / "policies"
 
 def policy_names() -> tuple[str, ...]:
     """Return the names of the policies that ship with the package."""
-    return tuple(sorted(entry.name.removesuffix(".toml") for entry in _SHIPPED.iterdir() if entry.name[-5:] == ".toml"))
+    return tuple(
+        sorted(
+            entry.name.removesuffix(".toml")
+            for entry in _SHIPPED.iterdir()
+            if entry.name[-5:] == ".toml"
+        )
+    )
 
 
 def policy_text(name: str) -> str:
     """Return the file of a shipped policy; UsageError for an unknown name."""
     if name not in policy_names():
         fix = "A policy of your own is a file that ends in .toml."
-        raise UsageError(f'unknown policy "{name}". {did_you_mean(name, policy_names())}', "policy", fix)
+        raise UsageError(
+            f'unknown policy "{name}". {did_you_mean(name, policy_names())}', "policy", fix
+        )
     return (_SHIPPED / f"{name}.toml").read_text(encoding="utf-8")
 
 
 def load_policy(name: str, folder: Path = Path()) -> Policy:
-    """Return a shipped policy by its name, or one of a .toml file, whose path is taken from the folder `folder`.
+    """Return a shipped policy by its name, or one of a .toml file, whose path is taken from the
+    folder `folder`.
 
-    Raises UsageError if there is no such policy or file, PolicyError with all mistakes the file holds.
+    Raises UsageError if there is no such policy or file, PolicyError with all mistakes the file
+    holds.
     """
     if not name.endswith(".toml"):
         return parse_policy(policy_text(name), name, name)
@@ -42,20 +52,27 @@ def load_policy(name: str, folder: Path = Path()) -> Policy:
         text = path.read_bytes().decode("utf-8")
     except OSError as error:
         fix = f"Name a shipped policy ({', '.join(policy_names())}) or a file that exists."
-        raise UsageError(f"cannot read the policy file: {error.strerror}", str(path), fix) from error
+        raise UsageError(
+            f"cannot read the policy file: {error.strerror}", str(path), fix
+        ) from error
     except UnicodeDecodeError as error:
-        raise PolicyError([f"not UTF-8 text: {error.reason} at byte {error.start}"], str(path)) from error
+        raise PolicyError(
+            [f"not UTF-8 text: {error.reason} at byte {error.start}"], str(path)
+        ) from error
     return parse_policy(text, path.stem, str(path))
 
 
 def parse_policy(text: str, name: str, where: str = "policy") -> Policy:
-    """Return the policy that TOML text describes; PolicyError with all mistakes, named by `where` and key."""
+    """Return the policy that TOML text describes; PolicyError with all mistakes, named by `where`
+    and key."""
     document, problems = read_toml(text)
     if problems:
         raise PolicyError(problems, where)
     found, problems = read_record(PolicyFile, document)
     if "gate" not in document:
-        problems.append("gate: a policy needs at least one rule: [[gate]] with margin = 0.05, for example")
+        problems.append(
+            "gate: a policy needs at least one rule: [[gate]] with margin = 0.05, for example"
+        )
     if found is not None:
         problems += rule_problems(found.gate, "gate")
         if all(rule.severity == "warning" for rule in found.gate):
@@ -63,18 +80,25 @@ def parse_policy(text: str, name: str, where: str = "policy") -> Policy:
     if found is not None:
         named = [str(wanted.damage) for wanted in found.sees]
         problems += [
-            f'sees: "{damage}" stands there twice' for damage in dict.fromkeys(named) if named.count(damage) > 1
+            f'sees: "{damage}" stands there twice'
+            for damage in dict.fromkeys(named)
+            if named.count(damage) > 1
         ]
     if found is None or problems:
         raise PolicyError(problems, where)
     sha256 = hashlib.sha256(text.encode()).hexdigest()
-    return Policy(name=name, sha256=sha256, **{key: getattr(found, key) for key in PolicyFile.model_fields})
+    return Policy(
+        name=name, sha256=sha256, **{key: getattr(found, key) for key in PolicyFile.model_fields}
+    )
 
 
-def rule_problems(rules: Sequence[Rule], place: str, measured: Sequence[str] | None = None) -> list[str]:
+def rule_problems(
+    rules: Sequence[Rule], place: str, measured: Sequence[str] | None = None
+) -> list[str]:
     """Return the mistakes of rules that types cannot see: metrics, axes, repetitions.
 
-    `measured` are the metrics a matrix scores, where the rules are for one: a rule on any other could only be missing.
+    `measured` are the metrics a matrix scores, where the rules are for one: a rule on any other
+    could only be missing.
     """
     problems: list[str] = []
     axes = [axis.name for axis in load_axes()]
@@ -87,13 +111,17 @@ def rule_problems(rules: Sequence[Rule], place: str, measured: Sequence[str] | N
                          for axis in rule.where if axis not in axes]  # fmt: skip
         what = (rule.quantity, rule.metric, rule.severity, repr(rule.where))
         if what in seen:
-            problems.append(f"{key}: on the same thing as {place}.{seen[what]}; of the two only the last would decide")
+            problems.append(
+                f"{key}: on the same thing as {place}.{seen[what]}; of the two only the last "
+                "would decide"
+            )
         seen.setdefault(what, number)
     return problems
 
 
 def unmeasured(rules: Sequence[Rule], place: str, matrix: Matrix) -> list[str]:
-    """Return a line for each rule that no cell of a matrix could pass, for it does not have measured what it judges."""
+    """Return a line for each rule that no cell of a matrix could pass, for it does not have
+    measured what it judges."""
     measure, prices = matrix.measure, matrix.prices
     problems = []
     for number, rule in enumerate(rules):
@@ -103,9 +131,14 @@ def unmeasured(rules: Sequence[Rule], place: str, matrix: Matrix) -> list[str]:
         if rule.quantity == "traced-steps" and not measure.trace:
             problems.append(f"{key} asks for a trace of every cell: set measure.trace = true")
         if rule.quantity == "image-cost" and not prices.per_hour and prices.per_kwh is None:
-            problems.append(f"{key} asks for prices: set prices.per_hour = {{ '*H100*' = 2.5 }}, for example")
+            problems.append(
+                f"{key} asks for prices: set prices.per_hour = {{ '*H100*' = 2.5 }}, for example"
+            )
         if rule.quantity == "timing-precision" and measure.precision > (rule.at_most or 0):
-            problems.append(f"{key} asks for {rule.at_most:.3g}: measure.precision is coarser, {measure.precision:.3g}")
+            problems.append(
+                f"{key} asks for {rule.at_most:.3g}: measure.precision is coarser, "
+                f"{measure.precision:.3g}"
+            )
     return problems
 
 
@@ -116,5 +149,8 @@ def _metric_problems(rule: Rule, key: str, measured: Sequence[str] | None) -> li
     if not any(rule.names(metric) for metric in known):
         return [f'{key}.metric: unknown metric "{rule.metric}". {did_you_mean(rule.metric, known)}']
     if measured is not None and not any(rule.names(metric) for metric in measured):
-        return [f'{key}.metric: "{rule.metric}" is not measured: add it to quality.metrics ({", ".join(measured)})']
+        return [
+            f'{key}.metric: "{rule.metric}" is not measured: add it to quality.metrics '
+            f"({', '.join(measured)})"
+        ]
     return []

@@ -116,7 +116,7 @@ def _wrong(things: tuple[WantedObject, ...], between: str | None) -> str:
     """Return why GenEval could not have generated such a prompt; an empty string if it could."""
     coloured = [thing for thing in things if thing.colour]
     if any(thing.name == "person" for thing in coloured):
-        return "GenEval asks for no colour of a person"
+        return "GenEval asks for no colour of persons"
     if len({thing.name for thing in things}) < len(things):
         return "GenEval asks for two different objects, since it cannot tell two of a kind apart"
     if coloured and between not in (None, "and"):

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.core.errors import MachineError
 from harness.metrics._base import device
-from harness.metrics._weight_file import WeightFile
+from harness.metrics._weights import WeightFile
 
 
 def load_network(kinds: tuple[Any, Any], config: Path, weights: Path, wanted: WeightFile) -> Any:

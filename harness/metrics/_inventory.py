@@ -20,8 +20,7 @@ from harness.core.base import Frozen
 from harness.core.errors import MachineError
 from harness.core.parsing import expand_user
 from harness.metrics._base import Metric
-from harness.metrics._weight_file import Form, WeightFile, advice
-from harness.metrics._weights import Weights, cache_folder, hash_file
+from harness.metrics._weights import Form, WeightFile, Weights, advice, cache_folder, hash_file
 
 Advance = Callable[[str, int, int], None]
 """Receives the file's name, the bytes downloaded, and all of them (0: unknown)."""

@@ -264,7 +264,9 @@ def compare(metric: Metric, expected: Vector, found: Vector) -> None:
         (expected.outputs, found.outputs, output_tolerance),
     ):
         if len(theirs) != len(ours):
-            raise _failed(metric, expected, f"{len(ours)} steps were seen, expected {len(theirs)}")
+            raise _failed(
+                metric, expected, f"{len(ours)} steps were recorded, expected {len(theirs)}"
+            )
         for wanted, here in zip(theirs, ours, strict=True):
             if wrong := difference(wanted, here, tolerance):
                 raise _failed(metric, expected, wrong)
@@ -272,7 +274,7 @@ def compare(metric: Metric, expected: Vector, found: Vector) -> None:
 
 def _failed(metric: Metric, expected: Vector, wrong: str) -> MachineError:
     what = (
-        f"{metric.name} does not give the number it should here, so nothing is scored with it. "
+        f"{metric.name} computes a wrong number on this machine, so nothing is scored with it. "
         f"{wrong}"
     )
     where = f"self-test of {metric.name}"

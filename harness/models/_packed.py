@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 _CONFIG = "quantization_config"
 _IN_PLACE = frozenset({"bitsandbytes", "quanto", "torchao"})
-"""Methods that put what a weight is packed into beside it, under the name of the same layer."""
+"""Methods that store further tensors of a packed weight under the name of its layer."""
 
 
 def is_comparable(network: NetworkFiles) -> bool:

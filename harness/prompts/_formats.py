@@ -13,14 +13,18 @@ from harness.prompts._fields import read_prompt, require_text, text_id
 
 
 def read_text(text: str, where: str) -> tuple[Prompt, ...]:
-    """Return the prompts of plain text, one a line, as GenEval's generation_prompts.txt; empty lines are skipped."""
+    """Return the prompts of plain text, one a line, as GenEval's generation_prompts.txt; empty
+    lines are skipped."""
     lines = [line.strip() for line in _split_lines(text) if line.strip()]
     return tuple(Prompt(id=text_id(line), text=line) for line in lines)
 
 
 def read_jsonl(text: str, where: str) -> tuple[Prompt, ...]:
-    """Return the prompts of JSON Lines, as GenEval's evaluation_metadata.jsonl and the bundled sets."""
-    numbered = [(number, line) for number, line in enumerate(_split_lines(text), start=1) if line.strip()]
+    """Return the prompts of JSON Lines, as GenEval's evaluation_metadata.jsonl and the bundled
+    sets."""
+    numbered = [
+        (number, line) for number, line in enumerate(_split_lines(text), start=1) if line.strip()
+    ]
     return tuple(_read_line(line, f"{where}, line {number}") for number, line in numbered)
 
 
@@ -30,8 +34,11 @@ def read_csv(text: str, where: str) -> tuple[Prompt, ...]:
 
 
 def read_tsv(text: str, where: str) -> tuple[Prompt, ...]:
-    """Return the prompts of a tab-separated table, as PartiPrompts: quotation marks are ordinary characters."""
-    return _read_table(csv.DictReader(io.StringIO(text, newline=""), delimiter="\t", quoting=csv.QUOTE_NONE), where)
+    """Return the prompts of a tab-separated table, as PartiPrompts: quotation marks are ordinary
+    characters."""
+    return _read_table(
+        csv.DictReader(io.StringIO(text, newline=""), delimiter="\t", quoting=csv.QUOTE_NONE), where
+    )
 
 
 READERS: dict[str, Callable[[str, str], tuple[Prompt, ...]]] = {
@@ -44,7 +51,7 @@ READERS: dict[str, Callable[[str, str], tuple[Prompt, ...]]] = {
 
 
 def _split_lines(text: str) -> list[str]:
-    """Split at line ends only: str.splitlines also splits at separators that a prompt may contain."""
+    """Split at line ends only; str.splitlines also splits at characters inside prompts."""
     return re.split(r"\r\n|\r|\n", text)
 
 
@@ -65,10 +72,16 @@ def _read_table(reader: "csv.DictReader[str]", where: str) -> tuple[Prompt, ...]
         return tuple(_read_row(row, f"{where}, line {reader.line_num}") for row in reader)
     except csv.Error as error:
         fix = 'A field that begins with " ends with ", and has "" for each one within.'
-        raise UsageError(f"not a row: {error}", f"{where}, line {reader.line_num + 1}", fix) from error
+        raise UsageError(
+            f"not a row: {error}", f"{where}, line {reader.line_num + 1}", fix
+        ) from error
 
 
 def _read_row(row: dict[str | None, Any], where: str) -> Prompt:
     if None in row:
-        raise UsageError(f"more than {len(row) - 1} fields", where, "Put a field that holds the delimiter into quotes.")
+        raise UsageError(
+            f"more than {len(row) - 1} fields",
+            where,
+            "Put a field that holds the delimiter into quotes.",
+        )
     return read_prompt({str(name): field for name, field in row.items()}, where)

@@ -1,4 +1,4 @@
-"""A latent in a file, from which every image starts: as MLPerf's text-to-image benchmark has it."""
+"""A latent file from which every image starts, as in MLPerf's text-to-image benchmark."""
 
 import hashlib
 import io
@@ -15,18 +15,28 @@ from harness.core.plan import Latent
 def describe_latent(path: str) -> Latent:
     """Return what a .npy file of shape (1, channels, rows, columns) or without the 1 holds.
 
-    Raises UsageError for a file that cannot be read or is no noise: not three-dimensional, not finite floats.
+    Raises UsageError for a file that cannot be read or is no noise: not three-dimensional, not
+    finite floats.
     """
     content = _read(path)
     noise = _parse(content, path)
-    return Latent(path=str(expand_user(path).absolute()), sha256=hashlib.sha256(content).hexdigest(), shape=noise.shape)
+    return Latent(
+        path=str(expand_user(path).absolute()),
+        sha256=hashlib.sha256(content).hexdigest(),
+        shape=noise.shape,
+    )
 
 
 def read_latent(latent: Latent) -> Any:
-    """Return the float32 noise of shape (channels, rows, columns); UsageError if the file is not what it was."""
+    """Return the float32 noise of shape (channels, rows, columns); UsageError if the file is not
+    what it was."""
     content = _read(latent.path)
     if hashlib.sha256(content).hexdigest() != latent.sha256:
-        raise UsageError("it is not the file that the plan was made with", latent.path, "Begin a new run: --fresh.")
+        raise UsageError(
+            "it is not the file that the plan was made with",
+            latent.path,
+            "Begin a new run: --fresh.",
+        )
     return _parse(content, latent.path)
 
 
@@ -36,7 +46,9 @@ def _read(path: str) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise UsageError(f"cannot read the latent: {error.strerror}", str(path), "Name a .npy file.") from error
+        raise UsageError(
+            f"cannot read the latent: {error.strerror}", str(path), "Name a .npy file."
+        ) from error
 
 
 def _parse(content: bytes, path: str) -> Any:

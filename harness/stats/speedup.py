@@ -168,7 +168,7 @@ class Precision(NamedTuple):
 
 
 def precise(pairing: Pairing) -> float | None:
-    """Return the precision of a pairing's figure; None below LEAST_GROUPS rounds or blocks."""
+    """Return the precision of a pairing's figure; None below MIN_ROUNDS_FOR_VERDICT rounds."""
     half_width, samples = compute_precision(pairing)
     return half_width if samples >= MIN_ROUNDS_FOR_VERDICT else None
 

@@ -1,4 +1,4 @@
-"""Results on disk: where everything lies, written atomically, read with clear errors."""
+"""Results on disk: layout, atomic writes, reads with clear errors."""
 
 from harness.store.caches import build_cache_dir, features_cache_dir, find_cache
 from harness.store.layout import RunFolder, report_folder

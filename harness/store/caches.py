@@ -1,4 +1,4 @@
-"""The folder of what is slow to make again, shared by all runs of this user: found when needed, checked once."""
+"""Cache folders of this user, shared by all runs; checked once, when needed."""
 
 import atexit
 import os
@@ -22,7 +22,8 @@ _checked: dict[str, Cache] = {}
 
 
 def find_cache() -> Cache:
-    """Return the folder of caches: HARNESS_CACHE, the user's own, or a temporary one where that cannot be written."""
+    """Return the folder of caches: HARNESS_CACHE, the user's own, or a temporary one where that
+    cannot be written."""
     wanted = str(cache_path())
     if wanted not in _checked:
         problem = _problem(Path(wanted))
@@ -58,8 +59,13 @@ def _make_temporary(wanted: str, problem: str) -> Cache:
     try:
         folder = Path(tempfile.mkdtemp(prefix="harness-cache-"))
     except OSError as error:
-        raise MachineError(f"no folder for caches can be written: {problem}", wanted, fix) from error
+        raise MachineError(
+            f"no folder for caches can be written: {problem}", wanted, fix
+        ) from error
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ[CACHE_VARIABLE] = str(folder)
     os.environ.setdefault("MPLCONFIGDIR", str(folder / "matplotlib"))
-    return Cache(folder, f"caches cannot be kept in {wanted} ({problem}): this command's are temporary. {fix}")
+    return Cache(
+        folder,
+        f"caches cannot be kept in {wanted} ({problem}): this command's are temporary. {fix}",
+    )

@@ -1,4 +1,4 @@
-"""What earlier runs teach about how long the next one takes."""
+"""Rates of earlier runs, for estimates."""
 
 from pathlib import Path
 
@@ -9,7 +9,8 @@ from harness.store.read import completed_cell, readable_runs
 
 
 def measured_rate(root: Path, model: ModelInfo, machine: Machine) -> Rate | None:
-    """Return the rate of the newest run of this model on this machine, read off its baseline's image phase."""
+    """Return the rate of the newest run of this model on this machine, read off its baseline's
+    image phase."""
     for path, plan in readable_runs(root):
         if plan.model.digest != model.digest or plan.machine.title != machine.title:
             continue

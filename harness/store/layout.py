@@ -1,4 +1,4 @@
-"""Where everything lies: the only file that knows a file name in results/."""
+"""File names in results/; no other module knows them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +66,7 @@ def image_name(prompt_id: str, seed: int) -> str:
 
 
 def report_folder(run: Path) -> Path:
-    """Return where the report of a run goes: reports/<same name>, beside results/."""
+    """Return the report folder of a run: reports/<same name>, next to results/."""
     run = run.resolve()  # `.` has no name
     root = run.parent.parent if run.parent.name == "results" else run.parent
     return root / "reports" / run.name

@@ -36,15 +36,20 @@ def _read(path: Path, parse: Callable[[bytes], Record], repair: str) -> Record:
 
 
 def read_plan(run: Path) -> Plan:
-    """Return the plan of a run; ResultsError if it is no run, damaged, or written by a newer version."""
+    """Return the plan of a run; ResultsError if it is no run, damaged, or written by a newer
+    version."""
     path = RunFolder(run).run_json
     if not path.exists():
-        raise ResultsError("no run here: run.json is missing", str(run), "Name a folder under results/.")
+        raise ResultsError(
+            "no run here: run.json is missing", str(run), "Name a folder under results/."
+        )
     repair = "Restore this file from a copy, or measure again: harness run MATRIX --fresh"
     document: dict[str, Any] = _read(path, json.loads, repair)
     version = document.get("schema_version") if isinstance(document, dict) else None
     if not isinstance(version, int):
-        raise ResultsError("run.json has no schema_version", str(path), "Name a folder made by harness run.")
+        raise ResultsError(
+            "run.json has no schema_version", str(path), "Name a folder made by harness run."
+        )
     if version > SCHEMA_VERSION:
         raise ResultsError(
             f"results format {version} is newer than this version reads ({SCHEMA_VERSION})",
@@ -83,7 +88,9 @@ def read_evaluation(run: Path) -> Evaluation | None:
     """Return the evaluation of a run, or None if it was not evaluated yet."""
     path = RunFolder(run).deltas
     return (
-        _read(path, Evaluation.model_validate_json, f"Make it again: harness evaluate {run}") if path.exists() else None
+        _read(path, Evaluation.model_validate_json, f"Make it again: harness evaluate {run}")
+        if path.exists()
+        else None
     )
 
 
@@ -93,7 +100,9 @@ def read_judgement(run: Path) -> Judgement | None:
     return _read(path, Judgement.model_validate_json, repair) if path.exists() else None
 
 
-def read_image_scores(run: Path, metric: str) -> tuple[Definition, list[tuple[str, str, int, float]]]:
+def read_image_scores(
+    run: Path, metric: str
+) -> tuple[Definition, list[tuple[str, str, int, float]]]:
     """Return a metric's definition and its rows of (cell id, prompt id, seed, value)."""
     path = RunFolder(run).scores(metric)
 
@@ -106,7 +115,8 @@ def read_image_scores(run: Path, metric: str) -> tuple[Definition, list[tuple[st
 
 
 def read_times(run: Path) -> list[tuple[str, float]]:
-    """Return (stage, wall seconds) of every stage that ran on this run, in order; a torn last line is left out."""
+    """Return (stage, wall seconds) of every stage that ran on this run, in order; a torn last line
+    is left out."""
     path = RunFolder(run).times
     if not path.exists():
         return []
@@ -121,10 +131,11 @@ def read_times(run: Path) -> list[tuple[str, float]]:
 
 
 def created_at(run: Path) -> str:
-    """Return when a run was created, as UTC text that sorts by time; renaming its folder does not change it.
+    """Return when a run was created, as UTC text that sorts by time; renaming its folder does not
+    change it.
 
-    Where run.json names no time, the run's id stands in, which begins with it to the second; where run.json cannot be
-    read, the time it was written does.
+    Where run.json names no time, the run's id stands in, which begins with it to the second; where
+    run.json cannot be read, the time it was written does.
     """
     path = RunFolder(run).run_json
     try:
@@ -141,12 +152,16 @@ def timestamp(time: datetime) -> str:
 
 def list_runs(root: Path) -> list[Path]:
     """Return the runs under a results folder, the last created first."""
-    found = [path for path in root.iterdir() if RunFolder(path).run_json.exists()] if root.is_dir() else []
+    found = (
+        [path for path in root.iterdir() if RunFolder(path).run_json.exists()]
+        if root.is_dir()
+        else []
+    )
     return sorted(found, key=lambda path: (created_at(path), path.name), reverse=True)
 
 
 def resolve_run(name: Path, root: Path) -> Path:
-    """Return the run folder that a person means: a path, a name under `root`, or `latest`."""
+    """Return a run folder by path, by name under `root`, or `latest`."""
     if str(name) == "latest":
         for newest in list_runs(root):
             return newest
@@ -154,11 +169,14 @@ def resolve_run(name: Path, root: Path) -> Path:
     for candidate in (name, root / name):
         if RunFolder(candidate).run_json.exists():
             return candidate
-    raise ResultsError("no run here: run.json is missing", str(name), f"Known runs lie under {root}/.")
+    raise ResultsError(
+        "no run here: run.json is missing", str(name), f"Known runs lie under {root}/."
+    )
 
 
 def readable_runs(root: Path) -> Iterator[tuple[Path, Plan]]:
-    """Yield (folder, plan) of the runs under a results folder, newest first; unreadable ones are passed over."""
+    """Yield (folder, plan) of the runs under a results folder, newest first; unreadable ones are
+    passed over."""
     for path in list_runs(root):
         try:
             plan = read_plan(path)
@@ -182,16 +200,20 @@ def completed_cell(run: Path, cell_id: str) -> Completed | None:
 
 
 def completed_twins(root: Path, content_key: str) -> Iterator[tuple[Path, str, Completed]]:
-    """Yield (run, cell id, outcome) of completed cells made of exactly the same content, the newest run first."""
+    """Yield (run, cell id, outcome) of completed cells made of exactly the same content, the newest
+    run first."""
     for path, plan in readable_runs(root):
         for planned in plan.cells:
-            outcome = completed_cell(path, planned.id) if planned.content_key == content_key else None
+            outcome = (
+                completed_cell(path, planned.id) if planned.content_key == content_key else None
+            )
             if outcome is not None:
                 yield path, planned.id, outcome
 
 
 def find_source(picture: Path) -> str:
-    """Return the run that the picture of a cell was taken over from; an empty string if it was made in its own."""
+    """Return the run that the picture of a cell was taken over from; an empty string if it was made
+    in its own."""
     if len(picture.parents) < 4:
         return ""
     outcome = completed_cell(picture.parents[3], picture.parents[1].name)
@@ -199,14 +221,16 @@ def find_source(picture: Path) -> str:
 
 
 class Traced(NamedTuple):
-    """Cell id → outcome, a trace that cannot be read being absent with the reason; what the other traces say."""
+    """Cell id → outcome, a trace that cannot be read being absent with the reason; what the other
+    traces say."""
 
     outcomes: dict[str, Outcome]
     facts: dict[str, TraceFacts]
 
 
 def read_traced(run: Path, outcomes: Mapping[str, Outcome]) -> Traced:
-    """Return a run's outcomes with what their traces say; never raises for a trace: the rest stands without it."""
+    """Return a run's outcomes with what their traces say; never raises for a trace: the rest stands
+    without it."""
     checked, facts = dict(outcomes), {}
     for cell_id, outcome in outcomes.items():
         if not isinstance(outcome, Completed) or isinstance(outcome.trace, Absent):
@@ -224,5 +248,7 @@ def _facts(run: Path, cell_id: str, cell: Completed) -> TraceFacts | Absent:
         found = read_trace_facts(run, cell_id)
     except ResultsError as error:
         return Absent(absent=str(error))
-    where = f" of {cell.reused_from}, from where the cell was taken over" if cell.reused_from else ""
+    where = (
+        f" of {cell.reused_from}, from where the cell was taken over" if cell.reused_from else ""
+    )
     return found or Absent(absent=f"what its trace says is not in this run’s folder{where}")

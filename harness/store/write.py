@@ -30,8 +30,8 @@ RESULTS_OPTION = "--results"
 def write_atomically(path: Path, data: bytes, option: str = "") -> None:
     """Write `data` to a file that appears whole or not at all, even if the process or machine dies.
 
-    Raises MachineError when the disk is full or the folder cannot be written; what was there before stays. `option`
-    is the command's option that names another folder, for the error's advice.
+    Raises MachineError when the disk is full or the folder cannot be written; what was there before
+    stays. `option` is the command's option that names another folder, for the error's advice.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,14 +51,20 @@ def write_atomically(path: Path, data: bytes, option: str = "") -> None:
 
 
 def writing_failed(path: Path, error: OSError, option: str = "") -> MachineError:
-    """Return the error for a failed write, with advice; `option` names another folder, if any does."""
+    """Return the error for a failed write; `option` is the option that names another folder."""
     elsewhere = f", or choose another folder with {option}" if option else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        fix = f"Free some space{elsewhere}. Then run the same command again: what was written is kept."
+        fix = (
+            f"Free some space{elsewhere}. Then run the same command again; written files are kept."
+        )
         return MachineError("the disk is full", str(path), fix)
     if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-        return MachineError("no permission to write here", str(path), f"Make the folder writable{elsewhere}.")
-    return MachineError(f"cannot write: {error.strerror}", str(path), f"Check the folder and its disk{elsewhere}.")
+        return MachineError(
+            "no permission to write here", str(path), f"Make the folder writable{elsewhere}."
+        )
+    return MachineError(
+        f"cannot write: {error.strerror}", str(path), f"Check the folder and its disk{elsewhere}."
+    )
 
 
 def _json(record: BaseModel) -> bytes:
@@ -77,12 +83,17 @@ def create_run(root: Path, plan: Plan, matrix_text: str) -> Path:
 
 
 def rewrite_plan(run: Path, plan: Plan, matrix_text: str) -> None:
-    """Write a run's changed plan and the matrix text it now follows; the time the run was created stays."""
+    """Write a run's changed plan and the matrix text it now follows; the time the run was created
+    stays."""
     _write_plan(RunFolder(run), plan, matrix_text, created_at(run))
 
 
 def _write_plan(folder: RunFolder, plan: Plan, matrix_text: str, created: str) -> None:
-    document = {"schema_version": SCHEMA_VERSION, "created": created, "plan": plan.model_dump(mode="json")}
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "created": created,
+        "plan": plan.model_dump(mode="json"),
+    }
     write_atomically(folder.matrix_toml, matrix_text.encode())
     write_atomically(folder.run_json, json.dumps(document, indent=1).encode())
 
@@ -131,7 +142,8 @@ def write_judgement(run: Path, judgement: Judgement) -> None:
 def write_image_scores(
     run: Path, metric: str, definition: Definition, rows: Iterable[tuple[str, str, int, float]]
 ) -> None:
-    """Write one metric's value per image, rows of (cell id, prompt id, seed, value), after its definition."""
+    """Write one metric's value per image, rows of (cell id, prompt id, seed, value), after its
+    definition."""
     lines = [json.dumps({"definition": definition.model_dump(mode="json")})]
     lines += [json.dumps({"cell": cell, "prompt": prompt, "seed": seed, "value": value})
               for cell, prompt, seed, value in rows]  # fmt: skip

@@ -132,10 +132,10 @@ def test_a_second_evaluation_looks_at_no_picture(
     assert evaluate(run).ladder == evaluation.ladder
 
 
-def test_the_report_shows_the_limits_of_sight(run: Path, verdicts: dict[str, CellVerdict], tmp_path: Path) -> None:
+def test_report_shows_blind_spots_and_worst_images(run: Path, verdicts: dict[str, CellVerdict], tmp_path: Path) -> None:
     html = write_report(run, tmp_path / "report").read_text(encoding="utf-8")
-    assert "What these metrics would not notice" in html
-    assert "Would you ship it? The worst of one-level" in html
+    assert 'id="ladder"' in html
+    assert "worst images of one-level" in html
 
 
 def missing(tmp_path: Path, **options: object) -> dict[str, str]:
@@ -150,7 +150,7 @@ def test_prompts_that_are_no_captions_are_named(tmp_path: Path, monkeypatch: pyt
 
 def test_pictures_smaller_than_a_crop_are_named(tmp_path: Path) -> None:
     why = missing(tmp_path, prompts=12, metrics=("fid:patch",))["fid:patch"]
-    assert why == "pictures of 64×64 are too small: it needs 299"
+    assert why == "images of 64×64 are too small: it needs 299"
 
 
 def one_delta(tmp_path: Path, change: Change, **options: object) -> Delta:

@@ -7,11 +7,11 @@ import textwrap
 PROBE = """
     import multiprocessing, sys
     import torch
-    from harness.execution.launchers import libraries
+    from harness.execution.launchers import list_preloads
 
     if __name__ == "__main__":
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["harness.execution.worker", *libraries(True, gpu=sys.argv[1] == "gpu")])
+        context.set_forkserver_preload(["harness.execution.worker", *list_preloads(True, gpu=sys.argv[1] == "gpu")])
         with context.Pool(1) as pool:
             print(pool.apply(torch._C._cuda_isInBadFork))
 """

@@ -146,7 +146,7 @@ def test_failed_self_test_stops_before_the_first_score(tmp_path: Path, monkeypat
     monkeypatch.setattr(selftest, "_PASSED", type(selftest._PASSED)())
     to_score = psnr.to_score
     monkeypatch.setattr(psnr, "to_score", lambda self, distances: np.asarray(to_score(self, distances) * 1.001))
-    with pytest.raises(MachineError, match=r"psnr does not give the number it should(.|\n)*score: found"):
+    with pytest.raises(MachineError, match=r"psnr computes a wrong number(.|\n)*score: found"):
         evaluate(run)
     assert read_evaluation(run) is None
 
@@ -155,5 +155,5 @@ def test_cached_images_need_no_self_test(runs: tuple[Path, Path], monkeypatch: p
     def refuse(metric: object, scorer: object) -> None:
         raise AssertionError("nothing is to be loaded")
 
-    monkeypatch.setattr("harness.evaluation.selftest.self_test", refuse)
+    monkeypatch.setattr("harness.evaluation.prepared_metric.self_test", refuse)
     evaluate(runs[1])

@@ -120,7 +120,7 @@ def test_a_synthetic_model_is_planned_without_torch(tmp_path: Path) -> None:
     )
     code = (
         "import sys; sys.modules['torch'] = sys.modules['diffusers'] = sys.modules['transformers'] = None\n"
-        "import harness.api as api; api.free_bytes = lambda _: 2**30\n"
+        "import harness.api as api; api.read_free_bytes = lambda _: 2**30\n"
         f"api.plan(api.load({str(matrix)!r}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)

@@ -309,7 +309,7 @@ def told(update: dict[str, object]) -> Known:
         (Rule(quantity="energy-j", at_most=40), {"energy_j": 50.0}, "pass", "an image takes 25 J"),
         (Rule(quantity="energy-j", at_most=20), {"energy_j": 50.0}, "fail", "fails the limit of at most 20 J"),
         (Rule(quantity="energy-j", at_most=20), {}, "missing", "energy-j is missing: not asked"),
-        (Rule(quantity="image-cost", at_most=1), {"energy_j": 50.0}, "missing", "no prices: give [prices]"),
+        (Rule(quantity="image-cost", at_most=1), {"energy_j": 50.0}, "missing", "no prices: add [prices]"),
         (Rule(quantity="throttled-share", at_most=0), {"throttle": ()}, "pass", "at most 0 %"),
         (Rule(quantity="throttled-share", at_most=0), {"throttle": ("sw_power_cap",)}, "pass", "at most 0 %"),
         (
@@ -371,10 +371,10 @@ def test_peak_memory_uses_the_counter_of_the_baseline(counter: str) -> None:
     found = one(Rule(quantity="peak-memory-gib", at_most=8), known=Known(outcomes=outcomes))
     if counter == "device_used_bytes":
         assert found.result == "pass"
-        assert found.sentence.startswith("peak memory is 6 GiB held of the device: passes")
+        assert found.sentence.startswith("peak memory is 6 GiB used on the device: passes")
     else:
         assert found.result == "missing"
-        assert "reserved by torch" in found.sentence and "held of the device" in found.sentence
+        assert "reserved by torch" in found.sentence and "used on the device" in found.sentence
 
 
 def test_an_images_cost_is_as_sure_as_its_latency() -> None:

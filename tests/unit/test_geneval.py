@@ -99,7 +99,7 @@ def test_each_pattern_is_read(text: str, asked: Asked) -> None:
         ("a photo of a orange cow", "writes 'an orange cow', not 'a orange cow'"),
         ("a photo of an dog", "writes 'a dog', not 'an dog'"),
         ("a photo of a dog and a dog", "two different objects"),
-        ("a photo of a white person", "no colour of a person"),
+        ("a photo of a white person", "no colour of persons"),
         ("a photo of a red dog and a cat", "the colour of both objects or of none"),
         ("a photo of a dog and a red cat", "the colour of both objects or of none"),
         ("a photo of a red dog and a red cat", "two different colours"),

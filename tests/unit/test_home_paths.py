@@ -83,7 +83,7 @@ def test_results_lie_in_the_home_folder(home: Path) -> None:
 
 
 def test_a_home_that_is_not_known_is_a_plain_error() -> None:
-    with pytest.raises(UsageError, match="home folder that ~ stands for is not known"):
+    with pytest.raises(UsageError, match="home folder for ~ is unknown"):
         expand_user("~no-such-user-here/x")
 
 

@@ -54,11 +54,11 @@ def test_include_that_only_overwrites_is_named(
 ) -> None:
     base = "[axes]\nsteps = [50, 4]\n"
     lcm, hyper = (f'[[include]]\nsteps = 4\ndistillation = "{name}"\n' for name in ("lcm-lora", "hyper-sd"))
-    advice = "in steps=4: for a cell of its own, name distillation in [axes]"
+    advice = "in steps=4: to add a cell, name distillation in [axes]"
     notes = merge_notes(parse_matrix(matrix(base + lcm + hyper)))
     assert notes == [
-        f"include[0] adds no cell, it sets distillation lcm-lora {advice}",
-        f"include[1] adds no cell, it sets distillation hyper-sd {advice}",
+        f"include[0] adds no cell. It sets distillation lcm-lora {advice}",
+        f"include[1] adds no cell. It sets distillation hyper-sd {advice}",
         "include[1] overwrites include[0]: distillation is hyper-sd, not lcm-lora, in steps=4",
     ]
     text = matrix(base + lcm + hyper)

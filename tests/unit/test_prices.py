@@ -44,7 +44,7 @@ def test_electricity_is_added_only_where_priced() -> None:
     ("prices", "reason"),
     [
         (Prices(), "no prices"),
-        (Prices(per_hour={"*H100*": 2}), 'fits "AMD EPYC 9354": *H100*'),
+        (Prices(per_hour={"*H100*": 2}), 'matches "AMD EPYC 9354": *H100*'),
         (Prices(per_hour={"*": 2}, per_kwh=0.3), "the energy is absent: a test"),
     ],
 )

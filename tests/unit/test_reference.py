@@ -104,7 +104,7 @@ def test_a_pointer_in_place_of_a_file_is_named(name: str, tmp_path: Path) -> Non
 
 
 def test_a_home_that_is_not_known_is_a_plain_error() -> None:
-    with pytest.raises(UsageError, match="home folder that ~ stands for is not known"):
+    with pytest.raises(UsageError, match="home folder for ~ is unknown"):
         open_reference("~no-such-user-here/set")
 
 

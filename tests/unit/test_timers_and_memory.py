@@ -27,14 +27,14 @@ MAKE = {
 def test_peak_of_a_known_size_is_within_two_percent(library: str) -> None:
     """In a process of its own, which held twice as much before: that peak is forgotten."""
     script = f"""
-from harness.measure.memory import peaks_of
+from harness.measure.memory import measure_peaks
 SIZE = 2 * {SIZE}
 {MAKE[library]}
 call()
 SIZE = 2**10
 call()
 SIZE = {SIZE}
-found = peaks_of(call, "cpu")
+found = measure_peaks(call, "cpu")
 print(found.model_dump_json())
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -120,7 +120,7 @@ def test_gpu_peaks_are_of_the_call_and_this_process(cuda: PlayedCuda, monkeypatc
     found = peaks(cuda)
     assert (found.allocated_bytes, found.reserved_bytes) == (SIZE, SIZE + 2**20)
     assert found.device_used_bytes == SIZE + 2**29
-    assert found.peak() == Peak(count=SIZE + 2**29, counter="held of the device")
+    assert found.peak() == Peak(count=SIZE + 2**29, counter="used on the device")
     assert "empty_cache" in cuda.done
 
 
@@ -192,6 +192,6 @@ def test_steps_are_numbered_and_parts_named() -> None:
 def test_a_peak_names_its_counter() -> None:
     by_torch = NO_MEMORY.model_copy(update={"reserved_bytes": 3, "allocated_bytes": 2, "resident_bytes": 9})
     by_driver = by_torch.model_copy(update={"device_used_bytes": 4})
-    assert by_driver.peak() == Peak(count=4, counter="held of the device")
+    assert by_driver.peak() == Peak(count=4, counter="used on the device")
     assert by_torch.peak() == Peak(count=3, counter="reserved by torch")
     assert NO_MEMORY.peak() == Absent(absent="not measured")

@@ -194,7 +194,7 @@ def test_matrix_precedes_variable_and_caches(nowhere: Path, monkeypatch: pytest.
     assert Weights.of({"net": str(own)}).find(wanted()) == own
     monkeypatch.setenv("TORCH_HOME", str(nowhere / "elsewhere"))
     assert nowhere / "elsewhere" / "hub" / "checkpoints" / "net.pth" in Weights().places(wanted())
-    with pytest.raises(MachineError, match=r"not found: net\.pth .*looked for .*absent"):
+    with pytest.raises(MachineError, match=r"not found: net\.pth .*searched .*absent"):
         Weights.of({"net": str(nowhere / "absent")}).find(wanted())
 
 
@@ -341,7 +341,7 @@ def test_small_hub_file_is_verified_by_its_git_name(nowhere: Path) -> None:
 def test_hub_verified_file_is_taken_only_from_the_hub(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HARNESS_WEIGHTS", str(nowhere))
     (nowhere / "config.json").write_bytes(b"{}")
-    with pytest.raises(MachineError, match=r"not found: config\.json of some/net; looked for the Hugging Face") as lost:
+    with pytest.raises(MachineError, match=r"not found: config\.json of some/net; searched the Hugging Face") as lost:
         Weights().find(of_hub())
     assert "hf download some/net config.json" in lost.value.fix
     assert getattr(lost.value, "short", "") == "config.json of some/net is not on this machine"

@@ -114,7 +114,7 @@ class CpuTrial(GpuTrial):
         super().__init__(model, call, share)
         self.run_step(1)  # the first call sets up what every batch needs
         self.idle = require_known(reset_resident_peak())
-        self.budget = int(share * psutil.virtual_memory().available)
+        self.budget = int(share * _read_free_bytes())
         self.reason = f"{format_percent(share, 0)} of the free memory"
 
     def fits(self, images: int) -> bool:
@@ -133,6 +133,10 @@ class CpuTrial(GpuTrial):
             return 0.0
         each = max((peak - self.idle) / size for size, peak in self.peaks.items())
         return self.idle + each * images
+
+
+def _read_free_bytes() -> int:
+    return int(psutil.virtual_memory().available)
 
 
 def require_known(peak: int | Absent) -> int:

@@ -69,6 +69,8 @@ class OpenVino(Exported):
             "INFERENCE_PRECISION_HINT": precision,
             "PERFORMANCE_HINT": self.hint.upper(),
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            # pinned, processes with fewer threads than cores would share the first core
+            "ENABLE_CPU_PINNING": False,
         }
         return openvino.Core().compile_model(path, "CPU", settings)
 
