@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from harness.axes.compiler._artefacts import Artefact
-from harness.axes.compiler._engine import PLAN, Profile
+from harness.axes.compiler._engine import PLAN, EngineRequest, Profile
 from harness.axes.compiler._replacement import Inputs, Recording, join, record
 from harness.core.axis import Setup, Shape
 from harness.core.matrix import Model
@@ -54,9 +54,9 @@ class StandIn:
     built: list[Artefact] = []
     profiles: list[Profile] = []
 
-    def __init__(self, denoiser: Any, built: Artefact, package: str, recording: Recording, profile: Profile) -> None:
+    def __init__(self, denoiser: Any, built: Artefact, request: EngineRequest, recording: Recording) -> None:
         self.built.append(built)
-        self.profiles.append(profile)
+        self.profiles.append(request.profile)
         self.denoiser, self.constants = denoiser, recording.inputs.constants
 
     def run(self, tensors: dict[str, Any]) -> Any:

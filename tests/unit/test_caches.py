@@ -90,9 +90,7 @@ def test_no_cache_folder_is_a_machine_error(tmp_path: Path, monkeypatch: pytest.
         find_cache()
 
 
-def test_weights_are_looked_for_outside_of_a_home_that_is_not_known(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_weights_are_found_without_a_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as for a uid that passwd does not know
     monkeypatch.setenv("HARNESS_WEIGHTS", str(tmp_path))
     for name in ("TORCH_HOME", "XDG_CACHE_HOME"):
@@ -106,7 +104,7 @@ def test_weights_are_looked_for_outside_of_a_home_that_is_not_known(
 
 
 @pytest.mark.parametrize("name", ["HARNESS_WEIGHTS", "TORCH_HOME"])
-def test_a_place_of_weights_under_an_unknown_name_is_a_plain_error(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_key_of_a_weights_place_is_an_error(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "~no-such-user-here/weights")
     with pytest.raises(UsageError, match="home folder") as caught:
         Weights().places(get_metric("clip:mlperf").needs()[0])
