@@ -111,7 +111,7 @@ def rates_part() -> str:
 def aa_part() -> str:
     """Return what simulated runs of the baseline against itself said that stopped once they were precise enough."""
     lines = [
-        "| machine | calls a block | runs | 95 % interval holds 1.00 | half its width, median | groups, median |",
+        "| machine | calls per block | runs | 95 % interval contains 1.00 | half-width, median | rounds, median |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     for machine, calls, groups, *found in _rows(RATES.read_text(encoding="utf-8").partition(AGAINST_ITSELF)[2]):
@@ -127,7 +127,7 @@ def _rows(text: str) -> list[list[str]]:
 
 def claims_table() -> str:
     """Return the table of the shipped claims."""
-    lines = ["| claim | what is said | figure | on | source |", "|---|---|---|---|---|"]
+    lines = ["| claim | statement | figure | on | source |", "|---|---|---|---|---|"]
     for claim in claims.shipped_claims():
         source = f"[{claim.source.title}]({claim.source.url})" if claim.source.url else claim.source.title
         figure = claims.write_claimed(claim)

@@ -52,53 +52,51 @@ class Measurement:
         self._stopping_rule = StoppingRule(task.measure, notify)
         self._begin()
 
-    def measured(self, baseline_worker: BaselineWorker | None) -> Completed | Extended | Failed:
+    def measure(self, baseline_worker: BaselineWorker | None) -> Completed | Extended | Failed:
         """Return the outcome; `baseline_worker` is None if the baseline did not complete."""
         try:
             if not (self.task.timed and self.task.planned.timed):
-                return self._untimed()
+                return self._generate_only()
             if self.task.planned.role == "baseline":
-                return self._alone()
-            return (
-                self._paired(baseline_worker)
-                if baseline_worker
-                else self._alone("the baseline did not complete")
-            )
+                return self._time_alone()
+            if baseline_worker is None:
+                return self._time_alone("the baseline did not complete")
+            return self._time_paired(baseline_worker)
         except Broken as broken:
             return broken.failed
         finally:
             remove_scratch(self.task.folder)  # of a failed trace, after its process has ended
 
-    def _untimed(self) -> Completed | Extended:
+    def _generate_only(self) -> Completed | Extended:
         with closing(self._launcher.open(self.task, self._notify)) as worker:
             worker.prepare()
             return worker.finish()
 
-    def _alone(self, why: str = "") -> Completed:
+    def _time_alone(self, why: str = "") -> Completed:
         """Time the cell without the baseline."""
-        return self._make(
+        return self._run_worker(
             lambda cell: blocks.time_alone(self._recorder, cell, self._stopping_rule, why)
         )
 
-    def _paired(self, baseline_worker: BaselineWorker) -> Completed:
+    def _time_paired(self, baseline_worker: BaselineWorker) -> Completed:
         """Interleave with the baseline, or time the cell between two baseline runs."""
         why = check_memory(self.task, baseline_worker.task, baseline_worker.alive)
         if why:
-            return self._between(baseline_worker, why)
+            return self._time_between(baseline_worker, why)
         begin = time.perf_counter()
         try:
             with self._timer.measure_phase("baseline_worker"):
                 baseline_worker.begin(self._notify)
-            return self._interleaved(baseline_worker)
+            return self._time_interleaved(baseline_worker)
         except Crowded as crowded:
             why = str(crowded)
         except BaselineWorkerLost as lost:
             why = str(lost)
             if not lost.crowded:
-                return self._alone(why)
+                return self._time_alone(why)
         baseline_worker.close()
         self._begin(time.perf_counter() - begin)
-        return self._between(baseline_worker, why)
+        return self._time_between(baseline_worker, why)
 
     def _begin(self, lost_s: float = 0.0) -> None:
         """Start the measurement again; a failed attempt counts as time of the baseline worker."""
@@ -107,8 +105,8 @@ class Measurement:
         if lost_s:
             self._timer.seconds["baseline_worker"] = lost_s
 
-    def _interleaved(self, baseline_worker: BaselineWorker) -> Completed:
-        """Interleave with the baseline; PartnerLost or Crowded if memory is short for both."""
+    def _time_interleaved(self, baseline_worker: BaselineWorker) -> Completed:
+        """Interleave with the baseline; BaselineWorkerLost or Crowded if memory is short."""
 
         def pair(cell: BlockSource) -> Pairing:
             try:
@@ -123,13 +121,13 @@ class Measurement:
             return pairing
 
         try:
-            return self._make(pair)
+            return self._run_worker(pair)
         except Broken as broken:
             if baseline_worker.alive and is_crowded(broken.failed):
                 raise Crowded(f"next to the baseline: {broken.failed.message}") from broken
             raise
 
-    def _between(self, baseline_worker: BaselineWorker, why: str) -> Completed:
+    def _time_between(self, baseline_worker: BaselineWorker, why: str) -> Completed:
         """Time the baseline, the cell and the baseline again, one process at a time."""
         try:
             with self._timer.measure_phase("baseline_worker"):
@@ -137,19 +135,21 @@ class Measurement:
                 source = baseline_worker.source()
                 blocks.time_baseline_before(self._recorder, source, self._stopping_rule)
         except BaselineWorkerLost as lost:
-            return self._alone(str(lost))
+            return self._time_alone(str(lost))
         finally:
             baseline_worker.close()
         self._refuse_foreign_processes()
         bare_task = self.task.model_copy(update={"pictured": ()})
         with closing(self._launcher.open(bare_task, self._notify)) as worker:
-            cell = self._prepared(worker)
+            cell = self._prepare(worker)
             with self._timer.measure_phase("repeats"):
                 blocks.time_cell_between(self._recorder, cell, self._stopping_rule)
-            bare = self._finished(worker)
-        return self._pictured(bare, self._after(baseline_worker, why), baseline_worker)
+            bare = self._finish(worker)
+        return self._finish_images(
+            bare, self._time_baseline_again(baseline_worker, why), baseline_worker
+        )
 
-    def _after(self, baseline_worker: BaselineWorker, why: str) -> Pairing:
+    def _time_baseline_again(self, baseline_worker: BaselineWorker, why: str) -> Pairing:
         try:
             with self._timer.measure_phase("baseline_worker"):
                 baseline_worker.begin(self._notify)
@@ -159,31 +159,31 @@ class Measurement:
         except BaselineWorkerLost as lost:
             return blocks.keep_one_sided(self._recorder, why, str(lost))
 
-    def _pictured(
+    def _finish_images(
         self, bare: Completed, pairing: Pairing, baseline_worker: BaselineWorker
     ) -> Completed:
         """Generate images and trace of a timed cell in another process."""
         if not (self.task.pictured or self.task.measure.trace):
             baseline_worker.rest()
-            return self._outcome(bare, pairing, bare.trace)
+            return self._build_outcome(bare, pairing, bare.trace)
         baseline_worker.close()
         untimed = self.task.model_copy(update={"timed": False})
         with closing(self._launcher.open(untimed, self._notify)) as worker:
             worker.prepare()
             more = worker.finish()
             assert isinstance(more, Extended)
-            return self._traced(worker, bare.extended(more), pairing, warm=False)
+            return self._trace(worker, bare.extended(more), pairing, warm=False)
 
-    def _make(self, pair: Callable[[BlockSource], Pairing]) -> Completed:
+    def _run_worker(self, pair: Callable[[BlockSource], Pairing]) -> Completed:
         """Do everything in one process; `pair` takes its blocks."""
         self._refuse_foreign_processes()
         with closing(self._launcher.open(self.task, self._notify)) as worker:
-            cell = self._prepared(worker)
+            cell = self._prepare(worker)
             with self._timer.measure_phase("repeats"):
                 pairing = pair(cell)
-            return self._traced(worker, self._finished(worker), pairing)
+            return self._trace(worker, self._finish(worker), pairing)
 
-    def _prepared(self, worker: Worker) -> BlockSource:
+    def _prepare(self, worker: Worker) -> BlockSource:
         warmup_s = worker.prepare()
         # A container sees other processes only once it uses the GPU itself.
         self._refuse_foreign_processes()
@@ -191,12 +191,12 @@ class Measurement:
             "cell", worker, count_calls(warmup_s[-1] if warmup_s else 0.0, self.task.measure)
         )
 
-    def _finished(self, worker: Worker) -> Completed:
+    def _finish(self, worker: Worker) -> Completed:
         bare = worker.finish()
         assert isinstance(bare, Completed)
         return bare
 
-    def _traced(
+    def _trace(
         self, worker: Worker, bare: Completed, pairing: Pairing, warm: bool = True
     ) -> Completed:
         """Return the outcome, with a trace if the matrix asks for one.
@@ -204,8 +204,8 @@ class Measurement:
         A worker is `warm` after a call at the timed batch size.
         """
         if not self.task.measure.trace:
-            return self._outcome(bare, pairing, bare.trace)
-        self._keep(self._outcome(bare, pairing, TRACING))
+            return self._build_outcome(bare, pairing, bare.trace)
+        self._keep(self._build_outcome(bare, pairing, TRACING))
         trace: Trace | Absent
         with self._timer.measure_phase("trace"):
             try:
@@ -215,13 +215,13 @@ class Measurement:
             except Broken as broken:
                 failed = broken.failed
                 trace = Absent(absent=f"{failed.kind} during the trace: {failed.message}")
-        return self._outcome(bare, pairing, trace)
+        return self._build_outcome(bare, pairing, trace)
 
     def _refuse_foreign_processes(self) -> None:
         if not self.task.measure.allow_foreign_processes:
             refuse_foreign_processes(self.task.device)
 
-    def _outcome(self, bare: Completed, pairing: Pairing, trace: Trace | Absent) -> Completed:
+    def _build_outcome(self, bare: Completed, pairing: Pairing, trace: Trace | Absent) -> Completed:
         measure, phases_s = self.task.measure, Counter(bare.phases_s)
         phases_s.update(self._timer.seconds)
         found = (

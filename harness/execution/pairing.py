@@ -126,7 +126,7 @@ def interleave(
                 raise
             recorder.discard(f"its round is incomplete: {lost}", round_index=round_index)
             return _made(recorder, "interleaved", stopped=str(lost))
-        stopped = stopping_rule.reached(
+        stopped = stopping_rule.check(
             _made(recorder, "interleaved"), round_index + 1, recorder.spent_s
         )
         if stopped:
@@ -145,7 +145,7 @@ def time_alone(
     recorder.discard(f"the cell was timed alone: {why}", side="baseline")
     for taken in count(1):
         recorder.take(cell, recorder.next_round)
-        stopped = stopping_rule.reached(_made(recorder, "alone"), taken, recorder.spent_s - begin_s)
+        stopped = stopping_rule.check(_made(recorder, "alone"), taken, recorder.spent_s - begin_s)
         if stopped:
             return _made(recorder, "alone", stopped, why)
     raise AssertionError("count() is infinite")
@@ -158,7 +158,7 @@ def time_baseline_before(
     for taken in count(1):
         recorder.take(baseline, 0)
         own = tuple(block.model_copy(update={"side": "cell"}) for block in recorder.blocks)
-        if stopping_rule.part(*BEFORE).reached(
+        if stopping_rule.scale(*BEFORE).check(
             Pairing(kind="alone", blocks=own), taken, recorder.spent_s
         ):
             return
@@ -172,7 +172,7 @@ def time_cell_between(recorder: Recorder, cell: BlockSource, stopping_rule: Stop
     """
     for taken in count(1):
         recorder.take(cell, recorder.next_round)
-        if stopping_rule.part(*AMID).reached(_mirrored(recorder), taken // 2, recorder.spent_s):
+        if stopping_rule.scale(*AMID).check(_mirrored(recorder), taken // 2, recorder.spent_s):
             return
 
 
@@ -189,7 +189,7 @@ def time_baseline_after(
             recorder.take(baseline, round_index)
         except BaselineWorkerLost as lost:
             return _made(recorder, "sandwiched", str(lost), why)
-        stopped = stopping_rule.reached(_made(recorder, "sandwiched"), taken, recorder.spent_s)
+        stopped = stopping_rule.check(_made(recorder, "sandwiched"), taken, recorder.spent_s)
         if stopped:
             return _made(recorder, "sandwiched", stopped, why)
     raise AssertionError("count() is infinite")

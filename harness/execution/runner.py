@@ -135,7 +135,7 @@ class _CellRun(NamedTuple):
         folder = RunFolder(self.run).cell(self.planned.id)
         task = make_task(self.plan, self.planned, folder, pictured, timed=keep is not None)
         notify = partial(self.progress.cell_advanced, self.planned)
-        outcome = Measurement(task, self.launcher, notify, keep or ignore).measured(
+        outcome = Measurement(task, self.launcher, notify, keep or ignore).measure(
             self.baseline_worker
         )
         if isinstance(outcome, Failed) and outcome.kind == "disk-full":

@@ -23,14 +23,14 @@ class StoppingRule:
     def __init__(self, measure: Measure, notify: Notify) -> None:
         self.measure, self._notify = measure, notify
 
-    def part(self, time: float, precision: float) -> "StoppingRule":
+    def scale(self, time: float, precision: float) -> "StoppingRule":
         """Return the rule for a part of the measurement: shares of the time and of the width."""
         whole = self.measure
         limits = {"min_s": time * whole.min_s, "max_s": time * whole.max_s}
         update = {**limits, "precision": precision * whole.precision}
         return StoppingRule(whole.model_copy(update=update), self._notify)
 
-    def reached(self, pairing: Pairing, taken: int, spent_s: float) -> str:
+    def check(self, pairing: Pairing, taken: int, spent_s: float) -> str:
         """Return why to stop after `taken` rounds (or blocks) and `spent_s` seconds, or ''."""
         measure, width = self.measure, precise(pairing)
         around = "" if width is None else f"±{format_percent(width)}, "

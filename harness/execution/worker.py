@@ -41,7 +41,7 @@ UNTIMED = Absent(absent="nothing was timed")
 
 
 class CellWork:
-    """The commands of one cell; each raises what the model raises, with `ledger.phase` set.
+    """The commands of one cell; each raises what the model raises, with `timer.phase` set.
 
     `start_s` is the time that starting this process took. If the task is not timed, only `prepare`
     and `finish`, which generates the images, are called.

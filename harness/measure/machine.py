@@ -15,16 +15,8 @@ import psutil
 
 from harness.core.machine import Gpu, Machine
 from harness.core.units import Absent, format_bytes, format_percent
+from harness.measure import nvml
 from harness.measure.conditions import watch_conditions
-from harness.measure.nvml import (
-    find_first_card,
-    find_whole_card,
-    list_cards,
-    read_energy_j,
-    read_text,
-    sample_gpu,
-    try_read,
-)
 from harness.measure.profiler import are_counters_denied
 from harness.process_memory import reset_resident_peak
 
@@ -86,7 +78,7 @@ def _cpu_model() -> str:
 
 def _gpus() -> tuple[Gpu, ...]:
     try:
-        handles = list(list_cards())
+        handles = list(nvml.list_cards())
     except Exception:  # no driver, no library or no card
         return ()
     return tuple(_describe_gpu(handle) for handle in handles)
@@ -97,12 +89,12 @@ def _describe_gpu(handle: object) -> Gpu:
 
     version = pynvml.nvmlSystemGetCudaDriverVersion()
     return Gpu(
-        name=read_text(pynvml.nvmlDeviceGetName(handle)),
-        capability=tuple(pynvml.nvmlDeviceGetCudaComputeCapability(find_whole_card(handle))),
+        name=nvml.read_text(pynvml.nvmlDeviceGetName(handle)),
+        capability=tuple(pynvml.nvmlDeviceGetCudaComputeCapability(nvml.find_whole_card(handle))),
         memory_bytes=pynvml.nvmlDeviceGetMemoryInfo(handle).total,
-        driver=read_text(pynvml.nvmlSystemGetDriverVersion()),
+        driver=nvml.read_text(pynvml.nvmlSystemGetDriverVersion()),
         cuda=f"{version // 1000}.{version % 1000 // 10}",
-        power_limit_w=try_read(lambda: pynvml.nvmlDeviceGetPowerManagementLimit(handle) / 1e3),
+        power_limit_w=nvml.try_read(lambda: pynvml.nvmlDeviceGetPowerManagementLimit(handle) / 1e3),
     )
 
 
@@ -157,11 +149,11 @@ def list_abilities() -> tuple[Ability, ...]:
 
 def _card_abilities() -> list[Ability]:
     """Return what NVML reports about the card that torch calls "cuda"."""
-    card = try_read(find_first_card)
+    card = nvml.try_read(nvml.find_first_card)
     if isinstance(card, Absent):
         return [Ability("the GPU's counters (NVML)", card)]
-    sample = sample_gpu(card, ())
-    energy = _with_unit(read_energy_j(card), " J since its driver was loaded")
+    sample = nvml.sample_gpu(card, ())
+    energy = _with_unit(nvml.read_energy_j(card), " J since its driver was loaded")
     return [
         Ability("clock of the GPU (NVML)", _with_unit(sample.clock_mhz, " MHz")),
         Ability("clock of the GPU's memory (NVML)", _with_unit(sample.memory_clock_mhz, " MHz")),
@@ -208,7 +200,7 @@ def _perf() -> str | Absent:
 
 
 def _cupti() -> str | Absent:
-    if isinstance(try_read(find_first_card), Absent):
+    if isinstance(nvml.try_read(nvml.find_first_card), Absent):
         return Absent(absent="no GPU")
     if are_counters_denied():
         fix = "set NVreg_RestrictProfilingToAdminUsers=0 for the nvidia module"

@@ -15,18 +15,7 @@ from harness.core.model import HubFile, ModelInfo, PublishedFile
 from harness.core.plan import OTHER_SEED_ID, RERUN_ID, Latent, Plan, PlannedCell, Prompt, Rate, Role
 from harness.core.policy import Policy
 from harness.core.units import format_bytes
-from harness.planning.availability import (
-    estimate_footprint,
-    find_cautions,
-    find_memory_shortage,
-    find_skip_reason,
-    list_cell_files,
-    list_downloads,
-    list_latent_notes,
-    refuse_latent,
-    refuse_missing_files,
-    warn_of_negatives,
-)
+from harness.planning import availability
 from harness.planning.estimate import EstimateInputs, estimate_seconds
 from harness.planning.resolve import Wish, hash_read_files, resolve_cell
 
@@ -56,7 +45,7 @@ def list_missing_files(
     found: dict[HubFile, None] = {}
     for wish in (read_baseline(matrix), *wishes):
         cell = resolve_cell(wish, around.model, around.machine)
-        files = list_cell_files(cell, around.model)
+        files = availability.list_cell_files(cell, around.model)
         if files and not _misfit(cell, around):
             found |= dict.fromkeys(files)
     return tuple(found)
@@ -91,7 +80,7 @@ def make_plan(
         roles += [(baseline.model_copy(update={"id": name}), role) for name, role in extra]
     roles += [(cell, "candidate") for cell in order_cells(baseline, others, around.model)]
     notes += list_model_notes(around.model)
-    notes += list_latent_notes(around.latent)
+    notes += availability.list_latent_notes(around.latent)
     notes.append(f"estimate: {around.rate.source}")
     matrix = matrix.model_copy(update={"model": pin_model(matrix.model, around.model)})
     return _assemble(matrix, matrix_text, roles, around, tuple(notes))
@@ -140,26 +129,32 @@ def _decide(
     """Return the fields of a planned cell that can run."""
     cell, model = planned.cell, around.model
     images = len(plan.get_prompts(planned)) * len(plan.matrix.seeds)
-    cautions = find_cautions(cell, model, around.machine)
+    cautions = availability.find_cautions(cell, model, around.machine)
+    needs = None
+    if model.parameters:
+        needs = availability.estimate_footprint(cell, model, around.machine)
     return {
         "estimate_s": estimate_seconds(planned, images, inputs),
-        "cautions": (*cautions, *warn_of_negatives(around.prompts, cell, model)),
-        "downloads": list_downloads(cell, model, around.published),
-        "needs": estimate_footprint(cell, model, around.machine) if model.parameters else None,
+        "cautions": (*cautions, *availability.warn_of_negatives(around.prompts, cell, model)),
+        "downloads": availability.list_downloads(cell, model, around.published),
+        "needs": needs,
     }
 
 
 def _reason(cell: Cell, around: PlanContext) -> str | None:
     """Return why a cell cannot run here, even after downloads, or None."""
-    return _misfit(cell, around) or refuse_missing_files(cell, around.model, around.published)
+    misfit = _misfit(cell, around)
+    if misfit is not None:
+        return misfit
+    return availability.refuse_missing_files(cell, around.model, around.published)
 
 
 def _misfit(cell: Cell, around: PlanContext) -> str | None:
     """Return why a cell cannot run here even with all its files, or None."""
     return (
-        find_skip_reason(cell, around.model, around.machine)
-        or refuse_latent(around.latent, cell, around.model)
-        or find_memory_shortage(cell, around.model, around.machine, around.free_bytes)
+        availability.find_skip_reason(cell, around.model, around.machine)
+        or availability.refuse_latent(around.latent, cell, around.model)
+        or availability.find_memory_shortage(cell, around.model, around.machine, around.free_bytes)
     )
 
 
@@ -206,7 +201,7 @@ def order_cells(baseline: Cell, cells: Sequence[Cell], model: ModelInfo) -> list
     2. the pipeline they build, to find compiled code and engines in the page cache;
     3. the order of the matrix.
 
-    fp16 and fp32 cells read the same files, so precision alone is not a group.
+    fp16 and fp32 cells read the same files, so precision is not among them.
     """
     everyone = (baseline, *cells)
     files = [_files(cell, model) for cell in everyone]

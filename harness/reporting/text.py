@@ -100,7 +100,7 @@ MEMORY_PEAKS = {
 
 def name_loss_axis(axis: LossAxis) -> str:
     """Return the title of the chart's axis of losses."""
-    against = "as a share of its own margin" if axis.relative else "against the baseline"
+    against = "as a share of its margin" if axis.relative else "against the baseline"
     return f"worst loss{',' if axis.relative else ''} {against}"
 
 

@@ -80,7 +80,7 @@ def pair(launcher: ProcessLauncher, plan: Plan, folder: Path) -> Pairing:
     baseline, rerun = (make_task(plan, plan.find(cell_id), folder) for cell_id in (plan.baseline_id, RERUN_ID))
     baseline_worker = BaselineWorker(launcher, baseline)
     try:
-        outcome = Measurement(rerun, launcher, silent, ignore).measured(baseline_worker)
+        outcome = Measurement(rerun, launcher, silent, ignore).measure(baseline_worker)
     finally:
         baseline_worker.close()
     if not isinstance(outcome, Completed):

@@ -180,7 +180,7 @@ def test_drawings_are_read_out_by_pointer_and_finger(page: Any) -> None:
     found.locator("i.redone").hover()
     assert "timed again: the GPU was slowed: hw thermal slowdown" in readout.inner_text()
     page.mouse.move(2, 2)
-    assert readout.inner_text().startswith("Each call against the median of its own side")
+    assert readout.inner_text().startswith("Each call against the median of its side")
     found.locator("i.theirs").first.dispatch_event("pointerdown", {"pointerType": "touch", "bubbles": True})
     assert readout.inner_text().startswith("Block 1, baseline")
 

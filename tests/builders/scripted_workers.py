@@ -128,7 +128,7 @@ def measured(script: Script, task: Task, plan: Plan, told: list[WorkerProgress] 
     launcher = ScriptedLauncher(script)
     baseline_worker = BaselineWorker(launcher, task_of(plan, plan.baseline_id))
     notify = told.append if told is not None else lambda step: None
-    outcome = Measurement(task, launcher, notify, ignore).measured(baseline_worker)
+    outcome = Measurement(task, launcher, notify, ignore).measure(baseline_worker)
     baseline_worker.close()
     assert script.alive == []
     assert isinstance(outcome, Completed | Failed)

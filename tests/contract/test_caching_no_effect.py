@@ -10,6 +10,7 @@ from harness.axes.caching import _proxy, _store
 from harness.core.errors import NoEffect, UsageError
 from harness.execution.task import describe_exception
 from harness.models import shapes
+from tests.builders.cases import slow_but
 from tests.builders.cell_on_model import BUNDLED, plan_cell, run_cell
 from tests.builders.tiny import FAMILIES
 
@@ -79,7 +80,7 @@ def test_a_cache_that_skipped_nothing_fails(
         assert spelling.partition("+")[0] in reason
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", slow_but(("sd", "flux"), MODELS))
 @pytest.mark.parametrize("spelling", FORGETFUL)
 def test_a_cache_that_forgets_fails(
     spelling: str, model: str, tiny: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

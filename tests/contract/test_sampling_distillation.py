@@ -242,7 +242,7 @@ def test_one_step_of_lightning_predicts_the_sample(tiny: Tiny, tmp_path: Path) -
 @pytest.mark.parametrize(
     "change", [lambda file: file.write_bytes(file.read_bytes() + b" "), lambda file: file.unlink()]
 )
-def test_an_adapter_that_changes_after_the_plan_fails_the_cell(
+def test_adapter_changed_after_the_plan_fails_the_cell(
     change: Callable[[Path], object], tiny: Tiny, tmp_path: Path
 ) -> None:
     target = write_lora(tiny("sd"), tmp_path / "w.safetensors")

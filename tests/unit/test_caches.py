@@ -16,7 +16,7 @@ from harness.core.parsing import CACHE_VARIABLE
 from harness.evaluation.reference import open_reference
 from harness.execution.launchers import MAX_SOCKET_PATH, keep_sockets_short
 from harness.metrics import Weights, get_metric
-from harness.metrics._weights import cache_folder
+from harness.metrics._weights import find_cache_folder
 from harness.store.caches import build_cache_dir, features_cache_dir, find_cache
 
 
@@ -90,9 +90,7 @@ def test_no_cache_folder_is_a_machine_error(tmp_path: Path, monkeypatch: pytest.
         find_cache()
 
 
-def test_weights_are_looked_for_outside_of_a_home_that_is_not_known(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_weights_are_found_without_a_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as for a uid that passwd does not know
     monkeypatch.setenv("HARNESS_WEIGHTS", str(tmp_path))
     for name in ("TORCH_HOME", "XDG_CACHE_HOME"):
@@ -100,13 +98,13 @@ def test_weights_are_looked_for_outside_of_a_home_that_is_not_known(
     (wanted,) = get_metric("clip:mlperf").needs()
     assert {place.parent for place in Weights().places(wanted)} == {tmp_path}
     with pytest.raises(UsageError, match="home folder"):
-        cache_folder()
+        find_cache_folder()
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    assert cache_folder() in {place.parent for place in Weights().places(wanted)}
+    assert find_cache_folder() in {place.parent for place in Weights().places(wanted)}
 
 
 @pytest.mark.parametrize("name", ["HARNESS_WEIGHTS", "TORCH_HOME"])
-def test_a_place_of_weights_under_an_unknown_name_is_a_plain_error(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_key_of_a_weights_place_is_an_error(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "~no-such-user-here/weights")
     with pytest.raises(UsageError, match="home folder") as caught:
         Weights().places(get_metric("clip:mlperf").needs()[0])

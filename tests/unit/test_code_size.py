@@ -8,22 +8,23 @@ from tests.figures_of_code import (
     read_sources,
 )
 
+FILE_LINES, FUNCTION_LINES, PARAMETERS = 500, 50, 5
 HARNESS = read_sources("harness")
 TESTS = read_sources("tests")
 
 
-def test_no_file_has_more_than_400_lines() -> None:
-    assert find_large_files([*HARNESS, *TESTS], 400) == []
+def test_files_stay_within_the_limit() -> None:
+    assert find_large_files([*HARNESS, *TESTS], FILE_LINES) == []
 
 
-def test_no_function_has_more_than_40_lines() -> None:
-    assert find_long_functions([*HARNESS, *TESTS], 40) == []
+def test_functions_stay_within_the_limit() -> None:
+    assert find_long_functions([*HARNESS, *TESTS], FUNCTION_LINES) == []
 
 
-def test_no_function_takes_more_than_5_parameters() -> None:
+def test_functions_take_few_parameters() -> None:
     commands = "harness/cli/"  # a command's parameters are its options
-    assert find_wide_functions([source for source in HARNESS if not source.name.startswith(commands)], 5) == []
+    assert find_wide_functions([source for source in HARNESS if not source.name.startswith(commands)], PARAMETERS) == []
 
 
-def test_no_test_name_has_more_than_50_characters() -> None:
-    assert find_long_test_names(TESTS, 50) == []
+def test_test_names_stay_short() -> None:
+    assert find_long_test_names(TESTS) == []

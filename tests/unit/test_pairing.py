@@ -159,7 +159,7 @@ def test_low_memory_times_the_baseline_around_the_cell(plan: Plan, monkeypatch: 
     script = Script()
     launcher = ScriptedLauncher(script)
     baseline_worker = BaselineWorker(launcher, task_of(plan, BASELINE, change))
-    outcome = Measurement(task_of(plan, CELL, change), launcher, lambda step: None, ignore).measured(baseline_worker)
+    outcome = Measurement(task_of(plan, CELL, change), launcher, lambda step: None, ignore).measure(baseline_worker)
     assert isinstance(outcome, Completed)
     pairing = outcome.pairing
     assert pairing.kind == "sandwiched"
@@ -185,7 +185,7 @@ def test_images_and_trace_follow_the_second_baseline(traced: Plan, crowded: None
     script, kept = Script(), []
     launcher = ScriptedLauncher(script)
     baseline_worker = BaselineWorker(launcher, task_of(traced, BASELINE))
-    outcome = Measurement(task_of(traced, CELL), launcher, lambda step: None, kept.append).measured(baseline_worker)
+    outcome = Measurement(task_of(traced, CELL), launcher, lambda step: None, kept.append).measure(baseline_worker)
     assert isinstance(outcome, Completed)
     baseline_worker.close()
     assert script.most_alive == 1
@@ -334,7 +334,7 @@ def test_baseline_out_of_memory_makes_a_sandwich(plan: Plan) -> None:
 
 def test_without_a_baseline_a_cell_is_timed_by_itself(plan: Plan) -> None:
     script = Script()
-    outcome = Measurement(task_of(plan, CELL), ScriptedLauncher(script), lambda step: None, ignore).measured(None)
+    outcome = Measurement(task_of(plan, CELL), ScriptedLauncher(script), lambda step: None, ignore).measure(None)
     assert isinstance(outcome, Completed)
     assert (outcome.pairing.kind, outcome.pairing.why) == ("alone", "the baseline did not complete")
 
@@ -353,7 +353,7 @@ def test_results_are_delivered_before_the_trace(traced: Plan) -> None:
         kept.append(outcome)
 
     baseline_worker = BaselineWorker(launcher, task_of(traced, BASELINE))
-    outcome = Measurement(task_of(traced, CELL), launcher, lambda step: None, keep).measured(baseline_worker)
+    outcome = Measurement(task_of(traced, CELL), launcher, lambda step: None, keep).measure(baseline_worker)
     assert isinstance(outcome, Completed)
     (before,) = kept
     assert before.trace == TRACING
