@@ -141,7 +141,6 @@ def train(
         unet.parameters(), lr=effort.rate, betas=(0.9, 0.99), weight_decay=1e-2, fused=True
     )
     budget = Budget("unet", effort, warm_up=200)
-    mean = 1.0
     for step in budget.run(optimiser):
         large = budget.progress > LARGE_FROM and step % round(1 / LARGE_SHARE) == 0
         pool = material.pools[large]
