@@ -81,8 +81,8 @@ __all__ = [
 def plan(loaded: LoadedMatrix, *, select: tuple[str, ...] = (), results: Path = RESULTS) -> Plan:
     """Decide every cell, ready or skipped with its reason, without loading a model or fetching weights.
 
-    Asks the Hub for missing files and for the commit of a branch.
-    `select` are globs on cell ids; the baseline is always kept. Raises NothingToDo if they fit no cell.
+    The Hub is asked about missing files and about branches of models. `select` are globs on cell ids; the baseline is
+    always included. Raises NothingToDo if they fit no cell.
     """
     matrix, results = loaded.matrix, expand_user(results)
     source = resolve_model(matrix.model)
@@ -123,16 +123,16 @@ def _cut_by_metrics(decided: Plan) -> tuple[CutTexts, ...]:
 
 
 def _check_reference(matrix: Matrix) -> tuple[str, ...]:
-    from harness.evaluation.reference import reference_notes
+    from harness.evaluation.reference import list_reference_notes
 
-    return reference_notes(matrix.quality)
+    return list_reference_notes(matrix.quality)
 
 
 def power(decided: Plan, pilot: Path) -> tuple[Power, ...]:
-    """Return what a planned run could tell, judging by the spread that an earlier, evaluated run showed.
+    """Return the statistical power of a planned run, by the spread of losses in an earlier, evaluated run.
 
-    The pilot may be the first look of the same adaptive run. Raises ResultsError if it was not evaluated, or has
-    another baseline.
+    The pilot may be the first interim analysis of the same adaptive run. Raises ResultsError if it was not evaluated,
+    or has another baseline.
     """
     earlier, evaluation = read_plan(pilot), read_evaluation(pilot)
     baselines = [each.find(each.baseline_id).cell for each in (earlier, decided)]
@@ -154,22 +154,22 @@ def open_run(
 ) -> Path:
     """Return the folder of the run to continue: the newest with the same measurements and images, or a new one.
 
-    A continued run takes over what judges and describes it: policy, rules, prices, metrics. Where the newest run of
-    this matrix is not continued, `notice` receives the facts that differ, its name among them. A model or an
-    adapter that is not here is fetched first, once; MachineError if that cannot be done.
+    A continued run takes over policy, rules, prices and metrics. If the newest run of this matrix is not continued,
+    `notice` receives the facts that differ, its name among them. A missing model or adapter is fetched first, once;
+    MachineError if that fails.
     """
     results = expand_user(results)
     wanted = plan(loaded, select=select, results=results)
     while _fetch(loaded.matrix, wanted):
-        wanted = plan(loaded, select=select, results=results)  # now that what is fetched can be looked at
+        wanted = plan(loaded, select=select, results=results)  # the fetched files can be read now
     found = None if fresh else find_planned(loaded, wanted, results, notice)
     return found or create_run(results, wanted, loaded.text)
 
 
 def reopen_run(name: Path, *, results: Path = RESULTS) -> Path:
-    """Return the folder of an existing run, by its path or name, to measure what it lacks.
+    """Return the folder of an existing run, by its path or name, to measure its missing cells.
 
-    Raises MachineError where this machine, or a file that the run reads, is not what it was begun with.
+    Raises MachineError if this machine, or a file that the run reads, differs from when it began.
     """
     folder = find(name, results)
     existing = read_plan(folder)
@@ -182,7 +182,7 @@ def reopen_run(name: Path, *, results: Path = RESULTS) -> Path:
 
 
 def _fetch(matrix: Matrix, decided: Plan) -> bool:
-    """Bring what a plan lacks into the cache; return whether it lacked anything."""
+    """Fetch a plan's missing files into the cache; return whether any were missing."""
     lacks_model = bool(decided.model.download and decided.model.download.missing)
     if lacks_model:
         resolve_model(matrix.model).fetch()
@@ -192,9 +192,9 @@ def _fetch(matrix: Matrix, decided: Plan) -> bool:
 
 
 def pending(run: Path, *, retry_failed: bool = False) -> list[PlannedCell]:
-    """Return the cells of a run that lack an outcome or, in an adaptive run, images that their verdict waits for.
+    """Return the cells of a run without an outcome and, in an adaptive run, those that need more images.
 
-    `retry_failed` forgets failures first.
+    `retry_failed` deletes recorded failures first.
     """
     if retry_failed:
         _forget_failures(run)
@@ -226,7 +226,7 @@ def _forget_failures(run: Path) -> None:
 
 
 def baseline_completed(run: Path) -> bool:
-    """Return whether the baseline of a run completed: without it nothing can be compared."""
+    """Return whether the baseline of a run completed: without it no cell can be compared."""
     return isinstance(read_outcomes(run).get(read_plan(run).baseline_id), Completed)
 
 
@@ -240,9 +240,9 @@ def run(
 ) -> Path:
     """Measure every cell that has no outcome yet and return the run's folder.
 
-    A run that was interrupted goes on where it stopped. Of an adaptive run (quality.images = "auto") this is one
-    round: evaluate and gate then decide which cells need more images; `bench` does all rounds.
-    Raises MachineError if results cannot be written.
+    An interrupted run continues where it stopped. Of an adaptive run (quality.images = "auto") this generates the
+    images up to the next interim analysis; `evaluate` and `gate` then decide which cells need more; `bench` does it
+    all. Raises MachineError if results cannot be written.
     """
     folder = open_run(loaded, select=select, results=results, fresh=fresh)
     continue_run(folder, progress=progress)
@@ -255,7 +255,7 @@ def continue_run(folder: Path, *, progress: Progress | None = None, inline: bool
     from harness.execution.launchers import InlineLauncher, ProcessLauncher
 
     begin = time.perf_counter()
-    find_cache()  # before workers start: they use the same
+    find_cache()  # before the workers start, which use the same one
     with lock_run(folder):
         decided = read_plan(folder)
         launcher = InlineLauncher() if inline else ProcessLauncher(decided.model.uses_torch, bool(decided.machine.gpus))
@@ -269,12 +269,12 @@ def continue_run(folder: Path, *, progress: Progress | None = None, inline: bool
 
 
 def cache_caution() -> str:
-    """Return why caches last no longer than this process, or '' where the usual folder can be written."""
+    """Return why caches last no longer than this process, or '' if the usual folder is writable."""
     return find_cache().caution
 
 
 def evaluate(run: Path, *, advance: Advance = ignore) -> Evaluation:
-    """Score every completed cell against the baseline and store scores and deltas; `advance` hears of progress."""
+    """Score every completed cell against the baseline and store scores and deltas; `advance` receives progress."""
     from harness.evaluation import evaluate as evaluate_run
 
     begin = time.perf_counter()
@@ -287,8 +287,9 @@ def evaluate(run: Path, *, advance: Advance = ignore) -> Evaluation:
 def gate(run: Path, policy: Policy | str | None = None) -> Judgement:
     """Judge every cell and store the verdicts; nothing is measured or scored again.
 
-    `policy` is a shipped policy's name, a policy file, or one that was loaded; left out: the run's own, its matrix's
-    rules included. A policy given here stands alone. Raises PolicyError with every mistake in its file.
+    `policy` is the name of a shipped policy, a policy file, or a loaded policy. Without one the run's own policy
+    judges, with its matrix's rules, which a policy given here replaces. Raises PolicyError with every mistake in its
+    file.
     """
     from harness.gating import judge
 
@@ -301,14 +302,14 @@ def gate(run: Path, policy: Policy | str | None = None) -> Judgement:
 
 
 def unprofiled(run: Path) -> frozenset[str]:
-    """Return the cells that a judged run recommends without a trace: how fast they are is known, but not why."""
+    """Return the cells that a judged run recommends without a trace: the reason for their speed is unknown."""
     from harness.reporting import unprofiled_cells
 
     return unprofiled_cells(run)
 
 
 class Watch(NamedTuple):
-    """Who hears how a bench goes: what is entered while cells are measured, and while images are scored."""
+    """Contexts that receive the progress of a bench while it measures cells and while it scores images."""
 
     measuring: Callable[[], AbstractContextManager[Progress]] = lambda: nullcontext(SilentProgress())
     scoring: Callable[[], AbstractContextManager[Advance]] = lambda: nullcontext(ignore)
@@ -320,9 +321,9 @@ UNWATCHED = Watch()
 def run_until_decided(
     folder: Path, *, policy: Policy | str | None = None, watch: Watch = UNWATCHED
 ) -> Judgement | None:
-    """Measure, evaluate and gate a run; in an adaptive run, until every verdict is decided.
+    """Measure, evaluate and gate a run; an adaptive run until no cell needs more images.
 
-    Returns the verdicts, or None where the baseline did not complete: nothing can be judged then.
+    Returns the verdicts, or None if the baseline did not complete.
     """
     while True:
         if pending(folder):
@@ -338,7 +339,7 @@ def run_until_decided(
 
 
 def bench(loaded: LoadedMatrix, *, select: tuple[str, ...] = (), results: Path = RESULTS, fresh: bool = False) -> Path:
-    """Do all of it: plan, run, evaluate, gate and report; return the run's folder."""
+    """Plan, run, evaluate, gate and report; return the run's folder."""
     folder = open_run(loaded, select=select, results=results, fresh=fresh)
     run_until_decided(folder, policy=loaded.policy)
     report(folder)
@@ -351,13 +352,13 @@ def report(run: Path, out: Path | None = None) -> Path:
 
     begin = time.perf_counter()
     index = write_report(run, expand_user(out) if out else report_folder(run))
-    with suppress(MachineError):  # results that cannot be written can be reported all the same
+    with suppress(MachineError):  # read-only results can be reported too
         append_time(run, "report", time.perf_counter() - begin)
     return index
 
 
 def compare(first: Path, second: Path) -> "Comparison":
-    """Return one row per cell that either run has: latencies, verdicts, and scores that mean the same in both.
+    """Return one row per cell that either run has: latencies, verdicts and comparable scores.
 
     A metric whose definition, prompts or number of images differ is refused, with the reason in `refused`.
     """
@@ -367,7 +368,7 @@ def compare(first: Path, second: Path) -> "Comparison":
 
 
 def claims(run: Path, ledger: Path | None = None) -> "tuple[Finding, ...]":
-    """Return what a run says about each published claim, those of the file `ledger` first.
+    """Return a finding for each published claim, those of the file `ledger` first.
 
     Raises LedgerError with every mistake in that file, ResultsError if the run cannot be read.
     """
@@ -378,7 +379,7 @@ def claims(run: Path, ledger: Path | None = None) -> "tuple[Finding, ...]":
 
 
 def frame(run: Path) -> "pandas.DataFrame":
-    """Return a run as a pandas frame, one row a cell."""
+    """Return a run's results as a pandas frame, one row per cell."""
     from harness.reporting import frame as make_frame
 
     return make_frame(run)

@@ -116,7 +116,6 @@ def build_page(run: Run, report_s: float, out: Path | None = None) -> Page:
     unprofiled = list_unprofiled(run, answer)
     table = build_table(run, anchors, unprofiled)
     cells = [run.cell(row.id) for row in table.rows]
-    budget, images = budget_page(len(cells)), len(plan.prompts) * len(plan.matrix.seeds)
     return Page(
         title=plan.matrix.name,
         about=plan.matrix.about,
@@ -135,7 +134,7 @@ def build_page(run: Run, report_s: float, out: Path | None = None) -> Page:
         sheet_prompts=_list_sheet_prompts(run),
         judge=list_worst(run.cell(answer.best)) if answer.recommends else (),
         cells=_build_sections(cells, anchors, unprofiled, out or report_folder(run.folder)),
-        pictures_note=f"{min(budget.pairs, images)} of {plural(images, 'image')} shown",
+        pictures_note=_count_shown(run),
         definitions=_list_definitions(run),
         missing=_to_values(run.evaluation.missing if run.evaluation else {}),
         timed=describe_method(run),
@@ -147,6 +146,12 @@ def build_page(run: Run, report_s: float, out: Path | None = None) -> Page:
         anchors=anchors,
         unprofiled=unprofiled,
     )
+
+
+def _count_shown(run: Run) -> str:
+    images = len(run.plan.prompts) * len(run.plan.matrix.seeds)
+    shown = min(budget_page(len(run.cells)).pairs, images)
+    return f"{shown} of {plural(images, 'image')} shown"
 
 
 def _list_sheet_prompts(run: Run) -> tuple[str, ...]:
