@@ -123,9 +123,9 @@ def _cut_by_metrics(decided: Plan) -> tuple[CutTexts, ...]:
 
 
 def _check_reference(matrix: Matrix) -> tuple[str, ...]:
-    from harness.evaluation.reference import reference_notes
+    from harness.evaluation.reference import list_reference_notes
 
-    return reference_notes(matrix.quality)
+    return list_reference_notes(matrix.quality)
 
 
 def power(decided: Plan, pilot: Path) -> tuple[Power, ...]:

@@ -15,7 +15,7 @@ from harness.core.plan import Plan
 from harness.core.policy import Policy
 from harness.matrix import is_shipped, load_matrix, load_policy, matrix_names, matrix_text, policy_names, policy_text
 from harness.measure.machine import describe_machine
-from harness.metrics import Metric, WeightRow, Weights, fetch, get_metric, inventory, known_metrics
+from harness.metrics import Metric, WeightRow, Weights, fetch, get_metric, list_metrics, list_weight_files
 from harness.store import read_plan
 from harness.store.write import write_atomically
 
@@ -99,7 +99,7 @@ def weights(
             fix = "Such as: harness weights --download fid:mlperf"
             raise UsageError("--download needs to know for what: a matrix file or metrics", fix=fix)
         fetch(metrics, places, advance)
-    return inventory(metrics, places)
+    return list_weight_files(metrics, places)
 
 
 def _metrics_and_places(names: tuple[str, ...]) -> tuple[list[Metric], Weights]:
@@ -110,7 +110,7 @@ def _metrics_and_places(names: tuple[str, ...]) -> tuple[list[Metric], Weights]:
         quality = load_matrix(Path(file), None, None)[0].quality
         wanted += quality.metrics
         paths |= quality.weights
-    wanted = list(dict.fromkeys(wanted)) if names else list(known_metrics())
+    wanted = list(dict.fromkeys(wanted)) if names else list(list_metrics())
     return [get_metric(name) for name in wanted], Weights.of(paths)
 
 
@@ -122,4 +122,4 @@ def scoring_weights(decided: Plan | Path) -> tuple[WeightRow, ...]:
     decided = decided if isinstance(decided, Plan) else read_plan(decided)
     quality = decided.matrix.quality
     metrics = [get_metric(name) for name in quality.metrics] if decided.model.quality_applies else []
-    return inventory(metrics, Weights.of(quality.weights))
+    return list_weight_files(metrics, Weights.of(quality.weights))

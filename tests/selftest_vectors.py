@@ -13,7 +13,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from harness.core.errors import MachineError
-from harness.metrics import Metric, Weights, get_metric, known_metrics
+from harness.metrics import Metric, Weights, get_metric, list_metrics
 from harness.metrics._base import Scorer
 from harness.metrics._selftest import VECTORS, Vector, observe
 from tests.builders.stand_ins import HUB, make
@@ -69,7 +69,7 @@ def main() -> None:
     """Write the vectors of the metrics that the command line names, else of all, one after the other."""
     old = json.loads(VECTORS.read_text(encoding="utf-8")) if VECTORS.exists() else {}
     vectors = {}
-    for name in known_metrics():
+    for name in list_metrics():
         if sys.argv[1:] and name not in sys.argv[1:]:
             vectors[name] = old[name]
             continue

@@ -24,7 +24,7 @@ from harness.core.axis import Setting
 from harness.core.outcome import Completed, Image, Outcome
 from harness.evaluation import evaluate
 from harness.gating import judge
-from harness.metrics._bundled import attribute_network
+from harness.metrics._bundled import load_attribute_network
 from harness.shapes_world import parse
 from harness.stats.confidence import lower_bound, upper_bound
 from harness.stats.proportions import difference
@@ -101,7 +101,7 @@ def read(run: Path, cell_id: str, outcome: Completed) -> Pictures:
 
 def correct(pictures: Pictures, texts: list[str]) -> np.ndarray:
     """Return which pictures show all that their captions ask for."""
-    net = attribute_network()
+    net = load_attribute_network()
     labels = np.concatenate([np.asarray(net.extract(pictures[i : i + 64]).labels) for i in range(0, len(pictures), 64)])
     return np.asarray((labels == np.array([parse(text).labels for text in texts])).all(axis=1))
 

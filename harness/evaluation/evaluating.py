@@ -10,12 +10,12 @@ from harness.core.units import Absent
 from harness.evaluation.change import Comparer, ComparisonContext
 from harness.evaluation.feature_store import FeatureCache, FeatureStore
 from harness.evaluation.image_sets import ImageSets, Variant, load_image_sets
-from harness.evaluation.ladder import blind_metrics, climb, not_monotone, without_unsound
-from harness.evaluation.pictures import picture_size, verify
+from harness.evaluation.ladder import climb, drop_unsound, find_blind_metrics, find_non_monotone
+from harness.evaluation.pictures import read_size, verify
 from harness.evaluation.prepared_metric import make_comparer, prepare_metrics
 from harness.evaluation.reference import open_reference
-from harness.evaluation.tails import contrast_reader, find_tail
-from harness.evaluation.trajectory import BY_NAME_ONLY, why_not_gating
+from harness.evaluation.tails import find_tail, get_contrast_reader
+from harness.evaluation.trajectory import BY_NAME_ONLY, explain_not_gating
 from harness.metrics import get_metric
 from harness.store import (
     features_cache_dir,
@@ -42,25 +42,14 @@ def evaluate(run: Path, *, advance: Advance = ignore) -> Evaluation:
         return evaluation
     reference = open_reference(plan.matrix.quality.reference)
     image_sets = load_image_sets(run, plan, read_outcomes(run))
-    extra = [
-        variant
-        for variant in (image_sets.rerun, image_sets.other_seed, image_sets.mismatched)
-        if variant is not None
-    ]
-    verify(
-        picture
-        for v in (image_sets.baseline, *image_sets.candidates, *extra)
-        for picture in v.pictures
-    )
-    size = picture_size(image_sets.baseline.pictures[0])
+    verify(picture for variant in image_sets.variants for picture in variant.pictures)
+    size = read_size(image_sets.baseline.pictures[0])
     metrics, missing = prepare_metrics(plan, image_sets, size, reference)
     cache = FeatureCache(features_cache_dir())
     try:
         feature_store = FeatureStore(image_sets, size, cache)
-        readers = [contrast_reader(), *(metric.reader for metric in metrics)]
-        feature_store.extract(
-            readers, (image_sets.baseline, *image_sets.candidates, *extra), advance
-        )
+        readers = [get_contrast_reader(), *(metric.reader for metric in metrics)]
+        feature_store.extract(readers, image_sets.variants, advance)
         context = ComparisonContext(image_sets, feature_store, plan.matrix.quality.resamples)
         comparers = {
             metric.reader.name: make_comparer(context, metric, reference) for metric in metrics
@@ -68,10 +57,9 @@ def evaluate(run: Path, *, advance: Advance = ignore) -> Evaluation:
         evaluation = _compare_all(plan, context, comparers, advance)
     finally:
         cache.close()
-    evaluation = evaluation.model_copy(
-        update={"missing": missing, "seconds": time.perf_counter() - begin}
-    )
-    evaluation = without_unsound(evaluation)
+    seconds = time.perf_counter() - begin
+    evaluation = evaluation.model_copy(update={"missing": missing, "seconds": seconds})
+    evaluation = drop_unsound(evaluation)
     _store(run, image_sets, comparers, evaluation)
     return evaluation
 
@@ -115,8 +103,8 @@ def _compare_all(
         tails=tuple(
             find_tail(variant, image_sets, context.feature_store, comparers) for variant in cells
         ),
-        blind=blind_metrics(ladder),
-        not_monotone=not_monotone(ladder),
+        blind=find_blind_metrics(ladder),
+        not_monotone=find_non_monotone(ladder),
         missing={},
         seconds=0.0,
     )
@@ -139,7 +127,7 @@ def _compare_one(
             n=n,
             prompts=prompts,
         )
-    why_not = why_not_gating(plan, plan.find(variant.name).cell, get_metric(definition.metric))
+    why_not = explain_not_gating(plan, plan.find(variant.name).cell, get_metric(definition.metric))
     return score, Delta(
         cell_id=variant.name,
         metric=definition.metric,

@@ -78,11 +78,18 @@ class ImageSets:
     @cached_property
     def mismatched(self) -> Variant | None:
         """The baseline's images with texts of other prompts; None if all texts are equal."""
-        others = other_prompts(self.texts)
+        others = pair_with_other_prompts(self.texts)
         if others is None:
             return None
         texts = tuple(self.texts[other] for other in others for _ in range(self.seeds))
         return Variant("mismatched", self.baseline.pictures, frozenset({"correctness"}), texts)
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """The baseline, the candidates, and those of the controls that there are."""
+        controls = (self.rerun, self.other_seed, self.mismatched)
+        present = (variant for variant in controls if variant is not None)
+        return (self.baseline, *self.candidates, *present)
 
     def get_text(self, variant: Variant, place: int) -> str:
         """Return the text against which an image of a variant is checked."""
@@ -93,7 +100,7 @@ class ImageSets:
         return len(variant.pictures) // self.seeds
 
 
-def other_prompts(texts: Sequence[str]) -> tuple[int, ...] | None:
+def pair_with_other_prompts(texts: Sequence[str]) -> tuple[int, ...] | None:
     """Return, for each prompt, the nearest one before it (cyclic) whose text differs.
 
     None if all are equal. More prompts keep the pairs of earlier ones, except the first few: their

@@ -27,7 +27,13 @@ from harness.core.quality import Evaluation, MetricKind, Rung
 from harness.core.units import Absent, format_percent
 from harness.damages import DAMAGES, IDENTICAL, LEVELS, SET_DAMAGES, SHARES, SOME, dose_words
 from harness.evaluation.change import Comparer, ComparisonContext
-from harness.evaluation.image_sets import EVERY, ImageFile, ImageSets, Variant, other_prompts
+from harness.evaluation.image_sets import (
+    EVERY,
+    ImageFile,
+    ImageSets,
+    Variant,
+    pair_with_other_prompts,
+)
 from harness.metrics import get_metric
 from harness.stats.confidence import rounded
 from harness.stats.noticing import fails, finds
@@ -77,12 +83,8 @@ def climb(
     rungs = load_ladder(key)
     if rungs is None:
         quick = replace(context, resamples=min(context.resamples, RESAMPLES))
-        rungs = _climb(
-            plan,
-            quick,
-            {name: _with_context(c, quick) for name, c in comparers.items()},
-            (steps, advance),
-        )
+        quicker = {name: _with_context(c, quick) for name, c in comparers.items()}
+        rungs = _climb(plan, quick, quicker, (steps, advance))
         store_ladder(key, rungs)
     return rungs
 
@@ -134,12 +136,8 @@ def _climb(
     climbing = [comparer for comparer in judging if get_metric(comparer.reader.name).weightless]
     rungs = _climb_by_level(plan, context, climbing, how)
     others = [comparer for comparer in comparers.values() if comparer not in climbing]
-    rungs += _score(
-        context,
-        others,
-        [_is_informative(s) for s in steps if s.level == STRONGEST or s.family == IDENTICAL],
-        advance,
-    )
+    strongest = [s for s in steps if s.level == STRONGEST or s.family == IDENTICAL]
+    rungs += _score(context, others, [_is_informative(step) for step in strongest], advance)
     analyses = plan.interim_analyses
     if analyses and context.image_sets.prompts < min(LADDER_IMAGES, analyses[-1]):
         return tuple(rungs)  # with the next analysis's images networks may not be needed
@@ -149,10 +147,9 @@ def _climb(
         left = [
             step
             for step in steps
-            if step.level <= missed.get(step.family, -1) and _may_notice(comparer, step)
-        ]
-        left = [
-            step for step in left if (step.family, step.level, comparer.reader.name) not in done
+            if step.level <= missed.get(step.family, -1)
+            and _may_notice(comparer, step)
+            and (step.family, step.level, comparer.reader.name) not in done
         ]
         rungs += _score(context, [comparer], left, advance) if left else []
     return tuple(rungs)
@@ -241,7 +238,7 @@ def _steps(image_sets: ImageSets, side: int) -> list[LadderStep]:
                 _variant(damage, _damaged(pictures, damage)),
             )
             steps.append(step)
-    others = other_prompts(image_sets.texts[:prompts])
+    others = pair_with_other_prompts(image_sets.texts[:prompts])
     for level, share in enumerate(SHARES):
         for family, replaced in _replacements(pictures, share, others, image_sets.seeds).items():
             mixed = [replaced.get(place, picture) for place, picture in enumerate(pictures)]
@@ -325,7 +322,7 @@ def _rung(context: ComparisonContext, comparer: Comparer, step: LadderStep) -> R
 _NO_SCORE = Absent(absent="the ladder keeps scores of paired metrics only")
 
 
-def without_unsound(evaluation: Evaluation) -> Evaluation:
+def drop_unsound(evaluation: Evaluation) -> Evaluation:
     """Return the evaluation without metrics that found a loss in identical images."""
     unsound = {
         rung.metric: (
@@ -339,14 +336,14 @@ def without_unsound(evaluation: Evaluation) -> Evaluation:
     return evaluation.model_copy(update={"deltas": kept, "missing": evaluation.missing | unsound})
 
 
-def blind_metrics(ladder: Sequence[Rung]) -> dict[str, str]:
+def find_blind_metrics(ladder: Sequence[Rung]) -> dict[str, str]:
     """Return metric → why its pass does not count: it noticed no damage."""
     metrics = dict.fromkeys(rung.metric for rung in ladder)
     moved = {rung.metric for rung in ladder if rung.damage != IDENTICAL and finds(rung)}
     return {metric: "no damage could move it here" for metric in metrics if metric not in moved}
 
 
-def not_monotone(ladder: Sequence[Rung]) -> dict[str, tuple[str, ...]]:
+def find_non_monotone(ladder: Sequence[Rung]) -> dict[str, tuple[str, ...]]:
     """Return metric → the families in which a larger dose surely changed it less.
 
     There it does not count as noticing.

@@ -37,7 +37,7 @@ GREY16 = "I;16"
 _THREADS = max(4, (cpu_count() or 1))
 
 
-def picture_size(picture: ImageFile) -> Size:
+def read_size(picture: ImageFile) -> Size:
     """Return width and height; ResultsError if the file is damaged."""
     return _decoded(picture).size
 

@@ -15,7 +15,7 @@ from harness.evaluation.distribution import DistributionComparer
 from harness.evaluation.feature_store import Reader
 from harness.evaluation.image_sets import ImageSets
 from harness.evaluation.paired import PairedComparer, PromptWiseComparer
-from harness.evaluation.reference import OTHER_SEEDS, ReferenceSet, why_not_readable
+from harness.evaluation.reference import OTHER_SEEDS, ReferenceSet, explain_unreadable
 from harness.metrics import Metric, Scorer, Weights, WeightsMissing, get_metric, self_test
 from harness.stats.frechet import feature_distance
 from harness.stats.mmd import GAUSSIAN_SCALE, SIGMA, mmd
@@ -48,7 +48,7 @@ def prepare_metric(
     definition = definition.model_copy(update={"notes": (*definition.notes, *notes)})
     if definition.kind == "distribution":
         used = None if metric.needs_baseline else reference
-        if why := why_not_readable(used, metric.statistic, metric.dimensions):
+        if why := explain_unreadable(used, metric.statistic, metric.dimensions):
             raise MachineError(
                 why, metric.name, "Name a folder of images in quality.reference, or another metric."
             )

@@ -28,8 +28,8 @@ from harness.evaluation.image_sets import ImageFile
 from harness.evaluation.pictures import (
     UndecodableError,
     check_decodable,
-    picture_size,
     read_pictures,
+    read_size,
 )
 from harness.metrics import get_metric
 from harness.stats.frechet import Floats, Moments
@@ -78,7 +78,7 @@ class ImageSet:
         }
         by_size: dict[tuple[int, int], list[str]] = defaultdict(list)
         for key, picture in missing.items():
-            by_size[picture_size(picture)].append(key)
+            by_size[read_size(picture)].append(key)
         for size, alike in by_size.items():
             for start in range(0, len(alike), _BATCH):
                 part = alike[start : start + _BATCH]
@@ -124,7 +124,7 @@ def open_reference(name: str | None) -> ReferenceSet | None:
     raise UsageError(f"no such file or folder: {path.absolute()}", "quality.reference", _FIX)
 
 
-def why_not_readable(reference: ReferenceSet | None, statistic: str, features: int) -> str:
+def explain_unreadable(reference: ReferenceSet | None, statistic: str, features: int) -> str:
     """Return why such a metric cannot use a reference set, or an empty string."""
     if not isinstance(reference, Statistics):
         return ""
@@ -141,7 +141,7 @@ def why_not_readable(reference: ReferenceSet | None, statistic: str, features: i
     return ""
 
 
-def reference_notes(quality: Quality) -> tuple[str, ...]:
+def list_reference_notes(quality: Quality) -> tuple[str, ...]:
     """Return the plan's notes on a matrix's reference set, after checking every file.
 
     Raises UsageError as `open_reference` does, and for images that are damaged or cannot be
@@ -156,7 +156,7 @@ def reference_notes(quality: Quality) -> tuple[str, ...]:
         notes += _ignored(expand_user(quality.reference or ""))
     for metric in map(get_metric, quality.metrics):
         uses_it = metric.kind == "distribution" and not metric.needs_baseline
-        if uses_it and (why := why_not_readable(reference, metric.statistic, metric.dimensions)):
+        if uses_it and (why := explain_unreadable(reference, metric.statistic, metric.dimensions)):
             notes.append(f"{metric.name} will have no score: {why}")
     return tuple(notes)
 

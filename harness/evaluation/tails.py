@@ -36,7 +36,7 @@ class _Contrast:
 
 
 @cache
-def contrast_reader() -> Reader:
+def get_contrast_reader() -> Reader:
     """Return the reader of contrast, shared by all evaluations."""
     definition = Definition(
         metric="contrast", kind="alignment", weights_sha256="", resize="none", reference="",
@@ -59,7 +59,7 @@ def find_tail(
 
     An image is broken if it is black or constant, or fits its prompt worse than chance.
     """
-    broken = feature_store.rows(contrast_reader(), variant)[:, 0] < CONSTANT
+    broken = feature_store.rows(get_contrast_reader(), variant)[:, 0] < CONSTANT
     decile: dict[str, float] = {}
     for name, comparer in comparers.items():
         if isinstance(comparer, AlignmentComparer):

@@ -6,7 +6,7 @@ from harness.core.plan import Plan
 from harness.metrics import Metric
 
 
-def changed_axes(plan: Plan, cell: Cell) -> tuple[str, ...]:
+def list_changed_axes(plan: Plan, cell: Cell) -> tuple[str, ...]:
     """Return the axes on which a cell changes the denoising trajectory, in canonical order.
 
     An axis counts if the two settings differ and either value is declared to change the trajectory.
@@ -26,17 +26,17 @@ def changed_axes(plan: Plan, cell: Cell) -> tuple[str, ...]:
 
 def keeps_trajectory(plan: Plan, cell: Cell) -> bool:
     """Return whether paired metrics may judge this cell."""
-    return not changed_axes(plan, cell)
+    return not list_changed_axes(plan, cell)
 
 
 BY_NAME_ONLY = "reported only: this metric judges where a rule names it"
 
 
-def why_not_gating(plan: Plan, cell: Cell, metric: Metric) -> str:
+def explain_not_gating(plan: Plan, cell: Cell, metric: Metric) -> str:
     """Return why a metric's loss does not judge a cell by default, or an empty string."""
     if not plan.model.quality_applies:
         return f"images of {plan.model.title} are not judged"
-    if metric.kind == "paired" and (axes := changed_axes(plan, cell)):
+    if metric.kind == "paired" and (axes := list_changed_axes(plan, cell)):
         verb = "change" if len(axes) > 1 else "changes"
         return (
             f"{' and '.join(axes)} {verb} the denoising trajectory: other images are not worse "

@@ -12,7 +12,7 @@ from harness.core.matrix import Matrix
 from harness.core.parsing import expand_user, read_record, read_toml
 from harness.core.policy import Policy, PolicyFile
 from harness.core.rule import Rule
-from harness.metrics import known_metrics
+from harness.metrics import list_metrics
 
 _SHIPPED = files("harness.matrix") / "policies"
 
@@ -143,7 +143,7 @@ def unmeasured(rules: Sequence[Rule], place: str, matrix: Matrix) -> list[str]:
 
 
 def _metric_problems(rule: Rule, key: str, measured: Sequence[str] | None) -> list[str]:
-    known = known_metrics()
+    known = list_metrics()
     if not rule.metric:
         return []
     if not any(rule.names(metric) for metric in known):

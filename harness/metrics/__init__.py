@@ -8,7 +8,7 @@ from functools import cache
 from harness.core.catalog import did_you_mean, list_names, resolve
 from harness.core.errors import UsageError
 from harness.metrics._base import Metric, Scorer
-from harness.metrics._inventory import Advance, WeightRow, fetch, inventory
+from harness.metrics._inventory import Advance, WeightRow, fetch, list_weight_files
 from harness.metrics._selftest import self_test
 from harness.metrics._weights import Weights, WeightsMissing
 
@@ -23,8 +23,8 @@ __all__ = [
     "check_weights_key",
     "fetch",
     "get_metric",
-    "inventory",
-    "known_metrics",
+    "list_weight_files",
+    "list_metrics",
     "self_test",
 ]
 
@@ -32,7 +32,7 @@ _PACKAGE = "harness.metrics"
 
 
 @cache
-def known_metrics() -> tuple[str, ...]:
+def list_metrics() -> tuple[str, ...]:
     """Return every metric with its profiles, such as `fid:bundled`, without importing torch."""
     found: list[str] = []
     for name in list_names(_PACKAGE):
@@ -43,8 +43,8 @@ def known_metrics() -> tuple[str, ...]:
 
 def check_metric(name: str) -> None:
     """Raise UsageError with a suggestion for an unknown metric."""
-    if name not in known_metrics():
-        raise UsageError(f'unknown metric "{name}". {did_you_mean(name, known_metrics())}')
+    if name not in list_metrics():
+        raise UsageError(f'unknown metric "{name}". {did_you_mean(name, list_metrics())}')
 
 
 def get_metric(name: str) -> Metric:
@@ -59,6 +59,6 @@ def get_metric(name: str) -> Metric:
 
 def check_weights_key(key: str) -> None:
     """Raise UsageError for a key of `[quality.weights]` that no metric needs."""
-    known = sorted({wanted.key for name in known_metrics() for wanted in get_metric(name).needs()})
+    known = sorted({wanted.key for name in list_metrics() for wanted in get_metric(name).needs()})
     if key not in known:
         raise UsageError(f"no metric needs weights of this name. {did_you_mean(key, known)}")

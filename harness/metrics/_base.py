@@ -205,7 +205,7 @@ class Metric(Frozen, ABC):
         return distances
 
 
-def why_unreadable(parse: Callable[[str], object], text: str) -> str:
+def explain_refusal(parse: Callable[[str], object], text: str) -> str:
     """Return the message of the ValueError that parsing a prompt raises, or an empty string."""
     try:
         parse(text)

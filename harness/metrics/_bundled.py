@@ -55,7 +55,7 @@ def _unit(maps: Any) -> Any:
     return maps * (maps.square().sum(dim=1, keepdim=True) + 1e-10).rsqrt()
 
 
-def weights_path(name: Literal["attributes", "clip"]) -> Path:
+def find_bundled_weights(name: Literal["attributes", "clip"]) -> Path:
     """Return bundled weights; MachineError if the package was installed without them."""
     path = Path(__file__).parent / "bundled" / f"{name}.safetensors"
     if not path.exists():
@@ -65,19 +65,19 @@ def weights_path(name: Literal["attributes", "clip"]) -> Path:
 
 
 @cache
-def attribute_network() -> AttributeNetwork:
+def load_attribute_network() -> AttributeNetwork:
     """Return the shared instance of the attribute net."""
     from harness.metrics.bundled.attributes import load
 
-    return AttributeNetwork(load(device(), weights_path("attributes")))
+    return AttributeNetwork(load(device(), find_bundled_weights("attributes")))
 
 
 @cache
-def clip_network() -> ClipNetwork:
+def load_clip_network() -> ClipNetwork:
     """Return the shared instance of the small CLIP."""
     from harness.metrics.bundled import clip
 
     def see(net: Any, pictures: Pixels) -> Any:
         return clip.encode_image(net, to_unit(pictures))
 
-    return ClipNetwork(clip.load(device(), weights_path("clip")), see, clip.encode_text)
+    return ClipNetwork(clip.load(device(), find_bundled_weights("clip")), see, clip.encode_text)

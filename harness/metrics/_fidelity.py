@@ -56,7 +56,7 @@ class DetailMetric(FidelityMetric):
         return Description(DETAIL_EXTRACTOR, value_range, ("torch",), formula=self.formula)
 
     def load(self, weights: Weights) -> FeatureScorer:
-        return FeatureScorer(detail_network())
+        return FeatureScorer(get_detail_network())
 
 
 class DetailNetwork(Network):
@@ -128,6 +128,6 @@ def _combined(spreads: Any) -> Any:
 
 
 @cache
-def detail_network() -> DetailNetwork:
+def get_detail_network() -> DetailNetwork:
     """Return the shared instance: detail and odd-pictures read the same activations."""
     return DetailNetwork()

@@ -58,12 +58,12 @@ def add_article(words: str) -> str:
     return f"an {words}" if words[0] in _VOWELS else f"a {words}"
 
 
-def plural(name: str) -> str:
+def pluralize(name: str) -> str:
     """Return the plural of an object as GenEval spells it: `buses`, `benchs`."""
     return f"{name}es" if name.endswith("s") else f"{name}s"
 
 
-_SINGULARS = {plural(name): name for name in OBJECTS}
+_SINGULARS = {pluralize(name): name for name in OBJECTS}
 
 
 def _either(words: tuple[str, ...]) -> str:

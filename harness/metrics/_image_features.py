@@ -230,19 +230,19 @@ class PatchNetwork(_NativeNetwork):
 
 
 @cache
-def early_network(path: Path) -> EarlyNetwork:
+def load_early_network(path: Path) -> EarlyNetwork:
     """Return the layers up to the second pooling, with weights from `path`."""
     return EarlyNetwork(_layers(path)[:EARLY_LAYERS])
 
 
 @cache
-def patch_network(path: Path) -> PatchNetwork:
+def load_patch_network(path: Path) -> PatchNetwork:
     """Return the whole network for centre patches, with weights from `path`."""
     return PatchNetwork(_layers(path))
 
 
 @cache
-def inception_network(path: Path, resizing: str) -> InceptionNetwork:
+def load_inception_network(path: Path, resizing: str) -> InceptionNetwork:
     """Return the network with weights from `path` and a resizing of `RESIZINGS`."""
     return InceptionNetwork(_layers(path), resizing)
 
@@ -317,14 +317,14 @@ def _resized(profile: str) -> Extractor:
     libraries = ("torch", "pillow") if profile == "clean" else ("torch",)
     return Extractor(
         EXTRACTOR, rule.resize, rule.value_range, FEATURES,
-        lambda path: inception_network(path, profile), libraries=libraries,
+        lambda path: load_inception_network(path, profile), libraries=libraries,
     )  # fmt: skip
 
 
 WHOLE: dict[str, Extractor] = {
     "bundled": Extractor(
         _bundled.ATTRIBUTES, _bundled.RESIZE, _bundled.VALUE_RANGE, _bundled.FEATURES,
-        lambda _: _bundled.attribute_network(),
+        lambda _: _bundled.load_attribute_network(),
     ),
     **{profile: _resized(profile) for profile in RESIZINGS},
 }  # fmt: skip
@@ -333,11 +333,11 @@ NATIVE: dict[str, Extractor] = {
     "native192": Extractor(
         EARLY_EXTRACTOR,
         "none; nine tiles from 192 pixels a side on, else the whole picture", ZERO_TO_ONE,
-        EARLY_FEATURES, early_network, EARLY_LEAST_PIXELS,
+        EARLY_FEATURES, load_early_network, EARLY_LEAST_PIXELS,
     ),
     "patch": Extractor(
         EXTRACTOR, "none; centre crop of 299×299 pixels", ZERO_TO_ONE, FEATURES,
-        patch_network, SIDE,
+        load_patch_network, SIDE,
     ),
 }  # fmt: skip
 """Profiles that read native pixels."""
@@ -369,7 +369,7 @@ class ImageFeatureMetric(Metric):
         return () if self.profile == "bundled" else (WEIGHTS,)
 
     def ships(self) -> tuple[Path, ...]:
-        return (_bundled.weights_path("attributes"),) if self.profile == "bundled" else ()
+        return (_bundled.find_bundled_weights("attributes"),) if self.profile == "bundled" else ()
 
     @property
     def dimensions(self) -> int:

@@ -20,7 +20,14 @@ from harness.core.base import Frozen
 from harness.core.errors import MachineError
 from harness.core.parsing import expand_user
 from harness.metrics._base import Metric
-from harness.metrics._weights import Form, WeightFile, Weights, advice, cache_folder, hash_file
+from harness.metrics._weights import (
+    Form,
+    WeightFile,
+    Weights,
+    find_cache_folder,
+    hash_file,
+    suggest_source,
+)
 
 Advance = Callable[[str, int, int], None]
 """Receives the file's name, the bytes downloaded, and all of them (0: unknown)."""
@@ -35,18 +42,10 @@ def download(form: Form, target: Path, advance: Advance) -> None:
     Raises MachineError without network, with a full disk, if the transfer breaks, or if the file is
     not the expected one (it is removed).
     """
-    from filelock import FileLock
-
-    partial, lock = (target.with_name(f"{target.name}.{end}") for end in ("partial", "lock"))
+    partial = target.with_name(f"{target.name}.partial")
+    folder = str(target.parent)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(lock):
-            try:
-                if not (target.is_file() and _right(target, form)):  # another process was faster
-                    _resume(form, partial, advance)
-                    _accept(form, partial, target)
-            finally:
-                lock.unlink(missing_ok=True)
+        _download_locked(form, target, partial, advance)
     except urllib.error.HTTPError as error:
         raise _failed(form, target, f"the server answers {error.code} {error.reason}") from error
     except (
@@ -55,25 +54,33 @@ def download(form: Form, target: Path, advance: Advance) -> None:
         ConnectionError,
         TimeoutError,
     ) as error:
-        kept = (
-            " The partial download is kept: the same command resumes it."
-            if partial.exists()
-            else ""
-        )
-        raise _failed(
-            form, target, f"no connection ({getattr(error, 'reason', None) or error}).{kept}"
-        ) from error
+        kept = " The partial download is kept: the same command resumes it."
+        reason = f"no connection ({getattr(error, 'reason', None) or error})."
+        raise _failed(form, target, reason + kept * partial.exists()) from error
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             partial.unlink(missing_ok=True)
             fix = "Free disk space, or set TORCH_HOME to a folder on another disk."
             raise MachineError(
-                f"the disk is full: {form.file} does not fit", str(target.parent), fix
+                f"the disk is full: {form.file} does not fit", folder, fix
             ) from error
         fix = "Set TORCH_HOME to a folder that can be written."
-        raise MachineError(
-            f"cannot write {form.file}: {error.strerror}", str(target.parent), fix
-        ) from error
+        raise MachineError(f"cannot write {form.file}: {error.strerror}", folder, fix) from error
+
+
+def _download_locked(form: Form, target: Path, partial: Path, advance: Advance) -> None:
+    """Download a file, one process at a time."""
+    from filelock import FileLock
+
+    lock = target.with_name(f"{target.name}.lock")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(lock):
+        try:
+            if not (target.is_file() and _right(target, form)):  # another process was faster
+                _resume(form, partial, advance)
+                _accept(form, partial, target)
+        finally:
+            lock.unlink(missing_ok=True)
 
 
 def download_from_hub(form: Form) -> Path:
@@ -187,7 +194,7 @@ class WeightRow(Frozen):
     advice: str = ""
 
 
-def inventory(metrics: Sequence[Metric], weights: Weights) -> tuple[WeightRow, ...]:
+def list_weight_files(metrics: Sequence[Metric], weights: Weights) -> tuple[WeightRow, ...]:
     """Return one row per file, files of packages first."""
     shipped = _grouped(metrics, lambda metric: metric.ships())
     needed = _grouped(metrics, lambda metric: metric.needs())
@@ -215,12 +222,14 @@ def fetch(
 def _fetch(wanted: WeightFile, named: str | None, advance: Advance) -> Path:
     form = wanted.public
     if form.url:
-        target = expand_user(named) if named else cache_folder() / form.file
+        target = expand_user(named) if named else find_cache_folder() / form.file
         download(form, target, advance)
         return target
     if form.only_in_hub and not named:
         return download_from_hub(form)
-    raise MachineError(f"{wanted.title} cannot be downloaded", named or wanted.key, advice(wanted))
+    raise MachineError(
+        f"{wanted.title} cannot be downloaded", named or wanted.key, suggest_source(wanted)
+    )
 
 
 def _quietly(name: str, here: int, total: int) -> None:
@@ -260,7 +269,7 @@ def _row(wanted: WeightFile, names: tuple[str, ...], weights: Weights) -> Weight
         state="missing",
         searched=weights.searched(wanted),
         source=wanted.public.source,
-        advice=advice(wanted),
+        advice=suggest_source(wanted),
     )
     try:
         found = weights.locate(wanted)

@@ -69,7 +69,7 @@ L14_336 = Tower(
 )
 
 
-def longer_texts(texts: Sequence[str]) -> list[str]:
+def find_longer_texts(texts: Sequence[str]) -> list[str]:
     """Return the texts that the text encoders truncate.
 
     Raises UncountedError without open_clip's files.
@@ -112,7 +112,7 @@ class ClipNetwork(Network):
 
 
 @cache
-def openai_network(path: Path, tower: Tower) -> ClipNetwork:
+def load_openai_network(path: Path, tower: Tower) -> ClipNetwork:
     """Return one of OpenAI's models with weights from `path`: its archive or any state dictionary.
 
     Raises MachineError for a file of another architecture.
@@ -123,7 +123,7 @@ def openai_network(path: Path, tower: Tower) -> ClipNetwork:
 
     net = open_clip.CLIP(**open_clip.get_model_config(tower.architecture))
     try:
-        net.load_state_dict(clip_state(path))
+        net.load_state_dict(read_clip_state(path))
     except RuntimeError as error:
         raise MachineError(
             f"this is no checkpoint of {tower.extractor}", str(path), tower.weights.source
@@ -146,7 +146,7 @@ def openai_network(path: Path, tower: Tower) -> ClipNetwork:
     return ClipNetwork(net.to(device()).eval().requires_grad_(False), see, read)
 
 
-def clip_state(path: Path) -> dict[str, Any]:
+def read_clip_state(path: Path) -> dict[str, Any]:
     """Return the tensors of a CLIP checkpoint by name.
 
     No code in it is executed but what TorchScript allows. OpenAI published TorchScript archives;

@@ -92,7 +92,7 @@ class Vector(Frozen):
     outputs: tuple[Excerpt, ...]
 
 
-def versions() -> str:
+def list_versions() -> str:
     """Return the installed versions of all libraries that can change a number."""
 
     def installed(name: str) -> str:
@@ -115,7 +115,7 @@ def excerpt(what: str, values: Any) -> Excerpt:
     )
 
 
-def difference(wanted: Excerpt, here: Excerpt, tolerance: float) -> str:
+def describe_difference(wanted: Excerpt, here: Excerpt, tolerance: float) -> str:
     """Return how an excerpt differs by more than `tolerance` of the largest value, or ""."""
     if (wanted.what, wanted.shape) != (here.what, here.shape):
         return f"{here.what} has shape {here.shape}, expected {wanted.what} of shape {wanted.shape}"
@@ -183,7 +183,7 @@ def observe(metric: Metric, scorer: Scorer, whole: bool) -> Vector:
     )
     return Vector(
         covers=covers,
-        made_with=versions(),
+        made_with=list_versions(),
         shipped=shipped,
         inputs=tuple(inputs),
         outputs=tuple(outputs),
@@ -268,7 +268,7 @@ def compare(metric: Metric, expected: Vector, found: Vector) -> None:
                 metric, expected, f"{len(ours)} steps were recorded, expected {len(theirs)}"
             )
         for wanted, here in zip(theirs, ours, strict=True):
-            if wrong := difference(wanted, here, tolerance):
+            if wrong := describe_difference(wanted, here, tolerance):
                 raise _failed(metric, expected, wrong)
 
 
@@ -279,8 +279,8 @@ def _failed(metric: Metric, expected: Vector, wrong: str) -> MachineError:
     )
     where = f"self-test of {metric.name}"
     fix = (
-        f"An installed library changed the number. Installed: {versions()}. The expected number "
-        f"was made with: {expected.made_with}. Install those versions, or leave the metric out of "
-        "quality.metrics."
+        f"An installed library changed the number. Installed: {list_versions()}. The expected "
+        f"number was made with: {expected.made_with}. Install those versions, or leave the metric "
+        "out of quality.metrics."
     )
     return MachineError(what, where, fix)

@@ -77,7 +77,7 @@ class WeightLocation(Frozen):
     check: Check
 
 
-def advice(wanted: WeightFile) -> str:
+def suggest_source(wanted: WeightFile) -> str:
     """Return what to do if a file is missing."""
     form = wanted.public
     download = "Download it: harness weights MATRIX --download. Or: "
@@ -114,7 +114,7 @@ def _digest(path: Path, size: int, time: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def cache_folder() -> Path:
+def find_cache_folder() -> Path:
     """Return the folder where torch stores downloaded weights (TORCH_HOME, as in torch.hub).
 
     Downloads go there too, where other packages find them; never into HARNESS_WEIGHTS, which may be
@@ -127,7 +127,7 @@ def cache_folder() -> Path:
 def _usual_folders() -> list[Path]:
     """Return where other packages keep weights; in the home folder only if the user has one."""
     named = os.environ.get("TORCH_HOME") or os.environ.get("XDG_CACHE_HOME")
-    found = [cache_folder()] if named or has_home() else []
+    found = [find_cache_folder()] if named or has_home() else []
     return [*found, expand_user("~/.cache/clip")] if has_home() else found
 
 
@@ -184,7 +184,7 @@ class Weights(Frozen):
         pinned = [f"{form.file} (sha256 {form.sha256})" for form in wanted.forms if form.sha256]
         known = " or ".join(pinned) or wanted.title
         what = f"weights not found: {known}; searched {', '.join(self.searched(wanted))}"
-        raise WeightsMissing(what, wanted, advice(wanted))
+        raise WeightsMissing(what, wanted, suggest_source(wanted))
 
 
 class WeightsMissing(MachineError):

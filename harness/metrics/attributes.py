@@ -20,8 +20,8 @@ from harness.metrics._base import (
     Description,
     Floats,
     Metric,
+    explain_refusal,
     to_array,
-    why_unreadable,
 )
 from harness.metrics._weights import Weights
 from harness.shapes_world import parse
@@ -29,7 +29,7 @@ from harness.shapes_world import parse
 
 class _Scorer(CorrectnessScorer):
     def __init__(self) -> None:
-        self.network = _bundled.attribute_network()
+        self.network = _bundled.load_attribute_network()
 
     def found(self, activations: Any, texts: Sequence[str]) -> Floats:
         asked = np.array([_asked(text) for text in texts])
@@ -55,10 +55,10 @@ class Attributes(Metric):
     profiles: ClassVar[tuple[str, ...]] = ("bundled",)
 
     def ships(self) -> tuple[Path, ...]:
-        return (_bundled.weights_path("attributes"),)
+        return (_bundled.find_bundled_weights("attributes"),)
 
     def refusal(self, text: str) -> str:
-        return why_unreadable(parse, text)
+        return explain_refusal(parse, text)
 
     def describe(self) -> Description:
         return Description(

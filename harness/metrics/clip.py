@@ -35,14 +35,14 @@ class Clip(Metric):
         return () if self.profile == "bundled" else (_open_clip.B32.weights,)
 
     def ships(self) -> tuple[Path, ...]:
-        return (_bundled.weights_path("clip"),) if self.profile == "bundled" else ()
+        return (_bundled.find_bundled_weights("clip"),) if self.profile == "bundled" else ()
 
     def find_cut(self, texts: Sequence[str]) -> CutTexts:
         try:
             if self.profile == "bundled":
-                most, long = captions.LENGTH, captions.longer_texts(texts)
+                most, long = captions.LENGTH, captions.find_longer_texts(texts)
             else:
-                most, long = _open_clip.LENGTH, _open_clip.longer_texts(texts)
+                most, long = _open_clip.LENGTH, _open_clip.find_longer_texts(texts)
         except UncountedError as error:
             return CutTexts(encoder=self.name, uncounted=str(error))
         return CutTexts(encoder=self.name, tokens=most, texts=tuple(long))
@@ -60,9 +60,9 @@ class Clip(Metric):
 
     def load(self, weights: Weights) -> TextScorer:
         if self.profile == "bundled":
-            return _Scorer(_bundled.clip_network())
+            return _Scorer(_bundled.load_clip_network())
         tower = _open_clip.B32
-        return _Scorer(_open_clip.openai_network(weights.find(tower.weights), tower))
+        return _Scorer(_open_clip.load_openai_network(weights.find(tower.weights), tower))
 
     def to_score(self, distances: Floats) -> Floats:
         """Return 100 · cosine."""

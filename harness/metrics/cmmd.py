@@ -32,7 +32,7 @@ class _Square(Network):
 
 @cache
 def _square_network(path: Path, tower: _open_clip.Tower) -> _Square:
-    return _Square(_open_clip.openai_network(path, tower))
+    return _Square(_open_clip.load_openai_network(path, tower))
 
 
 class Cmmd(Metric):
@@ -49,7 +49,7 @@ class Cmmd(Metric):
         return () if self.profile == "bundled" else (_open_clip.L14_336.weights,)
 
     def ships(self) -> tuple[Path, ...]:
-        return (_bundled.weights_path("clip"),) if self.profile == "bundled" else ()
+        return (_bundled.find_bundled_weights("clip"),) if self.profile == "bundled" else ()
 
     @property
     def dimensions(self) -> int:
@@ -67,6 +67,6 @@ class Cmmd(Metric):
 
     def load(self, weights: Weights) -> FeatureScorer:
         if self.profile == "bundled":
-            return FeatureScorer(_bundled.clip_network())
+            return FeatureScorer(_bundled.load_clip_network())
         tower = _open_clip.L14_336
         return FeatureScorer(_square_network(weights.find(tower.weights), tower))

@@ -70,7 +70,7 @@ def _quantiles(counts: NDArray[np.int64], shares: tuple[float, ...]) -> list[flo
 
 
 @cache
-def tone_network() -> ToneNetwork:
+def get_tone_network() -> ToneNetwork:
     """Return the shared instance."""
     return ToneNetwork()
 
@@ -89,4 +89,4 @@ class Colour(FidelityMetric):
         return Description(EXTRACTOR, value_range, ("numpy",), formula=self.formula)
 
     def load(self, weights: Weights) -> FeatureScorer:
-        return FeatureScorer(tone_network())
+        return FeatureScorer(get_tone_network())

@@ -30,8 +30,8 @@ from harness.metrics._base import (
     Pixels,
     device,
     exact,
+    explain_refusal,
     to_array,
-    why_unreadable,
 )
 from harness.metrics._geneval import (
     COLOURS,
@@ -126,7 +126,7 @@ def _token_ids(length: int) -> Any:
 
 
 @cache
-def detector_network(config: Path, weights: Path) -> DetectorNetwork:
+def load_detector_network(config: Path, weights: Path) -> DetectorNetwork:
     """Return the shared instance; raises MachineError for files that are not OWLv2's."""
     from transformers import Owlv2Config, Owlv2ForObjectDetection, Owlv2ImageProcessor
 
@@ -204,7 +204,7 @@ class Geneval(Metric):
         return (CONFIG, WEIGHTS, _open_clip.B32.weights)
 
     def refusal(self, text: str) -> str:
-        return why_unreadable(parse, text)
+        return explain_refusal(parse, text)
 
     def describe(self) -> Description:
         return Description(
@@ -227,5 +227,6 @@ class Geneval(Metric):
     def load(self, weights: Weights) -> CorrectnessScorer:
         config, owlv2, clip = (weights.find(wanted) for wanted in self.needs())
         return _Scorer(
-            detector_network(config, owlv2), _open_clip.openai_network(clip, _open_clip.B32)
+            load_detector_network(config, owlv2),
+            _open_clip.load_openai_network(clip, _open_clip.B32),
         )

@@ -88,7 +88,7 @@ class TrunkNetwork(Network):
         return [(found, head) for found, head in zip(maps, self.heads, strict=True)]
 
 
-def weighted_distance(first: Any, second: Any) -> Floats:
+def compute_weighted_distance(first: Any, second: Any) -> Floats:
     """Return the LPIPS distances (n,) of two sets of maps."""
     with exact():
         layers = [((a - b).square() * head).sum(dim=1).mean(dim=(1, 2))
@@ -97,7 +97,7 @@ def weighted_distance(first: Any, second: Any) -> Floats:
     return found
 
 
-def heads_path(profile: str) -> Path:
+def find_heads(profile: str) -> Path:
     """Return the heads in the installed lpips; MachineError if it is not installed."""
     spec = find_spec("lpips")
     if spec is None or spec.origin is None:
@@ -108,7 +108,7 @@ def heads_path(profile: str) -> Path:
 
 
 @cache
-def trunk_network(path: Path, profile: str) -> TrunkNetwork:
+def load_trunk_network(path: Path, profile: str) -> TrunkNetwork:
     """Return the network with its trunk from `path` (torchvision's keys, without classifier)."""
     import torch
     from torchvision import models
@@ -122,7 +122,7 @@ def trunk_network(path: Path, profile: str) -> TrunkNetwork:
     for layer in net:
         if isinstance(layer, torch.nn.ReLU):
             layer.inplace = False
-    heads = torch.load(heads_path(profile), map_location="cpu", weights_only=True)
+    heads = torch.load(find_heads(profile), map_location="cpu", weights_only=True)
     weights = [
         heads[f"lin{index}.model.1.weight"].to(device()) for index in range(len(trunk.stops))
     ]
@@ -133,7 +133,7 @@ class _Bundled(PairScorer):
     """Unweighted: mean over layers and positions of squared feature distances."""
 
     def __init__(self) -> None:
-        self.network = _bundled.attribute_network()
+        self.network = _bundled.load_attribute_network()
 
     def distances(self, first: Any, second: Any) -> Floats:
         with exact():
@@ -147,10 +147,10 @@ class _Bundled(PairScorer):
 class _Trunk(PairScorer):
     def __init__(self, weights: Weights, profile: str) -> None:
         path = weights.find(TRUNKS[profile].weights)
-        self.network = trunk_network(path, profile)
+        self.network = load_trunk_network(path, profile)
 
     def distances(self, first: Any, second: Any) -> Floats:
-        return weighted_distance(first, second)
+        return compute_weighted_distance(first, second)
 
 
 class Lpips(Metric):
@@ -172,7 +172,11 @@ class Lpips(Metric):
         return (self._trunk.weights,) if self._trunk else ()
 
     def ships(self) -> tuple[Path, ...]:
-        return (heads_path(self.profile) if self._trunk else _bundled.weights_path("attributes"),)
+        return (
+            find_heads(self.profile)
+            if self._trunk
+            else _bundled.find_bundled_weights("attributes"),
+        )
 
     def describe(self) -> Description:
         trunk, formula = (

@@ -28,14 +28,14 @@ class PixelNetwork(Network):
 
 
 @cache
-def pixel_network() -> PixelNetwork:
+def get_pixel_network() -> PixelNetwork:
     """Return the shared instance."""
     return PixelNetwork()
 
 
 class _Scorer(PairScorer):
     def __init__(self) -> None:
-        self.network = pixel_network()
+        self.network = get_pixel_network()
 
     def distances(self, first: Any, second: Any) -> Floats:
         apart = first.astype(np.float32) - second.astype(np.float32)

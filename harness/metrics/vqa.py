@@ -137,7 +137,7 @@ class AnsweringNetwork(Network):
 
 
 @cache
-def answering_network(config: Path, tokenizer: Path, weights: Path) -> AnsweringNetwork:
+def load_answering_network(config: Path, tokenizer: Path, weights: Path) -> AnsweringNetwork:
     """Return the shared instance; raises MachineError for files that are not SmolVLM's."""
     from tokenizers import Tokenizer
     from transformers import (
@@ -207,4 +207,4 @@ class Vqa(Metric):
 
     def load(self, weights: Weights) -> CorrectnessScorer:
         config, tokenizer, checkpoint = (weights.find(wanted) for wanted in self.needs())
-        return _Scorer(answering_network(config, tokenizer, checkpoint))
+        return _Scorer(load_answering_network(config, tokenizer, checkpoint))

@@ -177,11 +177,8 @@ def build_timeline(seen: TraceWork, begin_s: float) -> tuple[tuple[Span, ...], i
             around.pop()
         begin, end = placed.extent(event)
         if around:
-            outer = around[-1][1]
-            begin, end = (
-                max(begin, outer.begin_s + begin_s),
-                min(end, outer.begin_s + begin_s + outer.seconds),
-            )
+            outer_begin = around[-1][1].begin_s + begin_s
+            begin, end = max(begin, outer_begin), min(end, outer_begin + around[-1][1].seconds)
         if end <= begin:
             continue
         name = event.name.split(":", 1)[1]
@@ -195,9 +192,8 @@ def build_timeline(seen: TraceWork, begin_s: float) -> tuple[tuple[Span, ...], i
         spans.append(span)
         around.append((event, span))
     longest = sorted(spans, key=lambda span: (-span.seconds, span.depth))[:_MOST]
-    return tuple(sorted(longest, key=lambda span: (span.begin_s, span.depth))), len(spans) - len(
-        longest
-    )
+    shown = tuple(sorted(longest, key=lambda span: (span.begin_s, span.depth)))
+    return shown, len(spans) - len(shown)
 
 
 class _Placed:

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from harness.core.errors import MachineError, UsageError
-from harness.metrics import Metric, Weights, check_metric, get_metric, known_metrics
+from harness.metrics import Metric, Weights, check_metric, get_metric, list_metrics
 from harness.metrics._geneval import OBJECTS, add_article
 from harness.metrics._weights import WeightFile
 from harness.shapes_world import draw_scenes, render
 from tests.builders.stand_ins import make
 
-METRICS = [get_metric(name) for name in known_metrics()]
+METRICS = [get_metric(name) for name in list_metrics()]
 SIDE = 64
 SCENES = draw_scenes(np.random.default_rng(0), 20)
 
@@ -74,7 +74,7 @@ def metric(request: pytest.FixtureRequest) -> Metric:
 
 def test_listing_imports_no_torch() -> None:
     code = (
-        "import sys, harness.metrics as m; m.known_metrics(); m.check_metric('psnr'); sys.exit('torch' in sys.modules)"
+        "import sys, harness.metrics as m; m.list_metrics(); m.check_metric('psnr'); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from harness.core.errors import MachineError
-from harness.metrics import Metric, Weights, get_metric, known_metrics
+from harness.metrics import Metric, Weights, get_metric, list_metrics
 from harness.metrics import _selftest as observing
 from harness.metrics import _selftest as selftest
 from harness.metrics._selftest import VECTORS, compare, load_vector, observe, picture, self_test
 from tests.selftest_vectors import stand_in
 
-METRICS = [get_metric(name) for name in known_metrics()]
+METRICS = [get_metric(name) for name in list_metrics()]
 
 
 @pytest.fixture(params=METRICS, ids=lambda metric: metric.name)
@@ -34,7 +34,7 @@ def scorer_of(metric: Metric, stack: ExitStack) -> Any:
 
 
 def test_every_metric_has_a_vector_and_no_other_has() -> None:
-    assert list(json.loads(VECTORS.read_text(encoding="utf-8"))) == list(known_metrics())
+    assert list(json.loads(VECTORS.read_text(encoding="utf-8"))) == list(list_metrics())
 
 
 def test_a_vector_says_what_it_covers(metric: Metric) -> None:

@@ -83,7 +83,7 @@ def test_openais_own_archives_can_be_read(checkpoint: Path, tmp_path: Path) -> N
         root.register_buffer(name, torch.tensor(number))
     path = tmp_path / "archive.pt"
     torch.jit.save(torch.jit.script(root), path)
-    loaded = _open_clip.openai_network(path, _open_clip.B32).net.state_dict()
+    loaded = _open_clip.load_openai_network(path, _open_clip.B32).net.state_dict()
     assert all(torch.equal(loaded[key], value.half().float()) for key, value in state.items())
 
 

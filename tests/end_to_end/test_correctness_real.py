@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from harness.core.errors import MachineError
-from harness.metrics import Metric, Weights, get_metric, inventory
+from harness.metrics import Metric, Weights, get_metric, list_weight_files
 from harness.metrics._geneval import OBJECTS, add_article
 from harness.metrics._selftest import picture, self_test
 from harness.metrics._weights import WeightFile
@@ -86,7 +86,7 @@ def test_shares_come_from_pixels_and_texts_alone(metric: Metric) -> None:
 
 
 def test_its_files_are_found_in_the_cache_and_named(metric: Metric) -> None:
-    rows = [row for row in inventory([metric], Weights()) if row.key != "clip"]
+    rows = [row for row in list_weight_files([metric], Weights()) if row.key != "clip"]
     assert {row.state for row in rows} == {"found"}
     assert {row.check for row in rows} == {"hub"}
     assert len({row.path for row in rows}) == len(rows) == len([w for w in metric.needs() if w.only_in_hub])
@@ -173,26 +173,26 @@ def test_a_prompt_cannot_pose_as_a_picture() -> None:
 
 
 def test_files_of_two_models_are_refused(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from harness.metrics.geneval import CONFIG, WEIGHTS, detector_network
+    from harness.metrics.geneval import CONFIG, WEIGHTS, load_detector_network
     from harness.metrics.vqa import CONFIG as SMOL_CONFIG
-    from harness.metrics.vqa import TOKENIZER, answering_network
+    from harness.metrics.vqa import TOKENIZER, load_answering_network
     from harness.metrics.vqa import WEIGHTS as SMOL_WEIGHTS
 
     files = {wanted.key: Weights().find(wanted) for wanted in (CONFIG, WEIGHTS, SMOL_CONFIG, SMOL_WEIGHTS, TOKENIZER)}
     with pytest.raises(MachineError, match=r"no checkpoint of owlv2: .* describes the architecture idefics3"):
-        detector_network(files["smolvlm-config"], files["owlv2"])
+        load_detector_network(files["smolvlm-config"], files["owlv2"])
     with pytest.raises(MachineError, match=r"no checkpoint of owlv2: \d+ tensors are missing"):
-        detector_network(files["owlv2-config"], files["smolvlm"])
+        load_detector_network(files["owlv2-config"], files["smolvlm"])
     larger = json.loads(files["owlv2-config"].read_text())
     larger["vision_config"]["hidden_size"] = 64
     (tmp_path / "config.json").write_text(json.dumps(larger))
     with pytest.raises(MachineError, match="no checkpoint of owlv2"):
-        detector_network(tmp_path / "config.json", files["owlv2"])
+        load_detector_network(tmp_path / "config.json", files["owlv2"])
     (tmp_path / "config.json").write_text("not json")
     with pytest.raises(MachineError, match="no checkpoint of idefics3"):
-        answering_network(tmp_path / "config.json", files["smolvlm-tokenizer"], files["smolvlm"])
+        load_answering_network(tmp_path / "config.json", files["smolvlm-tokenizer"], files["smolvlm"])
     with pytest.raises(MachineError, match="no tokenizer of SmolVLM"):
-        answering_network(files["smolvlm-config"], files["owlv2-config"], files["smolvlm"])
+        load_answering_network(files["smolvlm-config"], files["owlv2-config"], files["smolvlm"])
 
 
 def test_absent_files_are_one_clear_error(metric: Metric, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,5 +203,5 @@ def test_absent_files_are_one_clear_error(metric: Metric, tmp_path: Path, monkey
     assert f"weights not found: config.json of {wanted.hub}" in caught.value.what
     assert f"the Hugging Face cache of {wanted.hub}" in caught.value.what
     assert f"hf download {wanted.hub} config.json" in caught.value.fix
-    rows = inventory([metric], Weights())
+    rows = list_weight_files([metric], Weights())
     assert {row.state for row in rows if row.key != "clip"} == {"missing"}

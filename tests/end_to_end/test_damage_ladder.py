@@ -12,7 +12,7 @@ from harness.core.quality import Delta, Evaluation
 from harness.core.units import Absent
 from harness.core.verdict import CellVerdict
 from harness.evaluation import evaluate, feature_store, ladder
-from harness.evaluation.image_sets import other_prompts
+from harness.evaluation.image_sets import pair_with_other_prompts
 from harness.evaluation.ladder import SATURATED
 from harness.gating import judge
 from harness.matrix import load_policy
@@ -175,5 +175,5 @@ def test_prompts_that_are_all_alike_have_no_chance(tmp_path: Path, monkeypatch: 
     delta = one_delta(tmp_path, lambda pictures: pictures, prompts=20)
     assert isinstance(delta.loss, Absent)
     assert "all prompts are the same text" in delta.loss.absent
-    assert other_prompts(("a", "a")) is None
-    assert other_prompts(("a", "b", "b", "c")) == (3, 0, 0, 2)
+    assert pair_with_other_prompts(("a", "a")) is None
+    assert pair_with_other_prompts(("a", "b", "b", "c")) == (3, 0, 0, 2)

@@ -16,7 +16,7 @@ from harness.core.parsing import CACHE_VARIABLE
 from harness.evaluation.reference import open_reference
 from harness.execution.launchers import MAX_SOCKET_PATH, keep_sockets_short
 from harness.metrics import Weights, get_metric
-from harness.metrics._weights import cache_folder
+from harness.metrics._weights import find_cache_folder
 from harness.store.caches import build_cache_dir, features_cache_dir, find_cache
 
 
@@ -98,9 +98,9 @@ def test_weights_are_found_without_a_home_folder(tmp_path: Path, monkeypatch: py
     (wanted,) = get_metric("clip:mlperf").needs()
     assert {place.parent for place in Weights().places(wanted)} == {tmp_path}
     with pytest.raises(UsageError, match="home folder"):
-        cache_folder()
+        find_cache_folder()
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    assert cache_folder() in {place.parent for place in Weights().places(wanted)}
+    assert find_cache_folder() in {place.parent for place in Weights().places(wanted)}
 
 
 @pytest.mark.parametrize("name", ["HARNESS_WEIGHTS", "TORCH_HOME"])

@@ -14,7 +14,7 @@ from harness.core.policy import Policy
 from harness.core.quality import Delta, Evaluation
 from harness.core.rule import Rule
 from harness.core.units import Absent
-from harness.evaluation import changed_axes, evaluate, keeps_trajectory, tails
+from harness.evaluation import evaluate, keeps_trajectory, list_changed_axes, tails
 from harness.evaluation.feature_store import FeatureCache
 from harness.gating import judge
 from harness.store import (
@@ -96,7 +96,7 @@ def test_paired_metrics_need_a_kept_trajectory(run: Path, evaluation: Evaluation
         "swapped": False,
         "doubled": False,
     }
-    assert changed_axes(plan, plan.find("swapped").cell) == ("steps",)
+    assert list_changed_axes(plan, plan.find("swapped").cell) == ("steps",)
     assert find(evaluation, "faint", "ssim").if_named
     assert not find(evaluation, "swapped", "ssim").if_named
     assert "steps changes the denoising trajectory" in find(evaluation, "swapped", "ssim").why_not

@@ -12,8 +12,8 @@ from harness.core.errors import UsageError
 from harness.core.matrix import Quality
 from harness.evaluation.feature_store import FeatureCache
 from harness.evaluation.pictures import UndecodableError, check_decodable, decode
-from harness.evaluation.reference import ImageSet, Statistics, open_reference, reference_notes, why_not_readable
-from harness.evaluation.tails import contrast_reader
+from harness.evaluation.reference import ImageSet, Statistics, explain_unreadable, list_reference_notes, open_reference
+from harness.evaluation.tails import get_contrast_reader
 from tests.builders.fake_run import MATRIX, write_matrix
 
 
@@ -33,7 +33,7 @@ def statistics(path: Path, features: int = 8, **changed: np.ndarray) -> Path:
 def test_a_folder_may_hold_pictures_of_any_size(tmp_path: Path) -> None:
     found = open_reference(str(write(tmp_path / "real", [(8, 8), (5, 9), (8, 8)])))
     assert isinstance(found, ImageSet)
-    features = found.read(contrast_reader(), FeatureCache(tmp_path / "cache"))
+    features = found.read(get_contrast_reader(), FeatureCache(tmp_path / "cache"))
     assert features.shape == (3, 1)
     own = [float(np.asarray(Image.open(p.path)).std(axis=(0, 1)).max()) for p in found.pictures]
     assert features[:, 0] == pytest.approx(own, rel=1e-5)
@@ -41,13 +41,13 @@ def test_a_folder_may_hold_pictures_of_any_size(tmp_path: Path) -> None:
 
 def test_no_picture_is_read_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
-    network = contrast_reader().scorer.network
+    network = get_contrast_reader().scorer.network
     extract = network.extract
     monkeypatch.setattr(network, "extract", lambda pixels: calls.append(len(pixels)) or extract(pixels))
     found = open_reference(str(write(tmp_path / "real", [(8, 8), (5, 9), (8, 8)])))
     assert found is not None
     for _ in range(2):
-        found.read(contrast_reader(), FeatureCache(tmp_path / "cache"))
+        found.read(get_contrast_reader(), FeatureCache(tmp_path / "cache"))
     assert sum(calls) == 3
 
 
@@ -64,10 +64,10 @@ def test_its_id_is_its_content_wherever_it_lies(tmp_path: Path) -> None:
 def test_statistics_serve_only_their_frechet_distances(tmp_path: Path) -> None:
     found = open_reference(str(statistics(tmp_path / "val2014.npz")))
     assert isinstance(found, Statistics)
-    assert why_not_readable(found, "frechet", 8) == ""
-    assert "of 8 features, this metric reads 2048" in why_not_readable(found, "frechet", 2048)
-    assert "needs the real images" in why_not_readable(found, "mmd", 8)
-    assert why_not_readable(None, "mmd", 8) == ""
+    assert explain_unreadable(found, "frechet", 8) == ""
+    assert "of 8 features, this metric reads 2048" in explain_unreadable(found, "frechet", 2048)
+    assert "needs the real images" in explain_unreadable(found, "mmd", 8)
+    assert explain_unreadable(None, "mmd", 8) == ""
 
 
 def test_what_is_no_reference_set_is_refused(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_a_mode_without_a_defined_white_is_refused(numbers: type, tmp_path: Path
         decode(data)
     (write(tmp_path / "real", [(8, 8)] * 3) / "deep.tif").write_bytes(data)
     with pytest.raises(UsageError, match=r"deep\.tif: mode [IF] has no defined"):
-        reference_notes(Quality(reference=str(tmp_path / "real")))
+        list_reference_notes(Quality(reference=str(tmp_path / "real")))
 
 
 def test_16_bit_images_have_the_features_of_8_bit(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_16_bit_images_have_the_features_of_8_bit(tmp_path: Path) -> None:
             Image.fromarray(np.roll(pixels, number, axis=0)).save(tmp_path / name / f"{number}.png")
         opened = open_reference(str(tmp_path / name))
         assert opened is not None
-        found.append(opened.read(contrast_reader(), FeatureCache(tmp_path / "cache")))
+        found.append(opened.read(get_contrast_reader(), FeatureCache(tmp_path / "cache")))
     assert np.array_equal(found[0], found[1])
 
 
@@ -191,7 +191,7 @@ def test_tiff_files_are_used_and_others_are_counted(tmp_path: Path) -> None:
     opened = open_reference(str(folder))
     assert isinstance(opened, ImageSet)
     assert len(opened.pictures) == 6
-    count, ignored = reference_notes(Quality(reference=str(folder)))
+    count, ignored = list_reference_notes(Quality(reference=str(folder)))
     assert count == "quality.reference: 6 images"
     assert ignored.startswith("quality.reference: 4 other files ignored: ")
     for kind in (".txt (1)", ".DS_Store (1)", ".gif (1)", "linked, a link to a folder (1)"):
@@ -202,7 +202,7 @@ def test_files_of_several_pictures_are_counted(tmp_path: Path) -> None:
     folder = write(tmp_path / "real", [(8, 8)] * 2)
     Image.fromarray(COLOUR).save(folder / "pages.tif", save_all=True, append_images=[Image.fromarray(COLOUR)])
     assert "the first picture is read of 1 files that hold several" in " ".join(
-        reference_notes(Quality(reference=str(folder)))
+        list_reference_notes(Quality(reference=str(folder)))
     )
 
 
@@ -210,7 +210,7 @@ def test_images_are_checked_again_only_once_changed(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("harness.checkpoints.digest._STABLE_NS", 0)
     quality = Quality(reference=str(write(tmp_path / "real", [(8, 8)] * 2)))
-    notes = reference_notes(quality)
+    notes = list_reference_notes(quality)
     reads: list[bytes] = []
 
     def count(data: bytes) -> int:
@@ -218,10 +218,10 @@ def test_images_are_checked_again_only_once_changed(tmp_path: Path, monkeypatch:
         return 1
 
     monkeypatch.setattr("harness.evaluation.reference.check_decodable", count)
-    assert reference_notes(quality) == notes
+    assert list_reference_notes(quality) == notes
     assert not reads
     (tmp_path / "real" / "0.png").write_bytes(b"other")
-    reference_notes(quality)
+    list_reference_notes(quality)
     assert len(reads) == 2
 
 
@@ -269,15 +269,17 @@ def test_changed_reference_is_named_with_advice(tmp_path: Path) -> None:
     assert found is not None
     (folder / "1.png").write_bytes(b"other")
     with pytest.raises(UsageError, match=r"1\.png: damaged image") as caught:
-        found.read(contrast_reader(), FeatureCache(tmp_path / "cache"))
+        found.read(get_contrast_reader(), FeatureCache(tmp_path / "cache"))
     assert "cell" not in caught.value.fix
     (folder / "1.png").write_bytes(b"text")
     found = open_reference(str(folder))
     assert found is not None
     with pytest.raises(UsageError, match=r"1\.png: cannot decode image"):
-        found.read(contrast_reader(), FeatureCache(tmp_path / "other"))
+        found.read(get_contrast_reader(), FeatureCache(tmp_path / "other"))
 
 
 def test_plan_names_metrics_statistics_cannot_serve(tmp_path: Path) -> None:
     quality = Quality(reference=str(statistics(tmp_path / "val2014.npz")), metrics=("fid:bundled", "psnr"))
-    assert reference_notes(quality)[1].startswith("fid:bundled will have no score: quality.reference is of 8 features")
+    assert list_reference_notes(quality)[1].startswith(
+        "fid:bundled will have no score: quality.reference is of 8 features"
+    )

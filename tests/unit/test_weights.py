@@ -14,9 +14,9 @@ import pytest
 
 from harness.core.errors import MachineError, MatrixError, UsageError
 from harness.matrix.load import parse_matrix
-from harness.metrics import Weights, fetch, get_metric, inventory, known_metrics
+from harness.metrics import Weights, fetch, get_metric, list_metrics, list_weight_files
 from harness.metrics._inventory import download
-from harness.metrics._open_clip import clip_state
+from harness.metrics._open_clip import read_clip_state
 from harness.metrics._weights import Form, WeightFile, hash_file
 from tests.builders.hub_server import FakeHub, point_at, serve
 
@@ -241,11 +241,11 @@ def test_a_file_that_changed_is_hashed_again(nowhere: Path) -> None:
 
 
 def test_every_file_of_every_metric_is_listed_once(nowhere: Path) -> None:
-    rows = inventory([get_metric(name) for name in known_metrics()], Weights())
+    rows = list_weight_files([get_metric(name) for name in list_metrics()], Weights())
     keys = [row.key or row.path for row in rows]
     assert len(keys) == len(set(keys))
     listed = {name for row in rows for name in row.metrics}
-    assert listed == {name for name in known_metrics() if get_metric(name).needs() or get_metric(name).ships()}
+    assert listed == {name for name in list_metrics() if get_metric(name).needs() or get_metric(name).ships()}
     for row in rows:
         assert len(row.sha256) in (0, 8, 64), row.file
         assert row.sha256 or row.source.startswith("https://huggingface.co/"), row.file
@@ -257,7 +257,7 @@ def test_every_file_of_every_metric_is_listed_once(nowhere: Path) -> None:
 
 
 def test_public_addresses_carry_their_digest() -> None:
-    forms = {form for name in known_metrics() for file in get_metric(name).needs() for form in file.forms if form.url}
+    forms = {form for name in list_metrics() for file in get_metric(name).needs() for form in file.forms if form.url}
     assert len(forms) >= 5
     for found in forms:
         assert found.url.startswith("https://")
@@ -267,7 +267,7 @@ def test_public_addresses_carry_their_digest() -> None:
 def test_wrong_weights_are_listed_as_wrong(nowhere: Path) -> None:
     path = nowhere / "wrong.pth"
     path.write_bytes(b"not these")
-    row = inventory([get_metric("fid:mlperf")], Weights.of({"inception": str(path)}))[0]
+    row = list_weight_files([get_metric("fid:mlperf")], Weights.of({"inception": str(path)}))[0]
     assert row.state == "wrong"
     assert row.path == str(path)
     assert "this is not" in row.advice
@@ -361,7 +361,7 @@ def test_hub_files_are_downloaded_into_the_hub_cache(nowhere: Path, monkeypatch:
         point_at(hub, nowhere / "hub", monkeypatch)
         fetched = fetch([vqa], Weights())
         assert [path.name for path in fetched] == ["config.json", "tokenizer.json", "model.safetensors"]
-        assert {row.state for row in inventory([vqa], Weights())} == {"found"}
+        assert {row.state for row in list_weight_files([vqa], Weights())} == {"found"}
         assert fetch([vqa], Weights()) == ()
         elsewhere = Weights.of({"smolvlm": str(nowhere / "absent")})
         with pytest.raises(MachineError, match=r"model\.safetensors of .* cannot be downloaded"):
@@ -381,4 +381,4 @@ def test_an_archive_of_clip_is_read_in_silence(tmp_path: Path) -> None:
     torch.jit.save(torch.jit.script(torch.nn.Linear(2, 1)), tmp_path / "ViT.pt")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert set(clip_state(tmp_path / "ViT.pt")) == {"weight", "bias"}
+        assert set(read_clip_state(tmp_path / "ViT.pt")) == {"weight", "bias"}

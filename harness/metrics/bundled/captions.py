@@ -23,6 +23,6 @@ def token_ids(text: str) -> list[int]:
     return [*ids, END]
 
 
-def longer_texts(texts: Sequence[str]) -> list[str]:
+def find_longer_texts(texts: Sequence[str]) -> list[str]:
     """Return the texts that have more tokens than the encoder reads."""
     return [text for text in texts if len(token_ids(text)) > LENGTH]
