@@ -44,7 +44,7 @@ def machine(capability: tuple[int, int] | None) -> Machine:
         ("tensorrt", (9, 0), None),
         ("tensorrt-rtx", (9, 0), "TensorRT-RTX does not support a card (9.0)"),
         ("tensorrt-rtx", (8, 9), None),
-        ("openvino", (8, 9), "OpenVINO computes on CPUs, cells run on the GPU here"),
+        ("openvino", (8, 9), "OpenVINO runs on CPUs; on this machine, cells run on the GPU"),
         ("onnxruntime", (8, 9), None),
     ],
 )
