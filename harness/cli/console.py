@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from harness.claims import Finding
@@ -25,22 +26,26 @@ from harness.cli.streams import is_unicode
 from harness.cli.tables import (
     abilities_table,
     axes_lines,
+    deltas_table,
     machine_lines,
+    outcomes_table,
+    plan_table,
     policy_lines,
     power_note,
     power_table,
     print_table,
     to_json,
     value_lines,
+    weight_lines,
 )
 from harness.cli.trace_view import explained_parts, explained_summary
 from harness.core.errors import ExitCode, HarnessError, NothingToDo
 from harness.core.machine import Machine
-from harness.core.outcome import Completed, Outcome, Skipped, find_failure
+from harness.core.outcome import find_failure
 from harness.core.plan import Plan, PlannedCell
 from harness.core.policy import Policy, rule_words
 from harness.core.quality import Evaluation
-from harness.core.units import Absent, format_bytes, format_percent, format_seconds
+from harness.core.units import Absent, format_seconds
 from harness.core.verdict import Judgement
 from harness.measure.machine import Ability
 from harness.metrics import WeightRow
@@ -53,13 +58,6 @@ out, err = (
     Console(stderr=stderr, highlight=False, soft_wrap=True, emoji=False) for stderr in (False, True)
 )
 
-STATES = {"found": "green", "shipped": "green", "wrong": "red", "missing": "yellow"}
-CHECKS = {
-    "": "",
-    "sha256": "by its sha256",
-    "prefix": "by the first digits of its sha256: no more of it is published",
-    "hub": "by the hash of its content that the Hugging Face cache names it by",
-}
 COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow", "missing": "magenta"}
 
 
@@ -95,14 +93,7 @@ def show_plan(plan: Plan, json: bool) -> None:
     """Print the cells of a plan with estimates, then its notes."""
     if json:
         return show_json(plan.model_dump(mode="json"))
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("cell", "role", "state", "estimate"):
-        table.add_column(column, justify="right" if column == "estimate" else "left")
-    for planned in plan.cells:
-        state = f"[yellow]skipped[/]: {escape(planned.skip)}" if planned.skip else _ready(planned)
-        estimate = "" if planned.skip else format_seconds(planned.estimate_s)
-        table.add_row(planned.id, planned.role, state, estimate)
-    print_table(out, table)
+    print_table(out, plan_table(plan))
     total = sum(planned.estimate_s for planned in plan.cells)
     ready = sum(planned.skip is None for planned in plan.cells)
     seeds = len(plan.matrix.seeds)
@@ -122,11 +113,6 @@ def show_plan(plan: Plan, json: bool) -> None:
     out.print(f"policy {plan.policy.name}: {rules}", style="dim", markup=False)
     for note in plan.notes:
         out.print(f"note: {note}", style="dim", markup=False)
-
-
-def _ready(planned: PlannedCell) -> str:
-    size = sum(file.size_bytes for file in planned.downloads)
-    return f"ready, fetches {format_bytes(size)}" if size else "ready"
 
 
 def show_power(rows: tuple[Power, ...], json: bool) -> None:
@@ -149,56 +135,10 @@ def show_outcomes(run: Path, json: bool, quiet: bool = False) -> int:
         statuses = {cell_id: outcome.status for cell_id, outcome in outcomes.items()}
         show_json({"run": str(run), "cells": statuses})
     elif not quiet:
-        table = Table(box=None, header_style="bold", pad_edge=False)
-        for column, side in (
-            ("cell", "left"),
-            ("images", "right"),
-            ("latency", "right"),
-            ("speedup", "right"),
-        ):
-            table.add_column(column, justify=side)  # type: ignore[arg-type]
-        table.add_column("memory", justify="right")
-        table.add_column("outcome")
-        baseline = outcomes.get(plan.baseline_id)
-        for planned in plan.compared:
-            table.add_row(*_outcome_row(planned.id, outcomes.get(planned.id), baseline))
-        print_table(out, table)
+        rows = ((planned.id, outcomes.get(planned.id)) for planned in plan.compared)
+        print_table(out, outcomes_table(rows, outcomes.get(plan.baseline_id)))
         out.print(f"\nresults: {run}", markup=False)
     return ExitCode.CELLS_FAILED if failed else ExitCode.PASS
-
-
-def _outcome_row(cell_id: str, outcome: Outcome | None, baseline: Outcome | None) -> list[str]:
-    failure = find_failure(outcome)
-    broken = ""
-    if failure is not None:
-        broken = f"[red]failed[/] in {failure.phase}: {escape(failure.message.splitlines()[0])}"
-        broken += f"\n[dim]{escape(failure.hint)}[/]"
-    if isinstance(outcome, Completed):
-        from harness.stats.latency import image_s
-        from harness.stats.speedup import (
-            over_baseline,
-        )  # imports numpy, so only when there is something to show
-
-        latency = image_s(outcome.pairing, outcome.batch)
-        found = over_baseline(baseline if isinstance(baseline, Completed) else None, outcome)
-        speedup = "" if isinstance(found, Absent) else f"{found.estimate:.2f}×"
-        memory = outcome.memory.peak()
-        shown = (
-            "" if isinstance(memory, Absent) else f"{format_bytes(memory.count)} {memory.counter}"
-        )
-        state = f"no more images: {broken}" if broken else "completed"
-        return [
-            cell_id,
-            str(len(outcome.images)),
-            format_seconds(latency or 0.0),
-            speedup,
-            shown,
-            state,
-        ]
-    if broken:
-        return [cell_id, "", "", "", "", broken]
-    reason = outcome.reason if isinstance(outcome, Skipped) else "not run yet"
-    return [cell_id, "", "", "", "", f"[yellow]skipped[/]: {escape(reason)}"]
 
 
 def show_evaluation(evaluation: Evaluation, json: bool) -> None:
@@ -213,26 +153,8 @@ def show_evaluation(evaluation: Evaluation, json: bool) -> None:
                 },
             )
         )
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("cell", "metric", "score", "baseline", "loss [95 %]", "gates"):
-        table.add_column(column)
-    for delta in evaluation.deltas:
-        if isinstance(delta.loss, Absent):
-            loss = f"[dim]{delta.loss.absent}[/]"
-        else:
-            low, high = format_percent(delta.loss.low), format_percent(delta.loss.high)
-            loss = f"{format_percent(delta.loss.estimate)} [{low}, {high}]".replace("[", "\\[")
-        gates = "yes" if delta.gates else f"[dim]{delta.why_not}[/]"
-        table.add_row(
-            delta.cell_id,
-            delta.metric,
-            f"{delta.candidate:.4g}",
-            f"{delta.baseline:.4g}",
-            loss,
-            gates,
-        )
     if evaluation.deltas:
-        print_table(out, table)
+        print_table(out, deltas_table(evaluation))
     for reason in dict.fromkeys(evaluation.missing.values()):
         metrics = ", ".join(metric for metric, why in evaluation.missing.items() if why == reason)
         out.print(f"{metrics}: missing: {reason}", style="magenta", markup=False)
@@ -305,7 +227,8 @@ def show_weights(rows: tuple[WeightRow, ...], json: bool, asked: bool) -> int:
         show_json([row.model_dump() for row in rows])
     else:
         for row in rows:
-            _show_weight_file(row)
+            for line in weight_lines(row):
+                out.print(line)
         ready = sum(row.state in ("found", "shipped") for row in rows)
         out.print(f"{ready} of {len(rows)} weight files are usable")
     bad = any(row.state == "wrong" or (asked and row.state == "missing") for row in rows)
@@ -326,25 +249,6 @@ def warn_of_weights(rows: tuple[WeightRow, ...], matrix: Path) -> None:
         err.print(what, style="yellow", markup=False)
     if bad:
         err.print(f"Where to get them: harness weights {matrix}", style="yellow", markup=False)
-
-
-def _show_weight_file(row: WeightRow) -> None:
-    size = format_bytes(row.size_bytes) if row.size_bytes is not None else ""
-    out.print(
-        f"[{STATES[row.state]}]{row.state:>7}[/]  [bold]{escape(row.file)}[/]  {size}".rstrip()
-    )
-    lines = [
-        ("for", ", ".join(row.metrics)),
-        ("path", row.path),
-        ("sha256", row.sha256),
-        ("checked", CHECKS[row.check]),
-    ]
-    if row.state == "missing":
-        lines += [("searched", place) for place in row.searched]
-    lines += [("key", f"quality.weights.{row.key}" if row.key else ""), ("do", row.advice)]
-    for word, text in lines:
-        if text:
-            out.print(f"{word:>16}  {text}", markup=False)
 
 
 def show_comparison(found: Comparison, json: bool) -> int:
@@ -456,25 +360,23 @@ def run_progress() -> Iterator[RunProgress]:
 def download_progress() -> Iterator[Callable[[str, int, int], None]]:
     """Show the progress of each download."""
     with transfer_bar(err) as bars:
-        tasks: dict[str, Any] = {}
-
-        def advance(name: str, here: int, total: int) -> None:
-            if name not in tasks:
-                tasks[name] = bars.add_task(name)
-            bars.update(tasks[name], completed=here, total=total or None)
-
-        yield advance
+        yield _advance(bars)
 
 
 @contextmanager
 def scoring_progress() -> Iterator[Callable[[str, int, int], None]]:
     """Show the progress of scoring."""
     with progress_bar(err) as bars:
-        tasks: dict[str, Any] = {}
+        yield _advance(bars)
 
-        def advance(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done, total=total)
 
-        yield advance
+def _advance(bars: Progress) -> Callable[[str, int, int], None]:
+    """Return a callback that updates one bar per name."""
+    tasks: dict[str, TaskID] = {}
+
+    def advance(name: str, done: int, total: int) -> None:
+        if name not in tasks:
+            tasks[name] = bars.add_task(name)
+        bars.update(tasks[name], completed=done, total=total or None)
+
+    return advance

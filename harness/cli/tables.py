@@ -1,7 +1,7 @@
 """Tables and lists of the command line: whole on a pipe, folded on a terminal, never cut."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
@@ -10,10 +10,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from harness.core.machine import Machine
+from harness.core.outcome import Completed, Outcome, Skipped, find_failure
+from harness.core.plan import Plan, PlannedCell
 from harness.core.policy import Policy, rule_words, sees_words
-from harness.core.units import Absent, format_percent
+from harness.core.quality import Evaluation
+from harness.core.units import Absent, format_bytes, format_percent, format_seconds
 from harness.listing import FETCHED
 from harness.measure.machine import Ability
+from harness.metrics import WeightRow
 from harness.planning import Power
 
 UNLIMITED = 100_000
@@ -168,3 +172,114 @@ def power_note(rows: tuple[Power, ...]) -> str:
         "plan passes, fails, or"
         " detects, each with 90 % probability."
     )
+
+
+def headed_table(
+    left: tuple[str, ...], right: tuple[str, ...] = (), last: tuple[str, ...] = ()
+) -> Table:
+    """Return an empty table with bold headings: columns aligned left, right, and left again."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in (*left, *right, *last):
+        table.add_column(column, justify="right" if column in right else "left")
+    return table
+
+
+def outcomes_table(cells: Iterable[tuple[str, Outcome | None]], baseline: Outcome | None) -> Table:
+    """Return the outcome of every cell with images, latency, speedup and memory."""
+    table = headed_table(("cell",), ("images", "latency", "speedup", "memory"), ("outcome",))
+    for cell_id, outcome in cells:
+        table.add_row(*_outcome_row(cell_id, outcome, baseline))
+    return table
+
+
+def _outcome_row(cell_id: str, outcome: Outcome | None, baseline: Outcome | None) -> list[str]:
+    failure = find_failure(outcome)
+    broken = ""
+    if failure is not None:
+        broken = f"[red]failed[/] in {failure.phase}: {escape(failure.message.splitlines()[0])}"
+        broken += f"\n[dim]{escape(failure.hint)}[/]"
+    if isinstance(outcome, Completed):
+        from harness.stats.latency import image_s  # imports numpy, so only when needed
+        from harness.stats.speedup import over_baseline
+
+        latency = image_s(outcome.pairing, outcome.batch)
+        found = over_baseline(baseline if isinstance(baseline, Completed) else None, outcome)
+        speedup = "" if isinstance(found, Absent) else f"{found.estimate:.2f}×"
+        memory = outcome.memory.peak()
+        shown = (
+            "" if isinstance(memory, Absent) else f"{format_bytes(memory.count)} {memory.counter}"
+        )
+        state = f"no more images: {broken}" if broken else "completed"
+        return [
+            cell_id,
+            str(len(outcome.images)),
+            format_seconds(latency or 0.0),
+            speedup,
+            shown,
+            state,
+        ]
+    if broken:
+        return [cell_id, "", "", "", "", broken]
+    reason = outcome.reason if isinstance(outcome, Skipped) else "not run yet"
+    return [cell_id, "", "", "", "", f"[yellow]skipped[/]: {escape(reason)}"]
+
+
+def deltas_table(evaluation: Evaluation) -> Table:
+    """Return every delta with its interval, and whether it gates."""
+    table = headed_table(("cell", "metric", "score", "baseline", "loss [95 %]", "gates"))
+    for delta in evaluation.deltas:
+        if isinstance(delta.loss, Absent):
+            loss = f"[dim]{delta.loss.absent}[/]"
+        else:
+            low, high = format_percent(delta.loss.low), format_percent(delta.loss.high)
+            loss = f"{format_percent(delta.loss.estimate)} [{low}, {high}]".replace("[", "\\[")
+        gates = "yes" if delta.gates else f"[dim]{delta.why_not}[/]"
+        table.add_row(
+            delta.cell_id,
+            delta.metric,
+            f"{delta.candidate:.4g}",
+            f"{delta.baseline:.4g}",
+            loss,
+            gates,
+        )
+    return table
+
+
+def plan_table(plan: Plan) -> Table:
+    """Return the cells of a plan with their state and estimate."""
+    table = headed_table(("cell", "role", "state"), ("estimate",))
+    for planned in plan.cells:
+        state = f"[yellow]skipped[/]: {escape(planned.skip)}" if planned.skip else _ready(planned)
+        estimate = "" if planned.skip else format_seconds(planned.estimate_s)
+        table.add_row(planned.id, planned.role, state, estimate)
+    return table
+
+
+def _ready(planned: PlannedCell) -> str:
+    size = sum(file.size_bytes for file in planned.downloads)
+    return f"ready, fetches {format_bytes(size)}" if size else "ready"
+
+
+STATES = {"found": "green", "shipped": "green", "wrong": "red", "missing": "yellow"}
+CHECKS = {
+    "": "",
+    "sha256": "by its sha256",
+    "prefix": "by the published first digits of its sha256",
+    "hub": "by its name in the Hugging Face cache, a hash of its content",
+}
+
+
+def weight_lines(row: WeightRow) -> Iterator[str]:
+    """Yield the state of a weight file, and advice if it is not usable."""
+    size = format_bytes(row.size_bytes) if row.size_bytes is not None else ""
+    yield f"[{STATES[row.state]}]{row.state:>7}[/]  [bold]{escape(row.file)}[/]  {size}".rstrip()
+    lines = [
+        ("for", ", ".join(row.metrics)),
+        ("path", row.path),
+        ("sha256", row.sha256),
+        ("checked", CHECKS[row.check]),
+    ]
+    if row.state == "missing":
+        lines += [("searched", place) for place in row.searched]
+    lines += [("key", f"quality.weights.{row.key}" if row.key else ""), ("do", row.advice)]
+    yield from (f"{word:>16}  {escape(text)}" for word, text in lines if text)

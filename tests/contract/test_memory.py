@@ -69,11 +69,11 @@ def test_slices_are_as_many_as_the_images(tiny: Callable[[str], Path], cache: Pa
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"memory": "vae-tiling"}, "32x32 is one tile of 32x32: name a smaller one, such as tile=16"),
+        ({"memory": "vae-tiling"}, "32x32 is one tile of 32x32: set a smaller one, such as tile=16"),
         ({"memory": "vae-tiling+tile=24"}, "multiples of 16 pixels"),
         ({"memory": "vae-tiling+tile=64", "resolution": "64x64"}, "64x64 is one tile of 64x64"),
-        ({"memory": "vae-slicing", "batch": "1"}, "take batch 2 or more"),
-        ({"memory": "model-offload"}, "no GPU whose memory it could spare"),
+        ({"memory": "vae-slicing", "batch": "1"}, "use batch 2 or more"),
+        ({"memory": "model-offload"}, "this machine has no GPU"),
     ],
 )
 def test_memory_values_without_effect_are_refused(

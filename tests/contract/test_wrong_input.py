@@ -14,13 +14,13 @@ WRONG = [
     ('precision = "int8-torchao+modules=vae"', ["int8-torchao", f"{MODEL} has no Linear layer in its vae"]),
     ('precision = "int8-quanto+exclude=nothing*"', ["exclude=nothing*", f"{MODEL}'s denoiser"]),
     ('resolution = "36x36"', ["resolution 36x36", "multiples of 16", MODEL]),
-    ('batch = 1024\nresolution = "16384x16384"', ["decoding 1024 images at once needs", "at the very least"]),
+    ('batch = 1024\nresolution = "16384x16384"', ["decoding 1024 images at once needs", "at least"]),
     ('distillation = "lora+weights={folder}/absent.safetensors"', ["there is no file", "absent.safetensors"]),
     ('distillation = "lora+weights={folder}/lora.safetensors"', ["lora.safetensors does not fit the", MODEL]),
     ('distillation = "unet+weights={folder}/unet.bin"', ["unet.bin does not fit the", MODEL]),
     ('caching = "deepcache"\ncompiler = "openvino"', ["compiler openvino and caching deepcache exclude each other"]),
     ('scheduler = "flow-euler"', ["scheduler flow-euler does not work with the", MODEL]),
-    ('batch = "largest"\ncompiler = "inductor"', ["batch largest", "compiled anew"]),
+    ('batch = "largest"\ncompiler = "inductor"', ["batch largest", "compiling each batch size"]),
     ('caching = "first-block"', ["caching first-block does not work with the", MODEL]),
 ]
 PLAN = """
