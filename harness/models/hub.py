@@ -138,21 +138,20 @@ class _Snapshot(NamedTuple):
 def _look_up(repository: Repository, variant: str) -> _Snapshot:
     """Return a repository's snapshot; asks the Hub only for a branch, or if files are missing."""
     cached = hub.find_snapshot(repository, INDEX)
-    wanted = select_files(Folder(cached), variant) if cached else None
-    if (
-        cached
-        and wanted
-        and repository.pinned
-        and not list_missing_files(cached, wanted, sure=True)
-    ):
-        return _read_cached(cached, wanted)
+    if cached and repository.pinned:
+        wanted = select_files(Folder(cached), variant)
+        if not list_missing_files(cached, wanted, sure=True):
+            return _read_cached(cached, wanted)
     try:
         return _ask(repository, variant)
     except UnreachableError as error:
-        missing = list_missing_files(cached, wanted) if cached and wanted else []
-        if cached and wanted and not missing:
-            return _read_cached(cached, wanted)._replace(unasked=str(error))
-        raise _explain_missing(repository, variant, missing, str(error)) from error
+        if cached is None:
+            raise _explain_missing(repository, variant, [], str(error)) from error
+        wanted = select_files(Folder(cached), variant)
+        missing = list_missing_files(cached, wanted)
+        if missing:
+            raise _explain_missing(repository, variant, missing, str(error)) from error
+        return _read_cached(cached, wanted)._replace(unasked=str(error))
 
 
 def _ask(repository: Repository, variant: str) -> _Snapshot:
