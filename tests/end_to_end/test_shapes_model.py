@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 
 from harness import shapes_world as world  # noqa: E402
 from harness.metrics.bundled import attributes, clip  # noqa: E402
+from harness.metrics.bundled.captions import WORDS  # noqa: E402
 from harness.models import shapes  # noqa: E402
 from tools.training import (  # noqa: E402
     data,
@@ -78,7 +79,7 @@ def test_the_attribute_net_reads_real_renders() -> None:
 
 def test_attribute_classes_equal_those_of_the_world() -> None:
     assert attributes.CLASSES == world.CLASSES
-    assert set(clip.WORDS) == set(tokens.words())
+    assert set(WORDS) == set(tokens.words())
 
 
 def test_the_clip_net_prefers_the_right_caption() -> None:

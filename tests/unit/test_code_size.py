@@ -8,7 +8,7 @@ from tests.figures_of_code import (
     read_sources,
 )
 
-FILE_LINES, FUNCTION_LINES, PARAMETERS = 500, 50, 5
+FILE_LINES, FUNCTION_LINES, PARAMETERS = 400, 40, 5
 HARNESS = read_sources("harness")
 TESTS = read_sources("tests")
 

@@ -13,7 +13,7 @@ REPORTS = sorted((ROOT / "reports" / "sample").glob("*/report.md"))
 
 
 @pytest.mark.parametrize("report", REPORTS, ids=lambda report: str(report.parent.name))
-def test_markdown_of_the_sample_has_the_committed_words(report: Path) -> None:
+def test_sample_markdown_has_the_committed_words(report: Path) -> None:
     run = Run.load(ROOT / "results" / "sample" / report.parent.name)
     shown = render_text("report.md.j2", build_page(run, report_s=1.0))
     words = [re.sub(r"[−\d.,]+", "#", text) for text in (shown, report.read_text(encoding="utf-8"))]
