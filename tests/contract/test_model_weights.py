@@ -96,7 +96,7 @@ def test_unexpected_tensors_and_other_shapes_are_named(copy: Callable[[str], Pat
     path = folder / UNET
     save_file({**load_file(path), "conv_in.bias": torch.zeros(5), "more.weight": torch.zeros(2)}, path)
     what = refused(folder).what
-    assert "it holds tensors that the network does not have, 1 tensor: more.weight" in what
+    assert "it has tensors that the network does not, 1 tensor: more.weight" in what
     assert "1 tensor of another shape: conv_in.bias is 5, by the configuration 32" in what
 
 
