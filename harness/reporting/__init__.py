@@ -16,7 +16,7 @@ def write_report(folder: Path, out: Path) -> Path:
 
     Raises ResultsError if the results cannot be read and MachineError if `out` cannot be written.
     """
-    from harness.reporting.write import write_report as write  # loads the drawing libraries
+    from harness.reporting.page import write_report as write  # loads the drawing libraries
 
     return write(folder, out)
 

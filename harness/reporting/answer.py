@@ -16,6 +16,7 @@ from harness.reporting.parts import NamedValue
 from harness.reporting.text import (
     DOUBT_TITLES,
     QUESTIONS,
+    profile_command,
     write_speed,
     write_worst_loss,
 )
@@ -71,11 +72,6 @@ def list_unprofiled(run: Run, answer: Answer) -> frozenset[str]:
     named = {p.cell.id for p in points if p.on_front and p.cell.standing == "pass"}
     named |= {answer.best} if answer.recommends else set()
     return frozenset(cell_id for cell_id in named if run.cell(cell_id).trace is None)
-
-
-def profile_command(cell: CellResult) -> str:
-    """Return the command that traces one cell of a finished run."""
-    return f"harness profile {cell.run.folder.name} {cell.id}"
 
 
 def find_fastest(cells: Sequence[CellResult]) -> CellResult | None:

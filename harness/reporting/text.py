@@ -104,6 +104,11 @@ def name_loss_axis(axis: LossAxis) -> str:
     return f"worst loss{',' if axis.relative else ''} {against}"
 
 
+def profile_command(cell: CellResult) -> str:
+    """Return the command that traces one cell of a finished run."""
+    return f"harness profile {cell.run.folder.name} {cell.id}"
+
+
 def write_worst_loss(worst: WorstLoss) -> str:
     """Return a worst loss with its interval, what it is a share of, and its metric."""
     return f"{format_value(worst.loss, 'share')} {worst.whole} ({worst.metric})"

@@ -10,9 +10,8 @@ from harness.core.base import Frozen
 from harness.core.outcome import Completed
 from harness.core.trace import Gap, Kernel, StageTime, Tally, Trace, TraceFacts
 from harness.core.units import Absent, format_bytes, format_seconds
-from harness.reporting.answer import profile_command
 from harness.reporting.parts import Bar, Flame, NamedValue, Piece, build_flame
-from harness.reporting.text import KERNEL_FAMILIES
+from harness.reporting.text import KERNEL_FAMILIES, profile_command
 from harness.results import CellResult
 from harness.results.format import (
     DASH,

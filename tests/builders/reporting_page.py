@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from harness.reporting.page import Page, build_page
-from harness.reporting.write import render_page
+from harness.reporting.page import Page, build_page, render_page
 from harness.results import Run
 
 

@@ -88,7 +88,7 @@ def unbuilt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.axes.compiler._onnx.export", lambda *given: {"nodes": 1, "bytes": 1})
     nothing = {"bytes": 1, "layers": 1, "precisions": {}}
     monkeypatch.setattr("harness.axes.compiler._engine._build", lambda order, path: dict(nothing))
-    monkeypatch.setattr("harness.axes.compiler._engine.metadata.version", lambda package: "1")
+    monkeypatch.setattr("harness.axes.compiler._engine.find_version", lambda package: "1")
 
 
 def test_task_knows_the_calls_of_its_build(tiny: Tiny) -> None:

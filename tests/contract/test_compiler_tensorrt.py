@@ -107,7 +107,7 @@ def test_profile_covers_each_call_and_smaller_ones(family: str, tiny: Callable[[
 def test_engine_cache_key_covers_all_inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Model and precision are in the graph's own key; here: the graph, shapes, memory, card, TF32, library, version."""
     monkeypatch.setattr("harness.axes.compiler._engine._build", lambda order, path: {})
-    monkeypatch.setattr("harness.axes.compiler._engine.metadata.version", lambda package: "1.7")
+    monkeypatch.setattr("harness.axes.compiler._engine.find_version", lambda package: "1.7")
     profile = Profile({"sample": ((1, 4), (2, 4), (2, 4))}, 1, 2)
     order = EngineRequest("tensorrt", tmp_path / "a" / FILE, profile, MEBIBYTES_64, "a card 9.0")
     assert not build_engine(order, tmp_path).kept
@@ -124,7 +124,7 @@ def test_engine_cache_key_covers_all_inputs(tmp_path: Path, monkeypatch: pytest.
     ]
     assert not any(build_engine(other, tmp_path).kept for other in others)
     assert all(build_engine(other, tmp_path).kept for other in others)
-    monkeypatch.setattr("harness.axes.compiler._engine.metadata.version", lambda package: "1.8")
+    monkeypatch.setattr("harness.axes.compiler._engine.find_version", lambda package: "1.8")
     assert not build_engine(order, tmp_path).kept
 
 

@@ -192,7 +192,7 @@ def test_known_lone_file_needs_no_configurations(
     info = resolve_model(Model(source="file", options={"path": str(path)})).describe()
     assert info.family == family
     assert info.pins == {"config": name}
-    assert f"x.safetensors is built as {name}" in info.notes[0]
+    assert f"x.safetensors has the shapes of {name}" in info.notes[0]
     named = resolve_model(Model(source="file", options={"path": str(path), "config": name})).describe()
     assert named.digest == info.digest
     assert not named.notes

@@ -128,4 +128,4 @@ def test_a_run_tells_speed_and_memory_and_no_quality(named: Callable[[str], Synt
     assert evaluation.deltas == ()
     page = harness.report(run, tmp_path / "report").read_text(encoding="utf-8")
     assert "Quality does not apply: the model has random weights" in page
-    assert "× its arithmetic floor" in page
+    assert "× its arithmetic bound" in page

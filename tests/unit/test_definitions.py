@@ -118,7 +118,7 @@ def test_mixed_definitions_are_refused_by_each_stage(runs: tuple[Path, Path], st
     assert second is not None
     other = second.deltas[-1].definition.model_copy(update={"library": "another 1.0"})
     mixed = (*first.deltas[:-1], first.deltas[-1].model_copy(update={"definition": other}))
-    with pytest.raises(ResultsError, match="psnr of faint has another definition"):
+    with pytest.raises(ResultsError, match="the definitions of psnr in faint"):
         Evaluation.model_validate({**first.model_dump(), "deltas": [delta.model_dump() for delta in mixed]})
     write_evaluation(runs[0], first.model_copy(update={"deltas": mixed}))
     with pytest.raises(ResultsError, match=r"library: .* ≠ 'another 1\.0'"):

@@ -13,6 +13,7 @@ from tests.readme import ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 NOT_IMPORTED = {
     "lpips": "its weight files are read",
+    "peft": "diffusers loads LoRA adapters with it",
 }
 IMPORTED_AS = {
     "bitsandbytes": "bitsandbytes", "onnx": "onnx", "onnxruntime": "onnxruntime", "onnxruntime-gpu": "onnxruntime",

@@ -64,7 +64,7 @@ def test_what_is_no_model_is_a_plain_error(entry: object, said: str) -> None:
     ("line", "said"),
     [
         ('model = "bundeld"', 'model: unknown model "bundeld". Did you mean "bundled"?'),
-        ("model = 5", "model: a word or a table is meant"),
+        ("model = 5", "model: must be a word or a table"),
         ('model = "folder"', "model.path: this key is required"),
         ('model = {source = "fake", stepz = 1}', 'model.stepz: "fake" has no such key. Did you mean "step_s"?'),
     ],

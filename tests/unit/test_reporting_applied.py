@@ -9,9 +9,8 @@ from harness.core.outcome import Applied, Completed, Failed
 from harness.core.quality import Interval
 from harness.reporting import frame
 from harness.reporting.cell_figures import write_figures
-from harness.reporting.page import Page, build_page
+from harness.reporting.page import Page, build_page, render_page, render_text
 from harness.reporting.text import write_break_even, write_cache
-from harness.reporting.write import render_page, render_text
 from harness.results import Run
 from harness.results.timing import BreakEven, break_even
 from tests.builders.reporting_cells import BASELINE, CELLS, FEW_STEPS

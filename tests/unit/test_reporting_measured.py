@@ -23,13 +23,12 @@ from harness.reporting.blocks import block_strip
 from harness.reporting.cell import CellSection
 from harness.reporting.comparison import compare_conditions
 from harness.reporting.figures import draw_pareto
-from harness.reporting.page import Page, build_page
+from harness.reporting.page import Page, build_page, join_percentages, render_page, render_text
 from harness.reporting.pareto_chart import describe_point
 from harness.reporting.parts import list_absences
 from harness.reporting.text import UNPROFILED
 from harness.reporting.timing import check_itself
 from harness.reporting.wall_time import build_wall_time
-from harness.reporting.write import join_percentages, render_page, render_text
 from harness.results import Run
 from harness.results.format import format_half_width, format_money, format_range
 from harness.store.layout import RunFolder

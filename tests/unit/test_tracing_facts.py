@@ -227,7 +227,7 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
 def test_launches_without_kernels_mean_no_permission(tmp_path: Path) -> None:
     maker = pipeline(TraceMaker(), lambda maker: maker.kernel(GEMM, 100))
     maker.events = [event for event in maker.events if event.get("cat") not in ("kernel", "gpu_memcpy")]
-    with pytest.raises(ResultsError, match="not let see"):
+    with pytest.raises(ResultsError, match="no access to the GPU"):
         read_trace(maker.write(tmp_path / "trace.json"))
 
 

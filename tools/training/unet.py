@@ -135,13 +135,12 @@ def train(
     )  # the fused kernel's backward is many times slower on a CPU
     parts, rank = count_processes()
     torch.manual_seed(seed + 1000 * rank)
-    average, noise_schedule = Average(unet), build_scheduler()
-    signal = noise_schedule.alphas_cumprod.to(device)
+    average, mean = Average(unet), 1.0
+    signal = build_scheduler().alphas_cumprod.to(device)
     optimiser = torch.optim.AdamW(
         unet.parameters(), lr=effort.rate, betas=(0.9, 0.99), weight_decay=1e-2, fused=True
     )
     budget = Budget("unet", effort, warm_up=200)
-    mean = 1.0
     for step in budget.run(optimiser):
         large = budget.progress > LARGE_FROM and step % round(1 / LARGE_SHARE) == 0
         pool = material.pools[large]

@@ -7,7 +7,7 @@ import importlib
 import math
 from collections import Counter
 from collections.abc import Callable, Collection
-from importlib import metadata
+from importlib.metadata import version as find_version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -194,7 +194,7 @@ class EngineRequest(NamedTuple):
 
 def build_engine(request: EngineRequest, cache: Path) -> Artefact:
     """Return the folder with the engine, keyed by the request, its graph and the version."""
-    version = metadata.version(request.package)
+    version = find_version(request.package)
     key = (request.package, version, request.graph.parent.name, *request[2:])
     return keep(cache / request.package, key, lambda folder: _build(request, folder / PLAN))
 

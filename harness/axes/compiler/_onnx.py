@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from importlib import metadata
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ def export_onnx(denoiser: Any, recording: Recording, cache: Path) -> Artefact:
     """
     tensors = recording.inputs.tensors
     described = [(name, str(tensor.dtype), tuple(tensor.shape)) for name, tensor in tensors.items()]
-    versions = [metadata.version(name) for name in ("torch", "diffusers", "onnxscript")]
+    versions = [version(name) for name in ("torch", "diffusers", "onnxscript")]
     constants = sorted(recording.inputs.constants.items())
     weights = fingerprint(denoiser)
     key = (weights, described, recording.groups, constants, versions, OPSET, RECIPE)
