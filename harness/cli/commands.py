@@ -101,7 +101,6 @@ def run(
     """Generate images, measure latencies; continues interrupted runs.
 
     MATRIX may also be a run; then its missing cells are measured.
-
     With quality.images = "auto" this is one round; evaluate and gate then decide which cells need
     more images.
     """
@@ -114,11 +113,8 @@ def run(
         run_under_nsys(matrix, results)
     if is_run(matrix, results):
         if model or select or fresh:
-            raise UsageError(
-                "--model, --select and --fresh belong to a matrix",
-                str(matrix),
-                "Name a matrix file.",
-            )
+            what = "--model, --select and --fresh belong to a matrix"
+            raise UsageError(what, str(matrix), "Name a matrix file.")
         folder = api.reopen_run(matrix, results=results)
     else:
         loaded, chosen = api.load(matrix, model=model), tuple(select or ())

@@ -35,19 +35,7 @@ def find_problems(matrix: Matrix | None) -> list[str]:
             'quality.max: means something only with quality.images = "auto"; prompts.limit sets '
             "all cells'"
         )
-    reference = matrix.quality.reference
-    if reference is not None and not reference.strip():
-        problems.append(
-            "quality.reference: empty; name a folder of real images, or leave the key out"
-        )
-    elif reference is not None and not os.path.exists(expand_user(reference)):
-        problems.append(
-            f"quality.reference: no such file or folder: {expand_user(reference).absolute()}"
-        )
-    if matrix.prompts.latent and not os.path.isfile(expand_user(matrix.prompts.latent)):
-        problems.append(
-            f"prompts.latent: no such file: {expand_user(matrix.prompts.latent).absolute()}"
-        )
+    problems += _path_problems(matrix)
     if matrix.prompts.latent and len(matrix.seeds) > 1:
         problems.append(
             "seeds: with prompts.latent every seed gives the same image; name one, such as seeds "
@@ -61,6 +49,24 @@ def find_problems(matrix: Matrix | None) -> list[str]:
         problems.append("quality.metrics: a metric stands there twice")
     if not matrix.quality.metrics:
         problems.append('quality.metrics: empty; name at least one, such as "clip:bundled"')
+    return problems
+
+
+def _path_problems(matrix: Matrix) -> list[str]:
+    problems: list[str] = []
+    reference = matrix.quality.reference
+    if reference is not None and not reference.strip():
+        problems.append(
+            "quality.reference: empty; name a folder of real images, or leave the key out"
+        )
+    elif reference is not None and not os.path.exists(expand_user(reference)):
+        problems.append(
+            f"quality.reference: no such file or folder: {expand_user(reference).absolute()}"
+        )
+    if matrix.prompts.latent and not os.path.isfile(expand_user(matrix.prompts.latent)):
+        problems.append(
+            f"prompts.latent: no such file: {expand_user(matrix.prompts.latent).absolute()}"
+        )
     return problems
 
 

@@ -62,7 +62,7 @@ def test_out_of_memory_call_is_repeated_with_half(tmp_path: Path, error: Excepti
     assert made.images == plain(tmp_path / "plain")
     (caution,) = made.cautions
     assert caution.kind == "image-batch-halved"
-    assert caution.message == "memory ran out at 4 images a call: the pictures were made 1 at a time"
+    assert caution.message == "memory ran out at 4 images per call: generated 1 at a time"
     assert "measure.image_batch = 1" in caution.advice
 
 
