@@ -1,5 +1,6 @@
 """Standard output and error that tolerate narrow encodings, closed pipes and full disks."""
 
+import codecs
 import io
 import os
 import sys
@@ -9,9 +10,27 @@ from typing import IO, TextIO
 
 from harness.core.errors import MachineError
 
+_ASCII = dict(
+    pair.split()
+    for pair in (
+        *("− -", "– -", "— -", "× x", "· *", "÷ /", "± +/-", "≠ !=", "≤ <=", "≥ >=", "≈ ~", "→ ->"),
+        *("² ^2", "³ ^3", "½ 1/2", "√ sqrt", "∞ inf", "σ sigma", "Σ sum", "Δ delta", "µ u", "μ u"),
+        *("° deg", "… ...", "’ '", '“ "', '” "'),
+    )
+)
+_ERRORS = "harness-ascii"
+
+
+def _to_ascii(error: UnicodeError) -> tuple[str, int]:
+    """Return ASCII for characters that cannot be encoded: a lost minus changes a number."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lost = error.object[error.start : error.end]
+    return "".join(_ASCII.get(character, "?") for character in lost), error.end
+
 
 class Stream(io.TextIOWrapper):
-    """A text stream that writes `?` for characters missing from its encoding, and discards output
+    """A text stream that writes ASCII for characters missing from its encoding, and discards output
     to a closed pipe.
 
     A closed pipe does not end the command, so `harness gate RUN | head` keeps its exit code.
@@ -46,6 +65,7 @@ class Stream(io.TextIOWrapper):
 
 def guard_streams() -> None:
     """Replace standard output and standard error by a `Stream`."""
+    codecs.register_error(_ERRORS, _to_ascii)
     sys.stdout, sys.stderr = _guarded(sys.stdout), _guarded(sys.stderr)
 
 
@@ -54,7 +74,7 @@ def _guarded(stream: TextIO | None) -> TextIO:
     if stream is None:
         return open(os.devnull, "w", encoding="utf-8")
     return Stream(
-        stream.buffer, encoding=stream.encoding, errors="replace", line_buffering=stream.isatty()
+        stream.buffer, encoding=stream.encoding, errors=_ERRORS, line_buffering=stream.isatty()
     )
 
 

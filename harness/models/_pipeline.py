@@ -20,6 +20,10 @@ class PipelineModel:
     pipeline_class: ClassVar[str]
     image_pipeline_class: ClassVar[str | None] = None
     denoiser_name: ClassVar[str] = "transformer"
+    encoders: ClassVar[tuple[str, ...]] = ENCODERS[:1]
+    """Text encoders of the pipeline, each with a tokenizer."""
+    sole_encoder: ClassVar[str] = ""
+    """The only text encoder that is required if the denoiser reads no wider states."""
     embedding_names: ClassVar[tuple[str, ...]]
     """Arguments that `encode_prompt` returns; negative ones begin with `negative_`."""
     fixed_arguments: ClassVar[Arguments] = {}

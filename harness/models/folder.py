@@ -12,7 +12,13 @@ from harness.checkpoints.header import refuse_pointers
 from harness.core.model import CutTexts, ModelInfo, ModelSource, TextToImage
 from harness.core.parsing import GivenPath, expand_user
 from harness.models._facts import describe_size
-from harness.models._files import WantedFiles, choose_variant, list_read_files, select_files
+from harness.models._files import (
+    WantedFiles,
+    choose_variant,
+    find_weight_files,
+    list_read_files,
+    select_files,
+)
 from harness.models._folder import Folder
 from harness.models._tokenizers import find_cut
 from harness.models._verify import verify_folder
@@ -51,7 +57,10 @@ class LocalFolder(ModelSource):
             **describe_size(folder, info),
         }
         if wanted.variant != self.variant:
-            note = f"the weights are the variant {wanted.variant}: {self.path} has no plain ones"
+            parts = find_weight_files(folder, wanted).items()
+            named = ", ".join(name for name, found in parts if found.variant == wanted.variant)
+            which = f"the variant {wanted.variant}: there are no plain ones"
+            note = f"the weights of {named} are {which}"
             known |= {"notes": (note,), "pins": {"variant": wanted.variant}}
         return info.model_copy(update=known)
 

@@ -260,9 +260,12 @@ def test_the_only_variant_is_used_and_recorded(copy: Callable[[str], Path]) -> N
     model = LocalFolder(path=folder)
     info = model.describe()
     assert info.pins == {"variant": "fp16"}
-    assert "the weights are the variant fp16" in info.notes[0]
+    assert "the weights of text_encoder, unet, vae are the variant fp16" in info.notes[0]
     assert model.load("cpu", {}).family == "sd"
     assert LocalFolder(path=folder, variant="fp16").describe().digest == info.digest
+    vae = folder / "vae" / "diffusion_pytorch_model.fp16.safetensors"
+    vae.rename(vae.with_name("diffusion_pytorch_model.safetensors"))
+    assert "the weights of text_encoder, unet are the variant fp16" in model.describe().notes[0]
     unet = folder / "unet" / "diffusion_pytorch_model.fp16.safetensors"
     unet.rename(unet.with_name("diffusion_pytorch_model.ema.safetensors"))
     assert "variants ema, fp16" in refused(folder).what or "has no plain weights" in refused(folder).what
@@ -325,7 +328,7 @@ def test_duplicate_weights_are_named_as_read(part: str, sharded: bool, copy: Cal
     assert (model.describe().digest == before) == sharded
 
 
-def test_null_stands_for_a_part_that_is_not_there(copy: Callable[[str], Path]) -> None:
+def test_null_is_accepted_for_optional_components(copy: Callable[[str], Path]) -> None:
     folder = copy("sd")
     path = folder / "model_index.json"
     index = json.loads(path.read_text())
@@ -333,10 +336,30 @@ def test_null_stands_for_a_part_that_is_not_there(copy: Callable[[str], Path]) -
     model = LocalFolder(path=folder)
     assert model.describe().family == "sd"
     assert model.load("cpu", {}).family == "sd"
-    for part in ("vae", "unet", "text_encoder", "tokenizer", "scheduler"):
-        for nothing in (None, [None, None]):
-            path.write_text(json.dumps({**index, part: nothing}))
-            assert f"model_index.json names no {part}" in refused(folder).what
+
+
+@pytest.mark.parametrize("nothing", [None, [None, None]])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_null_is_refused_for_required_components(family: str, nothing: object, copy: Callable[[str], Path]) -> None:
+    folder = copy(family)
+    path = folder / "model_index.json"
+    index = json.loads(path.read_text())
+    required = {name for name, part in index.items() if isinstance(part, list) and part[0]}
+    assert {"vae", "scheduler", "tokenizer"} < required
+    for part in required:
+        path.write_text(json.dumps({**index, part: nothing}))
+        assert f"model_index.json names no {part}," in refused(folder).what
+
+
+def test_sdxl_works_with_its_second_encoder_alone(copy: Callable[[str], Path]) -> None:
+    folder = copy("sdxl")
+    path = folder / "model_index.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"text_encoder": None, "tokenizer": None}))
+    assert "names no text_encoder and no tokenizer," in refused(folder).what
+    unet, second = (folder / part / "config.json" for part in ("unet", "text_encoder_2"))
+    width = json.loads(second.read_text())["hidden_size"]
+    unet.write_text(json.dumps(json.loads(unet.read_text()) | {"cross_attention_dim": width}))
+    assert LocalFolder(path=folder).describe().family == "sdxl"
 
 
 def test_a_linked_model_has_its_given_name(tiny: Tiny, tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ def test_ctrl_c_keeps_what_was_measured_and_says_so(tmp_path: Path) -> None:
     writer.send_signal(signal.SIGINT)
     _, stderr = writer.communicate(timeout=20)
     assert writer.returncode == 130
-    assert "the same command goes on from here" in stderr
+    assert "the same command continues" in stderr
     assert "Traceback" not in stderr
     assert harness("run", "fake.toml", cwd=tmp_path).returncode == 0
 

@@ -19,7 +19,10 @@ TEXTS = sorted(
         *(ROOT / "docs").glob("*.md"),
         *(ROOT / "matrices").glob("*.toml"),
         *(ROOT / "harness").rglob("*.toml"),
-        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "results/README.md", "reports/README.md")),
+        *(
+            ROOT / name
+            for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "results/README.md", "reports/README.md")
+        ),
     ]
 )
 GONE = (

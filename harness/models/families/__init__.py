@@ -5,7 +5,7 @@ from functools import cache
 from harness.core.catalog import list_names, resolve
 from harness.core.errors import UsageError
 from harness.models._folder import INDEX, Folder
-from harness.models._pipeline import ENCODERS, PipelineModel
+from harness.models._pipeline import PipelineModel
 
 
 @cache
@@ -27,7 +27,8 @@ def find_family(folder: Folder) -> type[PipelineModel]:
 
 
 def _refuse_incomplete(folder: Folder, family: type[PipelineModel]) -> None:
-    encoders = [name for name in ENCODERS if name in folder.components] or ENCODERS[:1]
+    sole = family.sole_encoder if _reads_alone(folder, family) else ""
+    encoders = [name for name in family.encoders if name in folder.components or sole in ("", name)]
     tokenizers = [name.replace("text_encoder", "tokenizer") for name in encoders]
     needed = (family.denoiser_name, "vae", "scheduler", *encoders, *tokenizers)
     missing = [name for name in needed if name not in folder.components]
@@ -35,3 +36,8 @@ def _refuse_incomplete(folder: Folder, family: type[PipelineModel]) -> None:
         what = f"{INDEX} names no {' and no '.join(missing)}, which a {family.pipeline_class} needs"
         fix = 'Add each with library and class, such as "vae": ["diffusers", "AutoencoderKL"].'
         raise UsageError(what, str(folder.path), fix)
+
+
+def _reads_alone(folder: Folder, family: type[PipelineModel]) -> bool:
+    width = folder.config(family.denoiser_name).get("cross_attention_dim")
+    return width is not None and width == folder.config(family.sole_encoder).get("hidden_size")

@@ -5,13 +5,14 @@ from typing import Any, ClassVar
 from harness.core.model import Arguments, ModelInfo
 from harness.models._facts import compute_vae_scale, describe_family
 from harness.models._folder import Folder
-from harness.models._pipeline import Keys, PipelineModel, draw_latents, make_generators
+from harness.models._pipeline import ENCODERS, Keys, PipelineModel, draw_latents, make_generators
 
 
 class Flux(PipelineModel):
     family: ClassVar = "flux"
     pipeline_class: ClassVar = "FluxPipeline"
     image_pipeline_class: ClassVar = "FluxImg2ImgPipeline"
+    encoders: ClassVar = ENCODERS[:2]
     text_lengths: ClassVar = {"tokenizer_2": 512}
     true_guidance: ClassVar = False
     embedding_names: ClassVar = ("prompt_embeds", "pooled_prompt_embeds")

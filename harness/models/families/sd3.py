@@ -5,13 +5,14 @@ from typing import ClassVar
 from harness.core.model import Arguments, ModelInfo
 from harness.models._facts import compute_vae_scale, describe_family
 from harness.models._folder import Folder
-from harness.models._pipeline import PipelineModel
+from harness.models._pipeline import ENCODERS, PipelineModel
 
 
 class StableDiffusion3(PipelineModel):
     family: ClassVar = "sd3"
     pipeline_class: ClassVar = "StableDiffusion3Pipeline"
     image_pipeline_class: ClassVar = "StableDiffusion3Img2ImgPipeline"
+    encoders: ClassVar = ENCODERS
     text_lengths: ClassVar = {"tokenizer_3": 256}
     embedding_names: ClassVar = (
         "prompt_embeds", "negative_prompt_embeds",
