@@ -77,7 +77,7 @@ def test_the_plan_refuses_weights_that_are_not_there(tiny: Tiny, tmp_path: Path)
         return str(plan_cell(tiny("sdxl"), {"distillation": entry}).reason)
 
     assert "there is no file" in reason(f"lora+weights={tmp_path}/absent.safetensors")
-    assert "holds no" in reason(f"lora+weights={tmp_path}")
+    assert "has no" in reason(f"lora+weights={tmp_path}")
     hub = reason("lora+weights=someone/nothing+weight_name=x.safetensors")
     assert "x.safetensors of huggingface.co/someone/nothing is not in the Hugging Face cache" in hub
     (tmp_path / "broken.safetensors").write_bytes(b"nonsense")
