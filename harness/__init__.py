@@ -1,4 +1,4 @@
-"""What does an optimization of an image-generation model buy, what does it cost in quality, may we ship it?
+"""Measures what an optimization of an image-generation model buys, and what quality it costs.
 
 import harness
 
@@ -9,7 +9,7 @@ print(harness.gate(run).result)
 harness.report(run)                  # reports/<same name>/index.html
 harness.frame(run)                   # a pandas DataFrame, one row a cell
 
-run = harness.bench(matrix)          # all of it; an adaptive run (quality.images = "auto") in as many rounds as needed
+run = harness.bench(matrix)          # all of it, an adaptive run until every cell is decided
 """
 
 from importlib import import_module
@@ -40,10 +40,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "harness.api": ("LoadedMatrix", "bench", "evaluate", "frame", "gate", "load", "plan", "report", "run"),
+    "harness.api": (
+        "LoadedMatrix", "bench", "evaluate", "frame", "gate", "load", "plan", "report", "run",
+    ),
     "harness.core.axis": ("Cell",),
     "harness.core.errors": (
-        "ExitCode", "HarnessError", "MachineError", "MatrixError", "NothingToDo", "ResultsError", "UsageError",
+        "ExitCode", "HarnessError", "MachineError", "MatrixError", "NothingToDo", "ResultsError",
+        "UsageError",
     ),
     "harness.core.machine": ("Machine",),
     "harness.core.matrix": ("Matrix",),

@@ -1,4 +1,4 @@
-"""The verbs: load, plan, run, evaluate, gate, report, and bench for all; they only compose the stages."""
+"""The verbs load, plan, run, evaluate, gate, report and bench; they only compose the stages."""
 
 import time
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from harness import planning, store
 from harness.checkpoints.hub import ask_hub, fetch_published
 from harness.core.base import Advance, ignore
 from harness.core.errors import MachineError, NothingToDo, ResultsError
@@ -33,33 +34,10 @@ from harness.measure.machine import describe_machine
 from harness.measure.memory import read_free_bytes
 from harness.metrics import get_metric
 from harness.models import resolve_model
-from harness.planning import (
-    PlanContext,
-    Power,
-    choose_prompt_counts,
-    forecast_power,
-    list_missing_files,
-    list_plan_differences,
-    list_truncation_notes,
-    make_plan,
-    note_downloads,
-    plan_interim_analyses,
-    shorten,
-)
 from harness.profiling import explain, profile
 from harness.prompts import load_prompts
 from harness.prompts.latent import describe_latent
-from harness.store import (
-    append_time,
-    create_run,
-    find_cache,
-    lock_run,
-    read_evaluation,
-    read_judgement,
-    read_outcomes,
-    read_plan,
-    write_outcome,
-)
+from harness.store import append_time
 from harness.store.history import measured_rate
 from harness.store.layout import RunFolder, report_folder
 
@@ -70,19 +48,20 @@ if TYPE_CHECKING:
     from harness.reporting.comparison import Comparison
 
 __all__ = [
-    "LoadedMatrix", "RESULTS", "UNWATCHED", "Watch", "baseline_completed", "bench", "cache_caution", "claims",
-    "compare", "continue_run", "evaluate", "explain", "find", "frame", "gate", "list_axes", "list_matrices",
-    "list_policies", "load", "open_run", "pending", "plan", "power", "profile", "reopen_run", "report", "run",
-    "scoring_weights",
+    "LoadedMatrix", "RESULTS", "UNWATCHED", "Watch", "baseline_completed", "bench",
+    "cache_caution", "claims", "compare", "continue_run", "evaluate", "explain", "find",
+    "frame", "gate", "list_axes", "list_matrices", "list_policies", "load", "open_run",
+    "pending", "plan", "power", "profile", "reopen_run", "report", "run", "scoring_weights",
     "run_until_decided", "show_policy", "unprofiled", "weights", "write_matrix",
 ]  # fmt: skip
 
 
 def plan(loaded: LoadedMatrix, *, select: tuple[str, ...] = (), results: Path = RESULTS) -> Plan:
-    """Decide every cell, ready or skipped with its reason, without loading a model or fetching weights.
+    """Decide every cell, ready or skipped with its reason, without loading a model or fetching
+    weights.
 
-    The Hub is asked about missing files and about branches of models. `select` are globs on cell ids; the baseline is
-    always included. Raises NothingToDo if they fit no cell.
+    The Hub is asked about missing files and about branches of models. `select` are globs on cell
+    ids; the baseline is always included. Raises NothingToDo if they fit no cell.
     """
     matrix, results = loaded.matrix, expand_user(results)
     source = resolve_model(matrix.model)
@@ -90,7 +69,7 @@ def plan(loaded: LoadedMatrix, *, select: tuple[str, ...] = (), results: Path = 
     model = model.model_copy(update={"notes": (*model.notes, *source.verify())})
     machine = describe_machine()
     reference = _check_reference(matrix) if model.quality_applies else ()
-    around = PlanContext(
+    around = planning.PlanContext(
         model=model,
         machine=machine,
         prompts=load_prompts(matrix.prompts),
@@ -100,19 +79,29 @@ def plan(loaded: LoadedMatrix, *, select: tuple[str, ...] = (), results: Path = 
         free_bytes=read_free_bytes(machine.device),
     )
     wishes = expand(matrix)
-    around = around.model_copy(update={"published": ask_hub(list_missing_files(matrix, wishes, around))})
-    whole = make_plan(matrix, loaded.text, wishes, around)
+    around = around.model_copy(
+        update={"published": ask_hub(planning.list_missing_files(matrix, wishes, around))}
+    )
+    whole = planning.make_plan(matrix, loaded.text, wishes, around)
     if not any(matches(planned.id, select) for planned in whole.compared):
         known = ", ".join(planned.id for planned in whole.compared)
-        raise NothingToDo(f"no cell fits {', '.join(select)}", "--select", f"The cells are: {known}")
+        raise NothingToDo(
+            f"no cell fits {', '.join(select)}", "--select", f"The cells are: {known}"
+        )
     kept = tuple(p for p in whole.cells if p.role != "candidate" or matches(p.id, select))
-    cut = list_truncation_notes(whole.prompts, (*_cut_by_model(source, whole), *_cut_by_metrics(whole)))
+    cut = planning.list_truncation_notes(
+        whole.prompts, (*_cut_by_model(source, whole), *_cut_by_metrics(whole))
+    )
     notes = (*whole.notes, *reference, *merge_notes(matrix), *cut)
-    return note_downloads(plan_interim_analyses(whole.model_copy(update={"cells": kept, "notes": notes})))
+    return planning.note_downloads(
+        planning.plan_interim_analyses(whole.model_copy(update={"cells": kept, "notes": notes}))
+    )
 
 
 def _cut_by_model(source: ModelSource, decided: Plan) -> tuple[CutTexts, ...]:
-    texts = {text: None for prompt in decided.prompts for text in (prompt.text, prompt.negative) if text}
+    texts = {
+        text: None for prompt in decided.prompts for text in (prompt.text, prompt.negative) if text
+    }
     return source.find_cut(tuple(texts))
 
 
@@ -128,20 +117,23 @@ def _check_reference(matrix: Matrix) -> tuple[str, ...]:
     return list_reference_notes(matrix.quality)
 
 
-def power(decided: Plan, pilot: Path) -> tuple[Power, ...]:
-    """Return the statistical power of a planned run, by the spread of losses in an earlier, evaluated run.
+def power(decided: Plan, pilot: Path) -> tuple[planning.Power, ...]:
+    """Return the statistical power of a planned run, by the spread of losses in an earlier,
+    evaluated run.
 
-    The pilot may be the first interim analysis of the same adaptive run. Raises ResultsError if it was not evaluated,
-    or has another baseline.
+    The pilot may be the first interim analysis of the same adaptive run. Raises ResultsError if it
+    was not evaluated, or has another baseline.
     """
-    earlier, evaluation = read_plan(pilot), read_evaluation(pilot)
+    earlier, evaluation = store.read_plan(pilot), store.read_evaluation(pilot)
     baselines = [each.find(each.baseline_id).cell for each in (earlier, decided)]
     if baselines[0].settings != baselines[1].settings:
         what = f"its baseline is {baselines[0].id}, not {baselines[1].id}: its losses are others"
         raise ResultsError(what, str(pilot), "Name a run with the baseline of this matrix.")
     if evaluation is None:
-        raise ResultsError("the run was not evaluated yet", str(pilot), "Run: harness evaluate " + pilot.name)
-    return forecast_power(decided, evaluation)
+        raise ResultsError(
+            "the run was not evaluated yet", str(pilot), "Run: harness evaluate " + pilot.name
+        )
+    return planning.forecast_power(decided, evaluation)
 
 
 def open_run(
@@ -152,18 +144,19 @@ def open_run(
     fresh: bool = False,
     notice: Callable[[str], None] = lambda _: None,
 ) -> Path:
-    """Return the folder of the run to continue: the newest with the same measurements and images, or a new one.
+    """Return the folder of the run to continue: the newest with the same measurements and images,
+    or a new one.
 
-    A continued run takes over policy, rules, prices and metrics. If the newest run of this matrix is not continued,
-    `notice` receives the facts that differ, its name among them. A missing model or adapter is fetched first, once;
-    MachineError if that fails.
+    A continued run takes over policy, rules, prices and metrics. If the newest run of this matrix
+    is not continued, `notice` receives the facts that differ, its name among them. A missing model
+    or adapter is fetched first, once; MachineError if that fails.
     """
     results = expand_user(results)
     wanted = plan(loaded, select=select, results=results)
     while _fetch(loaded.matrix, wanted):
         wanted = plan(loaded, select=select, results=results)  # the fetched files can be read now
     found = None if fresh else find_planned(loaded, wanted, results, notice)
-    return found or create_run(results, wanted, loaded.text)
+    return found or store.create_run(results, wanted, loaded.text)
 
 
 def reopen_run(name: Path, *, results: Path = RESULTS) -> Path:
@@ -172,11 +165,13 @@ def reopen_run(name: Path, *, results: Path = RESULTS) -> Path:
     Raises MachineError if this machine, or a file that the run reads, differs from when it began.
     """
     folder = find(name, results)
-    existing = read_plan(folder)
-    begun = LoadedMatrix(existing.matrix, RunFolder(folder).matrix_toml.read_text(encoding="utf-8"), existing.policy)
+    existing = store.read_plan(folder)
+    begun = LoadedMatrix(
+        existing.matrix, RunFolder(folder).matrix_toml.read_text(encoding="utf-8"), existing.policy
+    )
     wanted = plan(begun, select=tuple(planned.id for planned in existing.compared), results=results)
-    if differences := list_plan_differences(existing, wanted):
-        what = f"this run cannot be continued here: {shorten(differences)}"
+    if differences := planning.list_plan_differences(existing, wanted):
+        what = f"this run cannot be continued here: {planning.shorten(differences)}"
         raise MachineError(what, str(folder), "Begin another with harness run MATRIX.")
     return folder
 
@@ -192,42 +187,49 @@ def _fetch(matrix: Matrix, decided: Plan) -> bool:
 
 
 def pending(run: Path, *, retry_failed: bool = False) -> list[PlannedCell]:
-    """Return the cells of a run without an outcome and, in an adaptive run, those that need more images.
+    """Return the cells of a run without an outcome and, in an adaptive run, those that need more
+    images.
 
     `retry_failed` deletes recorded failures first.
     """
     if retry_failed:
         _forget_failures(run)
-    decided, outcomes = read_plan(run), read_outcomes(run)
+    decided, outcomes = store.read_plan(run), store.read_outcomes(run)
     wanted = _wanted(run, decided, outcomes)
 
     def lacks(planned: PlannedCell) -> bool:
         outcome = outcomes.get(planned.id)
-        return outcome is None or (isinstance(outcome, Completed) and outcome.lacks(wanted[planned.id]))
+        return outcome is None or (
+            isinstance(outcome, Completed) and outcome.lacks(wanted[planned.id])
+        )
 
     return [planned for planned in decided.cells if lacks(planned)]
 
 
 def _wanted(run: Path, decided: Plan, outcomes: dict[str, Outcome]) -> dict[str, int]:
-    known = (read_judgement(run), read_evaluation(run)) if decided.interim_analyses else (None, None)
-    return choose_prompt_counts(decided, outcomes, *known)
+    known = (
+        (store.read_judgement(run), store.read_evaluation(run))
+        if decided.interim_analyses
+        else (None, None)
+    )
+    return planning.choose_prompt_counts(decided, outcomes, *known)
 
 
 def _forget_failures(run: Path) -> None:
-    outcomes = read_outcomes(run)
+    outcomes = store.read_outcomes(run)
     if not any(find_failure(outcome) for outcome in outcomes.values()):
         return
-    with lock_run(run):
+    with store.lock_run(run):
         for cell_id, outcome in outcomes.items():
             if isinstance(outcome, Failed):
                 RunFolder(run).outcome(cell_id).unlink()
             elif isinstance(outcome, Completed) and outcome.halted is not None:
-                write_outcome(run, cell_id, outcome.model_copy(update={"halted": None}))
+                store.write_outcome(run, cell_id, outcome.model_copy(update={"halted": None}))
 
 
 def baseline_completed(run: Path) -> bool:
     """Return whether the baseline of a run completed: without it no cell can be compared."""
-    return isinstance(read_outcomes(run).get(read_plan(run).baseline_id), Completed)
+    return isinstance(store.read_outcomes(run).get(store.read_plan(run).baseline_id), Completed)
 
 
 def run(
@@ -240,9 +242,9 @@ def run(
 ) -> Path:
     """Measure every cell that has no outcome yet and return the run's folder.
 
-    An interrupted run continues where it stopped. Of an adaptive run (quality.images = "auto") this generates the
-    images up to the next interim analysis; `evaluate` and `gate` then decide which cells need more; `bench` does it
-    all. Raises MachineError if results cannot be written.
+    An interrupted run continues where it stopped. Of an adaptive run (quality.images = "auto") this
+    generates the images up to the next interim analysis; `evaluate` and `gate` then decide which
+    cells need more; `bench` does it all. Raises MachineError if results cannot be written.
     """
     folder = open_run(loaded, select=select, results=results, fresh=fresh)
     continue_run(folder, progress=progress)
@@ -255,13 +257,17 @@ def continue_run(folder: Path, *, progress: Progress | None = None, inline: bool
     from harness.execution.launchers import InlineLauncher, ProcessLauncher
 
     begin = time.perf_counter()
-    find_cache()  # before the workers start, which use the same one
-    with lock_run(folder):
-        decided = read_plan(folder)
-        launcher = InlineLauncher() if inline else ProcessLauncher(decided.model.uses_torch, bool(decided.machine.gpus))
+    store.find_cache()  # before the workers start, which use the same one
+    with store.lock_run(folder):
+        decided = store.read_plan(folder)
+        launcher = (
+            InlineLauncher()
+            if inline
+            else ProcessLauncher(decided.model.uses_torch, bool(decided.machine.gpus))
+        )
         try:
             launcher.prepare()
-            wanted = _wanted(folder, decided, read_outcomes(folder))
+            wanted = _wanted(folder, decided, store.read_outcomes(folder))
             run_plan(folder, decided, wanted, launcher, progress or SilentProgress())
         finally:
             launcher.close()
@@ -270,15 +276,15 @@ def continue_run(folder: Path, *, progress: Progress | None = None, inline: bool
 
 def cache_caution() -> str:
     """Return why caches last no longer than this process, or '' if the usual folder is writable."""
-    return find_cache().caution
+    return store.find_cache().caution
 
 
 def evaluate(run: Path, *, advance: Advance = ignore) -> Evaluation:
-    """Score every completed cell against the baseline and store scores and deltas; `advance` receives progress."""
+    """Score every completed cell against the baseline; `advance` receives progress."""
     from harness.evaluation import evaluate as evaluate_run
 
     begin = time.perf_counter()
-    with lock_run(run):
+    with store.lock_run(run):
         evaluation = evaluate_run(run, advance=advance)
         append_time(run, "evaluate", time.perf_counter() - begin)
     return evaluation
@@ -287,31 +293,33 @@ def evaluate(run: Path, *, advance: Advance = ignore) -> Evaluation:
 def gate(run: Path, policy: Policy | str | None = None) -> Judgement:
     """Judge every cell and store the verdicts; nothing is measured or scored again.
 
-    `policy` is the name of a shipped policy, a policy file, or a loaded policy. Without one the run's own policy
-    judges, with its matrix's rules, which a policy given here replaces. Raises PolicyError with every mistake in its
-    file.
+    `policy` is the name of a shipped policy, a policy file, or a loaded policy. Without one the
+    run's own policy judges, with its matrix's rules, which a policy given here replaces. Raises
+    PolicyError with every mistake in its file.
     """
     from harness.gating import judge
 
     chosen = load_policy(policy) if isinstance(policy, str) else policy
     begin = time.perf_counter()
-    with lock_run(run):
+    with store.lock_run(run):
         judgement = judge(run, chosen)
         append_time(run, "gate", time.perf_counter() - begin)
     return judgement
 
 
 def unprofiled(run: Path) -> frozenset[str]:
-    """Return the cells that a judged run recommends without a trace: the reason for their speed is unknown."""
+    """Return the recommended cells without a trace: the reason for their speed is unknown."""
     from harness.reporting import unprofiled_cells
 
     return unprofiled_cells(run)
 
 
 class Watch(NamedTuple):
-    """Contexts that receive the progress of a bench while it measures cells and while it scores images."""
+    """Contexts that receive the progress of a bench while it measures and while it scores."""
 
-    measuring: Callable[[], AbstractContextManager[Progress]] = lambda: nullcontext(SilentProgress())
+    measuring: Callable[[], AbstractContextManager[Progress]] = lambda: nullcontext(
+        SilentProgress()
+    )
     scoring: Callable[[], AbstractContextManager[Advance]] = lambda: nullcontext(ignore)
 
 
@@ -338,7 +346,13 @@ def run_until_decided(
             return judgement
 
 
-def bench(loaded: LoadedMatrix, *, select: tuple[str, ...] = (), results: Path = RESULTS, fresh: bool = False) -> Path:
+def bench(
+    loaded: LoadedMatrix,
+    *,
+    select: tuple[str, ...] = (),
+    results: Path = RESULTS,
+    fresh: bool = False,
+) -> Path:
     """Plan, run, evaluate, gate and report; return the run's folder."""
     folder = open_run(loaded, select=select, results=results, fresh=fresh)
     run_until_decided(folder, policy=loaded.policy)
@@ -360,7 +374,8 @@ def report(run: Path, out: Path | None = None) -> Path:
 def compare(first: Path, second: Path) -> "Comparison":
     """Return one row per cell that either run has: latencies, verdicts and comparable scores.
 
-    A metric whose definition, prompts or number of images differ is refused, with the reason in `refused`.
+    A metric whose definition, prompts or number of images differ is refused, with the reason in
+    `refused`.
     """
     from harness.reporting import compare_runs
 
@@ -375,7 +390,9 @@ def claims(run: Path, ledger: Path | None = None) -> "tuple[Finding, ...]":
     from harness.claims import compare_claims, load_ledger, shipped_claims
 
     shipped = shipped_claims()
-    return compare_claims(run, (*(load_ledger(expand_user(ledger), shipped) if ledger else ()), *shipped))
+    return compare_claims(
+        run, (*(load_ledger(expand_user(ledger), shipped) if ledger else ()), *shipped)
+    )
 
 
 def frame(run: Path) -> "pandas.DataFrame":
@@ -386,4 +403,6 @@ def frame(run: Path) -> "pandas.DataFrame":
 
 
 def _guessed_rate(image_step_s: float) -> Rate:
-    return Rate(image_step_s=image_step_s, source="a rough guess: nothing was measured on this machine yet")
+    return Rate(
+        image_step_s=image_step_s, source="a rough guess: nothing was measured on this machine yet"
+    )

@@ -64,7 +64,9 @@ def _on_screen(side: int) -> float:
     return max(1.0, side / _SCREEN_PX)
 
 
-def _one_by_one(pictures: Pixels, change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> Pixels:
+def _one_by_one(
+    pictures: Pixels, change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+) -> Pixels:
     return np.stack([change(picture) for picture in pictures])
 
 
@@ -103,7 +105,9 @@ def _noise(pictures: Pixels, variance: float) -> Pixels:
     deviation = 255 * variance**0.5 * _on_screen(min(pictures.shape[1:3]))
 
     def change(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        own = np.random.default_rng(zlib.crc32(picture.tobytes()))  # every picture its own, the same each time
+        own = np.random.default_rng(
+            zlib.crc32(picture.tobytes())
+        )  # every picture its own, the same each time
         return _rounded(picture + deviation * own.standard_normal(picture.shape, dtype=np.float32))
 
     return _one_by_one(pictures, change)
@@ -124,7 +128,9 @@ def _saturation(pictures: Pixels, factor: float) -> Pixels:
 
 def _hue(pictures: Pixels, degrees: float) -> Pixels:
     turn = np.deg2rad(degrees)
-    turned = np.array([[1, 0, 0], [0, np.cos(turn), -np.sin(turn)], [0, np.sin(turn), np.cos(turn)]])
+    turned = np.array(
+        [[1, 0, 0], [0, np.cos(turn), -np.sin(turn)], [0, np.sin(turn), np.cos(turn)]]
+    )
     matrix = (np.linalg.inv(_TO_YIQ) @ turned @ _TO_YIQ).astype(np.float32)
     return _rounded(pictures @ matrix.T)
 

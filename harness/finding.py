@@ -50,7 +50,9 @@ def find(name: Path, results: Path = RESULTS) -> Path:
     sha256 = hashlib.sha256(loaded.text.encode()).hexdigest()
 
     def differences(existing: Plan) -> tuple[str, ...]:
-        same_text = existing.matrix_sha256 == sha256  # its model may have been named on the command line
+        same_text = (
+            existing.matrix_sha256 == sha256
+        )  # its model may have been named on the command line
         return () if same_text else list_file_differences(existing, loaded.matrix, expand)
 
     found = find_run(results, lambda existing: not differences(existing))
@@ -65,10 +67,14 @@ def find(name: Path, results: Path = RESULTS) -> Path:
 
 def is_run(name: Path, results: Path) -> bool:
     """Return whether a name is an existing run (folder, name or `latest`), not a matrix file."""
-    return str(name) == "latest" or any(RunFolder(folder).run_json.exists() for folder in (name, results / name))
+    return str(name) == "latest" or any(
+        RunFolder(folder).run_json.exists() for folder in (name, results / name)
+    )
 
 
-def find_planned(loaded: LoadedMatrix, wanted: Plan, results: Path, notice: Callable[[str], None]) -> Path | None:
+def find_planned(
+    loaded: LoadedMatrix, wanted: Plan, results: Path, notice: Callable[[str], None]
+) -> Path | None:
     """Return the newest run with a plan's measurements and images, or None; it adopts the matrix.
 
     If there is none, `notice` receives the facts in which the newest run of the matrix differs.
@@ -76,7 +82,9 @@ def find_planned(loaded: LoadedMatrix, wanted: Plan, results: Path, notice: Call
     found = find_run(results, lambda existing: not list_plan_differences(existing, wanted))
     if found is not None:
         _follow(found, loaded.matrix, loaded)
-    elif why := _why_another(loaded, results, lambda existing: list_plan_differences(existing, wanted)):
+    elif why := _why_another(
+        loaded, results, lambda existing: list_plan_differences(existing, wanted)
+    ):
         notice(f"a new run begins. {why}")
     return found
 

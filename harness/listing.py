@@ -13,9 +13,25 @@ from harness.core.machine import Machine
 from harness.core.parsing import expand_user, read_toml
 from harness.core.plan import Plan
 from harness.core.policy import Policy
-from harness.matrix import is_shipped, load_matrix, load_policy, matrix_names, matrix_text, policy_names, policy_text
+from harness.matrix import (
+    is_shipped,
+    load_matrix,
+    load_policy,
+    matrix_names,
+    matrix_text,
+    policy_names,
+    policy_text,
+)
 from harness.measure.machine import describe_machine
-from harness.metrics import Metric, WeightRow, Weights, fetch, get_metric, list_metrics, list_weight_files
+from harness.metrics import (
+    Metric,
+    WeightRow,
+    Weights,
+    fetch,
+    get_metric,
+    list_metrics,
+    list_weight_files,
+)
 from harness.store import read_plan
 from harness.store.write import write_atomically
 
@@ -30,10 +46,20 @@ def list_axes(names: tuple[str, ...] = ()) -> list[dict[str, Any]]:
     machine = describe_machine()
     rows = []
     for axis in [get_axis(name) for name in names] or load_axes():
-        free = [resolve(f"harness.axes.{axis.name}", axis.open_value, AxisValue)] if axis.open_value else []
-        named = {name: resolve_setting(Setting(axis=axis.name, name=name)) for name in list_value_names(axis.name)}
+        free = (
+            [resolve(f"harness.axes.{axis.name}", axis.open_value, AxisValue)]
+            if axis.open_value
+            else []
+        )
+        named = {
+            name: resolve_setting(Setting(axis=axis.name, name=name))
+            for name in list_value_names(axis.name)
+        }
         rows += [_axis_row(axis.name, "…", value, "yes") for value in free]
-        rows += [_axis_row(axis.name, name, value, _here(value, machine)) for name, value in named.items()]
+        rows += [
+            _axis_row(axis.name, name, value, _here(value, machine))
+            for name, value in named.items()
+        ]
     return rows
 
 
@@ -45,20 +71,28 @@ def _here(value: AxisValue, machine: Machine) -> str:
     return str(value.unavailable(machine) or (FETCHED if absent_files else "yes"))
 
 
-def _axis_row(axis: str, name: str, value: type[AxisValue] | AxisValue, here: str) -> dict[str, Any]:
+def _axis_row(
+    axis: str, name: str, value: type[AxisValue] | AxisValue, here: str
+) -> dict[str, Any]:
     fields = {} if isinstance(value, type) else type(value).model_fields
     options = {
-        name: {"default": field.get_default(call_default_factory=True), "about": field.description or ""}
+        name: {
+            "default": field.get_default(call_default_factory=True),
+            "about": field.description or "",
+        }
         for name, field in fields.items()
     }
     return {
-        "axis": axis, "value": name, "summary": value.summary, "options": options, "needs": value.needs, "here": here,
+        "axis": axis, "value": name, "summary": value.summary,
+        "options": options, "needs": value.needs, "here": here,
     }  # fmt: skip
 
 
 def list_matrices() -> dict[str, str]:
     """Return the shipped matrices: name → subject."""
-    return {name: str(read_toml(matrix_text(name, name))[0].get("about", "")) for name in matrix_names()}
+    return {
+        name: str(read_toml(matrix_text(name, name))[0].get("about", "")) for name in matrix_names()
+    }
 
 
 def write_matrix(name: str, target: Path | None = None) -> Path:
@@ -69,7 +103,9 @@ def write_matrix(name: str, target: Path | None = None) -> Path:
     path = target or Path(f"{name}.toml")
     text = matrix_text(name, str(path))
     if path.exists():
-        raise UsageError("this file exists already", str(path), f"Name another: harness init {name} FILE")
+        raise UsageError(
+            "this file exists already", str(path), f"Name another: harness init {name} FILE"
+        )
     write_atomically(path, text.encode())
     return path
 
@@ -103,7 +139,9 @@ def weights(
 
 
 def _metrics_and_places(names: tuple[str, ...]) -> tuple[list[Metric], Weights]:
-    files = [n for n in names if n.endswith(".toml") or expand_user(n).is_file() or is_shipped(Path(n))]
+    files = [
+        n for n in names if n.endswith(".toml") or expand_user(n).is_file() or is_shipped(Path(n))
+    ]
     wanted = [name for name in names if name not in files]
     paths: dict[str, str] = {}
     for file in files:
@@ -121,5 +159,7 @@ def scoring_weights(decided: Plan | Path) -> tuple[WeightRow, ...]:
     """
     decided = decided if isinstance(decided, Plan) else read_plan(decided)
     quality = decided.matrix.quality
-    metrics = [get_metric(name) for name in quality.metrics] if decided.model.quality_applies else []
+    metrics = (
+        [get_metric(name) for name in quality.metrics] if decided.model.quality_applies else []
+    )
     return list_weight_files(metrics, Weights.of(quality.weights))

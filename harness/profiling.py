@@ -35,12 +35,14 @@ class Explained(NamedTuple):
     diff: TraceDiff | None = None
 
 
-def profile(run: Path, cell: str = "", *, progress: Progress | None = None, inline: bool = False) -> tuple[str, ...]:
+def profile(
+    run: Path, cell: str = "", *, progress: Progress | None = None, inline: bool = False
+) -> tuple[str, ...]:
     """Trace one completed cell of a run, or all of them, and return their ids.
 
-    Each cell gets a worker like in the run, or with `inline` this process. Measurements stay as they
-    are. Raises UsageError for an unknown cell, NothingToDo if no cell completed, and MachineError if a
-    cell cannot be traced; traces before it are kept.
+    Each cell gets a worker like in the run, or with `inline` this process. Measurements stay as
+    they are. Raises UsageError for an unknown cell, NothingToDo if no cell completed, and
+    MachineError if a cell cannot be traced; traces before it are kept.
     """
     from harness.execution.launchers import InlineLauncher, ProcessLauncher
     from harness.execution.runner import Retracing
@@ -50,7 +52,11 @@ def profile(run: Path, cell: str = "", *, progress: Progress | None = None, inli
     here = describe_machine()
     notes = _differences(decided, here)
     with lock_run(run):
-        launcher = InlineLauncher() if inline else ProcessLauncher(decided.model.uses_torch, bool(here.gpus))
+        launcher = (
+            InlineLauncher()
+            if inline
+            else ProcessLauncher(decided.model.uses_torch, bool(here.gpus))
+        )
         try:
             launcher.prepare()
             tracing = Retracing(run, decided, launcher, progress or SilentProgress(), notes)
@@ -89,7 +95,9 @@ def _traced(run: Path, cell: str) -> tuple[PlannedCell, Completed, Trace, TraceF
         reason = "its facts are missing"
     else:
         return planned, outcome, outcome.trace, facts
-    raise NothingToDo(f"no trace to read: {reason}", planned.id, f"Run: harness profile {run} {planned.id}")
+    raise NothingToDo(
+        f"no trace to read: {reason}", planned.id, f"Run: harness profile {run} {planned.id}"
+    )
 
 
 def _completed(run: Path, decided: Plan, cell: str) -> PlannedCell:
@@ -97,7 +105,9 @@ def _completed(run: Path, decided: Plan, cell: str) -> PlannedCell:
     known = {planned.id: planned for planned in decided.cells}
     wanted = decided.baseline_id if cell == BASELINE else cell
     if wanted not in known:
-        raise UsageError(f'no cell "{cell}" in this run. {did_you_mean(cell, [*known, BASELINE])}', str(run))
+        raise UsageError(
+            f'no cell "{cell}" in this run. {did_you_mean(cell, [*known, BASELINE])}', str(run)
+        )
     outcome = read_outcome(run, wanted)
     if isinstance(outcome, Completed):
         return known[wanted]
@@ -112,7 +122,9 @@ def _completed(run: Path, decided: Plan, cell: str) -> PlannedCell:
 
 def _all_completed(run: Path, decided: Plan) -> list[PlannedCell]:
     outcomes = read_outcomes(run)
-    chosen = [planned for planned in decided.compared if isinstance(outcomes.get(planned.id), Completed)]
+    chosen = [
+        planned for planned in decided.compared if isinstance(outcomes.get(planned.id), Completed)
+    ]
     if not chosen:
         fix = f"Run: harness run {decided.matrix.name}.toml"
         raise NothingToDo("no cell of this run completed", str(run), fix)
@@ -120,7 +132,7 @@ def _all_completed(run: Path, decided: Plan) -> list[PlannedCell]:
 
 
 def _differences(decided: Plan, here: Machine) -> tuple[str, ...]:
-    """Return notes on how a trace taken here differs from the run; MachineError for another device."""
+    """Return notes on how a trace taken here differs from the run; MachineError elsewhere."""
     there = decided.machine
     if there.device != here.device:
         what = f"the run was made on {there.title}; this is {here.title}"

@@ -74,7 +74,11 @@ class Scene:
     @property
     def caption(self) -> str:
         """The sentence that describes this scene."""
-        what = str(self.first) if self.second is None else f"{self.first} {self.relation} {self.second}"
+        what = (
+            str(self.first)
+            if self.second is None
+            else f"{self.first} {self.relation} {self.second}"
+        )
         return f"{what} on a {self.background} background"
 
     @property
@@ -104,7 +108,11 @@ def parse(caption: str) -> Scene:
         background = words[words.index("on") + 2]
         things = [Thing(*words[i + 1 : i + 4]) for i, w in enumerate(words[:-3]) if w == "a"]
         rest = " ".join(words[4 : words.index("a", 1)])
-        scene = Scene(background, things[0], rest, things[1]) if len(things) == 2 else Scene(background, things[0])
+        scene = (
+            Scene(background, things[0], rest, things[1])
+            if len(things) == 2
+            else Scene(background, things[0])
+        )
         if scene.caption == caption and scene.labels:
             return scene
     except (ValueError, IndexError, KeyError, TypeError):
@@ -122,9 +130,14 @@ def scenes(split: str = "train") -> tuple[tuple[Scene, ...], tuple[Scene, ...]]:
     """Return the scenes of a split ("train" or "held-out") with one object, and with two."""
     things = [Thing(z, c, s) for z in SIZES for c in COLOURS for s in SHAPES]
     one = [Scene(b, t) for b in BACKGROUNDS for t in things]
-    two = [Scene(b, t, r, u) for b, t, r, u in itertools.product(BACKGROUNDS, things, RELATIONS, things)]
+    two = [
+        Scene(b, t, r, u)
+        for b, t, r, u in itertools.product(BACKGROUNDS, things, RELATIONS, things)
+    ]
     keep = split == "held-out"
-    single, double = (tuple(s for s in group if held_out(s.caption) == keep) for group in (one, two))
+    single, double = (
+        tuple(s for s in group if held_out(s.caption) == keep) for group in (one, two)
+    )
     return single, double
 
 
@@ -138,7 +151,9 @@ def draw_scenes(rng: np.random.Generator, count: int, split: str = "train") -> l
     ]
 
 
-def render(scenes_: Sequence[Scene], rng: np.random.Generator, pixels: int = UNIT) -> NDArray[np.uint8]:
+def render(
+    scenes_: Sequence[Scene], rng: np.random.Generator, pixels: int = UNIT
+) -> NDArray[np.uint8]:
     """Render scenes at random positions, anti-aliased: uint8 (count, pixels, pixels, 3)."""
     labels = np.array([s.labels for s in scenes_], dtype=np.int64).reshape(-1, len(LABELS))
     return draw(labels, place(labels, rng), pixels)
@@ -162,7 +177,9 @@ def place(labels: Ints, rng: np.random.Generator) -> Floats:
     along[alone] = (low + rng.random((count, 2)) * (high - low))[alone]
     across[:, 1] = np.clip(near, low[:, 1], high[:, 1])
     row = (labels[:, 0] != 2)[:, None]
-    return np.stack([np.where(row, along, across), np.where(row, across, along)], axis=-1).astype(np.float32)
+    return np.stack([np.where(row, along, across), np.where(row, across, along)], axis=-1).astype(
+        np.float32
+    )
 
 
 def draw(labels: Ints, centres: Floats, pixels: int = UNIT) -> NDArray[np.uint8]:
@@ -170,7 +187,9 @@ def draw(labels: Ints, centres: Floats, pixels: int = UNIT) -> NDArray[np.uint8]
     grounds = np.array(list(BACKGROUNDS.values()), dtype=np.float32)
     colours = np.array(list(COLOURS.values()), dtype=np.float32)
     radii = np.array(list(SIZES.values()), dtype=np.float32)
-    image = np.repeat(grounds[labels[:, 1]][:, None], pixels * pixels, 1).reshape(-1, pixels, pixels, 3)
+    image = np.repeat(grounds[labels[:, 1]][:, None], pixels * pixels, 1).reshape(
+        -1, pixels, pixels, 3
+    )
     axis = (np.arange(pixels, dtype=np.float32) + 0.5) * (UNIT / pixels)
     for slot in range(2):
         shape, colour, size = (labels[:, 2 + 3 * slot + k] for k in range(3))
