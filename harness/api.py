@@ -14,7 +14,7 @@ from harness.core.matrix import Matrix
 from harness.core.model import CutTexts, ModelSource
 from harness.core.outcome import Completed, Failed, Outcome, find_failure
 from harness.core.parsing import expand_user
-from harness.core.plan import Plan, PlannedCell, Rate
+from harness.core.plan import Plan, PlannedCell
 from harness.core.policy import Policy
 from harness.core.quality import Evaluation
 from harness.core.verdict import Judgement
@@ -74,7 +74,7 @@ def plan(loaded: LoadedMatrix, *, select: tuple[str, ...] = (), results: Path = 
         machine=machine,
         prompts=load_prompts(matrix.prompts),
         latent=describe_latent(matrix.prompts.latent) if matrix.prompts.latent else None,
-        rate=measured_rate(results, model, machine) or _guessed_rate(model.image_step_s),
+        rate=measured_rate(results, model, machine) or planning.guess_rate(model.image_step_s),
         policy=loaded.policy,
         free_bytes=read_free_bytes(machine.device),
     )
@@ -99,9 +99,8 @@ def plan(loaded: LoadedMatrix, *, select: tuple[str, ...] = (), results: Path = 
 
 
 def _cut_by_model(source: ModelSource, decided: Plan) -> tuple[CutTexts, ...]:
-    texts = {
-        text: None for prompt in decided.prompts for text in (prompt.text, prompt.negative) if text
-    }
+    prompts = decided.prompts
+    texts = {t: None for prompt in prompts for t in (prompt.text, prompt.negative) if t}
     return source.find_cut(tuple(texts))
 
 
@@ -400,9 +399,3 @@ def frame(run: Path) -> "pandas.DataFrame":
     from harness.reporting import frame as make_frame
 
     return make_frame(run)
-
-
-def _guessed_rate(image_step_s: float) -> Rate:
-    return Rate(
-        image_step_s=image_step_s, source="a rough guess: nothing was measured on this machine yet"
-    )

@@ -25,6 +25,11 @@ class EstimateInputs(NamedTuple):
     baseline: Cell
 
 
+def guess_rate(image_step_s: float) -> Rate:
+    """Return the rate of a machine on which no run was measured yet."""
+    return Rate(image_step_s=image_step_s, source="a rough guess: no earlier run on this machine")
+
+
 def estimate_seconds(planned: PlannedCell, images: int, inputs: EstimateInputs) -> float:
     """Return the expected wall seconds of a cell: start, compile, timed calls, images."""
     values = resolve_values(planned.cell).values()
