@@ -45,12 +45,12 @@ def test_a_wheel_carries_the_matrices(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 
 def test_a_copy_is_written_to_edit() -> None:
-    assert api.write_matrix("sdxl-precision") == Path("sdxl-precision.toml")
-    assert api.load("sdxl-precision.toml").matrix == api.load("sdxl-precision").matrix
-    assert "matrices/" not in Path("sdxl-precision.toml").read_text(encoding="utf-8")
+    assert api.write_matrix("sdxl") == Path("sdxl.toml")
+    assert api.load("sdxl.toml").matrix == api.load("sdxl").matrix
+    assert "matrices/" not in Path("sdxl.toml").read_text(encoding="utf-8")
     with pytest.raises(UsageError, match="exists already"):
-        api.write_matrix("sdxl-precision")
-    assert api.write_matrix("sdxl-precision", Path("sub/own.toml")).exists()
+        api.write_matrix("sdxl")
+    assert api.write_matrix("sdxl", Path("sub/own.toml")).exists()
 
 
 @pytest.mark.parametrize("use", [api.load, api.write_matrix])
