@@ -186,8 +186,7 @@ def _fetch(matrix: Matrix, decided: Plan) -> bool:
 
 
 def pending(run: Path, *, retry_failed: bool = False) -> list[PlannedCell]:
-    """Return the cells of a run without an outcome and, in an adaptive run, those that need more
-    images.
+    """Return the cells that have no outcome or, in an adaptive run, need more images.
 
     `retry_failed` deletes recorded failures first.
     """
