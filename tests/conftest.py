@@ -5,6 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("untimed", deadline=None)  # a busy machine takes seconds for one example
+settings.load_profile("untimed")
 
 
 def pytest_collection_finish() -> None:
