@@ -39,5 +39,9 @@ def _refuse_incomplete(folder: Folder, family: type[PipelineModel]) -> None:
 
 
 def _reads_alone(folder: Folder, family: type[PipelineModel]) -> bool:
+    """Return whether one encoder is enough, by its width; also before a download has its files."""
+    parts = (family.denoiser_name, family.sole_encoder)
+    if not all((folder.path / part / "config.json").exists() for part in parts):
+        return bool(family.sole_encoder)
     width = folder.config(family.denoiser_name).get("cross_attention_dim")
     return width is not None and width == folder.config(family.sole_encoder).get("hidden_size")
