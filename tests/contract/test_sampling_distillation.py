@@ -89,6 +89,24 @@ def test_the_plan_refuses_weights_that_are_not_there(tiny: Tiny, tmp_path: Path)
     assert "needs the option weights" in reason("lora")
 
 
+@pytest.mark.parametrize("magnitude", ["lora_magnitude_vector", "dora_scale"])
+def test_partial_dora_is_refused_in_the_plan(
+    magnitude: str, tiny: Tiny, lora: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """peft would leave the other layers' magnitudes without values, or use those of the base weights."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(lora("sd"))
+    layers = sorted({name.partition(".lora")[0] for name in tensors})
+    for count, fits in ((1, False), (len(layers) - 1, False), (len(layers), True)):
+        some = {f"{layer}.{magnitude}": torch.ones(1) for layer in layers[:count]}
+        save_file(tensors | some, tmp_path / f"{count}.safetensors")
+        reason = plan_cell(tiny("sd"), {"distillation": f"lora+weights={tmp_path}/{count}.safetensors"}).reason
+        assert (reason is None) == fits, reason
+        assert fits or f"DoRA magnitudes for {count} of its {len(layers)} layers" in str(reason)
+
+
 def test_whole_denoiser_replaces_the_model_denoiser(tiny: Tiny, tmp_path: Path) -> None:
     plain = run_cell(plan_cell(tiny("pixart"), {}), tmp_path)
     weights = write_denoiser(tiny("pixart"), tmp_path / "other.safetensors")

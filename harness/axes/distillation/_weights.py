@@ -22,6 +22,8 @@ PREFIX = re.compile(
     r"^(?:base_model\.model\.)?"
     r"(?:diffusion_model\.|unet\.|transformer\.|lora_unet_|lora_transformer_)"
 )
+MAGNITUDE = re.compile(r"^(.+?)[._](?:lora_magnitude_vector(?:\.\w+)?|dora_scale)$")
+"""Magnitudes of DoRA (Liu et al. 2024): peft gives every layer one if any layer has one."""
 ENCODER = re.compile(r"^(?:text_encoder|lora_te)")
 FOREIGN = re.compile(
     r"(?:^|_)(?:input_blocks|middle_block|output_blocks"
@@ -172,6 +174,9 @@ def refuse_lora(lora: Shapes, denoiser: Shapes) -> str | None:
     layers = _read_lora_widths(lora)
     if not layers:
         return "it has no LoRA layers of a denoiser"
+    magnitudes = sum(bool(MAGNITUDE.match(name)) and not ENCODER.match(name) for name in lora)
+    if 0 < magnitudes < len(layers):
+        return f"it has DoRA magnitudes for {magnitudes} of its {len(layers)} layers, not for all"
     matrices = {name: shape for name, shape in denoiser.items() if len(shape) > 1}
     known = {_unify_name(n.removesuffix(".weight")): shape for n, shape in matrices.items()}
     inputs = {shape[1] for shape in known.values()}
