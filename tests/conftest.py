@@ -29,7 +29,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     root = tmp_path_factory.mktemp("tiny")
 
     def folder(family: str) -> Path:
-        from tests.builders.tiny import build_tiny
+        from tests.tiny import build_tiny
 
         place = root / family
         return place if place.exists() else build_tiny(family, place)

@@ -14,7 +14,7 @@ from harness.core.errors import NoEffect
 from harness.measure.machine import describe_machine
 from harness.models import shapes
 from tests.builders.cell_on_model import BUNDLED, FLOAT, Made, Planned, distance, plan_cell, run_cell
-from tests.builders.tiny import EXPORTED, FAMILIES
+from tests.tiny import EXPORTED, FAMILIES
 
 OPEN = {"steps": "3", "guidance": "3", "resolution": "64x64", "batch": "2"}
 """A value of each axis that takes numbers."""

@@ -12,7 +12,7 @@ from harness.execution.task import describe_exception
 from harness.models import shapes
 from tests.builders.cases import slow_but
 from tests.builders.cell_on_model import BUNDLED, plan_cell, run_cell
-from tests.builders.tiny import FAMILIES
+from tests.tiny import FAMILIES
 
 MODELS = (*FAMILIES, "bundled") if shapes.PIPELINE.exists() else FAMILIES
 NOWHERE: tuple[str, ...] = ()

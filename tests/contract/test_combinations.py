@@ -21,7 +21,7 @@ from harness.execution.task import Task
 from harness.measure.machine import describe_machine
 from tests.builders.cases import slow_but_first
 from tests.builders.cell_on_model import PROMPTS, Planned, plan_cell, run_cell
-from tests.builders.tiny import FAMILIES
+from tests.tiny import FAMILIES
 
 OPEN = {
     "steps": ["1", "2", "5"],

@@ -17,7 +17,7 @@ from harness.core.model import Call, TextToImage
 from harness.models import resolve_model
 from tests.builders.cases import slow_but
 from tests.builders.cell_on_model import distance, plan_cell, run_cell
-from tests.builders.tiny import EXPORTED, FAMILIES
+from tests.tiny import EXPORTED, FAMILIES
 
 Tiny = Callable[[str], Path]
 

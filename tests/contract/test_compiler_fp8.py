@@ -14,9 +14,9 @@ from harness.axes.compiler._onnx import FILE, Session, export_onnx
 from harness.axes.compiler._replacement import compute_distance, record, run_eager
 from harness.core.axis import Setup, Shape
 from harness.core.errors import HarnessError, NoEffect
-from tests.builders.tiny import FAMILIES
 from tests.contract.test_compiler_export import call, load
 from tests.contract.test_compiler_tensorrt import MEBIBYTES_64, machine
+from tests.tiny import FAMILIES
 
 needs_rtx = pytest.mark.skipif(
     importlib.util.find_spec("tensorrt_rtx") is None, reason="TensorRT-RTX is not installed: pip install tensorrt_rtx"

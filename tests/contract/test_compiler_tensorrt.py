@@ -19,8 +19,8 @@ from harness.core.machine import Gpu, Machine
 from harness.core.units import Absent
 from harness.measure.machine import describe_machine
 from tests.builders.cases import slow_but
-from tests.builders.tiny import EXPORTED, FAMILIES
 from tests.contract.test_compiler_export import call, load
+from tests.tiny import EXPORTED, FAMILIES
 
 MEBIBYTES_64 = 64 * 2**20
 needs_rtx = pytest.mark.skipif(

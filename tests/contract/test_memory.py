@@ -21,7 +21,7 @@ from harness.core.units import Absent
 from harness.measure.machine import describe_machine
 from harness.models.folder import LocalFolder
 from tests.builders.cell_on_model import FLOAT, distance, plan_cell, run_cell
-from tests.builders.tiny import FAMILIES
+from tests.tiny import FAMILIES
 
 TWO = Call(prompts=("a red circle", "a blue ring"), keys=(("p", 0), ("q", 0)), steps=2, guidance=2, width=32, height=32)
 GPU = Gpu(

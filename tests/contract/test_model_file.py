@@ -24,14 +24,14 @@ def source(path: Path, config: Path) -> ModelSource:
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory, tiny: Tiny) -> dict[str, Path]:
     """Whole folders; the second text encoder of SDXL is wider than the first: by that they are told apart in a file."""
-    from tests.builders.tiny.build import save, sdxl
+    from tests.tiny.build import save, sdxl
 
     return {"sd": tiny("sd"), "sdxl": save(lambda: sdxl(second=48), tmp_path_factory.mktemp("sdxl"))}
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory, folders: dict[str, Path]) -> dict[str, Path]:
-    from tests.builders.tiny.original import write_original
+    from tests.tiny.original import write_original
 
     root = tmp_path_factory.mktemp("files")
     return {name: write_original(folder, root / f"{name}.safetensors") for name, folder in folders.items()}
@@ -218,7 +218,7 @@ def test_a_lone_file_is_given_tokenizers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from harness.models import _original, file
-    from tests.builders.tiny.tokenizers import clip
+    from tests.tiny.tokenizers import clip
 
     said = config(folders["sdxl"])
     for name in ("tokenizer", "tokenizer_2"):

@@ -18,7 +18,7 @@ from harness.models import _verify
 from harness.models._original import split_parts
 from harness.models.file import SingleFile
 from harness.models.folder import LocalFolder
-from tests.builders.tiny import FAMILIES
+from tests.tiny import FAMILIES
 
 Tiny = Callable[[str], Path]
 UNET = "unet/diffusion_pytorch_model.safetensors"
@@ -180,8 +180,8 @@ def test_a_class_that_no_library_has_is_named(copy: Callable[[str], Path]) -> No
 
 @pytest.mark.parametrize("family", ["sd", "sdxl"])
 def test_missing_tensors_of_a_single_file_are_named(family: str, tiny: Tiny, tmp_path: Path) -> None:
-    from tests.builders.tiny.build import save, sdxl
-    from tests.builders.tiny.original import write_original
+    from tests.tiny.build import save, sdxl
+    from tests.tiny.original import write_original
 
     folder = tiny("sd") if family == "sd" else save(lambda: sdxl(second=48), tmp_path / "sdxl")
     path = write_original(folder, tmp_path / "x.safetensors")
@@ -363,7 +363,7 @@ def test_sdxl_works_with_its_second_encoder_alone(copy: Callable[[str], Path]) -
 
 
 def test_a_linked_model_has_its_given_name(tiny: Tiny, tmp_path: Path) -> None:
-    from tests.builders.tiny.original import write_original
+    from tests.tiny.original import write_original
 
     (tmp_path / "nightly").symlink_to(tiny("sd"))
     assert LocalFolder(path=tmp_path / "nightly").describe().title == "nightly"

@@ -13,7 +13,7 @@ from harness.core.matrix import Model
 from harness.core.model import Call, ModelSource, TextToImage
 from harness.measure.clock import time_stages
 from harness.models import resolve_model, shapes
-from tests.builders.tiny import FAMILIES
+from tests.tiny import FAMILIES
 
 SOURCES = {name: resolve("harness.models", name, ModelSource) for name in list_names("harness.models")}
 ALONE = [n for n, source in SOURCES.items() if not any(f.is_required() for f in source.model_fields.values())]
@@ -164,7 +164,7 @@ def test_the_denoiser_is_loaded_in_the_asked_precision(tiny: Callable[[str], Pat
 
 
 def test_the_digest_of_a_folder_follows_its_files(tmp_path: Path) -> None:
-    from tests.builders.tiny import build_tiny
+    from tests.tiny import build_tiny
 
     source = resolve_model(Model(source="folder", options={"path": str(build_tiny("pixart", tmp_path / "a"))}))
     before = source.describe().digest

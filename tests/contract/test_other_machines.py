@@ -22,7 +22,7 @@ from harness.models import resolve_model
 from harness.planning.availability import find_cautions, find_skip_reason
 from harness.planning.resolve import resolve_cell
 from tests.builders.cell_on_model import PLAIN, PROMPTS, distance, plan_cell, run_cell
-from tests.builders.tiny import FAMILIES
+from tests.tiny import FAMILIES
 
 Tiny = Callable[[str], Path]
 AXES = tuple(axis.name for axis in load_axes())

@@ -17,7 +17,7 @@ from harness.models._folder import Folder
 from harness.models.families import find_family
 from harness.planning.availability import refuse_latent, warn_of_negatives
 from tests.builders.cell_on_model import distance, plan_cell, run_cell
-from tests.builders.tiny import FAMILIES, build_tiny
+from tests.tiny import FAMILIES, build_tiny
 
 TRUE = tuple(family for family in FAMILIES if family != "flux")
 """Families whose guidance is a second pass of the denoiser."""

@@ -18,7 +18,7 @@ from harness.models._configurations import Configuration
 from harness.models.synthetic import Synthetic
 from harness.store import read_evaluation, read_judgement, read_outcomes
 from tests.builders.cell_on_model import FLOAT, distance
-from tests.builders.tiny import FAMILIES
+from tests.tiny import FAMILIES
 
 CALL = Call(prompts=("a red ring", "7 cats, one hat"), keys=(("p", 0), ("q", 0)), steps=2, guidance=2.0,
             width=32, height=32)  # fmt: skip

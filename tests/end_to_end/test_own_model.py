@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from harness import frame
-from tests.builders.tiny import build_tiny
 from tests.readme import README
+from tests.tiny import build_tiny
 
 STEPS = re.search(
     r"<!-- own:begin -->\n```sh\n(.*?)```\n<!-- own:end -->", README.read_text(encoding="utf-8"), re.DOTALL

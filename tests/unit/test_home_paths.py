@@ -58,7 +58,7 @@ def test_a_matrix_may_name_paths_in_the_home_folder() -> None:
 
 
 def test_models_are_found_in_the_home_folder(home: Path, tiny: Callable[[str], Path]) -> None:
-    from tests.builders.tiny.original import write_original
+    from tests.tiny.original import write_original
 
     shutil.copytree(tiny("sd"), home / "sd")
     write_original(tiny("sd"), home / "sd.safetensors")

@@ -12,7 +12,7 @@ from harness.models._configurations import find_configuration
 from harness.models._facts import count_activations, count_parameters, describe_size, get_role
 from harness.models._folder import Folder
 from harness.models.families import find_family
-from tests.builders.tiny import FAMILIES
+from tests.tiny import FAMILIES
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -17,7 +17,7 @@ from harness.metrics import get_metric
 from harness.models._folder import Folder
 from harness.models._tokenizers import find_cut
 from harness.planning import list_truncation_notes
-from tests.builders.tiny import FAMILIES
+from tests.tiny import FAMILIES
 
 Tiny = Callable[[str], Path]
 MATRIX = 'name = "m"\nmodel = "{}"\nprompts.set = "{}"\n[axes]\nsteps = [4]\n[baseline]\nsteps = 4\n'

@@ -9,6 +9,6 @@ EXPORTED = ("sd", "flux")
 
 def build_tiny(family: str, folder: Path) -> Path:
     """Write the tiny pipeline of a family into `folder` and return it; the same weights every time."""
-    from tests.builders.tiny.build import build  # imports torch and diffusers: not while tests are collected
+    from tests.tiny.build import build  # imports torch and diffusers: not while tests are collected
 
     return build(family, folder)

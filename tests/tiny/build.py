@@ -6,7 +6,7 @@ from pathlib import Path
 import diffusers as d
 import torch
 
-from tests.builders.tiny import parts, tokenizers
+from tests.tiny import parts, tokenizers
 
 
 def sd() -> d.DiffusionPipeline:

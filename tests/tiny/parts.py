@@ -21,7 +21,7 @@ from transformers import (
     T5EncoderModel,
 )
 
-from tests.builders.tiny.tokenizers import LENGTH, clip, gemma, t5
+from tests.tiny.tokenizers import LENGTH, clip, gemma, t5
 
 WIDTH = 32
 UNET: dict[str, Any] = {
