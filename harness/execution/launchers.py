@@ -9,6 +9,7 @@ start includes imports.
 
 import multiprocessing
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -104,7 +105,7 @@ class ProcessLauncher:
 
     def _start(self, target: Callable[..., None], arguments: tuple[Any, ...]) -> Any:
         process = self._context.Process(target=target, args=arguments, daemon=True)
-        with _nameless_main():
+        with _nameless_main(), _interrupts_later():
             process.start()
         return process
 
@@ -208,6 +209,19 @@ def list_preloads(with_torch: bool, gpu: bool) -> list[str]:
 
 def _do_nothing() -> None:
     """Run in the process that starts the server."""
+
+
+@contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """Hold Ctrl-C back: a request cut in half ends the server with a traceback."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
