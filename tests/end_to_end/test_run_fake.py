@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -139,10 +140,22 @@ def _processes(mark: str) -> list[int]:
     return found
 
 
+@pytest.fixture
+def _heard_ctrl_c() -> Iterator[None]:
+    """Undo what a shell does to jobs in the background: they and their children ignore SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_heard_ctrl_c")
 def test_ctrl_c_keeps_what_was_measured_and_says_so(tmp_path: Path) -> None:
     write_matrix(tmp_path, SLOW)
     writer = subprocess.Popen(
-        [sys.executable, "-m", "harness", "run", "fake.toml"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "harness", "run", "fake.toml"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     results = tmp_path / "results"
     while not list(results.glob("*/cells/*/outcome.json")):
