@@ -43,6 +43,6 @@ def format_percent(share: float, digits: int = 1) -> str:
     return f"{text} %"
 
 
-def format_count(count: int, one: str, many: str = "") -> str:
+def plural(count: int, one: str, many: str = "") -> str:
     """Return a count with its noun: `1 cell`, `1,200 cells`."""
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from harness.core.matrix import Measure
 from harness.core.outcome import Caution, MeasuredKind, measured_caution
 from harness.core.timing import Block, Conditions, ForeignProcess, Pairing
-from harness.core.units import Absent, format_bytes, format_count, format_percent, format_seconds
+from harness.core.units import Absent, format_bytes, format_percent, format_seconds, plural
 from harness.stats.latency_diagnostics import Drift, drift, modes, outliers
 from harness.stats.speedup import MIN_ROUNDS_FOR_VERDICT, compute_precision
 from harness.stats.steady_state import latencies, middles_s, steady_blocks
@@ -106,7 +106,7 @@ def _outliers(timed: Timed) -> Iterator[Caution]:
     if len(far) > RARE * len(calls):
         usual = median(calls)
         worst = max(far, key=lambda seconds: abs(seconds - usual))
-        count = f"{len(far)} of {format_count(len(calls), 'call')}"
+        count = f"{len(far)} of {plural(len(calls), 'call')}"
         seconds = f"up to {format_seconds(worst)}, usually {format_seconds(usual)}"
         advice = "Outliers are kept; medians are robust to them. Close other programs."
         yield measured_caution(
@@ -158,7 +158,7 @@ def _imprecise(timed: Timed) -> Iterator[Caution]:
     known = "" if half_width is None else f" is known only to ±{format_percent(half_width)}"
     if samples < MIN_ROUNDS_FOR_VERDICT:
         unit = "measurement round" if timed.pairing.kind == "interleaved" else "block"
-        message = f"{what}{known or ' is not known'} after {format_count(samples, unit)}"
+        message = f"{what}{known or ' is not known'} after {plural(samples, unit)}"
         longer = _round_up(timed.spent_s * MIN_ROUNDS_FOR_VERDICT / max(samples, 1))
         advice = f"Raise measure.max_s to about {longer}, or use fewer steps or smaller images."
         yield measured_caution("few-groups", message=message, advice=advice)

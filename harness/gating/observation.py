@@ -9,9 +9,8 @@ from harness.core.cost import Cost, image_cost
 from harness.core.outcome import Completed
 from harness.core.quality import Definition, Uncertainty
 from harness.core.rule import Quantity, Rule
-from harness.core.units import Absent
+from harness.core.units import Absent, plural
 from harness.results import CellResult
-from harness.results.format import plural
 from harness.stats.confidence import lower_bound, p_value, standard_error, transform, upper_bound
 from harness.stats.proportions import share_lower, share_upper
 from harness.stats.speedup import MIN_ROUNDS_FOR_VERDICT, compute_precision

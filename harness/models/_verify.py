@@ -14,7 +14,7 @@ from harness.checkpoints.cache import keep, read_kept
 from harness.checkpoints.header import read_shapes, refuse_pointers
 from harness.core.base import Frozen
 from harness.core.errors import UsageError
-from harness.core.units import format_count
+from harness.core.units import plural
 from harness.models import _files as files
 from harness.models._folder import Folder
 from harness.models._packed import excuse_packed, is_comparable, note_packed, without_quantization
@@ -63,7 +63,7 @@ class Misfit(Frozen):
         if self.shapes:
             name, found, expected = self.shapes[0]
             sizes = f"{name} is {_size(found)}, by the configuration {_size(expected)}"
-            parts.append(f"{format_count(len(self.shapes), 'tensor')} of another shape: {sizes}")
+            parts.append(f"{plural(len(self.shapes), 'tensor')} of another shape: {sizes}")
         return "; ".join(parts)
 
 
@@ -200,7 +200,7 @@ def _read_cached(name: str) -> Misfit | None:
 
 def _count(names: Sequence[str]) -> str:
     shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
-    return f"{format_count(len(names), 'tensor')}: {shown}"
+    return f"{plural(len(names), 'tensor')}: {shown}"
 
 
 def _size(shape: Sequence[int]) -> str:

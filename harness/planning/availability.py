@@ -9,7 +9,7 @@ from harness.core.machine import Machine
 from harness.core.model import CutTexts, Footprint, HubFile, ModelInfo, PublishedFile
 from harness.core.outcome import Caution
 from harness.core.plan import Latent, Plan, Prompt
-from harness.core.units import format_bytes, format_count
+from harness.core.units import format_bytes, plural
 from harness.planning.resolve import resolve_values
 
 FULL_BYTES = 4
@@ -107,7 +107,7 @@ def note_downloads(plan: Plan) -> Plan:
         return plan
     size = format_bytes(sum(file.size_bytes for file in plan.downloads))
     listed = ", ".join(f"{file.file} of {file.repo}" for file in plan.downloads)
-    count = format_count(len(plan.downloads), "file")
+    count = plural(len(plan.downloads), "file")
     note = f"download before the first cell: {count}, {size}: {listed}"
     return plan.model_copy(update={"notes": (*plan.notes, note)})
 

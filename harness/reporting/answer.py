@@ -9,7 +9,7 @@ from harness.core.base import Frozen
 from harness.core.outcome import Caution
 from harness.core.policy import rule_words
 from harness.core.quality import Delta, Interval
-from harness.core.units import Absent
+from harness.core.units import Absent, plural
 from harness.core.verdict import RuleVerdict
 from harness.metrics import get_metric
 from harness.reporting.parts import NamedValue
@@ -23,7 +23,7 @@ from harness.reporting.text import (
 from harness.reporting.verdicts import write_images_term, write_required_samples
 from harness.results import CellResult, Run, Standing
 from harness.results.columns import BY_NAME
-from harness.results.format import DASH, Unit, Value, format_margin, format_value, plural
+from harness.results.format import DASH, Unit, Value, format_margin, format_value
 from harness.results.losses import WorstLoss
 
 Kind = Literal["pass", "fail", "inconclusive", "unjudged"]

@@ -10,9 +10,9 @@ from harness.core.base import Frozen
 from harness.core.outcome import Completed
 from harness.core.quality import Interval
 from harness.core.timing import Block, Side
-from harness.core.units import Absent, format_seconds
+from harness.core.units import Absent, format_seconds, plural
 from harness.reporting.parts import Tick, round_ticks
-from harness.results.format import format_factor, format_share, plural
+from harness.results.format import format_factor, format_share
 
 _CLASSES: dict[Side, str] = {"baseline": "theirs", "cell": "mine"}
 _MAX_BLOCKS = 240

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from harness.core.base import Frozen
 from harness.core.outcome import Caution, ColdStart, Completed, Failed
-from harness.core.units import Absent, format_seconds
+from harness.core.units import Absent, format_seconds, plural
 from harness.reporting.cell_figures import (
     AppliedEffect,
     MemoryView,
@@ -47,7 +47,7 @@ from harness.reporting.timing import (
 from harness.reporting.traces import TraceView, view_trace
 from harness.reporting.verdicts import Sentence, list_deciding, list_sentences, say_what_decides
 from harness.results import CellResult, Standing
-from harness.results.format import format_factor, format_value, plural
+from harness.results.format import format_factor, format_value
 from harness.results.losses import WorstLoss
 
 

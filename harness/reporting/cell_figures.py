@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from harness.core.base import Frozen
 from harness.core.cost import Cost, machine_cost
 from harness.core.outcome import ColdStart, Completed, Roofline
-from harness.core.units import Absent, format_bytes, format_seconds
+from harness.core.units import Absent, format_bytes, format_seconds, plural
 from harness.reporting.parts import Bar, NamedValue, Piece, list_absences
 from harness.reporting.text import MEMORY_PEAKS, write_break_even, write_cache
 from harness.reporting.verdicts import write_analysis
@@ -18,7 +18,6 @@ from harness.results.format import (
     format_number,
     format_share,
     format_value,
-    plural,
 )
 from harness.results.losses import WorstLoss
 

@@ -12,7 +12,7 @@ from harness.core.base import Frozen
 from harness.core.errors import ResultsError
 from harness.core.quality import Definition
 from harness.core.trace import BETWEEN
-from harness.core.units import Absent, format_bytes
+from harness.core.units import Absent, format_bytes, plural
 from harness.reporting.answer import Answer, build_answer, list_terms, list_unprofiled
 from harness.reporting.cell import CellSection, Showing, build_section
 from harness.reporting.figures import draw_figures
@@ -35,7 +35,7 @@ from harness.reporting.verdicts import Judged, Sampling, build_judged, build_sam
 from harness.reporting.wall_time import WallTime, build_wall_time
 from harness.results import CellResult, Run
 from harness.results.columns import write_csv
-from harness.results.format import format_count, format_margin, format_number, format_value, plural
+from harness.results.format import format_count, format_margin, format_number, format_value
 from harness.results.pareto import LossAxis
 from harness.store import read_image_scores
 from harness.store.layout import RunFolder, report_folder

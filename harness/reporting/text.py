@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from harness.core.quality import Interval
 from harness.core.trace import Family
-from harness.core.units import Absent, format_seconds
+from harness.core.units import Absent, format_seconds, plural
 from harness.core.verdict import RuleVerdict
 from harness.results import CellResult, Standing
 from harness.results.format import (
@@ -15,7 +15,6 @@ from harness.results.format import (
     format_margin,
     format_share,
     format_value,
-    plural,
 )
 from harness.results.losses import WorstLoss
 from harness.results.pareto import LossAxis

@@ -9,7 +9,7 @@ from harness.core.outcome import Caution, Completed
 from harness.core.plan import RERUN_ID
 from harness.core.quality import Interval
 from harness.core.timing import UNKNOWN, Block, Pairing
-from harness.core.units import Absent, format_seconds
+from harness.core.units import Absent, format_seconds, plural
 from harness.reporting.blocks import BlockStrip, RoundLane, block_strip, round_lane
 from harness.reporting.parts import NamedValue, list_absences
 from harness.reporting.text import (
@@ -26,7 +26,6 @@ from harness.results.format import (
     format_margin,
     format_range,
     format_value,
-    plural,
 )
 
 if TYPE_CHECKING:

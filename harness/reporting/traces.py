@@ -9,7 +9,7 @@ from harness.core.axis import Cell
 from harness.core.base import Frozen
 from harness.core.outcome import Completed
 from harness.core.trace import Gap, Kernel, StageTime, Tally, Trace, TraceFacts
-from harness.core.units import Absent, format_bytes, format_seconds
+from harness.core.units import Absent, format_bytes, format_seconds, plural
 from harness.reporting.parts import Bar, Flame, NamedValue, Piece, build_flame
 from harness.reporting.text import KERNEL_FAMILIES, profile_command
 from harness.results import CellResult
@@ -18,7 +18,6 @@ from harness.results.format import (
     explain_absence,
     format_count,
     format_share,
-    plural,
 )
 from harness.store import RunFolder
 from harness.tracing.diff import KernelChange

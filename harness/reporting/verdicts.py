@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from harness.core.base import Frozen
 from harness.core.policy import rule_words
 from harness.core.rule import OF_IMAGES, Rule
+from harness.core.units import plural
 from harness.core.verdict import CellVerdict, Result, RuleVerdict, pick_worst
 from harness.reporting.text import STANDINGS, name_rule, write_needs
 from harness.results import CellResult, Run, Standing
-from harness.results.format import format_count, format_margin, plural
+from harness.results.format import format_count, format_margin
 
 _RESULTS: tuple[Result, ...] = ("pass", "fail", "inconclusive", "missing")
 

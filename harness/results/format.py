@@ -117,11 +117,6 @@ def format_money(amount: Number, currency: str) -> str:
     return f"{amount:.{digits}f} {currency}"
 
 
-def plural(count: int, one: str, many: str = "") -> str:
-    """Return a count with its noun: `1 cell`, `3 cells`."""
-    return f"{format_count(count)} {one if count == 1 else many or one + 's'}"
-
-
 _FORMATS: Mapping[Unit, Callable[[Number], str]] = {
     "text": str,
     "count": format_count,
