@@ -1,0 +1,50 @@
+"""Commands that judge: evaluate, gate, claims."""
+
+from pathlib import Path
+
+from harness.cli.app import app, leave
+from harness.cli.arguments import Json, Ledger, PolicyName, Results, RunName
+
+
+@app.command()
+def evaluate(run: RunName, results: Results = Path("results"), json: Json = False) -> None:
+    """Score a run's images against the baseline's."""
+    from harness import api
+    from harness.cli import console
+
+    folder = api.find(run, results)
+    console.warn(api.cache_caution())
+    with console.scoring_progress() as advance:
+        evaluation = api.evaluate(folder, advance=advance)
+    console.show_evaluation(evaluation, json)
+
+
+@app.command()
+def gate(
+    run: RunName, policy: PolicyName = None, results: Results = Path("results"), json: Json = False
+) -> None:
+    """Judge whether each cell may ship. Exit codes: 0 pass, 1 fail, 6 inconclusive."""
+    from harness import api
+    from harness.cli import console
+
+    folder = api.find(run, results)
+    judgement = api.gate(folder, policy)
+    code = console.show_judgement(judgement, api.unprofiled(folder), json)
+    console.show_pending(folder, api.pending(folder))
+    leave(code)
+
+
+@app.command()
+def claims(
+    run: RunName, ledger: Ledger = None, results: Results = Path("results"), json: Json = False
+) -> None:
+    """Compare published claims with what a run measured.
+
+    Each is confirmed, refuted, or not comparable, with the reason. Exit codes: 0 at least one claim
+    is comparable, 3 none is: another GPU, another model, other cells.
+    """
+    from harness import api
+    from harness.cli import console
+
+    folder = api.find(run, results)
+    leave(console.show_claims(folder, api.claims(folder, ledger), json))
