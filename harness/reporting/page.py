@@ -36,6 +36,7 @@ from harness.reporting.wall_time import WallTime, build_wall_time
 from harness.results import CellResult, Run
 from harness.results.columns import write_csv
 from harness.results.format import format_count, format_margin, format_number, format_value
+from harness.results.junit import write_junit
 from harness.results.pareto import LossAxis
 from harness.store import read_image_scores
 from harness.store.layout import RunFolder, report_folder
@@ -120,7 +121,7 @@ class Page(Frozen):
 
 
 def write_report(folder: Path, out: Path) -> Path:
-    """Write index.html, report.md, results.csv and figures/ of a run; return the index.
+    """Write index.html, report.md, results.csv, junit.xml and figures/ of a run; return the index.
 
     An unfinished, unevaluated or unjudged run gets the page of what is known. Raises ResultsError
     if the results cannot be read and MachineError if `out` cannot be written.
@@ -131,6 +132,7 @@ def write_report(folder: Path, out: Path) -> Path:
     for name, data in draw_figures(run, page.unprofiled).items():
         _write(out / "figures" / name, data)
     _write(out / "results.csv", write_csv(run).encode())
+    write_junit(run, out / "junit.xml", "--out")
     chart = make_pareto_spec(run, page.anchors, page.unprofiled) if run.pareto_points else None
     runtime = bundle_vega() if chart else ""
     wall_time = build_wall_time(run, report_s=time.perf_counter() - started)
