@@ -38,7 +38,7 @@ def check_shape(element: ElementTree.Element) -> None:
         assert len({child.tag for child in element} - {"system-out"}) <= 1
     else:
         for kind, tag in (("tests", "testcase"), ("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
-            if kind in element.keys():
+            if element.get(kind) is not None:
                 assert int(element.get(kind, "")) == len(list(element.iter(tag)))
     for child in element:
         check_shape(child)

@@ -13,8 +13,9 @@ from harness.reporting import frame, write_report
 from harness.reporting.answer import build_answer
 from harness.reporting.figures import draw_figures
 from harness.reporting.images import embed_image
-from harness.reporting.page import embed_json, escape_markdown, list_not_drawn, make_anchors, render_text
+from harness.reporting.page import list_not_drawn, make_anchors, render_text
 from harness.reporting.quality import build_forest
+from harness.reporting.rendering import embed_json, escape_markdown
 from harness.reporting.wall_time import build_wall_time
 from harness.results import CellResult, Run
 from harness.results.columns import write_csv
