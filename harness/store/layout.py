@@ -53,6 +53,16 @@ class RunFolder:
         return self.path / "signed.jsonl"
 
     @property
+    def readings(self) -> Path:
+        """The run's figures as one night of a history, made from the other records."""
+        return self.path / "readings.json"
+
+    @property
+    def nightly(self) -> Path:
+        """What `harness nightly` recorded besides the plan."""
+        return self.path / "nightly.json"
+
+    @property
     def lock(self) -> Path:
         return self.path / ".lock"
 
@@ -76,7 +86,7 @@ class RunFolder:
             path
             for path in found
             if path.suffix in _RECORDS
-            and path.name != self.signed.name
+            and path.name not in (self.signed.name, self.readings.name)
             and IMAGES not in path.parts[:-1]
             and not any(part.startswith(".") for part in path.parts)
         )
@@ -88,6 +98,11 @@ class RunFolder:
 def image_name(prompt_id: str, seed: int) -> str:
     """Return the path of one image in its cell's folder."""
     return f"{IMAGES}/{prompt_id}_{seed}.png"
+
+
+def history_file(root: Path, lineage: str) -> Path:
+    """Return the file of a matrix's history under a results folder."""
+    return root / "history" / f"{lineage}.parquet"
 
 
 def report_folder(run: Path) -> Path:
