@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.base import Frozen
-from harness.core.errors import ResultsError
+from harness.core.errors import NothingToDo, ResultsError
 from harness.core.quality import Definition
 from harness.core.trace import BETWEEN
 from harness.core.units import Absent, format_bytes, plural
+from harness.deployment import Recommendation, recommend
 from harness.reporting.answer import Answer, build_answer, list_terms, list_unprofiled
 from harness.reporting.cell import CellSection, Showing, build_section
 from harness.reporting.figures import draw_figures
@@ -60,6 +61,7 @@ class Page(Frozen):
     has_points: bool
     not_drawn: tuple[str, ...]
     forest: tuple[ForestPanel, ...]
+    recommendation: Recommendation | None
     table: Table
     sheet_prompts: tuple[str, ...]
     judge: tuple[WorstGroup, ...]
@@ -169,6 +171,7 @@ def build_page(run: Run, report_s: float, out: Path | None = None) -> Page:
         has_points=bool(run.pareto_points),
         not_drawn=list_not_drawn(run),
         forest=build_forest(run),
+        recommendation=_recommend(run),
         table=table,
         sheet_prompts=_list_sheet_prompts(run),
         judge=list_worst(run.cell(answer.best)) if answer.recommends else (),
@@ -185,6 +188,13 @@ def build_page(run: Run, report_s: float, out: Path | None = None) -> Page:
         anchors=anchors,
         unprofiled=unprofiled,
     )
+
+
+def _recommend(run: Run) -> Recommendation | None:
+    try:
+        return recommend(run)
+    except (NothingToDo, ResultsError):  # no verdicts
+        return None
 
 
 def _count_shown(run: Run) -> str:
