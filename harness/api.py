@@ -18,7 +18,6 @@ from harness.core.plan import Plan, PlannedCell
 from harness.core.policy import Policy
 from harness.core.quality import Evaluation
 from harness.core.verdict import Judgement
-from harness.deploying import recommend
 from harness.execution import Progress, SilentProgress
 from harness.finding import RESULTS, LoadedMatrix, find, find_planned, load
 from harness.listing import (
@@ -52,8 +51,8 @@ __all__ = [
     "LoadedMatrix", "RESULTS", "UNWATCHED", "Watch", "baseline_completed", "bench",
     "cache_caution", "claims", "compare", "continue_run", "evaluate", "explain", "find",
     "frame", "gate", "list_axes", "list_matrices", "list_policies", "load", "open_run",
-    "pending", "plan", "power", "profile", "recommend", "reopen_run", "report", "run",
-    "run_until_decided", "scoring_weights", "show_policy", "unprofiled", "weights", "write_matrix",
+    "pending", "plan", "power", "profile", "reopen_run", "report", "run", "scoring_weights",
+    "run_until_decided", "show_policy", "unprofiled", "weights", "write_matrix",
 ]  # fmt: skip
 
 

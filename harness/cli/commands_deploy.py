@@ -39,10 +39,11 @@ def recommend(
     from harness.cli import console
     from harness.cli.deployment_view import recommendation_parts
     from harness.core.errors import ExitCode
+    from harness.deploying import recommend as recommend_cell
     from harness.deployment import parse_constraints
 
     constraints = parse_constraints(latency, memory, rps, quality, cost)
-    found = api.recommend(api.find(run, results), constraints)
+    found = recommend_cell(api.find(run, results), constraints)
     if json:
         console.show_json(found.model_dump(mode="json"))
     else:

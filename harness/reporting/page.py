@@ -156,7 +156,6 @@ def build_page(run: Run, report_s: float, out: Path | None = None) -> Page:
     answer = build_answer(run)
     unprofiled = list_unprofiled(run, answer)
     table = build_table(run, anchors, unprofiled)
-    cells = [run.cell(row.id) for row in table.rows]
     return Page(
         title=plan.matrix.name,
         about=plan.matrix.about,
@@ -175,7 +174,7 @@ def build_page(run: Run, report_s: float, out: Path | None = None) -> Page:
         table=table,
         sheet_prompts=_list_sheet_prompts(run),
         judge=list_worst(run.cell(answer.best)) if answer.recommends else (),
-        cells=_build_sections(cells, anchors, unprofiled, out or report_folder(run.folder)),
+        cells=_build_sections(run, table, anchors, unprofiled, out or report_folder(run.folder)),
         pictures_note=_count_shown(run),
         definitions=_list_definitions(run),
         missing=_to_values(run.evaluation.missing if run.evaluation else {}),
@@ -231,9 +230,10 @@ def list_not_drawn(run: Run) -> tuple[str, ...]:
 
 
 def _build_sections(
-    cells: Sequence[CellResult], anchors: dict[str, str], unprofiled: frozenset[str], out: Path
+    run: Run, table: Table, anchors: dict[str, str], unprofiled: frozenset[str], out: Path
 ) -> tuple[CellSection, ...]:
-    budget, notes = budget_page(len(cells)), _note_images(cells[0].run)
+    cells = [run.cell(row.id) for row in table.rows]
+    budget, notes = budget_page(len(cells)), _note_images(run)
     return tuple(
         build_section(
             cell,

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from harness.api import recommend as recommend_run
 from harness.cli.commands import app
 from harness.core.errors import NothingToDo, ResultsError, UsageError
 from harness.core.units import Absent
+from harness.deploying import recommend as recommend_run
 from harness.deployment import Constraints, Nearest, Pick, parse_constraints, recommend
 from harness.deployment.ranking import RankedCells
 from harness.results import Run
