@@ -41,6 +41,11 @@ class RunFolder:
         return self.path / "times.jsonl"
 
     @property
+    def signed(self) -> Path:
+        """One line for each sign-off bundle that was made of the run: it must not be pruned."""
+        return self.path / "signed.jsonl"
+
+    @property
     def readings(self) -> Path:
         """The run's figures as one night of a history, made from the other records."""
         return self.path / "readings.json"
