@@ -37,9 +37,9 @@ def write_trend(
 ) -> Path:
     """Write the trend of a matrix into a folder; return its index.html.
 
-    Next to the page: trend.md (for a job summary), trend.json, junit.xml and badge.svg. `results` is
-    the folder of the runs, from which reports are linked and images shown; `terms` are words about
-    the detection, such as its budget. Raises NothingToDo if the history has no nights, and
+    Next to the page: trend.md (for a job summary), trend.json, junit.xml and badge.svg. `results`
+    is the folder of the runs, from which reports are linked and images shown; `terms` are words
+    about the detection, such as its budget. Raises NothingToDo if the history has no nights, and
     MachineError if `out` cannot be written.
     """
     source = TrendSource(history, tuple(changes), out.resolve(), results)
