@@ -13,6 +13,7 @@ GROUPS = {
     "Judge": ("evaluate", "gate", "claims"),
     "Sign off": ("sign", "verify"),
     "Understand": ("report", "explain", "compare"),
+    "Deploy": ("recommend",),
     "Set up": ("init", "axes", "policies", "weights", "doctor", "schema"),
 }
 

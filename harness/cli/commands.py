@@ -5,6 +5,7 @@ import os
 import sys
 
 from harness.cli import (
+    commands_deploy,
     commands_judge,
     commands_measure,
     commands_set_up,
@@ -21,6 +22,7 @@ COMMANDS = (
     commands_judge,
     commands_sign,
     commands_understand,
+    commands_deploy,
     commands_set_up,
 )
 """Importing a module registers its commands."""

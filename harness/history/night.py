@@ -32,6 +32,8 @@ class NightlyRecord(Frozen):
     watched: dict[str, str] = {}
     """Repository → its commit, with `+changes` if its files differ from it."""
     repetition_of: str = ""
+    matrix: str = ""
+    """The matrix file, next to which changes are accepted."""
 
 
 class NightRun(NamedTuple):

@@ -16,7 +16,17 @@ from harness.stats.proportions import share_lower, share_upper
 
 Figure = tuple[str, float, float, float, str]
 """Quantity, value, ends of its 95 % interval (equal to the value without one), and its basis."""
-LATENCY, LOSS, STAGE, CONDITION = "latency", "/loss", "stage/", "condition/"
+LATENCY, COLD_START, LOSS = "latency", "cold_start", "/loss"
+STAGE, PART, CONDITION = "stage/", "cold start/", "condition/"
+"""Figures that explain a latency, a cold start, and either."""
+CONDITIONS = {
+    "GPU clock (MHz)": "clock_mhz",
+    "CPU clock (MHz)": "cpu_mhz",
+    "GPU temperature (°C)": "temperature_c",
+    "load of other programs": "cpu_load",
+}
+"""What is recorded of the machine during a cell's blocks, and its field."""
+SLOWED_BLOCKS = "share of blocks slowed for heat or power"
 _NEUTRAL = ("none", "default", "auto")
 
 
@@ -41,13 +51,15 @@ class Quantity(Frozen):
 
 QUANTITIES = (
     Quantity(name=LATENCY, title="Normalized latency", unit="seconds"),
-    Quantity(name="cold_start", title="Cold start", unit="seconds"),
+    Quantity(name=COLD_START, title="Cold start", unit="seconds"),
     Quantity(name="peak_memory", title="Peak memory", unit="bytes"),
     Quantity(name="energy", title="Energy per image", unit="joules"),
     Quantity(name="broken_share", title="Broken images", unit="share", scale="absolute"),
 )
 """The quantities that do not depend on a metric. The latency of the baseline is its own raw one:
 the line of the machine."""
+
+_EXPLAINING: dict[str, Unit] = {STAGE: "seconds", PART: "seconds", CONDITION: "number"}
 
 
 @cache
@@ -59,12 +71,9 @@ def find_quantity(name: str) -> Quantity:
     if name.endswith(LOSS):
         metric = name.removesuffix(LOSS)
         return Quantity(name=name, title=f"{metric} loss", unit="share", scale="absolute")
-    if name.startswith(STAGE):
-        title = f"Stage {name.removeprefix(STAGE)}"
-        return Quantity(name=name, title=title, unit="seconds", watched=False)
-    if name.startswith(CONDITION):
-        title = name.removeprefix(CONDITION)
-        return Quantity(name=name, title=title, unit="number", watched=False)
+    for prefix, unit in _EXPLAINING.items():
+        if name.startswith(prefix):
+            return Quantity(name=name, title=name.removeprefix(prefix), unit=unit, watched=False)
     raise KeyError(name)
 
 
@@ -78,7 +87,7 @@ def read_figures(cell: CellResult) -> Iterator[Figure]:
     if not isinstance(normalized, Absent):
         yield _figure(LATENCY, normalized.image_s, here + against)
     if not isinstance(cell.cold_start, Absent):
-        yield _point("cold_start", cell.cold_start.total_s, here)
+        yield _point(COLD_START, cell.cold_start.total_s, here)
     memory = cell.peak_memory
     if not isinstance(memory, Absent):
         yield _point("peak_memory", memory.count, f"{here}; counter={memory.counter}")
@@ -96,20 +105,21 @@ def read_figures(cell: CellResult) -> Iterator[Figure]:
 
 
 def _read_explanations(cell: CellResult, basis: str) -> Iterator[Figure]:
-    """Yield the figures that explain changes: stage times, clocks, and slowed blocks."""
+    """Yield figures that explain changes: parts of a call and of a cold start, clocks, load."""
     if not isinstance(cell.stages_s, Absent):
         for stage, seconds in cell.stages_s.items():
             yield _point(STAGE + stage, seconds, basis)
+    if not isinstance(cell.cold_start, Absent):
+        for part, seconds in cell.cold_start.model_dump().items():
+            yield _point(PART + part.removesuffix("_s").replace("_", " "), seconds, basis)
     assert cell.samples is not None
     blocks = cell.samples.pairing.of("cell")
-    for title, field in (("GPU clock (MHz)", "clock_mhz"), ("CPU clock (MHz)", "cpu_mhz"),
-                         ("temperature (°C)", "temperature_c"),
-                         ("load of other programs", "cpu_load")):  # fmt: skip
+    for title, field in CONDITIONS.items():
         if known := _known(blocks, field):
             yield _point(CONDITION + title, fmean(known), basis)
     if blocks:
         slowed = fmean(bool(block.conditions.slowed) for block in blocks)
-        yield _point(f"{CONDITION}share of blocks slowed for heat or power", slowed, basis)
+        yield _point(CONDITION + SLOWED_BLOCKS, slowed, basis)
 
 
 def _known(blocks: tuple[Block, ...], field: str) -> list[float]:
@@ -150,3 +160,23 @@ def _describe_metric(delta: Delta) -> str:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def describe_difference(before: str, after: str) -> str:
+    """Return what differs between two bases: `baseline: steps:50 → steps:30`."""
+    mine, theirs = (
+        dict(part.partition("=")[::2] for part in basis.split("; ")) for basis in (before, after)
+    )
+    return "; ".join(
+        f"{key}: {_shorten(mine.get(key, ''), theirs.get(key, ''))}"
+        for key in dict.fromkeys((*mine, *theirs))
+        if mine.get(key) != theirs.get(key)
+    )
+
+
+def _shorten(before: str, after: str) -> str:
+    """Return `before → after` with the words that are in one of them only."""
+    first, second = before.split(), after.split()
+    gone = " ".join(word for word in first if word not in second)
+    came = " ".join(word for word in second if word not in first)
+    return f"{gone or 'none'} → {came or 'none'}"

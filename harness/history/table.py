@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from harness.core.errors import ResultsError
 from harness.core.history import Night
 from harness.history.night import NightRun, read_night, read_nights
-from harness.history.quantities import LATENCY, find_quantity
+from harness.history.quantities import LATENCY, describe_difference, find_quantity
 from harness.store.layout import RunFolder, history_file
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]
+Rows = NDArray[np.intp]
 Key = tuple[str, str, str]
 
 
@@ -56,6 +57,7 @@ class Names(NamedTuple):
     bases: tuple[str, ...] = ()
 
 
+NO_ROWS = np.empty(0, np.intp)
 NO_NAMES = Names()
 NO_READINGS = Columns(*(np.empty(0, np.int32),) * 4, *(np.empty(0),) * 3)
 
@@ -160,12 +162,12 @@ class History:
         return next((n.baseline for n in reversed(self.nights) if n.machine == machine), "")
 
     def series(self, machine: str, cell: str, quantity: str) -> Series:
-        """Return a series, which is empty if nothing was read: since its figures are comparable."""
-        rows = self._rows(machine, cell, quantity)
-        if rows.size:
-            basis = self.columns.basis[rows]
-            other = np.flatnonzero(basis != basis[-1])
-            rows = rows[other[-1] + 1 :] if other.size else rows
+        """Return a series, which is empty if nothing was read: since its figures are comparable.
+
+        A repetition counts as one more night where its figures are; its losses on more images are
+        not.
+        """
+        rows = self._select_comparable(self._index.get((machine, cell, quantity), NO_ROWS))
         columns = self.columns
         return Series(machine, cell, quantity, columns.value[rows], columns.low[rows],
                       columns.high[rows], self._runs[columns.run[rows]])  # fmt: skip
@@ -205,7 +207,8 @@ class History:
     def beginnings(self) -> Mapping[Key, tuple[tuple[str, str], ...]]:
         """Return, for each series that began anew, the (run, what changed) of every beginning."""
         found: dict[Key, tuple[tuple[str, str], ...]] = {}
-        for key, rows in self._index.items():
+        for key, every in self._index.items():
+            rows = every[~self._is_repetition[self.columns.run[every]]]
             basis = self.columns.basis[rows]
             for place in np.flatnonzero(np.diff(basis)):
                 texts = (self.names.bases[basis[place + step]] for step in (0, 1))
@@ -221,11 +224,25 @@ class History:
     def _runs(self) -> NDArray[np.str_]:
         return np.array([night.run for night in self.nights], dtype=np.str_)
 
-    def _rows(self, machine: str, cell: str, quantity: str) -> NDArray[np.intp]:
-        return self._index.get((machine, cell, quantity), np.empty(0, np.intp))
+    @cached_property
+    def _is_repetition(self) -> NDArray[np.bool_]:
+        return np.array([bool(night.repetition_of) for night in self.nights], dtype=bool)
+
+    def _select_comparable(self, rows: Rows) -> Rows:
+        """Return the rows since the basis of the newest usual night, without others' bases."""
+        basis, again = self.columns.basis[rows], self._is_repetition[self.columns.run[rows]]
+        usual = np.flatnonzero(~again)
+        if not usual.size:
+            return rows[:0]
+        present = basis[usual[-1]]
+        other = usual[basis[usual] != present]
+        kept = basis == present
+        if other.size:
+            kept[: other[-1] + 1] = False
+        return np.asarray(rows[kept])
 
     @cached_property
-    def _index(self) -> dict[Key, NDArray[np.intp]]:
+    def _index(self) -> dict[Key, Rows]:
         """Series → its rows in the order of time."""
         if not self.columns.run.size:
             return {}
@@ -241,15 +258,3 @@ class History:
             (machines[m], names.cells[c], names.quantities[q]): rows
             for (m, c, q), rows in zip(keys[:, starts].T, np.split(order, cuts), strict=True)
         }
-
-
-def describe_difference(before: str, after: str) -> str:
-    """Return what differs between two bases: `baseline: steps:50 → steps:30`."""
-    mine, theirs = (
-        dict(part.partition("=")[::2] for part in basis.split("; ")) for basis in (before, after)
-    )
-    return "; ".join(
-        f"{key}: {mine.get(key, 'none')} → {theirs.get(key, 'none')}"
-        for key in dict.fromkeys((*mine, *theirs))
-        if mine.get(key) != theirs.get(key)
-    )
