@@ -12,7 +12,7 @@ GROUPS = {
     "Measure": ("plan", "run", "bench", "profile"),
     "Judge": ("evaluate", "gate", "claims"),
     "Understand": ("report", "explain", "compare"),
-    "Deploy": ("recommend",),
+    "Deploy": ("recommend", "recipe"),
     "Set up": ("init", "axes", "policies", "weights", "doctor", "schema"),
 }
 
