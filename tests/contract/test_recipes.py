@@ -20,6 +20,7 @@ from harness.cli.commands import app
 from harness.core.errors import NoEffect, ResultsError, UsageError
 from harness.core.recipe import NoRecipe
 from harness.deployment.recipe_parts import collect_parts
+from harness.results import Run
 from tests.builders.cell_on_model import BUNDLED, FLOAT, Planned, distance, plan_cell, run_cell
 from tests.builders.lora_on_the_spot import write_denoiser, write_lora
 from tests.builders.recipe_run import deployable, draw_images, execute, write_file
@@ -124,11 +125,10 @@ def test_file_of_the_sample_runs_in_a_clean_process(tmp_path: Path) -> None:
     file = tmp_path / "fast.py"
     made = CliRunner().invoke(app, ["recipe", str(SAMPLE), "8-steps_fp32", "--out", str(file), "--json"])
     assert made.exit_code == 0 and json.loads(made.stdout)["file"] == str(file)
-    prompt = next(
-        p for p in json.loads((SAMPLE / "run.json").read_text("utf-8"))["plan"]["prompts"] if p["id"] == "s0001"
-    )
-    blocked = f"import sys, runpy; sys.modules['harness'] = None; sys.argv[:] = sys.argv[1:]; runpy.run_path({str(file)!r}, run_name='__main__')"
-    arguments = ["-c", blocked, str(file), prompt["text"], "--of-run", "s0001", "--out", str(tmp_path / "image.png")]
+    text = Run.load(SAMPLE).prompt_texts["s0001"]
+    run_alone = "runpy.run_path(sys.argv[0], run_name='__main__')"
+    blocked = f"import runpy, sys; sys.modules['harness'] = None; sys.argv.pop(0); {run_alone}"
+    arguments = ["-c", blocked, str(file), text, "--of-run", "s0001", "--out", str(tmp_path / "image.png")]
     subprocess.run([sys.executable, *arguments], check=True, cwd=tmp_path, env={"HF_HUB_OFFLINE": "1"})
     mine, theirs = (
         np.asarray(Image.open(path), dtype=float)
