@@ -1,7 +1,7 @@
 """What a model and each axis value add to a standalone file that builds a cell without harness."""
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -130,13 +130,7 @@ def read_source(module: str, *names: str) -> tuple[str, ...]:
 def _names(node: ast.stmt) -> tuple[str, ...]:
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         return (node.name,)
-    targets = node.targets if isinstance(node, ast.Assign) else ()
+    targets: Sequence[ast.expr] = node.targets if isinstance(node, ast.Assign) else ()
     if isinstance(node, ast.AnnAssign):
         targets = (node.target,)
     return tuple(target.id for target in targets if isinstance(target, ast.Name))
-
-
-def write_call(function: str, *positional: str, **named: object) -> str:
-    """Return the source of a call; named arguments are written with `repr`."""
-    arguments = [*positional, *(f"{name}={value!r}" for name, value in named.items())]
-    return f"{function}({', '.join(arguments)})"

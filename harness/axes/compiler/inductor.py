@@ -98,7 +98,7 @@ class Inductor(AxisValue):
     def recipe(self, context: RecipeContext) -> RecipeLines:
         words = ", ".join(f"{name}={value!r}" for name, value in self.options().items())
         denoiser = context.denoiser
-        lines = (f"{denoiser} = torch.compile({denoiser}, {words})",)
+        lines: tuple[str, ...] = (f"{denoiser} = torch.compile({denoiser}, {words})",)
         if self.regional:
             blocks = f'getattr({denoiser}, "transformer_blocks", ())'
             lines = (

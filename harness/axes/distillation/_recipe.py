@@ -54,7 +54,8 @@ def _load_denoiser(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the imports and the lines that replace the denoiser's weights."""
     is_local = expand_user(student.repo).exists()
-    place, imports = repr(str(path)), ()
+    place = repr(str(path))
+    imports: tuple[str, ...] = ()
     if not is_local:
         inside = next(name for name in student.files if path.as_posix().endswith(name))
         place = f"hf_hub_download({student.repo!r}, {inside!r})"

@@ -117,9 +117,7 @@ class Scheduler(AxisValue):
         flow = self.recipe_flow_options() if "flow" in context.model.tags else {}
         named = {**{name: repr(value) for name, value in options.items()}, **flow}
         words = "".join(f", {name}={value}" for name, value in named.items())
-        lines = (
-            ("config = pipe.scheduler.config",) if any("config" in v for v in flow.values()) else ()
-        )
+        lines = ("config = pipe.scheduler.config",) if flow else ()
         made = f"pipe.scheduler = {self.scheduler_class}.from_config(pipe.scheduler.config{words})"
         call = {name: repr(value) for name, value in self.arguments().items()}
         imports = (f"from diffusers import {self.scheduler_class}",)
