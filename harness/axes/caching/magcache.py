@@ -10,7 +10,7 @@ from harness.axes.caching._reuse import BlockCache
 from harness.core.axis import Setup
 from harness.core.errors import HarnessError
 from harness.core.model import TextToImage
-from harness.core.recipe import NoRecipe, RecipeContext, RecipeLines, read_source
+from harness.core.recipe import RecipeContext, RecipeLines, read_source
 
 
 class MagCache(BlockCache):
@@ -42,9 +42,7 @@ class MagCache(BlockCache):
             mag_ratios=ratios,
         )
 
-    def recipe(self, context: RecipeContext) -> RecipeLines | NoRecipe:
-        if not context.prompts:
-            return NoRecipe(reason="its ratios are measured on a prompt, and the run has none")
+    def recipe(self, context: RecipeContext) -> RecipeLines:
         (prompt_id, seed, text), *_ = context.prompts
         lines = super().recipe(context)
         first = f"generate(pipe, [{text!r}], [run_seed({prompt_id!r}, {seed})])"
