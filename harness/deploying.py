@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from harness.core.errors import MachineError, UsageError
 from harness.core.parsing import expand_user
@@ -29,8 +30,16 @@ def recommend(run: Path, constraints: Constraints) -> Recommendation:
     return recommend_cell(judged, constraints)
 
 
-def recipe(run: Path, cell_id: str, out: Path | None = None, server: bool = False) -> list[Path]:
-    """Write a standalone Python file that builds a cell; return it, and the folders next to it.
+class WrittenRecipe(NamedTuple):
+    """The file of a cell, the folders next to it, and why the cell may not ship, if so."""
+
+    file: Path
+    folders: tuple[Path, ...]
+    caution: str
+
+
+def recipe(run: Path, cell_id: str, out: Path | None = None, server: bool = False) -> WrittenRecipe:
+    """Write a standalone Python file that builds a cell, and copy what it needs next to it.
 
     `server` adds a FastAPI app. Raises UsageError if the cell cannot be written without harness,
     or if the file exists and is not a recipe; ResultsError if the model's files were changed.
@@ -47,7 +56,9 @@ def recipe(run: Path, cell_id: str, out: Path | None = None, server: bool = Fals
     except OSError as error:
         raise MachineError(f"cannot copy the model: {error}", str(target.parent)) from error
     write_atomically(target, text.encode(), "--out")
-    return [target, *copies.values()]
+    ships = cell.standing in ("pass", "baseline")
+    caution = "" if ships else f"{cell.id} may not ship: {cell.standing}, {cell.reason}"
+    return WrittenRecipe(target, tuple(copies.values()), caution)
 
 
 def _check_target(target: Path) -> None:

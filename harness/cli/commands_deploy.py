@@ -74,7 +74,9 @@ def recipe(
     from harness.deploying import recipe as write_recipe
 
     written = write_recipe(api.find(run, results), cell, out, server)
+    console.warn(written.caution)
     if json:
-        return console.show_json({"file": str(written[0]), "folders": list(map(str, written[1:]))})
-    for path in written:
+        folders = list(map(str, written.folders))
+        return console.show_json({"file": str(written.file), "folders": folders})
+    for path in (written.file, *written.folders):
         console.show_path(path)
