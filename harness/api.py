@@ -30,7 +30,7 @@ from harness.listing import (
     write_matrix,
 )
 from harness.matrix import expand, load_policy, matches, merge_notes
-from harness.measure.machine import describe_machine
+from harness.measure.machine import describe_machine, list_unused_cards
 from harness.measure.memory import read_free_bytes
 from harness.metrics import get_metric
 from harness.models import resolve_model
@@ -66,7 +66,8 @@ def plan(loaded: LoadedMatrix, *, select: tuple[str, ...] = (), results: Path = 
     matrix, results = loaded.matrix, expand_user(results)
     source = resolve_model(matrix.model)
     model = source.describe()
-    model = model.model_copy(update={"notes": (*model.notes, *source.verify())})
+    notes = (*model.notes, *source.verify(), *list_unused_cards())
+    model = model.model_copy(update={"notes": notes})
     machine = describe_machine()
     reference = _check_reference(matrix) if model.quality_applies else ()
     around = planning.PlanContext(
@@ -99,13 +100,12 @@ def plan(loaded: LoadedMatrix, *, select: tuple[str, ...] = (), results: Path = 
 
 
 def _cut_by_model(source: ModelSource, decided: Plan) -> tuple[CutTexts, ...]:
-    prompts = decided.prompts
-    texts = {t: None for prompt in prompts for t in (prompt.text, prompt.negative) if t}
+    texts = {t: None for p in decided.prompts for t in (p.text, p.negative) if t}
     return source.find_cut(tuple(texts))
 
 
 def _cut_by_metrics(decided: Plan) -> tuple[CutTexts, ...]:
-    texts = tuple(dict.fromkeys(prompt.text for prompt in decided.prompts))
+    texts = tuple(dict.fromkeys(p.text for p in decided.prompts))
     metrics = decided.matrix.quality.metrics if decided.model.quality_applies else ()
     return tuple(get_metric(name).find_cut(texts) for name in metrics)
 

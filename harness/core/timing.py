@@ -31,6 +31,8 @@ class ForeignProcess(Frozen):
     pid: int
     name: str
     used_bytes: int | Absent
+    graphics_only: bool = False
+    """Whether it only draws, like a desktop's window manager: a warning, no reason to stop."""
 
 
 class Conditions(Frozen):

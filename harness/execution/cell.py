@@ -80,7 +80,7 @@ class Measurement:
 
     def _time_paired(self, baseline_worker: BaselineWorker) -> Completed:
         """Interleave with the baseline, or time the cell between two baseline runs."""
-        why = check_memory(self.task, baseline_worker.task, baseline_worker.alive)
+        why = check_memory(self.task, baseline_worker)
         if why:
             return self._time_between(baseline_worker, why)
         begin = time.perf_counter()
@@ -240,18 +240,24 @@ def _untraced(trace: Trace | Absent, measure: Measure) -> tuple[Caution, ...]:
     return (measured_caution("not-traced", message=f"no trace: {trace.absent}", advice=advice),)
 
 
-def check_memory(task: Task, baseline: Task, waiting: bool) -> str:
+def check_memory(task: Task, baseline: BaselineWorker) -> str:
     """Return why a cell and the baseline cannot share the device's memory, or ''.
 
-    If the baseline's process is `waiting`, its weights are in use already; its calls need more.
+    A footprint is a lower bound: what the baseline was seen to need more (the device's context, a
+    VAE that is cast to fp32) a cell needs too. If the baseline's process is alive, its weights are
+    in use already; its calls need more.
     """
     if any("tries-batches" in value.tags for value in read_recipe(task.planned.cell).values):
         return "it searches for the largest batch that fits into memory"
-    needs, other = task.planned.needs, baseline.planned.needs
+    needs, other = task.planned.needs, baseline.task.planned.needs
     free = read_free_bytes(task.device)
     if needs is None or other is None or free is None:
         return ""
-    needed = needs.needed + (other.activations_bytes if waiting else other.needed)
+    surplus = 0.0
+    if not isinstance(baseline.used_bytes, Absent):
+        surplus = max(0.0, baseline.used_bytes - other.needed)
+    calls = other.activations_bytes if baseline.alive else other.needed
+    needed = needs.needed + calls + 2 * surplus
     if needed <= free:
         return ""
     both = f"it and the baseline need about {format_bytes(needed)} together"

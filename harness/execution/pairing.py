@@ -209,26 +209,28 @@ def list_own_pids(*first: int) -> tuple[int, ...]:
 def refuse_foreign_processes(device: str) -> None:
     """Raise MachineError if foreign processes use the GPU: they would distort all timing."""
     found = find_foreign_processes(device, list_own_pids())
-    if isinstance(found, Absent) or not found:
+    computing = () if isinstance(found, Absent) else _computing(found)
+    if not computing:
         return
     fix = (
         "End them, choose another card with CUDA_VISIBLE_DEVICES,"
         " or set measure.allow_foreign_processes = true."
     )
-    raise MachineError(f"other processes use the GPU: {_named(found)}", device, fix)
+    raise MachineError(f"other processes use the GPU: {_named(computing)}", device, fix)
 
 
 def _spoilt(conditions: Conditions, allow_foreign_processes: bool) -> str:
     """Return why a block's timing is not valid, or ''."""
     if conditions.slowed:
         return f"the device was slowed down: {', '.join(conditions.slowed)}"
-    if (
-        not isinstance(conditions.foreign_processes, Absent)
-        and conditions.foreign_processes
-        and not allow_foreign_processes
-    ):
-        return f"other processes used the GPU: {_named(conditions.foreign_processes)}"
-    return ""
+    seen = conditions.foreign_processes
+    computing = () if isinstance(seen, Absent) or allow_foreign_processes else _computing(seen)
+    return f"other processes used the GPU: {_named(computing)}" if computing else ""
+
+
+def _computing(found: tuple[ForeignProcess, ...]) -> tuple[ForeignProcess, ...]:
+    """Return the processes that compute: every desktop draws."""
+    return tuple(process for process in found if not process.graphics_only)
 
 
 def _named(found: tuple[ForeignProcess, ...]) -> str:

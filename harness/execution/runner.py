@@ -69,7 +69,10 @@ def run_plan(
                 continue
             begin = time.perf_counter()
             progress.cell_began(planned)
-            comparable = isinstance(outcomes.get(baseline.id), Completed)
+            measured = outcomes.get(baseline.id)
+            comparable = isinstance(measured, Completed)
+            if isinstance(measured, Completed):
+                baseline_worker.used_bytes = measured.memory.device_used_bytes
             work = _CellRun(
                 run, plan, planned, launcher, baseline_worker if comparable else None, progress
             )

@@ -19,6 +19,7 @@ from harness.core.plan import Latent, Plan, PlannedCell, Prompt
 from harness.core.timing import Repeat
 from harness.core.trace import Trace
 from harness.core.units import Absent
+from harness.process_memory import is_out_of_memory
 
 
 class Task(Frozen):
@@ -231,12 +232,6 @@ def describe_timeout(limit_s: float, phase: Phase, log: str) -> Failed:
     """Return the failure for a command that took longer than the limit."""
     message = f"not done after {limit_s:g} s"
     return Failed(kind="timeout", phase=phase, message=message, hint=HINTS["timeout"], log=log)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether memory of the process or of a device ran out, in any library."""
-    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    return named or "out of memory" in str(error)
 
 
 def _kind(error: BaseException) -> FailureKind:

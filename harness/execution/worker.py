@@ -160,7 +160,11 @@ class CellWork:
         """Measure the peaks of one call, separately, because reading them takes time."""
         model, call = self.model, self.timed_call
         with self.timer.measure_phase("memory"):
-            return measure_peaks(lambda: model.generate(call), model.device, self.free_before)
+            found = measure_peaks(lambda: model.generate(call), model.device, self.free_before)
+        unseen = next(filter(None, (v.unseen_memory() for v in self.recipe.values)), "")
+        if isinstance(found.allocated_bytes, Absent) or not unseen:
+            return found
+        return found.model_copy(update={"allocated_bytes": Absent(absent=unseen)})
 
     def _pictures(self) -> Pictures:
         total = len(self.task.pictured) * len(self.task.seeds)

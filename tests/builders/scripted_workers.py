@@ -124,6 +124,13 @@ def task_of(plan: Plan, cell_id: str, change: Callable[[Task], Task] = lambda ta
     return change(make_task(plan, plan.find(cell_id), Path()))
 
 
+def worker_of(plan: Plan, change: Callable[[Task], Task] = lambda task: task) -> BaselineWorker:
+    """Return the baseline's worker, alive."""
+    worker = BaselineWorker(ScriptedLauncher(Script()), task_of(plan, plan.baseline_id, change))
+    worker.pid  # noqa: B018 - starts it
+    return worker
+
+
 def measured(script: Script, task: Task, plan: Plan, told: list[WorkerProgress] | None = None) -> Completed | Failed:
     launcher = ScriptedLauncher(script)
     baseline_worker = BaselineWorker(launcher, task_of(plan, plan.baseline_id))
