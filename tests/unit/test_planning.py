@@ -113,10 +113,10 @@ def test_the_two_extra_baseline_runs_are_planned() -> None:
     assert rerun.content_key != other.content_key
 
 
-def test_a_model_without_quality_needs_no_extra_runs() -> None:
+def test_random_weights_get_a_rerun_for_timing_only() -> None:
     random_weights = MODEL.model_copy(update={"quality_applies": False})
     decided = plan("[axes]\nsteps = [4]\n", model=random_weights)
-    assert len(decided.cells) == 2
+    assert [cell.role for cell in decided.cells] == ["baseline", "rerun", "candidate"]
     assert len(decided.prompts) == 1  # one picture a cell shows that it can be made
 
 
