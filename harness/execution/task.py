@@ -19,6 +19,7 @@ from harness.core.plan import Latent, Plan, PlannedCell, Prompt
 from harness.core.timing import Repeat
 from harness.core.trace import Trace
 from harness.core.units import Absent
+from harness.models import QUANTIZERS
 from harness.process_memory import is_out_of_memory
 
 
@@ -42,6 +43,8 @@ class Task(Frozen):
     device: str
     cores: int
     uses_torch: bool = True
+    uses_quantizers: bool = False
+    """Whether it imports torchao or bitsandbytes, which call CUDA while they are imported."""
     shapes: tuple[Shape, ...] = ()
     """Shapes of the timed calls of all cells that share this cell's build."""
     folder: Path
@@ -78,9 +81,15 @@ def make_task(
         device=plan.machine.device,
         cores=plan.machine.cpu_cores,
         uses_torch=plan.model.uses_torch,
+        uses_quantizers="packed" in plan.model.tags or _needs_quantizers(planned),
         shapes=_shapes(plan, planned),
         folder=folder,
     )
+
+
+def _needs_quantizers(planned: PlannedCell) -> bool:
+    values = (resolve_setting(setting) for setting in planned.cell.settings)
+    return any(getattr(value, "package", "") in QUANTIZERS for value in values)
 
 
 def _shapes(plan: Plan, planned: PlannedCell) -> tuple[Shape, ...]:

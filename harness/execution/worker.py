@@ -233,9 +233,10 @@ def serve_commands(task_json: str, pipe: Connection, asked_at: float, late: str)
     """Execute commands from the pipe: methods of CellWork with arguments. Output goes to the log.
 
     It waits for the pipe between two commands, without processor time. After an error it sends
-    Failed and ends.
+    Failed and ends. `asked_at` is 0 for a process that first had to import libraries, which no cold
+    start includes; `late` is what it still has to import.
     """
-    start_s = time.time() - asked_at
+    start_s = time.time() - asked_at if asked_at else 0.0
     task = Task.model_validate_json(task_json)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this one
     _die_with(os.getppid())

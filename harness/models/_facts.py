@@ -66,10 +66,16 @@ def describe_family(
     side, multiple = sizes
     known: dict[str, Any] = {"title": "", "digest": "", "family": family, "guidance": guidance}
     latent = (int(folder.config("vae").get("latent_channels") or 4), compute_vae_scale(folder))
-    every = frozenset({family, *tags, *list_scheduler_tags(folder)})
+    every = frozenset({family, *tags, *list_scheduler_tags(folder), *_list_packed_tags(folder)})
     size: dict[str, Any] = {"width": side, "height": side, "size_multiple": multiple}
     known["scheduler"] = folder.config("scheduler")
     return ModelInfo(**known, **size, latent=latent, tags=every)
+
+
+def _list_packed_tags(folder: Folder) -> set[str]:
+    """Return `packed` if any component of the checkpoint is quantized."""
+    configs = (folder.config(component) for component in folder.components)
+    return {"packed"} if any("quantization_config" in config for config in configs) else set()
 
 
 def get_role(component: str) -> str:
