@@ -95,7 +95,7 @@ def test_bare_processes_only_where_needed(
 
     monkeypatch.setattr(launcher, "_start", start)
     launcher.prepare()
-    plan = plan_of(tmp_path, "max_s = 1")
+    plan = plan_of(tmp_path)
     task = task_of(plan, CELL).model_copy(update={"uses_quantizers": quantizers})
     launcher.open(task, lambda step: None)
     used, (asked_at, late) = started[-1]
@@ -104,7 +104,7 @@ def test_bare_processes_only_where_needed(
 
 
 def test_tasks_name_the_quantizers_they_import(tmp_path: Path) -> None:
-    plan = plan_of(tmp_path, "max_s = 1")
+    plan = plan_of(tmp_path)
     assert not task_of(plan, CELL).uses_quantizers
     packed = plan.model.model_copy(update={"tags": plan.model.tags | {"packed"}})
     assert task_of(plan.model_copy(update={"model": packed}), CELL).uses_quantizers
