@@ -78,6 +78,8 @@ class _CommandedWorker:
 class ProcessLauncher:
     """Starts forked processes, whose crashes and hangs affect no other worker."""
 
+    separate = True
+
     def __init__(self, with_torch: bool = True, gpu: bool = False) -> None:
         order_cards_by_bus()
         # Spinning threads starve each other on few cores.
@@ -172,6 +174,8 @@ class ProcessWorker(_CommandedWorker):
 
 class InlineLauncher:
     """Runs cells in this process, one at a time; for debugging: a crash ends everything."""
+
+    separate = False
 
     def __init__(self) -> None:
         order_cards_by_bus()

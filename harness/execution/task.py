@@ -189,6 +189,9 @@ class Worker(Protocol):
 class Launcher(Protocol):
     """Starts workers; several may exist at a time."""
 
+    separate: bool
+    """Whether each worker is a process, so that several may be alive at a time."""
+
     def prepare(self) -> None:
         """Prepare what all workers need, before anything is timed."""
 

@@ -12,6 +12,7 @@ from harness.store.read import (
     read_judgement,
     read_outcomes,
     read_plan,
+    read_rounds,
     read_times,
     read_trace_facts,
     read_traced,
@@ -28,6 +29,7 @@ from harness.store.write import (
     write_image_scores,
     write_judgement,
     write_outcome,
+    write_rounds,
 )
 
 __all__ = [
@@ -47,6 +49,7 @@ __all__ = [
     "read_judgement",
     "read_outcomes",
     "read_plan",
+    "read_rounds",
     "read_times",
     "read_trace_facts",
     "read_traced",
@@ -59,4 +62,5 @@ __all__ = [
     "write_image_scores",
     "write_judgement",
     "write_outcome",
+    "write_rounds",
 ]

@@ -12,6 +12,7 @@ from harness.core.errors import ResultsError
 from harness.core.outcome import Completed, Image, Outcome
 from harness.core.plan import Plan
 from harness.core.quality import Definition, Evaluation
+from harness.core.timing import Pairing
 from harness.core.trace import TraceFacts
 from harness.core.units import Absent
 from harness.core.verdict import Judgement
@@ -64,6 +65,14 @@ def read_outcome(run: Path, cell_id: str) -> Outcome | None:
     path = RunFolder(run).outcome(cell_id)
     repair = f"Delete this file, then: harness run {run}. Only this cell is made anew."
     return _read(path, _OUTCOME.validate_json, repair) if path.exists() else None
+
+
+def read_rounds(run: Path, cell_id: str) -> Pairing | None:
+    """Return the rounds of a cell whose timing was interrupted; None without readable ones."""
+    try:
+        return Pairing.model_validate_json(RunFolder(run).rounds(cell_id).read_bytes())
+    except (OSError, ValueError):
+        return None
 
 
 def read_outcomes(run: Path) -> dict[str, Outcome]:

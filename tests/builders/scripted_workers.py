@@ -102,6 +102,8 @@ class ScriptedWorker:
 class ScriptedLauncher:
     """Opens the workers of a script."""
 
+    separate = True
+
     def __init__(self, script: Script) -> None:
         self.script = script
 
