@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import closing
 
 from harness.core.matrix import Measure
-from harness.core.outcome import Caution, Completed, Extended, Failed, measured_caution
+from harness.core.outcome import Caution, Completed, Extended, Failed, Phase, measured_caution
 from harness.core.timing import Block, Pairing
 from harness.core.trace import Trace
 from harness.core.units import Absent, format_bytes
@@ -83,10 +83,10 @@ class Measurement:
         if self._worker is not None:
             self._worker.rest()
 
-    def spend(self, seconds: float) -> None:
-        """Count a share of the rounds' time as this cell's."""
+    def spend(self, phase: Phase, seconds: float) -> None:
+        """Count a share of what was spent on several cells as this cell's."""
         phases = self._timer.seconds
-        phases["repeats"] = phases.get("repeats", 0.0) + seconds
+        phases[phase] = phases.get(phase, 0.0) + seconds
 
     def conclude(self, pairing: Pairing) -> Completed | Failed:
         """Return the outcome of a cell whose blocks are taken: images, memory, effects, trace."""

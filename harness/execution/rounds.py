@@ -57,11 +57,15 @@ class SharedRounds:
 
     def measure(self, cells: Sequence[Measurement]) -> list[Measurement]:
         """Time and finish the cells; return those that must be timed one by one."""
+        begin = time.perf_counter()
         try:
             self.baseline.begin(cells[0].notify)
         except BaselineWorkerLost:
             return list(cells)
+        ready_s = (time.perf_counter() - begin) / len(cells)
         live = self._open(cells)
+        for one in live:
+            one.cell.spend("baseline_worker", ready_s)
         try:
             self._take_rounds(live)
             self.baseline.rest()
@@ -110,7 +114,7 @@ class SharedRounds:
             left = [one for one in timed if one in live]
             share_s = (time.perf_counter() - begin) / max(len(left), 1)
             for one in left:
-                one.cell.spend(share_s)
+                one.cell.spend("repeats", share_s)
                 self._check(one)
             round_index += 1
 

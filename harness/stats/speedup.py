@@ -134,7 +134,7 @@ def speedup(pairing: Pairing, images: tuple[int, int] = (1, 1)) -> Speedup:
     made = _made(
         locate(ratios if len(ratios) > 1 else _halves(baseline, cell)),
         images,
-        "bootstrap over ABBA groups",
+        "bootstrap over measurement rounds",
     )
     return made._replace(rounds=len(ratios), warming=left_out)
 

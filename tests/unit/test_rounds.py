@@ -170,6 +170,14 @@ def test_lost_baseline_ends_the_rounds(tmp_path: Path, whole: int) -> None:
             assert "gone again" in pairing.stopped
 
 
+def test_baseline_without_memory_leaves_pairs(tmp_path: Path) -> None:
+    script = Script()
+    script.breaks[BASELINE, "block"] = [None] * 4 + [failed("out-of-memory")]
+    group = Group(plan_in(tmp_path), script)
+    assert group.single == list(CELLS)
+    assert group.outcomes == {}
+
+
 def test_kept_rounds_continue(tmp_path: Path) -> None:
     plan = plan_in(tmp_path)
     first = Group(plan, Script())
