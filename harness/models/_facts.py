@@ -74,8 +74,9 @@ def describe_family(
 
 def _list_packed_tags(folder: Folder) -> set[str]:
     """Return `packed` if any component of the checkpoint is quantized."""
-    configs = (folder.config(component) for component in folder.components)
-    return {"packed"} if any("quantization_config" in config for config in configs) else set()
+    networks = (c for c in folder.components if (folder.path / c / "config.json").is_file())
+    packed = any("quantization_config" in folder.config(network) for network in networks)
+    return {"packed"} if packed else set()
 
 
 def get_role(component: str) -> str:
