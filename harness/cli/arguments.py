@@ -11,7 +11,9 @@ from harness.core.errors import UsageError
 GROUPS = {
     "Measure": ("plan", "run", "bench", "profile"),
     "Judge": ("evaluate", "gate", "claims"),
+    "Sign off": ("sign", "verify"),
     "Understand": ("report", "explain", "compare"),
+    "Deploy": ("recommend",),
     "Set up": ("init", "axes", "policies", "weights", "doctor", "schema"),
 }
 
@@ -101,6 +103,12 @@ PolicyName = Annotated[
     str | None,
     typer.Option(
         "--policy", help="Use this policy: a shipped one (harness policies) or a .toml file."
+    ),
+]
+JUnitFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--junit", metavar="FILE", help="Also write the verdicts as JUnit XML, for CI systems."
     ),
 ]
 CellName = Annotated[str, typer.Argument(metavar="[CELL]", help="A cell's id, or `baseline`.")]

@@ -4,10 +4,13 @@ HarnessError
 ├── UsageError        2  wrong usage
 ├── MatrixError       2  mistakes in a matrix file, all of them at once
 │   ├── PolicyError   2  the same of a policy file
-│   └── LedgerError   2  the same of a file of published claims
+│   ├── LedgerError   2  the same of a file of published claims
+│   └── AcceptanceError 2 the same of a file of accepted changes
 ├── NothingToDo       3  nothing selected, or everything done already
 ├── MachineError      4  this machine cannot do it (missing package, weights, disk, lock)
 ├── NoEffect          5  a value that was applied changed nothing: its cell fails
+├── NotSignedOff      1  no cell of a run may ship
+│   └── UndecidedCells 6 verdicts that are to be signed are missing or inconclusive
 └── ResultsError      7  results unreadable, inconsistent, or newer than this version
 """
 
@@ -73,6 +76,12 @@ class LedgerError(MatrixError):
     document = "claim ledger"
 
 
+class AcceptanceError(MatrixError):
+    """A file of accepted changes has mistakes; `problems` lists all of them."""
+
+    document = "file of accepted changes"
+
+
 class NothingToDo(HarnessError):
     """There is nothing to do: no cell selected, or all are done."""
 
@@ -90,6 +99,18 @@ class NoEffect(HarnessError):
     another name."""
 
     exit_code = ExitCode.CELLS_FAILED
+
+
+class NotSignedOff(HarnessError):
+    """The verdicts do not allow to sign a run off."""
+
+    exit_code = ExitCode.GATE_FAILED
+
+
+class UndecidedCells(NotSignedOff):
+    """Verdicts that are to be signed are missing or inconclusive."""
+
+    exit_code = ExitCode.INCONCLUSIVE
 
 
 class ResultsError(HarnessError):

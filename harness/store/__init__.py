@@ -13,6 +13,7 @@ from harness.store.read import (
     read_outcomes,
     read_plan,
     read_rounds,
+    read_signed,
     read_times,
     read_trace_facts,
     read_traced,
@@ -20,6 +21,7 @@ from harness.store.read import (
     resolve_run,
 )
 from harness.store.write import (
+    append_signed,
     append_time,
     begin_cell,
     create_run,
@@ -34,6 +36,7 @@ from harness.store.write import (
 
 __all__ = [
     "RunFolder",
+    "append_signed",
     "append_time",
     "begin_cell",
     "build_cache_dir",
@@ -50,6 +53,7 @@ __all__ = [
     "read_outcomes",
     "read_plan",
     "read_rounds",
+    "read_signed",
     "read_times",
     "read_trace_facts",
     "read_traced",
