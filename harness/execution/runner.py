@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol
 from uuid import uuid4
 
 from harness.core.errors import MachineError
@@ -156,9 +156,8 @@ class _PlanRun:
     def _measure_group(self, group: Sequence[Measurement], begun: "Mapping[str, _Begun]") -> None:
         def end(cell: Measurement, found: Completed | Failed) -> None:
             planned = cell.task.planned
-            outcome = add_images(
-                begun[planned.id].reused, refuse_full_disk(found, cell.task.folder)
-            )
+            refuse_full_disk(found, cell.task.folder)
+            outcome = add_images(begun[planned.id].reused, found)
             self._end_cell(planned, outcome, cell.wall_s)
 
         def keep(cell: Measurement, pairing: Pairing) -> None:
@@ -246,18 +245,15 @@ class _CellRun(NamedTuple):
 
     def _measure(self, measurement: Measurement) -> Completed | Extended | Failed:
         outcome = measurement.measure(self.baseline_worker)
-        return refuse_full_disk(outcome, measurement.task.folder)
+        refuse_full_disk(outcome, measurement.task.folder)
+        return outcome
 
 
-Measured = TypeVar("Measured", Completed, Failed, Completed | Extended | Failed)
-
-
-def refuse_full_disk(outcome: Measured, folder: Path) -> Measured:
-    """Return an outcome; MachineError if the disk was full, which no next cell survives."""
+def refuse_full_disk(outcome: object, folder: Path) -> None:
+    """Raise MachineError for a cell that failed because the disk was full: so would the next."""
     if isinstance(outcome, Failed) and outcome.kind == "disk-full":
         fix = "Free some space, then run the same command again: measured cells are kept."
         raise MachineError("the disk is full", str(folder), fix)
-    return outcome
 
 
 def _with_wall_time(outcome: Outcome, wall_s: float) -> Outcome:
