@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from harness.core.cost import Cost, image_cost
@@ -37,7 +37,9 @@ class Reading:
     error: float | None = None
     """The standard error, for planning; None if more prompts would not change it."""
     samples: str = ""
-    """What a time rests on: `12 blocks`."""
+    """What a time rests on: `12 blocks`; of a human review `60 pairs by 3 raters`."""
+    pairs: int | None = None
+    """The pairs of a human review."""
     note: str = ""
     """What was counted, or how."""
     has_interval: bool = True
@@ -160,6 +162,14 @@ def _not_scored(cell: CellResult, metric: str) -> Observation:
     return Observation(cell.run.missing_metric(metric) or Absent(absent=NOT_EVALUATED))
 
 
+def _read_preference(cell: CellResult) -> Reading | Absent:
+    found = cell.preference
+    if isinstance(found, Absent):
+        return found
+    reading = read_distribution(found.share.estimate, found.uncertainty, found.samples)
+    return replace(reading, pairs=found.pairs)
+
+
 def _read_latency(cell: CellResult, compute: Callable[[float], float] = float) -> Reading | Absent:
     """Return a figure that rises or falls with the median seconds of a call."""
     latency = cell.latency
@@ -266,4 +276,5 @@ _MEASURED: Mapping[Quantity, Callable[[CellResult, Completed], Reading | Absent]
     "timing-precision": _read_precision,
     "throttled-share": _read_throttled,
     "traced-steps": _read_traced_steps,
+    "human-preference": lambda cell, _: _read_preference(cell),
 }

@@ -18,6 +18,7 @@ from harness.store.read import (
     readable_runs,
     resolve_run,
 )
+from harness.store.reviews import read_reviews, write_review_answers, write_review_key
 from harness.store.write import (
     append_time,
     begin_cell,
@@ -47,6 +48,7 @@ __all__ = [
     "read_judgement",
     "read_outcomes",
     "read_plan",
+    "read_reviews",
     "read_times",
     "read_trace_facts",
     "read_traced",
@@ -59,4 +61,6 @@ __all__ = [
     "write_image_scores",
     "write_judgement",
     "write_outcome",
+    "write_review_answers",
+    "write_review_key",
 ]
