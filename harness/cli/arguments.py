@@ -103,6 +103,12 @@ PolicyName = Annotated[
         "--policy", help="Use this policy: a shipped one (harness policies) or a .toml file."
     ),
 ]
+JUnitFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--junit", metavar="FILE", help="Also write the verdicts as JUnit XML, for CI systems."
+    ),
+]
 CellName = Annotated[str, typer.Argument(metavar="[CELL]", help="A cell's id, or `baseline`.")]
 AllCells = Annotated[bool, typer.Option("--all", help="Trace every completed cell.")]
 Against = Annotated[str, typer.Option("--against", metavar="CELL", help="Compare with this cell.")]
