@@ -12,6 +12,7 @@ GROUPS = {
     "Measure": ("plan", "run", "bench", "profile"),
     "Judge": ("evaluate", "gate", "review", "claims"),
     "Understand": ("report", "explain", "compare"),
+    "Deploy": ("recommend",),
     "Set up": ("init", "axes", "policies", "weights", "doctor", "schema"),
 }
 

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.base import Frozen
-from harness.core.errors import ResultsError
+from harness.core.errors import NothingToDo, ResultsError
 from harness.core.quality import Definition
 from harness.core.trace import BETWEEN
 from harness.core.units import Absent, format_bytes, plural
+from harness.deployment import Recommendation, recommend
 from harness.reporting.answer import Answer, build_answer, list_terms, list_unprofiled
 from harness.reporting.cell import CellSection, Showing, build_section
 from harness.reporting.figures import draw_figures
@@ -60,6 +61,7 @@ class Page(Frozen):
     has_points: bool
     not_drawn: tuple[str, ...]
     forest: tuple[ForestPanel, ...]
+    recommendation: Recommendation | None
     table: Table
     sheet_prompts: tuple[str, ...]
     judge: tuple[WorstGroup, ...]
@@ -155,7 +157,6 @@ def build_page(run: Run, report_s: float, out: Path | None = None) -> Page:
     answer = build_answer(run)
     unprofiled = list_unprofiled(run, answer)
     table = build_table(run, anchors, unprofiled)
-    cells = [run.cell(row.id) for row in table.rows]
     return Page(
         title=plan.matrix.name,
         about=plan.matrix.about,
@@ -170,10 +171,11 @@ def build_page(run: Run, report_s: float, out: Path | None = None) -> Page:
         has_points=bool(run.pareto_points),
         not_drawn=list_not_drawn(run),
         forest=build_forest(run),
+        recommendation=_recommend(run),
         table=table,
         sheet_prompts=_list_sheet_prompts(run),
         judge=list_worst(run.cell(answer.best)) if answer.recommends else (),
-        cells=_build_sections(cells, anchors, unprofiled, out or report_folder(run.folder)),
+        cells=_build_sections(run, table, anchors, unprofiled, out or report_folder(run.folder)),
         pictures_note=_count_shown(run),
         definitions=_list_definitions(run),
         missing=_to_values(run.evaluation.missing if run.evaluation else {}),
@@ -186,6 +188,13 @@ def build_page(run: Run, report_s: float, out: Path | None = None) -> Page:
         anchors=anchors,
         unprofiled=unprofiled,
     )
+
+
+def _recommend(run: Run) -> Recommendation | None:
+    try:
+        return recommend(run)
+    except (NothingToDo, ResultsError):  # no verdicts
+        return None
 
 
 def _count_shown(run: Run) -> str:
@@ -222,9 +231,10 @@ def list_not_drawn(run: Run) -> tuple[str, ...]:
 
 
 def _build_sections(
-    cells: Sequence[CellResult], anchors: dict[str, str], unprofiled: frozenset[str], out: Path
+    run: Run, table: Table, anchors: dict[str, str], unprofiled: frozenset[str], out: Path
 ) -> tuple[CellSection, ...]:
-    budget, notes = budget_page(len(cells)), _note_images(cells[0].run)
+    cells = [run.cell(row.id) for row in table.rows]
+    budget, notes = budget_page(len(cells)), _note_images(run)
     return tuple(
         build_section(
             cell,
