@@ -22,6 +22,13 @@ NOT_EVALUATED = (
 )
 
 
+class Panel(NamedTuple):
+    """The size of a human review."""
+
+    pairs: int
+    raters: int
+
+
 @dataclass(frozen=True)
 class Reading:
     """An observed value with one-sided bounds at any level, and p-values at any limit.
@@ -38,8 +45,7 @@ class Reading:
     """The standard error, for planning; None if more prompts would not change it."""
     samples: str = ""
     """What a time rests on: `12 blocks`; of a human review `60 pairs by 3 raters`."""
-    pairs: int | None = None
-    """The pairs of a human review."""
+    panel: Panel | None = None
     note: str = ""
     """What was counted, or how."""
     has_interval: bool = True
@@ -166,8 +172,10 @@ def _read_preference(cell: CellResult) -> Reading | Absent:
     found = cell.preference
     if isinstance(found, Absent):
         return found
-    reading = read_distribution(found.share.estimate, found.uncertainty, found.samples)
-    return replace(reading, pairs=found.pairs)
+    observed, panel = found.share.estimate, Panel(found.pairs, len(found.counted))
+    if panel.raters < 2:  # says nothing about other people, whatever its interval
+        return replace(read_few(observed, found.samples), panel=panel)
+    return replace(read_distribution(observed, found.uncertainty, found.samples), panel=panel)
 
 
 def _read_latency(cell: CellResult, compute: Callable[[float], float] = float) -> Reading | Absent:

@@ -8,7 +8,7 @@ from harness.core.quality import Rung
 from harness.core.rule import SHARES, Rule
 from harness.core.units import format_percent
 from harness.gating.decision import Decision
-from harness.gating.observation import Observation, Reading
+from harness.gating.observation import Observation, Panel, Reading
 from harness.results.format import bracket
 from harness.stats.noninferiority import precision_needed, prompts_needed
 
@@ -25,6 +25,8 @@ _OBSERVED = {
     "traced-steps": "steps in its trace: {}",
     "human-preference": "people preferred it or saw no difference in {} of answers",
 }
+FEW_RATERS = 5
+"""With fewer raters their number limits a human review, not the number of pairs."""
 _EXACT = ("timing-precision", "throttled-share", "traced-steps")
 """Quantities of the run's own records: repeating the measurement would not change them."""
 
@@ -114,8 +116,8 @@ def _explain_no_pass(rule: Rule, seen: Observation, decision: Decision, limit: s
 
 
 def _say_what_decides(rule: Rule, reading: Reading, seen: Observation, decision: Decision) -> str:
-    if reading.pairs is not None:
-        return _say_how_many_pairs(rule, reading, decision)
+    if reading.panel is not None:
+        return _say_how_many_pairs(rule, reading, reading.panel, decision)
     if reading.samples and reading.error is None:
         return f"with {reading.samples}; raise measure.max_s"
     if reading.samples:
@@ -129,13 +131,14 @@ def _say_what_decides(rule: Rule, reading: Reading, seen: Observation, decision:
     )
 
 
-def _say_how_many_pairs(rule: Rule, reading: Reading, decision: Decision) -> str:
-    assert reading.pairs is not None
+def _say_how_many_pairs(rule: Rule, reading: Reading, panel: Panel, decision: Decision) -> str:
+    if panel.raters < FEW_RATERS:
+        return f"with {reading.samples}; ask {FEW_RATERS} raters or more"
     distance, error = abs(reading.observed - rule.window[0]), reading.error or 0.0
-    needed = prompts_needed(distance, error, reading.pairs, 1 - decision.alpha)
+    needed = prompts_needed(distance, error, panel.pairs, 1 - decision.alpha)
     if needed is None:
         return _TOO_CLOSE
-    enough = f"about {max(needed, reading.pairs + 1):,} pairs by as many raters would decide"
+    enough = f"about {max(needed, panel.pairs + 1):,} pairs by as many raters would decide"
     return f"with {reading.samples}; {enough}"
 
 

@@ -3,12 +3,9 @@
 from collections.abc import Iterator
 
 from harness.core.units import Absent, plural
-from harness.results.format import format_share, format_value
+from harness.results.format import format_number, format_value
 from harness.results.preference import Preference
 from harness.review.page import Written
-
-NON_INFERIOR = 0.45
-"""The usual limit: preferred or tied in at least 45 % of the answers."""
 
 
 def write_page_lines(written: Written) -> Iterator[str]:
@@ -21,23 +18,14 @@ def write_page_lines(written: Written) -> Iterator[str]:
         chosen = f"chosen among the other {written.possible}"
         lost = plural(written.without_files, "pair has", "pairs have")
         yield f"note: {lost} no image files any more; pairs were {chosen}"
-    if passing := count_passing(pairs.count("pair"), NON_INFERIOR):
-        limit = format_share(NON_INFERIOR)
-        yield f"one rater shows at least {limit} from {passing} preferred or tied answers on"
-    yield "Send the page to your raters. Then: harness review RUN --add answers.json…"
-
-
-def count_passing(pairs: int, limit: float) -> int | None:
-    """Return the fewest favourable answers of one rater whose lower bound reaches a limit."""
-    from harness.stats.proportions import share_lower
-
-    found = (count for count in range(pairs + 1) if share_lower(count, pairs) >= limit)
-    return next(found, None)
+    yield "Send the page to five raters or more. Then: harness review RUN --add answers-*.json"
 
 
 def write_preference_lines(found: Preference) -> Iterator[str]:
     """Yield what people preferred, how far they agreed, and who was excluded."""
     yield f"preferred or tied: {format_value(found.share, 'share')} of answers ({found.samples})"
+    if len(found.counted) < 2:
+        yield "one rater: the interval holds for other prompts, not for other people"
     yield f"preferred {found.preferred}, tied {found.tied}, lost {found.lost}"
     yield write_agreement(found)
     both = (found.broken, found.baseline_broken)
@@ -54,4 +42,4 @@ def write_agreement(found: Preference) -> str:
     """Return how far raters agree, or why that is unknown."""
     if isinstance(found.agreement, Absent):
         return f"agreement unknown: {found.agreement.absent}"
-    return f"agreement (Krippendorff's alpha, ordinal): {found.agreement:.2f}"
+    return f"agreement (Krippendorff's alpha, ordinal): {format_number(round(found.agreement, 2))}"
