@@ -10,7 +10,8 @@ from harness.core.errors import UsageError
 
 GROUPS = {
     "Measure": ("plan", "run", "bench", "profile"),
-    "Judge": ("evaluate", "gate", "review", "claims"),
+    "Judge": ("evaluate", "gate", "claims"),
+    "Sign off": ("review", "sign", "verify"),
     "Understand": ("report", "explain", "compare"),
     "Deploy": ("recommend",),
     "Set up": ("init", "axes", "policies", "weights", "doctor", "schema"),

@@ -25,6 +25,7 @@ _OBSERVED = {
     "traced-steps": "steps in its trace: {}",
     "human-preference": "people preferred it or saw no difference in {} of answers",
 }
+ALL_WAIVED = "every rule of this cell is waived: nothing judges it"
 FEW_RATERS = 5
 """With fewer raters their number limits a human review, not the number of pairs."""
 _EXACT = ("timing-precision", "throttled-share", "traced-steps")

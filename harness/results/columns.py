@@ -271,6 +271,7 @@ COLUMNS: tuple[Column | ColumnFamily, ...] = (
     Column("broken_share_high", "tail.broken_share_high", "share"),
     ColumnFamily(_list_worst_deciles),
     Column("human_preference", _read_preference, "share", "Human preference", has_interval=True),
+    Column("waivers", "verdict.waiver_count", "count"),
     Column("verdict", "verdict.result"),
 )
 """The columns of results.csv and of frames, in order."""
