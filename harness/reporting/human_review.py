@@ -14,6 +14,8 @@ class HumanReview(Frozen):
     sentence: str
     answers: Bar | None = None
     figures: tuple[NamedValue, ...] = ()
+    panel: str = ""
+    """How many raters there were, and how many of them were excluded."""
     raters: tuple[str, ...] = ()
 
 
@@ -29,6 +31,7 @@ def build_review(cell: CellResult) -> HumanReview | None:
         sentence=f"Preferred or tied in {share} of answers, {found.samples}",
         answers=_divide_answers(found),
         figures=_list_figures(found),
+        panel=_count_raters(found),
         raters=tuple(map(_describe_rater, found.raters)),
     )
 
@@ -38,7 +41,7 @@ def _divide_answers(found: Preference) -> Bar:
     total = sum(parts.values())
     pieces = tuple(
         Piece(name=name, width=round(100 * count / total, 2), colour=colour, text=f"{count}")
-        for (name, count), colour in zip(parts.items(), ("c5", "c3", "c6"), strict=True)
+        for (name, count), colour in zip(parts.items(), ("c5", "c3", "c2"), strict=True)
     )
     return Bar(name="Answers", value=found.samples, pieces=pieces)
 
@@ -60,6 +63,12 @@ def _list_figures(found: Preference) -> tuple[NamedValue, ...]:
         NamedValue(name="Agreement of raters", value=alpha, note=alpha_note),
         NamedValue(name="Flagged as broken", value=broken, note=f"of the baseline’s {other}"),
     )
+
+
+def _count_raters(found: Preference) -> str:
+    excluded = sum(bool(record.excluded) for record in found.raters)
+    everybody = plural(len(found.raters), "rater")
+    return f"{everybody}, {excluded} excluded" if excluded else everybody
 
 
 def _describe_rater(record: RaterRecord) -> str:

@@ -3,7 +3,7 @@
 Answers of several raters to one pair are alike, and so are the answers of one rater. The variance
 of the share is that of a crossed design: of prompts, plus of raters, minus what both count (Gallas
 2006 for readers × cases; Cameron, Gelbach & Miller 2011, equation 2.8). Each part counts with
-Student's t of its own degrees of freedom (Graybill & Wang 1980). The ratio to independent answers
+Student's t at its degrees of freedom (Graybill & Wang 1980). The ratio to independent answers
 gives an effective number of answers, and that the exact interval of a share (Korn & Graubard 1998;
 Clopper & Pearson 1934). With one rater and one pair per prompt it is Clopper and Pearson's.
 """

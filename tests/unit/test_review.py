@@ -16,7 +16,9 @@ from harness.core.review import ReviewAnswers, ReviewKey
 from harness.core.rule import Rule
 from harness.core.units import Absent
 from harness.gating import judge_run
+from harness.reporting.page import build_page, render_page, render_text
 from harness.results import Run
+from harness.results.columns import make_rows
 from harness.review import Wish, add_answers, page, write_review
 from harness.review.pictures import LOSSY, encode_pairs
 from harness.review.sampling import choose_sample
@@ -273,6 +275,22 @@ def test_rule_on_human_preference_decides(reviewed: tuple[Path, ReviewKey]) -> N
     assert verdict(run).result == "missing"
     add(run, key, **{f"R{n}": GOOD for n in range(3)})
     assert verdict(run).result == "pass"
+
+
+def test_report_shows_raters_and_their_answers(reviewed: tuple[Path, ReviewKey]) -> None:
+    run, key = reviewed
+    assert [row["human_preference"] for row in make_rows(Run.load(run))] == [None, None, None]
+    add(run, key, Ann=GOOD, Ben=attentive(losing), Lazy=lambda pair, place: "tie")
+    rows = {row["cell"]: row["human_preference"] for row in make_rows(Run.load(run))}
+    assert rows == {"baseline": None, CELL: 0.5, "same": None}
+    shown = build_page(Run.load(run), 0.0)
+    (section,) = shown.reviewed
+    assert section.id == CELL
+    assert section.review is not None
+    assert section.review.panel == "3 raters, 1 excluded"
+    assert "Human preference" in [column.title for column in shown.table.columns]
+    assert "## Human review" in render_text("report.md.j2", shown)
+    assert "3 raters, 1 excluded" in render_page(shown, None, "")
 
 
 def test_losing_images_fail_the_rule(reviewed: tuple[Path, ReviewKey]) -> None:
