@@ -97,7 +97,7 @@ class Block(Frozen):
     """Why the block is kept but does not count: it was repeated, or its round is incomplete."""
 
 
-class Session(Frozen):
+class TimingSession(Frozen):
     """Rounds that several cells shared: pairings of one session compare directly, round by round.
 
     `first_round` is the first round of this session; earlier rounds are of an interrupted one.
@@ -121,7 +121,7 @@ class Pairing(Frozen):
     blocks: tuple[Block, ...]
     stopped: str = ""
     """Why measurement stopped: the precision was reached, or the time was over."""
-    session: Session | None = None
+    session: TimingSession | None = None
     """The rounds that it shared with other cells; None if it was timed with the baseline alone."""
 
     def of(self, side: Side) -> tuple[Block, ...]:

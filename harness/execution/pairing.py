@@ -9,7 +9,15 @@ from typing import Literal, NamedTuple, NoReturn, Protocol
 import psutil
 
 from harness.core.errors import MachineError
-from harness.core.timing import Block, Conditions, ForeignProcess, Pairing, Repeat, Session, Side
+from harness.core.timing import (
+    Block,
+    Conditions,
+    ForeignProcess,
+    Pairing,
+    Repeat,
+    Side,
+    TimingSession,
+)
 from harness.core.units import Absent, format_bytes
 from harness.execution.stopping_rule import StoppingRule
 from harness.execution.task import BaselineWorkerLost, Broken
@@ -105,7 +113,7 @@ class Recorder:
         kind: Literal["interleaved", "sandwiched", "alone"],
         stopped: str = "",
         why: str = "",
-        session: Session | None = None,
+        session: TimingSession | None = None,
     ) -> Pairing:
         """Return the blocks so far as a pairing."""
         blocks = tuple(self.blocks)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from harness.core.outcome import Completed, Failed
-from harness.core.timing import Pairing, Session
+from harness.core.timing import Pairing, TimingSession
 from harness.core.units import Absent
 from harness.execution.baseline_worker import BaselineWorker
 from harness.execution.cell import Measurement
@@ -49,7 +49,7 @@ class SharedRounds:
     """
 
     baseline: BaselineWorker
-    session: Session
+    session: TimingSession
     ended: Ended
     keep_rounds: Callable[[Measurement, Pairing], None]
     single: list[Measurement] = field(default_factory=list)

@@ -14,7 +14,7 @@ from uuid import uuid4
 from harness.core.errors import MachineError
 from harness.core.outcome import UNTIMED, Completed, Extended, Failed, Memory, Outcome, Skipped
 from harness.core.plan import Plan, PlannedCell, Prompt
-from harness.core.timing import Block, Pairing, Session
+from harness.core.timing import Block, Pairing, TimingSession
 from harness.core.trace import Trace
 from harness.core.units import Absent
 from harness.execution.baseline_worker import BaselineWorker
@@ -166,7 +166,7 @@ class _PlanRun:
         for cell in group:
             self.progress.cell_began(cell.task.planned)
         first = max(cell.recorder.next_round for cell in group)
-        session = Session(id=uuid4().hex, first_round=first)
+        session = TimingSession(id=uuid4().hex, first_round=first)
         SharedRounds(self.baseline_worker, session, end, keep).measure(group)
 
 

@@ -11,7 +11,7 @@ import pytest
 from harness import api
 from harness.core.outcome import Completed, Failed
 from harness.core.plan import Plan
-from harness.core.timing import Pairing, Session
+from harness.core.timing import Pairing, TimingSession
 from harness.core.units import Absent
 from harness.execution import rounds, runner
 from harness.execution.baseline_worker import BaselineWorker
@@ -54,7 +54,7 @@ class Group:
             Measurement(task, launcher, lambda _: None, ignore, blocks.get(task.planned.id, ())) for task in tasks
         ]
         first = max(cell.recorder.next_round for cell in self.cells)
-        shared = SharedRounds(self.worker, Session(id="s", first_round=first), self._end, self._keep)
+        shared = SharedRounds(self.worker, TimingSession(id="s", first_round=first), self._end, self._keep)
         self.single = [cell.task.planned.id for cell in shared.measure(self.cells)]
         self.worker.close()
         assert script.alive == []
@@ -191,7 +191,7 @@ def test_kept_rounds_continue(tmp_path: Path) -> None:
         assert len(pairing.of("cell")) == 2 * MIN_ROUNDS_FOR_VERDICT
         begun = [block.begun_s for block in pairing.blocks]
         assert begun == sorted(begun)
-        assert pairing.session == Session(id="s", first_round=3)
+        assert pairing.session == TimingSession(id="s", first_round=3)
 
 
 def test_groups_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
