@@ -187,7 +187,7 @@ class SharedRounds:
 def group_cells(
     cells: Iterable[Measurement], baseline: BaselineWorker
 ) -> list[tuple[Measurement, ...]]:
-    """Return the cells in groups whose processes fit into memory beside the baseline's.
+    """Return the cells in groups whose processes fit into memory with the baseline's.
 
     A cell needs its footprint and what the measured baseline needed more than its own; without a
     footprint, as much as the baseline. Groups of one are timed as a pair.
