@@ -66,8 +66,7 @@ def plan(loaded: LoadedMatrix, *, select: tuple[str, ...] = (), results: Path = 
     matrix, results = loaded.matrix, expand_user(results)
     source = resolve_model(matrix.model)
     model = source.describe()
-    notes = (*model.notes, *source.verify(), *list_unused_cards())
-    model = model.model_copy(update={"notes": notes})
+    model = model.model_copy(update={"notes": (*model.notes, *source.verify())})
     machine = describe_machine()
     reference = _check_reference(matrix) if model.quality_applies else ()
     around = planning.PlanContext(
@@ -93,7 +92,7 @@ def plan(loaded: LoadedMatrix, *, select: tuple[str, ...] = (), results: Path = 
     cut = planning.list_truncation_notes(
         whole.prompts, (*_cut_by_model(source, whole), *_cut_by_metrics(whole))
     )
-    notes = (*whole.notes, *reference, *merge_notes(matrix), *cut)
+    notes = (*whole.notes, *list_unused_cards(), *reference, *merge_notes(matrix), *cut)
     return planning.note_downloads(
         planning.plan_interim_analyses(whole.model_copy(update={"cells": kept, "notes": notes}))
     )
