@@ -7,7 +7,7 @@ from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import NamedTuple
 
-from harness import api, signing
+from harness import signing
 from harness.core.errors import NothingToDo, ResultsError
 from harness.core.parsing import expand_user
 from harness.core.policy import Policy
@@ -124,7 +124,7 @@ def _choose_signer(key: Path | None) -> Signer:
 def _judge_finished(folder: Path, policy: Policy, today: date) -> Run:
     """Return a finished, evaluated run with its verdicts by a policy."""
     run = Run.load(folder)
-    if left := [planned.id for planned in api.pending(folder)]:
+    if left := [planned.id for planned in run.plan.cells if planned.id not in run.outcomes]:
         what = f"the run is not finished: {', '.join(left)}"
         fix = f"Run: harness bench {folder.name}"
         raise ResultsError(what, str(folder), fix)

@@ -88,10 +88,11 @@ def verify(
     from harness import sign_off
     from harness.cli import signing_view
     from harness.core.errors import UsageError
+    from harness.signing import SignerIdentity
 
     if bool(identity) != bool(issuer) or (identity and key):
         fix = "Name both, or the signer's key with --key PUB."
         raise UsageError("an identity is named with its issuer", "--identity", fix)
-    signer = sign_off.SignerIdentity(identity, issuer) if identity else key
+    signer = SignerIdentity(identity, issuer) if identity else key
     found = sign_off.verify(bundle, key=signer, policy=policy, deployed=deployed)
     leave(signing_view.show_verification(found, json))
