@@ -21,6 +21,9 @@ class Exported(AxisValue):
     conflicts: ClassVar = frozenset({"no-torch", "quantized", "block-cache"})
     stateful: ClassVar = True  # one session, which uses all threads
 
+    def unseen_memory(self) -> str:
+        return "torch does not count the engine's memory"
+
     def recipe(self, context: RecipeContext) -> NoRecipe:
         reason = "the denoiser runs as an engine that harness exports, checks and feeds"
         return NoRecipe(reason=reason, hint="use compiler inductor, or deploy the engine itself")
