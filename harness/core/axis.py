@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 from pydantic import BeforeValidator, ConfigDict
 
 from harness.core.base import Frozen
+from harness.core.recipe import NoRecipe, RecipeContext, RecipeLines
 
 if TYPE_CHECKING:
     from harness.core.effect import Effect
@@ -262,12 +263,20 @@ class AxisValue(Frozen):
         """
         return 1.0
 
+    def unseen_memory(self) -> str:
+        """Return why torch's allocator does not count all of this value's memory, or ''."""
+        return ""
+
     def apply(self, model: "TextToImage", setup: Setup) -> "Effect | None":
         """Change the loaded model in place; return the effect, which reports after the timed calls.
 
         None only for values that change nothing, such as `eager` and `none`.
         """
         return None
+
+    def recipe(self, context: RecipeContext) -> RecipeLines | NoRecipe:
+        """Return the lines that do the same in a file without harness, or why there are none."""
+        return NoRecipe(reason=f"{self.where()} has no recipe lines")
 
 
 class Cell(Frozen):

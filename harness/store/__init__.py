@@ -12,6 +12,7 @@ from harness.store.read import (
     read_judgement,
     read_outcomes,
     read_plan,
+    read_rounds,
     read_signed,
     read_times,
     read_trace_facts,
@@ -19,6 +20,7 @@ from harness.store.read import (
     readable_runs,
     resolve_run,
 )
+from harness.store.reviews import read_reviews, write_review_answers, write_review_key
 from harness.store.write import (
     append_signed,
     append_time,
@@ -30,6 +32,7 @@ from harness.store.write import (
     write_image_scores,
     write_judgement,
     write_outcome,
+    write_rounds,
 )
 
 __all__ = [
@@ -50,6 +53,8 @@ __all__ = [
     "read_judgement",
     "read_outcomes",
     "read_plan",
+    "read_rounds",
+    "read_reviews",
     "read_signed",
     "read_times",
     "read_trace_facts",
@@ -63,4 +68,7 @@ __all__ = [
     "write_image_scores",
     "write_judgement",
     "write_outcome",
+    "write_rounds",
+    "write_review_answers",
+    "write_review_key",
 ]

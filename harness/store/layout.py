@@ -66,11 +66,24 @@ class RunFolder:
     def lock(self) -> Path:
         return self.path / ".lock"
 
+    @property
+    def reviews(self) -> Path:
+        return self.path / "reviews"
+
+    def review_key(self, page: str) -> Path:
+        return self.reviews / page / "key.json"
+
+    def review_answers(self, page: str) -> Path:
+        return self.reviews / page / "answers"
+
     def cell(self, cell_id: str) -> Path:
         return self.cells / cell_id
 
     def outcome(self, cell_id: str) -> Path:
         return self.cell(cell_id) / "outcome.json"
+
+    def rounds(self, cell_id: str) -> Path:
+        return self.cell(cell_id) / "rounds.json"
 
     def images(self, cell_id: str) -> Path:
         return self.cell(cell_id) / IMAGES
@@ -98,6 +111,11 @@ class RunFolder:
 def image_name(prompt_id: str, seed: int) -> str:
     """Return the path of one image in its cell's folder."""
     return f"{IMAGES}/{prompt_id}_{seed}.png"
+
+
+def review_page_name(page: str) -> str:
+    """Return the file name of a review page, which names neither run nor cell."""
+    return f"review-{page}.html"
 
 
 def history_file(root: Path, lineage: str) -> Path:

@@ -1,5 +1,6 @@
 """The largest batch that fits into memory, found by trial on the finished pipeline."""
 
+import gc
 from collections.abc import Callable
 from typing import Annotated, ClassVar
 
@@ -11,8 +12,9 @@ from harness.core.effect import Effect, FixedEffect
 from harness.core.errors import MachineError
 from harness.core.model import Call, TextToImage
 from harness.core.outcome import Figures
+from harness.core.recipe import NoRecipe, RecipeContext, RecipeLines
 from harness.core.units import Absent, format_percent
-from harness.process_memory import read_resident_peak, reset_resident_peak
+from harness.process_memory import is_out_of_memory, read_resident_peak, reset_resident_peak
 
 WHERE = "batch largest"
 
@@ -57,6 +59,13 @@ class Largest(AxisValue):
         effect.batch = found
         return effect
 
+    def recipe(self, context: RecipeContext) -> RecipeLines | NoRecipe:
+        found = context.applied.get("batch", {}).get("images")
+        if found is None:
+            reason = "the largest batch is found by trial, and this cell recorded none"
+            return NoRecipe(reason=reason, hint="name a number of images")
+        return RecipeLines(batch=int(found))
+
 
 def search_largest(fits: Callable[[int], bool], limit: int) -> int:
     """Return the largest number up to `limit` that fits, or 0; smaller numbers fit too.
@@ -92,11 +101,14 @@ class GpuTrial:
         torch.cuda.reset_peak_memory_stats()
         try:
             self.run_step(images)
-        except torch.OutOfMemoryError:
+        except Exception as error:  # each library has another type for it
+            if not is_out_of_memory(error):
+                raise
             fits = False
         else:
             self.peaks[images] = torch.cuda.max_memory_allocated()
             fits = True
+        gc.collect()  # the error's traceback holds tensors in cycles
         torch.cuda.empty_cache()
         return fits
 

@@ -22,6 +22,7 @@ from harness.core.errors import NoEffect
 from harness.core.machine import Machine
 from harness.core.model import Footprint, TextToImage
 from harness.core.outcome import Caution, Figures
+from harness.core.recipe import RecipeContext, RecipeLines, read_source
 from harness.core.units import format_percent
 
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
@@ -56,6 +57,17 @@ class Dtype(AxisValue):
         summary = f"{format_percent(share, 0)} of the denoiser's weights are {self.dtype}"
         return FixedEffect(summary, figures)
 
+    def recipe(self, context: RecipeContext) -> RecipeLines:
+        return RecipeLines(dtype=self.dtype)
+
+
+def write_matmul_precision(precision: Literal["ieee", "tf32"]) -> tuple[str, ...]:
+    """Return the lines that set how a GPU multiplies FP32 numbers."""
+    return (
+        f'torch.backends.cuda.matmul.fp32_precision = "{precision}"',
+        f'torch.backends.cudnn.conv.fp32_precision = "{precision}"',
+    )
+
 
 def set_matmul_precision(precision: Literal["ieee", "tf32"]) -> float:
     """Set how a GPU multiplies FP32 numbers; return the relative error of a product.
@@ -64,8 +76,10 @@ def set_matmul_precision(precision: Literal["ieee", "tf32"]) -> float:
     """
     import torch
 
-    torch.backends.cuda.matmul.fp32_precision = precision
-    torch.backends.cudnn.conv.fp32_precision = precision  # type: ignore[attr-defined]
+    # Torch's newer `fp32_precision` would make its older getters raise, which inductor, diffusers
+    # and `torch.backends.cudnn.flags` call; the older setters keep both consistent.
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
     generator = torch.Generator().manual_seed(0)
     size: dict[str, Any] = {"size": (256, 256), "generator": generator, "dtype": torch.float64}
     left, right = torch.randn(**size), torch.randn(**size)
@@ -203,6 +217,50 @@ class Quantized(AxisValue):
         """Quantize the networks' layers in place; return further figures."""
         raise NotImplementedError
 
+    def recipe(self, context: RecipeContext) -> RecipeLines:
+        auto = "fp16" if context.device == "cuda" else "fp32"
+        dtype = DTYPES[auto if self.compute == "auto" else self.compute]
+        networks = list_recipe_networks(read_parts(self.modules), context)
+        kinds = ", ".join(f"torch.nn.{kind}" for kind in self.kinds)
+        constants = (f"KINDS = ({kinds},)", f"EXCLUDE = {read_patterns(self.exclude)!r}")
+        functions = read_source(LAYERS, "matches", "_list_float_layers", "is_packed")
+        loop = (
+            f"for network in ({''.join(f'{name}, ' for name in networks).strip()}):",
+            "    names = [",
+            "        name",
+            "        for name in _list_float_layers(network, KINDS)",
+            "        if not any(matches(pattern, name) for pattern in EXCLUDE)",
+            "    ]",
+        )
+        lines = self.recipe_quantize()
+        return lines.model_copy(
+            update={
+                "dtype": dtype,
+                "imports": ("from fnmatch import fnmatchcase", *lines.imports),
+                "packages": (self.package,) if self.package else (),
+                "definitions": (*constants, *functions, *lines.definitions),
+                "build": (*lines.before, *loop, *(f"    {line}" for line in lines.build)),
+                "before": (),
+            }
+        )
+
+    def recipe_quantize(self) -> RecipeLines:
+        """Return what quantizes layers `names` of `network`: `before` the loop, `build` in it."""
+        raise NotImplementedError
+
+
+LAYERS = "harness.axes.precision._layers"
+
+
+def list_recipe_networks(parts: tuple[str, ...], context: RecipeContext) -> tuple[str, ...]:
+    """Return the expressions of some parts in a file without harness."""
+    found = {
+        "denoiser": (context.denoiser,),
+        "text-encoder": tuple(f"pipe.{name}" for name in context.family.encoders),
+        "vae": ("pipe.vae",),
+    }
+    return tuple(name for part in parts for name in found[part])
+
 
 class Torchao(Quantized):
     """Weights of Linear layers, in torchao's kernels for torch.compile."""
@@ -229,10 +287,22 @@ class Torchao(Quantized):
         from torchao.quantization import quantize_
 
         for network in networks:
-            chosen = frozenset(network.layers)
+            chosen, config = frozenset(network.layers), self.config()
+            # It would tune inductor for this cell alone: other compiled cells would not compare.
+            config.set_inductor_config = False
 
             def is_chosen(_: Any, name: str, chosen: frozenset[str] = chosen) -> bool:
                 return name in chosen
 
-            quantize_(network.module, self.config(), filter_fn=is_chosen)
+            quantize_(network.module, config, filter_fn=is_chosen)
         return {}
+
+    def config_source(self) -> tuple[tuple[str, ...], str]:
+        """Return the imports and the source of `config` in a file without harness."""
+        raise NotImplementedError
+
+    def recipe_quantize(self) -> RecipeLines:
+        imports, config = self.config_source()
+        line = f"quantize_(network, {config}, filter_fn=lambda _, name, own=names: name in own)"
+        imports = (*imports, "from torchao.quantization import quantize_")
+        return RecipeLines(imports=imports, build=(line,))
