@@ -88,7 +88,7 @@ def test_a_change_of_most_cells_leaves_the_rest() -> None:
     assert len(sure) <= 2 and not {cell for cell, _, _ in sure} & {f"cell{number}" for number in range(1, 8)}
 
 
-def test_a_cell_is_found_on_the_night_the_machine_moves() -> None:
+def test_a_cell_is_found_when_the_machine_moves() -> None:
     values = matrix()
     for (_, quantity), series in values.items():
         if quantity in ("latency", "cold_start"):
