@@ -1,4 +1,4 @@
-"""The README's five minutes with a model of one's own, word for word on a tiny SDXL folder, but small and timed briefly."""
+"""The README's five minutes with your own model, word for word on a tiny SDXL folder, but small and timed briefly."""
 
 import os
 import re
