@@ -130,7 +130,7 @@ def test_images_equal_those_of_a_fixed_run(matrix: Path, decided: Path) -> None:
             assert hashlib.sha256(data).hexdigest() == image.sha256
 
 
-def test_timings_are_of_round_one_phases_of_all_rounds(decided: Path) -> None:
+def test_timings_are_of_stage_one_phases_of_all(decided: Path) -> None:
     outcome = read_outcomes(decided)["8-steps_fp32"]
     assert isinstance(outcome, Completed)
     assert len(outcome.repeats) >= 2
@@ -154,7 +154,7 @@ def test_finished_run_can_be_processed_again(decided: Path) -> None:
     }
 
 
-def test_a_killed_run_goes_on_in_the_middle_of_a_round(decided: Path, tmp_path: Path) -> None:
+def test_a_killed_run_goes_on_within_a_stage(decided: Path, tmp_path: Path) -> None:
     write_adaptive(tmp_path, MATRIX.replace('source = "fake"', 'source = "fake"\nstep_s = 0.003'))
     writer = subprocess.Popen(
         [sys.executable, "-m", "harness", "bench", "fake.toml"], cwd=tmp_path, stderr=-3, stdout=-3
@@ -188,7 +188,7 @@ def test_a_killed_run_goes_on_in_the_middle_of_a_round(decided: Path, tmp_path: 
     assert all(path.read_bytes() == data for path, data in before.items())
 
 
-def test_stages_run_round_by_round(tmp_path: Path) -> None:
+def test_commands_run_stage_by_stage(tmp_path: Path) -> None:
     write_adaptive(tmp_path, MATRIX)
     assert harness("run", "fake.toml", cwd=tmp_path).returncode == 0
     again = harness("run", "fake.toml", cwd=tmp_path)
@@ -205,7 +205,7 @@ def test_stages_run_round_by_round(tmp_path: Path) -> None:
     assert get_prompts(run)["4-steps_fp32"] == 34
 
 
-def test_cell_broken_in_a_later_round_keeps_its_images(matrix: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cell_broken_in_a_later_stage_keeps_its_images(matrix: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from harness.core.outcome import Failed
     from harness.execution.launchers import InlineLauncher
     from harness.execution.task import Broken, Task
