@@ -92,7 +92,7 @@ def distance(images: Any, reference: Any) -> float:
 
 
 LOADED: dict[tuple[str, str, str], TextToImage] = {}
-"""Models by folder, its content and number format: copying one takes a fifth of the time of loading it."""
+"""Models by folder, its content and number format: copying one takes half the time of loading it."""
 
 
 def _load(planned: Planned, recipe: Recipe) -> TextToImage:
