@@ -21,6 +21,7 @@ from harness.reporting.wall_time import sum_phases
 from harness.results import Run
 from harness.store import read_evaluation, read_judgement, read_outcomes, read_plan, read_times, write_outcome
 from harness.store.layout import RunFolder
+from tests.builders.command import harness
 from tests.builders.fake_run import write_matrix
 
 # PSNR by steps is 53.5 dB at 40, 31.7 at 9, 30.5 at 8, 24.0 at 4 (all prompts): far above the limit, far below, on it.
@@ -75,12 +76,6 @@ def decided(matrix: Path) -> Path:
     run = api.open_run(api.load(matrix), results=matrix.parent / "results")
     api.run_until_decided(run)
     return run
-
-
-def harness(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "harness", *words], cwd=cwd, capture_output=True, text=True, check=False
-    )
 
 
 def test_each_cell_has_the_images_its_verdict_needed(decided: Path) -> None:
