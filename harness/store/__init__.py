@@ -13,6 +13,7 @@ from harness.store.read import (
     read_judgement,
     read_outcomes,
     read_plan,
+    read_signed,
     read_times,
     read_trace_facts,
     read_traced,
@@ -20,6 +21,7 @@ from harness.store.read import (
     resolve_run,
 )
 from harness.store.write import (
+    append_signed,
     append_time,
     begin_cell,
     create_run,
@@ -33,6 +35,7 @@ from harness.store.write import (
 
 __all__ = [
     "RunFolder",
+    "append_signed",
     "append_time",
     "begin_cell",
     "build_cache_dir",
@@ -49,6 +52,7 @@ __all__ = [
     "read_judgement",
     "read_outcomes",
     "read_plan",
+    "read_signed",
     "read_times",
     "read_trace_facts",
     "read_traced",
