@@ -13,6 +13,7 @@ from harness.store.read import (
     read_judgement,
     read_outcomes,
     read_plan,
+    read_rounds,
     read_signed,
     read_times,
     read_trace_facts,
@@ -32,6 +33,7 @@ from harness.store.write import (
     write_image_scores,
     write_judgement,
     write_outcome,
+    write_rounds,
 )
 
 __all__ = [
@@ -53,6 +55,7 @@ __all__ = [
     "read_judgement",
     "read_outcomes",
     "read_plan",
+    "read_rounds",
     "read_reviews",
     "read_signed",
     "read_times",
@@ -67,6 +70,7 @@ __all__ = [
     "write_image_scores",
     "write_judgement",
     "write_outcome",
+    "write_rounds",
     "write_review_answers",
     "write_review_key",
 ]
