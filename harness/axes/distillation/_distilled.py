@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from harness.axes.distillation._recipe import write_student
 from harness.axes.distillation._weights import (
     Student,
     digest_weights,
@@ -20,6 +21,7 @@ from harness.core.errors import NoEffect
 from harness.core.machine import Machine
 from harness.core.model import Arguments, Call, CallHook, HubFile, ModelInfo, TextToImage
 from harness.core.outcome import Caution, Figures
+from harness.core.recipe import NoRecipe, RecipeContext, RecipeLines
 
 ADAPTER = "distillation"
 MOST_GUIDANCE = 2.0
@@ -87,6 +89,13 @@ class Distilled(AxisValue):
         assert student is not None  # else the plan refused
         path = find_weights(student.repo, student.files)
         return load_student(model, student, path, self.fuse)
+
+    def recipe(self, context: RecipeContext) -> RecipeLines | NoRecipe:
+        student = self.student(context.model.family)
+        if student is None:
+            return NoRecipe(reason=f"no such weights are published for the {context.model.title}")
+        path = find_weights(student.repo, student.files)
+        return write_student(student, path, self.fuse, context)
 
 
 class UserWeights(Distilled):
