@@ -10,6 +10,7 @@ from harness.core.errors import UsageError
 
 GROUPS = {
     "Measure": ("plan", "run", "bench", "profile"),
+    "Every night": ("nightly", "history", "accept", "prune"),
     "Judge": ("evaluate", "gate", "claims"),
     "Understand": ("report", "explain", "compare"),
     "Set up": ("init", "axes", "policies", "weights", "doctor", "schema"),

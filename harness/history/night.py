@@ -53,14 +53,17 @@ def find_lineage(folder: Path) -> str | None:
         return None
 
 
-def read_nights(root: Path, lineage: str) -> Iterator[NightRun]:
+def read_nights(root: Path, lineage: str, anew: bool = False) -> Iterator[NightRun]:
     """Yield the nights of a matrix under a results folder, in no order.
 
-    Runs that nothing was measured of, and runs that cannot be read, are left out.
+    With `anew` their figures are computed again. Runs that nothing was measured of, and runs that
+    cannot be read, are left out.
     """
     for folder in root.iterdir() if root.is_dir() else ():
         if RunFolder(folder).run_json.exists():
             with suppress(ResultsError):
+                if anew:
+                    _forget_kept(folder)
                 found = read_night(folder, lineage)
                 if found is not None:
                     yield found
@@ -171,6 +174,11 @@ def _read_kept(folder: Path, stamp: list[list[int]]) -> NightRun | None:
         return NightRun(document["lineage"], Night.model_validate(document["night"]), rows)  # type: ignore[arg-type]
     except (OSError, ValueError, LookupError, TypeError):
         return None
+
+
+def _forget_kept(folder: Path) -> None:
+    with suppress(OSError):  # read-only results keep theirs
+        RunFolder(folder).readings.unlink(missing_ok=True)
 
 
 def _keep(folder: Path, stamp: list[list[int]], found: NightRun) -> None:
