@@ -12,7 +12,9 @@ GROUPS = {
     "Measure": ("plan", "run", "bench", "profile"),
     "Every night": ("nightly", "history", "accept", "prune"),
     "Judge": ("evaluate", "gate", "claims"),
+    "Sign off": ("sign", "verify"),
     "Understand": ("report", "explain", "compare"),
+    "Deploy": ("recommend",),
     "Set up": ("init", "axes", "policies", "weights", "doctor", "schema"),
 }
 

@@ -5,10 +5,12 @@ import os
 import sys
 
 from harness.cli import (
+    commands_deploy,
     commands_judge,
     commands_measure,
     commands_nightly,
     commands_set_up,
+    commands_sign,
     commands_understand,
 )
 from harness.cli.app import app
@@ -20,7 +22,9 @@ COMMANDS = (
     commands_measure,
     commands_nightly,
     commands_judge,
+    commands_sign,
     commands_understand,
+    commands_deploy,
     commands_set_up,
 )
 """Importing a module registers its commands."""

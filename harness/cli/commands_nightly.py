@@ -40,13 +40,16 @@ def nightly(
     """
     from harness import api
     from harness.cli import console, nightly_view
+    from harness.nightly.demo import FOLDER, write_demo
     from harness.nightly.night import NightlyOptions, run_nightly
 
     if demo == bool(matrix):
         fix = "Such as: harness nightly sdxl.toml, or: harness nightly --demo"
         raise UsageError("name one matrix, or --demo", "harness nightly", fix)
     if demo:
-        return nightly_view.show_demo(out)
+        followed, page = write_demo(out or FOLDER)
+        nightly_view.show_changes(followed, json)
+        return console.show_path(page, progress=True)
     console.warn(api.cache_caution())
     options = NightlyOptions(
         results=results,

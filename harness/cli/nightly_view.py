@@ -5,7 +5,8 @@ from typing import Any
 
 from rich.table import Table
 
-from harness.cli.console import out, print_table, show_json, show_notice, show_path
+from harness.cli.console import out, show_json, show_notice, show_path
+from harness.cli.tables import print_table
 from harness.core.history import LevelChange
 from harness.core.units import format_bytes, plural
 from harness.history.pruning import Pruning
@@ -37,9 +38,7 @@ def show_night(result: NightlyResult, json: bool) -> int:
         return result.exit_code
     for failure in result.failed:
         out.print(f"failed: {failure}", style="red", markup=False)
-    _show_changes(followed)
-    for sentence in result.answer:
-        out.print(sentence, style="bold", markup=False)
+    show_changes(followed)
     show_path(result.page, progress=True)
     return result.exit_code
 
@@ -67,13 +66,13 @@ def show_history(followed: Followed, json: bool) -> None:
         table.add_row(machine, str(len(nights)), first, newest, str(series))
     print_table(out, table)
     out.print()
-    _show_changes(followed)
-    for sentence in write_sentences(followed):
-        out.print(sentence, style="bold", markup=False)
+    show_changes(followed)
 
 
-def _show_changes(followed: Followed) -> None:
-    """Print statements and changes, each with its causes."""
+def show_changes(followed: Followed, json: bool = False) -> None:
+    """Print statements, changes with their causes, and the answer in two sentences."""
+    if json:
+        return show_json({"answer": list(write_sentences(followed)), **_changes_json(followed)})
     for statement in followed.statements:
         show_notice(statement)
     alone = len(followed.history.machines) == 1
@@ -83,10 +82,12 @@ def _show_changes(followed: Followed) -> None:
         out.print(title, style="bold", markup=False)
         for line in _list_details(followed.history, change):
             out.print(f"           {line}", style="dim", markup=False)
+    for sentence in write_sentences(followed):
+        out.print(sentence, style="bold", markup=False)
 
 
 def _list_details(history: History, change: LevelChange) -> Iterable[str]:
-    yield f"{state_levels(change)}, id {change.id}"
+    yield f"{state_levels(history, change)}. Id: {change.id}"
     if change.state == "suspected":
         yield state_decision(history, change)
     if change.why:

@@ -1,4 +1,4 @@
-"""Changes of level in a history: a first, simple test of the newest nights against those before."""
+"""Changes of level in a history: the newest nights against those before, by Student's t."""
 
 from collections.abc import Iterator
 
@@ -9,21 +9,21 @@ from harness.core.history import Level, LevelChange, NightlyBudget
 from harness.history.quantities import LATENCY, find_quantity
 from harness.history.table import History, Series
 
-LEAST = 8
+LEAST = 10
 """Nights before a change that a level must rest on."""
-_LAGS = (2, 3, 5, 10, 20)
+_LAGS = (3, 5, 10, 20)
 _FLOOR = {"relative": 0.002, "absolute": 0.0005}
 """The least scale of a series: some figures are the same every night."""
 
 
 def detect(history: History, budget: NightlyBudget) -> tuple[LevelChange, ...]:
     """Return the changes of level of every series, those of the machine with an empty cell."""
-    found = []
+    found: list[LevelChange] = []
     for machine in history.machines:
         series = [_prepare(history, one) for one in history.all_series(machine)]
-        limit = _compute_limit(budget, len(series))
+        rate = _compute_rate(budget, len(series))
         for one in series:
-            found += _walk(history, one, limit)
+            found += _walk(history, one, rate)
     return tuple(found)
 
 
@@ -35,30 +35,31 @@ def _prepare(history: History, series: Series) -> Series:
     return series._replace(cell="") if is_machine else series
 
 
-def _compute_limit(budget: NightlyBudget, series: int) -> float:
-    """Return the normal quantile at which all series and lags together keep the budget."""
-    from scipy.special import ndtri
-
-    return float(-ndtri(budget.per_night / max(series * len(_LAGS) * 2, 1)))
+def _compute_rate(budget: NightlyBudget, series: int) -> float:
+    """Return the error rate of one test at which all series and lags together keep the budget."""
+    return budget.per_night / max(series * len(_LAGS) * 2, 1)
 
 
-def _walk(history: History, series: Series, limit: float) -> Iterator[LevelChange]:
+def _walk(history: History, series: Series, rate: float) -> Iterator[LevelChange]:
     """Yield the changes in the order of the nights; after each the level begins anew."""
     start, night = 0, LEAST
     while night < series.values.size:
-        lag = _find_lag(series, start, night, limit)
+        lag = _find_lag(series, start, night, rate)
         if lag is not None:
             yield _make_change(history, series, (start, night - lag + 1, night))
             start = night - lag + 1
         night += 1
 
 
-def _find_lag(series: Series, start: int, night: int, limit: float) -> int | None:
+def _find_lag(series: Series, start: int, night: int, rate: float) -> int | None:
+    from scipy.special import stdtrit
+
     for lag in _LAGS:
         cut = night - lag + 1
         if cut - start >= LEAST:
             before, after = series.values[start:cut], series.values[cut : night + 1]
             scale = _measure_scale(series, before) * np.sqrt(1 / lag + 1 / before.size)
+            limit = -float(stdtrit(before.size - 1, rate))
             if abs(np.median(after) - np.median(before)) > limit * scale:
                 return lag
     return None
@@ -68,7 +69,8 @@ def _measure_scale(series: Series, before: NDArray[np.float64]) -> float:
     kind = find_quantity(series.quantity).scale
     level = float(np.median(before))
     spread = 1.4826 * float(np.median(np.abs(before - level)))
-    return max(spread, _FLOOR[kind] * (abs(level) if kind == "relative" else 1.0))
+    deviation = float(np.std(before, ddof=1)) if before.size > 1 else 0.0
+    return max(spread, deviation, _FLOOR[kind] * (abs(level) if kind == "relative" else 1.0))
 
 
 def _make_change(history: History, series: Series, cuts: tuple[int, int, int]) -> LevelChange:

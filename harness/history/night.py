@@ -125,7 +125,7 @@ def _compute(run: Run) -> NightRun | None:
 
 def _collect_facts(run: Run, record: NightlyRecord) -> dict[str, str]:
     machine, model = run.plan.machine, run.plan.model
-    facts = {"host": machine.name, **machine.facts}
+    facts = {"host": machine.name, **_read_packages(run.folder), **machine.facts}
     facts |= {"model": f"{model.title} ({model.digest[:SHORT_COMMIT]})"}
     facts |= {"harness commit": _describe_commit(machine)}
     facts |= {f"commit of {name}": commit for name, commit in record.watched.items()}
@@ -133,6 +133,16 @@ def _collect_facts(run: Run, record: NightlyRecord) -> dict[str, str]:
              for axis, digest in cell.files.items())  # fmt: skip
     facts |= {f"{axis} files of {cell}": digest[:SHORT_COMMIT] for cell, axis, digest in files}
     return {name: value for name, value in facts.items() if value}
+
+
+def _read_packages(folder: Path) -> dict[str, str]:
+    """Return name → version of all packages that were installed when the run began, if known."""
+    try:
+        lines = RunFolder(folder).packages.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return {}
+    pairs = (line.partition("==")[::2] for line in lines)
+    return {name: version for name, version in pairs if version}
 
 
 def _describe_commit(machine: Machine) -> str:

@@ -12,8 +12,7 @@ from harness.core.errors import ExitCode, HarnessError, MachineError
 from harness.core.history import LevelChange
 from harness.core.outcome import find_failure
 from harness.core.parsing import expand_user
-from harness.core.plan import Plan
-from harness.finding import LoadedMatrix, fetch_missing
+from harness.finding import LoadedMatrix
 from harness.history.acceptance import read_accepted
 from harness.history.merging import place_last
 from harness.history.night import NightlyRecord, write_nightly
@@ -139,16 +138,9 @@ def _run(work: _Work, commits: dict[str, str]) -> NightlyResult:
 
 def _begin(work: _Work, record: NightlyRecord) -> Path:
     """Return the folder of a new run: no earlier measurement is continued."""
-    decided = _plan(work)
-    while fetch_missing(work.loaded.matrix, decided):
-        decided = _plan(work)
-    run = store.create_run(work.results, decided, work.loaded.text)
+    run = api.open_run(work.loaded, results=work.results, fresh=True)
     write_nightly(run, record)
     return run
-
-
-def _plan(work: _Work) -> Plan:
-    return api.plan(work.loaded, results=work.results)
 
 
 def _measure(work: _Work, run: Path) -> tuple[str, ...]:

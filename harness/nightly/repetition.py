@@ -9,6 +9,7 @@ from harness.core.matrix import Matrix
 from harness.core.plan import Plan
 from harness.finding import LoadedMatrix
 from harness.history.table import History
+from harness.measure.machine import lock_packages
 
 LONGER, MORE_PRECISE = 3, 2
 """A repetition may take so many times as long, and aims at an interval so many times as narrow."""
@@ -38,7 +39,7 @@ def begin_repetition(loaded: LoadedMatrix, cells: tuple[str, ...], results: Path
         matrix=matrix, text=loaded.text + "\n# measured again by harness nightly\n"
     )
     decided = api.plan(again, select=tuple(map(glob.escape, cells)), results=results)
-    return store.create_run(results, reverse(decided), again.text)
+    return store.create_run(results, reverse(decided), again.text, lock_packages())
 
 
 def extend(matrix: Matrix) -> Matrix:

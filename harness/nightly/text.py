@@ -4,23 +4,20 @@ from datetime import timedelta
 from itertools import pairwise
 from statistics import median
 
-from harness.core.history import Level, LevelChange
+from harness.core.history import LevelChange
 from harness.core.units import plural
-from harness.history.quantities import find_quantity
 from harness.history.table import History
-from harness.results.format import bracket, format_value
+from harness.reporting.trend import find_clock
+from harness.reporting.trend_text import format_level
 
 
-def state_levels(change: LevelChange) -> str:
+def state_levels(history: History, change: LevelChange) -> str:
     """Return both levels with their intervals: `1.20 s → 1.32 s since RUN`."""
-    before, after = (_write_level(level, change) for level in (change.before, change.after))
+    clock = find_clock(history, change.machine, change.cell, change.quantity) or 1.0
+    before, after = (
+        format_level(level, change.quantity, clock) for level in (change.before, change.after)
+    )
     return f"{before} → {after} since {change.since}"
-
-
-def _write_level(level: Level, change: LevelChange) -> str:
-    quantity = find_quantity(change.quantity)
-    return bracket(*(format_value(end, quantity.unit) for end in
-                     (level.estimate, level.low, level.high)))  # fmt: skip
 
 
 def state_decision(history: History, change: LevelChange) -> str:

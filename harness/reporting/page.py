@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.base import Frozen
-from harness.core.errors import ResultsError
+from harness.core.errors import NothingToDo, ResultsError
 from harness.core.quality import Definition
 from harness.core.trace import BETWEEN
 from harness.core.units import Absent, format_bytes, plural
+from harness.deployment import Recommendation, recommend
 from harness.reporting.answer import Answer, build_answer, list_terms, list_unprofiled
 from harness.reporting.cell import CellSection, Showing, build_section
 from harness.reporting.figures import draw_figures
@@ -30,7 +31,13 @@ from harness.reporting.rendering import embed_json, make_environment
 from harness.reporting.table import Table, build_table
 from harness.reporting.text import KERNEL_FAMILIES, name_loss_axis
 from harness.reporting.timing import TimingMethod, describe_method, list_notes
-from harness.reporting.verdicts import Judged, Sampling, build_judged, build_sampling
+from harness.reporting.verdicts import (
+    Judged,
+    Sampling,
+    build_judged,
+    build_sampling,
+    list_waiver_alarms,
+)
 from harness.reporting.wall_time import WallTime, build_wall_time
 from harness.results import CellResult, Run
 from harness.results.columns import write_csv
@@ -60,6 +67,7 @@ class Page(Frozen):
     has_points: bool
     not_drawn: tuple[str, ...]
     forest: tuple[ForestPanel, ...]
+    recommendation: Recommendation | None
     table: Table
     sheet_prompts: tuple[str, ...]
     judge: tuple[WorstGroup, ...]
@@ -119,11 +127,12 @@ class Page(Frozen):
         )
 
 
-def write_report(folder: Path, out: Path) -> Path:
+def write_report(folder: Path, out: Path, timed: bool = True) -> Path:
     """Write index.html, report.md, results.csv, junit.xml and figures/ of a run; return the index.
 
-    An unfinished, unevaluated or unjudged run gets the page of what is known. Raises ResultsError
-    if the results cannot be read and MachineError if `out` cannot be written.
+    An unfinished, unevaluated or unjudged run gets the page of what is known. With `timed` it
+    shows how long drawing took, so that two reports of a run differ. Raises ResultsError if the
+    results cannot be read and MachineError if `out` cannot be written.
     """
     started = time.perf_counter()
     run = Run.load(folder)
@@ -134,7 +143,8 @@ def write_report(folder: Path, out: Path) -> Path:
     write_junit(run, out / "junit.xml", "--out")
     chart = make_pareto_spec(run, page.anchors, page.unprofiled) if run.pareto_points else None
     runtime = bundle_vega() if chart else ""
-    wall_time = build_wall_time(run, report_s=time.perf_counter() - started)
+    drawing_s = time.perf_counter() - started if timed else 0.0
+    wall_time = build_wall_time(run, report_s=drawing_s)
     page = page.model_copy(update={"wall_time": wall_time})
     _write(out / "report.md", render_text("report.md.j2", page).encode())
     index = out / "index.html"
@@ -155,14 +165,13 @@ def build_page(run: Run, report_s: float, out: Path | None = None) -> Page:
     answer = build_answer(run)
     unprofiled = list_unprofiled(run, answer)
     table = build_table(run, anchors, unprofiled)
-    cells = [run.cell(row.id) for row in table.rows]
     return Page(
         title=plan.matrix.name,
         about=plan.matrix.about,
         run_id=plan.run_id,
         answer=answer,
         terms=list_terms(run),
-        alarms=list_alarms(run),
+        alarms=(*list_waiver_alarms(run), *list_alarms(run)),
         notes=list_notes(run),
         judged=build_judged(run),
         sampling=build_sampling(run),
@@ -170,10 +179,11 @@ def build_page(run: Run, report_s: float, out: Path | None = None) -> Page:
         has_points=bool(run.pareto_points),
         not_drawn=list_not_drawn(run),
         forest=build_forest(run),
+        recommendation=_recommend(run),
         table=table,
         sheet_prompts=_list_sheet_prompts(run),
         judge=list_worst(run.cell(answer.best)) if answer.recommends else (),
-        cells=_build_sections(cells, anchors, unprofiled, out or report_folder(run.folder)),
+        cells=_build_sections(run, table, anchors, unprofiled, out or report_folder(run.folder)),
         pictures_note=_count_shown(run),
         definitions=_list_definitions(run),
         missing=_to_values(run.evaluation.missing if run.evaluation else {}),
@@ -186,6 +196,13 @@ def build_page(run: Run, report_s: float, out: Path | None = None) -> Page:
         anchors=anchors,
         unprofiled=unprofiled,
     )
+
+
+def _recommend(run: Run) -> Recommendation | None:
+    try:
+        return recommend(run)
+    except (NothingToDo, ResultsError):  # no verdicts
+        return None
 
 
 def _count_shown(run: Run) -> str:
@@ -222,9 +239,10 @@ def list_not_drawn(run: Run) -> tuple[str, ...]:
 
 
 def _build_sections(
-    cells: Sequence[CellResult], anchors: dict[str, str], unprofiled: frozenset[str], out: Path
+    run: Run, table: Table, anchors: dict[str, str], unprofiled: frozenset[str], out: Path
 ) -> tuple[CellSection, ...]:
-    budget, notes = budget_page(len(cells)), _note_images(cells[0].run)
+    cells = [run.cell(row.id) for row in table.rows]
+    budget, notes = budget_page(len(cells)), _note_images(run)
     return tuple(
         build_section(
             cell,

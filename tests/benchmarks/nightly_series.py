@@ -1,27 +1,33 @@
 """A real series of nights with a planted slowdown and a planted quality loss: are both found, and nothing else?
 
-`python -m tests.benchmarks.nightly_series FOLDER [--nights 24]` runs `harness nightly` once a night on the fake model,
-whose calls really sleep and whose images are really drawn and scored. From one night on the 8-step cell sleeps 15 %
-longer in a call, from another one the images of the 12-step cell are noisier. `--judge` judges the nights in FOLDER
-again, as each night would have, without measuring.
+`python -m tests.benchmarks.nightly_series FOLDER [--nights 24]` runs one night after the other on the fake model, whose
+calls really sleep and whose images are really drawn and scored. From one night on the 8-step cell sleeps 15 % longer in
+a call, from another one the images of the 12-step cell are noisier. `--judge` judges the nights in FOLDER again, as each
+night would have, without measuring.
 """
 
 import argparse
 import datetime
-import os
-import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from harness import api
 from harness.core.history import LevelChange, NightlyBudget
+from harness.core.model import Call
 from harness.history.changes import Review, find_changes
 from harness.history.merging import list_night_runs
 from harness.history.table import History
+from harness.models.fake import FakeModel
+from harness.nightly.night import NightlyOptions, run_nightly
 from tests.builders.fake_run import write_matrix
 
 MATRIX = """
-name = "series"
+name = "fake"
 [model]
 source = "fake"
 step_s = 0.01
@@ -37,32 +43,25 @@ metrics = ["psnr", "ssim"]
 rerun_prompts = 4
 [nightly]
 trace = "never"
+repeat = false
 """
 SLOW_CELL, WORSE_CELL = "8-steps_fp32", "12-steps_fp32"
-PLANT = """
-import os
-import time
+TRUE_TO_IMAGES = FakeModel.text_to_image
 
-NIGHT, SLOW_FROM, WORSE_FROM = (int(os.environ[name]) for name in ("NIGHT", "SLOW_FROM", "WORSE_FROM"))
-if NIGHT >= min(SLOW_FROM, WORSE_FROM):
-    import numpy as np
 
-    from harness.models.fake import FakeModel
+def plant(is_slow: bool, is_worse: bool) -> None:
+    """Make the calls of 8 steps sleep 15 % longer, and the images of 12 steps noisier, from now on."""
 
-    original = FakeModel.text_to_image
-
-    def text_to_image(self, call):
-        if call.steps == 8 and NIGHT >= SLOW_FROM:
+    def text_to_image(model: FakeModel, call: Call) -> Any:
+        if is_slow and call.steps == 8:
             time.sleep(0.15 * 8 * 0.01)
-        images = original(self, call)
-        if call.steps == 12 and NIGHT >= WORSE_FROM:
+        images = TRUE_TO_IMAGES(model, call)
+        if is_worse and call.steps == 12:
             noise = np.random.default_rng(7).normal(0, 0.03, images.shape)
             images = np.clip(images + noise, 0, 1).astype(images.dtype)
         return images
 
-    FakeModel.text_to_image = text_to_image
-"""
-"""A sitecustomize.py: every Python process of a night imports it."""
+    FakeModel.text_to_image = text_to_image  # type: ignore[method-assign]
 
 
 def plan_nights(nights: int) -> tuple[int, int]:
@@ -71,35 +70,28 @@ def plan_nights(nights: int) -> tuple[int, int]:
 
 
 def measure(folder: Path, nights: int) -> None:
-    """Run `harness nightly` for every night that is missing in the folder."""
+    """Run every night that is missing in the folder, with the workers in this process."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_matrix(folder, MATRIX, prompts=8).rename(folder / "series.toml")
-    plant = folder / "plant"
-    plant.mkdir(exist_ok=True)
-    (plant / "sitecustomize.py").write_text(PLANT, encoding="utf-8")
+    matrix = write_matrix(folder, MATRIX, prompts=8)
     slow, worse = plan_nights(nights)
+    api.continue_run = partial(api.continue_run, inline=True)
     for night in range(len(list((folder / "results").glob("*/run.json"))), nights):
-        path = os.pathsep.join([str(plant), *filter(None, [os.environ.get("PYTHONPATH")])])
-        facts = {"NIGHT": str(night), "SLOW_FROM": str(slow), "WORSE_FROM": str(worse), "PYTHONPATH": path}
+        plant(night >= slow, night >= worse)
         began = time.perf_counter()
-        words = [sys.executable, "-m", "harness", "nightly", "series.toml"]
-        done = subprocess.run(
-            words, cwd=folder, env={**os.environ, **facts}, capture_output=True, text=True, check=False
-        )
-        print(f"night {night}: exit code {done.returncode} after {time.perf_counter() - began:.0f} s", flush=True)
-        if done.returncode not in (0, 1, 6):
-            sys.exit(done.stderr)
+        result = run_nightly(matrix, api.load(matrix), NightlyOptions(results=folder / "results"))
+        again = ", measured again" if result.repetition else ""
+        print(f"night {night}: exit code {result.exit_code:d}{again}, {time.perf_counter() - began:.0f} s", flush=True)
 
 
 def judge(folder: Path, nights: int) -> int:
     """Judge the series after each night; return 1 unless exactly the planted changes are found."""
     results = folder / "results"
-    runs = list(list_night_runs(History.build(results, "series")))
+    runs = list(list_night_runs(History.build(results, "fake")))
     slow, worse = plan_nights(nights)
     print(f"{len(runs)} nights; slower from night {slow}, worse from night {worse}")
     found: dict[str, LevelChange] = {}
     for last in range(1, len(runs) + 1):
-        history = History("series").merge(runs[:last])
+        history = History("fake").merge(runs[:last])
         review = Review(NightlyBudget(), (), datetime.date.today(), results)
         for change in find_changes(history, review):
             if change.state == "new" and change.id not in found:

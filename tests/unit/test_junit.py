@@ -2,52 +2,13 @@
 
 from datetime import datetime, timezone
 from pathlib import Path
-from xml.etree import ElementTree
 
 import pytest
 
 from harness.results import Run
 from harness.results.junit import JUnitCase, JUnitSuite, list_gate_suites, render_junit
+from tests.builders.junit_shape import parse_junit
 from tests.builders.reporting_example import make_run
-
-ATTRIBUTES = {
-    "testsuites": ({"name", "tests", "failures", "errors"}, set()),
-    "testsuite": ({"name", "tests", "failures", "errors", "skipped", "timestamp", "hostname"}, set()),
-    "testcase": ({"classname", "name"}, set()),
-    "failure": ({"message", "type"}, set()),
-    "error": ({"message", "type"}, set()),
-    "skipped": ({"message"}, set()),
-    "system-out": (set(), set()),
-}
-CHILDREN = {
-    "testsuites": ("testsuite",),
-    "testsuite": ("testcase",),
-    "testcase": ("skipped", "error", "failure", "system-out"),
-}
-"""The part of Jenkins' junit-10.xsd that is written: required attributes, and children in their order."""
-
-
-def check_shape(element: ElementTree.Element) -> None:
-    required, optional = ATTRIBUTES[element.tag]
-    assert required <= set(element.keys()) <= required | optional
-    order = CHILDREN.get(element.tag, ())
-    places = [order.index(child.tag) for child in element]
-    assert places == sorted(places)
-    if element.tag == "testcase":
-        assert len(places) == len(set(places))
-        assert len({child.tag for child in element} - {"system-out"}) <= 1
-    else:
-        for kind, tag in (("tests", "testcase"), ("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
-            if element.get(kind) is not None:
-                assert int(element.get(kind, "")) == len(list(element.iter(tag)))
-    for child in element:
-        check_shape(child)
-
-
-def parse(data: bytes) -> ElementTree.Element:
-    root = ElementTree.fromstring(data)
-    check_shape(root)
-    return root
 
 
 @pytest.fixture(scope="module")
@@ -56,14 +17,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_gate_has_one_case_per_cell_and_rule(run: Run) -> None:
-    root = parse(render_junit("gate", list_gate_suites(run)))
+    root = parse_junit(render_junit("gate", list_gate_suites(run)))
     assert [suite.get("name") for suite in root] == [cell.id for cell in run.candidates]
     for suite, cell in zip(root, run.candidates, strict=True):
         assert len(suite) == (len(cell.verdict.rules) if cell.verdict else 1)
 
 
 def test_statuses_follow_the_verdicts(run: Run) -> None:
-    root = parse(render_junit("gate", list_gate_suites(run)))
+    root = parse_junit(render_junit("gate", list_gate_suites(run)))
     found = {suite.get("name"): {child.tag for case in suite for child in case} - {"system-out"} for suite in root}
     wanted = {
         "pass": set(), "fail": {"failure"}, "inconclusive": {"error"}, "missing": {"error"}, "failed": {"error"},
@@ -84,11 +45,11 @@ def test_names_are_unique_in_a_suite(run: Run) -> None:
 def test_letters_that_xml_cannot_hold_are_replaced() -> None:
     case = JUnitCase(name="a\x00b", status="error", kind="failed", message="\x1b[31mred <&>\nsecond line")
     suite = JUnitSuite(group="m", name="c", time=datetime(2026, 1, 2, tzinfo=timezone.utc), host="h", cases=(case,))
-    root = parse(render_junit("x", [suite]))
+    root = parse_junit(render_junit("x", [suite]))
     assert root.find(".//error").get("message") == "\ufffd[31mred <&>"  # type: ignore[union-attr]
     assert root[0].get("timestamp") == "2026-01-02T00:00:00"
 
 
 def test_sample_run_renders(tmp_path: Path) -> None:
     folder = next(path for path in Path("results/sample").iterdir() if path.is_dir())
-    parse(render_junit("sample", list_gate_suites(Run.load(folder))))
+    parse_junit(render_junit("sample", list_gate_suites(Run.load(folder))))
