@@ -11,6 +11,7 @@ import numpy as np
 
 from harness.core.errors import UsageError
 from harness.core.model import Arguments, Call, CallHook, Draw, ModelInfo, ModelSource, TextToImage
+from harness.core.recipe import NoRecipe
 from harness.models import shapes
 
 Fault = Literal["error", "segfault", "killed", "hang", "out-of-memory", "nan", "black", "disk-full"]
@@ -80,10 +81,10 @@ class FakeModel:
         for _ in range(call.steps):
             self._parts["denoiser"]()
         self._parts["vae"]()
-        pictures = [
-            _picture(prompt, key, call) for prompt, key in zip(call.prompts, call.keys, strict=True)
+        pixels = [
+            _image(prompt, key, call) for prompt, key in zip(call.prompts, call.keys, strict=True)
         ]
-        images = np.stack(pictures).astype(np.float32)
+        images = np.stack(pixels).astype(np.float32)
         return images * {"nan": np.nan, "black": 0.0}.get(str(fault), 1.0)
 
     def image_to_image(self, call: Call, images: Any, strength: float) -> Any:
@@ -113,7 +114,7 @@ class FakeModel:
 class Fake(ModelSource):
     """`step_s` seconds per denoiser call; `faults` maps a number of steps to a fault."""
 
-    summary: ClassVar[str] = "instant pictures without torch, for tests and for trying the tool"
+    summary: ClassVar[str] = "instant images without torch, for tests and for trying the tool"
     prompt_set: ClassVar[str] = shapes.PROMPT_SET
     metrics: ClassVar[tuple[str, ...]] = shapes.METRICS
 
@@ -134,12 +135,15 @@ class Fake(ModelSource):
             image_step_s=self.step_s,
         )
 
+    def recipe(self) -> NoRecipe:
+        return NoRecipe(reason="the fake model has no pipeline: it draws patterns for tests")
+
     def load(self, device: str, options: dict[str, Any]) -> TextToImage:
         time.sleep(self.load_s)
         return FakeModel(self.step_s, self.faults, device)
 
 
-def _picture(prompt: str, key: tuple[str, int], call: Call) -> Any:
+def _image(prompt: str, key: tuple[str, int], call: Call) -> Any:
     """A gradient in the prompt's colour, plus noise of amplitude 1 / steps, fixed by the key."""
     seed = int.from_bytes(hashlib.sha256(prompt.encode()).digest()[:4], "big")
     colour = np.random.default_rng(seed).uniform(0.2, 0.8, 3)
