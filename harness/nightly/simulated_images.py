@@ -28,7 +28,10 @@ _SIMULATED = Absent(absent="simulated")
 
 
 def write_image_nights(results: Path) -> None:
-    """Write the runs of the two nights around the known quality loss, with their images."""
+    """Write the runs of the two nights around the known quality loss, with their images.
+
+    Their matrix has another name: only images are theirs, the figures are those of the history.
+    """
     loss = next(change for change in PLANTED if change.name == "quality loss")
     random = np.random.default_rng(_SEED)
     scenes = draw_scenes(random, _IMAGES)
@@ -53,7 +56,9 @@ def _plan_night(run_id: str, prompts: tuple[Prompt, ...]) -> Plan:
         )
         for number, cell in enumerate(CELLS)
     )  # fmt: skip
-    matrix = Matrix(name=LINEAGE, axes={"steps": (50,)}, prompts=Prompts(set="shapes"), seeds=(0,))
+    matrix = Matrix(
+        name=f"{LINEAGE}-images", axes={"steps": (50,)}, prompts=Prompts(set="shapes"), seeds=(0,)
+    )
     model = ModelInfo(
         title="simulated", family="simulated", width=64, height=64, guidance=1.0, size_multiple=8,
         digest="0",

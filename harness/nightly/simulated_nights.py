@@ -128,6 +128,11 @@ def name_run(night: int) -> str:
     return f"{_FIRST + timedelta(days=night):%Y%m%dT%H%M%SZ}_{LINEAGE}_simulated"
 
 
+def date_night(run: str) -> datetime:
+    """Return the time of a night by its run's name."""
+    return datetime.strptime(run[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)
+
+
 def _list_facts(night: int) -> dict[str, str]:
     facts = {"host": "simulated", "model": "SDXL base 1.0 (simulated)"}
     for change in PLANTED:

@@ -45,6 +45,8 @@ class NightView(Frozen):
     facts: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     repeats: bool = False
+    missing: Mapping[str, str] = {}
+    """Cell → why it was not measured."""
 
 
 class ChangeView(Frozen):
@@ -237,6 +239,7 @@ def _view_nights(nights: Sequence[Night], source: TrendSource) -> tuple[NightVie
                 facts=list_differences(before, night) if before else (),
                 notes=night.notes,
                 repeats=bool(night.repetition_of),
+                missing=night.missing,
             )
         )
     return tuple(views)

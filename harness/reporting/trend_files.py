@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from harness.core.history import LevelChange
+from harness.core.history import ChangeState, LevelChange
 from harness.core.units import plural
 from harness.history.table import History
 from harness.reporting.rendering import embed_json, make_environment
@@ -24,6 +24,7 @@ MARKS = {
 }
 """One shape per kind of change: SVG paths within −1 … 1."""
 _ASSETS = ("style.css", "trend.css", "trend.js")
+_URGENCY: tuple[ChangeState, ...] = ("new", "suspected", "known", "accepted")
 _BADGE_COLOURS = {"pass": "#0b7a5b", "fail": "#c2341d", "inconclusive": "#9a6200"}
 _LETTER_PX, _BADGE_AIR_PX = 6.6, 12.0
 
@@ -69,8 +70,8 @@ def render_trend(page: TrendPage) -> str:
     environment = make_environment()
     assets = {name: Markup(environment.loader.get_source(environment, name)[0]) for name in _ASSETS}
     nights = [
-        [[night.run, night.day, night.href, night.facts, night.notes, night.repeats]
-         for night in machine.nights]
+        [[night.run, night.day, night.href, night.facts, night.notes, night.repeats,
+          dict(night.missing)] for night in machine.nights]
         for machine in page.machines
     ]  # fmt: skip
     drawn = [{"machine": series.machine, **series.drawn} for series in page.series]
@@ -119,15 +120,18 @@ def _list_level(page: TrendPage, series: TrendSeries) -> dict[str, Any]:
 def list_suites(page: TrendPage, history: History) -> tuple[JUnitSuite, ...]:
     """Return one suite per cell and machine, with one case per quantity.
 
-    A new regression is a failure, a suspected change an error, as in the exit codes; a known
-    regression is skipped, with its sentence.
+    A new regression is a failure and a suspected one an error, as in the exit codes; a known one
+    is skipped, with its sentence.
     """
     cases: dict[tuple[int, str], list[JUnitCase]] = {}
+    groups = page.groups
     for series in page.series:
+        machine = page.machines[series.machine].name
+        cells = (series.cell, "") if series.cell == history.baseline(machine) else (series.cell,)
         mine = [
-            change for change in (*page.groups.regressions, *page.groups.suspected)
-            if (change.machine, change.cell, change.quantity)
-            == (page.machines[series.machine].name, series.cell, series.quantity)
+            change for change in (*groups.regressions, *groups.machine, *groups.suspected)
+            if change.machine == machine and change.cell in cells
+            and change.quantity == series.quantity and change.direction == "worse"
         ]  # fmt: skip
         case = _judge_series(page, series, mine)
         cases.setdefault((series.machine, series.cell), []).append(case)
@@ -148,7 +152,7 @@ def list_suites(page: TrendPage, history: History) -> tuple[JUnitSuite, ...]:
 def _judge_series(page: TrendPage, series: TrendSeries, changes: list[LevelChange]) -> JUnitCase:
     if not changes:
         return JUnitCase(name=series.title, output=f"level {series.latest}")
-    change = changes[0]  # new regressions come first, then known ones, then suspected ones
+    change = min(changes, key=lambda change: _URGENCY.index(change.state))
     view = page.views[change.id]
     message = f"{view.title}: {view.before} → {view.after} since {view.since.day}"
     status = {"new": "failure", "suspected": "error"}.get(change.state, "skipped")
@@ -159,7 +163,8 @@ def _judge_series(page: TrendPage, series: TrendSeries, changes: list[LevelChang
 
 def _badge_words(page: TrendPage) -> tuple[str, str]:
     count, kind = len(page.groups.regressions), page.answer.kind
-    words = {"fail": plural(count, "regression"), "inconclusive": "suspected change"}
+    slower = plural(count, "regression") if count else "slower machine"
+    words = {"fail": slower, "inconclusive": "suspected change"}
     return words.get(kind, "no regression"), _BADGE_COLOURS[kind]
 
 

@@ -51,12 +51,24 @@ def write_answer(history: History, groups: ChangeGroups) -> TrendAnswer:
         headline = f"{plural(len(regressions), 'regression')} since {day}{new}"
         details = _name(regressions, is_alone)
         return TrendAnswer(kind="fail", headline=headline, details=details, others=others)
-    if groups.suspected:
-        headline = f"No regression in {plural(len(nights), 'night')}, but a change is suspected"
-        details = _name(groups.suspected, is_alone)
+    slower = [change for change in groups.machine if is_alarm(change)]
+    if slower:
+        day = format_day(history.night(slower[0].since).time, nights[-1].time)
+        clause = describe_change(slower[0], is_alone)
+        headline = f"{clause[0].upper()}{clause[1:]} since {day}"
+        return TrendAnswer(kind="fail", headline=headline, details="", others=others)
+    suspected = [change for change in groups.suspected if change.direction == "worse"]
+    if suspected:
+        headline = f"No regression in {plural(len(nights), 'night')}, but one is suspected"
+        details = _name(suspected, is_alone)
         return TrendAnswer(kind="inconclusive", headline=headline, details=details, others=others)
     headline = f"No regression in {plural(len(nights), 'night')}"
     return TrendAnswer(kind="pass", headline=headline, details="", others=others)
+
+
+def is_alarm(change: LevelChange) -> bool:
+    """Whether a change makes the night fail: new and worse."""
+    return change.state == "new" and change.direction == "worse"
 
 
 def _name(changes: Sequence[LevelChange], is_alone: bool) -> str:

@@ -105,6 +105,15 @@ def test_answer_follows_the_state(state: str, kind: str) -> None:
     assert write_answer(history, group_changes(history, [change(50, 110, state=state)])).kind == kind
 
 
+def test_new_slower_machine_is_the_answer() -> None:
+    history = simulate_nights()
+    slower = change(50, 110, cell="", quantity="latency", state="new")
+    answer = write_answer(history, group_changes(history, [slower]))
+    assert answer.kind == "fail" and answer.headline == "The machine is 10.0 % slower since 22 September"
+    faster = change(50, 90, state="suspected")
+    assert write_answer(history, group_changes(history, [faster])).kind == "pass"
+
+
 def test_machine_is_named_where_there_are_several() -> None:
     assert describe_change(change(50, 110)) == "25-steps_fp16 needs 10.0 % more memory"
     assert describe_change(change(50, 90), is_alone=False).endswith(f"10.0 % less memory on {MACHINE}")
