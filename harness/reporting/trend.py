@@ -6,8 +6,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from harness.core.base import Frozen
 from harness.core.errors import NothingToDo
 from harness.core.history import LevelChange, Night, NightReading
@@ -17,6 +15,7 @@ from harness.history.quantities import LATENCY, find_quantity
 from harness.history.table import History
 from harness.reporting.parts import NamedValue
 from harness.reporting.trend_changes import ChangeGroups, ChangeKind, find_kind, group_changes
+from harness.reporting.trend_clock import normalize, normalize_levels
 from harness.reporting.trend_images import MovedImages, find_moved_images
 from harness.reporting.trend_series import ChangeMark, TrendSeries, build_series
 from harness.reporting.trend_text import (
@@ -31,7 +30,6 @@ from harness.reporting.trend_text import (
 from harness.results.format import format_value
 from harness.store.layout import report_folder
 
-_PRESENT_NIGHTS = 15
 _MOST_PAIRS = 12
 """Changes that show a pair of images: the newest ones."""
 
@@ -117,6 +115,9 @@ def build_trend(source: TrendSource, terms: Iterable[str] = ()) -> TrendPage:
     if not history.nights:
         fix = f"Measure a night: harness nightly {history.lineage}"
         raise NothingToDo("the history has no nights", history.lineage, fix)
+    source = source._replace(
+        changes=tuple(normalize_levels(history, change) for change in source.changes)
+    )
     groups = group_changes(history, source.changes)
     marks = _mark_changes(history, groups)
     machines, series = _build_machines(source, marks)
@@ -203,27 +204,7 @@ def _list_series(
             if change.machine == machine and change.cell in cells
             and change.quantity == one.quantity
         ]  # fmt: skip
-        clock = find_clock(history, machine, one.cell, one.quantity)
-        if clock is None:
-            yield build_series(one, places, mine)
-        else:
-            ratio = history.relative_latency(machine, one.cell)
-            values, low, high = (clock * each for each in (ratio.values, ratio.low, ratio.high))
-            drawn = ratio._replace(values=values, low=low, high=high)
-            yield build_series(drawn, places, mine, clock)
-
-
-def find_clock(history: History, machine: str, cell: str, quantity: str) -> float | None:
-    """Return the baseline's present seconds, which a candidate's latencies are drawn on; else None.
-
-    Changes of a candidate's latency are ratios to the baseline, in which the machine cancels.
-    """
-    baseline = history.baseline(machine)
-    if quantity != LATENCY or cell in ("", baseline):
-        return None
-    if not history.relative_latency(machine, cell).values.size:
-        return None
-    return float(np.median(history.series(machine, baseline, LATENCY).values[-_PRESENT_NIGHTS:]))
+        yield build_series(normalize(history, one), places, mine)
 
 
 def _view_nights(nights: Sequence[Night], source: TrendSource) -> tuple[NightView, ...]:
@@ -282,7 +263,6 @@ def _build_views(
     views = {}
     for change, mark in marks.values():
         cell = change.cell or source.history.baseline(change.machine)
-        clock = find_clock(source.history, change.machine, change.cell, change.quantity) or 1.0
         decided = change.decided_in_nights
         new = "new " if change.state == "new" and mark.kind in ("worse", "better") else ""
         views[change.id] = ChangeView(
@@ -293,8 +273,8 @@ def _build_views(
             title=describe_change(change, is_alone),
             cell=change.cell or "the machine",
             quantity=_name_quantity(change),
-            before=format_level(change.before, change.quantity, clock),
-            after=format_level(change.after, change.quantity, clock),
+            before=format_level(change.before, change.quantity),
+            after=format_level(change.after, change.quantity),
             size=format_size(change),
             since=by_run[change.since],
             found=by_run.get(change.found, by_run[change.since]),

@@ -47,7 +47,7 @@ def write_trend(
     page = build_trend(source, terms)
     files = {
         "trend.md": _render("trend.md.j2", page=page).encode(),
-        "trend.json": to_json(page, source).encode(),
+        "trend.json": to_json(page, history).encode(),
         "junit.xml": render_junit(history.lineage, list_suites(page, history)),
         "badge.svg": render_badge("nightly", *_badge_words(page)).encode(),
         "index.html": render_trend(page).encode(),
@@ -86,9 +86,9 @@ def render_trend(page: TrendPage) -> str:
     )
 
 
-def to_json(page: TrendPage, source: TrendSource) -> str:
+def to_json(page: TrendPage, history: History) -> str:
     """Return the answer, every change and the present level of every series as JSON."""
-    nights = source.history.nights
+    nights = history.nights
     document = {
         "matrix": page.title,
         "result": page.answer.kind,
@@ -100,8 +100,8 @@ def to_json(page: TrendPage, source: TrendSource) -> str:
         "changes": [
             change.model_dump(mode="json")
             | {"kind": page.views[change.id].kind, "size": page.views[change.id].size}
-            for change in source.changes
-            if change.id in page.views
+            for group in dict(page.groups).values()
+            for change in group
         ],
         "levels": [_list_level(page, series) for series in page.series],
     }

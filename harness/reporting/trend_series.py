@@ -89,16 +89,12 @@ def build_series(
     series: Series,
     places: dict[str, int],
     changes: Sequence[tuple[LevelChange, ChangeMark]],
-    clock: float = 1.0,
 ) -> TrendSeries:
-    """Return a series with its changes; `places` are the machine's nights in the order of time.
-
-    Levels are multiplied by `clock`, the seconds that ratios of latencies are drawn in.
-    """
+    """Return a series with its changes; `places` are the machine's nights in the order of time."""
     quantity = find_quantity(series.quantity)
     at = np.array([places[run] for run in series.runs.tolist()], dtype=np.int64)
     ordered = sorted(changes, key=lambda pair: pair[1].place)
-    steps = list_steps(series.values, at, len(places), ordered, clock)
+    steps = list_steps(series.values, at, len(places), ordered)
     low, high = choose_range(series, at, steps)
     calm = not ordered
     return TrendSeries(
@@ -127,7 +123,6 @@ def list_steps(
     at: NDArray[np.int64],
     nights: int,
     changes: Sequence[tuple[LevelChange, ChangeMark]],
-    clock: float = 1.0,
 ) -> list[Step]:
     """Return the levels of a series in the order of time; without a change, its median."""
     first = int(at[0])
@@ -139,8 +134,8 @@ def list_steps(
     levels = [(before, None), *((change.after, mark.kind) for change, mark in changes)]
     return [
         Step(
-            start=start, end=end, estimate=clock * level.estimate, low=clock * level.low,
-            high=clock * level.high, kind=kind,
+            start=start, end=end, estimate=level.estimate, low=level.low, high=level.high,
+            kind=kind,
         )
         for (level, kind), start, end in zip(
             levels, [first, *cuts], [*(cut - 1 for cut in cuts), nights - 1], strict=True

@@ -128,16 +128,13 @@ def format_size(change: LevelChange) -> str:
     return f"{sign}{format_number(difference)}"
 
 
-def format_level(level: Level, quantity: str, clock: float = 1.0) -> str:
-    """Return a level with its interval in the quantity's unit; a number without one stays alone.
-
-    Levels of candidates' latencies are ratios to the baseline: `clock` are the baseline's seconds.
-    """
+def format_level(level: Level, quantity: str) -> str:
+    """Return a level with its interval in the quantity's unit; a number without one stays alone."""
     unit = find_quantity(quantity).unit
-    estimate, low, high = (clock * end for end in (level.estimate, level.low, level.high))
-    if low == high:
-        return format_value(estimate, unit)
-    return format_value(Interval(estimate=estimate, low=low, high=high, method="level"), unit)
+    if level.low == level.high:
+        return format_value(level.estimate, unit)
+    value = Interval(estimate=level.estimate, low=level.low, high=level.high, method="level")
+    return format_value(value, unit)
 
 
 def format_day(time: datetime, newest: datetime) -> str:
