@@ -10,6 +10,7 @@ from harness.core.errors import UsageError
 
 GROUPS = {
     "Measure": ("plan", "run", "bench", "profile"),
+    "Every night": ("nightly", "history", "accept", "prune"),
     "Judge": ("evaluate", "gate", "claims"),
     "Sign off": ("sign", "verify"),
     "Understand": ("report", "explain", "compare"),
