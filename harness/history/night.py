@@ -191,6 +191,11 @@ def _forget_kept(folder: Path) -> None:
         RunFolder(folder).readings.unlink(missing_ok=True)
 
 
+def keep_night(folder: Path, found: NightRun) -> None:
+    """Keep a run's figures in its folder until its records change; MachineError if that fails."""
+    _keep(folder, _stamp(folder), found)
+
+
 def _keep(folder: Path, stamp: list[list[int]], found: NightRun) -> None:
     bases: dict[str, int] = {}
     rows = [(*row, bases.setdefault(basis, len(bases))) for *row, basis in found.rows]
