@@ -78,7 +78,7 @@ class PlantedChange(Frozen):
 
 PLANTED = (
     PlantedChange(name="accepted change", cell="50-steps_fp8-quanto", quantity="peak_memory",
-                  night=24, size=0.07, fact=("optimum-quanto", "0.2.6", "0.2.7")),
+                  night=30, size=0.07, fact=("optimum-quanto", "0.2.6", "0.2.7")),
     PlantedChange(name="machine change", cell="", quantity=LATENCY, night=41, size=0.045,
                   fact=("driver", "570.124.06", "575.57.08")),
     PlantedChange(name="slow drift", cell="50-steps_deepcache", quantity=LATENCY, night=55,
@@ -89,7 +89,7 @@ PLANTED = (
                   shape="night"),
     PlantedChange(name="quality loss", cell="50-steps_fp8-quanto", quantity=f"clip{LOSS}",
                   night=97, size=0.021, fact=("torchao", "0.15.0", "0.16.0")),
-    PlantedChange(name="slowdown", cell="50-steps_inductor", quantity=LATENCY, night=103,
+    PlantedChange(name="slowdown", cell="50-steps_inductor", quantity=LATENCY, night=117,
                   size=0.06, fact=("torch", "2.11.0", "2.12.0")),
 )  # fmt: skip
 ACCEPTED_WHY = "int8 fallback of two layers keeps text legible; the memory is worth it"

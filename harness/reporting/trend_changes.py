@@ -23,6 +23,35 @@ class ChangeGroups(Frozen):
     resolved: tuple[LevelChange, ...] = ()
     """Worse, but a later change of the same quantity took most of it back."""
 
+    @property
+    def open(self) -> tuple["OpenRegression", ...]:
+        """The regressions, those of one series as one: a slow drift is found in several parts."""
+        parts: dict[tuple[str, str, str], list[LevelChange]] = {}
+        for change in self.regressions:
+            parts.setdefault((change.machine, change.cell, change.quantity), []).append(change)
+        return tuple(OpenRegression(parts=tuple(reversed(found))) for found in parts.values())
+
+
+class OpenRegression(Frozen):
+    """All open regressions of one series, the oldest first."""
+
+    parts: tuple[LevelChange, ...]
+
+    @property
+    def total(self) -> LevelChange:
+        """The whole change, with the id of its newest part: from the first level to the present."""
+        first, last = self.parts[0], self.parts[-1]
+        causes = dict.fromkeys(cause for change in self.parts for cause in change.causes)
+        is_new = any(change.state == "new" for change in self.parts)
+        return last.model_copy(
+            update={
+                "before": first.before,
+                "since": first.since,
+                "state": "new" if is_new else last.state,
+                "causes": tuple(causes),
+            }
+        )
+
 
 def group_changes(history: History, changes: Iterable[LevelChange]) -> ChangeGroups:
     """Sort changes into groups; a change whose nights the history does not have is left out."""

@@ -162,7 +162,7 @@ def _judge_series(page: TrendPage, series: TrendSeries, changes: list[LevelChang
 
 
 def _badge_words(page: TrendPage) -> tuple[str, str]:
-    count, kind = len(page.groups.regressions), page.answer.kind
+    count, kind = len(page.regressions), page.answer.kind
     slower = plural(count, "regression") if count else "slower machine"
     words = {"fail": slower, "inconclusive": "suspected change"}
     return words.get(kind, "no regression"), _BADGE_COLOURS[kind]

@@ -40,7 +40,7 @@ class TrendAnswer(Frozen):
 
 def write_answer(history: History, groups: ChangeGroups) -> TrendAnswer:
     """Return what changed: open regressions first, then what is not counted among them."""
-    regressions, nights = groups.regressions, history.nights
+    regressions, nights = [found.total for found in groups.open], history.nights
     is_alone = len(history.machines) < 2
     others = _list_others(groups, is_alone) or f"{describe_scope(history)}."
     if regressions:

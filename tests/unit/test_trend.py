@@ -82,6 +82,22 @@ def test_regression_that_went_away_is_not_open() -> None:
     assert group_changes(history, [worse, partly]).regressions == (worse,)
 
 
+def test_drift_found_in_parts_is_one_regression() -> None:
+    history = simulate_nights()
+    parts = [change(50, 103), change(70, 106, before=103.0, state="new")]
+    groups = group_changes(history, parts)
+    (found,) = groups.open
+    assert [part.id for part in found.parts] == ["change 50", "change 70"]
+    assert (found.total.before.estimate, found.total.after.estimate) == (100, 106)
+    assert found.total.state == "new" and found.total.since == name_run(50)
+    answer = write_answer(history, groups)
+    assert answer.sentences[0].startswith("1 regression since 22 September: 25-steps_fp16 needs 6.0 % more memory")
+    page = build_trend(TrendSource(history, tuple(parts), Path("out"), None))
+    (view,) = page.regressions
+    assert view.parts == ("+3.0 % since 22 September", "+2.9 % since 12 October")
+    assert {page.views[part.id].anchor for part in parts} == {view.anchor}
+
+
 def test_changes_of_unknown_nights_are_left_out() -> None:
     stranger = change(50, 110).model_copy(update={"since": "20200101T000000Z_other"})
     assert group_changes(simulate_nights(), [stranger]).regressions == ()
