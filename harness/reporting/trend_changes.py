@@ -21,7 +21,7 @@ class ChangeGroups(Frozen):
     improvements: tuple[LevelChange, ...] = ()
     accepted: tuple[LevelChange, ...] = ()
     resolved: tuple[LevelChange, ...] = ()
-    """Worse, but a later change of the same quantity took most of it back."""
+    """Worse when it was found, but later nights or a later change took it back."""
 
     @property
     def open(self) -> tuple["OpenRegression", ...]:
@@ -87,7 +87,13 @@ def find_kind(
 def _is_resolved(
     change: LevelChange, changes: Sequence[LevelChange], places: dict[str, int]
 ) -> bool:
-    """Whether the newest level of the same series is nearer to the level before the change."""
+    """Whether the present level is hardly worse than that before the change.
+
+    Later nights may take its own level back into the interval of the one before, or a later change
+    of the same series most of it.
+    """
+    if change.state != "new" and change.after.estimate <= change.before.high:
+        return True
     later = [
         other
         for other in changes

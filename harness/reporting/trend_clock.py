@@ -7,8 +7,6 @@ from harness.history.quantities import LATENCY
 from harness.history.table import History, Series
 
 _PRESENT_NIGHTS = 15
-_CLOSE = 0.02
-"""Levels that are this near to the drawn values are stated as they are."""
 
 
 def normalize(history: History, series: Series) -> Series:
@@ -22,8 +20,7 @@ def normalize(history: History, series: Series) -> Series:
     ratio = history.relative_latency(series.machine, series.cell)
     if not ratio.values.size:
         return series
-    present = history.series(series.machine, baseline, LATENCY).values[-_PRESENT_NIGHTS:]
-    clock = float(np.median(present))
+    clock = _read_clock(history, series.machine)
     return ratio._replace(
         values=clock * ratio.values, low=clock * ratio.low, high=clock * ratio.high
     )
@@ -32,21 +29,33 @@ def normalize(history: History, series: Series) -> Series:
 def normalize_levels(history: History, change: LevelChange) -> LevelChange:
     """Return a change of a candidate's latency with its levels in the seconds of `normalize`.
 
-    Detection may state them as ratios, or in the seconds of another time.
+    Detection states them as ratios to the baseline; levels in seconds stay as they are.
     """
     if change.quantity != LATENCY or change.cell in ("", history.baseline(change.machine)):
         return change
-    drawn = normalize(history, history.series(change.machine, change.cell, LATENCY))
-    here = np.flatnonzero(drawn.runs == change.since)
-    if not here.size or not change.after.estimate:
+    ratio = history.relative_latency(change.machine, change.cell).values
+    if not ratio.size or not change.after.estimate:
         return change
-    first = int(here[0])
-    values = drawn.values[first : first + max(change.after.nights, 1)]
-    factor = float(np.median(values)) / change.after.estimate
-    if abs(factor - 1) < _CLOSE:
+    clock = _read_clock(history, change.machine)
+    usual = float(np.median(ratio))
+    is_ratio = _distance(change.after.estimate, usual) <= _distance(
+        change.after.estimate, usual * clock
+    )
+    if not is_ratio:
         return change
-    before, after = (_scale(level, factor) for level in (change.before, change.after))
+    before, after = (_scale(level, clock) for level in (change.before, change.after))
     return change.model_copy(update={"before": before, "after": after})
+
+
+def _read_clock(history: History, machine: str) -> float:
+    """Return the baseline's median seconds in the newest nights of a machine."""
+    baseline = history.baseline(machine)
+    present = history.series(machine, baseline, LATENCY).values[-_PRESENT_NIGHTS:]
+    return float(np.median(present))
+
+
+def _distance(first: float, second: float) -> float:
+    return abs(float(np.log(first / second)))
 
 
 def _scale(level: Level, factor: float) -> Level:

@@ -17,6 +17,7 @@ from harness.history.table import History
 from harness.nightly.simulated_nights import MACHINE, PLANTED, name_run, simulate_nights
 from harness.reporting.trend import TrendSource, build_trend
 from harness.reporting.trend_changes import group_changes
+from harness.reporting.trend_clock import normalize_levels
 from harness.reporting.trend_files import write_trend
 from harness.reporting.trend_images import find_moved_images
 from harness.reporting.trend_text import describe_change, write_answer
@@ -78,6 +79,7 @@ def test_regression_that_went_away_is_not_open() -> None:
     history = simulate_nights()
     worse, back = change(50, 110), change(80, 101, before=110.0)
     assert group_changes(history, [worse, back]).resolved == (worse,)
+    assert group_changes(history, [change(50, 100.5)]).regressions == ()
     partly = change(80, 107, before=110.0)
     assert group_changes(history, [worse, partly]).regressions == (worse,)
 
@@ -149,6 +151,9 @@ def test_levels_are_drawn_on_the_present_clock() -> None:
     present = np.median(history.series(MACHINE, "50-steps_inductor", "latency").values[117:])
     assert after == pytest.approx(present, rel=0.02)
     assert after / before == pytest.approx(1.06, abs=0.015)
+    ratios = next(found for found in changes if found.cell == "50-steps_inductor")
+    seconds = normalize_levels(history, ratios)
+    assert normalize_levels(history, seconds) == seconds
 
 
 def test_markdown_and_json_share_the_sentences(written: Path) -> None:
