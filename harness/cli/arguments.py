@@ -12,7 +12,7 @@ GROUPS = {
     "Measure": ("plan", "run", "bench", "profile"),
     "Every night": ("nightly", "history", "accept", "prune"),
     "Judge": ("evaluate", "gate", "claims"),
-    "Sign off": ("sign", "verify"),
+    "Sign off": ("review", "sign", "verify"),
     "Understand": ("report", "explain", "compare"),
     "Deploy": ("recommend",),
     "Set up": ("init", "axes", "policies", "weights", "doctor", "schema"),
@@ -124,4 +124,17 @@ Ledger = Annotated[
 ]
 Out = Annotated[
     Path | None, typer.Option("--out", help="Folder of the report; default: reports/<run>.")
+]
+ReviewWords = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[CELL | FILE…]", help="A cell's id; with --add files of answers."),
+]
+AddAnswers = Annotated[bool, typer.Option("--add", help="Store the answers in these files.")]
+ReviewPairs = Annotated[int, typer.Option("--pairs", help="Pairs of images on the page.")]
+ReviewSeed = Annotated[
+    int, typer.Option("--seed", min=0, help="Seed of the random choice of pairs.")
+]
+ReviewPage = Annotated[
+    Path | None,
+    typer.Option("--out", help="File of the page; default: in the run's report folder."),
 ]

@@ -36,9 +36,7 @@ def save_history(history: History, path: Path) -> None:
         "version": VERSION,
         "lineage": history.lineage,
         "names": names._asdict(),
-        "nights": [
-            night.model_dump(mode="json", exclude_defaults=True) for night in history.nights
-        ],
+        **_dump_nights(history.nights),
     }
     table = table.replace_schema_metadata({"harness": json.dumps(document)})
     written = io.BytesIO()
