@@ -2,8 +2,8 @@
 
 `python -m tests.benchmarks.nightly_series FOLDER [--nights 24]` runs one night after the other on the fake model, whose
 calls really sleep and whose images are really drawn and scored. From one night on the 8-step cell sleeps 15 % longer in
-a call, from another one the images of the 12-step cell are noisier. `--judge` judges the nights in FOLDER again, each as
-it was the newest, without measuring. With --quick: four nights, too few to find anything.
+a call, from another one the images of the 12-step cell are noisier. `--judge` judges the nights in FOLDER again, each
+as it was the newest, without measuring. With --quick: four nights, too few to find anything.
 """
 
 import argparse
