@@ -17,7 +17,7 @@ from harness.nightly.simulated_nights import (
     PLANTED,
     PlantedChange,
     date_night,
-    name_run,
+    name_night,
     simulate_nights,
 )
 from harness.store.layout import history_file
@@ -79,7 +79,7 @@ def _accept(changes: tuple[LevelChange, ...], path: Path) -> bool:
         return False
     record = Acceptance(
         change=change.id, machine=change.machine, cell=change.cell, quantity=change.quantity,
-        since=change.since, previous=name_run(planted.night - 1), before=change.before.estimate,
+        since=change.since, previous=name_night(planted.night - 1), before=change.before.estimate,
         after=change.after.estimate, who="demo", when=date_night(change.found).date(),
         why=ACCEPTED_WHY,
     )  # fmt: skip
@@ -94,7 +94,7 @@ def match_changes(
 
     Suspected changes do not count.
     """
-    nights = {name_run(night): night for night in range(NIGHTS)}
+    nights = {name_night(night): night for night in range(NIGHTS)}
     latest = NIGHTS if planted.shape == "drift" else planted.night + _SLACK
     fitting = [
         change for change in changes

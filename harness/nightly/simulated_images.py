@@ -16,7 +16,7 @@ from harness.core.policy import Policy
 from harness.core.timing import Block, Pairing, Repeat
 from harness.core.units import Absent
 from harness.damages import Pixels, apply_damage
-from harness.nightly.simulated_nights import CELLS, LINEAGE, MACHINE, PLANTED, name_run
+from harness.nightly.simulated_nights import CELLS, LINEAGE, MACHINE, PLANTED, name_night
 from harness.shapes_world import draw_scenes, render
 from harness.store.layout import RunFolder, image_name
 from harness.store.write import begin_cell, create_run, write_outcome
@@ -41,10 +41,13 @@ def write_image_nights(results: Path) -> None:
     for place, damage in _DAMAGED.items():
         after[place] = apply_damage(before[place : place + 1], damage)[0]
     for night, pictures in ((loss.night - 1, before), (loss.night, after)):
-        run = results / name_run(night)
-        if not RunFolder(run).run_json.exists():
-            run = create_run(results, _plan_night(run.name, prompts), "")
-        _write_cell(run, loss.cell, prompts, pictures)
+        _write_night(results / name_night(night), loss.cell, prompts, pictures)
+
+
+def _write_night(run: Path, cell: str, prompts: tuple[Prompt, ...], pictures: Pixels) -> None:
+    if not RunFolder(run).run_json.exists():
+        run = create_run(run.parent, _plan_night(run.name, prompts), "")
+    _write_cell(run, cell, prompts, pictures)
 
 
 def _plan_night(run_id: str, prompts: tuple[Prompt, ...]) -> Plan:

@@ -73,7 +73,7 @@ class PlantedChange(Frozen):
     @property
     def run(self) -> str:
         """The first run with the change."""
-        return name_run(self.night)
+        return name_night(self.night)
 
 
 PLANTED = (
@@ -104,7 +104,7 @@ def simulate_nights() -> History:
         NightRun(
             LINEAGE,
             Night(
-                run=name_run(night),
+                run=name_night(night),
                 time=_FIRST + timedelta(days=night),
                 machine=MACHINE,
                 facts=_list_facts(night),
@@ -123,7 +123,7 @@ def simulate_nights() -> History:
     return History(LINEAGE).merge(found)
 
 
-def name_run(night: int) -> str:
+def name_night(night: int) -> str:
     """Return the name of a night's run."""
     return f"{_FIRST + timedelta(days=night):%Y%m%dT%H%M%SZ}_{LINEAGE}_simulated"
 

@@ -14,7 +14,7 @@ from harness.core.history import Level, LevelChange, Night
 from harness.core.quality import Definition
 from harness.history.night import NightRun
 from harness.history.table import History
-from harness.nightly.simulated_nights import MACHINE, PLANTED, name_run, simulate_nights
+from harness.nightly.simulated_nights import MACHINE, PLANTED, name_night, simulate_nights
 from harness.reporting.trend import TrendSource, build_trend
 from harness.reporting.trend_changes import group_changes
 from harness.reporting.trend_clock import normalize_levels
@@ -41,7 +41,7 @@ def change(since: int, after: float, **more: object) -> LevelChange:
     levels = [Level(estimate=x, low=x - 1, high=x + 1, nights=9) for x in (before, after)]  # type: ignore[operator]
     values = {
         "id": f"change {since}", "machine": MACHINE, "cell": "25-steps_fp16", "quantity": "peak_memory",
-        "since": name_run(since), "found": name_run(since + 1), "before": levels[0], "after": levels[1],
+        "since": name_night(since), "found": name_night(since + 1), "before": levels[0], "after": levels[1],
         "direction": "worse" if after > before else "better", "state": "known",  # type: ignore[operator]
     }  # fmt: skip
     return LevelChange.model_validate(values | more)
@@ -91,7 +91,7 @@ def test_drift_found_in_parts_is_one_regression() -> None:
     (found,) = groups.open
     assert [part.id for part in found.parts] == ["change 50", "change 70"]
     assert (found.total.before.estimate, found.total.after.estimate) == (100, 106)
-    assert found.total.state == "new" and found.total.since == name_run(50)
+    assert found.total.state == "new" and found.total.since == name_night(50)
     answer = write_answer(history, groups)
     assert answer.sentences[0].startswith("1 regression since 22 September: 25-steps_fp16 needs 6.0 % more memory")
     page = build_trend(TrendSource(history, tuple(parts), Path("out"), None))
@@ -219,18 +219,18 @@ def test_large_matrix_makes_a_page_of_few_megabytes(tmp_path: Path) -> None:
 
 def test_nights_link_their_reports_if_they_exist(tmp_path: Path) -> None:
     history, changes = known_nights()
-    report = tmp_path / "reports" / name_run(119) / "index.html"
+    report = tmp_path / "reports" / name_night(119) / "index.html"
     report.parent.mkdir(parents=True)
     report.touch()
     out = tmp_path / "reports" / "nightly-demo" / "trend"
     page = build_trend(TrendSource(history, changes, out, tmp_path / "results"))
-    assert [night.href for night in page.machines[0].nights[-2:]] == ["", f"../../{name_run(119)}/index.html"]
+    assert [night.href for night in page.machines[0].nights[-2:]] == ["", f"../../{name_night(119)}/index.html"]
 
 
 def make_pair(root: Path, damages: tuple[object, object]) -> tuple[History, LevelChange]:
     """Two nights of one scored run each, in which the candidate's images differ."""
     history = simulate_nights()
-    nights = (name_run(96), name_run(97))
+    nights = (name_night(96), name_night(97))
     for run, damage in zip(nights, damages, strict=True):
         made = make_scored_run(
             root / run,
@@ -262,7 +262,7 @@ def test_image_that_moved_most_is_shown(runs: Path) -> None:
         metric="lpips", kind="paired", question="identity", extractor="x", weights_sha256="", resize="none",
         value_range="", reference="", library="x", better="lower",
     )  # fmt: skip
-    for run, values in ((name_run(96), (0.1, 0.5, 0.2, 0.1)), (name_run(97), (0.2, 0.1, 0.9, 0.1))):
+    for run, values in ((name_night(96), (0.1, 0.5, 0.2, 0.1)), (name_night(97), (0.2, 0.1, 0.9, 0.1))):
         rows = [("c", f"p{number:03}", 0, value) for number, value in enumerate(values)]
         write_image_scores(runs / "runs" / run, "lpips", definition, rows)
     by_score = find_moved_images(history, moved, runs / "runs")
