@@ -12,7 +12,7 @@ from harness.history.detection import detect
 from harness.history.table import History
 
 
-class Review(NamedTuple):
+class Criteria(NamedTuple):
     """What changes are judged by: the false alarms allowed, accepted changes, today, and the runs.
 
     `root` is the results folder, for traces.
@@ -24,12 +24,12 @@ class Review(NamedTuple):
     root: Path
 
 
-def find_changes(history: History, review: Review) -> tuple[LevelChange, ...]:
+def find_changes(history: History, criteria: Criteria) -> tuple[LevelChange, ...]:
     """Return every change of level with its state, its repetition and its possible causes."""
-    found = _keep_new(history, detect(history, review.budget))
+    found = _keep_new(history, detect(history, criteria.budget))
     found = tuple(_add_repetition(history, change) for change in found)
-    found = apply_accepted(found, review.accepted, review.today)
-    return attribute(history, found, review.root)
+    found = apply_accepted(found, criteria.accepted, criteria.today)
+    return attribute(history, found, criteria.root)
 
 
 def _keep_new(history: History, changes: Sequence[LevelChange]) -> Sequence[LevelChange]:

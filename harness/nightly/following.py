@@ -13,7 +13,7 @@ from harness.core.history import LevelChange
 from harness.core.matrix import NightlySettings
 from harness.core.parsing import expand_user
 from harness.history.acceptance import FILE_NAME, read_accepted
-from harness.history.changes import Review, find_changes
+from harness.history.changes import Criteria, find_changes
 from harness.history.night import find_lineage, read_nightly
 from harness.history.statements import list_statements
 from harness.history.table import History
@@ -62,8 +62,8 @@ def list_changes(history: History, lineage: Lineage, results: Path) -> Followed:
     """Return a history with its changes as of today."""
     today = datetime.datetime.now(datetime.timezone.utc).date()
     accepted = read_accepted(lineage.accepted_file)
-    review = Review(lineage.settings.budget, accepted, today, results)
-    changes = find_changes(history, review)
+    criteria = Criteria(lineage.settings.budget, accepted, today, results)
+    changes = find_changes(history, criteria)
     return Followed(history, changes, list_statements(history), lineage.accepted_file)
 
 

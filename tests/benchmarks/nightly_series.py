@@ -20,7 +20,7 @@ import numpy as np
 from harness import api
 from harness.core.history import LevelChange, NightlyBudget
 from harness.core.model import Call
-from harness.history.changes import Review, find_changes
+from harness.history.changes import Criteria, find_changes
 from harness.history.merging import list_night_runs
 from harness.history.table import History
 from harness.models.fake import FakeModel
@@ -93,8 +93,8 @@ def judge(folder: Path, nights: int) -> int:
     found: dict[str, LevelChange] = {}
     for last in range(1, len(runs) + 1):
         history = History("fake").merge(runs[:last])
-        review = Review(NightlyBudget(), (), datetime.date.today(), results)
-        for change in find_changes(history, review):
+        criteria = Criteria(NightlyBudget(), (), datetime.date.today(), results)
+        for change in find_changes(history, criteria):
             if change.state == "new" and change.id not in found:
                 found[change.id] = change
                 since = [each.night.run for each in runs].index(change.since)
