@@ -6,7 +6,7 @@ from typing import NamedTuple
 from harness.core.history import LevelChange, NightlyBudget
 from harness.core.parsing import expand_user
 from harness.history.acceptance import FILE_NAME, Acceptance, add_accepted, read_accepted
-from harness.history.changes import Review, find_changes
+from harness.history.changes import Criteria, find_changes
 from harness.history.statements import list_statements
 from harness.history.table import History
 from harness.nightly.following import Followed, write_page
@@ -68,7 +68,7 @@ def run_demo(out: Path | None = None) -> DemoResult:
 
 def _find(history: History, accepted: Path, results: Path) -> tuple[LevelChange, ...]:
     today = history.nights[-1].time.date()
-    return find_changes(history, Review(NightlyBudget(), read_accepted(accepted), today, results))
+    return find_changes(history, Criteria(NightlyBudget(), read_accepted(accepted), today, results))
 
 
 def _accept(changes: tuple[LevelChange, ...], path: Path) -> bool:
