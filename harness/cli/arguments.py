@@ -14,7 +14,7 @@ GROUPS = {
     "Judge": ("evaluate", "gate", "claims"),
     "Sign off": ("review", "sign", "verify"),
     "Understand": ("report", "explain", "compare"),
-    "Deploy": ("recommend",),
+    "Deploy": ("recommend", "recipe"),
     "Set up": ("init", "axes", "policies", "weights", "doctor", "schema"),
 }
 
