@@ -75,7 +75,7 @@ class TrendScene(NamedTuple):
     places: Mapping[tuple[str, str, str], int]
 
     @property
-    def pictured(self) -> frozenset[str]:
+    def illustrated(self) -> frozenset[str]:
         """The changes that show images."""
         newest = sorted(self.marks, key=lambda key: -self.marks[key].place)
         return frozenset(newest[:_MOST_PAIRS])
@@ -89,7 +89,7 @@ def view_changes(
     cell = change.cell or history.baseline(change.machine)
     decided = change.decided_in_nights
     new = "new " if change.state == "new" and mark.kind in ("worse", "better") else ""
-    shown = next((part for part in reversed(parts) if part.id in scene.pictured), None)
+    shown = next((part for part in reversed(parts) if part.id in scene.illustrated), None)
     return ChangeView(
         anchor=mark.anchor,
         id=change.id,
