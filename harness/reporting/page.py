@@ -174,7 +174,7 @@ def build_page(run: Run, report_s: float, out: Path | None = None) -> Page:
         judge=list_worst(run.cell(answer.best)) if answer.recommends else (),
         cells=_build_sections(cells, anchors, unprofiled, out or report_folder(run.folder)),
         pictures_note=_count_shown(run),
-        definitions=_list_definitions(run),
+        definitions=tuple(run.definitions.values()),
         missing=_to_values(run.evaluation.missing if run.evaluation else {}),
         timed=describe_method(run),
         ladder=build_ladder(run),
@@ -235,7 +235,7 @@ def _build_sections(
 
 def _note_images(run: Run) -> dict[str, dict[Key, str]]:
     """Return cell id → image → its score by the first paired metric with scores of images."""
-    definitions = {d.metric: d for d in _list_definitions(run) if d.kind == "paired"}
+    definitions = {name: d for name, d in run.definitions.items() if d.kind == "paired"}
     for metric in sorted(definitions, key=lambda name: not name.startswith("lpips")):
         file = RunFolder(run.folder).scores(metric)
         if file.exists():
@@ -248,13 +248,6 @@ def _note_images(run: Run) -> dict[str, dict[Key, str]]:
                 notes.setdefault(cell, {})[prompt, seed] = f"{metric} {format_number(value)}"
             return notes
     return {}
-
-
-def _list_definitions(run: Run) -> tuple[Definition, ...]:
-    scores, deltas = run.scores.values(), run.deltas.values()
-    found = {metric: record.definition for one in scores for metric, record in one.items()}
-    found |= {metric: record.definition for one in deltas for metric, record in one.items()}
-    return tuple(found.values())
 
 
 def _to_values(texts: Mapping[str, str]) -> tuple[NamedValue, ...]:
@@ -296,30 +289,40 @@ def render_page(page: Page, chart: dict[str, Any] | None, runtime: str) -> str:
     """
     from markupsafe import Markup
 
-    environment = _make_environment()
-    assets = {name: Markup(environment.loader.get_source(environment, name)[0]) for name in _ASSETS}
+    environment = make_environment()
     html = environment.get_template("page.html.j2").render(
         page=page,
         axis_title=name_loss_axis(page.axis).capitalize(),
         paths=PATHS,
         families=KERNEL_FAMILIES,
         between=BETWEEN,
-        style=assets["style.css"] + assets["drawings.css"],
-        script=assets["page.js"] + assets["drawings.js"],
+        **read_assets(environment),
         chart=Markup(embed_json(chart)) if chart else None,
         runtime=Markup(runtime),
     )
     return str(html)
 
 
+def read_assets(environment: Any) -> dict[str, Any]:
+    """Return the style and the script of a page."""
+    from markupsafe import Markup
+
+    texts = {name: Markup(environment.loader.get_source(environment, name)[0]) for name in _ASSETS}
+    return {
+        "style": texts["style.css"] + texts["drawings.css"],
+        "script": texts["page.js"] + texts["drawings.js"],
+    }
+
+
 def render_text(template: str, page: Page) -> str:
     """Return a text template, such as report.md, without HTML escapes."""
-    environment = _make_environment()
+    environment = make_environment()
     environment.autoescape = False
     return str(environment.get_template(template).render(page=page)).rstrip() + "\n"
 
 
-def _make_environment() -> Any:
+def make_environment() -> Any:
+    """Return the environment of the templates, with the filters of the report."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -332,6 +335,8 @@ def _make_environment() -> Any:
     filters: dict[str, Callable[..., str]] = {
         "seconds": partial(format_value, unit="seconds"),
         "share": partial(format_value, unit="share"),
+        "factor": partial(format_value, unit="factor"),
+        "bytes": partial(format_value, unit="bytes"),
         "count": format_count,
         "number": format_number,
         "interval": format_value,
