@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 from harness.core.errors import UsageError
 from harness.core.parsing import expand_user
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "compare", "export"]
 
-Kind = Literal["paper", "parquet", "mlflow", "wandb", "trackio"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+KINDS = ("paper", "parquet", "mlflow", "wandb", "trackio")
 """What an export can be."""
 
 
@@ -45,7 +44,7 @@ def compare(*folders: Path, ledger: Path | None = None, out: Path | None = None)
     return found
 
 
-def export(*folders: Path, out: Path, kind: Kind = "paper", force: bool = False) -> Path:
+def export(*folders: Path, out: Path, kind: str = "paper", force: bool = False) -> Path:
     """Export judged runs into a folder and return its main file.
 
     `paper` is a LaTeX paper, `parquet` a data set with its cards; `mlflow`, `wandb` and `trackio`

@@ -75,8 +75,9 @@ def draw_paper_figures(found: ComparedRuns, runs: Sequence[Run]) -> Files:
         figures = {"pareto": draw_joint_pareto(chart, found)}
         figures["intervals"] = draw_intervals(found, chart)
         for name, figure in figures.items():
-            for kind in ("pdf", "pgf") if latex and figure else ("pdf",) if figure else ():
-                files[f"{name}.{kind}"] = _save(figure, kind, latex)
+            if figure is not None:
+                kinds = ("pdf", "pgf") if latex else ("pdf",)
+                files |= {f"{name}.{kind}": _save(figure, kind, latex) for kind in kinds}
     return files
 
 

@@ -1,16 +1,17 @@
 """Export runs to the local stores of experiment trackers: one tracked run per cell."""
 
-import importlib
 import os
 import re
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from harness.core.errors import MachineError
 from harness.reporting.compared_runs import name_technique
 from harness.results import CellResult, Run
 from harness.results.columns import make_rows
+from harness.store.write import writing_failed
 
 Figures = dict[str, float]
 
@@ -41,15 +42,16 @@ def write_tracked(runs: Sequence[Run], out: Path, client: str) -> Path:
 
     Nothing is uploaded. Raises MachineError if the client's package is missing.
     """
-    os.environ.update(_SETTINGS[client](out))  # read when the client is imported
-    try:
-        module = importlib.import_module(client)
-    except ImportError as error:
+    if find_spec(client) is None:
         what = f"{client} is not installed"
-        raise MachineError(what, f"--as {client}", f"Install it: {_HOW[client]}.") from error
-    out.mkdir(parents=True, exist_ok=True)
+        raise MachineError(what, f"--as {client}", f"Install it: {_HOW[client]}.")
+    os.environ.update(_SETTINGS[client](out))  # read when the client is imported
     cells = [track_cell(cell) for run in runs for cell in run.cells if cell.samples]
-    return _WRITERS[client](module, cells, out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise writing_failed(out, error, "--to") from error
+    return _WRITERS[client](cells, out)
 
 
 def track_cell(cell: CellResult) -> TrackedCell:
@@ -88,7 +90,8 @@ def clean_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_./ -]", ".", name)
 
 
-def _write_mlflow(mlflow: Any, cells: Sequence[TrackedCell], out: Path) -> Path:
+def _write_mlflow(cells: Sequence[TrackedCell], out: Path) -> Path:
+    import mlflow
     from mlflow.entities import Metric, Param, RunTag
 
     client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{out.resolve() / 'mlflow.db'}")
@@ -110,7 +113,9 @@ def _write_mlflow(mlflow: Any, cells: Sequence[TrackedCell], out: Path) -> Path:
     return out / "mlflow.db"
 
 
-def _write_wandb(wandb: Any, cells: Sequence[TrackedCell], out: Path) -> Path:
+def _write_wandb(cells: Sequence[TrackedCell], out: Path) -> Path:
+    import wandb
+
     for cell in cells:
         run = wandb.init(
             project="diffusion-harness", name=cell.name, group=cell.group, dir=str(out),
@@ -124,7 +129,9 @@ def _write_wandb(wandb: Any, cells: Sequence[TrackedCell], out: Path) -> Path:
     return out / "wandb"
 
 
-def _write_trackio(trackio: Any, cells: Sequence[TrackedCell], out: Path) -> Path:
+def _write_trackio(cells: Sequence[TrackedCell], out: Path) -> Path:
+    import trackio
+
     for cell in cells:
         config = {**cell.params, **cell.tags, "group": cell.group}
         trackio.init(project="diffusion-harness", name=f"{cell.group} {cell.name}", config=config)
@@ -140,7 +147,7 @@ _SETTINGS: dict[str, Callable[[Path], dict[str, str]]] = {
     "wandb": lambda out: {"WANDB_MODE": "offline", "WANDB_DIR": str(out), "WANDB_SILENT": "true"},
     "trackio": lambda out: {"TRACKIO_DIR": str(out.resolve())},
 }
-_WRITERS: dict[str, Callable[[Any, Sequence[TrackedCell], Path], Path]] = {
+_WRITERS: dict[str, Callable[[Sequence[TrackedCell], Path], Path]] = {
     "mlflow": _write_mlflow,
     "wandb": _write_wandb,
     "trackio": _write_trackio,

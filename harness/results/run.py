@@ -118,7 +118,9 @@ class Run:
     def definitions(self) -> dict[str, Definition]:
         """Metric → what its scores and losses mean."""
         evaluation = self.evaluation
-        records = (*evaluation.scores, *evaluation.deltas) if evaluation else ()
+        records: tuple[Score | Delta, ...] = (
+            (*evaluation.scores, *evaluation.deltas) if evaluation else ()
+        )
         return {record.definition.metric: record.definition for record in records}
 
     @cached_property
