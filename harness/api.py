@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from harness import planning, store
-from harness.checkpoints.hub import ask_hub, fetch_published
+from harness.checkpoints.hub import ask_hub
 from harness.core.base import Advance, ignore
 from harness.core.errors import MachineError, NothingToDo, ResultsError
 from harness.core.matrix import Matrix
@@ -20,7 +20,7 @@ from harness.core.quality import Evaluation
 from harness.core.verdict import Judgement
 from harness.execution import Progress, SilentProgress
 from harness.exporting import compare, export
-from harness.finding import RESULTS, LoadedMatrix, find, find_planned, load
+from harness.finding import RESULTS, LoadedMatrix, fetch_missing, find, find_planned, load
 from harness.listing import (
     list_axes,
     list_matrices,
@@ -152,7 +152,7 @@ def open_run(
     """
     results = expand_user(results)
     wanted = plan(loaded, select=select, results=results)
-    while _fetch(loaded.matrix, wanted):
+    while fetch_missing(loaded.matrix, wanted):
         wanted = plan(loaded, select=select, results=results)  # the fetched files can be read now
     found = None if fresh else find_planned(loaded, wanted, results, notice)
     return found or store.create_run(results, wanted, loaded.text)
@@ -173,16 +173,6 @@ def reopen_run(name: Path, *, results: Path = RESULTS) -> Path:
         what = f"this run cannot be continued here: {planning.shorten(differences)}"
         raise MachineError(what, str(folder), "Begin another with harness run MATRIX.")
     return folder
-
-
-def _fetch(matrix: Matrix, decided: Plan) -> bool:
-    """Fetch a plan's missing files into the cache; return whether any were missing."""
-    lacks_model = bool(decided.model.download and decided.model.download.missing)
-    if lacks_model:
-        resolve_model(matrix.model).fetch()
-    if decided.downloads:
-        fetch_published(decided.downloads)
-    return lacks_model or bool(decided.downloads)
 
 
 def pending(run: Path, *, retry_failed: bool = False) -> list[PlannedCell]:

@@ -5,12 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from harness.checkpoints.hub import fetch_published
 from harness.core.errors import ResultsError
 from harness.core.matrix import Matrix
 from harness.core.parsing import expand_user
 from harness.core.plan import Plan
 from harness.core.policy import Policy
 from harness.matrix import expand, is_shipped, load_matrix
+from harness.models import resolve_model
 from harness.planning import adopt_rules, list_file_differences, list_plan_differences, shorten
 from harness.store import find_run, lock_run, read_plan, readable_runs, resolve_run, rewrite_plan
 from harness.store.layout import RunFolder
@@ -70,6 +72,19 @@ def is_run(name: Path, results: Path) -> bool:
     return str(name) == "latest" or any(
         RunFolder(folder).run_json.exists() for folder in (name, results / name)
     )
+
+
+def fetch_missing(matrix: Matrix, decided: Plan) -> bool:
+    """Fetch a plan's missing files into the cache; return whether any were missing.
+
+    Raises MachineError if that fails.
+    """
+    lacks_model = bool(decided.model.download and decided.model.download.missing)
+    if lacks_model:
+        resolve_model(matrix.model).fetch()
+    if decided.downloads:
+        fetch_published(decided.downloads)
+    return lacks_model or bool(decided.downloads)
 
 
 def find_planned(

@@ -12,6 +12,7 @@ GROUPS = {
     "Measure": ("plan", "run", "bench", "profile"),
     "Judge": ("evaluate", "gate", "claims"),
     "Understand": ("report", "explain", "compare", "export"),
+    "Deploy": ("recommend",),
     "Set up": ("init", "axes", "policies", "weights", "doctor", "schema"),
 }
 
@@ -104,6 +105,12 @@ PolicyName = Annotated[
     str | None,
     typer.Option(
         "--policy", help="Use this policy: a shipped one (harness policies) or a .toml file."
+    ),
+]
+JUnitFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--junit", metavar="FILE", help="Also write the verdicts as JUnit XML, for CI systems."
     ),
 ]
 CellName = Annotated[str, typer.Argument(metavar="[CELL]", help="A cell's id, or `baseline`.")]

@@ -4,13 +4,25 @@ the console."""
 import os
 import sys
 
-from harness.cli import commands_judge, commands_measure, commands_set_up, commands_understand
+from harness.cli import (
+    commands_deploy,
+    commands_judge,
+    commands_measure,
+    commands_set_up,
+    commands_understand,
+)
 from harness.cli.app import app
 from harness.cli.streams import guard_streams
 
 __all__ = ["app", "main"]
 
-COMMANDS = (commands_measure, commands_judge, commands_understand, commands_set_up)
+COMMANDS = (
+    commands_measure,
+    commands_judge,
+    commands_understand,
+    commands_deploy,
+    commands_set_up,
+)
 """Importing a module registers its commands."""
 CTRL_C = 130
 """The status typer gives to Ctrl-C, as shells do."""

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from harness.cli.app import app, leave
-from harness.cli.arguments import Json, Ledger, PolicyName, Results, RunName
+from harness.cli.arguments import Json, JUnitFile, Ledger, PolicyName, Results, RunName
 
 
 @app.command()
@@ -21,14 +21,23 @@ def evaluate(run: RunName, results: Results = Path("results"), json: Json = Fals
 
 @app.command()
 def gate(
-    run: RunName, policy: PolicyName = None, results: Results = Path("results"), json: Json = False
+    run: RunName,
+    policy: PolicyName = None,
+    junit: JUnitFile = None,
+    results: Results = Path("results"),
+    json: Json = False,
 ) -> None:
     """Judge whether each cell may ship. Exit codes: 0 pass, 1 fail, 6 inconclusive."""
     from harness import api
     from harness.cli import console
+    from harness.core.parsing import expand_user
+    from harness.results import Run
+    from harness.results.junit import write_junit
 
     folder = api.find(run, results)
     judgement = api.gate(folder, policy)
+    if junit:
+        write_junit(Run.load(folder), expand_user(junit), "--junit")
     code = console.show_judgement(judgement, api.unprofiled(folder), json)
     console.show_pending(folder, api.pending(folder))
     leave(code)

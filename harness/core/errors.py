@@ -4,7 +4,8 @@ HarnessError
 ├── UsageError        2  wrong usage
 ├── MatrixError       2  mistakes in a matrix file, all of them at once
 │   ├── PolicyError   2  the same of a policy file
-│   └── LedgerError   2  the same of a file of published claims
+│   ├── LedgerError   2  the same of a file of published claims
+│   └── AcceptanceError 2 the same of a file of accepted changes
 ├── NothingToDo       3  nothing selected, or everything done already
 ├── MachineError      4  this machine cannot do it (missing package, weights, disk, lock)
 ├── NoEffect          5  a value that was applied changed nothing: its cell fails
@@ -71,6 +72,12 @@ class LedgerError(MatrixError):
     """A file of published claims has mistakes; `problems` lists all of them."""
 
     document = "claim ledger"
+
+
+class AcceptanceError(MatrixError):
+    """A file of accepted changes has mistakes; `problems` lists all of them."""
+
+    document = "file of accepted changes"
 
 
 class NothingToDo(HarnessError):

@@ -1,5 +1,6 @@
 """Typed records of a matrix's history over many nights: readings, changes of level, events."""
 
+import math
 from datetime import datetime
 from typing import Literal
 
@@ -17,15 +18,27 @@ class Night(Frozen):
     run: str
     time: datetime
     machine: str
+    """The title of its hardware. The host's name is a fact: a restarted pod has another."""
     facts: dict[str, str]
     """What may explain a change, by name: package versions, driver, model digest, git commit of
-    each watched repository, clocks, throttling."""
+    each watched repository, host."""
+    cells: tuple[str, ...] = ()
+    """The ids of its planned cells."""
+    baseline: str = ""
+    """The id of its baseline."""
+    missing: dict[str, str] = {}
+    """Cell id → why it was not measured."""
+    repetition_of: str = ""
+    """The run whose suspected changes this one measured again; empty for a usual night."""
+    notes: tuple[str, ...] = ()
+    """What was wrong with it, such as a clock that was set back."""
     stale: bool = False
     """Whether the run's own files are gone (pruned, or imported from another machine)."""
 
 
 class NightReading(Frozen):
-    """One quantity of one cell in one night, with its 95 % interval."""
+    """One quantity of one cell in one night, with its 95 % interval (both ends equal the value if
+    it has none)."""
 
     run: str
     cell: str
@@ -33,6 +46,36 @@ class NightReading(Frozen):
     value: float
     low: float
     high: float
+    basis: str = ""
+    """What the figure is relative to: `key=value; …`. Readings of different bases are never
+    compared."""
+
+
+_DAYS = {"week": 7.0, "month": 30.0, "year": 365.0}
+
+
+class NightlyBudget(Frozen):
+    """The false alarms that a whole matrix may raise, such as 1 a month of 30 nights."""
+
+    alarms: float = 1.0
+    days: float = 30.0
+
+    @property
+    def per_night(self) -> float:
+        """The expected number of false alarms in a night, at one night a day."""
+        return self.alarms / self.days
+
+    @classmethod
+    def parse(cls, text: str) -> "NightlyBudget":
+        """Read `1 a month`, `0.5 a week` or `2 a year`; ValueError for other text."""
+        count, _, unit = text.strip().replace(" per ", " a ").partition(" a ")
+        try:
+            alarms = float(count)
+        except ValueError:
+            alarms = 0.0
+        if not 0 < alarms < math.inf or unit.strip() not in _DAYS:
+            raise ValueError(f'a rate such as "1 a month", "1 a week" or "2 a year", got "{text}"')
+        return cls(alarms=alarms, days=_DAYS[unit.strip()])
 
 
 class Level(Frozen):

@@ -1,11 +1,13 @@
 """The typed contents of a matrix file."""
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from harness.core.axis import Scalar
 from harness.core.base import Frozen
+from harness.core.history import NightlyBudget
 from harness.core.rule import Rule
 
 SCHEMA_VERSION = 1
@@ -182,6 +184,63 @@ class Quality(Frozen):
     rerun_prompts: Annotated[int, Field(ge=2, description="prompts of the baseline's rerun")] = 64
 
 
+def _check_rate(text: str) -> str:
+    NightlyBudget.parse(text)
+    return text
+
+
+def _check_target(text: str) -> str:
+    if "://" not in text and not VARIABLE.fullmatch(text):
+        raise ValueError(
+            "an Apprise URL such as 'slack://…', or the name of an environment variable that holds "
+            "one, such as 'NIGHTLY_SLACK'"
+        )
+    return text
+
+
+def _check_folder(text: str) -> str:
+    if not text.strip():
+        raise ValueError("empty; name a folder, or . for the current one")
+    return text
+
+
+VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+"""An environment variable's name where a URL may stand: URLs with tokens stay out of files."""
+Rate = Annotated[str, AfterValidator(_check_rate)]
+Folder = Annotated[str, AfterValidator(_check_folder)]
+Target = Annotated[str, AfterValidator(_check_target)]
+
+
+class NightlySettings(Frozen):
+    """What `harness nightly` does with the matrix; nothing of it changes a measurement."""
+
+    false_alarms: Annotated[
+        Rate, Field(description="false alarms of the whole matrix: '1 a month', '2 a year'")
+    ] = "1 a month"
+    trace: Annotated[
+        Literal["on change", "never", "always"],
+        Field(description="on change: trace the cells that alarm and the baseline the same night"),
+    ] = "on change"
+    repeat: Annotated[
+        bool, Field(description="measure suspected changes once again the same night")
+    ] = True
+    watch: Annotated[
+        tuple[Folder, ...],
+        Field(description="folders of git repositories whose commits are recorded every night"),
+    ] = ()
+    notify: Annotated[
+        tuple[Target, ...],
+        Field(
+            description="Apprise URLs, or names of environment variables that hold one, for "
+            "--notify"
+        ),
+    ] = ()
+
+    @property
+    def budget(self) -> NightlyBudget:
+        return NightlyBudget.parse(self.false_alarms)
+
+
 class Matrix(Frozen):
     """A matrix file: axes, model, prompts, and how to measure and judge."""
 
@@ -198,6 +257,7 @@ class Matrix(Frozen):
     measure: Measure = Measure()
     prices: Prices = Prices()
     quality: Quality = Quality()
+    nightly: NightlySettings = NightlySettings()
     policy: Annotated[
         str,
         Field(

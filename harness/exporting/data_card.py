@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from harness.core.policy import rule_words
 from harness.core.units import plural
 from harness.reporting.compared_runs import name_runs
-from harness.reporting.page import escape_markdown
+from harness.reporting.rendering import escape_markdown
 from harness.results import Run
 from harness.store.read import created_at
 

@@ -14,7 +14,7 @@ from harness.core.policy import Policy
 from harness.planning.plan import read_baseline
 from harness.planning.resolve import Wish, resolve_cell
 
-RULES = {"about", "prices", "policy", "gate"}
+RULES = {"about", "prices", "nightly", "policy", "gate"}
 """Keys of a matrix for judging and describing a run."""
 QUALITY_RULES = {"metrics", "reference", "weights", "resamples"}
 """Keys of [quality] for scoring existing images."""

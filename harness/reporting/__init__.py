@@ -12,7 +12,7 @@ __all__ = ["compare_runs", "frame", "unprofiled_cells", "write_report"]
 
 
 def write_report(folder: Path, out: Path) -> Path:
-    """Write index.html, report.md, results.csv and figures/ of a run; return the index.
+    """Write index.html, report.md, results.csv, junit.xml and figures/; return the index.
 
     Raises ResultsError if the results cannot be read and MachineError if `out` cannot be written.
     """

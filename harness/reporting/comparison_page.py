@@ -15,12 +15,13 @@ from harness.reporting.compared_runs import (
 from harness.reporting.comparison import CellPair, Comparison
 from harness.reporting.comparison_chart import colour_techniques, make_joint_spec, shape_runs
 from harness.reporting.layout import PATHS
-from harness.reporting.page import embed_json, make_environment, read_assets
 from harness.reporting.pareto_chart import bundle_vega
+from harness.reporting.rendering import embed_json, make_environment, read_assets
 from harness.reporting.text import STANDINGS, name_loss_axis
 from harness.results import Run, Standing
 from harness.store.write import write_atomically
 
+_ASSETS = ("style.css", "page.js")
 _SVG_SHAPES = {
     "circle": "M1,0A1,1,0,1,1,-1,0A1,1,0,1,1,1,0Z",
     "square": "M-.9,-.9L.9,-.9L.9,.9L-.9,.9Z",
@@ -70,7 +71,7 @@ def render_comparison(found: ComparedRuns, runs: Sequence[Run]) -> str:
             shapes=list_shapes(found),
             chart=Markup(embed_json(spec)) if spec else None,
             runtime=Markup(bundle_vega() if spec else ""),
-            **read_assets(environment),
+            **read_assets(environment, _ASSETS),
         )
     )
 

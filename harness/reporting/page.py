@@ -1,18 +1,17 @@
 """The report: its page as a typed model, and the files that templates make of it."""
 
-import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.core.base import Frozen
-from harness.core.errors import ResultsError
+from harness.core.errors import NothingToDo, ResultsError
 from harness.core.quality import Definition
 from harness.core.trace import BETWEEN
 from harness.core.units import Absent, format_bytes, plural
+from harness.deployment import Recommendation, recommend
 from harness.reporting.answer import Answer, build_answer, list_terms, list_unprofiled
 from harness.reporting.cell import CellSection, Showing, build_section
 from harness.reporting.figures import draw_figures
@@ -28,14 +27,16 @@ from harness.reporting.layout import PATHS
 from harness.reporting.pareto_chart import bundle_vega, make_pareto_spec
 from harness.reporting.parts import NamedValue
 from harness.reporting.quality import ForestPanel, build_forest
+from harness.reporting.rendering import embed_json, make_environment, read_assets
 from harness.reporting.table import Table, build_table
-from harness.reporting.text import DOUBT_TITLES, KERNEL_FAMILIES, name_loss_axis
+from harness.reporting.text import KERNEL_FAMILIES, name_loss_axis
 from harness.reporting.timing import TimingMethod, describe_method, list_notes
 from harness.reporting.verdicts import Judged, Sampling, build_judged, build_sampling
 from harness.reporting.wall_time import WallTime, build_wall_time
 from harness.results import CellResult, Run
 from harness.results.columns import write_csv
-from harness.results.format import format_count, format_margin, format_number, format_value
+from harness.results.format import format_number
+from harness.results.junit import write_junit
 from harness.results.pareto import LossAxis
 from harness.store import read_image_scores
 from harness.store.layout import RunFolder, report_folder
@@ -60,6 +61,7 @@ class Page(Frozen):
     has_points: bool
     not_drawn: tuple[str, ...]
     forest: tuple[ForestPanel, ...]
+    recommendation: Recommendation | None
     table: Table
     sheet_prompts: tuple[str, ...]
     judge: tuple[WorstGroup, ...]
@@ -120,7 +122,7 @@ class Page(Frozen):
 
 
 def write_report(folder: Path, out: Path) -> Path:
-    """Write index.html, report.md, results.csv and figures/ of a run; return the index.
+    """Write index.html, report.md, results.csv, junit.xml and figures/ of a run; return the index.
 
     An unfinished, unevaluated or unjudged run gets the page of what is known. Raises ResultsError
     if the results cannot be read and MachineError if `out` cannot be written.
@@ -131,6 +133,7 @@ def write_report(folder: Path, out: Path) -> Path:
     for name, data in draw_figures(run, page.unprofiled).items():
         _write(out / "figures" / name, data)
     _write(out / "results.csv", write_csv(run).encode())
+    write_junit(run, out / "junit.xml", "--out")
     chart = make_pareto_spec(run, page.anchors, page.unprofiled) if run.pareto_points else None
     runtime = bundle_vega() if chart else ""
     wall_time = build_wall_time(run, report_s=time.perf_counter() - started)
@@ -154,7 +157,6 @@ def build_page(run: Run, report_s: float, out: Path | None = None) -> Page:
     answer = build_answer(run)
     unprofiled = list_unprofiled(run, answer)
     table = build_table(run, anchors, unprofiled)
-    cells = [run.cell(row.id) for row in table.rows]
     return Page(
         title=plan.matrix.name,
         about=plan.matrix.about,
@@ -169,10 +171,11 @@ def build_page(run: Run, report_s: float, out: Path | None = None) -> Page:
         has_points=bool(run.pareto_points),
         not_drawn=list_not_drawn(run),
         forest=build_forest(run),
+        recommendation=_recommend(run),
         table=table,
         sheet_prompts=_list_sheet_prompts(run),
         judge=list_worst(run.cell(answer.best)) if answer.recommends else (),
-        cells=_build_sections(cells, anchors, unprofiled, out or report_folder(run.folder)),
+        cells=_build_sections(run, table, anchors, unprofiled, out or report_folder(run.folder)),
         pictures_note=_count_shown(run),
         definitions=tuple(run.definitions.values()),
         missing=_to_values(run.evaluation.missing if run.evaluation else {}),
@@ -185,6 +188,13 @@ def build_page(run: Run, report_s: float, out: Path | None = None) -> Page:
         anchors=anchors,
         unprofiled=unprofiled,
     )
+
+
+def _recommend(run: Run) -> Recommendation | None:
+    try:
+        return recommend(run)
+    except (NothingToDo, ResultsError):  # no verdicts
+        return None
 
 
 def _count_shown(run: Run) -> str:
@@ -221,9 +231,10 @@ def list_not_drawn(run: Run) -> tuple[str, ...]:
 
 
 def _build_sections(
-    cells: Sequence[CellResult], anchors: dict[str, str], unprofiled: frozenset[str], out: Path
+    run: Run, table: Table, anchors: dict[str, str], unprofiled: frozenset[str], out: Path
 ) -> tuple[CellSection, ...]:
-    budget, notes = budget_page(len(cells)), _note_images(cells[0].run)
+    cells = [run.cell(row.id) for row in table.rows]
+    budget, notes = budget_page(len(cells)), _note_images(run)
     return tuple(
         build_section(
             cell,
@@ -296,22 +307,11 @@ def render_page(page: Page, chart: dict[str, Any] | None, runtime: str) -> str:
         paths=PATHS,
         families=KERNEL_FAMILIES,
         between=BETWEEN,
-        **read_assets(environment),
+        **read_assets(environment, _ASSETS),
         chart=Markup(embed_json(chart)) if chart else None,
         runtime=Markup(runtime),
     )
     return str(html)
-
-
-def read_assets(environment: Any) -> dict[str, Any]:
-    """Return the style and the script of a page."""
-    from markupsafe import Markup
-
-    texts = {name: Markup(environment.loader.get_source(environment, name)[0]) for name in _ASSETS}
-    return {
-        "style": texts["style.css"] + texts["drawings.css"],
-        "script": texts["page.js"] + texts["drawings.js"],
-    }
 
 
 def render_text(template: str, page: Page) -> str:
@@ -319,50 +319,3 @@ def render_text(template: str, page: Page) -> str:
     environment = make_environment()
     environment.autoescape = False
     return str(environment.get_template(template).render(page=page)).rstrip() + "\n"
-
-
-def make_environment() -> Any:
-    """Return the environment of the templates, with the filters of the report."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("harness.reporting"),
-        autoescape=jinja2.select_autoescape(["html.j2"], default_for_string=True),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    filters: dict[str, Callable[..., str]] = {
-        "seconds": partial(format_value, unit="seconds"),
-        "share": partial(format_value, unit="share"),
-        "factor": partial(format_value, unit="factor"),
-        "bytes": partial(format_value, unit="bytes"),
-        "count": format_count,
-        "number": format_number,
-        "interval": format_value,
-        "margin": format_margin,
-        "words": lambda name: name.replace("_", " "),
-        "doubt": DOUBT_TITLES.__getitem__,
-        "md": escape_markdown,
-        "whole": join_percentages,
-    }
-    environment.filters.update(filters)
-    return environment
-
-
-def escape_markdown(text: str) -> str:
-    """Return text that stays text in a Markdown table: no cell breaks, no markup, no HTML."""
-    for letter in "\\|<>*_`[]":
-        text = text.replace(letter, f"\\{letter}")
-    return " ".join(text.split())
-
-
-def join_percentages(text: str) -> str:
-    """Return text whose percentages do not break across lines."""
-    return text.replace(" %", "\u00a0%")
-
-
-def embed_json(value: Any) -> str:
-    """Return JSON that cannot end the script element it stands in."""
-    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -41,6 +41,21 @@ class RunFolder:
         return self.path / "times.jsonl"
 
     @property
+    def signed(self) -> Path:
+        """One line for each sign-off bundle that was made of the run: it must not be pruned."""
+        return self.path / "signed.jsonl"
+
+    @property
+    def readings(self) -> Path:
+        """The run's figures as one night of a history, made from the other records."""
+        return self.path / "readings.json"
+
+    @property
+    def nightly(self) -> Path:
+        """What `harness nightly` recorded besides the plan."""
+        return self.path / "nightly.json"
+
+    @property
     def lock(self) -> Path:
         return self.path / ".lock"
 
@@ -63,6 +78,11 @@ class RunFolder:
 def image_name(prompt_id: str, seed: int) -> str:
     """Return the path of one image in its cell's folder."""
     return f"{IMAGES}/{prompt_id}_{seed}.png"
+
+
+def history_file(root: Path, lineage: str) -> Path:
+    """Return the file of a matrix's history under a results folder."""
+    return root / "history" / f"{lineage}.parquet"
 
 
 def report_folder(run: Path) -> Path:

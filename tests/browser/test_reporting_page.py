@@ -1,6 +1,5 @@
 """The report page in a real browser: no errors, no requests, sorting, filtering, the chart, narrow and dark screens."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,15 +7,10 @@ from typing import Any
 import pytest
 
 from harness.reporting import write_report
+from tests.builders.chromium import CHROMIUM, open_browser, watch
 from tests.builders.reporting_example import make_run
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium")
 
 
@@ -28,10 +22,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, timeout=120_000)
-        yield opened
-        opened.close()
+    yield from open_browser(sync_api)
 
 
 @pytest.fixture
@@ -48,13 +39,6 @@ def page(browser: Any, index: Path, seen: dict[str, list[str]]) -> Iterator[Any]
     opened.wait_for_selector("html[data-chart=drawn]")
     yield opened
     opened.close()
-
-
-def watch(page: Any, seen: dict[str, list[str]]) -> None:
-    """Collect every error and warning a page reports and every address it asks for."""
-    page.on("pageerror", lambda error: seen["errors"].append(str(error)))
-    page.on("console", lambda message: seen["errors"].append(message.text) if message.type != "log" else None)
-    page.on("request", lambda request: seen["requests"].append(request.url))
 
 
 def shown_cells(page: Any) -> list[str]:

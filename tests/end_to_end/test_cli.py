@@ -106,8 +106,9 @@ def test_gate_applies_another_policy_without_a_new_run(tmp_path: Path) -> None:
     rule += 'at_most = 1e-9\nseverity = "warning"\n'
     for limit, code in ((1000, 0), (1e-9, 1)):
         (tmp_path / "signoff.toml").write_text(rule.format(limit), encoding="utf-8")
-        answer = harness("gate", "latest", "--policy", "signoff.toml", cwd=tmp_path)
+        answer = harness("gate", "latest", "--policy", "signoff.toml", "--junit", "ci/gate.xml", cwd=tmp_path)
         assert answer.returncode == code, answer.stderr
+        assert (tmp_path / "ci" / "gate.xml").read_text(encoding="utf-8").count("<failure") == code
         assert "warning  the cold start takes" in answer.stdout
         assert "policy: signoff" in answer.stdout
     stored = json.loads(harness("gate", "latest", "--policy", "signoff.toml", "--json", cwd=tmp_path).stdout)

@@ -13,8 +13,9 @@ from harness.reporting import frame, write_report
 from harness.reporting.answer import build_answer
 from harness.reporting.figures import draw_figures
 from harness.reporting.images import embed_image
-from harness.reporting.page import embed_json, escape_markdown, list_not_drawn, make_anchors, render_text
+from harness.reporting.page import list_not_drawn, make_anchors, render_text
 from harness.reporting.quality import build_forest
+from harness.reporting.rendering import embed_json, escape_markdown
 from harness.reporting.wall_time import build_wall_time
 from harness.results import CellResult, Run
 from harness.results.columns import write_csv
@@ -261,7 +262,7 @@ def test_report_writes_all_files(run: Path, tmp_path: Path) -> None:
     assert index == tmp_path / "out" / "index.html"
     names = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()}
     figures = {f"figures/{name}.{kind}" for name in ("pareto", "forest", "stages") for kind in ("svg", "pdf")}
-    assert names == {"index.html", "report.md", "results.csv"} | figures
+    assert names == {"index.html", "report.md", "results.csv", "junit.xml"} | figures
     assert (tmp_path / "out" / "figures" / "pareto.pdf").read_bytes().startswith(b"%PDF")
     text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
     assert text.startswith("# 4 of 11 cells may ship.") and "(index.html)" in text

@@ -23,9 +23,10 @@ from harness.reporting.blocks import block_strip
 from harness.reporting.cell import CellSection
 from harness.reporting.comparison import compare_conditions
 from harness.reporting.figures import draw_pareto
-from harness.reporting.page import Page, build_page, join_percentages, render_page, render_text
+from harness.reporting.page import Page, build_page, render_page, render_text
 from harness.reporting.pareto_chart import describe_point
 from harness.reporting.parts import list_absences
+from harness.reporting.rendering import join_percentages
 from harness.reporting.text import UNPROFILED
 from harness.reporting.timing import check_itself
 from harness.reporting.wall_time import build_wall_time

@@ -13,9 +13,10 @@ from harness.core.quality import Interval
 from harness.core.rule import Rule
 from harness.reporting import frame
 from harness.reporting.answer import build_answer, list_unanswered
-from harness.reporting.page import escape_markdown, join_percentages, render_text
+from harness.reporting.page import render_text
 from harness.reporting.pareto_chart import describe_point, make_pareto_spec
 from harness.reporting.quality import build_forest
+from harness.reporting.rendering import escape_markdown, join_percentages
 from harness.results import Run
 from harness.results.losses import WorstLoss
 from tests.builders.reporting_example import CELLS, Scene, make_run

@@ -1,0 +1,1 @@
+"""A matrix over many nights: its history, changes of level, and their causes."""

@@ -1,0 +1,1 @@
+"""The nightly: measure, add to the history, detect changes, measure again once, report."""
