@@ -38,10 +38,12 @@ def build_grid(found: ComparedRuns, runs: Sequence[Run]) -> tuple[ImageGrid, ...
 
 
 def _choose_rows(rows: Sequence[ComparedCell]) -> list[ComparedCell]:
-    """Return the baseline and the first rows; those on the Pareto front come before the others."""
+    """Return the baseline and the first rows; non-inferior ones and the Pareto front come before
+    the others."""
     if len(rows) <= MOST_ROWS:
         return list(rows)
-    ranked = sorted(rows, key=lambda row: (row.standing != "baseline", not row.on_front))
+    ranks = {"baseline": 0, "pass": 1}
+    ranked = sorted(rows, key=lambda row: (ranks.get(row.standing, 2), not row.on_front))
     chosen = {row.cell for row in ranked[:MOST_ROWS]}
     return [row for row in rows if row.cell in chosen]
 
@@ -78,7 +80,7 @@ def _lay_out(
             path = f"images/{letter.lower()}-{number:02}-{column}{source.suffix}"
             files[path] = source.read_bytes()
             fields.append(rf"\includegraphics[width={width:.3f}\textwidth]{{{path}}}")
-        words = (escape(row.technique), f"{row.steps} steps", VERDICTS[row.standing])
+        words = dict.fromkeys((escape(row.technique), f"{row.steps} steps", VERDICTS[row.standing]))
         name = rf"\shortstack[r]{{{BREAK.join(words)}}}"
         fields = [rf"\scriptsize {name}", *fields]
         lines.append(" & ".join(rf"\raisebox{{-0.5\height}}{{{f}}}" for f in fields) + r" \\[1pt]")

@@ -131,7 +131,7 @@ def draw_joint_pareto(chart: JointChart, found: ComparedRuns) -> "Figure | None"
             shape = shapes[run.letter][1]
             axes.plot([], [], shape, color=MUTED, markerfacecolor="white", markersize=3.5,
                       label=f"run {run.letter}")  # fmt: skip
-    figure.legend(loc="outside lower center", ncols=2, handletextpad=0.2, columnspacing=1.0)
+    figure.legend(loc="outside lower center", ncols=2, handletextpad=0.5, columnspacing=1.0)
     return figure
 
 

@@ -57,8 +57,7 @@ def write_main_table(found: ComparedRuns) -> Float:
     columns = (
         Column("Technique"), Column("Steps", "r"), Column(f"{unit}/image", "S"),
         Column("Speedup", "S"), Column("95\\,\\% CI"), Column("Loss (\\%)", "S"),
-        Column("95\\,\\% CI"), Column("Worst metric"), Column("Memory (GiB)", "S"),
-        Column("Verdict"),
+        Column("95\\,\\% CI"), Column("Worst metric"), Column("GiB", "S"),
     )  # fmt: skip
     blocks = []
     for run in found.runs:
