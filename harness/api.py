@@ -31,7 +31,7 @@ from harness.listing import (
     write_matrix,
 )
 from harness.matrix import expand, load_policy, matches, merge_notes
-from harness.measure.machine import describe_machine
+from harness.measure.machine import describe_machine, lock_packages
 from harness.measure.memory import read_free_bytes
 from harness.metrics import get_metric
 from harness.models import resolve_model
@@ -155,7 +155,7 @@ def open_run(
     while fetch_missing(loaded.matrix, wanted):
         wanted = plan(loaded, select=select, results=results)  # the fetched files can be read now
     found = None if fresh else find_planned(loaded, wanted, results, notice)
-    return found or store.create_run(results, wanted, loaded.text)
+    return found or store.create_run(results, wanted, loaded.text, lock_packages())
 
 
 def reopen_run(name: Path, *, results: Path = RESULTS) -> Path:

@@ -11,6 +11,7 @@ from harness.core.errors import UsageError
 GROUPS = {
     "Measure": ("plan", "run", "bench", "profile"),
     "Judge": ("evaluate", "gate", "claims"),
+    "Sign off": ("sign", "verify"),
     "Understand": ("report", "explain", "compare", "export"),
     "Deploy": ("recommend",),
     "Set up": ("init", "axes", "policies", "weights", "doctor", "schema"),

@@ -9,6 +9,7 @@ from harness.cli import (
     commands_judge,
     commands_measure,
     commands_set_up,
+    commands_sign,
     commands_understand,
 )
 from harness.cli.app import app
@@ -19,6 +20,7 @@ __all__ = ["app", "main"]
 COMMANDS = (
     commands_measure,
     commands_judge,
+    commands_sign,
     commands_understand,
     commands_deploy,
     commands_set_up,

@@ -43,9 +43,9 @@ from harness.core.errors import ExitCode, HarnessError, NothingToDo
 from harness.core.machine import Machine
 from harness.core.outcome import find_failure
 from harness.core.plan import Plan, PlannedCell
-from harness.core.policy import Policy, rule_words
+from harness.core.policy import Policy, Waiver, rule_words
 from harness.core.quality import Evaluation
-from harness.core.units import Absent, format_seconds
+from harness.core.units import Absent, format_seconds, plural
 from harness.core.verdict import Judgement
 from harness.measure.machine import Ability
 from harness.metrics import WeightRow
@@ -186,6 +186,7 @@ def show_judgement(judgement: Judgement, unprofiled: Collection[str], json: bool
             out.print(f"              {cell.reason}", style="dim", markup=False)
             for warned in cell.warnings:
                 out.print(f"     warning  {warned.sentence}", style="yellow", markup=False)
+        show_waivers(judgement.waivers)
         if any(cell.cell_id in unprofiled for cell in judgement.cells):
             out.print(
                 "unprofiled: no trace explains the speedup. Take one: harness profile RUN CELL",
@@ -201,6 +202,14 @@ def show_judgement(judgement: Judgement, unprofiled: Collection[str], json: bool
         out.print(f"policy: {judgement.policy.name}, {across}", style="dim", markup=False)
     codes = {"pass": ExitCode.PASS, "fail": ExitCode.GATE_FAILED, "missing": ExitCode.GATE_FAILED}
     return codes.get(judgement.result, ExitCode.INCONCLUSIVE)
+
+
+def show_waivers(waivers: Collection[Waiver]) -> None:
+    """Print waivers in red, with their number."""
+    for waiver in waivers:
+        out.print(f"      waived  {waiver}", style="red", markup=False)
+    if waivers:
+        out.print(plural(len(waivers), "waiver"), style="bold red", markup=False)
 
 
 def show_axes(rows: list[dict[str, Any]], json: bool, whole: bool) -> None:

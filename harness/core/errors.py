@@ -9,6 +9,8 @@ HarnessError
 ├── NothingToDo       3  nothing selected, or everything done already
 ├── MachineError      4  this machine cannot do it (missing package, weights, disk, lock)
 ├── NoEffect          5  a value that was applied changed nothing: its cell fails
+├── NotSignedOff      1  no cell of a run may ship
+│   └── UndecidedCells 6 verdicts that are to be signed are missing or inconclusive
 └── ResultsError      7  results unreadable, inconsistent, or newer than this version
 """
 
@@ -97,6 +99,18 @@ class NoEffect(HarnessError):
     another name."""
 
     exit_code = ExitCode.CELLS_FAILED
+
+
+class NotSignedOff(HarnessError):
+    """The verdicts do not allow to sign a run off."""
+
+    exit_code = ExitCode.GATE_FAILED
+
+
+class UndecidedCells(NotSignedOff):
+    """Verdicts that are to be signed are missing or inconclusive."""
+
+    exit_code = ExitCode.INCONCLUSIVE
 
 
 class ResultsError(HarnessError):

@@ -1,6 +1,7 @@
 """The interface of a text-to-image model, its published files, and the memory a cell needs."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 from pydantic import Field
@@ -288,6 +289,15 @@ class ModelSource(Frozen):
         for files that are damaged or lack tensors.
         """
         return ()
+
+    def list_files(self) -> dict[str, Path]:
+        """Return name → path of the files that the model is loaded from; empty where it reads none
+        or some are missing."""
+        return {}
+
+    def list_adapters(self) -> dict[str, Path]:
+        """Return the folders of LoRAs that come with the model, by the value that uses them."""
+        return {}
 
     def find_cut(self, texts: Sequence[str]) -> tuple[CutTexts, ...]:
         """Return the texts that are longer than a text encoder reads, by its tokenizer (no torch);

@@ -1,6 +1,7 @@
 """Policies: named sets of rules that decide what may ship, and their wording."""
 
 import math
+from datetime import date
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field
@@ -37,6 +38,46 @@ class Sees(Frozen):
     level: Annotated[int, Field(ge=0, le=MOST_LEVEL)]
 
 
+SEES = "sees"
+"""What a waiver names instead of a rule to accept a pass that is blind to a damage."""
+
+
+class Waiver(Frozen):
+    """One accepted exception: a rule that need not pass in one cell, by whom, why and until when.
+
+    It covers a rule in any state, *fail* included. A cell whose rules are all waived is *missing*.
+    """
+
+    cell: Annotated[str, Field(min_length=1, description="a cell's id")]
+    rule: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description="a quantity, one metric of it (loss of fid:bundled), or sees",
+        ),
+    ]
+    why: Annotated[str, Field(min_length=1, description="the reason, for readers")]
+    who: Annotated[str, Field(min_length=1, description="the person who answers for it")]
+    until: Annotated[date, Field(description="the last day it holds, UTC")]
+
+    @property
+    def quantity(self) -> str:
+        return self.rule.partition(" of ")[0]
+
+    @property
+    def metric(self) -> str:
+        """The metric it is limited to, or ''."""
+        return self.rule.partition(" of ")[2]
+
+    def covers(self, cell_id: str, quantity: str, metric: str = "") -> bool:
+        """Return whether it is about this rule of this cell."""
+        named = self.metric in ("", metric, metric.partition(":")[0])
+        return self.cell == cell_id and self.quantity == quantity and named
+
+    def __str__(self) -> str:
+        return f"{self.rule} in {self.cell}, waived by {self.who} until {self.until}: {self.why}"
+
+
 class PolicyFile(Frozen):
     """A policy file. Of rules on the same quantity, metric and severity, the last that fits a cell
     decides."""
@@ -46,6 +87,10 @@ class PolicyFile(Frozen):
     gate: tuple[Rule, ...] = (Rule(margin=0.05),)
     sees: tuple[Sees, ...] = ()
     """Damages that the gating metrics must notice, else a pass does not count."""
+    waive: tuple[Waiver, ...] = ()
+    """Exceptions that were accepted; they are counted and shown in red."""
+    valid_days: Annotated[int, Field(ge=1, le=3660)] = 90
+    """Days for which a signature under this policy holds."""
 
     @property
     def demanded(self) -> dict[str, int]:

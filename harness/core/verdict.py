@@ -3,7 +3,7 @@
 from typing import Literal
 
 from harness.core.base import Frozen
-from harness.core.policy import Policy
+from harness.core.policy import Policy, Waiver
 from harness.core.rule import Rule
 
 Result = Literal["pass", "fail", "inconclusive", "missing"]
@@ -43,6 +43,8 @@ class RuleVerdict(Frozen):
     prompts_needed: int | None = None
     """Required samples: prompts that would decide an inconclusive verdict with 90 % power."""
     sentence: str
+    waiver: Waiver | None = None
+    """Why this rule does not count although it did not pass."""
 
 
 class CellVerdict(Frozen):
@@ -55,11 +57,28 @@ class CellVerdict(Frozen):
     reason: str
     blind_to: tuple[str, ...] = ()
     """Blind spots: damages that the policy names and the rules of this cell would pass."""
+    blindness_waiver: Waiver | None = None
+    """Why a pass counts although it is blind to these damages."""
 
     @property
     def errors(self) -> tuple[RuleVerdict, ...]:
-        """The verdicts that decide."""
-        return tuple(verdict for verdict in self.rules if verdict.rule.severity == "error")
+        """The verdicts that decide: of error rules that are not waived."""
+        return tuple(v for v in self.rules if v.rule.severity == "error" and v.waiver is None)
+
+    @property
+    def waived(self) -> tuple[RuleVerdict, ...]:
+        """The verdicts that would have decided, were they not waived."""
+        return tuple(verdict for verdict in self.rules if verdict.waiver is not None)
+
+    @property
+    def waivers(self) -> tuple[Waiver, ...]:
+        """The waivers that this cell needed, each once."""
+        found = (*(verdict.waiver for verdict in self.rules), self.blindness_waiver)
+        return tuple(dict.fromkeys(waiver for waiver in found if waiver is not None))
+
+    @property
+    def waiver_count(self) -> int:
+        return len(self.waivers)
 
     @property
     def warnings(self) -> tuple[RuleVerdict, ...]:
@@ -80,3 +99,8 @@ class Judgement(Frozen):
     def result(self) -> Result:
         """The worst verdict of all judged cells."""
         return pick_worst({cell.result for cell in self.cells})
+
+    @property
+    def waivers(self) -> tuple[Waiver, ...]:
+        """The waivers that the cells needed."""
+        return tuple(waiver for cell in self.cells for waiver in cell.waivers)

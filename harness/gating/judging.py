@@ -1,24 +1,23 @@
 """Judge a run: every candidate by every rule that fits it, corrected across cells."""
 
 from collections.abc import Iterable, Mapping
+from datetime import date
 from pathlib import Path
 
 from harness.core.errors import ResultsError
-from harness.core.policy import Policy, rule_words
+from harness.core.policy import SEES, Policy, rule_words
 from harness.core.quality import Delta
 from harness.core.rule import OF_A_METRIC, OF_IMAGES, Rule
 from harness.core.units import Absent
 from harness.core.verdict import CellVerdict, Judgement, RuleVerdict, pick_worst
 from harness.gating.decision import Test, decide, pass_alpha, pass_p
 from harness.gating.observation import Observation, Reading, observe
-from harness.gating.text import explain_blindness, write_sentence
+from harness.gating.text import ALL_WAIVED, explain_blindness, write_sentence
+from harness.gating.waivers import Rules, Waivers, choose_waivers, list_waiver_notes
 from harness.results import CellResult, Run
 from harness.stats.noninferiority import holm_shares
 from harness.stats.noticing import fails
 from harness.store import write_judgement
-
-Rules = tuple[tuple[Rule, str], ...]
-"""Rules with the metric that each judges; empty if the quantity belongs to no metric."""
 
 
 def judge(folder: Path, policy: Policy | None = None) -> Judgement:
@@ -35,8 +34,10 @@ def judge(folder: Path, policy: Policy | None = None) -> Judgement:
     return judgement
 
 
-def judge_run(run: Run, policy: Policy | None = None) -> Judgement:
+def judge_run(run: Run, policy: Policy | None = None, today: date | None = None) -> Judgement:
     """Return the verdicts of the completed candidates, in the plan's order.
+
+    Waivers of the policy hold until their last day; `today` is the day to judge on (UTC).
 
     Tested for each cell: H0 "some rule is not kept", rejected if every rule's test rejects
     (intersection–union: no correction within a cell). Across cells Holm's step-down keeps the
@@ -44,13 +45,20 @@ def judge_run(run: Run, policy: Policy | None = None) -> Judgement:
     Failing uses alpha as it is: it chooses nothing.
     """
     policy = policy or run.plan.policy
+    waivers = choose_waivers(policy, today)
     candidates = [cell for cell in run.candidates if cell.samples]
     rules = {cell.id: find_rules(cell, policy) for cell in candidates}
     judged = [cell for cell in candidates if rules[cell.id] or run.plan.model.quality_applies]
-    shares = _share_alpha(run, rules) if policy.correction == "holm" else {}
-    verdicts = (_judge_cell(cell, rules[cell.id], shares.get(cell.id, 1.0)) for cell in judged)
-    checked = tuple(_check_blindness(run, v, rules[v.cell_id], policy) for v in verdicts)
-    notes = _list_unused(policy, run)
+    deciding = {cell_id: waivers.find_deciding(cell_id, found) for cell_id, found in rules.items()}
+    shares = _share_alpha(run, deciding) if policy.correction == "holm" else {}
+    verdicts = (
+        _judge_cell(cell, rules[cell.id], shares.get(cell.id, 1.0), waivers) for cell in judged
+    )
+    checked = tuple(
+        _check_blindness(run, v, _find_missed(run, policy, deciding[v.cell_id]), waivers)
+        for v in verdicts
+    )
+    notes = (*_list_unused(policy, run), *list_waiver_notes(policy, run, waivers, checked))
     return Judgement(run_id=run.plan.run_id, policy=policy, cells=checked, notes=notes)
 
 
@@ -125,17 +133,20 @@ def _share_alpha(run: Run, rules: Mapping[str, Rules]) -> dict[str, float]:
     return holm_shares(planned if run.plan.interim_analyses else tests, passes)
 
 
-def _judge_cell(cell: CellResult, rules: Rules, share: float) -> CellVerdict:
+def _judge_cell(cell: CellResult, rules: Rules, share: float, waivers: Waivers) -> CellVerdict:
     """Return the verdict of one cell whose passes must hold at `share` of their alpha.
 
     Any failing rule fails the cell; then any missing one makes it missing, then any inconclusive
-    one inconclusive. Warnings are judged at their own level and change nothing.
+    one inconclusive. Warnings are judged at their own level and change nothing. Waived rules do not
+    decide.
     """
-    verdicts = tuple(_judge_rule(cell, rule, metric, share) for rule, metric in rules)
+    found = (_judge_rule(cell, rule, metric, share) for rule, metric in rules)
+    verdicts = tuple(waivers.apply(cell.id, judged) for judged in found)
     verdict = CellVerdict(cell_id=cell.id, result="missing", rules=verdicts, reason="")
     if not verdict.errors:
         missing = "not evaluated yet: run harness evaluate again"
         reason = "no rule judges this cell" if cell.deltas else missing
+        reason = ALL_WAIVED if verdict.waived else reason
         return verdict.model_copy(update={"reason": reason})
     result = pick_worst({judged.result for judged in verdict.errors})
     reason = _give_reason(verdict.errors, result)
@@ -174,20 +185,28 @@ def _give_reason(verdicts: tuple[RuleVerdict, ...], result: str) -> str:
     return f"all {len(verdicts)} pass; closest: {closest}" if len(verdicts) > 1 else closest
 
 
-def _check_blindness(run: Run, verdict: CellVerdict, rules: Rules, policy: Policy) -> CellVerdict:
-    """Return a verdict; a pass by rules that would miss a demanded damage is inconclusive."""
-    if verdict.result != "pass" or run.evaluation is None:
-        return verdict
-    missed = {
+def _find_missed(run: Run, policy: Policy, rules: Rules) -> dict[str, int]:
+    """Return the demanded damages, with their levels, that a cell's rules would pass."""
+    demanded = policy.demanded if run.evaluation else {}
+    return {
         family: level
-        for family, level in policy.demanded.items()
+        for family, level in demanded.items()
         if not _is_noticed(run, family, level, rules)
     }
-    if not missed:
+
+
+def _check_blindness(
+    run: Run, verdict: CellVerdict, missed: Mapping[str, int], waivers: Waivers
+) -> CellVerdict:
+    """Return a verdict; a pass by rules that would miss a demanded damage is inconclusive."""
+    if verdict.result != "pass" or not missed:
         return verdict
+    blind = verdict.model_copy(update={"blind_to": tuple(missed)})
+    if (waiver := waivers.find(verdict.cell_id, SEES)) is not None:
+        return blind.model_copy(update={"blindness_waiver": waiver})
+    assert run.evaluation is not None
     reason = explain_blindness(missed, run.evaluation.ladder)
-    update = {"result": "inconclusive", "reason": reason, "blind_to": tuple(missed)}
-    return verdict.model_copy(update=update)
+    return blind.model_copy(update={"result": "inconclusive", "reason": reason})
 
 
 def _is_noticed(run: Run, family: str, level: int, rules: Rules) -> bool:

@@ -24,6 +24,7 @@ _OBSERVED = {
     "throttled-share": "{} of the timed blocks were throttled",
     "traced-steps": "steps in its trace: {}",
 }
+ALL_WAIVED = "every rule of this cell is waived: nothing judges it"
 _EXACT = ("timing-precision", "throttled-share", "traced-steps")
 """Quantities of the run's own records: repeating the measurement would not change them."""
 

@@ -10,8 +10,8 @@ from harness.core.catalog import did_you_mean
 from harness.core.errors import PolicyError, UsageError
 from harness.core.matrix import Matrix
 from harness.core.parsing import expand_user, read_record, read_toml
-from harness.core.policy import Policy, PolicyFile
-from harness.core.rule import Rule
+from harness.core.policy import SEES, Policy, PolicyFile, Waiver
+from harness.core.rule import ABOUT, OF_A_METRIC, Rule
 from harness.metrics import list_metrics
 
 _SHIPPED = files("harness.matrix") / "policies"
@@ -77,7 +77,7 @@ def parse_policy(text: str, name: str, where: str = "policy") -> Policy:
         problems += rule_problems(found.gate, "gate")
         if all(rule.severity == "warning" for rule in found.gate):
             problems.append("gate: every rule is a warning: nothing would ever fail")
-    if found is not None:
+        problems += _waiver_problems(found)
         named = [str(wanted.damage) for wanted in found.sees]
         problems += [
             f'sees: "{damage}" stands there twice'
@@ -117,6 +117,30 @@ def rule_problems(
             )
         seen.setdefault(what, number)
     return problems
+
+
+def _waiver_problems(found: PolicyFile) -> list[str]:
+    """Return the mistakes of waivers: an unknown quantity or metric, or two of one rule."""
+    problems: list[str] = []
+    seen: dict[tuple[str, str], int] = {}
+    for number, waiver in enumerate(found.waive):
+        key = f"waive.{number}"
+        problems += [f"{key}.rule: {mistake}" for mistake in _name_mistakes(waiver)]
+        if (what := (waiver.cell, waiver.rule)) in seen:
+            problems.append(f"{key}: on the same rule and cell as waive.{seen[what]}")
+        seen.setdefault(what, number)
+    return problems
+
+
+def _name_mistakes(waiver: Waiver) -> list[str]:
+    known, metrics = [*ABOUT, SEES], list_metrics()
+    if waiver.quantity not in known:
+        return [f'unknown quantity "{waiver.quantity}". {did_you_mean(waiver.quantity, known)}']
+    if waiver.metric and waiver.quantity not in OF_A_METRIC:
+        return [f'{waiver.quantity} has no metric: write rule = "{waiver.quantity}"']
+    if not any(waiver.covers(waiver.cell, waiver.quantity, metric) for metric in metrics):
+        return [f'unknown metric "{waiver.metric}". {did_you_mean(waiver.metric, metrics)}']
+    return []
 
 
 def unmeasured(rules: Sequence[Rule], place: str, matrix: Matrix) -> list[str]:

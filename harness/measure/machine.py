@@ -49,6 +49,12 @@ def describe_machine() -> Machine:
     )
 
 
+def lock_packages() -> str:
+    """Return every installed package as `name==version`, one per line, sorted."""
+    found = {d.metadata["Name"].lower(): d.version for d in metadata.distributions()}
+    return "".join(f"{name}=={version}\n" for name, version in sorted(found.items()))
+
+
 def order_cards_by_bus() -> None:
     """Make CUDA, if it starts later, number cards in bus order, as NVML does.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any, ClassVar
 
 from harness.checkpoints.digest import digest_files
@@ -24,6 +25,13 @@ class Bundled(ModelSource):
 
     def describe(self) -> ModelInfo:
         return _describe()
+
+    def list_files(self) -> dict[str, Path]:
+        folder = Folder(shapes.PIPELINE)
+        return list_read_files(folder, select_files(folder, ""))
+
+    def list_adapters(self) -> dict[str, Path]:
+        return dict(_LORAS)
 
     def find_cut(self, texts: Sequence[str]) -> tuple[CutTexts, ...]:
         return find_cut(Folder(shapes.PIPELINE), texts)

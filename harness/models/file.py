@@ -44,11 +44,9 @@ class SingleFile(ModelSource):
         family = find_family(folder)
         parts = _checked_parts(path, folder, family.family, tokenizers)
         info = family.describe(folder)
-        small = list_small_files(folder, WantedFiles(folder.index))
-        added = list_read_files(folder, _siblings(folder, parts))
         known = {
             "title": self.title or path.stem,
-            "digest": digest_files({path.name: path, **small, **added}),
+            "digest": digest_files(_list_files(path, folder, parts)),
             "folder": str(folder.path),
             "parameters": _count(parts, folder),
             "activations": count_activations(folder, info),
@@ -65,6 +63,12 @@ class SingleFile(ModelSource):
         parts = _checked_parts(path, folder, find_family(folder).family, tokenizers)
         rest = _siblings(folder, {*tokenizers, *parts})
         return verify_file(path, folder, tuple(parts)) + verify_folder(folder, rest)
+
+    def list_files(self) -> dict[str, Path]:
+        path = self._path()
+        folder, tokenizers, _ = find_config(self.config, path)
+        parts = _checked_parts(path, folder, find_family(folder).family, tokenizers)
+        return _list_files(path, folder, parts)
 
     def find_cut(self, texts: Sequence[str]) -> tuple[CutTexts, ...]:
         return find_cut(find_config(self.config, self._path()).folder, texts)
@@ -115,6 +119,12 @@ def _checked_parts(
         what = f"{', '.join(absent_files)} is neither in the file nor in {folder.path}"
         raise UsageError(what, str(path), fix)
     return parts
+
+
+def _list_files(path: Path, folder: Folder, parts: Collection[str]) -> dict[str, Path]:
+    """Return name → path of the file and of all that is read from the folder."""
+    small = list_small_files(folder, WantedFiles(folder.index))
+    return {path.name: path, **small, **list_read_files(folder, _siblings(folder, parts))}
 
 
 def _siblings(folder: Folder, parts: Collection[str]) -> WantedFiles:

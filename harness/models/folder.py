@@ -68,6 +68,10 @@ class LocalFolder(ModelSource):
         folder = self._folder()
         return verify_folder(folder, self._wanted(folder))
 
+    def list_files(self) -> dict[str, Path]:
+        folder = self._folder()
+        return list_read_files(folder, self._wanted(folder))
+
     def find_cut(self, texts: Sequence[str]) -> tuple[CutTexts, ...]:
         return find_cut(self._folder(), texts)
 

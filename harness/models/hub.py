@@ -75,6 +75,13 @@ class Hub(ModelSource):
         _refuse_changed(list_read_files(folder, wanted))
         return verify_folder(folder, wanted)
 
+    def list_files(self) -> dict[str, Path]:
+        snapshot = self._look_up()
+        folder = Folder(snapshot.folder)
+        if snapshot.download.missing:
+            return {}
+        return list_read_files(folder, select_files(folder, self.variant))
+
     def find_cut(self, texts: Sequence[str]) -> tuple[CutTexts, ...]:
         snapshot = self._look_up()
         return () if snapshot.download.missing else find_cut(Folder(snapshot.folder), texts)

@@ -11,14 +11,15 @@ if TYPE_CHECKING:
 __all__ = ["compare_runs", "frame", "unprofiled_cells", "write_report"]
 
 
-def write_report(folder: Path, out: Path) -> Path:
+def write_report(folder: Path, out: Path, timed: bool = True) -> Path:
     """Write index.html, report.md, results.csv, junit.xml and figures/; return the index.
 
-    Raises ResultsError if the results cannot be read and MachineError if `out` cannot be written.
+    Without `timed` it does not show how long drawing took: equal runs get equal bytes. Raises
+    ResultsError if the results cannot be read and MachineError if `out` cannot be written.
     """
     from harness.reporting.page import write_report as write  # loads the drawing libraries
 
-    return write(folder, out)
+    return write(folder, out, timed)
 
 
 def frame(folder: Path) -> "pandas.DataFrame":

@@ -45,7 +45,13 @@ from harness.reporting.timing import (
     summarize_machine,
 )
 from harness.reporting.traces import TraceView, view_trace
-from harness.reporting.verdicts import Sentence, list_deciding, list_sentences, say_what_decides
+from harness.reporting.verdicts import (
+    Sentence,
+    count_waivers,
+    list_deciding,
+    list_sentences,
+    say_what_decides,
+)
 from harness.results import CellResult, Standing
 from harness.results.format import format_factor, format_value
 from harness.results.losses import WorstLoss
@@ -98,6 +104,8 @@ class CellSection(Frozen):
     trace_warnings: tuple[Caution, ...] = ()
     unprofiled: bool = False
     """It is recommended, but has no trace."""
+    waived: str = ""
+    """How many waivers its verdict needed."""
     effects: tuple[AppliedEffect, ...] = ()
     around: tuple[str, ...] = ()
     """The circumstances: threads, and the run that images were taken over from."""
@@ -131,6 +139,7 @@ def build_section(cell: CellResult, how: Showing) -> CellSection:
         figures=list_figures(cell),
         warnings=cell.planned.cautions,
         unprofiled=how.unprofiled,
+        waived=count_waivers(cell),
     )
     if isinstance(outcome, Failed):
         when = f"{outcome.kind} during {outcome.phase} after {format_seconds(outcome.wall_s)}"

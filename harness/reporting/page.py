@@ -31,7 +31,13 @@ from harness.reporting.rendering import embed_json, make_environment, read_asset
 from harness.reporting.table import Table, build_table
 from harness.reporting.text import KERNEL_FAMILIES, name_loss_axis
 from harness.reporting.timing import TimingMethod, describe_method, list_notes
-from harness.reporting.verdicts import Judged, Sampling, build_judged, build_sampling
+from harness.reporting.verdicts import (
+    Judged,
+    Sampling,
+    build_judged,
+    build_sampling,
+    list_waiver_alarms,
+)
 from harness.reporting.wall_time import WallTime, build_wall_time
 from harness.results import CellResult, Run
 from harness.results.columns import write_csv
@@ -121,11 +127,12 @@ class Page(Frozen):
         )
 
 
-def write_report(folder: Path, out: Path) -> Path:
+def write_report(folder: Path, out: Path, timed: bool = True) -> Path:
     """Write index.html, report.md, results.csv, junit.xml and figures/ of a run; return the index.
 
-    An unfinished, unevaluated or unjudged run gets the page of what is known. Raises ResultsError
-    if the results cannot be read and MachineError if `out` cannot be written.
+    An unfinished, unevaluated or unjudged run gets the page of what is known. With `timed` it
+    shows how long drawing took, so that two reports of a run differ. Raises ResultsError if the
+    results cannot be read and MachineError if `out` cannot be written.
     """
     started = time.perf_counter()
     run = Run.load(folder)
@@ -136,7 +143,8 @@ def write_report(folder: Path, out: Path) -> Path:
     write_junit(run, out / "junit.xml", "--out")
     chart = make_pareto_spec(run, page.anchors, page.unprofiled) if run.pareto_points else None
     runtime = bundle_vega() if chart else ""
-    wall_time = build_wall_time(run, report_s=time.perf_counter() - started)
+    drawing_s = time.perf_counter() - started if timed else 0.0
+    wall_time = build_wall_time(run, report_s=drawing_s)
     page = page.model_copy(update={"wall_time": wall_time})
     _write(out / "report.md", render_text("report.md.j2", page).encode())
     index = out / "index.html"
@@ -163,7 +171,7 @@ def build_page(run: Run, report_s: float, out: Path | None = None) -> Page:
         run_id=plan.run_id,
         answer=answer,
         terms=list_terms(run),
-        alarms=list_alarms(run),
+        alarms=(*list_waiver_alarms(run), *list_alarms(run)),
         notes=list_notes(run),
         judged=build_judged(run),
         sampling=build_sampling(run),

@@ -8,7 +8,7 @@ from harness.core.base import Frozen
 from harness.core.cost import Cost
 from harness.core.units import Absent
 from harness.reporting.text import DOUBTS, STANDINGS, write_break_even
-from harness.reporting.verdicts import write_analysis
+from harness.reporting.verdicts import count_waivers, write_analysis
 from harness.results import CellResult, Run, Standing
 from harness.results.columns import BY_NAME
 from harness.results.format import DASH, format_share, format_value, to_number
@@ -46,6 +46,8 @@ class TableRow(Frozen):
     note: str = ""
     unprofiled: bool = False
     """It is recommended, but has no trace."""
+    waived: str = ""
+    """How many waivers its verdict needed."""
 
 
 class Table(Frozen):
@@ -145,6 +147,7 @@ def build_table(run: Run, anchors: dict[str, str], unprofiled: frozenset[str]) -
             ),
             note=cell.reason if isinstance(cell.timed, Absent) else "",
             unprofiled=cell.id in unprofiled,
+            waived=count_waivers(cell),
         )
         for cell in cells
     )

@@ -8,6 +8,7 @@ from harness.core.policy import rule_words
 from harness.core.rule import OF_IMAGES, Rule
 from harness.core.units import plural
 from harness.core.verdict import CellVerdict, Result, RuleVerdict, pick_worst
+from harness.reporting.parts import NamedValue
 from harness.reporting.text import STANDINGS, name_rule, write_needs
 from harness.results import CellResult, Run, Standing
 from harness.results.format import format_count, format_margin
@@ -74,6 +75,8 @@ def write_sentence(judged: RuleVerdict) -> Sentence:
     """Return a verdict's sentence, capitalized unless it begins with a metric's name."""
     text = judged.sentence
     begun = text if judged.metric else text[:1].upper() + text[1:]
+    if (waiver := judged.waiver) is not None:
+        begun += f". Waived by {waiver.who} until {waiver.until}: {waiver.why}"
     return Sentence(standing=judged.result, text=begun)
 
 
@@ -83,11 +86,28 @@ def list_sentences(rules: Sequence[RuleVerdict]) -> tuple[Sentence, ...]:
 
 
 def list_deciding(verdict: CellVerdict) -> tuple[Sentence, ...]:
-    """Return the sentences behind a cell's result; of a pass the closest one."""
+    """Return the sentences behind a cell's result, of a pass the closest one; then waived ones."""
+    waived = list_sentences(verdict.waived)
     if verdict.result == "pass":
-        return (write_sentence(max(verdict.errors, key=lambda judged: judged.p_value or 0.0)),)
+        closest = max(verdict.errors, key=lambda judged: judged.p_value or 0.0)
+        return (write_sentence(closest), *waived)
     found = list_sentences([judged for judged in verdict.errors if judged.result == verdict.result])
-    return found or (Sentence(standing=verdict.result, text=verdict.reason),)
+    return (*(found or (Sentence(standing=verdict.result, text=verdict.reason),)), *waived)
+
+
+def list_waiver_alarms(run: Run) -> tuple[NamedValue, ...]:
+    """Return every waiver that a verdict needed, numbered."""
+    waivers = run.judgement.waivers if run.judgement else ()
+    return tuple(
+        NamedValue(name=f"Waiver {number} of {len(waivers)}", value=f"{waiver}")
+        for number, waiver in enumerate(waivers, 1)
+    )
+
+
+def count_waivers(cell: CellResult) -> str:
+    """Return how many waivers a cell's verdict needed: `1 waiver`; empty without any."""
+    count = cell.verdict.waiver_count if cell.verdict else 0
+    return plural(count, "waiver") if count else ""
 
 
 def _write_rates(run: Run) -> str:

@@ -262,6 +262,7 @@ COLUMNS: tuple[Column | ColumnFamily, ...] = (
     Column("broken_images", "tail.broken", "count", "Broken images"),
     Column("broken_share_high", "tail.broken_share_high", "share"),
     ColumnFamily(_list_worst_deciles),
+    Column("waivers", "verdict.waiver_count", "count"),
     Column("verdict", "verdict.result"),
 )
 """The columns of results.csv and of frames, in order."""

@@ -79,6 +79,9 @@ def _judge_case(judged: RuleVerdict) -> JUnitCase:
     if rule.severity == "warning":  # never fails a cell
         output = "" if judged.result == "pass" else f"warning, {judged.result}: {judged.sentence}"
         return JUnitCase(name=words, output=output)
+    if judged.waiver is not None:
+        what = f"{judged.waiver}. {judged.result}: {judged.sentence}"
+        return JUnitCase(name=words, status="skipped", kind="waived", message=what)
     status = _RESULTS[judged.result]
     if status == "passed":
         return JUnitCase(name=words, output=judged.sentence)

@@ -12,6 +12,7 @@ from harness.store.read import (
     read_judgement,
     read_outcomes,
     read_plan,
+    read_signed,
     read_times,
     read_trace_facts,
     read_traced,
@@ -19,6 +20,7 @@ from harness.store.read import (
     resolve_run,
 )
 from harness.store.write import (
+    append_signed,
     append_time,
     begin_cell,
     create_run,
@@ -32,6 +34,7 @@ from harness.store.write import (
 
 __all__ = [
     "RunFolder",
+    "append_signed",
     "append_time",
     "begin_cell",
     "build_cache_dir",
@@ -47,6 +50,7 @@ __all__ = [
     "read_judgement",
     "read_outcomes",
     "read_plan",
+    "read_signed",
     "read_times",
     "read_trace_facts",
     "read_traced",

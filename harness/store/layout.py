@@ -9,6 +9,8 @@ SCHEMA_VERSION = 1
 IMAGES, LOG, TRACE, TRACE_FACTS = "images", "worker.log", "trace.json.gz", "trace-facts.json"
 """What a worker writes into its cell's folder."""
 
+_RECORDS = {".json", ".jsonl", ".toml", ".txt"}
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -41,6 +43,11 @@ class RunFolder:
         return self.path / "times.jsonl"
 
     @property
+    def packages(self) -> Path:
+        """The versions of all packages that were installed when the run began."""
+        return self.path / "packages.txt"
+
+    @property
     def signed(self) -> Path:
         """One line for each sign-off bundle that was made of the run: it must not be pruned."""
         return self.path / "signed.jsonl"
@@ -71,6 +78,19 @@ class RunFolder:
     def trace_facts(self, cell_id: str) -> Path:
         return self.cell(cell_id) / TRACE_FACTS
 
+    def list_records(self) -> list[Path]:
+        """Return the files that verdicts and reports are read from, besides images; paths are
+        relative to the folder and sorted."""
+        found = (path.relative_to(self.path) for path in self.path.rglob("*") if path.is_file())
+        return sorted(
+            path
+            for path in found
+            if path.suffix in _RECORDS
+            and path.name not in (self.signed.name, self.readings.name)
+            and IMAGES not in path.parts[:-1]
+            and not any(part.startswith(".") for part in path.parts)
+        )
+
     def scores(self, metric: str) -> Path:
         return self.path / "scores" / f"{metric.replace(':', '_')}.jsonl"
 
@@ -87,6 +107,14 @@ def history_file(root: Path, lineage: str) -> Path:
 
 def report_folder(run: Path) -> Path:
     """Return the report folder of a run: reports/<same name>, next to results/."""
+    return _next_to_results(run, "reports") / run.resolve().name
+
+
+def bundle_path(run: Path, policy: str) -> Path:
+    """Return the sign-off bundle of a run: bundles/<run>_<policy>.zip, next to results/."""
+    return _next_to_results(run, "bundles") / f"{run.resolve().name}_{policy}.zip"
+
+
+def _next_to_results(run: Path, name: str) -> Path:
     run = run.resolve()  # `.` has no name
-    root = run.parent.parent if run.parent.name == "results" else run.parent
-    return root / "reports" / run.name
+    return (run.parent.parent if run.parent.name == "results" else run.parent) / name

@@ -12,6 +12,7 @@ from harness.core.errors import ResultsError
 from harness.core.outcome import Completed, Image, Outcome
 from harness.core.plan import Plan
 from harness.core.quality import Definition, Evaluation
+from harness.core.sign_off import SignedBundle
 from harness.core.trace import TraceFacts
 from harness.core.units import Absent
 from harness.core.verdict import Judgement
@@ -128,6 +129,18 @@ def read_times(run: Path) -> list[tuple[str, float]]:
             continue
         times.append((str(entry["stage"]), float(entry["wall_s"])))
     return times
+
+
+def read_signed(run: Path) -> tuple[SignedBundle, ...]:
+    """Return the sign-off bundles that were made of a run, the oldest first: its records and images
+    must stay while one of them counts."""
+    path = RunFolder(run).signed
+
+    def parse(data: bytes) -> tuple[SignedBundle, ...]:
+        return tuple(SignedBundle.model_validate_json(line) for line in data.splitlines())
+
+    repair = "Restore this file from a copy; delete it if no bundle of this run is in use."
+    return _read(path, parse, repair) if path.exists() else ()
 
 
 def created_at(run: Path) -> str:

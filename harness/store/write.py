@@ -18,6 +18,7 @@ from harness.core.errors import MachineError
 from harness.core.outcome import Outcome
 from harness.core.plan import Plan
 from harness.core.quality import Definition, Evaluation
+from harness.core.sign_off import SignedBundle
 from harness.core.verdict import Judgement
 from harness.store.layout import SCHEMA_VERSION, RunFolder
 from harness.store.read import created_at, timestamp
@@ -71,14 +72,17 @@ def _json(record: BaseModel) -> bytes:
     return record.model_dump_json(indent=1).encode()
 
 
-def create_run(root: Path, plan: Plan, matrix_text: str) -> Path:
+def create_run(root: Path, plan: Plan, matrix_text: str, packages: str = "") -> Path:
     """Create the folder of a new run and return it; raises MachineError if it cannot be written.
 
+    `packages` is the lock of installed packages, one `name==version` per line.
     A run begun in the same second as another of its name gets a number: no run is ever overwritten.
     """
     plan = plan.model_copy(update={"run_id": _claim(root, plan.run_id)})
     folder = RunFolder(root / plan.run_id)
     _write_plan(folder, plan, matrix_text, timestamp(datetime.now(timezone.utc)))
+    if packages:
+        write_atomically(folder.packages, packages.encode())
     return folder.path
 
 
@@ -152,11 +156,20 @@ def write_image_scores(
 
 def append_time(run: Path, stage: str, wall_s: float) -> None:
     """Add the wall time of one stage to the run's ledger of times."""
+    _append(RunFolder(run).times, json.dumps({"stage": stage, "wall_s": round(wall_s, 4)}))
+
+
+def append_signed(run: Path, bundle: SignedBundle) -> None:
+    """Record in a run's folder that a sign-off bundle was made of it."""
+    _append(RunFolder(run).signed, bundle.model_dump_json())
+
+
+def _append(path: Path, line: str) -> None:
     try:
-        with RunFolder(run).times.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"stage": stage, "wall_s": round(wall_s, 4)}) + "\n")
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
     except OSError as error:
-        raise writing_failed(RunFolder(run).times, error) from error
+        raise writing_failed(path, error) from error
 
 
 @contextmanager
