@@ -2,7 +2,9 @@
 
 import os
 import re
+import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -45,13 +47,16 @@ def write_tracked(runs: Sequence[Run], out: Path, client: str) -> Path:
     if find_spec(client) is None:
         what = f"{client} is not installed"
         raise MachineError(what, f"--as {client}", f"Install it: {_HOW[client]}.")
+    for name in _ELSEWHERE:
+        os.environ.pop(name, None)
     os.environ.update(_SETTINGS[client](out))  # read when the client is imported
     cells = [track_cell(cell) for run in runs for cell in run.cells if cell.samples]
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise writing_failed(out, error, "--to") from error
-    return _WRITERS[client](cells, out)
+    with redirect_stdout(sys.stderr):  # clients print their progress; stdout is for the path
+        return _WRITERS[client](cells, out)
 
 
 def track_cell(cell: CellResult) -> TrackedCell:
@@ -142,6 +147,8 @@ def _write_trackio(cells: Sequence[TrackedCell], out: Path) -> Path:
     return out
 
 
+_ELSEWHERE = ("MLFLOW_RUN_ID", "TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL")
+"""Settings of the environment that would send figures to another place."""
 _SETTINGS: dict[str, Callable[[Path], dict[str, str]]] = {
     "mlflow": lambda _: {"MLFLOW_ENABLE_ASYNC_LOGGING": "false", "DO_NOT_TRACK": "true"},
     "wandb": lambda out: {"WANDB_MODE": "offline", "WANDB_DIR": str(out), "WANDB_SILENT": "true"},
