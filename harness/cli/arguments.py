@@ -11,7 +11,7 @@ from harness.core.errors import UsageError
 GROUPS = {
     "Measure": ("plan", "run", "bench", "profile"),
     "Judge": ("evaluate", "gate", "claims"),
-    "Sign off": ("sign", "verify"),
+    "Sign off": ("review", "sign", "verify"),
     "Understand": ("report", "explain", "compare", "export"),
     "Deploy": ("recommend",),
     "Set up": ("init", "axes", "policies", "weights", "doctor", "schema"),
@@ -138,4 +138,17 @@ ExportKind = Annotated[
 ]
 Force = Annotated[
     bool, typer.Option("--force", help="Replace the files of an earlier export in that folder.")
+]
+ReviewWords = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[CELL | FILE…]", help="A cell's id; with --add files of answers."),
+]
+AddAnswers = Annotated[bool, typer.Option("--add", help="Store the answers in these files.")]
+ReviewPairs = Annotated[int, typer.Option("--pairs", help="Pairs of images on the page.")]
+ReviewSeed = Annotated[
+    int, typer.Option("--seed", min=0, help="Seed of the random choice of pairs.")
+]
+ReviewPage = Annotated[
+    Path | None,
+    typer.Option("--out", help="File of the page; default: in the run's report folder."),
 ]

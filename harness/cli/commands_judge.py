@@ -1,9 +1,21 @@
-"""Commands that judge: evaluate, gate, claims."""
+"""Commands that judge: evaluate, gate, review, claims."""
 
 from pathlib import Path
 
 from harness.cli.app import app, leave
-from harness.cli.arguments import Json, JUnitFile, Ledger, PolicyName, Results, RunName
+from harness.cli.arguments import (
+    AddAnswers,
+    Json,
+    JUnitFile,
+    Ledger,
+    PolicyName,
+    Results,
+    ReviewPage,
+    ReviewPairs,
+    ReviewSeed,
+    ReviewWords,
+    RunName,
+)
 
 
 @app.command()
@@ -41,6 +53,34 @@ def gate(
     code = console.show_judgement(judgement, api.unprofiled(folder), json)
     console.show_pending(folder, api.pending(folder))
     leave(code)
+
+
+@app.command()
+def review(
+    run: RunName,
+    words: ReviewWords = None,
+    add: AddAnswers = False,
+    pairs: ReviewPairs = 60,
+    seed: ReviewSeed = 0,
+    out: ReviewPage = None,
+    results: Results = Path("results"),
+    json: Json = False,
+) -> None:
+    """Compare a cell's images with the baseline's by people.
+
+    With a cell: writes a page with pairs of images, sides hidden. With --add: stores answers that
+    raters saved. Without either: prints what people preferred. Exit code 3: no answers yet.
+    """
+    from harness import api
+    from harness.cli import review_view
+
+    folder, given = api.find(run, results), tuple(words or ())
+    if add:
+        review_view.add(folder, given, json)
+    elif given:
+        review_view.write(folder, given, review_view.Wish(pairs, seed, out), json)
+    else:
+        leave(review_view.show_run(folder, json))
 
 
 @app.command()

@@ -12,22 +12,24 @@ from harness.core.base import Frozen
 Quantity = Literal[
     "loss", "change", "score", "worst-decile", "broken-share", "speedup", "throughput", "latency-s",
     "peak-memory-gib", "cold-start-s", "energy-j", "image-cost", "timing-precision",
-    "throttled-share", "traced-steps",
+    "throttled-share", "traced-steps", "human-preference",
 ]  # fmt: skip
 Severity = Literal["error", "warning"]
 Correction = Literal["holm", "none"]
 Limit = Literal["margin", "at_least", "at_most", "target"]
 
 OF_A_METRIC: frozenset[Quantity] = frozenset({"loss", "change", "score", "worst-decile"})
-OF_IMAGES: frozenset[Quantity] = OF_A_METRIC | {"broken-share"}
+REVIEWED: frozenset[Quantity] = frozenset({"human-preference"})
+"""Quantities that people answer in a human review."""
+OF_IMAGES: frozenset[Quantity] = OF_A_METRIC | REVIEWED | {"broken-share"}
 """Quantities that need evaluated images; the others are measured by the run itself."""
 ESTIMATED: frozenset[Quantity] = frozenset({"loss", "change", "score"})
 """Quantities whose interval is estimated from prompts; with too few prompts none of them passes."""
 RELATIVE: frozenset[Quantity] = frozenset({"loss", "change"})
 """Quantities that compare a metric with the baseline's."""
-SHARES: frozenset[Quantity] = frozenset(
-    {"loss", "change", "broken-share", "timing-precision", "throttled-share"}
-)
+SHARES: frozenset[Quantity] = REVIEWED | {
+    "loss", "change", "broken-share", "timing-precision", "throttled-share",
+}  # fmt: skip
 """Quantities that are shown in percent."""
 RARE = 0.05
 
@@ -55,6 +57,8 @@ ABOUT: dict[Quantity, str] = {
     "throttled-share": "share of blocks, including the baseline's, in which heat or power supply "
     "slowed the device",
     "traced-steps": "steps in the cell's trace; missing for a cell that was never profiled",
+    "human-preference": "share of answers of a human review (`harness review`) that prefer the "
+    "cell's image to the baseline's or see no difference",
 }
 _ENDS: tuple[frozenset[Limit], ...] = (
     frozenset({"at_most"}), frozenset({"at_least"}), frozenset({"at_least", "at_most"}),
@@ -75,6 +79,7 @@ _ALLOWED: dict[Quantity, tuple[frozenset[Limit], ...]] = {
     "timing-precision": (frozenset({"at_most"}),),
     "throttled-share": (frozenset({"at_most"}),),
     "traced-steps": (frozenset({"at_least"}),),
+    "human-preference": (frozenset({"at_least"}),),
 }  # fmt: skip
 
 
@@ -150,6 +155,8 @@ class Rule(Frozen):
             and not 0 < self.at_most < 1
         ):
             problems.append("a share must lie between 0 and 1; no number of images can prove 0")
+        if self.quantity in REVIEWED and self.at_least is not None and not 0 < self.at_least < 1:
+            problems.append(f"{self.quantity} is a share: 0.45 means 45 %, got {self.at_least:g}")
         if self.metric and self.quantity not in OF_A_METRIC:
             problems.append(f"{self.quantity} has no metric: remove `metric`")
         if not self.metric and self.quantity in ("score", "worst-decile"):

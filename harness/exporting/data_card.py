@@ -24,6 +24,7 @@ _CONTEXT: dict[str, Any] = {
     "dct": "http://purl.org/dc/terms/", "citeAs": "cr:citeAs", "column": "cr:column",
     "conformsTo": "dct:conformsTo", "data": {"@id": "cr:data", "@type": "@json"},
     "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "equivalentProperty": "cr:equivalentProperty", "samplingRate": "cr:samplingRate",
     "examples": {"@id": "cr:examples", "@type": "@json"}, "extract": "cr:extract",
     "field": "cr:field", "fileObject": "cr:fileObject", "fileProperty": "cr:fileProperty",
     "fileSet": "cr:fileSet", "format": "cr:format", "includes": "cr:includes",

@@ -24,15 +24,32 @@ _GROUP_SEQUENTIAL = "jennison1999group"
 
 
 def write_methods(found: ComparedRuns, runs: Sequence[Run]) -> str:
-    """Return one subsection per run; what all share is written once, in the last."""
-    several = len(runs) > 1
-    parts = []
-    for item, run in zip(found.runs, runs, strict=True):
-        heading = rf"\subsection{{Run {item.letter}: {escape(item.title)}}}" if several else ""
-        body = " ".join((*_write_setup(run), *_write_images(run), *_write_timing(run)))
-        quality = " ".join((*_write_quality(run), *_write_decision(run)))
-        parts.append("\n\n".join(part for part in (heading, body, quality) if part))
-    return "\n\n".join((*parts, _write_techniques(runs))).strip() + "\n"
+    """Return the section; of several runs what all share first, then a subsection for each."""
+    written = [_write_run(run) for run in runs]
+    shared = [
+        [sentence for sentence in first if all(sentence in own for own in others)]
+        for first, *others in zip(*written, strict=True)
+    ]
+    parts = [*_join(shared)]
+    for item, paragraphs in zip(found.runs, written, strict=True) if len(runs) > 1 else ():
+        own = [
+            [sentence for sentence in sentences if sentence not in common]
+            for sentences, common in zip(paragraphs, shared, strict=True)
+        ]
+        parts += [rf"\subsection{{Run {item.letter}: {escape(item.title)}}}", *_join(own)]
+    techniques = _write_techniques(runs)
+    parts.insert(sum(map(bool, shared)), techniques)
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _write_run(run: Run) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the sentences on measuring and those on quality."""
+    measured = (*_write_setup(run), *_write_images(run), *_write_timing(run))
+    return measured, (*_write_quality(run), *_write_decision(run))
+
+
+def _join(paragraphs: Sequence[Sequence[str]]) -> Iterator[str]:
+    return (" ".join(sentences) for sentences in paragraphs if sentences)
 
 
 def _write_setup(run: Run) -> Iterator[str]:

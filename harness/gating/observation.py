@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from harness.core.cost import Cost, image_cost
@@ -22,6 +22,13 @@ NOT_EVALUATED = (
 )
 
 
+class Panel(NamedTuple):
+    """The size of a human review."""
+
+    pairs: int
+    raters: int
+
+
 @dataclass(frozen=True)
 class Reading:
     """An observed value with one-sided bounds at any level, and p-values at any limit.
@@ -37,7 +44,8 @@ class Reading:
     error: float | None = None
     """The standard error, for planning; None if more prompts would not change it."""
     samples: str = ""
-    """What a time rests on: `12 blocks`."""
+    """What a time rests on: `12 blocks`; of a human review `60 pairs by 3 raters`."""
+    panel: Panel | None = None
     note: str = ""
     """What was counted, or how."""
     has_interval: bool = True
@@ -160,6 +168,16 @@ def _not_scored(cell: CellResult, metric: str) -> Observation:
     return Observation(cell.run.missing_metric(metric) or Absent(absent=NOT_EVALUATED))
 
 
+def _read_preference(cell: CellResult) -> Reading | Absent:
+    found = cell.preference
+    if isinstance(found, Absent):
+        return found
+    observed, panel = found.share.estimate, Panel(found.pairs, len(found.counted))
+    if panel.raters < 2:  # says nothing about other people, whatever its interval
+        return replace(read_few(observed, found.samples), panel=panel)
+    return replace(read_distribution(observed, found.uncertainty, found.samples), panel=panel)
+
+
 def _read_latency(cell: CellResult, compute: Callable[[float], float] = float) -> Reading | Absent:
     """Return a figure that rises or falls with the median seconds of a call."""
     latency = cell.latency
@@ -266,4 +284,5 @@ _MEASURED: Mapping[Quantity, Callable[[CellResult, Completed], Reading | Absent]
     "timing-precision": _read_precision,
     "throttled-share": _read_throttled,
     "traced-steps": _read_traced_steps,
+    "human-preference": lambda cell, _: _read_preference(cell),
 }

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 
 from harness.core.policy import figure_words, limit_words, margin_words, quantity_words
 from harness.core.quality import Rung
-from harness.core.rule import Rule
+from harness.core.rule import SHARES, Rule
 from harness.core.units import format_percent
 from harness.gating.decision import Decision
-from harness.gating.observation import Observation, Reading
+from harness.gating.observation import Observation, Panel, Reading
 from harness.results.format import bracket
-from harness.stats.noninferiority import precision_needed
+from harness.stats.noninferiority import precision_needed, prompts_needed
 
 _OBSERVED = {
     "speedup": "the speedup is {}",
@@ -23,8 +23,11 @@ _OBSERVED = {
     "timing-precision": "the speedup is known to within {}",
     "throttled-share": "{} of the timed blocks were throttled",
     "traced-steps": "steps in its trace: {}",
+    "human-preference": "people preferred it or saw no difference in {} of answers",
 }
 ALL_WAIVED = "every rule of this cell is waived: nothing judges it"
+FEW_RATERS = 5
+"""With fewer raters their number limits a human review, not the number of pairs."""
 _EXACT = ("timing-precision", "throttled-share", "traced-steps")
 """Quantities of the run's own records: repeating the measurement would not change them."""
 
@@ -68,13 +71,13 @@ def _write_observed(rule: Rule, metric: str, seen: Observation, decision: Decisi
         return f"{reading.note}, {_write_share(reading.observed, decision, 1)}"
     if rule.quantity == "worst-decile":
         return f"the worst decile of {metric} is {figure_words(reading.observed)}"
-    ends = (figure_words(decision.lower), figure_words(decision.upper))
-    bounds = f" [{', '.join(ends)}]" if reading.has_interval else ""
+    write = format_percent if rule.quantity in SHARES else figure_words
+    ends = (write(decision.lower), write(decision.upper))
     if rule.quantity == "score":
-        return f"{metric} scored {figure_words(reading.observed)}{bounds}"
-    what = f" {reading.note}" if reading.note else ""
+        return f"{metric} scored {bracket(figure_words(reading.observed), *ends)}"
     value = quantity_words(rule, reading.observed)
-    return _OBSERVED[rule.quantity].format(value + what + bounds)
+    value = bracket(value, *ends) if reading.has_interval else f"{value} {reading.note}".rstrip()
+    return _OBSERVED[rule.quantity].format(value)
 
 
 def _write_share(observed: float, decision: Decision, digits: int) -> str:
@@ -114,6 +117,8 @@ def _explain_no_pass(rule: Rule, seen: Observation, decision: Decision, limit: s
 
 
 def _say_what_decides(rule: Rule, reading: Reading, seen: Observation, decision: Decision) -> str:
+    if reading.panel is not None:
+        return _say_how_many_pairs(rule, reading, reading.panel, decision)
     if reading.samples and reading.error is None:
         return f"with {reading.samples}; raise measure.max_s"
     if reading.samples:
@@ -125,6 +130,17 @@ def _say_what_decides(rule: Rule, reading: Reading, seen: Observation, decision:
     return (
         f"with {seen.prompts} prompts; {f'about {needed:,} would decide' if needed else _TOO_CLOSE}"
     )
+
+
+def _say_how_many_pairs(rule: Rule, reading: Reading, panel: Panel, decision: Decision) -> str:
+    if panel.raters < FEW_RATERS:
+        return f"with {reading.samples}; ask {FEW_RATERS} raters or more"
+    distance, error = abs(reading.observed - rule.window[0]), reading.error or 0.0
+    needed = prompts_needed(distance, error, panel.pairs, 1 - decision.alpha)
+    if needed is None:
+        return _TOO_CLOSE
+    enough = f"about {max(needed, panel.pairs + 1):,} pairs by as many raters would decide"
+    return f"with {reading.samples}; {enough}"
 
 
 _TOO_CLOSE = "too close to the limit to decide"

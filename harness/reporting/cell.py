@@ -14,6 +14,7 @@ from harness.reporting.cell_figures import (
     list_effects,
     list_figures,
 )
+from harness.reporting.human_review import HumanReview, build_review
 from harness.reporting.images import (
     ImagePair,
     Key,
@@ -86,6 +87,7 @@ class CellSection(Frozen):
     required_samples: str = ""
     metrics: tuple[MetricRow, ...] = ()
     tail: tuple[NamedValue, ...] = ()
+    review: HumanReview | None = None
     pairs: tuple[ImagePair, ...] = ()
     worst: tuple[WorstGroup, ...] = ()
     own: tuple[Picture, ...] = ()
@@ -165,6 +167,7 @@ def _list_measured(cell: CellResult, samples: Completed) -> dict[str, object]:
         "required_samples": say_what_decides(cell),
         "metrics": list_metrics(cell),
         "tail": list_tails(cell),
+        "review": build_review(cell),
         "effects": list_effects(samples),
         "around": (*reused, plural(samples.threads, "CPU thread")),
         "warnings": select_cautions("cell", cautions),

@@ -92,6 +92,11 @@ class Page(Frozen):
         return tuple(cell for cell in self.cells if cell.deciding)
 
     @property
+    def reviewed(self) -> tuple[CellSection, ...]:
+        """The cells with a page for human review."""
+        return tuple(cell for cell in self.cells if cell.review)
+
+    @property
     def sheet(self) -> tuple[CellSection, ...]:
         """The cells with images, the baseline first."""
         shown = (cell for cell in self.cells if cell.sheet)

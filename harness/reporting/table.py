@@ -107,6 +107,15 @@ def _has_broken_images(run: Run) -> bool:
     return any(tail.broken for tail in run.tails.values())
 
 
+def _has_reviews(run: Run) -> bool:
+    return any(review.answers for review in run.reviews)
+
+
+def _note_raters(cell: CellResult) -> str:
+    found = cell.preference
+    return "" if isinstance(found, Absent) else found.samples
+
+
 def _knows_energy(run: Run) -> bool:
     cells = (run.cell(planned.id) for planned in run.plan.cells)
     return any(not isinstance(cell.energy_j, Absent) for cell in cells)
@@ -119,6 +128,7 @@ _SHOWN = (
     _Shown("front_probability", _note_front),
     _Shown("images", write_analysis, lambda run: bool(run.plan.interim_analyses)),
     _Shown("broken_images", _note_broken, _has_broken_images),
+    _Shown("human_preference", _note_raters, _has_reviews),
     _Shown("peak_memory_bytes", _note_counter),
     _Shown("energy_j", applies=_knows_energy),
     _Shown("image_cost", _note_cost, lambda run: run.has_prices),

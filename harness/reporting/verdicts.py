@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from harness.core.base import Frozen
 from harness.core.policy import rule_words
-from harness.core.rule import OF_IMAGES, Rule
+from harness.core.rule import OF_IMAGES, REVIEWED, Rule
 from harness.core.units import plural
 from harness.core.verdict import CellVerdict, Result, RuleVerdict, pick_worst
 from harness.reporting.parts import NamedValue
@@ -154,7 +154,9 @@ def say_what_decides(cell: CellResult) -> str:
         parts.append(f"about {format_count(most)} prompts{names}; it has {format_count(now)}")
     if timed := [judged for judged in undecided if judged.rule.quantity not in OF_IMAGES]:
         parts.append(f"{_ask_finer(cell.run, timed)} for {', '.join(map(name_rule, timed))}")
-    images = [judged for judged in undecided if judged.rule.quantity in OF_IMAGES]
+    if any(judged.rule.quantity in REVIEWED for judged in undecided):
+        parts.append("more pairs or raters for human-preference")
+    images = [judged for judged in undecided if judged.rule.quantity in OF_IMAGES - REVIEWED]
     if hopeless := [name_rule(judged) for judged in images if judged.prompts_needed is None]:
         parts.append(f"nothing known for {', '.join(hopeless)}: too close to the limit, or blind")
     return "; ".join(parts)

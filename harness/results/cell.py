@@ -13,6 +13,7 @@ from harness.core.trace import TraceFacts
 from harness.core.units import Absent
 from harness.core.verdict import CellVerdict
 from harness.results.losses import GatedLoss, WorstLoss, find_gated_losses, find_worst_loss
+from harness.results.preference import Preference, find_preference
 from harness.results.timing import (
     BreakEven,
     NormalizedLatency,
@@ -96,6 +97,11 @@ class CellResult:
     @property
     def tail(self) -> Tail | None:
         return self.run.tails.get(self.id)
+
+    @cached_property
+    def preference(self) -> Preference | Absent:
+        """What people preferred in human reviews."""
+        return find_preference(self)
 
     @property
     def verdict(self) -> CellVerdict | None:

@@ -191,6 +191,14 @@ def _list_worst_deciles(cell: CellResult) -> Mapping[str, Value]:
     return {f"{metric}/worst_decile": value for metric, value in deciles.items()}
 
 
+def _read_preference(cell: CellResult) -> Value:
+    """Return the share of answers that prefer a cell or see no difference, in reviewed runs."""
+    if cell.is_baseline or not cell.run.reviews:
+        return None
+    found = cell.preference
+    return found if isinstance(found, Absent) else found.share
+
+
 COLUMNS: tuple[Column | ColumnFamily, ...] = (
     Column("cell", "id"),
     Column("role", "planned.role"),
@@ -262,6 +270,7 @@ COLUMNS: tuple[Column | ColumnFamily, ...] = (
     Column("broken_images", "tail.broken", "count", "Broken images"),
     Column("broken_share_high", "tail.broken_share_high", "share"),
     ColumnFamily(_list_worst_deciles),
+    Column("human_preference", _read_preference, "share", "Human preference", has_interval=True),
     Column("waivers", "verdict.waiver_count", "count"),
     Column("verdict", "verdict.result"),
 )

@@ -9,6 +9,7 @@ from harness.core.outcome import Outcome
 from harness.core.plan import Plan
 from harness.core.policy import Policy
 from harness.core.quality import Definition, Delta, Evaluation, Score, Tail
+from harness.core.review import Review
 from harness.core.trace import TraceFacts
 from harness.core.units import Absent
 from harness.core.verdict import CellVerdict, Judgement
@@ -19,6 +20,7 @@ from harness.store import (
     read_judgement,
     read_outcomes,
     read_plan,
+    read_reviews,
     read_times,
     read_traced,
 )
@@ -39,6 +41,8 @@ class Run:
     matrix_text: str = ""
     traces: Mapping[str, TraceFacts] = field(default_factory=dict)
     """Cell id → facts of its trace. An unreadable trace is absent from the cell's outcome."""
+    reviews: tuple[Review, ...] = ()
+    """Human reviews, oldest page first."""
 
     @classmethod
     def load(cls, folder: Path) -> "Run":
@@ -54,6 +58,7 @@ class Run:
             times=tuple(read_times(folder)),
             matrix_text=matrix.read_text("utf-8", "replace") if matrix.exists() else "",
             traces=traced.facts,
+            reviews=read_reviews(folder),
         )
 
     def cell(self, cell_id: str) -> CellResult:

@@ -19,6 +19,7 @@ from harness.store.read import (
     readable_runs,
     resolve_run,
 )
+from harness.store.reviews import read_reviews, write_review_answers, write_review_key
 from harness.store.write import (
     append_signed,
     append_time,
@@ -50,6 +51,7 @@ __all__ = [
     "read_judgement",
     "read_outcomes",
     "read_plan",
+    "read_reviews",
     "read_signed",
     "read_times",
     "read_trace_facts",
@@ -63,4 +65,6 @@ __all__ = [
     "write_image_scores",
     "write_judgement",
     "write_outcome",
+    "write_review_answers",
+    "write_review_key",
 ]

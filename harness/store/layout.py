@@ -66,6 +66,16 @@ class RunFolder:
     def lock(self) -> Path:
         return self.path / ".lock"
 
+    @property
+    def reviews(self) -> Path:
+        return self.path / "reviews"
+
+    def review_key(self, page: str) -> Path:
+        return self.reviews / page / "key.json"
+
+    def review_answers(self, page: str) -> Path:
+        return self.reviews / page / "answers"
+
     def cell(self, cell_id: str) -> Path:
         return self.cells / cell_id
 
@@ -98,6 +108,11 @@ class RunFolder:
 def image_name(prompt_id: str, seed: int) -> str:
     """Return the path of one image in its cell's folder."""
     return f"{IMAGES}/{prompt_id}_{seed}.png"
+
+
+def review_page_name(page: str) -> str:
+    """Return the file name of a review page, which names neither run nor cell."""
+    return f"review-{page}.html"
 
 
 def history_file(root: Path, lineage: str) -> Path:

@@ -23,7 +23,7 @@ _OUTCOME: TypeAdapter[Outcome] = TypeAdapter(Outcome)
 Record = TypeVar("Record")
 
 
-def _read(path: Path, parse: Callable[[bytes], Record], repair: str) -> Record:
+def parse_file(path: Path, parse: Callable[[bytes], Record], repair: str) -> Record:
     """Return what a file holds; `repair` is the advice of the error where it is damaged."""
     try:
         return parse(path.read_bytes())
@@ -45,7 +45,7 @@ def read_plan(run: Path) -> Plan:
             "no run here: run.json is missing", str(run), "Name a folder under results/."
         )
     repair = "Restore this file from a copy, or measure again: harness run MATRIX --fresh"
-    document: dict[str, Any] = _read(path, json.loads, repair)
+    document: dict[str, Any] = parse_file(path, json.loads, repair)
     version = document.get("schema_version") if isinstance(document, dict) else None
     if not isinstance(version, int):
         raise ResultsError(
@@ -57,14 +57,14 @@ def read_plan(run: Path) -> Plan:
             str(path),
             "Upgrade: pip install --upgrade diffusion-harness",
         )
-    return _read(path, lambda _: Plan.model_validate(document.get("plan")), repair)
+    return parse_file(path, lambda _: Plan.model_validate(document.get("plan")), repair)
 
 
 def read_outcome(run: Path, cell_id: str) -> Outcome | None:
     """Return the outcome of one cell, or None if it has none yet."""
     path = RunFolder(run).outcome(cell_id)
     repair = f"Delete this file, then: harness run {run}. Only this cell is made anew."
-    return _read(path, _OUTCOME.validate_json, repair) if path.exists() else None
+    return parse_file(path, _OUTCOME.validate_json, repair) if path.exists() else None
 
 
 def read_outcomes(run: Path) -> dict[str, Outcome]:
@@ -82,14 +82,14 @@ def read_trace_facts(run: Path, cell_id: str) -> TraceFacts | None:
     """Return what a cell's trace says, or None if it has none."""
     path = RunFolder(run).trace_facts(cell_id)
     repair = f"Make it again: harness profile {run} {cell_id}"
-    return _read(path, TraceFacts.model_validate_json, repair) if path.exists() else None
+    return parse_file(path, TraceFacts.model_validate_json, repair) if path.exists() else None
 
 
 def read_evaluation(run: Path) -> Evaluation | None:
     """Return the evaluation of a run, or None if it was not evaluated yet."""
     path = RunFolder(run).deltas
     return (
-        _read(path, Evaluation.model_validate_json, f"Make it again: harness evaluate {run}")
+        parse_file(path, Evaluation.model_validate_json, f"Make it again: harness evaluate {run}")
         if path.exists()
         else None
     )
@@ -98,7 +98,7 @@ def read_evaluation(run: Path) -> Evaluation | None:
 def read_judgement(run: Path) -> Judgement | None:
     """Return the verdicts of a run, or None if it was not judged yet."""
     path, repair = RunFolder(run).verdicts, f"Make it again: harness gate {run}"
-    return _read(path, Judgement.model_validate_json, repair) if path.exists() else None
+    return parse_file(path, Judgement.model_validate_json, repair) if path.exists() else None
 
 
 def read_image_scores(
@@ -112,7 +112,7 @@ def read_image_scores(
         rows = [(row["cell"], row["prompt"], row["seed"], row["value"]) for row in rest]
         return Definition.model_validate(first["definition"]), rows
 
-    return _read(path, parse, f"Make it again: harness evaluate {run}")
+    return parse_file(path, parse, f"Make it again: harness evaluate {run}")
 
 
 def read_times(run: Path) -> list[tuple[str, float]]:
@@ -140,7 +140,7 @@ def read_signed(run: Path) -> tuple[SignedBundle, ...]:
         return tuple(SignedBundle.model_validate_json(line) for line in data.splitlines())
 
     repair = "Restore this file from a copy; delete it if no bundle of this run is in use."
-    return _read(path, parse, repair) if path.exists() else ()
+    return parse_file(path, parse, repair) if path.exists() else ()
 
 
 def created_at(run: Path) -> str:
