@@ -1,4 +1,4 @@
-"""The page of a comparison in a real browser: the chart is drawn, the table sorts and filters, no errors or requests."""
+"""The page of a comparison in a real browser: chart, sorting, filter; no errors or requests."""
 
 from pathlib import Path
 from typing import Any
