@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness.core.outcome import Image
 from harness.core.units import Absent
-from harness.exporting.latex import Column, code, escape, longtable, verbatim
+from harness.exporting.latex import TexColumn, code, escape, longtable, verbatim
 from harness.reporting.compared_runs import ComparedRuns
 from harness.results import Run
 from harness.store.layout import RunFolder
@@ -33,7 +33,7 @@ def _write_run(run: Run) -> Iterator[str]:
     yield verbatim("\n".join(list_commands(run)))
     yield "Digests (SHA-256):"
     rows = [(escape(name), code(digest)) for name, digest in list_digests(run)]
-    table = longtable((Column("What", "p{0.3\\linewidth}"), Column("Digest")), rows)
+    table = longtable((TexColumn("What", "p{0.3\\linewidth}"), TexColumn("Digest")), rows)
     yield f"{{\\scriptsize\n{table}\n}}"
     packages = ", ".join(
         f"{escape(name)} {escape(version)}" for name, version in sorted(machine.packages.items())

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Record = dict[str, Any]
 
 
-class TableField(NamedTuple):
+class DataField(NamedTuple):
     """A column: its name, its Arrow type by name, and what it holds."""
 
     name: str
@@ -35,11 +35,11 @@ class DataTable(NamedTuple):
     name: str
     about: str
     make: Callable[[Run], Iterator[Record]]
-    fields: tuple[TableField, ...] = ()
+    fields: tuple[DataField, ...] = ()
 
 
-def _field(name: str, kind: str, about: str) -> TableField:
-    return TableField(name, kind, about)
+def _field(name: str, kind: str, about: str) -> DataField:
+    return DataField(name, kind, about)
 
 
 _RUN = _field("run", "string", "id of the run")
@@ -135,7 +135,7 @@ def _plain(value: Any) -> Any:
     return None if missing else getattr(value, "item", lambda: value)()
 
 
-def _measured(*names: str) -> tuple[TableField, ...]:
+def _measured(*names: str) -> tuple[DataField, ...]:
     """Return the columns of an estimate with the ends of its 95 % interval."""
     about = {"score": "score of the metric", "loss": "calibrated loss: 0 a rerun, 1 destroyed",
              "change": "relative change of the raw score, positive is worse"}  # fmt: skip

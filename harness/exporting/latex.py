@@ -86,7 +86,7 @@ class Writer(NamedTuple):
         return round_figures(scaled, self.digits)
 
 
-class Column(NamedTuple):
+class TexColumn(NamedTuple):
     """A column: its heading, and l, r, c, a p column, or S, whose format follows from its
     numbers."""
 
@@ -110,7 +110,7 @@ Field = str | Number
 Row = Sequence[Field]
 
 
-def tabular(columns: Sequence[Column], blocks: Iterable[tuple[str, Sequence[Row]]]) -> str:
+def tabular(columns: Sequence[TexColumn], blocks: Iterable[tuple[str, Sequence[Row]]]) -> str:
     """Return a booktabs tabular; each block of rows has a heading, or none if it is empty."""
     blocks = list(blocks)
     lines = _begin("tabular", columns, [row for _, block in blocks for row in block])
@@ -123,14 +123,14 @@ def tabular(columns: Sequence[Column], blocks: Iterable[tuple[str, Sequence[Row]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
 
 
-def longtable(columns: Sequence[Column], rows: Sequence[Row]) -> str:
+def longtable(columns: Sequence[TexColumn], rows: Sequence[Row]) -> str:
     """Return a booktabs longtable, which breaks across pages and repeats its heading."""
     lines = _begin("longtable", columns, rows)
     lines += [r"\midrule", r"\endhead", r"\bottomrule", r"\endfoot", *map(_join, rows)]
     return "\n".join([*lines, r"\end{longtable}"])
 
 
-def _begin(kind: str, columns: Sequence[Column], rows: Sequence[Row]) -> list[str]:
+def _begin(kind: str, columns: Sequence[TexColumn], rows: Sequence[Row]) -> list[str]:
     """Return the lines of a table up to its heading."""
     kinds = "".join(
         _find_format([row[index] for row in rows]) if column.kind == "S" else column.kind

@@ -8,11 +8,11 @@ from harness.exporting.latex import (
     DAGGER,
     DASH,
     DOUBLE_DAGGER,
-    Column,
     Field,
     Float,
     Number,
     Row,
+    TexColumn,
     Writer,
     code,
     escape,
@@ -55,9 +55,9 @@ def write_main_table(found: ComparedRuns) -> Float:
     seconds = _choose_unit(found.cells)
     unit = "ms" if seconds.scale == 1000 else "s"
     columns = (
-        Column("Technique"), Column("Steps", "r"), Column(f"{unit}/image", "S"),
-        Column("Speedup", "S"), Column("95\\,\\% CI"), Column("Loss (\\%)", "S"),
-        Column("95\\,\\% CI"), Column("Worst metric"), Column("GiB", "S"),
+        TexColumn("Technique"), TexColumn("Steps", "r"), TexColumn(f"{unit}/image", "S"),
+        TexColumn("Speedup", "S"), TexColumn("95\\,\\% CI"), TexColumn("Loss (\\%)", "S"),
+        TexColumn("95\\,\\% CI"), TexColumn("Worst metric"), TexColumn("GiB", "S"),
     )  # fmt: skip
     blocks = []
     for run in found.runs:
@@ -134,8 +134,8 @@ def list_loss_metrics(runs: Sequence[Run]) -> tuple[str, ...]:
 def write_loss_table(found: ComparedRuns, runs: Sequence[Run]) -> Float:
     """Return the table of losses: cells by metrics, the least of each metric bold."""
     metrics = list_loss_metrics(runs)
-    columns = [Column("Technique"), Column("Steps", "r")]
-    columns += [Column(_stack(metric), "S") for metric in metrics]
+    columns = [TexColumn("Technique"), TexColumn("Steps", "r")]
+    columns += [TexColumn(_stack(metric), "S") for metric in metrics]
     blocks = []
     for letter, run in zip((item.letter for item in found.runs), runs, strict=True):
         rows = [
@@ -194,8 +194,12 @@ def _loss_row(cell: CellResult, row: ComparedCell, least: dict[str, str]) -> Row
 
 def write_score_table(found: ComparedRuns, runs: Sequence[Run]) -> str:
     """Return the appendix's table of every score with its interval and number of images."""
-    columns = [Column("Cell", "p{0.36\\linewidth}"), Column("Metric"), Column("Score", "S")]
-    columns += [Column("95\\,\\% CI"), Column("Images", "r")]
+    columns = [
+        TexColumn("Cell", "p{0.36\\linewidth}"),
+        TexColumn("Metric"),
+        TexColumn("Score", "S"),
+    ]
+    columns += [TexColumn("95\\,\\% CI"), TexColumn("Images", "r")]
     rows = [
         row
         for item, run in zip(found.runs, runs, strict=True)
@@ -218,9 +222,13 @@ def _score_rows(run: Run, prefix: str) -> Iterator[Row]:
 
 def write_published_table(published: Sequence[PublishedFigure], several: bool) -> Float:
     """Return the table of published figures next to those of the runs."""
-    columns = [Column("Claim", "p{0.42\\textwidth}"), Column("Published"), Column("Measured")]
-    columns += [Column("Run")] if several else []
-    columns += [Column("Verdict"), Column("Source")]
+    columns = [
+        TexColumn("Claim", "p{0.42\\textwidth}"),
+        TexColumn("Published"),
+        TexColumn("Measured"),
+    ]
+    columns += [TexColumn("Run")] if several else []
+    columns += [TexColumn("Verdict"), TexColumn("Source")]
     rows = []
     for row in published:
         source = cite(name_source(row)).lstrip("~") if row.url else "unsourced"
@@ -237,9 +245,9 @@ def write_published_table(published: Sequence[PublishedFigure], several: bool) -
 def write_definition_table(runs: Sequence[Run]) -> str:
     """Return the appendix's table of what each metric's number means."""
     columns = (
-        Column("Metric"), Column("Extractor and formula", "p{0.29\\linewidth}"),
-        Column("Resize and values", "p{0.2\\linewidth}"),
-        Column("Reference", "p{0.16\\linewidth}"), Column("Weights", "l"),
+        TexColumn("Metric"), TexColumn("Extractor and formula", "p{0.29\\linewidth}"),
+        TexColumn("Resize and values", "p{0.2\\linewidth}"),
+        TexColumn("Reference", "p{0.16\\linewidth}"), TexColumn("Weights", "l"),
     )  # fmt: skip
     definitions = {name: found for run in runs for name, found in run.definitions.items()}
     rows = [

@@ -18,7 +18,7 @@ from harness.core.errors import HarnessError, MachineError, ResultsError, UsageE
 from harness.exporting.checks import MANIFEST
 from harness.exporting.data_set import TABLES
 from harness.exporting.files import write_export
-from harness.exporting.latex import Column, Number, Writer, escape, round_figures, tabular, verbatim
+from harness.exporting.latex import Number, TexColumn, Writer, escape, round_figures, tabular, verbatim
 from harness.exporting.methods import write_methods
 from harness.exporting.paper import write_paper
 from harness.exporting.paper_tables import find_best, write_loss_table, write_main_table
@@ -137,7 +137,7 @@ def test_numbers_keep_their_figures() -> None:
 
 def test_number_columns_fit_their_numbers() -> None:
     rows = [["a", Number("-1.25", best=True, dagger=True)], ["b", Number("100.5")], ["c", "{--}"]]
-    table = tabular([Column("Cell"), Column("Loss", "S")], [("", rows)])
+    table = tabular([TexColumn("Cell"), TexColumn("Loss", "S")], [("", rows)])
     assert r"S[table-format=-3.2,table-space-text-post={$^\dagger$}]" in table
     assert r"a & \bfseries -1.25{$^\dagger$} \\" in table
     assert table.count(r"\midrule") == 1 and r"\toprule" in table and r"\bottomrule" in table
