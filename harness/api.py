@@ -31,7 +31,7 @@ from harness.listing import (
     write_matrix,
 )
 from harness.matrix import expand, load_policy, matches, merge_notes
-from harness.measure.machine import describe_machine, lock_packages
+from harness.measure.machine import describe_machine, list_unused_cards, lock_packages
 from harness.measure.memory import read_free_bytes
 from harness.metrics import get_metric
 from harness.models import resolve_model
@@ -92,20 +92,19 @@ def plan(loaded: LoadedMatrix, *, select: tuple[str, ...] = (), results: Path = 
     cut = planning.list_truncation_notes(
         whole.prompts, (*_cut_by_model(source, whole), *_cut_by_metrics(whole))
     )
-    notes = (*whole.notes, *reference, *merge_notes(matrix), *cut)
+    notes = (*whole.notes, *list_unused_cards(), *reference, *merge_notes(matrix), *cut)
     return planning.note_downloads(
         planning.plan_interim_analyses(whole.model_copy(update={"cells": kept, "notes": notes}))
     )
 
 
 def _cut_by_model(source: ModelSource, decided: Plan) -> tuple[CutTexts, ...]:
-    prompts = decided.prompts
-    texts = {t: None for prompt in prompts for t in (prompt.text, prompt.negative) if t}
+    texts = {t: None for p in decided.prompts for t in (p.text, p.negative) if t}
     return source.find_cut(tuple(texts))
 
 
 def _cut_by_metrics(decided: Plan) -> tuple[CutTexts, ...]:
-    texts = tuple(dict.fromkeys(prompt.text for prompt in decided.prompts))
+    texts = tuple(dict.fromkeys(p.text for p in decided.prompts))
     metrics = decided.matrix.quality.metrics if decided.model.quality_applies else ()
     return tuple(get_metric(name).find_cut(texts) for name in metrics)
 

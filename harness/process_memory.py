@@ -1,10 +1,22 @@
-"""Peak resident memory of this process (VmHWM), on Linux."""
+"""Memory of this process: its resident peak (VmHWM, on Linux), and errors for lack of memory."""
 
+import re
 from pathlib import Path
 
 from harness.core.units import Absent
 
 PROCESS = Path("/proc/self")
+OUT_OF_MEMORY = re.compile(
+    r"out of memory|OutOfMemory|std::bad_alloc|Failed to allocate memory"
+    r"|CUBLAS_STATUS_ALLOC_FAILED|CUDNN_STATUS_\w*ALLOC\w*"
+)
+"""What torch, cuBLAS, cuDNN, TensorRT, ONNX Runtime and C++ say when memory ran out."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether memory of the process or of a device ran out, in any library."""
+    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return named or OUT_OF_MEMORY.search(str(error)) is not None
 
 
 def reset_resident_peak(process: Path = PROCESS) -> int | Absent:

@@ -7,7 +7,7 @@ from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import NamedTuple
 
-from harness import api, signing
+from harness import signing
 from harness.core.errors import NothingToDo, ResultsError
 from harness.core.parsing import expand_user
 from harness.core.policy import Policy
@@ -17,7 +17,15 @@ from harness.gating import judge_run
 from harness.matrix import load_policy, matches, policy_names
 from harness.models import resolve_model
 from harness.results import Run
-from harness.signing import Demands, Material, Verification
+from harness.signing import (
+    Demands,
+    KeylessSigner,
+    KeySigner,
+    Material,
+    Signer,
+    SignerIdentity,
+    Verification,
+)
 from harness.store import append_signed
 from harness.store.layout import bundle_path
 from harness.store.write import write_atomically
@@ -47,14 +55,15 @@ class Wanted(NamedTuple):
 ALL = Wanted()
 
 
-def sign(run: Path, key: Path, wanted: Wanted = ALL) -> Signed:
+def sign(run: Path, key: Path | None, wanted: Wanted = ALL) -> Signed:
     """Judge a finished run, sign the cells that pass, and write the bundle.
 
-    The run's own verdicts stay as they are; its folder gets a record of the bundle. Raises
-    ResultsError for an unfinished run or for images and weights that changed since, UndecidedCells
-    over verdicts that are missing or inconclusive without a waiver, NotSignedOff if no cell passes.
+    Without a key an identity signs by Sigstore (extra `sigstore`). The run's own verdicts stay as
+    they are; its folder gets a record of the bundle. Raises ResultsError for an unfinished run or
+    for images and weights that changed since, UndecidedCells over verdicts that are missing or
+    inconclusive without a waiver, NotSignedOff if no cell passes.
     """
-    signer = signing.read_private_key(expand_user(key))
+    signer = _choose_signer(key)
     today = wanted.today or _utc_today()
     judged = _judge_finished(run, load_policy(wanted.policy), today)
     cells = signing.choose_cells(_judgement(judged), _select(judged, wanted.select))
@@ -75,19 +84,20 @@ def sign(run: Path, key: Path, wanted: Wanted = ALL) -> Signed:
 def verify(
     bundle: Path,
     *,
-    key: Path | None = None,
+    key: Path | SignerIdentity | None = None,
     policy: str | None = None,
     deployed: Path | None = None,
     today: date | None = None,
 ) -> Verification:
     """Check a bundle: signature, hashes, verdicts judged again from its scores, policy, expiry.
 
-    `key` is the signer's public key; without it the key in the bundle is taken, which shows that
-    the bundle is whole, not who signed it. `deployed` is a folder to compare with what was signed.
+    `key` is the signer's public key, or the identity that signed without one. Without it the key
+    in the bundle is taken, which shows that the bundle is whole, not who signed it. `deployed` is a
+    folder to compare with what was signed.
     """
     demands = Demands(
         today=today or _utc_today(),
-        key=signing.read_public_key(expand_user(key)) if key else None,
+        signer=signing.read_public_key(expand_user(key)) if isinstance(key, Path) else key,
         policy=load_policy(policy) if policy else None,
         deployed=expand_user(deployed) if deployed else None,
     )
@@ -104,10 +114,17 @@ def is_shipped_policy(name: str, file_sha256: str) -> bool | None:
     return load_policy(name).sha256 == file_sha256 if name in policy_names() else None
 
 
+def _choose_signer(key: Path | None) -> Signer:
+    if key is not None:
+        return KeySigner(signing.read_private_key(expand_user(key)))
+    signing.require_sigstore()
+    return KeylessSigner()
+
+
 def _judge_finished(folder: Path, policy: Policy, today: date) -> Run:
     """Return a finished, evaluated run with its verdicts by a policy."""
     run = Run.load(folder)
-    if left := [planned.id for planned in api.pending(folder)]:
+    if left := [planned.id for planned in run.plan.cells if planned.id not in run.outcomes]:
         what = f"the run is not finished: {', '.join(left)}"
         fix = f"Run: harness bench {folder.name}"
         raise ResultsError(what, str(folder), fix)

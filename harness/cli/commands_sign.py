@@ -29,6 +29,16 @@ Deployed = Annotated[
 ]
 
 
+Keyless = Annotated[
+    bool,
+    typer.Option("--keyless", help="Sign with your identity, by Sigstore; needs the network."),
+]
+IdentityName = Annotated[
+    str, typer.Option("--identity", help="Who signed without a key: an e-mail or a workflow.")
+]
+IssuerUrl = Annotated[str, typer.Option("--issuer", help="Who vouched for that identity: a URL.")]
+
+
 @app.command()
 def sign(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A finished run.")] = "",
@@ -39,6 +49,7 @@ def sign(
     select: Select = None,
     out: BundleOut = None,
     new_key: NewKey = None,
+    keyless: Keyless = False,
     results: Results = Path("results"),
     json: Json = False,
 ) -> None:
@@ -52,9 +63,9 @@ def sign(
 
     if new_key is not None:
         return signing_view.show_key(new_key, sign_off.new_key(new_key), json)
-    if not run or key is None:
+    if not run or (key is None) != keyless:
         fix = "Write: harness sign RUN --key KEY. A new key: harness sign --new-key FILE"
-        raise UsageError("signing needs a run and a key", "--key" if run else "RUN", fix)
+        raise UsageError("signing needs a run and one key", "--key" if run else "RUN", fix)
     wanted = sign_off.Wanted(policy, tuple(select or ()), out)
     signing_view.show_signed(sign_off.sign(api.find(Path(run), results), key, wanted), json)
 
@@ -65,6 +76,8 @@ def verify(
     key: PublicKey = None,
     policy: PolicyName = None,
     deployed: Deployed = None,
+    identity: IdentityName = "",
+    issuer: IssuerUrl = "",
     json: Json = False,
 ) -> None:
     """Check a bundle: signature, every hash, verdicts judged again, policy, expiry, deployment.
@@ -74,6 +87,12 @@ def verify(
     """
     from harness import sign_off
     from harness.cli import signing_view
+    from harness.core.errors import UsageError
+    from harness.signing import SignerIdentity
 
-    found = sign_off.verify(bundle, key=key, policy=policy, deployed=deployed)
+    if bool(identity) != bool(issuer) or (identity and key):
+        fix = "Name both, or the signer's key with --key PUB."
+        raise UsageError("an identity is named with its issuer", "--identity", fix)
+    signer = SignerIdentity(identity, issuer) if identity else key
+    found = sign_off.verify(bundle, key=signer, policy=policy, deployed=deployed)
     leave(signing_view.show_verification(found, json))

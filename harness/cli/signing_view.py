@@ -56,7 +56,9 @@ def _exit_code(found: Verification) -> int:
 
 
 def _show_statement(stated: SignOff) -> None:
-    for cell_id, result in stated.verdicts.items():
+    for cell_id, result in sorted(
+        stated.verdicts.items(), key=lambda one: one[0] not in stated.cells
+    ):
         word = "signed" if cell_id in stated.cells else result
         colour = COLOURS["pass" if cell_id in stated.cells else result]
         out.print(f"[{colour}]{word:>12}[/]  {cell_id}", style="bold")
@@ -76,9 +78,9 @@ def _show_statement(stated: SignOff) -> None:
 
 
 def _show_origin(found: Verification) -> None:
-    who = f"signed by {found.signer[:16]}…"
+    who = f"signed by {found.signer}"
     if found.known_signer:
-        out.print(f"{who}, the key that was named", style="dim", markup=False)
+        out.print(f"{who}, as demanded", style="dim", markup=False)
     else:
         out.print(f"{who}: the bundle's own key; name the signer's with --key", style="yellow")
     policy = found.sign_off.policy if found.sign_off else None

@@ -262,6 +262,10 @@ class AxisValue(Frozen):
         """
         return 1.0
 
+    def unseen_memory(self) -> str:
+        """Return why torch's allocator does not count all of this value's memory, or ''."""
+        return ""
+
     def apply(self, model: "TextToImage", setup: Setup) -> "Effect | None":
         """Change the loaded model in place; return the effect, which reports after the timed calls.
 

@@ -148,6 +148,12 @@ class Memory(Frozen):
     resident_bytes: int | Absent
     resident_before_bytes: int | Absent
 
+    @property
+    def peak_bytes(self) -> int | Absent:
+        """The highest count of the first known counter."""
+        peak = self.peak()
+        return peak if isinstance(peak, Absent) else peak.count
+
     def peak(self) -> Peak | Absent:
         """Return the first known counter: the device's, torch's, or the process's."""
         for name, counter in COUNTERS.items():

@@ -31,6 +31,8 @@ class ForeignProcess(Frozen):
     pid: int
     name: str
     used_bytes: int | Absent
+    graphics_only: bool = False
+    """Whether it only draws, like a desktop's window manager: a warning, no reason to stop."""
 
 
 class Conditions(Frozen):
@@ -87,7 +89,7 @@ class Block(Frozen):
 
     side: Side
     round_index: int
-    """The measurement round: baseline, cell, cell, baseline."""
+    """The measurement round: baseline, cell, cell, baseline; or all cells in turn, and back."""
     begun_s: float
     repeats: tuple[Repeat, ...]
     conditions: Conditions = UNKNOWN
@@ -95,10 +97,20 @@ class Block(Frozen):
     """Why the block is kept but does not count: it was repeated, or its round is incomplete."""
 
 
+class TimingSession(Frozen):
+    """Rounds that several cells shared: pairings of one session compare directly, round by round.
+
+    `first_round` is the first round of this session; earlier rounds are of an interrupted one.
+    """
+
+    id: str
+    first_round: int = 0
+
+
 class Pairing(Frozen):
     """How a cell was timed against the baseline.
 
-    `interleaved`: alternating blocks of two live processes. `sandwiched`: both do not fit into
+    `interleaved`: alternating blocks of live processes. `sandwiched`: both do not fit into
     memory, so the baseline was timed before (round 0) and after (the last round) the cell. `alone`:
     the baseline itself, or no baseline.
     """
@@ -109,6 +121,8 @@ class Pairing(Frozen):
     blocks: tuple[Block, ...]
     stopped: str = ""
     """Why measurement stopped: the precision was reached, or the time was over."""
+    session: TimingSession | None = None
+    """The rounds that it shared with other cells; None if it was timed with the baseline alone."""
 
     def of(self, side: Side) -> tuple[Block, ...]:
         """Return the blocks of one side that count, in time order."""

@@ -1,5 +1,7 @@
 """Units, number formats, and Absent: a value that could not be measured, with the reason."""
 
+import math
+
 from harness.core.base import Frozen
 
 
@@ -40,7 +42,7 @@ def format_bytes(count: float) -> str:
 def format_percent(share: float, digits: int = 1) -> str:
     """Return a share as a percentage, with a true minus sign: `0.0123` is `1.2 %`."""
     text = f"{round(share * 100, digits) + 0.0:.{digits}f}".replace("-", "−")  # + 0.0: no "−0.0"
-    return f"{text} %"
+    return text.replace("inf", "∞") if math.isinf(share) else f"{text} %"
 
 
 def plural(count: int, one: str, many: str = "") -> str:

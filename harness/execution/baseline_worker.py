@@ -1,6 +1,7 @@
 """The baseline's process, kept alive while other cells are compared with it."""
 
 from harness.core.timing import Repeat
+from harness.core.units import Absent
 from harness.execution.pairing import BlockSource
 from harness.execution.stopping_rule import count_calls
 from harness.execution.task import (
@@ -20,6 +21,8 @@ class BaselineWorker:
 
     def __init__(self, launcher: Launcher, task: Task) -> None:
         self.task = task
+        self.used_bytes: int | Absent = Absent(absent="the baseline was not measured yet")
+        """The most memory of the device that the measured baseline used."""
         self._launcher = launcher
         self._worker: Worker | None = None
         self._notify: Notify = _ignore

@@ -1,4 +1,7 @@
-"""Measure one cell: interleaved with the baseline, between two runs of it, or alone."""
+"""Measure one cell: interleaved with the baseline, between two runs of it, or alone.
+
+`rounds` times several cells together, by the steps `open`, `conclude` and `close`.
+"""
 
 import time
 from collections import Counter
@@ -6,8 +9,8 @@ from collections.abc import Callable
 from contextlib import closing
 
 from harness.core.matrix import Measure
-from harness.core.outcome import Caution, Completed, Extended, Failed, measured_caution
-from harness.core.timing import Pairing
+from harness.core.outcome import Caution, Completed, Extended, Failed, Phase, measured_caution
+from harness.core.timing import Block, Pairing
 from harness.core.trace import Trace
 from harness.core.units import Absent, format_bytes
 from harness.execution import pairing as blocks
@@ -44,16 +47,72 @@ class Crowded(Exception):
 class Measurement:
     """Takes one cell from the start of its process to its outcome.
 
-    `keep` receives the outcome before the trace is taken, which could lose it.
+    `keep` receives the outcome before the trace is taken, which could lose it. `kept` are blocks of
+    shared rounds that an interrupted run has taken.
     """
 
-    def __init__(self, task: Task, launcher: Launcher, notify: Notify, keep: Keep) -> None:
-        self.task, self._launcher, self._notify, self._keep = task, launcher, notify, keep
-        self._stopping_rule = StoppingRule(task.measure, notify)
-        self._begin()
+    def __init__(
+        self,
+        task: Task,
+        launcher: Launcher,
+        notify: Notify,
+        keep: Keep,
+        kept: tuple[Block, ...] = (),
+    ) -> None:
+        self.task, self._launcher, self.notify, self._keep = task, launcher, notify, keep
+        self.stopping_rule = StoppingRule(task.measure, notify)
+        self._worker: Worker | None = None
+        self._begin(kept=kept)
+
+    @property
+    def shares_rounds(self) -> bool:
+        """Whether the cell may be timed together with others: it is timed, and knows its batch."""
+        values = read_recipe(self.task.planned.cell).values
+        searches = any("tries-batches" in value.tags for value in values)
+        return self.task.timed and self.task.planned.timed and not searches
+
+    def open(self) -> BlockSource:
+        """Start the cell's process, warm it up and return its source; may raise Broken."""
+        self._begin(kept=tuple(self.recorder.blocks))
+        self._refuse_foreign_processes()
+        self._worker = self._launcher.open(self.task, self.notify)
+        return self._prepare(self._worker)
+
+    def rest(self) -> None:
+        """Release memory that the process caches; may raise Broken."""
+        if self._worker is not None:
+            self._worker.rest()
+
+    def spend(self, phase: Phase, seconds: float) -> None:
+        """Count a share of what was spent on several cells as this cell's."""
+        phases = self._timer.seconds
+        phases[phase] = phases.get(phase, 0.0) + seconds
+
+    def conclude(self, pairing: Pairing) -> Completed | Failed:
+        """Return the outcome of a cell whose blocks are taken: images, memory, effects, trace."""
+        assert self._worker is not None
+        try:
+            return self._trace(self._worker, self._finish(self._worker), pairing)
+        except Broken as broken:
+            return broken.failed
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End the cell's process, if it lives."""
+        if self._worker is not None:
+            self._worker.close()
+            remove_scratch(self.task.folder)
+        self._worker = None
+
+    @property
+    def wall_s(self) -> float:
+        """The seconds spent on the cell so far, by phase."""
+        return sum(self._timer.seconds.values())
 
     def measure(self, baseline_worker: BaselineWorker | None) -> Completed | Extended | Failed:
         """Return the outcome; `baseline_worker` is None if the baseline did not complete."""
+        self._begin()
         try:
             if not (self.task.timed and self.task.planned.timed):
                 return self._generate_only()
@@ -68,25 +127,25 @@ class Measurement:
             remove_scratch(self.task.folder)  # of a failed trace, after its process has ended
 
     def _generate_only(self) -> Completed | Extended:
-        with closing(self._launcher.open(self.task, self._notify)) as worker:
+        with closing(self._launcher.open(self.task, self.notify)) as worker:
             worker.prepare()
             return worker.finish()
 
     def _time_alone(self, why: str = "") -> Completed:
         """Time the cell without the baseline."""
         return self._run_worker(
-            lambda cell: blocks.time_alone(self._recorder, cell, self._stopping_rule, why)
+            lambda cell: blocks.time_alone(self.recorder, cell, self.stopping_rule, why)
         )
 
     def _time_paired(self, baseline_worker: BaselineWorker) -> Completed:
         """Interleave with the baseline, or time the cell between two baseline runs."""
-        why = check_memory(self.task, baseline_worker.task, baseline_worker.alive)
+        why = check_memory(self.task, baseline_worker)
         if why:
             return self._time_between(baseline_worker, why)
         begin = time.perf_counter()
         try:
             with self._timer.measure_phase("baseline_worker"):
-                baseline_worker.begin(self._notify)
+                baseline_worker.begin(self.notify)
             return self._time_interleaved(baseline_worker)
         except Crowded as crowded:
             why = str(crowded)
@@ -98,10 +157,11 @@ class Measurement:
         self._begin(time.perf_counter() - begin)
         return self._time_between(baseline_worker, why)
 
-    def _begin(self, lost_s: float = 0.0) -> None:
+    def _begin(self, lost_s: float = 0.0, kept: tuple[Block, ...] = ()) -> None:
         """Start the measurement again; a failed attempt counts as time of the baseline worker."""
-        self._timer = PhaseTimer(self._notify)
-        self._recorder = Recorder(self.task.device, self.task.measure.allow_foreign_processes)
+        self._timer = PhaseTimer(self.notify)
+        allow = self.task.measure.allow_foreign_processes
+        self.recorder = Recorder(self.task.device, allow, kept)
         if lost_s:
             self._timer.seconds["baseline_worker"] = lost_s
 
@@ -111,12 +171,12 @@ class Measurement:
         def pair(cell: BlockSource) -> Pairing:
             try:
                 pairing = blocks.interleave(
-                    self._recorder, baseline_worker.source(), cell, self._stopping_rule
+                    self.recorder, baseline_worker.source(), cell, self.stopping_rule
                 )
             except BaselineWorkerLost as lost:
                 if lost.crowded:
                     raise
-                return blocks.time_alone(self._recorder, cell, self._stopping_rule, str(lost))
+                return blocks.time_alone(self.recorder, cell, self.stopping_rule, str(lost))
             baseline_worker.rest()
             return pairing
 
@@ -131,19 +191,19 @@ class Measurement:
         """Time the baseline, the cell and the baseline again, one process at a time."""
         try:
             with self._timer.measure_phase("baseline_worker"):
-                baseline_worker.begin(self._notify)
+                baseline_worker.begin(self.notify)
                 source = baseline_worker.source()
-                blocks.time_baseline_before(self._recorder, source, self._stopping_rule)
+                blocks.time_baseline_before(self.recorder, source, self.stopping_rule)
         except BaselineWorkerLost as lost:
             return self._time_alone(str(lost))
         finally:
             baseline_worker.close()
         self._refuse_foreign_processes()
         bare_task = self.task.model_copy(update={"pictured": ()})
-        with closing(self._launcher.open(bare_task, self._notify)) as worker:
+        with closing(self._launcher.open(bare_task, self.notify)) as worker:
             cell = self._prepare(worker)
             with self._timer.measure_phase("repeats"):
-                blocks.time_cell_between(self._recorder, cell, self._stopping_rule)
+                blocks.time_cell_between(self.recorder, cell, self.stopping_rule)
             bare = self._finish(worker)
         return self._finish_images(
             bare, self._time_baseline_again(baseline_worker, why), baseline_worker
@@ -152,12 +212,12 @@ class Measurement:
     def _time_baseline_again(self, baseline_worker: BaselineWorker, why: str) -> Pairing:
         try:
             with self._timer.measure_phase("baseline_worker"):
-                baseline_worker.begin(self._notify)
+                baseline_worker.begin(self.notify)
                 return blocks.time_baseline_after(
-                    self._recorder, baseline_worker.source(), self._stopping_rule, why
+                    self.recorder, baseline_worker.source(), self.stopping_rule, why
                 )
         except BaselineWorkerLost as lost:
-            return blocks.keep_one_sided(self._recorder, why, str(lost))
+            return blocks.keep_one_sided(self.recorder, why, str(lost))
 
     def _finish_images(
         self, bare: Completed, pairing: Pairing, baseline_worker: BaselineWorker
@@ -168,7 +228,7 @@ class Measurement:
             return self._build_outcome(bare, pairing, bare.trace)
         baseline_worker.close()
         untimed = self.task.model_copy(update={"timed": False})
-        with closing(self._launcher.open(untimed, self._notify)) as worker:
+        with closing(self._launcher.open(untimed, self.notify)) as worker:
             worker.prepare()
             more = worker.finish()
             assert isinstance(more, Extended)
@@ -177,7 +237,7 @@ class Measurement:
     def _run_worker(self, pair: Callable[[BlockSource], Pairing]) -> Completed:
         """Do everything in one process; `pair` takes its blocks."""
         self._refuse_foreign_processes()
-        with closing(self._launcher.open(self.task, self._notify)) as worker:
+        with closing(self._launcher.open(self.task, self.notify)) as worker:
             cell = self._prepare(worker)
             with self._timer.measure_phase("repeats"):
                 pairing = pair(cell)
@@ -240,18 +300,24 @@ def _untraced(trace: Trace | Absent, measure: Measure) -> tuple[Caution, ...]:
     return (measured_caution("not-traced", message=f"no trace: {trace.absent}", advice=advice),)
 
 
-def check_memory(task: Task, baseline: Task, waiting: bool) -> str:
+def check_memory(task: Task, baseline: BaselineWorker) -> str:
     """Return why a cell and the baseline cannot share the device's memory, or ''.
 
-    If the baseline's process is `waiting`, its weights are in use already; its calls need more.
+    A footprint is a lower bound: what the baseline was seen to need more (the device's context, a
+    VAE that is cast to fp32) a cell needs too. If the baseline's process is alive, its weights are
+    in use already; its calls need more.
     """
     if any("tries-batches" in value.tags for value in read_recipe(task.planned.cell).values):
         return "it searches for the largest batch that fits into memory"
-    needs, other = task.planned.needs, baseline.planned.needs
+    needs, other = task.planned.needs, baseline.task.planned.needs
     free = read_free_bytes(task.device)
     if needs is None or other is None or free is None:
         return ""
-    needed = needs.needed + (other.activations_bytes if waiting else other.needed)
+    surplus = 0.0
+    if not isinstance(baseline.used_bytes, Absent):
+        surplus = max(0.0, baseline.used_bytes - other.needed)
+    calls = other.activations_bytes if baseline.alive else other.needed
+    needed = needs.needed + calls + 2 * surplus
     if needed <= free:
         return ""
     both = f"it and the baseline need about {format_bytes(needed)} together"

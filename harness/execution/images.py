@@ -15,8 +15,9 @@ import numpy as np
 from harness.core.model import Call, TextToImage
 from harness.core.outcome import Caution, Image
 from harness.core.plan import Prompt
-from harness.execution.task import BadImage, Task, is_out_of_memory, make_call
+from harness.execution.task import BadImage, Task, make_call
 from harness.measure.memory import release_cached
+from harness.process_memory import is_out_of_memory
 from harness.store.layout import image_name
 
 Key = tuple[Prompt, int]

@@ -1,10 +1,11 @@
 """Start workers: in forked processes, or in this one.
 
 Workers are forked from a server that has imported the libraries, but not initialized CUDA: that
-takes a fraction of a second, imports take seconds. With a GPU the server imports torch alone:
-diffusers, torchao and bitsandbytes ask CUDA for its devices while they are imported, and a process
-forked after that cannot use CUDA. The worker imports them before its clock starts, so that no cold
-start includes imports.
+takes a fraction of a second, imports take seconds. torchao and bitsandbytes ask CUDA for its
+devices while they are imported, and a process forked after that cannot use CUDA. So with a GPU the
+server hides them, and a cell that needs them starts in a bare process, which imports everything
+before its clock starts: no cold start includes imports. If a forked process still cannot use CUDA,
+all workers start like that.
 """
 
 import multiprocessing
@@ -16,7 +17,7 @@ import time
 import traceback
 import types
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import util
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -41,7 +42,7 @@ from harness.execution.worker import CellWork, Reply, read_log_tail, serve_comma
 from harness.measure.machine import order_cards_by_bus
 from harness.store.layout import LOG
 
-PRELOAD = "harness.models._preload"
+PRELOAD, PRELOAD_GPU = "harness.models._preload", "harness.models._preload_gpu"
 MAX_SOCKET_PATH = 104
 """Bytes of a socket's path that every system allows: Linux 107, macOS 103, plus the final 0."""
 SOCKET_NAME = len("/pymp-12345678/listener-12345678") + 1
@@ -77,6 +78,8 @@ class _CommandedWorker:
 class ProcessLauncher:
     """Starts forked processes, whose crashes and hangs affect no other worker."""
 
+    separate = True
+
     def __init__(self, with_torch: bool = True, gpu: bool = False) -> None:
         order_cards_by_bus()
         # Spinning threads starve each other on few cores.
@@ -86,25 +89,34 @@ class ProcessLauncher:
         self._context = multiprocessing.get_context("forkserver")
         preloaded = ["harness.execution.worker", *list_preloads(with_torch, gpu)]
         self._context.set_forkserver_preload(preloaded)
-        self._late = PRELOAD if with_torch and gpu else ""
+        self._bare = multiprocessing.get_context("spawn")
+        self._may_break_cuda = with_torch and gpu
+        self._forks_break_cuda = False
 
     def prepare(self) -> None:
         """Start the server before the first cell, so that no cold start includes its imports."""
         keep_sockets_short()
-        self._start(_do_nothing, ()).join()
+        ours, theirs = self._context.Pipe()
+        process = self._start(self._context, _report_fork, (theirs, self._may_break_cuda))
+        theirs.close()
+        with suppress(EOFError):  # the server could not start: the first cell will say so
+            self._forks_break_cuda = ours.recv()
+        process.join()
 
     def open(self, task: Task, notify: Notify) -> "ProcessWorker":
-        ours, theirs = self._context.Pipe()
-        arguments = (task.model_dump_json(), theirs, time.time(), self._late)
-        process = self._start(serve_commands, arguments)
+        bare = self._may_break_cuda and (self._forks_break_cuda or task.uses_quantizers)
+        context = self._bare if bare else self._context
+        ours, theirs = context.Pipe()
+        how = (0.0, PRELOAD) if bare else (time.time(), "")
+        process = self._start(context, serve_commands, (task.model_dump_json(), theirs, *how))
         theirs.close()
         return ProcessWorker(process, ours, task, notify)
 
     def close(self) -> None:
         """Do nothing: the server ends with this process."""
 
-    def _start(self, target: Callable[..., None], arguments: tuple[Any, ...]) -> Any:
-        process = self._context.Process(target=target, args=arguments, daemon=True)
+    def _start(self, context: Any, target: Callable[..., None], arguments: tuple[Any, ...]) -> Any:
+        process = context.Process(target=target, args=arguments, daemon=True)
         with _nameless_main(), _interrupts_later():
             process.start()
         return process
@@ -163,6 +175,8 @@ class ProcessWorker(_CommandedWorker):
 class InlineLauncher:
     """Runs cells in this process, one at a time; for debugging: a crash ends everything."""
 
+    separate = False
+
     def __init__(self) -> None:
         order_cards_by_bus()
 
@@ -204,11 +218,17 @@ class InlineWorker(_CommandedWorker):
 
 def list_preloads(with_torch: bool, gpu: bool) -> list[str]:
     """Return the modules that the server imports for its workers."""
-    return [] if not with_torch else ["torch"] if gpu else [PRELOAD]
+    return [] if not with_torch else [PRELOAD_GPU] if gpu else [PRELOAD]
 
 
-def _do_nothing() -> None:
-    """Run in the process that starts the server."""
+def _report_fork(pipe: Any, may_break_cuda: bool) -> None:
+    """Send whether a process forked from the server cannot use CUDA."""
+    broken = False
+    if may_break_cuda:
+        import torch
+
+        broken = bool(torch._C._cuda_isInBadFork())
+    pipe.send(broken)
 
 
 @contextmanager

@@ -2,14 +2,22 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Literal, NamedTuple, NoReturn, Protocol
 
 import psutil
 
 from harness.core.errors import MachineError
-from harness.core.timing import Block, Conditions, ForeignProcess, Pairing, Repeat, Side
+from harness.core.timing import (
+    Block,
+    Conditions,
+    ForeignProcess,
+    Pairing,
+    Repeat,
+    Side,
+    TimingSession,
+)
 from harness.core.units import Absent, format_bytes
 from harness.execution.stopping_rule import StoppingRule
 from harness.execution.task import BaselineWorkerLost, Broken
@@ -53,13 +61,22 @@ class BlockSource(NamedTuple):
 
 
 class Recorder:
-    """Collects the blocks of one pairing; `spent_s` is the sum of their latencies."""
+    """Collects the blocks of one pairing; `spent_s` is the sum of their latencies.
 
-    def __init__(self, device: str, allow_foreign_processes: bool) -> None:
-        self.blocks: list[Block] = []
-        self.spent_s = 0.0
+    It may begin with the whole rounds of an interrupted run.
+    """
+
+    def __init__(
+        self, device: str, allow_foreign_processes: bool, kept: tuple[Block, ...] = ()
+    ) -> None:
+        self.blocks: list[Block] = list(kept)
+        self.spent_s = sum(repeat.latency_s for block in kept for repeat in block.repeats)
         self._device, self._allow_foreign_processes = device, allow_foreign_processes
         self._begin: float | None = None
+        self._moment = 0.0
+        """When the last block began, by the clock."""
+        last = kept[-1] if kept else None
+        self._before_s = last.begun_s + sum(r.latency_s for r in last.repeats) if last else 0.0
 
     @property
     def next_round(self) -> int:
@@ -68,12 +85,18 @@ class Recorder:
 
     def take(self, source: BlockSource, round_index: int) -> None:
         """Take one block; if the machine's state spoiled it, mark it as superseded and repeat."""
+        self.take_shared(source, round_index, ())
+
+    def take_shared(
+        self, source: BlockSource, round_index: int, others: "Sequence[Recorder]"
+    ) -> None:
+        """Take one block for this recorder and for others that share the round."""
         block = self._take(source, round_index)
         spoilt = _spoilt(block.conditions, self._allow_foreign_processes)
         if spoilt:
-            self.blocks.append(block.model_copy(update={"superseded": spoilt}))
+            self._add(block.model_copy(update={"superseded": spoilt}), others)
             block = self._take(source, round_index)
-        self.blocks.append(block)
+        self._add(block, others)
 
     def discard(self, why: str, side: Side | None = None, round_index: int | None = None) -> None:
         """Mark the blocks of a side or a round as superseded; reports still show them."""
@@ -85,6 +108,28 @@ class Recorder:
             ):
                 self.blocks[place] = block.model_copy(update={"superseded": why})
 
+    def pair(
+        self,
+        kind: Literal["interleaved", "sandwiched", "alone"],
+        stopped: str = "",
+        why: str = "",
+        session: TimingSession | None = None,
+    ) -> Pairing:
+        """Return the blocks so far as a pairing."""
+        blocks = tuple(self.blocks)
+        return Pairing(kind=kind, blocks=blocks, stopped=stopped, why=why, session=session)
+
+    def _add(self, block: Block, others: "Sequence[Recorder]") -> None:
+        for recorder in (self, *others):
+            recorder.spent_s += sum(repeat.latency_s for repeat in block.repeats)
+            begun_s = recorder._since(self._moment)
+            recorder.blocks.append(block.model_copy(update={"begun_s": begun_s}))
+
+    def _since(self, moment: float) -> float:
+        """Return the seconds from this pairing's first block to a moment of the clock."""
+        self._begin = moment if self._begin is None else self._begin
+        return self._before_s + moment - self._begin
+
     def _take(self, source: BlockSource, round_index: int) -> Block:
         while True:
             try:
@@ -94,17 +139,14 @@ class Recorder:
 
     def _once(self, source: BlockSource, round_index: int) -> Block:
         with watch_conditions(self._device, list_own_pids(source.worker.pid)) as watch:
-            begin = time.perf_counter()
-            self._begin = begin if self._begin is None else self._begin
+            self._moment = time.perf_counter()
             repeats = source.worker.block(source.calls)
-        self.spent_s += sum(repeat.latency_s for repeat in repeats)
-        begun_s, conditions = begin - self._begin, watch.conditions
         return Block(
             side=source.side,
             round_index=round_index,
-            begun_s=begun_s,
+            begun_s=self._since(self._moment),
             repeats=repeats,
-            conditions=conditions,
+            conditions=watch.conditions,
         )
 
 
@@ -125,12 +167,12 @@ def interleave(
             if precise(Pairing(kind="interleaved", blocks=whole)) is None:
                 raise
             recorder.discard(f"its round is incomplete: {lost}", round_index=round_index)
-            return _made(recorder, "interleaved", stopped=str(lost))
+            return recorder.pair("interleaved", stopped=str(lost))
         stopped = stopping_rule.check(
-            _made(recorder, "interleaved"), round_index + 1, recorder.spent_s
+            recorder.pair("interleaved"), round_index + 1, recorder.spent_s
         )
         if stopped:
-            return _made(recorder, "interleaved", stopped=stopped)
+            return recorder.pair("interleaved", stopped=stopped)
     raise AssertionError("count() is infinite")
 
 
@@ -145,9 +187,9 @@ def time_alone(
     recorder.discard(f"the cell was timed alone: {why}", side="baseline")
     for taken in count(1):
         recorder.take(cell, recorder.next_round)
-        stopped = stopping_rule.check(_made(recorder, "alone"), taken, recorder.spent_s - begin_s)
+        stopped = stopping_rule.check(recorder.pair("alone"), taken, recorder.spent_s - begin_s)
         if stopped:
-            return _made(recorder, "alone", stopped, why)
+            return recorder.pair("alone", stopped, why)
     raise AssertionError("count() is infinite")
 
 
@@ -188,16 +230,16 @@ def time_baseline_after(
         try:
             recorder.take(baseline, round_index)
         except BaselineWorkerLost as lost:
-            return _made(recorder, "sandwiched", str(lost), why)
-        stopped = stopping_rule.check(_made(recorder, "sandwiched"), taken, recorder.spent_s)
+            return recorder.pair("sandwiched", str(lost), why)
+        stopped = stopping_rule.check(recorder.pair("sandwiched"), taken, recorder.spent_s)
         if stopped:
-            return _made(recorder, "sandwiched", stopped, why)
+            return recorder.pair("sandwiched", stopped, why)
     raise AssertionError("count() is infinite")
 
 
 def keep_one_sided(recorder: Recorder, why: str, lost: str) -> Pairing:
     """Return the blocks of a cell whose baseline failed before its last blocks."""
-    return _made(recorder, "sandwiched", lost, why)
+    return recorder.pair("sandwiched", lost, why)
 
 
 def list_own_pids(*first: int) -> tuple[int, ...]:
@@ -209,26 +251,28 @@ def list_own_pids(*first: int) -> tuple[int, ...]:
 def refuse_foreign_processes(device: str) -> None:
     """Raise MachineError if foreign processes use the GPU: they would distort all timing."""
     found = find_foreign_processes(device, list_own_pids())
-    if isinstance(found, Absent) or not found:
+    computing = () if isinstance(found, Absent) else _computing(found)
+    if not computing:
         return
     fix = (
         "End them, choose another card with CUDA_VISIBLE_DEVICES,"
         " or set measure.allow_foreign_processes = true."
     )
-    raise MachineError(f"other processes use the GPU: {_named(found)}", device, fix)
+    raise MachineError(f"other processes use the GPU: {_named(computing)}", device, fix)
 
 
 def _spoilt(conditions: Conditions, allow_foreign_processes: bool) -> str:
     """Return why a block's timing is not valid, or ''."""
     if conditions.slowed:
         return f"the device was slowed down: {', '.join(conditions.slowed)}"
-    if (
-        not isinstance(conditions.foreign_processes, Absent)
-        and conditions.foreign_processes
-        and not allow_foreign_processes
-    ):
-        return f"other processes used the GPU: {_named(conditions.foreign_processes)}"
-    return ""
+    seen = conditions.foreign_processes
+    computing = () if isinstance(seen, Absent) or allow_foreign_processes else _computing(seen)
+    return f"other processes used the GPU: {_named(computing)}" if computing else ""
+
+
+def _computing(found: tuple[ForeignProcess, ...]) -> tuple[ForeignProcess, ...]:
+    """Return the processes that compute: every desktop draws."""
+    return tuple(process for process in found if not process.graphics_only)
 
 
 def _named(found: tuple[ForeignProcess, ...]) -> str:
@@ -247,12 +291,3 @@ def _mirrored(recorder: Recorder) -> Pairing:
     own = (block for block in blocks if block.side == "baseline")
     again = (block.model_copy(update={"begun_s": block.begun_s + end_s}) for block in own)
     return Pairing(kind="sandwiched", blocks=(*blocks, *again))
-
-
-def _made(
-    recorder: Recorder,
-    kind: Literal["interleaved", "sandwiched", "alone"],
-    stopped: str = "",
-    why: str = "",
-) -> Pairing:
-    return Pairing(kind=kind, blocks=tuple(recorder.blocks), stopped=stopped, why=why)

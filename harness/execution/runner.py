@@ -4,21 +4,32 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
+from uuid import uuid4
 
 from harness.core.errors import MachineError
 from harness.core.outcome import UNTIMED, Completed, Extended, Failed, Memory, Outcome, Skipped
 from harness.core.plan import Plan, PlannedCell, Prompt
+from harness.core.timing import Block, Pairing, TimingSession
 from harness.core.trace import Trace
 from harness.core.units import Absent
 from harness.execution.baseline_worker import BaselineWorker
 from harness.execution.cell import Keep, Measurement, ignore
+from harness.execution.rounds import SharedRounds, group_cells
 from harness.execution.task import Broken, Launcher, Task, WorkerProgress, make_task
 from harness.execution.trace import remove_scratch
-from harness.store import begin_cell, completed_twins, read_outcomes, write_outcome
+from harness.store import (
+    begin_cell,
+    completed_twins,
+    read_outcomes,
+    read_rounds,
+    write_outcome,
+    write_rounds,
+)
 from harness.store.layout import RunFolder
 from harness.store.read import read_outcome
 
@@ -57,33 +68,113 @@ def run_plan(
     Existing outcomes and images are kept; a failed or halted cell is not tried again. Raises
     MachineError if results cannot be written, which loses no earlier measurement.
     """
-    outcomes = read_outcomes(run)
     baseline = plan.find(plan.baseline_id)
-    baseline_worker = BaselineWorker(
-        launcher, make_task(plan, baseline, RunFolder(run).cell(baseline.id))
-    )
+    worker = BaselineWorker(launcher, make_task(plan, baseline, RunFolder(run).cell(baseline.id)))
+    running = _PlanRun(run, plan, wanted, launcher, worker, progress, read_outcomes(run))
     try:
-        for planned in plan.cells:
-            before, count = outcomes.get(planned.id), wanted[planned.id]
-            if before is not None and not (isinstance(before, Completed) and before.lacks(count)):
-                continue
-            begin = time.perf_counter()
-            progress.cell_began(planned)
-            comparable = isinstance(outcomes.get(baseline.id), Completed)
-            work = _CellRun(
-                run, plan, planned, launcher, baseline_worker if comparable else None, progress
-            )
-            if isinstance(before, Completed):
-                outcome = work.extend(before, count)
-            else:
-                outcome = work.begin(count)
-            outcome = _with_wall_time(outcome, time.perf_counter() - begin)
-            write_outcome(run, planned.id, outcome)
-            outcomes[planned.id] = outcome
-            progress.cell_ended(planned, outcome, time.perf_counter() - begin)
+        running.run()
     finally:
-        baseline_worker.close()
-    return outcomes
+        worker.close()
+    return running.outcomes
+
+
+@dataclass
+class _PlanRun:
+    """A run in progress: the baseline first, then cells in shared rounds, then the others."""
+
+    run_folder: Path
+    plan: Plan
+    wanted: Mapping[str, int]
+    launcher: Launcher
+    baseline_worker: BaselineWorker
+    progress: Progress
+    outcomes: dict[str, Outcome]
+
+    def run(self) -> None:
+        """Run every cell that has no outcome, or not all wanted images."""
+        for planned in self.plan.cells:
+            if planned.role == "baseline" and self._is_pending(planned):
+                self._run_cell(planned)
+        if self.launcher.separate:
+            self._share_rounds()
+        for planned in self.plan.cells:
+            if self._is_pending(planned):
+                self._run_cell(planned)
+
+    def _is_pending(self, planned: PlannedCell) -> bool:
+        before = self.outcomes.get(planned.id)
+        lacks = isinstance(before, Completed) and before.lacks(self.wanted[planned.id])
+        return before is None or lacks
+
+    def _find_baseline(self) -> BaselineWorker | None:
+        """Return the baseline's worker if the baseline completed."""
+        measured = self.outcomes.get(self.plan.baseline_id)
+        if not isinstance(measured, Completed):
+            return None
+        self.baseline_worker.used_bytes = measured.memory.peak_bytes
+        return self.baseline_worker
+
+    def _start(self, planned: PlannedCell) -> "_CellRun":
+        return _CellRun(
+            self.run_folder, self.plan, planned, self.launcher, self._find_baseline(), self.progress
+        )
+
+    def _run_cell(self, planned: PlannedCell) -> None:
+        """Run one cell; it is timed with the baseline alone."""
+        found, count = self.outcomes.get(planned.id), self.wanted[planned.id]
+        before = found if isinstance(found, Completed) else None
+        begin = time.perf_counter()
+        self.progress.cell_began(planned)
+        work = self._start(planned)
+        outcome = work.extend(before, count) if before else work.begin(count)
+        self._end_cell(planned, outcome, time.perf_counter() - begin)
+
+    def _end_cell(self, planned: PlannedCell, outcome: Outcome, wall_s: float) -> None:
+        outcome = _with_wall_time(outcome, wall_s)
+        write_outcome(self.run_folder, planned.id, outcome)
+        self.outcomes[planned.id] = outcome
+        self.progress.cell_ended(planned, outcome, wall_s)
+
+    def _share_rounds(self) -> None:
+        """Time cells that fit into memory together in shared rounds, group by group."""
+        baseline_worker = self._find_baseline()
+        if baseline_worker is None:
+            return
+        waiting = [
+            planned
+            for planned in self.plan.cells
+            if planned.id not in self.outcomes and planned.timed and planned.skip is None
+        ]
+        begun = {
+            planned.id: self._start(planned).prepare(self.wanted[planned.id]) for planned in waiting
+        }
+        cells = [one.measurement for one in begun.values() if one.measurement.shares_rounds]
+        for group in group_cells(cells, baseline_worker):
+            if len(group) > 1:
+                self._measure_group(group, begun)
+
+    def _measure_group(self, group: Sequence[Measurement], begun: "Mapping[str, _Begun]") -> None:
+        def end(cell: Measurement, found: Completed | Failed) -> None:
+            planned = cell.task.planned
+            refuse_full_disk(found, cell.task.folder)
+            outcome = add_images(begun[planned.id].reused, found)
+            self._end_cell(planned, outcome, cell.wall_s)
+
+        def keep(cell: Measurement, pairing: Pairing) -> None:
+            write_rounds(self.run_folder, cell.task.planned.id, pairing)
+
+        for cell in group:
+            self.progress.cell_began(cell.task.planned)
+        first = max(cell.recorder.next_round for cell in group)
+        session = TimingSession(id=uuid4().hex, first_round=first)
+        SharedRounds(self.baseline_worker, session, end, keep).measure(group)
+
+
+class _Begun(NamedTuple):
+    """A cell that is about to be timed, and the images it already has from another run."""
+
+    measurement: Measurement
+    reused: Completed | None
 
 
 class _CellRun(NamedTuple):
@@ -100,20 +191,30 @@ class _CellRun(NamedTuple):
         """Return the outcome of a new cell; its images may be reused from another run."""
         if self.planned.skip is not None:
             return Skipped(reason=self.planned.skip)
+        begun = self.prepare(wanted)
+        if begun.reused is not None and not self.planned.timed:
+            return begun.reused
+        made = self._measure(begun.measurement)
+        if isinstance(made, Extended):
+            raise TypeError("a first measurement is timed")
+        return add_images(begun.reused, made)
+
+    def prepare(self, wanted: int) -> "_Begun":
+        """Return a new cell's measurement; its images may be reused from another run."""
+        kept = read_rounds(self.run, self.planned.id)
         begin_cell(self.run, self.planned.id)
         reused = reuse(self.run, self.plan, self.planned, 0, wanted)
         if reused is None:
             begin_cell(self.run, self.planned.id)  # removes links to another run's images
-        elif not self.planned.timed:
-            return reused
+        if kept is not None:
+            write_rounds(self.run, self.planned.id, kept)
+
+        def keep(found: Completed) -> None:
+            write_outcome(self.run, self.planned.id, add_images(reused, found))
+
         pictured = self.plan.get_prompts(self.planned)[:wanted] if reused is None else ()
-        made = self._measure(
-            pictured,
-            lambda found: write_outcome(self.run, self.planned.id, add_images(reused, found)),
-        )
-        if isinstance(made, Extended):
-            raise TypeError("a first measurement is timed")
-        return add_images(reused, made)
+        measurement = self._make_measurement(pictured, keep, kept.blocks if kept else ())
+        return _Begun(measurement, reused)
 
     def extend(self, before: Completed, wanted: int) -> Outcome:
         """Return the outcome with more images; a failure leaves it unchanged, with the reason."""
@@ -121,27 +222,38 @@ class _CellRun(NamedTuple):
         reused = reuse(self.run, self.plan, self.planned, have, wanted)
         if reused is not None:
             return before.model_copy(update={"images": before.images + reused.images})
-        added = self._measure(self.plan.get_prompts(self.planned)[have:wanted])
+        added = self._measure(
+            self._make_measurement(self.plan.get_prompts(self.planned)[have:wanted])
+        )
         if isinstance(added, Failed):
             return before.model_copy(update={"halted": added})
         if isinstance(added, Completed):
             raise TypeError("more images are not timed")
         return before.extended(added)
 
-    def _measure(
-        self, pictured: tuple[Prompt, ...], keep: Keep | None = None
-    ) -> Completed | Extended | Failed:
-        """Measure the cell; without `keep`, only generate images."""
+    def _make_measurement(
+        self,
+        pictured: tuple[Prompt, ...],
+        keep: Keep | None = None,
+        kept: tuple[Block, ...] = (),
+    ) -> Measurement:
+        """Return the measurement of the cell; without `keep`, it only generates images."""
         folder = RunFolder(self.run).cell(self.planned.id)
         task = make_task(self.plan, self.planned, folder, pictured, timed=keep is not None)
         notify = partial(self.progress.cell_advanced, self.planned)
-        outcome = Measurement(task, self.launcher, notify, keep or ignore).measure(
-            self.baseline_worker
-        )
-        if isinstance(outcome, Failed) and outcome.kind == "disk-full":
-            fix = "Free some space, then run the same command again: measured cells are kept."
-            raise MachineError("the disk is full", str(folder), fix)
+        return Measurement(task, self.launcher, notify, keep or ignore, kept)
+
+    def _measure(self, measurement: Measurement) -> Completed | Extended | Failed:
+        outcome = measurement.measure(self.baseline_worker)
+        refuse_full_disk(outcome, measurement.task.folder)
         return outcome
+
+
+def refuse_full_disk(outcome: object, folder: Path) -> None:
+    """Raise MachineError for a cell that failed because the disk was full: so would the next."""
+    if isinstance(outcome, Failed) and outcome.kind == "disk-full":
+        fix = "Free some space, then run the same command again: measured cells are kept."
+        raise MachineError("the disk is full", str(folder), fix)
 
 
 def _with_wall_time(outcome: Outcome, wall_s: float) -> Outcome:

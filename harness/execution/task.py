@@ -19,6 +19,8 @@ from harness.core.plan import Latent, Plan, PlannedCell, Prompt
 from harness.core.timing import Repeat
 from harness.core.trace import Trace
 from harness.core.units import Absent
+from harness.models import QUANTIZERS
+from harness.process_memory import is_out_of_memory
 
 
 class Task(Frozen):
@@ -41,6 +43,8 @@ class Task(Frozen):
     device: str
     cores: int
     uses_torch: bool = True
+    uses_quantizers: bool = False
+    """Whether it imports torchao or bitsandbytes, which call CUDA while they are imported."""
     shapes: tuple[Shape, ...] = ()
     """Shapes of the timed calls of all cells that share this cell's build."""
     folder: Path
@@ -77,9 +81,15 @@ def make_task(
         device=plan.machine.device,
         cores=plan.machine.cpu_cores,
         uses_torch=plan.model.uses_torch,
+        uses_quantizers="packed" in plan.model.tags or _needs_quantizers(planned),
         shapes=_shapes(plan, planned),
         folder=folder,
     )
+
+
+def _needs_quantizers(planned: PlannedCell) -> bool:
+    values = (resolve_setting(setting) for setting in planned.cell.settings)
+    return any(getattr(value, "package", "") in QUANTIZERS for value in values)
 
 
 def _shapes(plan: Plan, planned: PlannedCell) -> tuple[Shape, ...]:
@@ -179,6 +189,9 @@ class Worker(Protocol):
 class Launcher(Protocol):
     """Starts workers; several may exist at a time."""
 
+    separate: bool
+    """Whether each worker is a process, so that several may be alive at a time."""
+
     def prepare(self) -> None:
         """Prepare what all workers need, before anything is timed."""
 
@@ -231,12 +244,6 @@ def describe_timeout(limit_s: float, phase: Phase, log: str) -> Failed:
     """Return the failure for a command that took longer than the limit."""
     message = f"not done after {limit_s:g} s"
     return Failed(kind="timeout", phase=phase, message=message, hint=HINTS["timeout"], log=log)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether memory of the process or of a device ran out, in any library."""
-    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    return named or "out of memory" in str(error)
 
 
 def _kind(error: BaseException) -> FailureKind:

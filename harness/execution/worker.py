@@ -160,7 +160,11 @@ class CellWork:
         """Measure the peaks of one call, separately, because reading them takes time."""
         model, call = self.model, self.timed_call
         with self.timer.measure_phase("memory"):
-            return measure_peaks(lambda: model.generate(call), model.device, self.free_before)
+            found = measure_peaks(lambda: model.generate(call), model.device, self.free_before)
+        unseen = next(filter(None, (v.unseen_memory() for v in self.recipe.values)), "")
+        if isinstance(found.allocated_bytes, Absent) or not unseen:
+            return found
+        return found.model_copy(update={"allocated_bytes": Absent(absent=unseen)})
 
     def _pictures(self) -> Pictures:
         total = len(self.task.pictured) * len(self.task.seeds)
@@ -229,9 +233,10 @@ def serve_commands(task_json: str, pipe: Connection, asked_at: float, late: str)
     """Execute commands from the pipe: methods of CellWork with arguments. Output goes to the log.
 
     It waits for the pipe between two commands, without processor time. After an error it sends
-    Failed and ends.
+    Failed and ends. `asked_at` is 0 for a process that first had to import libraries, which no cold
+    start includes; `late` is what it still has to import.
     """
-    start_s = time.time() - asked_at
+    start_s = time.time() - asked_at if asked_at else 0.0
     task = Task.model_validate_json(task_json)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this one
     _die_with(os.getppid())

@@ -27,11 +27,11 @@ class ConditionsWatch:
 def watch_conditions(device: str, ours: Collection[int]) -> Iterator[ConditionsWatch]:
     """Record the machine's state during the block; `ours` are the pids of our own processes.
 
-    A GPU is sampled every 0.1 s: clocks and power are means of the samples (the driver's power is
-    itself a mean over up to one second), the temperature is the highest, throttle reasons and
-    foreign processes are those of any sample. Processors are read only before and after: a sampler
-    would use the time it measures. Energy is the difference of a counter, of the card or, without a
-    GPU, of the processors.
+    A GPU is sampled every 0.1 s: clocks and power are means of the samples (the power of drivers
+    before 530 is itself a mean over one second), the temperature is the highest, throttle reasons
+    and foreign processes are those of any sample. Processors are read only before and after: a
+    sampler would use the time it measures. Energy is the difference of a counter, of the card or,
+    without a GPU, of the processors.
     """
     watch = ConditionsWatch()
     gpu = GpuWatch(ours) if device.startswith("cuda") else None

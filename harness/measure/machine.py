@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
-from importlib import metadata
+from importlib import metadata, util
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,7 +37,7 @@ def describe_machine() -> Machine:
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return Machine(
         name=re.sub(r"[^A-Za-z0-9]+", "-", socket.gethostname()).strip("-").lower() or "machine",
-        gpus=_gpus(),
+        gpus=() if _is_cpu_torch() else _gpus(),
         cpu=_cpu_model(),
         cpu_cores=usable or 1,
         memory_bytes=psutil.virtual_memory().total,
@@ -80,6 +80,27 @@ def _cpu_model() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def list_unused_cards() -> tuple[str, ...]:
+    """Return a note if this machine has a card that its torch cannot use."""
+    names = [gpu.name for gpu in _gpus()] if _is_cpu_torch() else []
+    if not names:
+        return ()
+    version = metadata.version("torch")
+    return (
+        f"the {', '.join(names)} is not used: torch {version} is built without CUDA. Install a "
+        "build with it (https://pytorch.org/get-started) to measure the GPU",
+    )
+
+
+def _is_cpu_torch() -> bool:
+    """Return whether the installed torch has no CUDA, by its version file: importing takes long."""
+    found = util.find_spec("torch")
+    file = Path(found.origin).with_name("version.py") if found and found.origin else None
+    if file is None or not file.exists():
+        return False
+    return re.search(r"^cuda\b[^=]*= *None", file.read_text(encoding="utf-8"), re.M) is not None
 
 
 def _gpus() -> tuple[Gpu, ...]:

@@ -131,25 +131,36 @@ def find_foreign_processes(
 
 def list_foreign_processes(card: Any, ours: Collection[int]) -> tuple[ForeignProcess, ...] | Absent:
     """Return the foreign processes of one card, by its NVML handle; may raise NVMLError."""
-    used = read_used_bytes(card)
+    computing, used = _list_processes(card)
     if not used.keys() & set(ours) and not _has_host_pids():
         listed = f"lists {len(used)} by other pids" if used else "lists none"
         why = f"this container has its own pids: NVML {listed}, so foreign processes are unknown"
         return Absent(absent=why)
-    foreign = sorted(used.keys() - set(ours))
-    return tuple(ForeignProcess(pid=pid, name=_name(pid), used_bytes=used[pid]) for pid in foreign)
+    return tuple(
+        ForeignProcess(
+            pid=pid, name=_name(pid), used_bytes=used[pid], graphics_only=pid not in computing
+        )
+        for pid in sorted(used.keys() - set(ours))
+    )
 
 
 def read_used_bytes(card: Any) -> dict[int, int | Absent]:
     """Return pid → bytes of the card's memory that the process uses; may raise NVMLError."""
+    return _list_processes(card)[1]
+
+
+def _list_processes(card: Any) -> tuple[set[int], dict[int, int | Absent]]:
+    """Return the pids that compute, and the bytes of all processes, also those that only draw."""
     import pynvml
 
-    listed = pynvml.nvmlDeviceGetComputeRunningProcesses(card)
+    computing = pynvml.nvmlDeviceGetComputeRunningProcesses(card)
+    listed = list(computing)
     with contextlib.suppress(pynvml.NVMLError):  # cards without a display, and slices
-        listed = [*listed, *pynvml.nvmlDeviceGetGraphicsRunningProcesses(card)]
+        listed += pynvml.nvmlDeviceGetGraphicsRunningProcesses(card)
     unknown = Absent(absent="NVML: not reported by this driver")
     used = {int(p.pid): p.usedGpuMemory for p in listed}  # both lists have a process's whole memory
-    return {pid: unknown if count is None else int(count) for pid, count in used.items()}
+    sizes = {pid: unknown if count is None else int(count) for pid, count in used.items()}
+    return {int(process.pid) for process in computing}, sizes
 
 
 def _has_host_pids() -> bool:
@@ -254,10 +265,24 @@ def sample_gpu(card: Any, ours: Collection[int]) -> GpuSample:
         try_read(lambda: float(pynvml.nvmlDeviceGetClockInfo(whole, pynvml.NVML_CLOCK_SM))),
         try_read(lambda: float(pynvml.nvmlDeviceGetClockInfo(whole, pynvml.NVML_CLOCK_MEM))),
         try_read(lambda: float(pynvml.nvmlDeviceGetTemperature(whole, sensor))),
-        try_read(lambda: pynvml.nvmlDeviceGetPowerUsage(whole) / 1e3) if whole == card else SLICE,
+        try_read(lambda: read_power_w(whole)) if whole == card else SLICE,
         try_read(lambda: _reasons(whole)),
         try_read(lambda: list_foreign_processes(card, ours)),
     )
+
+
+def read_power_w(card: Any) -> float:
+    """Return the card's power now, or its mean over a second where the driver knows no other.
+
+    May raise NVMLError.
+    """
+    import pynvml
+
+    with contextlib.suppress(AttributeError, pynvml.NVMLError):  # drivers before 530
+        (field,) = pynvml.nvmlDeviceGetFieldValues(card, [pynvml.NVML_FI_DEV_POWER_INSTANT])
+        if field.nvmlReturn == pynvml.NVML_SUCCESS:
+            return float(field.value.uiVal / 1e3)
+    return float(pynvml.nvmlDeviceGetPowerUsage(card) / 1e3)
 
 
 def read_energy_j(card: Any) -> float | Absent:

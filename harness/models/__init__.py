@@ -10,7 +10,10 @@ from harness.core.matrix import Model
 from harness.core.model import ModelSource
 from harness.core.parsing import expand_user
 
-__all__ = ["read_model", "resolve_model", "resolve_source"]
+__all__ = ["QUANTIZERS", "read_model", "resolve_model", "resolve_source"]
+
+QUANTIZERS = ("torchao", "bitsandbytes")
+"""Packages that ask CUDA for its devices while they are imported."""
 
 _HUB_ID = re.compile(r"(?P<id>[A-Za-z0-9][\w.-]*/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 

@@ -66,10 +66,17 @@ def describe_family(
     side, multiple = sizes
     known: dict[str, Any] = {"title": "", "digest": "", "family": family, "guidance": guidance}
     latent = (int(folder.config("vae").get("latent_channels") or 4), compute_vae_scale(folder))
-    every = frozenset({family, *tags, *list_scheduler_tags(folder)})
+    every = frozenset({family, *tags, *list_scheduler_tags(folder), *_list_packed_tags(folder)})
     size: dict[str, Any] = {"width": side, "height": side, "size_multiple": multiple}
     known["scheduler"] = folder.config("scheduler")
     return ModelInfo(**known, **size, latent=latent, tags=every)
+
+
+def _list_packed_tags(folder: Folder) -> set[str]:
+    """Return `packed` if any component of the checkpoint is quantized."""
+    networks = (c for c in folder.components if (folder.path / c / "config.json").is_file())
+    packed = any("quantization_config" in folder.config(network) for network in networks)
+    return {"packed"} if packed else set()
 
 
 def get_role(component: str) -> str:

@@ -39,7 +39,10 @@ def estimate_seconds(planned: PlannedCell, images: int, inputs: EstimateInputs) 
 
 
 def _timing_s(planned: PlannedCell, inputs: EstimateInputs) -> float:
-    """Return the seconds of warm-up and blocks if the least number of rounds is enough."""
+    """Return the seconds of warm-up and blocks if the least number of rounds is enough.
+
+    Cells share the baseline's blocks, which count as the rerun's: it is in the first group.
+    """
     call_s, baseline_s = (_call_s(cell, inputs) for cell in (planned.cell, inputs.baseline))
     if not planned.timed:
         return call_s
@@ -49,8 +52,11 @@ def _timing_s(planned: PlannedCell, inputs: EstimateInputs) -> float:
         return warmup_s + _blocks_s(max(BLOCK_S, call_s), measure)
     if planned.role == "rerun":  # starts the baseline worker
         warmup_s += START_S + measure.warmup * baseline_s
-    round_s = 2 * (max(BLOCK_S, call_s) + max(BLOCK_S, baseline_s))
-    return baseline_s + warmup_s + _blocks_s(round_s, measure)
+    own_s, shared_s = 2 * max(BLOCK_S, call_s), 2 * max(BLOCK_S, baseline_s)
+    rounds = _blocks_s(own_s + shared_s, measure) / (own_s + shared_s)
+    if planned.role == "rerun":
+        return warmup_s + baseline_s + rounds * (own_s + shared_s)
+    return warmup_s + rounds * own_s
 
 
 def _blocks_s(round_s: float, measure: Measure) -> float:

@@ -12,7 +12,7 @@ from harness.core.outcome import Completed, Outcome
 from harness.core.plan import Plan
 from harness.core.policy import LADDER_IMAGES, Policy
 from harness.core.quality import Evaluation
-from harness.core.rule import ESTIMATED, OF_A_METRIC, OF_IMAGES
+from harness.core.rule import ESTIMATED, OF_A_METRIC, OF_IMAGES, REVIEWED
 from harness.core.verdict import CellVerdict, Judgement, RuleVerdict
 from harness.metrics import get_metric
 from harness.stats.noninferiority import least_prompts
@@ -115,8 +115,8 @@ def is_decided(verdict: CellVerdict, evaluation: Evaluation | None = None) -> bo
     """Return whether more images could not change a verdict.
 
     The cell passed or failed, or needs something else: a metric that is not available, a more
-    precise latency. A pass that does not count because its metrics are blind to some damage needs
-    the images of the whole damage ladder.
+    precise latency, a human review. A pass that does not count because its metrics are blind to
+    some damage needs the images of the whole damage ladder.
     """
     if verdict.blind_to:
         ladder = evaluation.ladder if evaluation else ()
@@ -127,7 +127,7 @@ def is_decided(verdict: CellVerdict, evaluation: Evaluation | None = None) -> bo
         not undecided
         or verdict.result == "fail"
         or any(rule.metric in unscored for rule in undecided)
-        or not any(rule.rule.quantity in OF_IMAGES for rule in undecided)
+        or not any(rule.rule.quantity in OF_IMAGES - REVIEWED for rule in undecided)
     )
 
 

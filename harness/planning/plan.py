@@ -75,9 +75,10 @@ def make_plan(
         raise MachineError(f"the baseline {baseline.id} cannot run here: {reason}", "baseline", fix)
     others = [cell for cell in cells if cell.id != baseline.id]
     roles: list[tuple[Cell, Role]] = [(baseline, "baseline")]
+    extra: list[tuple[str, Role]] = [(RERUN_ID, "rerun")]  # of random weights too: its times count
     if around.model.quality_applies:
-        extra: tuple[tuple[str, Role], ...] = ((RERUN_ID, "rerun"), (OTHER_SEED_ID, "other-seed"))
-        roles += [(baseline.model_copy(update={"id": name}), role) for name, role in extra]
+        extra.append((OTHER_SEED_ID, "other-seed"))
+    roles += [(baseline.model_copy(update={"id": name}), role) for name, role in extra]
     roles += [(cell, "candidate") for cell in order_cells(baseline, others, around.model)]
     notes += list_model_notes(around.model)
     notes += availability.list_latent_notes(around.latent)

@@ -5,7 +5,7 @@ from harness.core.units import Absent, plural
 from harness.reporting.parts import Bar, NamedValue, Piece
 from harness.results import CellResult
 from harness.results.format import DASH, explain_absence, format_number, format_value
-from harness.results.preference import Preference, RaterRecord
+from harness.results.preference import Preference
 
 
 class HumanReview(Frozen):
@@ -16,7 +16,7 @@ class HumanReview(Frozen):
     figures: tuple[NamedValue, ...] = ()
     panel: str = ""
     """How many raters there were, and how many of them were excluded."""
-    raters: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
 
 
 def build_review(cell: CellResult) -> HumanReview | None:
@@ -32,7 +32,7 @@ def build_review(cell: CellResult) -> HumanReview | None:
         answers=_divide_answers(found),
         figures=_list_figures(found),
         panel=_count_raters(found),
-        raters=tuple(map(_describe_rater, found.raters)),
+        excluded=tuple(f"{each.rater} {each.excluded}" for each in found.raters if each.excluded),
     )
 
 
@@ -69,10 +69,3 @@ def _count_raters(found: Preference) -> str:
     excluded = sum(bool(record.excluded) for record in found.raters)
     everybody = plural(len(found.raters), "rater")
     return f"{everybody}, {excluded} excluded" if excluded else everybody
-
-
-def _describe_rater(record: RaterRecord) -> str:
-    if record.excluded:
-        return f"{record.rater}: excluded, {record.excluded}"
-    passed = f"{record.checks - len(record.failed)} of {plural(record.checks, 'attention check')}"
-    return f"{record.rater}: passed {passed}, {record.median_s:.1f} s per answer"

@@ -54,7 +54,7 @@ WORST_TITLES = {
     "paired": "Changed most from the baseline's image",
 }
 PAIRINGS = {
-    "interleaved": "interleaved with the baseline (ABBA rounds, two live processes)",
+    "interleaved": "interleaved with the baseline in measurement rounds of live processes",
     "sandwiched": "between two blocks of the baseline",
     "alone": "alone",
 }
@@ -173,7 +173,7 @@ def write_timing(cell: CellResult) -> str:
     calls = plural(sum(len(block.repeats) for block in own), "call")
     blocks = plural(len(own), "block")
     if pairing.kind == "interleaved":
-        rounds = plural(len({block.round_index for block in own}), "ABBA round")
+        rounds = plural(len({block.round_index for block in own}), "measurement round")
         how = f"Interleaved with the baseline in {rounds}, {calls} of the cell"
     elif pairing.kind == "sandwiched":
         how = f"Timed between two blocks of the baseline, {calls} of the cell in {blocks}"

@@ -1,6 +1,7 @@
 """Images of a page: decoded, resized and encoded alike, so that only their pixels differ."""
 
 import hashlib
+import math
 import struct
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -67,13 +68,26 @@ def encode_pairs(
     Lossless if all fit into `budget` bytes, else all with loss.
     """
     flat = [image for pair in pairs for image in pair]
-    for encoding in (LOSSLESS, LOSSY):
-        with ThreadPoolExecutor(_THREADS) as pool:
-            data = list(pool.map(lambda image, how=encoding: _encode(image, how), flat))
-        if sum(map(len, data)) <= budget:
-            break
+    data, encoding = _encode_all(flat, LOSSLESS, budget), LOSSLESS
+    if data is None:
+        data, encoding = _encode_all(flat, LOSSY, math.inf), LOSSY
+    assert data is not None
     halves = zip(data[::2], data[1::2], strict=True)
     return Encoded(tuple(_even(*both) for both in halves), encoding)
+
+
+def _encode_all(
+    images: Sequence["PillowImage"], encoding: str, budget: float
+) -> list[bytes] | None:
+    """Return encoded images; None as soon as they exceed the budget."""
+    data: list[bytes] = []
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for encoded in pool.map(lambda image: _encode(image, encoding), images):
+            data.append(encoded)
+            if sum(map(len, data)) > budget:
+                pool.shutdown(cancel_futures=True)
+                return None
+    return data
 
 
 def _encode(image: "PillowImage", encoding: str) -> bytes:

@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import NamedTuple
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from harness import __version__
 from harness.core.errors import NotSignedOff, UndecidedCells
 from harness.core.policy import Waiver
@@ -18,13 +16,11 @@ from harness.signing.archive import pack
 from harness.signing.contents import (
     DEPLOYMENTS,
     POLICY,
-    SIGNER,
     ImageHashes,
     WeightHashes,
     describe_deployment,
 )
-from harness.signing.envelope import ENVELOPE, seal
-from harness.signing.keys import write_public_key
+from harness.signing.envelope import Signer
 from harness.signing.statement import write_statement
 
 
@@ -83,14 +79,13 @@ def _list_waivers(verdicts: Sequence[CellVerdict], cells: Sequence[str]) -> tupl
 
 
 def make_bundle(
-    run: Run, draft: SignOff, material: Material, key: Ed25519PrivateKey
+    run: Run, draft: SignOff, material: Material, signer: Signer
 ) -> tuple[bytes, SignOff]:
     """Return the bytes of a bundle and its predicate: the same for the same run, day and key."""
-    members = dict(material.members)
+    members = {**material.members, **signer.own_members}
     for cell_id in draft.cells:
         name = f"{DEPLOYMENTS}/{cell_id}.json"
         members[name] = describe_deployment(run.plan, cell_id, material.weights)
-    members[SIGNER] = write_public_key(key.public_key())
     digests = {name: _sha256(data) for name, data in members.items()}
     sign_off = draft.model_copy(
         update={
@@ -101,7 +96,7 @@ def make_bundle(
         }
     )
     statement = write_statement(sign_off, list_subjects(sign_off, material.weights.model))
-    members[ENVELOPE] = seal(statement, key)
+    members[signer.envelope] = signer.seal(statement)
     return pack(members), sign_off
 
 

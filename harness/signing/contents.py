@@ -21,7 +21,7 @@ from harness.store.write import write_atomically
 
 RUN, REPORT, DEPLOYMENTS = "run", "report", "deployments"
 POLICY, ENVIRONMENT, PACKAGES = "policy.json", "environment.json", "packages.txt"
-IMAGE_HASHES, WEIGHT_HASHES, SIGNER = "images.json", "weights.json", "signer.pem"
+IMAGE_HASHES, WEIGHT_HASHES = "images.json", "weights.json"
 _FEW = 3
 
 

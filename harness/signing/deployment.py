@@ -13,7 +13,7 @@ from harness.signing.refusal import Refusal, RefusalKind
 DEPLOYMENT = "deployment.json"
 """The file of a deployed folder that says which settings its service uses: a signed member."""
 WEIGHT_SUFFIXES = frozenset(
-    {".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".onnx", ".engine", ".plan", ".xml"}
+    {".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".onnx", ".engine", ".plan"}
 )
 
 
@@ -38,7 +38,8 @@ def check_deployment(folder: Path, members: Mapping[str, bytes]) -> Deployed:
     signed = json.loads(members[_member(cell_id)])
     files = {path.relative_to(folder).as_posix(): path
              for path in sorted(folder.rglob("*")) if path.is_file()}  # fmt: skip
-    return Deployed(cell_id, (*_check_files(files, signed), *_check_adapters(files, signed)))
+    refusals += (*_check_files(files, signed), *_check_adapters(files, signed))
+    return Deployed(cell_id, refusals)
 
 
 def _member(cell_id: str) -> str:
@@ -46,7 +47,8 @@ def _member(cell_id: str) -> str:
 
 
 def _find_cell(folder: Path, members: Mapping[str, bytes]) -> tuple[str, tuple[Refusal, ...]]:
-    """Return the signed cell that the folder's deployment.json names, or why there is none."""
+    """Return the signed cell that the folder's deployment.json names, or '', and what differs from
+    the signed one."""
     signed = {name.removeprefix(f"{DEPLOYMENTS}/").removesuffix(".json"): data
               for name, data in members.items() if name.startswith(f"{DEPLOYMENTS}/")}  # fmt: skip
     path = folder / DEPLOYMENT
@@ -54,32 +56,29 @@ def _find_cell(folder: Path, members: Mapping[str, bytes]) -> tuple[str, tuple[R
         how = f"copy {DEPLOYMENTS}/CELL.json of the bundle there, and read the settings from it"
         return "", (_refusal("settings", DEPLOYMENT, f"missing in {folder}: {how}"),)
     data = path.read_bytes()
-    for cell_id, expected in signed.items():
-        if data == expected:
-            return cell_id, ()
-    return "", _explain_settings(data, signed)
-
-
-def _explain_settings(data: bytes, signed: Mapping[str, bytes]) -> tuple[Refusal, ...]:
-    """Return what differs between a folder's deployment.json and the signed one of its cell."""
     try:
         found: Any = json.loads(data)
         cell_id = str(found["cell"])
     except (ValueError, LookupError, TypeError):
-        return (_refusal("settings", DEPLOYMENT, "not the deployment of any cell"),)
+        return "", (_refusal("settings", DEPLOYMENT, "not the deployment of any cell"),)
     if cell_id not in signed:
         what = f"{cell_id} is not signed off; signed are: {', '.join(signed)}"
-        return (_refusal("settings", DEPLOYMENT, what),)
-    expected = json.loads(signed[cell_id])
-    differ = [key for key in sorted({*found, *expected}) if found.get(key) != expected.get(key)]
+        return "", (_refusal("settings", DEPLOYMENT, what),)
+    same = data == signed[cell_id]
+    return cell_id, () if same else _explain_settings(found, json.loads(signed[cell_id]))
+
+
+def _explain_settings(found: dict[str, Any], expected: dict[str, Any]) -> tuple[Refusal, ...]:
+    """Return what differs between a folder's deployment.json and the signed one of its cell."""
     mine, theirs = found.get("settings"), expected["settings"]
-    if "settings" in differ and isinstance(mine, dict):
+    if mine != theirs and isinstance(mine, dict):
         return tuple(
             _refusal("settings", axis, f"{mine.get(axis)} is set, {theirs.get(axis)} was signed")
             for axis in sorted({*mine, *theirs})
             if mine.get(axis) != theirs.get(axis)
         )
-    what = f"differs from the signed one of {cell_id} in {', '.join(differ) or 'its bytes'}"
+    differ = [key for key in sorted({*found, *expected}) if found.get(key) != expected.get(key)]
+    what = f"differs from the signed one in {', '.join(differ) or 'its bytes'}"
     return (_refusal("settings", DEPLOYMENT, what),)
 
 

@@ -6,16 +6,46 @@ Format and pre-authentication encoding: DSSE protocol 1.0.2 (secure-systems-lab/
 import base64
 import binascii
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from harness.signing.keys import fingerprint
+from harness.signing.keys import fingerprint, write_public_key
 from harness.signing.refusal import refuse
 
-ENVELOPE = "sign-off.dsse.json"
+ENVELOPE, SIGNER = "sign-off.dsse.json", "signer.pem"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
+
+
+class Signer(Protocol):
+    """Who signs a bundle: the member that the signature goes into, and how it is made."""
+
+    @property
+    def envelope(self) -> str:
+        """Return the name of the signature's member."""
+
+    @property
+    def own_members(self) -> Mapping[str, bytes]:
+        """Return further members, which are signed too."""
+
+    def seal(self, statement: bytes) -> bytes:
+        """Return the signed statement."""
+
+
+class KeySigner(NamedTuple):
+    """Signs with an ed25519 key; equal statements give equal bytes."""
+
+    key: Ed25519PrivateKey
+    envelope: str = ENVELOPE
+
+    @property
+    def own_members(self) -> Mapping[str, bytes]:
+        return {SIGNER: write_public_key(self.key.public_key())}
+
+    def seal(self, statement: bytes) -> bytes:
+        return seal(statement, self.key)
 
 
 def encode_pae(payload: bytes, kind: str = PAYLOAD_TYPE) -> bytes:

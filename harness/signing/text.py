@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 
 from harness.core.policy import SEES
+from harness.core.units import plural
 from harness.core.verdict import CellVerdict
 
 
 def list_undecided(verdicts: Sequence[CellVerdict]) -> str:
     """Return which verdicts are open, each with its reason."""
     lines = "\n".join(f"  - {v.cell_id}: {v.result}: {v.reason}" for v in verdicts)
-    count = "1 cell has" if len(verdicts) == 1 else f"{len(verdicts)} cells have"
-    return f"cannot sign over open verdicts: {count} no pass and no fail\n{lines}"
+    open_cells = plural(len(verdicts), "verdict is", "verdicts are")
+    return f"cannot sign: {open_cells} open\n{lines}"
 
 
 def propose_waiver(verdict: CellVerdict) -> str:

@@ -27,7 +27,6 @@ from harness.signing.contents import (
     DEPLOYMENTS,
     IMAGE_HASHES,
     POLICY,
-    SIGNER,
     WEIGHT_HASHES,
     describe_deployment,
     name_image,
@@ -35,7 +34,8 @@ from harness.signing.contents import (
     write_files,
 )
 from harness.signing.deployment import check_deployment
-from harness.signing.envelope import ENVELOPE, unseal, write_json
+from harness.signing.envelope import ENVELOPE, SIGNER, unseal, write_json
+from harness.signing.keyless import SIGSTORE_BUNDLE, SignerIdentity, unseal_keyless
 from harness.signing.keys import fingerprint, parse_public_key
 from harness.signing.refusal import NOT_FIT, Refusal, RefusedError, refuse
 from harness.signing.statement import read_statement
@@ -45,10 +45,10 @@ JudgeAgain = Callable[[Run, Policy, date], Judgement]
 
 
 class Demands(NamedTuple):
-    """What a bundle must hold up to: the signer's key, a policy, a deployed folder, a day (UTC)."""
+    """What a bundle must hold up to: who signed, a policy, a deployed folder, a day (UTC)."""
 
     today: date
-    key: Ed25519PublicKey | None = None
+    signer: Ed25519PublicKey | SignerIdentity | None = None
     policy: Policy | None = None
     deployed: Path | None = None
 
@@ -59,9 +59,9 @@ class Verification(Frozen):
     bundle: str
     sha256: str
     signer: str = ""
-    """The fingerprint of the key that signed; empty if none did."""
+    """The fingerprint of the key that signed, or the identity; empty if none did."""
     known_signer: bool = False
-    """Whether the caller named the key; else anyone may have signed."""
+    """Whether the caller named the signer; else anyone may have signed."""
     sign_off: SignOff | None = None
     deployed: str = ""
     """The signed cell that the deployed folder holds."""
@@ -84,12 +84,12 @@ def verify_bundle(path: Path, demands: Demands, judge: JudgeAgain) -> Verificati
     update: dict[str, object] = {}
     try:
         members = unpack(data)
-        key = demands.key or _read_signer(members)
-        sign_off, subjects = read_statement(unseal(_get_envelope(members), key))
-        update |= {"signer": fingerprint(key), "known_signer": demands.key is not None}
+        payload, signer = _open(members, demands.signer)
+        sign_off, subjects = read_statement(payload)
+        update |= {"signer": signer, "known_signer": demands.signer is not None}
         update["sign_off"] = sign_off
         _check_members(data, members, sign_off)
-        _check_consistency(members, sign_off, subjects, key)
+        _check_consistency(members, sign_off, subjects, signer)
         refusals = (
             *_judge_again(members, sign_off, judge),
             *_check_policy(members, demands.policy),
@@ -112,10 +112,21 @@ def _read(path: Path) -> bytes:
         raise UsageError(what, str(path), "Name the file that harness sign wrote.") from error
 
 
-def _get_envelope(members: Mapping[str, bytes]) -> bytes:
+def _open(
+    members: Mapping[str, bytes], wanted: Ed25519PublicKey | SignerIdentity | None
+) -> tuple[bytes, str]:
+    """Return the signed statement, and the name of its signer."""
+    if SIGSTORE_BUNDLE in members and ENVELOPE not in members:
+        if not isinstance(wanted, SignerIdentity):
+            what = "signed without a key: name who may have, with --identity and --issuer"
+            raise refuse("key", SIGSTORE_BUNDLE, what)
+        return unseal_keyless(members[SIGSTORE_BUNDLE], wanted), wanted.name
     if ENVELOPE not in members:
         raise refuse("dropped", ENVELOPE, "missing: nothing is signed")
-    return members[ENVELOPE]
+    if isinstance(wanted, SignerIdentity):
+        raise refuse("key", ENVELOPE, "signed with a key, not by an identity: use --key PUB")
+    key = wanted or _read_signer(members)
+    return unseal(members[ENVELOPE], key), fingerprint(key)
 
 
 def _read_signer(members: Mapping[str, bytes]) -> Ed25519PublicKey:
@@ -128,7 +139,8 @@ def _read_signer(members: Mapping[str, bytes]) -> Ed25519PublicKey:
 
 def _check_members(data: bytes, members: Mapping[str, bytes], sign_off: SignOff) -> None:
     """Raise RefusedError for members that are changed, dropped or added, and for further bytes."""
-    expected, present = sign_off.members, members.keys() - {ENVELOPE}
+    envelope = ENVELOPE if ENVELOPE in members else SIGSTORE_BUNDLE
+    expected, present = sign_off.members, members.keys() - {envelope}
     refusals = [
         Refusal(kind="changed", where=name, what="its sha256 is not the signed one")
         for name in sorted(expected.keys() & present)
@@ -150,11 +162,10 @@ def _check_consistency(
     members: Mapping[str, bytes],
     sign_off: SignOff,
     subjects: Mapping[str, str],
-    key: Ed25519PublicKey,
+    signer: str,
 ) -> None:
     """Raise RefusedError if the statement says what the signed members do not."""
-    signer = parse_public_key(members.get(SIGNER, b""))
-    if signer is None or fingerprint(signer) != fingerprint(key):
+    if ENVELOPE in members and fingerprint(_read_signer(members)) != signer:
         raise refuse("key", SIGNER, "not the key that signed")
     try:
         weights = read_weights(members[WEIGHT_HASHES])

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from harness.core.outcome import Completed
 from harness.core.quality import Interval, Uncertainty
-from harness.core.timing import Block, Pairing
+from harness.core.timing import MIN_ROUNDS_FOR_INTERVAL, Block, Pairing
 from harness.core.units import Absent
 from harness.stats.confidence import interval
 from harness.stats.latency import log_median
@@ -134,7 +134,7 @@ def speedup(pairing: Pairing, images: tuple[int, int] = (1, 1)) -> Speedup:
     made = _made(
         locate(ratios if len(ratios) > 1 else _halves(baseline, cell)),
         images,
-        "bootstrap over ABBA groups",
+        "bootstrap over measurement rounds",
     )
     return made._replace(rounds=len(ratios), warming=left_out)
 
@@ -152,6 +152,27 @@ def unpaired(baseline: Pairing, cell: Pairing, images: tuple[int, int] = (1, 1))
     )
     located = combine(theirs.estimate - mine.estimate, (theirs, mine))
     return _made(located, images, "bootstrap over blocks, unpaired")
+
+
+def compare_rounds(other: Completed, cell: Completed) -> Speedup | None:
+    """Return the speedup of a cell over another one from the rounds that both shared; None without.
+
+    In a shared round both were timed twice, so that a linear drift cancels in their ratio too.
+    """
+    sessions = other.pairing.session, cell.pairing.session
+    if sessions[0] is None or sessions[1] is None or sessions[0].id != sessions[1].id:
+        return None
+    first = max(session.first_round for session in sessions if session)
+    theirs, mine = (
+        round_levels([b for b in steady_blocks(made.pairing) if b.round_index >= first])
+        for made in (other, cell)
+    )
+    shared = sorted(theirs.keys() & mine.keys())
+    if len(shared) < MIN_ROUNDS_FOR_INTERVAL:
+        return None
+    ratios = [theirs[round_index] - mine[round_index] for round_index in shared]
+    made = _made(locate(ratios), (other.batch, cell.batch), "bootstrap over shared rounds")
+    return made._replace(rounds=len(ratios))
 
 
 def between(other: Speedup, cell: Speedup) -> Speedup:
@@ -237,11 +258,13 @@ def over_baseline(baseline: Completed | None, cell: Completed) -> Speedup | Abse
 
 
 def over_other(baseline: Completed | None, other: Completed, cell: Completed) -> Speedup | Absent:
-    """Return a cell's speedup over another one, through the baseline if both are paired with it."""
+    """Return a cell's speedup over another one: from shared rounds, else through the baseline."""
     if not other.repeats or not cell.repeats:
         return NO_CALLS
     if baseline is other:
         return over_baseline(other, cell)
+    if direct := compare_rounds(other, cell):
+        return direct
     theirs, mine = over_baseline(baseline, other), over_baseline(baseline, cell)
     both_paired = all(made.pairing.of("baseline") for made in (other, cell))
     if isinstance(theirs, Absent) or isinstance(mine, Absent) or not both_paired:

@@ -12,6 +12,7 @@ from harness.store.read import (
     read_judgement,
     read_outcomes,
     read_plan,
+    read_rounds,
     read_signed,
     read_times,
     read_trace_facts,
@@ -31,6 +32,7 @@ from harness.store.write import (
     write_image_scores,
     write_judgement,
     write_outcome,
+    write_rounds,
 )
 
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "read_judgement",
     "read_outcomes",
     "read_plan",
+    "read_rounds",
     "read_reviews",
     "read_signed",
     "read_times",
@@ -65,6 +68,7 @@ __all__ = [
     "write_image_scores",
     "write_judgement",
     "write_outcome",
+    "write_rounds",
     "write_review_answers",
     "write_review_key",
 ]

@@ -82,6 +82,9 @@ class RunFolder:
     def outcome(self, cell_id: str) -> Path:
         return self.cell(cell_id) / "outcome.json"
 
+    def rounds(self, cell_id: str) -> Path:
+        return self.cell(cell_id) / "rounds.json"
+
     def images(self, cell_id: str) -> Path:
         return self.cell(cell_id) / IMAGES
 

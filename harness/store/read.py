@@ -13,6 +13,7 @@ from harness.core.outcome import Completed, Image, Outcome
 from harness.core.plan import Plan
 from harness.core.quality import Definition, Evaluation
 from harness.core.sign_off import SignedBundle
+from harness.core.timing import Pairing
 from harness.core.trace import TraceFacts
 from harness.core.units import Absent
 from harness.core.verdict import Judgement
@@ -65,6 +66,14 @@ def read_outcome(run: Path, cell_id: str) -> Outcome | None:
     path = RunFolder(run).outcome(cell_id)
     repair = f"Delete this file, then: harness run {run}. Only this cell is made anew."
     return parse_file(path, _OUTCOME.validate_json, repair) if path.exists() else None
+
+
+def read_rounds(run: Path, cell_id: str) -> Pairing | None:
+    """Return the rounds of a cell whose timing was interrupted; None without readable ones."""
+    try:
+        return Pairing.model_validate_json(RunFolder(run).rounds(cell_id).read_bytes())
+    except (OSError, ValueError):
+        return None
 
 
 def read_outcomes(run: Path) -> dict[str, Outcome]:

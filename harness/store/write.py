@@ -19,6 +19,7 @@ from harness.core.outcome import Outcome
 from harness.core.plan import Plan
 from harness.core.quality import Definition, Evaluation
 from harness.core.sign_off import SignedBundle
+from harness.core.timing import Pairing
 from harness.core.verdict import Judgement
 from harness.store.layout import SCHEMA_VERSION, RunFolder
 from harness.store.read import created_at, timestamp
@@ -131,6 +132,12 @@ def begin_cell(run: Path, cell_id: str) -> Path:
 def write_outcome(run: Path, cell_id: str, outcome: Outcome) -> None:
     """Write a cell's outcome, the last file of the cell: present means done."""
     write_atomically(RunFolder(run).outcome(cell_id), _OUTCOME.dump_json(outcome, indent=1))
+    RunFolder(run).rounds(cell_id).unlink(missing_ok=True)
+
+
+def write_rounds(run: Path, cell_id: str, pairing: Pairing) -> None:
+    """Write the whole rounds of a cell that is still being timed, for a run that is killed."""
+    write_atomically(RunFolder(run).rounds(cell_id), _json(pairing))
 
 
 def write_evaluation(run: Path, evaluation: Evaluation) -> None:

@@ -182,7 +182,13 @@ def classify_kernel(name: str) -> Family:
     return next((family for family, pattern in _PATTERNS if pattern.search(name)), "other")
 
 
-_HEAD = re.compile(r"^(?:void\s+)?(?:(?:\w+|\(anonymous namespace\)|<unnamed>)::)*(\w+)(?=[<(])")
+_HEAD = re.compile(
+    r"^(?:void\s+|std::enable_if<.+?>::type\s+)?"
+    r"(?:(\w+|\(anonymous namespace\)|<unnamed>)::)*(\w+)(?=[<(])"
+)
+"""Return type, the last namespace, and the name of a C++ kernel."""
+_BARE = frozenset({"kernel", "kernel2", "device_kernel"})
+"""Names that only their namespace tells apart."""
 _PLAIN = frozenset((
     "kernel", "kernel2", "device_kernel", "elementwise_kernel", "vectorized_elementwise_kernel",
     "unrolled_elementwise_kernel", "index_elementwise_kernel", "reduce_kernel",
@@ -206,10 +212,10 @@ def shorten_name(name: str) -> str:
     head = _HEAD.match(name)
     if head is None:
         return _cut(name)
-    base = head.group(1)
+    namespace, base = head.groups()
     found = _SIGNIFICANT.search(name, head.end()) if base.lower() in _PLAIN else None
     if found is None:
-        return _cut(base)
+        return _cut(f"{namespace}::{base}" if namespace and base in _BARE else base)
     what = found.group(1)
     return _cut(what if what.startswith(("cutlass", "Flash")) else f"{base}<{what}>")
 

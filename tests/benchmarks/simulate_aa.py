@@ -14,13 +14,15 @@ import numpy as np
 from harness.core.timing import Pairing
 from harness.core.units import Absent
 from harness.stats.speedup import precise, speedup
-from tests.builders.timed_pairs import MACHINES, Machine, growing, interleaved, sandwich
+from tests.builders.timed_pairs import MACHINES, Machine, growing, growing_shared, interleaved, sandwich
 
 PRECISION, MAX_ROUNDS = 0.02, 32
 UNTIL = f"until ± {100 * PRECISION:g} %, at most {MAX_ROUNDS}"
 FIXED = (3, 8, 16)
 CALLS = (1, 5)
 """Calls of a block: one of a large model, five of a small one."""
+SHARING = (4, 12)
+"""Cells that share a round."""
 BESIDE = ((8, 16, 8), (8, 80, 32))
 """Blocks before, of the cell and after, where both do not fit into memory: the fewest that are precise, and many."""
 
@@ -42,6 +44,14 @@ def fixed(machine: Machine, rng: np.random.Generator, rounds: int, calls: int) -
 def stopped(machine: Machine, rng: np.random.Generator, calls: int) -> Trial:
     """Return what a run said that was looked at after each group, and stopped once it was precise enough."""
     for pairing in growing(machine, rng, MAX_ROUNDS, calls, 1.0):
+        if _reached(pairing):
+            break
+    return _said(pairing)
+
+
+def shared(machine: Machine, rng: np.random.Generator, cells: int, calls: int) -> Trial:
+    """Return what a cell said that shared its rounds with others, stopped once it was precise enough."""
+    for pairing in growing_shared(machine, rng, MAX_ROUNDS, calls, cells):
         if _reached(pairing):
             break
     return _said(pairing)
@@ -72,6 +82,10 @@ def rows(trials: int) -> Iterator[str]:
                 yield _row((machine, calls, rounds), [fixed(machine, rng, rounds, calls) for _ in range(trials)])
             rng = np.random.default_rng(7)
             yield _row((machine, calls, UNTIL), [stopped(machine, rng, calls) for _ in range(trials)])
+            for cells in SHARING:
+                rng = np.random.default_rng(7)
+                together = [shared(machine, rng, cells, calls) for _ in range(trials)]
+                yield _row((machine, calls, f"{UNTIL}, {cells} cells a round"), together)
             for blocks in BESIDE:
                 rng = np.random.default_rng(7)
                 beside = [_said(sandwich(machine, rng, blocks, calls)) for _ in range(trials)]

@@ -10,10 +10,11 @@ import pytest
 from harness.core.review import ReviewKey, ReviewPair
 from harness.results import Run
 from harness.review import Wish, add_answers, write_review
-from tests.browser.test_reporting_page import CHROMIUM, FLAGS, sync_api, watch
+from tests.builders.chromium import CHROMIUM, open_browser, watch
 from tests.builders.reviewed_run import CANDIDATES, CELL
 from tests.builders.scored_run import make_scored_run
 
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium")
 KEYS = {"left": "ArrowLeft", "right": "ArrowRight"}
 
@@ -35,10 +36,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Opened:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, timeout=120_000)
-        yield opened
-        opened.close()
+    yield from open_browser(sync_api)
 
 
 @pytest.fixture

@@ -6,12 +6,13 @@ from pathlib import Path
 from harness.core.axis import Setting
 from harness.core.review import Choice, ReviewAnswer, ReviewAnswers, ReviewKey, ReviewPair
 from harness.review import Wish, add_answers, write_review
-from tests.builders.scored_run import Change, keep, make_scored_run, washed_out
+from tests.builders.scored_run import Change, doubled, keep, make_scored_run, washed_out
 
 CELL = "washed-out"
 CANDIDATES: dict[str, tuple[Setting, Change]] = {
     CELL: (Setting(axis="precision", name="fp16"), washed_out),
     "same": (Setting(axis="compiler", name="inductor"), keep),
+    "doubled": (Setting(axis="resolution", name="128x128"), doubled),
 }
 Choose = Callable[[ReviewPair, int], Choice]
 OTHER: dict[str, Choice] = {"left": "right", "right": "left"}

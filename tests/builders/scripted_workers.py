@@ -102,6 +102,8 @@ class ScriptedWorker:
 class ScriptedLauncher:
     """Opens the workers of a script."""
 
+    separate = True
+
     def __init__(self, script: Script) -> None:
         self.script = script
 
@@ -122,6 +124,13 @@ def plan_of(folder: Path, measure: str = "max_s = 60") -> Plan:
 
 def task_of(plan: Plan, cell_id: str, change: Callable[[Task], Task] = lambda task: task) -> Task:
     return change(make_task(plan, plan.find(cell_id), Path()))
+
+
+def worker_of(plan: Plan, change: Callable[[Task], Task] = lambda task: task) -> BaselineWorker:
+    """Return the baseline's worker, alive."""
+    worker = BaselineWorker(ScriptedLauncher(Script()), task_of(plan, plan.baseline_id, change))
+    worker.pid  # noqa: B018 - starts it
+    return worker
 
 
 def measured(script: Script, task: Task, plan: Plan, told: list[WorkerProgress] | None = None) -> Completed | Failed:

@@ -67,6 +67,29 @@ def growing(machine: Machine, rng: np.random.Generator, rounds: int, calls: int,
         yield Pairing.model_construct(kind="interleaved", why="", stopped="", blocks=tuple(blocks[: 4 * round_index]))
 
 
+def growing_shared(
+    machine: Machine, rng: np.random.Generator, rounds: int, calls: int, cells: int
+) -> Iterator[Pairing]:
+    """Yield a cell's pairing after each round that it shared with others: everyone in a random order, and back.
+
+    The baseline is place 0, the cell place 1; the others take time in which the machine changes.
+    """
+    size = 2 * (cells + 1)
+    orders = [rng.permutation(cells + 1) for _ in range(rounds)]
+    places = np.concatenate([np.concatenate([order, order[::-1]]) for order in orders])
+    times = latencies(machine, rng, size * rounds, calls)
+    begun = np.concatenate([[0.0], np.cumsum(times.sum(axis=1))])
+    made: list[Block] = []
+    for number, (place, row) in enumerate(zip(places.tolist(), times, strict=True)):
+        if place < 2:
+            repeats = tuple(Repeat.model_construct(latency_s=seconds) for seconds in row.tolist())
+            side: Side = "cell" if place else "baseline"
+            made.append(Block.model_construct(side=side, round_index=number // size, begun_s=float(begun[number]),
+                                              repeats=repeats, conditions=UNKNOWN, superseded=""))  # fmt: skip
+        if number % size == size - 1:
+            yield Pairing.model_construct(kind="interleaved", why="", stopped="", blocks=tuple(made))
+
+
 def interleaved(machine: Machine, rng: np.random.Generator, rounds: int, calls: int, speedup: float = 1.0) -> Pairing:
     """Return a pairing of so many ABBA groups."""
     *_, last = growing(machine, rng, rounds, calls, speedup)

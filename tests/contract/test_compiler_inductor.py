@@ -11,6 +11,7 @@ import torch
 from harness.axes import read_entry, resolve_setting
 from harness.axes.compiler.inductor import Inductor
 from harness.core.axis import Context, Setup
+from harness.core.errors import NoEffect
 from harness.core.model import Call, TextToImage
 from harness.measure.machine import describe_machine
 from harness.models.folder import LocalFolder
@@ -61,7 +62,7 @@ class Layered(torch.nn.Module):
 
 
 def test_blocks_are_tuned_without_cuda_graphs(tmp_path: Path) -> None:
-    model = SimpleNamespace(denoiser=Layered())
+    model = SimpleNamespace(denoiser=Layered(), device="cpu")
     effect = Inductor(regional=True, mode="max-autotune").apply(cast(TextToImage, model), setup(tmp_path))
     assert model.denoiser.told["mode"] == "max-autotune-no-cudagraphs"
     torch.compile(lambda x: x + 1, backend="eager")(torch.ones(2))
@@ -74,7 +75,7 @@ def test_second_shape_compiles_for_all_shapes(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(
         torch, "compile", lambda module, dynamic, **_: compile_(module, dynamic=dynamic, backend="eager")
     )
-    model = SimpleNamespace(denoiser=torch.nn.Linear(4, 4))
+    model = SimpleNamespace(denoiser=torch.nn.Linear(4, 4), device="cpu")
     effect = Inductor(cache=False).apply(cast(TextToImage, model), setup(tmp_path))
 
     def graphs_for(*batches: int) -> tuple[float | int | str, float | int | str, str]:
@@ -91,12 +92,40 @@ def test_second_shape_compiles_for_all_shapes(tmp_path: Path, monkeypatch: pytes
     assert "measure.warmup" in summary
 
 
-@pytest.mark.parametrize(("spelling", "told"), [("", None), ("+dynamic", True), ("+dynamic=false", False)])
-def test_dynamic_shapes_default_to_those_of_torch(spelling: str, told: bool | None, tmp_path: Path) -> None:
-    model = SimpleNamespace(denoiser=Layered())
+@pytest.mark.parametrize(("spelling", "told"), [("", False), ("+dynamic", True), ("+dynamic=false", False)])
+def test_blocks_compile_for_their_own_shapes(spelling: str, told: bool | None, tmp_path: Path) -> None:
+    model = SimpleNamespace(denoiser=Layered(), device="cpu")
     value = resolve_setting(read_entry("compiler", f"inductor+regional{spelling}"))
     value.apply(cast(TextToImage, model), setup(tmp_path))
     assert model.denoiser.told["dynamic"] is told
+
+
+class PlayedGraphs:
+    """Inductor's manager of CUDA graphs, with as many recorded as told."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def get_roots(self) -> list[int]:
+        return list(range(self.count))
+
+
+@pytest.mark.parametrize("manager", [None, PlayedGraphs(0)])
+def test_cuda_graph_mode_without_graphs_has_no_effect(
+    manager: PlayedGraphs | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch._inductor.cudagraph_trees as trees
+    from torch._dynamo.utils import counters
+
+    model = SimpleNamespace(denoiser=torch.nn.Linear(4, 4), device="cuda")
+    effect = Inductor(mode="reduce-overhead").apply(cast(TextToImage, model), setup(tmp_path))
+    torch.compile(lambda x: x + 1, backend="eager")(torch.ones(2))
+    counters["inductor"]["cudagraph_skips"] = 3
+    monkeypatch.setattr(trees, "get_manager", lambda create_if_none_exists: manager)
+    with pytest.raises(NoEffect, match="3 skipped"):
+        effect.report(cast(TextToImage, model), 1)
+    monkeypatch.setattr(trees, "get_manager", lambda create_if_none_exists: PlayedGraphs(1))
+    assert effect.report(cast(TextToImage, model), 1).figures["cuda_graphs_skipped"] == 3
 
 
 def setup(cache: Path) -> Setup:

@@ -96,6 +96,40 @@ def test_every_value_is_ready_on_some_machine(axis: str, models: dict[str, Model
         assert None in (decide({axis: word}, model, machine) for word, model, machine in tried), name
 
 
+GRAPHED = "inductor+vae+mode=reduce-overhead"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "refused"),
+    [
+        ({"compiler": GRAPHED}, "moves its VAE"),  # SDXL's fp16 VAE is cast in each call
+        ({"compiler": GRAPHED, "precision": "bf16"}, ""),
+        ({"compiler": "inductor+mode=reduce-overhead"}, ""),
+        ({"compiler": "inductor+vae", "memory": "vae-tiling+tile=16"}, ""),
+        ({"compiler": GRAPHED, "precision": "bf16", "memory": "vae-tiling+tile=16"}, "tile"),
+        ({"compiler": GRAPHED, "precision": "bf16", "memory": "vae-slicing", "batch": "2"}, "tile"),
+        ({"compiler": "inductor+mode=reduce-overhead", "scheduler": "pndm"}, "PNDM"),
+        ({"compiler": "inductor+mode=reduce-overhead", "scheduler": "pndm", "guidance": "3"}, ""),
+    ],
+)  # fmt: skip
+def test_cuda_graphs_refuse_what_they_overwrite(
+    chosen: dict[str, str], refused: str, models: dict[str, ModelInfo]
+) -> None:
+    model = models["sdxl"].model_copy(update={"tags": models["sdxl"].tags | {"upcasts-vae"}})
+    reason = decide({"guidance": "1", "precision": "fp16", **chosen}, model, H200)
+    assert (reason is None) is (not refused), reason
+    assert refused in (reason or "")
+
+
+def test_bf16_names_the_vae_that_fp16_casts(models: dict[str, ModelInfo]) -> None:
+    model = models["sdxl"].model_copy(update={"tags": models["sdxl"].tags | {"upcasts-vae"}})
+    for info, kinds in ((model, {"vae-format"}), (models["flux"], set())):
+        cell = resolve_cell(
+            {axis: read_entry(axis, word) for axis, word in {**PLAIN, "precision": "bf16"}.items()}, info, H200
+        )
+        assert {caution.kind for caution in find_cautions(cell, info, H200)} & {"vae-format"} == kinds
+
+
 def test_combinations_are_planned_without_a_crash(models: dict[str, ModelInfo]) -> None:
     ready: list[str] = []
 

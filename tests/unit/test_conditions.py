@@ -139,6 +139,7 @@ def test_a_stranger_is_named_with_its_memory_once(monkeypatch: pytest.MonkeyPatc
     assert myself.name == psutil.Process().name()
     assert (stranger.pid, stranger.name) == (STRANGER, "unknown")
     assert isinstance(stranger.used_bytes, Absent)
+    assert (myself.graphics_only, stranger.graphics_only) == (False, True)
 
 
 @pytest.mark.usefixtures("whole_machine")

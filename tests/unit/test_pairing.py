@@ -30,6 +30,7 @@ from tests.builders.scripted_workers import (
     paired,
     plan_of,
     task_of,
+    worker_of,
 )
 
 HOT = UNKNOWN.model_copy(update={"throttle": ("hw_thermal_slowdown",)})
@@ -246,10 +247,25 @@ def test_sandwich_ends_when_precise_or_out_of_time(tmp_path: Path, states: objec
 
 def test_waiting_baseline_needs_working_memory(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     change = paired(monkeypatch, free=30e9, needs=20e9)
-    cell, baseline = task_of(plan, CELL, change), task_of(plan, BASELINE, change)
-    assert check_memory(cell, baseline, waiting=True) == ""
+    cell, baseline = task_of(plan, CELL, change), worker_of(plan, change)
+    assert check_memory(cell, baseline) == ""
     paired(monkeypatch, free=29e9, needs=20e9)
-    assert "together" in check_memory(cell, baseline, waiting=True)
+    assert "together" in check_memory(cell, baseline)
+
+
+def test_measured_surplus_counts_for_both_sides(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    change = paired(monkeypatch, free=34e9, needs=20e9)
+    cell, baseline = task_of(plan, CELL, change), worker_of(plan, change)
+    baseline.used_bytes = int(22e9)  # 2 GB more than its footprint: the cell will need as much more
+    assert check_memory(cell, baseline) == ""
+    baseline.used_bytes = int(22.1e9)
+    assert "together" in check_memory(cell, baseline)
+
+
+def test_drawing_processes_spoil_no_block() -> None:
+    drawing = UNKNOWN.model_copy(update={"foreign_processes": (OTHER.model_copy(update={"graphics_only": True}),)})
+    assert pairing._spoilt(drawing, allow_foreign_processes=False) == ""
+    assert "other processes" in pairing._spoilt(VISITED, allow_foreign_processes=False)
 
 
 def test_largest_batch_search_has_all_the_memory(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Human review: what a page shows and hides, which answers count, and what they decide."""
 
 import base64
+import io
 import json
 import re
 from collections import Counter
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from harness.core.errors import ResultsError, UsageError
 from harness.core.plan import Prompt
@@ -16,6 +18,7 @@ from harness.core.review import ReviewAnswers, ReviewKey
 from harness.core.rule import Rule
 from harness.core.units import Absent
 from harness.gating import judge_run
+from harness.planning.interim_analyses import is_decided
 from harness.reporting.page import build_page, render_page, render_text
 from harness.results import Run
 from harness.results.columns import make_rows
@@ -142,6 +145,13 @@ def list_chunks(data: bytes) -> list[str]:
         size = int.from_bytes(data[at + 4 : at + 8], "little")
         at += 8 + size + size % 2
     return names
+
+
+def test_another_size_does_not_show(tmp_path: Path) -> None:
+    run, _ = make_reviewed_run(tmp_path, cell="doubled")
+    (file,) = run.parents[1].glob("reports/*/review-*.html")
+    for pair in content(file.read_text(encoding="utf-8"))["pairs"]:
+        assert {Image.open(io.BytesIO(decode(uri))).size for uri in pair["images"]} == {(64, 64)}
 
 
 def test_large_pages_are_encoded_with_loss(reviewed: tuple[Path, ReviewKey]) -> None:
@@ -273,16 +283,17 @@ def test_changed_stored_answers_are_found(reviewed: tuple[Path, ReviewKey]) -> N
 def test_rule_on_human_preference_decides(reviewed: tuple[Path, ReviewKey]) -> None:
     run, key = reviewed
     assert verdict(run).result == "missing"
+    assert is_decided(verdict(run))  # more images would not help
     add(run, key, **{f"R{n}": GOOD for n in range(3)})
     assert verdict(run).result == "pass"
 
 
 def test_report_shows_raters_and_their_answers(reviewed: tuple[Path, ReviewKey]) -> None:
     run, key = reviewed
-    assert [row["human_preference"] for row in make_rows(Run.load(run))] == [None, None, None]
+    assert [row["human_preference"] for row in make_rows(Run.load(run))] == [None] * 4
     add(run, key, Ann=GOOD, Ben=attentive(losing), Lazy=lambda pair, place: "tie")
     rows = {row["cell"]: row["human_preference"] for row in make_rows(Run.load(run))}
-    assert rows == {"baseline": None, CELL: 0.5, "same": None}
+    assert rows == {"baseline": None, CELL: 0.5, "same": None, "doubled": None}
     shown = build_page(Run.load(run), 0.0)
     (section,) = shown.reviewed
     assert section.id == CELL

@@ -148,7 +148,7 @@ def test_any_flipped_byte_is_refused(place: Path, bundle: bytes) -> None:
 def test_flipped_byte_of_the_envelope_is_refused(place: Path, bundle: bytes) -> None:
     envelope = unpack(bundle)[ENVELOPE]
     step = max(1, len(envelope) // 61)
-    for offset in (*range(0, len(envelope), step), *range(len(envelope) - 250, len(envelope))):
+    for offset in (*range(0, len(envelope), step), *range(len(envelope) - 250, len(envelope), 3)):
         found = check(place, repack(bundle, {ENVELOPE: flip(envelope, offset)}))
         assert {kind for kind, _ in kinds(found)} <= {"envelope", "signature", "key"}, offset
         assert found.refusals, offset

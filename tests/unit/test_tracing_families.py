@@ -149,6 +149,16 @@ def test_every_kernel_has_its_family(family: str, name: str) -> None:
         ),
         ("void at::native::reduce_kernel<512, 1, at::native::ReduceOp<float, at::native::MeanOps<float> > >()",
          "reduce_kernel<MeanOps>"),
+        (
+            "std::enable_if<!(false), void>::type internal::gemvx::kernel<int, int, __nv_bfloat16, float, "
+            "cublasGemvParamsEx<int, cublasGemvTensorStridedBatched<__nv_bfloat16 const>, float> >(int)",
+            "gemvx::kernel",
+        ),
+        (
+            "std::enable_if<(((8)>(0)))&&vllm::_typeConvert<c10::BFloat16>::exists, void>::type "
+            "vllm::fused_add_rms_norm_kernel<c10::BFloat16, 8>(c10::BFloat16*, long)",
+            "fused_add_rms_norm_kernel",
+        ),
         ("x" * 300, "x" * 99 + "…"),
     ],
 )  # fmt: skip

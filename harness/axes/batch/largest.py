@@ -1,5 +1,6 @@
 """The largest batch that fits into memory, found by trial on the finished pipeline."""
 
+import gc
 from collections.abc import Callable
 from typing import Annotated, ClassVar
 
@@ -12,7 +13,7 @@ from harness.core.errors import MachineError
 from harness.core.model import Call, TextToImage
 from harness.core.outcome import Figures
 from harness.core.units import Absent, format_percent
-from harness.process_memory import read_resident_peak, reset_resident_peak
+from harness.process_memory import is_out_of_memory, read_resident_peak, reset_resident_peak
 
 WHERE = "batch largest"
 
@@ -92,11 +93,14 @@ class GpuTrial:
         torch.cuda.reset_peak_memory_stats()
         try:
             self.run_step(images)
-        except torch.OutOfMemoryError:
+        except Exception as error:  # each library has another type for it
+            if not is_out_of_memory(error):
+                raise
             fits = False
         else:
             self.peaks[images] = torch.cuda.max_memory_allocated()
             fits = True
+        gc.collect()  # the error's traceback holds tensors in cycles
         torch.cuda.empty_cache()
         return fits
 

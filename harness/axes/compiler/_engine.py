@@ -57,7 +57,7 @@ def run_with_tensorrt(value: TensorRt, model: TextToImage, setup: Setup) -> Effe
         profile=Profile.from_shapes(served, value.dynamic, value.max_batch),
         workspace_bytes=int(value.workspace_gib * 2**30),
         target=describe_gpu(model.device),
-        tf32=torch.backends.cuda.matmul.fp32_precision == "tf32",
+        tf32=torch.backends.cuda.matmul.allow_tf32,
     )
     built = build_engine(request, setup.cache)
     engine = Engine(
@@ -201,6 +201,8 @@ def build_engine(request: EngineRequest, cache: Path) -> Artefact:
 
 def _build(request: EngineRequest, path: Path) -> dict[str, Any]:
     trt = importlib.import_module(request.package)
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()  # the builder times kernels in the memory that is left
     logger, errors = _make_logger(trt)
     builder = trt.Builder(logger)
     # The only mode of TensorRT 11 and RTX; TensorRT 10 needs the flag.
@@ -265,7 +267,8 @@ def _count_precisions(network: Any) -> dict[str, int]:
 
 
 class EngineSession:
-    """Runs an engine in torch's stream; batches above the profile are computed in parts."""
+    """Runs an engine in a separate stream, in order with torch's; batches above the profile are
+    computed in parts."""
 
     def __init__(self, built: Artefact, request: EngineRequest, recording: Recording) -> None:
         trt = importlib.import_module(request.package)
@@ -282,6 +285,7 @@ class EngineSession:
         self._output = next(name for name in names if name not in self._inputs)
         self._types = {name: _to_torch_type(self._engine.get_tensor_dtype(name)) for name in names}
         self._batch, self._profile = recording.groups[0], request.profile
+        self._stream = torch.cuda.Stream()
 
     def run(self, tensors: Tensors) -> Any:
         """Return the output for tensors by name."""
@@ -300,8 +304,12 @@ class EngineSession:
         shape = tuple(self._context.get_tensor_shape(self._output))
         output = torch.empty(shape, dtype=self._types[self._output], device="cuda")
         self._context.set_tensor_address(self._output, output.data_ptr())
-        if not self._context.execute_async_v3(torch.cuda.current_stream().cuda_stream):
+        # TensorRT synchronises more often on the default stream, which torch uses.
+        torchs = torch.cuda.current_stream()
+        self._stream.wait_stream(torchs)
+        if not self._context.execute_async_v3(self._stream.cuda_stream):
             raise HarnessError("the engine failed to run", "compiler", "See the cell's log.")
+        torchs.wait_stream(self._stream)
         return output
 
 

@@ -20,6 +20,9 @@ class Exported(AxisValue):
     conflicts: ClassVar = frozenset({"no-torch", "quantized", "block-cache"})
     stateful: ClassVar = True  # one session, which uses all threads
 
+    def unseen_memory(self) -> str:
+        return "torch does not count the engine's memory"
+
 
 class TensorRt(Exported):
     """A strongly typed engine: it computes in the types of the graph, the cell's precision.

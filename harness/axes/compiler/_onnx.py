@@ -159,7 +159,7 @@ class Session:
         # Spinning threads slow other processes down.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         # The provider would use TF32 by default.
-        tf32 = {"use_tf32": int(torch.backends.cuda.matmul.fp32_precision == "tf32")}
+        tf32 = {"use_tf32": int(torch.backends.cuda.matmul.allow_tf32)}
         wanted = [("CUDAExecutionProvider", tf32)] if device.startswith("cuda") else []
         providers = [*wanted, "CPUExecutionProvider"]
         self._session = onnxruntime.InferenceSession(str(graph), options, providers)

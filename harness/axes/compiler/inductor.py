@@ -11,11 +11,13 @@ from harness.core.effect import Effect
 from harness.core.errors import NoEffect
 from harness.core.machine import Machine
 from harness.core.model import TextToImage
-from harness.core.outcome import Caution, Shown
+from harness.core.outcome import Caution, Figures, Shown
 
 RECOMPILE_LIMIT = 64
 """Torch's limit of 8 per function is too low for blocks of each width at several sizes and batches:
 above it, torch runs eagerly, or fails with fullgraph."""
+GRAPH_MODES = frozenset({"reduce-overhead", "max-autotune"})
+"""Torch's modes that record CUDA graphs, whose outputs the next replay overwrites."""
 
 
 class Inductor(AxisValue):
@@ -34,7 +36,8 @@ class Inductor(AxisValue):
     fullgraph: bool = False
     """Fail where dynamo would break the graph; otherwise breaks are counted."""
     dynamic: Literal["auto"] | bool = "auto"
-    """auto: torch compiles the first shape, then one code for all; false: code for each shape."""
+    """auto: torch compiles the first shape, then one code for all (with regional: like false);
+    false: code for each shape."""
     regional: bool = False
     """Compile each kind of repeated block, not the whole denoiser: far quicker, nearly as fast."""
     vae: bool = False
@@ -55,12 +58,36 @@ class Inductor(AxisValue):
                 "with mode=reduce-overhead, CUDA graphs overwrite the tensors that regional's "
                 "blocks exchange: use one of the two"
             )
+        records = self.mode in GRAPH_MODES and bool(context.machine.gpus)
+        if records and (reason := self._refuse_graphs(context)):
+            return reason
         for axis, value in context.values.items():
             if self.fullgraph and "graph-breaks" in value.tags:
                 return (
                     f"the {axis} breaks the graph between the layers: "
                     "set fullgraph=false, or use eager"
                 )
+        return None
+
+    def _refuse_graphs(self, context: Context) -> str | None:
+        """Return why CUDA graphs give wrong results or are recorded again in each call."""
+        model, graphs = context.model, f"mode={self.mode} records CUDA graphs"
+        if self.vae and context.has_tag("divides-decoding"):
+            return f"{graphs}, whose output the next tile or slice overwrites: set vae=false"
+        if self.vae and "upcasts-vae" in model.tags and _loads_fp16(context):
+            return (
+                f"{graphs}, but the {model.title} moves its VAE from fp16 to fp32 and back in each "
+                "call: set vae=false, or use bf16"
+            )
+        scheduler = context.values["scheduler"]
+        own = model.scheduler.get("_class_name") if "own-scheduler" in scheduler.tags else ""
+        keeps = own == "PNDMScheduler" or "keeps-outputs" in scheduler.tags
+        scale = float(context.values["guidance"].call_options()["guidance"])
+        if keeps and not model.guided(scale):
+            return (
+                f"{graphs}, whose output the next step overwrites, but PNDM without guidance keeps "
+                "it for later steps: use another scheduler"
+            )
         return None
 
     def cautions(self, context: Context) -> tuple[Caution, ...]:
@@ -70,6 +97,10 @@ class Inductor(AxisValue):
         advice = "For speed, choose another precision."
         return (Caution(kind="no-speed-up", message=message, advice=advice),)
 
+    def unseen_memory(self) -> str:
+        graphs = self.mode in GRAPH_MODES and not self.regional
+        return "torch does not count what CUDA graphs keep" if graphs else ""
+
     def apply(self, model: TextToImage, setup: Setup) -> Effect:
         import torch
 
@@ -77,7 +108,9 @@ class Inductor(AxisValue):
         # Between blocks, a CUDA graph reads what the next run of the same graph overwrites.
         graphs_fail = self.regional and self.mode == "max-autotune"
         mode = "max-autotune-no-cudagraphs" if graphs_fail else self.mode
-        dynamic = None if self.dynamic == "auto" else self.dynamic
+        # Blocks of another width are no sign of other sizes: each gets code for its own shape.
+        automatic = False if self.regional else None
+        dynamic = automatic if self.dynamic == "auto" else self.dynamic
         options: dict[str, Any] = {"fullgraph": self.fullgraph, "dynamic": dynamic, "mode": mode}
         parts = ["the denoiser"]
         if self.regional:
@@ -88,7 +121,16 @@ class Inductor(AxisValue):
         if self.vae:
             model.vae.decoder = torch.compile(model.vae.decoder, **options)
             parts.append("the VAE's decoder")
-        return CompiledGraphs(", ".join(parts), mode)
+        return CompiledGraphs(", ".join(parts), mode, model.device)
+
+
+def _loads_fp16(context: Context) -> bool:
+    """Return whether the weights are loaded in fp16: by name, or as the machine's format."""
+    precision = context.values["precision"]
+    dtype, compute = getattr(precision, "dtype", ""), getattr(precision, "compute", "auto")
+    if dtype or compute != "auto":
+        return dtype == "float16" or compute == "fp16"
+    return context.machine.native_fp16
 
 
 def _set_code_folder(folder: Path | None) -> None:
@@ -115,7 +157,7 @@ def list_repeated_blocks(denoiser: Any) -> list[str]:
 class CompiledGraphs(Effect):
     """Reads from dynamo its graphs, graph breaks, compilation time and cache hits."""
 
-    def __init__(self, what: str, mode: str) -> None:
+    def __init__(self, what: str, mode: str, device: str) -> None:
         import torch
 
         torch._dynamo.reset()
@@ -123,6 +165,7 @@ class CompiledGraphs(Effect):
         torch._dynamo.utils.counters.clear()
         self._what, self._before_s, self._before_graphs = what, _read_compile_s(), 0
         self._mode = "" if mode == "default" else f" with mode={mode}"
+        self._wants_cuda_graphs = mode in GRAPH_MODES and device.startswith("cuda")
 
     def start(self, model: TextToImage) -> None:
         self._before_graphs = _count_graphs()
@@ -152,6 +195,8 @@ class CompiledGraphs(Effect):
             "graphs_while_timed": late,
             "compile_s": compile_s,
         }
+        if self._wants_cuda_graphs:
+            figures |= _count_cuda_graphs(self._mode)
         return Shown(summary=summary, figures=figures)
 
 
@@ -160,6 +205,19 @@ def _count_graphs() -> int:
     from torch._dynamo.utils import counters
 
     return int(counters["stats"]["unique_graphs"])
+
+
+def _count_cuda_graphs(mode: str) -> Figures:
+    """Return how many CUDA graphs inductor skipped; NoEffect if it recorded none."""
+    from torch._dynamo.utils import counters
+    from torch._inductor.cudagraph_trees import get_manager
+
+    skipped = int(counters["inductor"]["cudagraph_skips"])
+    manager = get_manager(create_if_none_exists=False)
+    if manager is None or not list(manager.get_roots()):
+        what = f"inductor{mode} recorded no CUDA graph ({skipped} skipped: see the cell's log)"
+        raise NoEffect(what, "compiler inductor", "Use mode=default.")
+    return {"cuda_graphs_skipped": skipped}
 
 
 def _read_compile_s() -> float:

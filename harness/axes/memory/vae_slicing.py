@@ -12,6 +12,7 @@ class VaeSlicing(AxisValue):
     """Decoding needs the most memory at large sizes; in slices, it does not grow with the batch."""
 
     summary: ClassVar[str] = "the VAE decodes one image of a batch at a time"
+    tags: ClassVar = frozenset({"divides-decoding"})
     conflicts: ClassVar = frozenset({"no-pipeline", "no-torch"})
     tolerance: ClassVar = 1e-5
 

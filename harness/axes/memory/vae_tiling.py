@@ -20,6 +20,7 @@ class VaeTiling(AxisValue):
     """The latent is unchanged; pixels differ, since a tile depends on nothing outside it."""
 
     summary: ClassVar[str] = "the VAE decodes in overlapping tiles, for large images"
+    tags: ClassVar = frozenset({"divides-decoding"})
     conflicts: ClassVar = frozenset({"no-pipeline", "no-torch"})
     tolerance: ClassVar = 0.4  # a tiny model's tiles are a few latents wide: mostly seam
     examples: ClassVar = ("vae-tiling+tile=16",)

@@ -64,8 +64,10 @@ def set_matmul_precision(precision: Literal["ieee", "tf32"]) -> float:
     """
     import torch
 
-    torch.backends.cuda.matmul.fp32_precision = precision
-    torch.backends.cudnn.conv.fp32_precision = precision  # type: ignore[attr-defined]
+    # Torch's newer `fp32_precision` would make its older getters raise, which inductor, diffusers
+    # and `torch.backends.cudnn.flags` call; the older setters keep both consistent.
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
     generator = torch.Generator().manual_seed(0)
     size: dict[str, Any] = {"size": (256, 256), "generator": generator, "dtype": torch.float64}
     left, right = torch.randn(**size), torch.randn(**size)
@@ -229,10 +231,12 @@ class Torchao(Quantized):
         from torchao.quantization import quantize_
 
         for network in networks:
-            chosen = frozenset(network.layers)
+            chosen, config = frozenset(network.layers), self.config()
+            # It would tune inductor for this cell alone: other compiled cells would not compare.
+            config.set_inductor_config = False
 
             def is_chosen(_: Any, name: str, chosen: frozenset[str] = chosen) -> bool:
                 return name in chosen
 
-            quantize_(network.module, self.config(), filter_fn=is_chosen)
+            quantize_(network.module, config, filter_fn=is_chosen)
         return {}

@@ -7,6 +7,7 @@ from harness.axes.scheduler._solver import Scheduler
 
 class Pndm(Scheduler):
     summary: ClassVar[str] = "pseudo linear multistep, steps + 1 denoiser calls"
+    tags: ClassVar = frozenset({"scheduler", "keeps-outputs"})
     scheduler_class: ClassVar = "PNDMScheduler"
     scheduler_options: ClassVar = {"skip_prk_steps": True}
     offset: ClassVar = True
