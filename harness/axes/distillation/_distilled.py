@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from harness.axes.distillation._apply import load_student
+from harness.axes.distillation._recipe import write_student
 from harness.axes.distillation._weights import (
     Student,
     digest_weights,
@@ -18,6 +19,7 @@ from harness.core.effect import Effect
 from harness.core.machine import Machine
 from harness.core.model import HubFile, ModelInfo, TextToImage
 from harness.core.outcome import Caution
+from harness.core.recipe import NoRecipe, RecipeContext, RecipeLines
 
 MOST_GUIDANCE = 2.0
 """Luo et al. 2023 advise 1 to 2 for consistency-distilled weights."""
@@ -84,6 +86,13 @@ class Distilled(AxisValue):
         assert student is not None  # else the plan refused
         path = find_weights(student.repo, student.files)
         return load_student(model, student, path, self.fuse)
+
+    def recipe(self, context: RecipeContext) -> RecipeLines | NoRecipe:
+        student = self.student(context.model.family)
+        if student is None:
+            return NoRecipe(reason=f"no such weights are published for the {context.model.title}")
+        path = find_weights(student.repo, student.files)
+        return write_student(student, path, self.fuse, context)
 
 
 class UserWeights(Distilled):

@@ -8,6 +8,7 @@ from harness.core.axis import AxisValue, Context, Setup
 from harness.core.effect import CallCounter, Effect
 from harness.core.model import TextToImage
 from harness.core.outcome import Caution, Shown
+from harness.core.recipe import RecipeContext, RecipeLines
 
 FEW = 2
 """With so few steps no solver makes an image from weights without few-step distillation."""
@@ -49,6 +50,9 @@ class Count(AxisValue):
 
     def apply(self, model: TextToImage, setup: Setup) -> Effect:
         return DenoiserCalls(self.count)
+
+    def recipe(self, context: RecipeContext) -> RecipeLines:
+        return RecipeLines(call={"num_inference_steps": str(self.count)})
 
 
 class DenoiserCalls(CallCounter):
