@@ -73,7 +73,7 @@ class Page(Frozen):
     judge: tuple[WorstGroup, ...]
     """The worst images of the recommended cell, by each kind of metric."""
     cells: tuple[CellSection, ...]
-    pictures_note: str
+    images_note: str
     definitions: tuple[Definition, ...]
     missing: tuple[NamedValue, ...]
     timed: TimingMethod | None
@@ -191,6 +191,8 @@ def build_page(run: Run, report_s: float, out: Path | None = None) -> Page:
         cells=_build_sections(run, table, anchors, unprofiled, out or report_folder(run.folder)),
         pictures_note=_count_shown(run),
         definitions=tuple(run.definitions.values()),
+        images_note=_count_shown(run),
+        definitions=_list_definitions(run),
         missing=_to_values(run.evaluation.missing if run.evaluation else {}),
         timed=describe_method(run),
         ladder=build_ladder(run),
