@@ -51,7 +51,7 @@ class ColdStart(Frozen):
 
 
 MeasuredKind = Literal[
-    "first-call", "warming-up", "outliers", "two-speeds", "drift", "few-groups", "not-precise",
+    "first-call", "warming-up", "outliers", "two-speeds", "drift", "few-rounds", "not-precise",
     "profiled", "throttled", "power-capped", "clock-drift", "cpu-clock-drift", "hot", "busy",
     "foreign-processes", "not-traced",
 ]  # fmt: skip

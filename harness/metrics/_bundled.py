@@ -37,13 +37,13 @@ class AttributeNetwork(Network):
     def __init__(self, net: Any) -> None:
         self.net = net
 
-    def extract(self, pictures: Pixels) -> Activations:
+    def extract(self, pixels: Pixels) -> Activations:
         from torch.nn import functional
 
         from harness.metrics.bundled.attributes import MAP_LAYERS
 
         with exact():
-            layers = self.net.layers(to_unit(pictures))  # one pass for features, labels and maps
+            layers = self.net.layers(to_unit(pixels))  # one pass for features, labels and maps
             features = functional.relu(self.net.summary(layers[-1].flatten(1)))
             labels = self.net.labels(features)
             maps = [_unit(layers[i]) for i in MAP_LAYERS]
@@ -77,7 +77,7 @@ def load_clip_network() -> ClipNetwork:
     """Return the shared instance of the small CLIP."""
     from harness.metrics.bundled import clip
 
-    def see(net: Any, pictures: Pixels) -> Any:
-        return clip.encode_image(net, to_unit(pictures))
+    def see(net: Any, pixels: Pixels) -> Any:
+        return clip.encode_image(net, to_unit(pixels))
 
     return ClipNetwork(clip.load(device(), find_bundled_weights("clip")), see, clip.encode_text)

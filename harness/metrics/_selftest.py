@@ -141,7 +141,7 @@ CHECKABLE = (
 """Texts of which each correctness metric can check at least one."""
 
 
-def picture(size: tuple[int, int], other: bool = False) -> Pixels:
+def image(size: tuple[int, int], other: bool = False) -> Pixels:
     """Return a uint8 image (height, width, 3) of waves and squares; `other` damages it."""
     y, x = np.mgrid[: size[0], : size[1]].astype(np.int64)
     red = _wave(3 * x + 2 * y, 61)
@@ -162,9 +162,9 @@ def observe(metric: Metric, scorer: Scorer, whole: bool) -> Vector:
     inputs: list[Excerpt] = []
     outputs: list[Excerpt] = []
     for size in (size for size in SIZES if min(size) >= metric.least_pixels):
-        name = f"picture of {size[1]}×{size[0]}"
+        name = f"image of {size[1]}×{size[0]}"
         with record_input(stop=not whole) as fed:
-            seen = scorer.network.extract(picture(size)[None])
+            seen = scorer.network.extract(image(size)[None])
         inputs += [excerpt(f"{name}, as its network is fed", tensor) for tensor in fed]
         if whole:
             outputs += _results(metric, scorer, seen, (name, size))
@@ -195,7 +195,7 @@ def _results(
 ) -> list[Excerpt]:
     name, size = named
     if isinstance(scorer, PairScorer):
-        distances = scorer.distances(seen, scorer.network.extract(picture(size, other=True)[None]))
+        distances = scorer.distances(seen, scorer.network.extract(image(size, other=True)[None]))
         scores = metric.to_score(distances)
         return [excerpt(f"{name}, distance", distances), excerpt(f"{name}, score", scores)]
     if isinstance(scorer, CorrectnessScorer):

@@ -23,11 +23,11 @@ class _Square(Network):
     def __init__(self, network: Network) -> None:
         self.network = network
 
-    def extract(self, pictures: Pixels) -> Any:
-        height, width = pictures.shape[1:3]
+    def extract(self, pixels: Pixels) -> Any:
+        height, width = pixels.shape[1:3]
         side = min(height, width)
         top, left = (height - side) // 2, (width - side) // 2
-        return self.network.extract(pictures[:, top : top + side, left : left + side])
+        return self.network.extract(pixels[:, top : top + side, left : left + side])
 
 
 @cache

@@ -233,12 +233,12 @@ def completed_twins(root: Path, content_key: str) -> Iterator[tuple[Path, str, C
                 yield path, planned.id, outcome
 
 
-def find_source(picture: Path) -> str:
-    """Return the run that the picture of a cell was taken over from; an empty string if it was made
+def find_source(image: Path) -> str:
+    """Return the run that the image of a cell was taken over from; an empty string if it was made
     in its own."""
-    if len(picture.parents) < 4:
+    if len(image.parents) < 4:
         return ""
-    outcome = completed_cell(picture.parents[3], picture.parents[1].name)
+    outcome = completed_cell(image.parents[3], image.parents[1].name)
     return (outcome.reused_from if outcome else None) or ""
 
 

@@ -58,7 +58,7 @@ class Replayed:
 
     def finish(self) -> Completed | Extended:
         task = self.task
-        wanted = {(prompt.id, seed) for prompt in task.pictured for seed in task.seeds}
+        wanted = {(prompt.id, seed) for prompt in task.image_prompts for seed in task.seeds}
         images = tuple(image for image in self.made.images if image.key in wanted)
         for image in images:
             os.link(RunFolder(self.source).cell(task.planned.id) / image.path, task.folder / image.path)

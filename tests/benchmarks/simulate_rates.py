@@ -39,7 +39,7 @@ GROUPS = (
     Group("ratio", simulate_ratio, VALUES, 4.0),
     Group("mean", simulate_mean, VALUES, 4.0),
     Group("correct or not", simulate_correct, CORRECT, 4.0),
-    Group("odd pictures", simulate_odd, ODD, 1.0),
+    Group("odd images", simulate_odd, ODD, 1.0),
     Group("Fréchet", simulate_frechet, KINDS, 1.0),
     Group("Fréchet to real", partial(simulate_frechet, real=True), KINDS, 1.0),
     Group("Fréchet in 128 dimensions", partial(simulate_frechet, dims=128), KINDS, 0.2),

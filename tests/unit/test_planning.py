@@ -117,7 +117,7 @@ def test_random_weights_get_a_rerun_for_timing_only() -> None:
     random_weights = MODEL.model_copy(update={"quality_applies": False})
     decided = plan("[axes]\nsteps = [4]\n", model=random_weights)
     assert [cell.role for cell in decided.cells] == ["baseline", "rerun", "candidate"]
-    assert len(decided.prompts) == 1  # one picture a cell shows that it can be made
+    assert len(decided.prompts) == 1  # one image a cell shows that it can be made
 
 
 def test_what_cannot_run_is_skipped_with_its_reason() -> None:

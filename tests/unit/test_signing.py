@@ -256,9 +256,9 @@ def test_unfinished_run_is_refused(place: Path, tmp_path: Path) -> None:
 
 def test_changed_image_is_refused(place: Path, tmp_path: Path) -> None:
     run = evaluated_run(tmp_path)
-    picture = next(RunFolder(run).images(PASSES).iterdir())
-    picture.write_bytes(flip(picture.read_bytes(), -20 % picture.stat().st_size))
-    with pytest.raises(ResultsError, match=picture.name):
+    image = next(RunFolder(run).images(PASSES).iterdir())
+    image.write_bytes(flip(image.read_bytes(), -20 % image.stat().st_size))
+    with pytest.raises(ResultsError, match=image.name):
         sign(run, place, tmp_path / "b.zip")
 
 
