@@ -64,9 +64,7 @@ def _on_screen(side: int) -> float:
     return max(1.0, side / _SCREEN_PX)
 
 
-def _one_by_one(
-    images: Pixels, change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
-) -> Pixels:
+def _one_by_one(images: Pixels, change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> Pixels:
     return np.stack([change(image) for image in images])
 
 

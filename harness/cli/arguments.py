@@ -10,10 +10,11 @@ from harness.core.errors import UsageError
 
 GROUPS = {
     "Measure": ("plan", "run", "bench", "profile"),
+    "Every night": ("nightly", "history", "accept", "prune"),
     "Judge": ("evaluate", "gate", "claims"),
     "Sign off": ("review", "sign", "verify"),
     "Understand": ("report", "explain", "compare"),
-    "Deploy": ("recommend",),
+    "Deploy": ("recommend", "recipe"),
     "Set up": ("init", "axes", "policies", "weights", "doctor", "schema"),
 }
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 from pydantic import BeforeValidator, ConfigDict
 
 from harness.core.base import Frozen
+from harness.core.recipe import NoRecipe, RecipeContext, RecipeLines
 
 if TYPE_CHECKING:
     from harness.core.effect import Effect
@@ -272,6 +273,10 @@ class AxisValue(Frozen):
         None only for values that change nothing, such as `eager` and `none`.
         """
         return None
+
+    def recipe(self, context: RecipeContext) -> RecipeLines | NoRecipe:
+        """Return the lines that do the same in a file without harness, or why there are none."""
+        return NoRecipe(reason=f"{self.where()} has no recipe lines")
 
 
 class Cell(Frozen):

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 from pydantic import Field
 
 from harness.core.base import Frozen
+from harness.core.recipe import FamilyLines, ModelLines, NoRecipe
 
 _NAMED = 5
 """So many prompts are named in a note; of more, the number."""
@@ -306,6 +307,10 @@ class ModelSource(Frozen):
 
     def fetch(self) -> None:
         """Fetch the missing files; MachineError if that fails."""
+
+    def recipe(self) -> tuple[FamilyLines, ModelLines] | NoRecipe:
+        """Return how a file without harness loads the same model, or why it cannot."""
+        return NoRecipe(reason=f"{self.summary}: it has no recipe lines")
 
     def load(self, device: str, options: dict[str, Any]) -> TextToImage:
         """Load the model on `device` with the options of the axis values.

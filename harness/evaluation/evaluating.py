@@ -11,8 +11,8 @@ from harness.evaluation.change import Comparer, ComparisonContext
 from harness.evaluation.feature_store import FeatureCache, FeatureStore
 from harness.evaluation.image_sets import ImageSets, Variant, load_image_sets
 from harness.evaluation.ladder import climb, drop_unsound, find_blind_metrics, find_non_monotone
-from harness.evaluation.reading import read_size, verify
 from harness.evaluation.prepared_metric import make_comparer, prepare_metrics
+from harness.evaluation.reading import read_size, verify
 from harness.evaluation.reference import open_reference
 from harness.evaluation.tails import find_tail, get_contrast_reader
 from harness.evaluation.trajectory import BY_NAME_ONLY, explain_not_gating

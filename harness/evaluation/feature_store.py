@@ -247,9 +247,7 @@ class _Batch:
 
     def __init__(self, feature_store: FeatureStore, part: slice) -> None:
         self.feature_store, self.part = feature_store, part
-        self._kept = {
-            image.sha256 for image in feature_store.image_sets.baseline.images[part]
-        }
+        self._kept = {image.sha256 for image in feature_store.image_sets.baseline.images[part]}
         self._decoded: dict[str, Any] = {}
         self._pixels: dict[str, Pixels] = {}
         self._seen: dict[tuple[int, str, int], Any] = {}
@@ -261,9 +259,7 @@ class _Batch:
 
     def _damaged(self, images: Sequence[ImageFile]) -> Pixels:
         """Return the pixels of images with their damages, reading each file once."""
-        unread = {
-            image.sha256: image for image in images if image.sha256 not in self._decoded
-        }
+        unread = {image.sha256: image for image in images if image.sha256 not in self._decoded}
         if unread:
             self._decoded |= zip(
                 unread, read_images(list(unread.values()), self.feature_store.size), strict=True

@@ -138,8 +138,7 @@ def load_image_sets(run: Path, plan: Plan, outcomes: dict[str, Outcome]) -> Imag
     }
     count = len(variants[plan.baseline_id].images)
     variants = {
-        name: replace(variant, images=variant.images[:count])
-        for name, variant in variants.items()
+        name: replace(variant, images=variant.images[:count]) for name, variant in variants.items()
     }
     prompts = plan.prompts[: count // len(plan.matrix.seeds)]
     wanted = [planned.id for planned in plan.compared if planned.role == "candidate"]

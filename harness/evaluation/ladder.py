@@ -263,9 +263,7 @@ def _replacements(
         "some-damaged": {place: _damaged(images, SOME)[place] for place in places},
     }
     if others is not None:
-        found["wrong-prompt"] = {
-            p: images[others[p // seeds] * seeds + p % seeds] for p in places
-        }
+        found["wrong-prompt"] = {p: images[others[p // seeds] * seeds + p % seeds] for p in places}
     return found
 
 

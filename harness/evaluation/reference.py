@@ -72,9 +72,7 @@ class ImageSet:
         keys = [f"{image.sha256}@8bit" for image in self.images]
         known = cache.get(reader.fingerprint, list(dict.fromkeys(keys)))
         missing = {
-            key: image
-            for key, image in zip(keys, self.images, strict=True)
-            if key not in known
+            key: image for key, image in zip(keys, self.images, strict=True) if key not in known
         }
         by_size: dict[tuple[int, int], list[str]] = defaultdict(list)
         for key, image in missing.items():

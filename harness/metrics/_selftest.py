@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from harness.checkpoints.digest import digest_file
 from harness.core.base import Frozen
 from harness.core.errors import MachineError
 from harness.metrics._base import (
@@ -32,7 +33,6 @@ from harness.metrics._base import (
     Scorer,
     TextScorer,
 )
-from harness.metrics._weights import hash_file
 
 
 class _StoppedError(Exception):
@@ -175,7 +175,7 @@ def observe(metric: Metric, scorer: Scorer, whole: bool) -> Vector:
         outputs += [excerpt("text features", read)] if whole else []
     if isinstance(scorer, CorrectnessScorer):
         inputs += [excerpt(what, ids) for what, ids in scorer.token_ids().items()]
-    shipped = {path.name: hash_file(path) for path in metric.ships()}
+    shipped = {path.name: digest_file(path) for path in metric.ships()}
     covers = (
         "pixels to scores"
         if whole

@@ -7,9 +7,14 @@ from typing import Any, ClassVar, Self
 
 from harness.core.errors import UsageError
 from harness.core.model import Arguments, Call, CallHook, Draw, ModelInfo
+from harness.core.recipe import FamilyLines
 from harness.models._folder import Folder
 
 Keys = tuple[tuple[str, int], ...]
+UNET_NOISE = (
+    "shape = (pipe.unet.config.in_channels, height // scale, width // scale)",
+    "return draw_latents(generators, shape)",
+)
 ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3")
 
 
@@ -33,6 +38,15 @@ class PipelineModel:
     fixed_load_arguments: ClassVar[Arguments] = {}
     text_lengths: ClassVar[Mapping[str, int]] = {}
     """Tokenizer → token limit of the pipeline, if it differs from the tokenizer's own."""
+    recipe_noise: ClassVar[tuple[str, ...]] = (
+        "shape = (pipe.transformer.config.in_channels, height // scale, width // scale)",
+        "return draw_latents(generators, shape)",
+    )
+    """What `noise` does with `pipe`, `generators` and `scale`, in a file without harness."""
+    recipe_encode: ClassVar[str] = (
+        "pipe.encode_prompt(prompts, device=DEVICE, do_classifier_free_guidance=guided, **negative)"
+    )
+    """What `_encode` does with `prompts`, `guided` and `negative`, in a file without harness."""
     true_guidance: ClassVar[bool] = True
     """Whether guidance takes a second pass; False if it is an input or not supported."""
 
@@ -144,6 +158,23 @@ class PipelineModel:
         scale = self.pipeline.vae_scale_factor
         shape = (self.denoiser.config.in_channels, height // scale, width // scale)
         return draw_latents(sources or make_generators(keys), shape, self.latent)
+
+    @classmethod
+    def recipe(cls) -> FamilyLines:
+        """Return what a file without harness needs to load and call a pipeline of this family."""
+        return FamilyLines(
+            pipeline=cls.pipeline_class,
+            image_pipeline=cls.image_pipeline_class or "",
+            denoiser=cls.denoiser_name,
+            noise=cls.recipe_noise,
+            load={name: repr(value) for name, value in cls.fixed_load_arguments.items()},
+            call={name: repr(value) for name, value in cls.fixed_arguments.items()},
+            encoders=cls.encoders,
+            encode=cls.recipe_encode,
+            embedding_names=cls.embedding_names,
+            embedded={name: repr(value) for name, value in cls.embedded_arguments.items()},
+            negatives=cls.true_guidance,
+        )
 
     def _hooked(self, call: Call, arguments: Arguments) -> Arguments:
         for hook in self.hooks:

@@ -7,9 +7,11 @@ from typing import Any, ClassVar
 
 from harness.checkpoints.digest import digest_files
 from harness.core.model import CutTexts, ModelInfo, ModelSource, TextToImage
+from harness.core.recipe import FamilyLines, ModelLines, NoRecipe
 from harness.models import shapes
 from harness.models._files import list_read_files, select_files
 from harness.models._folder import Folder
+from harness.models._recipe import write_folder_lines
 from harness.models._tokenizers import find_cut
 from harness.models.families import find_family
 
@@ -41,6 +43,14 @@ class Bundled(ModelSource):
         model = find_family(folder).load(folder, device, options)
         model.loras.update(_LORAS)
         return model
+
+    def recipe(self) -> tuple[FamilyLines, ModelLines] | NoRecipe:
+        lines = write_folder_lines(Folder(shapes.PIPELINE), "", "")
+        if isinstance(lines, NoRecipe):
+            return lines
+        copied = {"pipeline": str(shapes.PIPELINE)}
+        copied |= {name: str(path) for name, path in _LORAS.items()}
+        return lines[0], lines[1].model_copy(update={"copied": copied})
 
 
 @cache

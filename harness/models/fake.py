@@ -11,6 +11,7 @@ import numpy as np
 
 from harness.core.errors import UsageError
 from harness.core.model import Arguments, Call, CallHook, Draw, ModelInfo, ModelSource, TextToImage
+from harness.core.recipe import NoRecipe
 from harness.models import shapes
 
 Fault = Literal["error", "segfault", "killed", "hang", "out-of-memory", "nan", "black", "disk-full"]
@@ -133,6 +134,9 @@ class Fake(ModelSource):
             tags=frozenset({"no-pipeline", "no-lora", "no-torch", "no-image-to-image"}),
             image_step_s=self.step_s,
         )
+
+    def recipe(self) -> NoRecipe:
+        return NoRecipe(reason="the fake model has no pipeline: it draws patterns for tests")
 
     def load(self, device: str, options: dict[str, Any]) -> TextToImage:
         time.sleep(self.load_s)

@@ -11,6 +11,7 @@ from harness.checkpoints.header import read_shapes
 from harness.core.errors import UsageError
 from harness.core.model import CutTexts, ModelInfo, ModelSource, TextToImage
 from harness.core.parsing import GivenPath, expand_user
+from harness.core.recipe import FamilyLines, ModelLines, NoRecipe
 from harness.models._facts import count_activations, count_parameters, get_role
 from harness.models._files import WantedFiles, list_missing_files, list_read_files, list_small_files
 from harness.models._folder import Folder
@@ -92,6 +93,17 @@ class SingleFile(ModelSource):
                 raise UsageError(f"the file lacks {count}, such as {missing[0]}", str(path))
         pipeline.set_progress_bar_config(disable=True)
         return family(pipeline.to(options.get("place", device)), device, dtype)
+
+    def recipe(self) -> tuple[FamilyLines, ModelLines] | NoRecipe:
+        folder, tokenizers, _ = find_config(self.config, self._path())
+        if tokenizers:
+            reason = f"harness makes the {' and '.join(tokenizers)}, which {folder.path} lacks"
+            return NoRecipe(reason=reason, hint="set config to a folder that has them")
+        return find_family(folder).recipe(), ModelLines(
+            method="from_single_file",
+            place=str(self._path()),
+            arguments={"config": repr(str(folder.path))},
+        )
 
     def _path(self) -> Path:
         return Path(os.path.abspath(expand_user(self.path)))

@@ -11,6 +11,7 @@ from harness.checkpoints.digest import digest_files
 from harness.checkpoints.header import refuse_pointers
 from harness.core.model import CutTexts, ModelInfo, ModelSource, TextToImage
 from harness.core.parsing import GivenPath, expand_user
+from harness.core.recipe import FamilyLines, ModelLines, NoRecipe
 from harness.models._facts import describe_size
 from harness.models._files import (
     WantedFiles,
@@ -20,6 +21,7 @@ from harness.models._files import (
     select_files,
 )
 from harness.models._folder import Folder
+from harness.models._recipe import write_folder_lines
 from harness.models._tokenizers import find_cut
 from harness.models._verify import verify_folder
 from harness.models.families import find_family
@@ -78,6 +80,10 @@ class LocalFolder(ModelSource):
     def load(self, device: str, options: dict[str, Any]) -> TextToImage:
         folder = self._folder()
         return find_family(folder).load(folder, device, self._wanted(folder).load_options(options))
+
+    def recipe(self) -> tuple[FamilyLines, ModelLines] | NoRecipe:
+        folder = self._folder()
+        return write_folder_lines(folder, str(folder.path), self._wanted(folder).variant)
 
     def _folder(self) -> Folder:
         return Folder(Path(os.path.abspath(expand_user(self.path))))

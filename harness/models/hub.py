@@ -13,6 +13,7 @@ from harness.checkpoints.digest import digest_file
 from harness.checkpoints.hub import Repository, UnreachableError
 from harness.core.errors import MachineError, UsageError
 from harness.core.model import CutTexts, Download, ModelInfo, ModelSource, TextToImage
+from harness.core.recipe import FamilyLines, ModelLines, NoRecipe
 from harness.models._configurations import find_configuration, read_configurations
 from harness.models._facts import count_activations, describe_size
 from harness.models._files import (
@@ -23,6 +24,7 @@ from harness.models._files import (
     select_files,
 )
 from harness.models._folder import INDEX, Folder
+from harness.models._recipe import write_folder_lines
 from harness.models._tokenizers import find_cut
 from harness.models._verify import verify_folder
 from harness.models.families import find_family
@@ -105,6 +107,15 @@ class Hub(ModelSource):
         folder = Folder(cached)
         options = select_files(folder, self.variant).load_options(options)
         return find_family(folder).load(folder, device, options)
+
+    def recipe(self) -> tuple[FamilyLines, ModelLines] | NoRecipe:
+        snapshot = self._look_up()
+        lines = write_folder_lines(Folder(snapshot.folder), self.id, self.variant)
+        if isinstance(lines, NoRecipe):
+            return lines
+        family, model = lines
+        pinned = {**model.arguments, "revision": repr(snapshot.commit)}
+        return family, model.model_copy(update={"arguments": pinned})
 
     @property
     def _repository(self) -> Repository:

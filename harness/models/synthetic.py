@@ -8,6 +8,7 @@ from pydantic import field_validator
 from harness.checkpoints.digest import digest_files
 from harness.core.errors import UsageError
 from harness.core.model import ModelInfo, ModelSource, TextToImage
+from harness.core.recipe import NoRecipe
 from harness.models._configurations import find_configuration, read_configurations
 from harness.models._facts import count_activations
 from harness.models._files import select_files
@@ -38,6 +39,9 @@ class Synthetic(ModelSource):
 
     def describe(self) -> ModelInfo:
         return _describe(self.name)
+
+    def recipe(self) -> NoRecipe:
+        return NoRecipe(reason="random weights are for timing: there is no model to deploy")
 
     def load(self, device: str, options: dict[str, Any]) -> TextToImage:
         import torch

@@ -1,4 +1,4 @@
-"""Simulate every interval at a true loss of exactly the margin and print the table of docs/quality.md.
+"""Simulate every interval at a true loss of exactly the margin and print the table of docs/simulated-rates.md.
 
 python -m tests.benchmarks.simulate_rates [trials] [--quick]: about ten minutes on one core with 1,000 trials. With
 --quick: five trials of the first kind of change of each interval, at the lowest number of prompts.

@@ -22,8 +22,8 @@ from harness.store import (
 )
 from harness.store.layout import TRACE, TRACE_FACTS, RunFolder
 from tests.builders.reporting_cells import AXES, CELLS, FEW_STEPS, H200, USUAL, Made, Scene
-from tests.builders.reporting_measured import Timed, alone_of, build_memory, compute_facts, pairing_of
 from tests.builders.reporting_images import draw, prompts
+from tests.builders.reporting_measured import Timed, alone_of, build_memory, compute_facts, pairing_of
 from tests.builders.reporting_scores import evaluate
 
 MATRIX_TEXT = """\

@@ -3,8 +3,7 @@
 import io
 import random
 
-from PIL import Image
-from PIL import ImageDraw
+from PIL import Image, ImageDraw
 
 from harness.core.plan import Prompt
 

@@ -150,7 +150,7 @@ def test_deepcache_is_exact_where_inner_outputs_stay(tiny: Callable[[str], Path]
     states, text = torch.randn(2, 4, 8, 8), torch.randn(2, 5, 32)
     with torch.no_grad():
         plain = unet(states, 500, text).sample
-        hook_levels(model, 5, 1)
+        hook_levels(model.denoiser, 5, 1)
         outputs = [unet(states, 500, text).sample for _ in range(3)]
         moved = unet(states + 0.1, 480, text).sample
     assert all(torch.equal(output, plain) for output in outputs)

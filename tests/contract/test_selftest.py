@@ -11,7 +11,7 @@ from harness.core.errors import MachineError
 from harness.metrics import Metric, Weights, get_metric, list_metrics
 from harness.metrics import _selftest as observing
 from harness.metrics import _selftest as selftest
-from harness.metrics._selftest import VECTORS, compare, load_vector, observe, image, self_test
+from harness.metrics._selftest import VECTORS, compare, image, load_vector, observe, self_test
 from tests.selftest_vectors import stand_in
 
 METRICS = [get_metric(name) for name in list_metrics()]

@@ -23,7 +23,7 @@ torch = pytest.importorskip("torch")
 WEIGHTS = os.environ.get("HARNESS_WEIGHTS", "")
 FILE = Path(WEIGHTS) / "inception_v3_2015_12_05_pool3.pth"
 pytestmark = pytest.mark.skipif(not WEIGHTS, reason="HARNESS_WEIGHTS is not set: no Inception weights on this machine")
-COUNT = 12
+COUNT = 8
 Program = Callable[[list[Path]], "torch.Tensor"]
 
 

@@ -83,7 +83,7 @@ def test_unavailable_baseline_is_an_error() -> None:
 def test_estimate_counts_solver_and_cascade_work() -> None:
     def seconds(**entries: str) -> float:
         lines = "".join(f'{axis} = ["{entry}"]\n' for axis, entry in {"steps": "20", **entries}.items())
-        # as few groups as there may be, so that all is linear in work
+        # as few rounds as there may be, so that all is linear in work
         wish = f"[axes]\n{lines}[measure]\nmin_s = 0\nmax_s = 0.1\n"
         (cell,) = [planned for planned in plan(wish).compared if planned.role == "candidate"]
         assert cell.skip is None, cell.skip

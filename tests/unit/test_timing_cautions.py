@@ -99,7 +99,7 @@ def test_missed_precision_names_the_time_it_needs() -> None:
     assert seconds == pytest.approx(60 * (share / 0.02) ** 2, rel=0.15)
 
 
-def test_too_few_groups_say_so_whatever_their_interval() -> None:
+def test_too_few_rounds_warn_whatever_their_interval() -> None:
     found = said(interleaved("quiet", np.random.default_rng(5), 2, 3))["few-rounds"]
     assert found.message.startswith("the speedup is known only to ±")
     assert found.message.endswith("after 2 measurement rounds")

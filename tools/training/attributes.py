@@ -49,9 +49,7 @@ def measure_accuracy(net: AttributeNet, renders: np.ndarray, labels: Tensor) -> 
     """Return the share of correct labels per attribute, over the slots that contain an object."""
     device = next(net.parameters()).device
     net.eval()
-    batches = [
-        data.to_tensor(renders[i : i + 256]) / 2 + 0.5 for i in range(0, len(renders), 256)
-    ]
+    batches = [data.to_tensor(renders[i : i + 256]) / 2 + 0.5 for i in range(0, len(renders), 256)]
     predicted = torch.cat([net.predict(batch.to(device)).cpu() for batch in batches])
     right = {}
     for i, name in enumerate(CLASSES):

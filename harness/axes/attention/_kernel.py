@@ -8,6 +8,7 @@ from harness.core.errors import NoEffect
 from harness.core.machine import Machine
 from harness.core.model import TextToImage
 from harness.core.outcome import Figures
+from harness.core.recipe import RecipeContext, RecipeLines, read_source
 
 
 class AttentionKernel(AxisValue):
@@ -37,6 +38,27 @@ class AttentionKernel(AxisValue):
         figures: Figures = {"layers": layers, "kernel_calls": wanted or layers}
         return FixedEffect(f"{layers} attention layers of the denoiser use {name}", figures)
 
+    def recipe(self, context: RecipeContext) -> RecipeLines:
+        names = ("HOOK", "RedirectMode", "RedirectHook", "switch_kernel")
+        dispatch = "AttentionBackendName, attention_backend, dispatch_attention_fn"
+        return RecipeLines(
+            imports=(
+                "from diffusers.hooks import HookRegistry, ModelHook",
+                "from diffusers.models.attention import AttentionModuleMixin",
+                f"from diffusers.models.attention_dispatch import {dispatch}",
+                "from diffusers.models.attention_processor import Attention",
+                "from torch.nn.functional import scaled_dot_product_attention",
+                "from torch.overrides import TorchFunctionMode",
+            ),
+            packages=self.recipe_packages(),
+            definitions=read_source("harness.axes.attention._switch", *names),
+            build=(f'switch_kernel({context.denoiser}, "{self.backend}")',),
+        )
+
+    def recipe_packages(self) -> tuple[str, ...]:
+        """Return the packages that the kernel comes from, besides torch."""
+        return ()
+
 
 class HalfKernel(AttentionKernel):
     """A kernel for FP16 and BF16 on an NVIDIA GPU."""
@@ -52,6 +74,9 @@ class HalfKernel(AttentionKernel):
 
     def refuse(self, context: Context) -> str | None:
         return refuse_single_precision(context)
+
+    def recipe_packages(self) -> tuple[str, ...]:
+        return (self.package,) if self.package else ()
 
 
 def refuse_single_precision(context: Context) -> str | None:

@@ -3,7 +3,11 @@
 from typing import ClassVar
 
 from harness.core.axis import AxisValue
+from harness.core.recipe import RecipeContext, RecipeLines
 
 
 class Sdpa(AxisValue):
     summary: ClassVar[str] = "PyTorch picks the kernel"
+
+    def recipe(self, context: RecipeContext) -> RecipeLines:
+        return RecipeLines()

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from harness.core.axis import AxisValue, Context
+from harness.core.recipe import RecipeContext, RecipeLines
 from harness.core.units import format_bytes
 
 HALF_BYTES = 2
@@ -47,6 +48,9 @@ class Images(AxisValue):
 
     def call_options(self) -> dict[str, int]:
         return {"batch": self.images}
+
+    def recipe(self, context: RecipeContext) -> RecipeLines:
+        return RecipeLines(batch=self.images)
 
 
 def _count_decoder_bytes(context: Context, images: int) -> int:

@@ -12,6 +12,7 @@ from harness.core.effect import Effect, FixedEffect
 from harness.core.errors import MachineError
 from harness.core.model import Call, TextToImage
 from harness.core.outcome import Figures
+from harness.core.recipe import NoRecipe, RecipeContext, RecipeLines
 from harness.core.units import Absent, format_percent
 from harness.process_memory import is_out_of_memory, read_resident_peak, reset_resident_peak
 
@@ -57,6 +58,13 @@ class Largest(AxisValue):
         effect = FixedEffect(f"{found} images per call: {why}", figures)
         effect.batch = found
         return effect
+
+    def recipe(self, context: RecipeContext) -> RecipeLines | NoRecipe:
+        found = context.applied.get("batch", {}).get("images")
+        if found is None:
+            reason = "the largest batch is found by trial, and this cell recorded none"
+            return NoRecipe(reason=reason, hint="name a number of images")
+        return RecipeLines(batch=int(found))
 
 
 def search_largest(fits: Callable[[int], bool], limit: int) -> int:

@@ -81,16 +81,18 @@ class LastUpBlock(InnerBlock):
         return self.output
 
 
-def hook_levels(model: TextToImage, interval: int, depth: int) -> list[Any]:
-    """Hook a UNet's blocks inside the outer `depth` levels; return the hooks in call order."""
-    unet, count = model.denoiser, CallCount(interval)
-    model.hooks.append(count.restart)
+def hook_levels(unet: Any, interval: int, depth: int) -> tuple[CallCount, list[Any]]:
+    """Hook a UNet's blocks inside the outer `depth` levels; return the hooks in call order.
+
+    `restart` of the count must be called before each image.
+    """
+    count = CallCount(interval)
     first, *down = unet.down_blocks[depth:]
     *up, last = unet.up_blocks[:-depth]
     middle = [unet.mid_block] if unet.mid_block is not None else []
     kinds = [(first, FirstDownBlock), *((block, DownBlock) for block in down)]
     kinds += [*((block, InnerBlock) for block in (*middle, *up)), (last, LastUpBlock)]
-    return [_register(block, kind(count), DEEP_CACHE) for block, kind in kinds]
+    return count, [_register(block, kind(count), DEEP_CACHE) for block, kind in kinds]
 
 
 class ImageCounter:
@@ -121,11 +123,14 @@ class OncePerImage(ModelHook):
         return self.output
 
 
-def hook_projections(model: TextToImage) -> list[Any]:
-    """Hook the key and value projections of every cross-attention layer; return the hooks."""
+def hook_projections(denoiser: Any) -> tuple[ImageCounter, list[Any]]:
+    """Hook the key and value projections of every cross-attention layer; return the hooks.
+
+    `begin` of the counter must be called before each image.
+    """
     image = ImageCounter()
-    model.hooks.append(image.begin)
-    layers = [layer for layer in model.denoiser.modules() if isinstance(layer, Attention)]
+    layers = [layer for layer in denoiser.modules() if isinstance(layer, Attention)]
     crossed = [layer for layer in layers if layer.is_cross_attention]
     projections = [projection for layer in crossed for projection in (layer.to_k, layer.to_v)]
-    return [_register(projection, OncePerImage(image), TEXT_KV) for projection in projections]
+    hooks = [_register(each, OncePerImage(image), TEXT_KV) for each in projections]
+    return image, hooks

@@ -11,10 +11,13 @@ from harness.core.effect import Effect
 from harness.core.errors import NoEffect
 from harness.core.model import TextToImage
 from harness.core.outcome import Caution, Figures, Shown
+from harness.core.recipe import RecipeContext, RecipeLines
 from harness.core.trace import region
 from harness.core.units import format_percent
 
 FEW_STEPS = 10
+NO_STORE = "stored predictions need harness's proxy of the denoiser and its store on disk"
+STORE_HINT = "write the same cell with caching none; the store returns the same images, sooner"
 
 
 class StepReuse(AxisValue):
@@ -79,6 +82,18 @@ class BlockCache(ApproximateReuse):
         log.setLevel(level)
         hooks = [hook for hook in _list_hooks(model.denoiser) if id(hook) not in before]
         return SkippedBlocks(self.where(), hooks, self.fix, self.unit)
+
+    def recipe(self, context: RecipeContext) -> RecipeLines:
+        kind, arguments = self.recipe_config(context)
+        named = ", ".join(f"{name}={value}" for name, value in arguments.items())
+        return RecipeLines(
+            imports=(f"from diffusers import {kind}",),
+            build=(f"{context.denoiser}.enable_cache({kind}({named}))",),
+        )
+
+    def recipe_config(self, context: RecipeContext) -> tuple[str, dict[str, str]]:
+        """Return the class of diffusers' configuration and its arguments as source text."""
+        raise NotImplementedError
 
 
 def _list_hooks(denoiser: Any) -> Iterator[Any]:

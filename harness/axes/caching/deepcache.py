@@ -10,6 +10,7 @@ from harness.axes.caching._reuse import ApproximateReuse, SkippedBlocks
 from harness.core.axis import Context, Setup
 from harness.core.effect import Effect
 from harness.core.model import ModelInfo, TextToImage
+from harness.core.recipe import RecipeContext, RecipeLines, read_source
 
 
 class DeepCache(ApproximateReuse):
@@ -35,8 +36,19 @@ class DeepCache(ApproximateReuse):
     def apply(self, model: TextToImage, setup: Setup) -> Effect:
         from harness.axes.caching._hooks import hook_levels
 
-        hooks = hook_levels(model, self.interval, self.depth)
+        count, hooks = hook_levels(model.denoiser, self.interval, self.depth)
+        model.hooks.append(count.restart)
         return SkippedBlocks(self.where(), hooks, "Take more steps.", "inner blocks")
+
+    def recipe(self, context: RecipeContext) -> RecipeLines:
+        names = ("CallCount", "InnerBlock", "DownBlock", "FirstDownBlock", "LastUpBlock")
+        definitions = ("DEEP_CACHE", "_register", *names, "hook_levels")
+        hooked = f"hook_levels({context.denoiser}, {self.interval}, {self.depth})"
+        return RecipeLines(
+            imports=("from diffusers.hooks import HookRegistry, ModelHook",),
+            definitions=read_source("harness.axes.caching._hooks", *definitions),
+            build=(f"count, _ = {hooked}", "HOOKS.append(count.restart)"),
+        )
 
 
 def _count_levels(model: ModelInfo) -> int | None:

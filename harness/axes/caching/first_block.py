@@ -7,6 +7,7 @@ from pydantic import Field
 from harness.axes.caching._reuse import BlockCache
 from harness.core.axis import Setup
 from harness.core.model import TextToImage
+from harness.core.recipe import RecipeContext
 
 
 class FirstBlock(BlockCache):
@@ -24,3 +25,6 @@ class FirstBlock(BlockCache):
         from diffusers import FirstBlockCacheConfig
 
         return FirstBlockCacheConfig(threshold=self.threshold)
+
+    def recipe_config(self, context: RecipeContext) -> tuple[str, dict[str, str]]:
+        return "FirstBlockCacheConfig", {"threshold": repr(self.threshold)}

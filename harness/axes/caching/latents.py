@@ -2,12 +2,13 @@
 
 from typing import Any, ClassVar
 
-from harness.axes.caching._reuse import StoredStart, count_calls
+from harness.axes.caching._reuse import NO_STORE, STORE_HINT, StoredStart, count_calls
 from harness.core.axis import Context, Setup
 from harness.core.effect import Effect
 from harness.core.errors import NoEffect
 from harness.core.model import TextToImage
 from harness.core.outcome import Caution, Shown
+from harness.core.recipe import NoRecipe, RecipeContext
 
 
 class Latents(StoredStart):
@@ -29,6 +30,9 @@ class Latents(StoredStart):
         model.draw = predictions.generate
         model.hooks.append(predictions.begin)
         return StoredCalls(predictions)
+
+    def recipe(self, context: RecipeContext) -> NoRecipe:
+        return NoRecipe(reason=NO_STORE, hint=STORE_HINT)
 
 
 class StoredCalls(Effect):

@@ -4,12 +4,13 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from harness.axes.caching._reuse import StoredStart, count_calls
+from harness.axes.caching._reuse import NO_STORE, STORE_HINT, StoredStart, count_calls
 from harness.core.axis import Context, Setup
 from harness.core.effect import Effect
 from harness.core.errors import NoEffect
 from harness.core.model import TextToImage
 from harness.core.outcome import Caution, Shown
+from harness.core.recipe import NoRecipe, RecipeContext
 
 WHERE = "caching latents-nearest"
 
@@ -58,6 +59,9 @@ class LatentsNearest(StoredStart):
         neighbours = Neighbours(donors, self.threshold)
         model.draw = neighbours.generate
         return DonorCalls(neighbours, tuple(texts.values()))
+
+    def recipe(self, context: RecipeContext) -> NoRecipe:
+        return NoRecipe(reason=NO_STORE, hint=STORE_HINT)
 
 
 class DonorCalls(Effect):

@@ -1,5 +1,6 @@
 """MagCache: blocks are skipped while the magnitude of their residual is steady (Ma et al. 2025)."""
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar
 
@@ -8,7 +9,8 @@ from pydantic import Field
 from harness.axes.caching._reuse import BlockCache
 from harness.core.axis import Setup
 from harness.core.errors import HarnessError
-from harness.core.model import Call, TextToImage
+from harness.core.model import TextToImage
+from harness.core.recipe import RecipeContext, RecipeLines, read_source
 
 
 class MagCache(BlockCache):
@@ -28,7 +30,10 @@ class MagCache(BlockCache):
     def configure(self, model: TextToImage, setup: Setup) -> Any:
         from diffusers import MagCacheConfig
 
-        ratios = measure_ratios(model, setup.call)
+        if not list_blocks(model.denoiser):
+            raise HarnessError("the denoiser has no transformer blocks", "caching magcache")
+        first = setup.call.of([0])
+        ratios = measure_ratios(model.denoiser, lambda: model.generate(first))
         return MagCacheConfig(
             threshold=self.threshold,
             max_skip_steps=self.longest,
@@ -37,19 +42,44 @@ class MagCache(BlockCache):
             mag_ratios=ratios,
         )
 
+    def recipe(self, context: RecipeContext) -> RecipeLines:
+        (prompt_id, seed, text), *_ = context.prompts
+        lines = super().recipe(context)
+        first = f"generate(pipe, [{text!r}], [run_seed({prompt_id!r}, {seed})])"
+        measure = f"ratios = measure_ratios({context.denoiser}, lambda: {first})"
+        return lines.model_copy(
+            update={
+                "imports": (*lines.imports, "from itertools import pairwise"),
+                "definitions": read_source(__name__, "list_blocks", "measure_ratios"),
+                "build": (measure, *lines.build),
+            }
+        )
 
-def measure_ratios(model: TextToImage, call: Call) -> list[float]:
+    def recipe_config(self, context: RecipeContext) -> tuple[str, dict[str, str]]:
+        return "MagCacheConfig", {
+            "threshold": repr(self.threshold),
+            "max_skip_steps": str(self.longest),
+            "retention_ratio": repr(self.first),
+            "num_inference_steps": "len(ratios)",
+            "mag_ratios": "ratios",
+        }
+
+
+def list_blocks(denoiser: Any) -> list[Any]:
+    """Return a denoiser's transformer blocks in order."""
+    children = denoiser.named_children()
+    lists = [part for name, part in children if name.endswith("transformer_blocks")]
+    return [block for part in lists for block in part]
+
+
+def measure_ratios(denoiser: Any, generate_one: Callable[[], Any]) -> list[float]:
     """Return, per denoiser call, the token mean of ‖rₜ‖ / ‖rₜ₋₁‖; r = output − input of all blocks.
 
-    Measured on the first image of `call`: one prompt is enough (Ma et al. 2025, section 3.1).
+    Measured on one image: one prompt is enough (Ma et al. 2025, section 3.1).
     """
     import torch
 
-    children = model.denoiser.named_children()
-    lists = [part for name, part in children if name.endswith("transformer_blocks")]
-    blocks = [block for part in lists for block in part]
-    if not blocks:
-        raise HarnessError("the denoiser has no transformer blocks", "caching magcache")
+    blocks = list_blocks(denoiser)
     inputs: list[Any] = []
     sizes: list[Any] = []
 
@@ -62,7 +92,7 @@ def measure_ratios(model: TextToImage, call: Call) -> list[float]:
 
     entered = blocks[0].register_forward_pre_hook(enter, with_kwargs=True)
     left = blocks[-1].register_forward_hook(leave)
-    model.generate(call.of([0]))
+    generate_one()
     entered.remove()
     left.remove()
     changes = [float((after / (before + 1e-8)).mean()) for before, after in pairwise(sizes)]

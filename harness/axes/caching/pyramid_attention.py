@@ -7,6 +7,7 @@ from pydantic import Field
 from harness.axes.caching._reuse import BlockCache
 from harness.core.axis import Setup
 from harness.core.model import TextToImage
+from harness.core.recipe import RecipeContext
 
 
 class PyramidAttention(BlockCache):
@@ -30,3 +31,10 @@ class PyramidAttention(BlockCache):
             spatial_attention_timestep_skip_range=(self.until, self.after),
             current_timestep_callback=lambda: model.pipeline.current_timestep,
         )
+
+    def recipe_config(self, context: RecipeContext) -> tuple[str, dict[str, str]]:
+        return "PyramidAttentionBroadcastConfig", {
+            "spatial_attention_block_skip_range": str(self.interval),
+            "spatial_attention_timestep_skip_range": repr((self.until, self.after)),
+            "current_timestep_callback": "lambda: pipe.current_timestep",
+        }

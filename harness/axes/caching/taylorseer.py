@@ -7,6 +7,7 @@ from pydantic import Field
 from harness.axes.caching._reuse import BlockCache
 from harness.core.axis import Context, Setup
 from harness.core.model import TextToImage
+from harness.core.recipe import RecipeContext
 
 
 class TaylorSeer(BlockCache):
@@ -42,3 +43,12 @@ class TaylorSeer(BlockCache):
             taylor_factors_dtype=model.denoiser.dtype,
             use_lite_mode=self.lite,
         )
+
+    def recipe_config(self, context: RecipeContext) -> tuple[str, dict[str, str]]:
+        return "TaylorSeerCacheConfig", {
+            "cache_interval": str(self.interval),
+            "disable_cache_before_step": str(self.first),
+            "max_order": str(self.order),
+            "taylor_factors_dtype": f"{context.denoiser}.dtype",
+            "use_lite_mode": str(self.lite),
+        }

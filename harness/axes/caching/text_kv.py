@@ -6,6 +6,7 @@ from harness.axes.caching._reuse import SkippedBlocks, StepReuse
 from harness.core.axis import Setup
 from harness.core.effect import Effect
 from harness.core.model import TextToImage
+from harness.core.recipe import RecipeContext, RecipeLines, read_source
 
 
 class TextKv(StepReuse):
@@ -19,5 +20,17 @@ class TextKv(StepReuse):
     def apply(self, model: TextToImage, setup: Setup) -> Effect:
         from harness.axes.caching._hooks import hook_projections
 
-        hooks = hook_projections(model)
+        image, hooks = hook_projections(model.denoiser)
+        model.hooks.append(image.begin)
         return SkippedBlocks(self.where(), hooks, "Take more steps.", "text projections")
+
+    def recipe(self, context: RecipeContext) -> RecipeLines:
+        names = ("TEXT_KV", "_register", "ImageCounter", "OncePerImage", "hook_projections")
+        return RecipeLines(
+            imports=(
+                "from diffusers.hooks import HookRegistry, ModelHook",
+                "from diffusers.models.attention_processor import Attention",
+            ),
+            definitions=read_source("harness.axes.caching._hooks", *names),
+            build=(f"image, _ = hook_projections({context.denoiser})", "HOOKS.append(image.begin)"),
+        )

@@ -8,6 +8,7 @@ from harness.core.axis import AxisValue, Setup, Unavailable, require_gpu, requir
 from harness.core.effect import Effect
 from harness.core.machine import Machine
 from harness.core.model import TextToImage
+from harness.core.recipe import NoRecipe, RecipeContext
 
 FP8_CAPABILITY = (8, 9)
 """Ada; Hopper and Blackwell are newer."""
@@ -22,6 +23,10 @@ class Exported(AxisValue):
 
     def unseen_memory(self) -> str:
         return "torch does not count the engine's memory"
+
+    def recipe(self, context: RecipeContext) -> NoRecipe:
+        reason = "the denoiser runs as an engine that harness exports, checks and feeds"
+        return NoRecipe(reason=reason, hint="use compiler inductor, or deploy the engine itself")
 
 
 class TensorRt(Exported):

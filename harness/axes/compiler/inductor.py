@@ -12,6 +12,7 @@ from harness.core.errors import NoEffect
 from harness.core.machine import Machine
 from harness.core.model import TextToImage
 from harness.core.outcome import Caution, Figures, Shown
+from harness.core.recipe import RecipeContext, RecipeLines
 
 RECOMPILE_LIMIT = 64
 """Torch's limit of 8 per function is too low for blocks of each width at several sizes and batches:
@@ -105,13 +106,7 @@ class Inductor(AxisValue):
         import torch
 
         _set_code_folder(setup.cache / "inductor" if self.cache else None)
-        # Between blocks, a CUDA graph reads what the next run of the same graph overwrites.
-        graphs_fail = self.regional and self.mode == "max-autotune"
-        mode = "max-autotune-no-cudagraphs" if graphs_fail else self.mode
-        # Blocks of another width are no sign of other sizes: each gets code for its own shape.
-        automatic = False if self.regional else None
-        dynamic = automatic if self.dynamic == "auto" else self.dynamic
-        options: dict[str, Any] = {"fullgraph": self.fullgraph, "dynamic": dynamic, "mode": mode}
+        options = self.options()
         parts = ["the denoiser"]
         if self.regional:
             parts = [f"blocks of kind {name}" for name in list_repeated_blocks(model.denoiser)]
@@ -121,7 +116,34 @@ class Inductor(AxisValue):
         if self.vae:
             model.vae.decoder = torch.compile(model.vae.decoder, **options)
             parts.append("the VAE's decoder")
-        return CompiledGraphs(", ".join(parts), mode, model.device)
+        return CompiledGraphs(", ".join(parts), options["mode"], model.device)
+
+    def options(self) -> dict[str, Any]:
+        """Return the options of torch.compile."""
+        # Between blocks, a CUDA graph reads what the next run of the same graph overwrites.
+        graphs_fail = self.regional and self.mode == "max-autotune"
+        mode = "max-autotune-no-cudagraphs" if graphs_fail else self.mode
+        # Blocks of another width are no sign of other sizes: each gets code for its own shape.
+        automatic = False if self.regional else None
+        dynamic = automatic if self.dynamic == "auto" else self.dynamic
+        return {"fullgraph": self.fullgraph, "dynamic": dynamic, "mode": mode}
+
+    def recipe(self, context: RecipeContext) -> RecipeLines:
+        words = ", ".join(f"{name}={value!r}" for name, value in self.options().items())
+        denoiser = context.denoiser
+        lines: tuple[str, ...] = (f"{denoiser} = torch.compile({denoiser}, {words})",)
+        if self.regional:
+            blocks = f'getattr({denoiser}, "transformer_blocks", ())'
+            lines = (
+                f'if not getattr({denoiser}, "_repeated_blocks", None):',
+                f"    kinds = {{type(block).__name__ for block in {blocks}}}",
+                f"    {denoiser}._repeated_blocks = sorted(kinds)",
+                f"{denoiser}.compile_repeated_blocks({words})",
+            )
+        if self.vae:
+            lines += (f"pipe.vae.decoder = torch.compile(pipe.vae.decoder, {words})",)
+        before = (f"torch._dynamo.config.recompile_limit = {RECOMPILE_LIMIT}",)
+        return RecipeLines(before=before, build=lines, pads=True)
 
 
 def _loads_fp16(context: Context) -> bool:

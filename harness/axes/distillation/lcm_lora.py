@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from harness.axes.distillation._apply import load_student
-from harness.axes.distillation._distilled import Distilled
+from harness.axes.distillation._distilled import Distilled, load_student
+from harness.axes.distillation._recipe import write_lora
 from harness.axes.distillation._weights import Student
 from harness.core.axis import Context, Setup
 from harness.core.effect import Effect
 from harness.core.model import HubFile, ModelInfo, TextToImage
+from harness.core.recipe import NoRecipe, RecipeContext, RecipeLines
 
 NAME = "lcm-lora"
 SETTINGS = {"scheduler": "lcm", "guidance": "1"}
@@ -44,6 +45,15 @@ class LcmLora(Distilled):
         if student is None or not self._is_included(frozenset(model.loras)):
             return super().apply(model, setup)
         return load_student(model, student, Path(model.loras[NAME]), self.fuse)
+
+    def recipe(self, context: RecipeContext) -> RecipeLines | NoRecipe:
+        student = self.student(context.model.family)
+        if student is None or not self._is_included(context.model.loras):
+            return super().recipe(context)
+        scale = student.scale
+        return RecipeLines(
+            build=write_lora(f"str({context.loras[NAME]})", "None", scale, self.fuse)
+        )
 
     def _is_included(self, loras: frozenset[str]) -> bool:
         return not self.weights and NAME in loras

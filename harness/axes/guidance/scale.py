@@ -6,6 +6,7 @@ from pydantic import Field
 
 from harness.core.axis import AxisValue, Context
 from harness.core.outcome import Caution
+from harness.core.recipe import RecipeContext, RecipeLines
 
 
 class Scale(AxisValue):
@@ -47,3 +48,6 @@ class Scale(AxisValue):
 
     def call_options(self) -> dict[str, float]:
         return {"guidance": self.scale}
+
+    def recipe(self, context: RecipeContext) -> RecipeLines:
+        return RecipeLines(call={"guidance_scale": repr(self.scale)})

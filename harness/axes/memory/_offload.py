@@ -9,6 +9,7 @@ from harness.core.errors import NoEffect
 from harness.core.machine import Machine
 from harness.core.model import Footprint, TextToImage
 from harness.core.outcome import Figures, Shown
+from harness.core.recipe import RecipeContext, RecipeLines
 from harness.core.trace import region
 from harness.core.units import format_bytes
 
@@ -63,6 +64,13 @@ class Offload(AxisValue):
 
     def offload(self, model: TextToImage) -> list[Fetch]:
         """Hook the model's parts and return the methods that will move their weights."""
+        raise NotImplementedError
+
+    def recipe(self, context: RecipeContext) -> RecipeLines:
+        return RecipeLines(place="cpu", build=self.recipe_offload())
+
+    def recipe_offload(self) -> tuple[str, ...]:
+        """Return what `offload` does, in a file without harness."""
         raise NotImplementedError
 
 

@@ -43,6 +43,17 @@ class GroupOffload(Offload):
             Fetch(group, "onload_", partial(_yield_weights, group)) for group in groups.values()
         ]
 
+    def recipe_offload(self) -> tuple[str, ...]:
+        blocks = self.blocks if self.level == "block" else None
+        return (
+            "pipe.enable_group_offload(",
+            "    onload_device=torch.device(DEVICE),",
+            f'    offload_type="{self.level}_level",',
+            f"    num_blocks_per_group={blocks},",
+            f"    use_stream={self.stream},",
+            ")",
+        )
+
 
 def _yield_weights(group: Any) -> Iterator[Any]:
     """Yield the weights of a group's modules and its other weights."""

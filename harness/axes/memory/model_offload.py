@@ -18,3 +18,6 @@ class ModelOffload(Offload):
         model.pipeline.enable_model_cpu_offload(device=model.device)
         # Each image gets new hooks, but all of them call the part's `to`.
         return [Fetch(part, "to", part.parameters) for part in list_networks(model)]
+
+    def recipe_offload(self) -> tuple[str, ...]:
+        return ("pipe.enable_model_cpu_offload(device=DEVICE)",)

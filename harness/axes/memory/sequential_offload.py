@@ -20,6 +20,9 @@ class SequentialOffload(Offload):
         model.pipeline.enable_sequential_cpu_offload(device=model.device)
         return [fetch for part in list_networks(model) for fetch in list_layer_fetches(part)]
 
+    def recipe_offload(self) -> tuple[str, ...]:
+        return ("pipe.enable_sequential_cpu_offload(device=DEVICE)",)
+
 
 def list_layer_fetches(part: Any) -> Iterator[Fetch]:
     """Yield the methods of accelerate's hooks that move each layer's weights."""

@@ -6,6 +6,7 @@ from harness.axes.memory._vae import DecodedPieces, drop_vae_activations
 from harness.core.axis import AxisValue, Context, Setup
 from harness.core.effect import Effect
 from harness.core.model import Footprint, TextToImage
+from harness.core.recipe import RecipeContext, RecipeLines
 
 
 class VaeSlicing(AxisValue):
@@ -28,3 +29,6 @@ class VaeSlicing(AxisValue):
     def apply(self, model: TextToImage, setup: Setup) -> Effect:
         model.vae.enable_slicing()
         return DecodedPieces(self.where(), "slice", "Use batch 2 or more.")
+
+    def recipe(self, context: RecipeContext) -> RecipeLines:
+        return RecipeLines(build=("pipe.vae.enable_slicing()",))

@@ -14,6 +14,7 @@ from harness.axes.memory._vae import (
 from harness.core.axis import AxisValue, Context, Setup
 from harness.core.effect import Effect
 from harness.core.model import Footprint, TextToImage
+from harness.core.recipe import RecipeContext, RecipeLines, read_source
 
 
 class VaeTiling(AxisValue):
@@ -50,3 +51,9 @@ class VaeTiling(AxisValue):
         set_tiles(model.vae, self.tile)
         fix = "Set a smaller tile, or a larger resolution."
         return DecodedPieces(self.where(), "tile", fix)
+
+    def recipe(self, context: RecipeContext) -> RecipeLines:
+        if not self.tile:
+            return RecipeLines(build=("pipe.vae.enable_tiling()",))
+        definitions = read_source("harness.axes.memory._vae", "QUARTERS", "set_tiles")
+        return RecipeLines(definitions=definitions, build=(f"set_tiles(pipe.vae, {self.tile})",))

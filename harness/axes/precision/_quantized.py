@@ -22,6 +22,7 @@ from harness.core.errors import NoEffect
 from harness.core.machine import Machine
 from harness.core.model import Footprint, TextToImage
 from harness.core.outcome import Caution, Figures
+from harness.core.recipe import RecipeContext, RecipeLines, read_source
 from harness.core.units import format_percent
 
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
@@ -55,6 +56,17 @@ class Dtype(AxisValue):
         figures: Figures = {"bytes": total, "denoiser_share": round(share, 4)}
         summary = f"{format_percent(share, 0)} of the denoiser's weights are {self.dtype}"
         return FixedEffect(summary, figures)
+
+    def recipe(self, context: RecipeContext) -> RecipeLines:
+        return RecipeLines(dtype=self.dtype)
+
+
+def write_matmul_precision(precision: Literal["ieee", "tf32"]) -> tuple[str, ...]:
+    """Return the lines that set how a GPU multiplies FP32 numbers."""
+    return (
+        f'torch.backends.cuda.matmul.fp32_precision = "{precision}"',
+        f'torch.backends.cudnn.conv.fp32_precision = "{precision}"',
+    )
 
 
 def set_matmul_precision(precision: Literal["ieee", "tf32"]) -> float:
@@ -205,6 +217,50 @@ class Quantized(AxisValue):
         """Quantize the networks' layers in place; return further figures."""
         raise NotImplementedError
 
+    def recipe(self, context: RecipeContext) -> RecipeLines:
+        auto = "fp16" if context.device == "cuda" else "fp32"
+        dtype = DTYPES[auto if self.compute == "auto" else self.compute]
+        networks = list_recipe_networks(read_parts(self.modules), context)
+        kinds = ", ".join(f"torch.nn.{kind}" for kind in self.kinds)
+        constants = (f"KINDS = ({kinds},)", f"EXCLUDE = {read_patterns(self.exclude)!r}")
+        functions = read_source(LAYERS, "matches", "_list_float_layers", "is_packed")
+        loop = (
+            f"for network in ({''.join(f'{name}, ' for name in networks).strip()}):",
+            "    names = [",
+            "        name",
+            "        for name in _list_float_layers(network, KINDS)",
+            "        if not any(matches(pattern, name) for pattern in EXCLUDE)",
+            "    ]",
+        )
+        lines = self.recipe_quantize()
+        return lines.model_copy(
+            update={
+                "dtype": dtype,
+                "imports": ("from fnmatch import fnmatchcase", *lines.imports),
+                "packages": (self.package,) if self.package else (),
+                "definitions": (*constants, *functions, *lines.definitions),
+                "build": (*lines.before, *loop, *(f"    {line}" for line in lines.build)),
+                "before": (),
+            }
+        )
+
+    def recipe_quantize(self) -> RecipeLines:
+        """Return what quantizes layers `names` of `network`: `before` the loop, `build` in it."""
+        raise NotImplementedError
+
+
+LAYERS = "harness.axes.precision._layers"
+
+
+def list_recipe_networks(parts: tuple[str, ...], context: RecipeContext) -> tuple[str, ...]:
+    """Return the expressions of some parts in a file without harness."""
+    found = {
+        "denoiser": (context.denoiser,),
+        "text-encoder": tuple(f"pipe.{name}" for name in context.family.encoders),
+        "vae": ("pipe.vae",),
+    }
+    return tuple(name for part in parts for name in found[part])
+
 
 class Torchao(Quantized):
     """Weights of Linear layers, in torchao's kernels for torch.compile."""
@@ -240,3 +296,13 @@ class Torchao(Quantized):
 
             quantize_(network.module, config, filter_fn=is_chosen)
         return {}
+
+    def config_source(self) -> tuple[tuple[str, ...], str]:
+        """Return the imports and the source of `config` in a file without harness."""
+        raise NotImplementedError
+
+    def recipe_quantize(self) -> RecipeLines:
+        imports, config = self.config_source()
+        line = f"quantize_(network, {config}, filter_fn=lambda _, name, own=names: name in own)"
+        imports = (*imports, "from torchao.quantization import quantize_")
+        return RecipeLines(imports=imports, build=(line,))

@@ -12,6 +12,7 @@ from harness.core.axis import Context, Setup, Unavailable
 from harness.core.machine import Machine
 from harness.core.model import Call, TextToImage
 from harness.core.outcome import Caution, Figures
+from harness.core.recipe import RecipeContext, RecipeLines, read_source
 
 
 class Quanto(Quantized):
@@ -46,6 +47,18 @@ class Quanto(Quantized):
             quanto.quantize(network.module, weights=self.qtype(), include=names)
             _freeze(network)
         return {}
+
+    def recipe_quantize(self) -> RecipeLines:
+        return RecipeLines(
+            imports=("from optimum import quanto", "from types import SimpleNamespace"),
+            definitions=read_source(__name__, "_unpack_in_torch", "_unpack"),
+            before=("_unpack_in_torch()",),
+            build=(
+                f'quanto.quantize(network, weights="{self.qtype()}", include=names)',
+                "for name in names:",
+                "    network.get_submodule(name).freeze()",
+            ),
+        )
 
 
 class QuantoActivations(Quanto):
@@ -98,6 +111,68 @@ class QuantoActivations(Quanto):
             _freeze(network)
         prompts = sum(len(call.prompts) for call in calls)
         return {"activations_quantized": sum(map(len, called)), "calibration_prompts": prompts}
+
+    def recipe(self, context: RecipeContext) -> RecipeLines:
+        lines = super().recipe(context)
+        if not self.activations:
+            return lines
+        first = tuple(context.prompts[: self.calibration])
+        return lines.model_copy(
+            update={
+                "definitions": (*lines.definitions, f"CALIBRATION = {first!r}"),
+                "build": (*lines.build, *self._recipe_calibration(int(context.call["batch"]))),
+            }
+        )
+
+    def recipe_quantize(self) -> RecipeLines:
+        if not self.activations:
+            return super().recipe_quantize()
+        plain, qtype = super().recipe_quantize(), self.qtype()
+        both = f'weights="{qtype}", activations="{qtype}"'
+        return plain.model_copy(
+            update={
+                "before": (*plain.before, "quantized, called = [], find_called(pipe)"),
+                "definitions": (*plain.definitions, "\n".join(FIND_CALLED)),
+                "build": (
+                    "used = [n for n in names if network.get_submodule(n) in called]",
+                    "idle = [name for name in names if name not in used]",
+                    "if used:",
+                    f"    quanto.quantize(network, {both}, include=used)",
+                    "if idle:  # their activations cannot be calibrated",
+                    f'    quanto.quantize(network, weights="{qtype}", include=idle)',
+                    "quantized += [(network, name) for name in names]",
+                ),
+            }
+        )
+
+    def _recipe_calibration(self, batch: int) -> tuple[str, ...]:
+        return (
+            "with quanto.Calibration():",
+            f"    for first in range(0, len(CALIBRATION), {batch}):",
+            f"        prompts = CALIBRATION[first : first + {batch}]",
+            "        seeds = [run_seed(name, seed) for name, seed, _ in prompts]",
+            "        generate(pipe, [text for _, _, text in prompts], seeds)",
+            "for network, name in quantized:",
+            "    network.get_submodule(name).freeze()",
+        )
+
+
+FIND_CALLED = (
+    "def find_called(pipe):",
+    '    """Return the modules that run while an image is generated."""',
+    "    called, hooks = set(), []",
+    "    networks = [p for p in pipe.components.values() if isinstance(p, torch.nn.Module)]",
+    "    for layer in (layer for network in networks for layer in network.modules()):",
+    "        hook = layer.register_forward_pre_hook(lambda layer, _: called.add(layer))",
+    "        hooks.append(hook)",
+    "    name, seed, text = CALIBRATION[0]",
+    "    arguments = make_arguments([text], [run_seed(name, seed)])",
+    '    draw(pipe, {**arguments, "num_inference_steps": 1})',
+    "    for hook in hooks:",
+    "        hook.remove()",
+    "    return called",
+)
+"""What `_find_called` does, in a file without harness."""
 
 
 def _find_called(

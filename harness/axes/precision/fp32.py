@@ -2,10 +2,11 @@
 
 from typing import ClassVar
 
-from harness.axes.precision._quantized import Dtype, set_matmul_precision
+from harness.axes.precision._quantized import Dtype, set_matmul_precision, write_matmul_precision
 from harness.core.axis import Setup
 from harness.core.effect import Effect
 from harness.core.model import TextToImage
+from harness.core.recipe import RecipeContext, RecipeLines
 
 
 class Fp32(Dtype):
@@ -18,3 +19,7 @@ class Fp32(Dtype):
         if model.pipeline is not None and model.device.startswith("cuda"):
             set_matmul_precision("ieee")
         return super().apply(model, setup)
+
+    def recipe(self, context: RecipeContext) -> RecipeLines:
+        before = write_matmul_precision("ieee") if context.device == "cuda" else ()
+        return RecipeLines(dtype=self.dtype, before=before)

@@ -33,5 +33,11 @@ class Fp8Torchao(Torchao):
             granularity=PerRow() if self.granularity == "row" else PerTensor()
         )
 
+    def config_source(self) -> tuple[tuple[str, ...], str]:
+        scales = "PerRow" if self.granularity == "row" else "PerTensor"
+        name = "Float8DynamicActivationFloat8WeightConfig"
+        imports = (f"from torchao.quantization import {name}, {scales}",)
+        return imports, f"{name}(granularity={scales}())"
+
     def cautions(self, context: Context) -> tuple[Caution, ...]:
         return warn_of_eager_fp8(context)

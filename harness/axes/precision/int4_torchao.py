@@ -26,3 +26,11 @@ class Int4Torchao(Torchao):
 
         layout = Int4PackingFormat.TILE_PACKED_TO_4D  # the only one with kernels in torch
         return Int4WeightOnlyConfig(group_size=self.group, int4_packing_format=layout)
+
+    def config_source(self) -> tuple[tuple[str, ...], str]:
+        imports = (
+            "from torchao.quantization import Int4WeightOnlyConfig",
+            "from torchao.quantization.quantize_.workflows import Int4PackingFormat",
+        )
+        layout = "int4_packing_format=Int4PackingFormat.TILE_PACKED_TO_4D"
+        return imports, f"Int4WeightOnlyConfig(group_size={self.group}, {layout})"

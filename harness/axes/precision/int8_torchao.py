@@ -22,3 +22,7 @@ class Int8Torchao(Torchao):
         from torchao.quantization import Int8DynamicActivationInt8WeightConfig, Int8WeightOnlyConfig
 
         return Int8DynamicActivationInt8WeightConfig() if self.dynamic else Int8WeightOnlyConfig()
+
+    def config_source(self) -> tuple[tuple[str, ...], str]:
+        name = "Int8DynamicActivationInt8WeightConfig" if self.dynamic else "Int8WeightOnlyConfig"
+        return (f"from torchao.quantization import {name}",), f"{name}()"

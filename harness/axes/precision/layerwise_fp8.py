@@ -8,6 +8,7 @@ from harness.axes.precision._quantized import Quantized
 from harness.core.axis import Context, Setup
 from harness.core.model import TextToImage
 from harness.core.outcome import Caution, Figures
+from harness.core.recipe import RecipeLines, read_source
 
 
 class LayerwiseFp8(Quantized):
@@ -51,6 +52,21 @@ class LayerwiseFp8(Quantized):
                     dtype = layer.weight.dtype
                     apply_layerwise_casting_hook(layer, storage, dtype, non_blocking=False)
         return {}
+
+    def recipe_quantize(self) -> RecipeLines:
+        casting = "from diffusers.hooks.layerwise_casting import apply_layerwise_casting_hook"
+        cast = f"layer, torch.float8_{self.format}, layer.weight.dtype, non_blocking=False"
+        return RecipeLines(
+            imports=("import re", casting),
+            definitions=read_source(__name__, "_list_skipped"),
+            build=(
+                "skipped = _list_skipped(network)",
+                "for name in names:",
+                "    if not any(re.search(pattern, name) for pattern in skipped):",
+                "        layer = network.get_submodule(name)",
+                f"        apply_layerwise_casting_hook({cast})",
+            ),
+        )
 
 
 def _list_skipped(network: Any) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from harness.axes.precision._quantized import Quantized
 from harness.core.axis import Setup
 from harness.core.model import TextToImage
 from harness.core.outcome import Figures
+from harness.core.recipe import RecipeLines, read_source
 
 
 class Nf4Bitsandbytes(Quantized):
@@ -26,6 +27,14 @@ class Nf4Bitsandbytes(Quantized):
                 layer = network.module.get_submodule(name)
                 network.module.set_submodule(name, _pack(layer))
         return {}
+
+    def recipe_quantize(self) -> RecipeLines:
+        pack = "network.set_submodule(name, _pack(network.get_submodule(name)))"
+        return RecipeLines(
+            imports=("import bitsandbytes",),
+            definitions=read_source(__name__, "_pack"),
+            build=("for name in names:", f"    {pack}"),
+        )
 
 
 def _pack(layer: Any) -> Any:

@@ -2,11 +2,12 @@
 
 from typing import ClassVar
 
-from harness.axes.precision._quantized import Dtype, set_matmul_precision
+from harness.axes.precision._quantized import Dtype, set_matmul_precision, write_matmul_precision
 from harness.core.axis import Setup, Unavailable, require_gpu
 from harness.core.effect import Effect, FixedEffect
 from harness.core.machine import Machine
 from harness.core.model import TextToImage
+from harness.core.recipe import RecipeContext, RecipeLines
 
 
 class Tf32(Dtype):
@@ -24,3 +25,6 @@ class Tf32(Dtype):
         error = set_matmul_precision("tf32")
         summary = f"matrix products and convolutions in TF32, with a relative error of {error:.0e}"
         return FixedEffect(summary, {"error": error})
+
+    def recipe(self, context: RecipeContext) -> RecipeLines:
+        return RecipeLines(dtype=self.dtype, before=write_matmul_precision("tf32"))

@@ -59,6 +59,11 @@ class Stage(NamedTuple):
         return self.width, self.height
 
     @property
+    def calling_steps(self) -> int:
+        """Return the steps to ask for: warm-up has one step, and one call must be made."""
+        return self.steps if self.strength == 1 else max(self.steps, math.ceil(1 / self.strength))
+
+    @property
     def calls(self) -> int:
         """Return the steps really made, as diffusers' image-to-image pipelines count them."""
         return int(min(self.steps * self.strength, self.steps))
@@ -131,8 +136,7 @@ class Cascade(CallCounter):
         size = {"width": stage.width, "height": stage.height}
         if images is None:
             return model.text_to_image(call.model_copy(update=size))
-        steps = max(stage.steps, math.ceil(1 / stage.strength))  # warm-up has one step: one call
-        later = call.model_copy(update={**size, "steps": steps})
+        later = call.model_copy(update={**size, "steps": stage.calling_steps})
         return model.image_to_image(later, images, stage.strength)
 
     def report(self, model: TextToImage, calls: int) -> Shown:

@@ -8,6 +8,7 @@ from pydantic import Field
 from harness.axes.resolution._cascade import refuse_size, warn_of_size
 from harness.core.axis import AxisValue, Context
 from harness.core.outcome import Caution
+from harness.core.recipe import RecipeContext, RecipeLines
 
 Side = Annotated[int, Field(ge=8, le=16384)]
 
@@ -44,3 +45,6 @@ class Pixels(AxisValue):
 
     def call_options(self) -> dict[str, int]:
         return {"width": self.width, "height": self.height}
+
+    def recipe(self, context: RecipeContext) -> RecipeLines:
+        return RecipeLines(call={"height": str(self.height), "width": str(self.width)})

@@ -17,6 +17,7 @@ from harness.core.axis import AxisValue, Context, Setup, Words
 from harness.core.effect import Effect
 from harness.core.model import TextToImage
 from harness.core.outcome import Caution
+from harness.core.recipe import RecipeContext, RecipeLines
 
 
 class Progressive(AxisValue):
@@ -81,3 +82,46 @@ class Progressive(AxisValue):
         effect = Cascade(self.plan)
         model.draw = effect.draw
         return effect
+
+    def recipe(self, context: RecipeContext) -> RecipeLines:
+        stages = tuple(
+            (*stage.size, stage.calling_steps, stage.strength) for stage in self.plan(context.steps)
+        )
+        final = self.call_options()
+        redraw = tuple(
+            line.replace("IMAGE_PIPELINE", context.family.image_pipeline) for line in REDRAW
+        )
+        return RecipeLines(
+            imports=(f"from diffusers import {context.family.image_pipeline}",),
+            definitions=(f"STAGES = {stages!r}", "\n".join(redraw)),
+            call={"height": str(final["height"]), "width": str(final["width"])},
+            generate=DRAW_STAGES,
+        )
+
+
+REDRAW = (
+    "def redraw(pipe, arguments, images, strength):",
+    '    """Return enlarged images, redrawn from a share of the noise."""',
+    "    sources = torch.as_tensor(images).permute(0, 3, 1, 2)",
+    '    size = (arguments["height"], arguments["width"])',
+    "    sources = torch.nn.functional.interpolate(",
+    '        sources, size=size, mode="bicubic", antialias=True',
+    "    ).clamp(0, 1)",
+    "    settings = {key: v for key, v in pipe.config.items() if isinstance(v, bool)}",
+    "    later = IMAGE_PIPELINE(**pipe.components, **settings)",
+    "    later.set_progress_bar_config(disable=True)",
+    "    source = sources.to(DEVICE, DTYPE)",
+    '    return later(**hooked(pipe, {**arguments, "image": source, "strength": strength})).images',
+)
+"""What `image_to_image` of a model does, in a file without harness."""
+DRAW_STAGES = (
+    "images = None",
+    "for width, height, steps, strength in STAGES:",
+    "    arguments = make_arguments(prompts, seeds, negatives)",
+    '    arguments |= {"width": width, "height": height, "num_inference_steps": steps}',
+    "    if images is None:",
+    "        images = draw(pipe, arguments)",
+    "    else:",
+    "        images = redraw(pipe, arguments, images, strength)",
+    "return images",
+)

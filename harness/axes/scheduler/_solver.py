@@ -6,6 +6,7 @@ from harness.core.axis import AxisValue, Context, Setup
 from harness.core.effect import Effect, FixedEffect
 from harness.core.model import Arguments, Call, TextToImage
 from harness.core.outcome import Caution
+from harness.core.recipe import RecipeContext, RecipeLines
 
 TRAINED = 1000
 """Training timesteps of models with noise prediction, 0 to 999."""
@@ -109,6 +110,23 @@ class Scheduler(AxisValue):
             details += ", the model's default"
         return FixedEffect(f"scheduler is {self.scheduler_class}{details}")
 
+    def recipe(self, context: RecipeContext) -> RecipeLines:
+        options = self.options()
+        if context.model.scheduler.get("rescale_betas_zero_snr"):
+            options = {"timestep_spacing": "trailing", **options}
+        flow = self.recipe_flow_options() if "flow" in context.model.tags else {}
+        named = {**{name: repr(value) for name, value in options.items()}, **flow}
+        words = "".join(f", {name}={value}" for name, value in named.items())
+        lines = ("config = pipe.scheduler.config",) if flow else ()
+        made = f"pipe.scheduler = {self.scheduler_class}.from_config(pipe.scheduler.config{words})"
+        call = {name: repr(value) for name, value in self.arguments().items()}
+        imports = (f"from diffusers import {self.scheduler_class}",)
+        return RecipeLines(imports=imports, build=(*lines, made), call=call)
+
+    def recipe_flow_options(self) -> dict[str, str]:
+        """Return `flow_options` as source text that reads the default scheduler's `config`."""
+        return {}
+
 
 def _add_arguments(more: Arguments) -> Any:
     def hook(model: TextToImage, call: Call, arguments: Arguments) -> Arguments:
@@ -171,6 +189,12 @@ class MultistepScheduler(KarrasScheduler):
         shift = config.get("flow_shift", config.get("shift", 1.0))
         return {"prediction_type": "flow_prediction", "use_flow_sigmas": True, "flow_shift": shift}
 
+    def recipe_flow_options(self) -> dict[str, str]:
+        shift = 'config.get("flow_shift", config.get("shift", 1.0))'
+        return {
+            "prediction_type": "'flow_prediction'", "use_flow_sigmas": "True", "flow_shift": shift
+        }  # fmt: skip
+
 
 class FlowScheduler(Scheduler):
     """A scheduler for flow matching only."""
@@ -182,6 +206,11 @@ class FlowScheduler(Scheduler):
             return self.options()
         # Sana's default scheduler is a DPM solver, which names the shift differently.
         return {"shift": config.get("flow_shift", 1.0), **self.options()}
+
+    def recipe_flow_options(self) -> dict[str, str]:
+        if "shift" in self.options():
+            return {}
+        return {"shift": 'config.get("shift", config.get("flow_shift", 1.0))'}
 
     def refuse(self, context: Context) -> str | None:
         return None

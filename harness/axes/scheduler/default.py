@@ -5,6 +5,7 @@ from typing import ClassVar
 from harness.axes.scheduler._ancestral import CLASS, refuse_broken
 from harness.axes.scheduler._solver import refuse_all_steps
 from harness.core.axis import AxisValue, Context
+from harness.core.recipe import RecipeContext, RecipeLines
 
 
 class Default(AxisValue):
@@ -17,3 +18,6 @@ class Default(AxisValue):
         if own == CLASS and (reason := refuse_broken(context)):
             return reason
         return refuse_all_steps(context) if "own-steps-offset" in context.model.tags else None
+
+    def recipe(self, context: RecipeContext) -> RecipeLines:
+        return RecipeLines()

@@ -16,6 +16,12 @@ class Flux(PipelineModel):
     text_lengths: ClassVar = {"tokenizer_2": 512}
     true_guidance: ClassVar = False
     embedding_names: ClassVar = ("prompt_embeds", "pooled_prompt_embeds")
+    recipe_encode: ClassVar = "pipe.encode_prompt(prompts, None, device=DEVICE)[:2]"
+    recipe_noise: ClassVar = (
+        "channels = pipe.transformer.config.in_channels // 4",
+        "shape = (channels, height // scale, width // scale)",
+        "return pipe._pack_latents(draw_latents(generators, shape), len(generators), *shape)",
+    )
 
     @classmethod
     def describe(cls, folder: Folder) -> ModelInfo:

@@ -13,6 +13,7 @@ class PixArtSigma(MaskedTextModel):
     family: ClassVar = "pixart"
     pipeline_class: ClassVar = "PixArtSigmaPipeline"
     text_lengths: ClassVar = {"tokenizer": 300}
+    recipe_encode: ClassVar = "pipe.encode_prompt(prompts, guided, device=DEVICE, **negative)"
 
     @classmethod
     def describe(cls, folder: Folder) -> ModelInfo:

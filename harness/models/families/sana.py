@@ -15,6 +15,11 @@ class Sana(MaskedTextModel):
     pipeline_class: ClassVar = "SanaPipeline"
     # 300, minus the begin token of the instruction before every prompt.
     text_lengths: ClassVar = {"tokenizer": 299}
+    recipe_encode: ClassVar = (
+        "pipe.encode_prompt(prompts, guided, device=DEVICE, complex_human_instruction=list("
+        'inspect.signature(pipe.__call__).parameters["complex_human_instruction"].default),'
+        " **negative)"
+    )
 
     @classmethod
     def describe(cls, folder: Folder) -> ModelInfo:

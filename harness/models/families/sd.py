@@ -6,7 +6,7 @@ from typing import ClassVar
 from harness.core.model import Arguments, ModelInfo
 from harness.models._facts import compute_vae_scale, describe_family, list_unet_tags
 from harness.models._folder import Folder
-from harness.models._pipeline import PipelineModel
+from harness.models._pipeline import UNET_NOISE, PipelineModel
 
 
 class StableDiffusion(PipelineModel):
@@ -14,6 +14,8 @@ class StableDiffusion(PipelineModel):
     pipeline_class: ClassVar = "StableDiffusionPipeline"
     image_pipeline_class: ClassVar = "StableDiffusionImg2ImgPipeline"
     denoiser_name: ClassVar = "unet"
+    recipe_noise: ClassVar = UNET_NOISE
+    recipe_encode: ClassVar = "pipe.encode_prompt(prompts, DEVICE, 1, guided, **negative)"
     embedding_names: ClassVar = ("prompt_embeds", "negative_prompt_embeds")
     # The safety checker blackens finished images: it is not part of the measured pipeline.
     fixed_load_arguments: ClassVar = {"safety_checker": None, "requires_safety_checker": False}

@@ -13,6 +13,10 @@ class StableDiffusion3(PipelineModel):
     pipeline_class: ClassVar = "StableDiffusion3Pipeline"
     image_pipeline_class: ClassVar = "StableDiffusion3Img2ImgPipeline"
     encoders: ClassVar = ENCODERS
+    recipe_encode: ClassVar = (
+        "pipe.encode_prompt(prompts, None, None, device=DEVICE, "
+        'do_classifier_free_guidance=guided, **{"negative_prompt": "", **negative})'
+    )
     text_lengths: ClassVar = {"tokenizer_3": 256}
     embedding_names: ClassVar = (
         "prompt_embeds", "negative_prompt_embeds",

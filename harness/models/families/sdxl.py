@@ -6,7 +6,7 @@ from typing import ClassVar
 from harness.core.model import ModelInfo
 from harness.models._facts import compute_vae_scale, describe_family, list_unet_tags
 from harness.models._folder import Folder
-from harness.models._pipeline import ENCODERS, PipelineModel
+from harness.models._pipeline import ENCODERS, UNET_NOISE, PipelineModel
 
 
 class StableDiffusionXl(PipelineModel):
@@ -14,6 +14,7 @@ class StableDiffusionXl(PipelineModel):
     pipeline_class: ClassVar = "StableDiffusionXLPipeline"
     image_pipeline_class: ClassVar = "StableDiffusionXLImg2ImgPipeline"
     denoiser_name: ClassVar = "unet"
+    recipe_noise: ClassVar = UNET_NOISE
     encoders: ClassVar = ENCODERS[:2]
     sole_encoder: ClassVar = "text_encoder_2"
     embedding_names: ClassVar = (
