@@ -8,7 +8,7 @@ from typing import Any
 from harness.core.history import ChangeState, LevelChange
 from harness.core.units import plural
 from harness.history.table import History
-from harness.reporting.rendering import embed_json, make_environment
+from harness.reporting.rendering import embed_json, make_environment, read_assets
 from harness.reporting.trend import TrendPage, TrendSource, build_trend
 from harness.reporting.trend_series import HEIGHT, WIDTH, TrendSeries
 from harness.results.junit import JUnitCase, JUnitSuite, render_junit
@@ -67,8 +67,6 @@ def render_trend(page: TrendPage) -> str:
     """Return the HTML of a page that needs no network."""
     from markupsafe import Markup
 
-    environment = make_environment()
-    assets = {name: Markup(environment.loader.get_source(environment, name)[0]) for name in _ASSETS}
     nights = [
         [[night.run, night.day, night.href, night.facts, night.notes, night.repeats,
           dict(night.missing)] for night in machine.nights]
@@ -80,8 +78,7 @@ def render_trend(page: TrendPage) -> str:
         page=page,
         marks=MARKS,
         size=(WIDTH, HEIGHT),
-        style=assets["style.css"] + assets["trend.css"],
-        script=assets["trend.js"],
+        **read_assets(make_environment(), _ASSETS),
         data=Markup(embed_json({"nights": nights, "series": drawn})),
     )
 
