@@ -47,6 +47,7 @@ class OpenRegression(Frozen):
             update={
                 "before": first.before,
                 "since": first.since,
+                "found": last.found if is_new else first.found,
                 "state": "new" if is_new else last.state,
                 "causes": tuple(causes),
             }
