@@ -98,7 +98,7 @@ def build_trend(source: TrendSource, terms: Iterable[str] = ()) -> TrendPage:
         machines=machines,
         quantities=tuple(find_quantity(name).title for name in history.quantities),
         series=series,
-        notes=history.notes,
+        notes=(*history.notes, *_list_missing(machines)),
     )
 
 
@@ -211,6 +211,14 @@ def list_differences(before: Night, after: Night) -> tuple[str, ...]:
         for name in names
         if before.facts.get(name) != after.facts.get(name)
     )
+
+
+def _list_missing(machines: Sequence[MachineView]) -> Iterator[str]:
+    """Yield a sentence for each cell that the newest night of a machine has no figures of."""
+    for machine in machines:
+        night = machine.nights[-1]
+        for cell, why in night.missing.items():
+            yield f"{cell} was not measured on {night.day}: {why}."
 
 
 def _list_figures(history: History, groups: ChangeGroups, series: int) -> tuple[NamedValue, ...]:

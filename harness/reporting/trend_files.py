@@ -132,6 +132,9 @@ def list_suites(page: TrendPage, history: History) -> tuple[JUnitSuite, ...]:
         ]  # fmt: skip
         case = _judge_series(page, series, mine)
         cases.setdefault((series.machine, series.cell), []).append(case)
+    for number, view in enumerate(page.machines):
+        for cell, why in view.nights[-1].missing.items():
+            cases.setdefault((number, cell), []).append(_state_missing(why))
     is_alone = len(page.machines) < 2
     group = f"nightly.{history.lineage}"
     return tuple(
@@ -155,6 +158,15 @@ def _judge_series(page: TrendPage, series: TrendSeries, changes: list[LevelChang
     status = {"new": "failure", "suspected": "error"}.get(change.state, "skipped")
     return JUnitCase.model_validate(
         {"name": series.title, "status": status, "kind": change.state, "message": message}
+    )
+
+
+def _state_missing(why: str) -> JUnitCase:
+    """Return the case of a cell that was not measured in the newest night."""
+    standing = why.partition(":")[0]
+    status = "skipped" if standing == "skipped" else "error"
+    return JUnitCase.model_validate(
+        {"name": "measured", "status": status, "kind": standing, "message": why}
     )
 
 

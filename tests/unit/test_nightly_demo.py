@@ -6,6 +6,7 @@ import pytest
 
 from harness.history.table import History
 from harness.nightly.demo import DemoResult, run_demo
+from harness.nightly.following import follow
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,12 @@ def test_demo_can_be_followed_as_a_real_history(demo: DemoResult) -> None:
     assert {path.name for path in root.iterdir()} == {"results", "reports", "nightly-accepted.toml"}
     history = History.build(root / "results", "nightly-demo")
     assert len(history.nights) == 120
+
+
+def test_readings_of_zero_are_followed(demo: DemoResult, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The runs that only hold images have cold starts of 0 s: a warning would fail this test."""
+    monkeypatch.chdir(demo.page.parents[3])
+    assert follow(Path("nightly-demo-images"), Path("results")).changes == ()
 
 
 def test_default_folder_is_not_among_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from xml.etree import ElementTree
@@ -173,6 +174,22 @@ def test_junit_fails_new_regressions_only(written: Path) -> None:
     assert cases["nightly.nightly-demo.50-steps_inductor", "Normalized latency"] == ["failure"]
     assert cases["nightly.nightly-demo.50-steps_deepcache", "Normalized latency"] == ["skipped"]
     assert (root.get("failures"), root.get("errors")) == ("1", "0")
+
+
+def test_cells_without_figures_are_stated(tmp_path: Path) -> None:
+    history, _ = known_nights()
+    missing = {"25-steps_fp16": "failed: out of memory", "new": "skipped: needs a GPU"}
+    night = history.nights[-1].model_copy(update={"missing": missing})
+    write_trend(replace(history, nights=(*history.nights[:-1], night)), (), tmp_path)
+    root = parse_junit((tmp_path / "junit.xml").read_bytes())
+    found = {
+        case.get("classname", "").rpartition(".")[2]: [child.tag for child in case]
+        for case in root.iter("testcase") if case.get("name") == "measured"
+    }  # fmt: skip
+    assert found == {"25-steps_fp16": ["error"], "new": ["skipped"]}
+    assert "25-steps_fp16 was not measured on 30 November: failed: out of memory." in (
+        tmp_path / "index.html"
+    ).read_text(encoding="utf-8")
 
 
 def test_badge_is_an_image_in_words(written: Path) -> None:
