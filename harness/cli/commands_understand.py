@@ -8,7 +8,7 @@ from harness.cli.arguments import Against, CellName, Json, OtherRun, Out, Result
 
 @app.command()
 def report(run: RunName, results: Results = Path("results"), out: Out = None) -> None:
-    """Write the report: index.html, report.md, results.csv, junit.xml and figures."""
+    """Write the report: page, Markdown, CSV, JUnit XML, figures."""
     from harness import api
     from harness.cli import console
 
