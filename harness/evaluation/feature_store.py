@@ -224,7 +224,7 @@ class FeatureStore:
             found = reader.scorer.features(batch.activations(reader.scorer.network, variant))
         fresh = dict(zip(keys, found.astype(np.float32), strict=True))
         known.update(fresh)
-        damaged = any(picture.damage for picture in variant.pictures[batch.part])
+        damaged = any(image.damage for image in variant.images[batch.part])
         if not (damaged and reader.is_quick):  # made again in less time than it takes to keep them
             self.cache.put(reader.fingerprint, fresh.items())
 
