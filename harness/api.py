@@ -37,9 +37,8 @@ from harness.models import resolve_model
 from harness.profiling import explain, profile
 from harness.prompts import load_prompts
 from harness.prompts.latent import describe_latent
-from harness.store import append_time
+from harness.store import append_time, measured_rate
 from harness.store.layout import RunFolder, report_folder
-from harness.store.rates import measured_rate
 
 if TYPE_CHECKING:
     import pandas

@@ -37,11 +37,11 @@ def write_image_nights(results: Path) -> None:
     after = before.copy()
     for place, damage in _DAMAGED.items():
         after[place] = apply_damage(before[place : place + 1], damage)[0]
-    for night, pictures in ((loss.night - 1, before), (loss.night, after)):
+    for night, pixels in ((loss.night - 1, before), (loss.night, after)):
         run = results / name_run(night)
         if not RunFolder(run).run_json.exists():
             run = create_run(results, _plan_night(run.name, prompts), "")
-        _write_cell(run, loss.cell, prompts, pictures)
+        _write_cell(run, loss.cell, prompts, pixels)
 
 
 def _plan_night(run_id: str, prompts: tuple[Prompt, ...]) -> Plan:
@@ -68,13 +68,13 @@ def _plan_night(run_id: str, prompts: tuple[Prompt, ...]) -> Plan:
     )  # fmt: skip
 
 
-def _write_cell(run: Path, cell: str, prompts: tuple[Prompt, ...], pictures: Pixels) -> None:
-    from PIL import Image as Picture
+def _write_cell(run: Path, cell: str, prompts: tuple[Prompt, ...], pixels: Pixels) -> None:
+    from PIL import Image as PillowImage
 
     folder, images = begin_cell(run, cell), []
-    for prompt, picture in zip(prompts, pictures, strict=True):
+    for prompt, drawn in zip(prompts, pixels, strict=True):
         buffer = io.BytesIO()
-        Picture.fromarray(picture).save(buffer, "PNG")
+        PillowImage.fromarray(drawn).save(buffer, "PNG")
         path = image_name(prompt.id, 0)
         (folder / path).write_bytes(buffer.getvalue())
         digest = hashlib.sha256(buffer.getvalue()).hexdigest()

@@ -73,7 +73,7 @@ class Page(Frozen):
     judge: tuple[WorstGroup, ...]
     """The worst images of the recommended cell, by each kind of metric."""
     cells: tuple[CellSection, ...]
-    pictures_note: str
+    images_note: str
     definitions: tuple[Definition, ...]
     missing: tuple[NamedValue, ...]
     timed: TimingMethod | None
@@ -189,7 +189,7 @@ def build_page(run: Run, report_s: float, out: Path | None = None) -> Page:
         sheet_prompts=_list_sheet_prompts(run),
         judge=list_worst(run.cell(answer.best)) if answer.recommends else (),
         cells=_build_sections(run, table, anchors, unprofiled, out or report_folder(run.folder)),
-        pictures_note=_count_shown(run),
+        images_note=_count_shown(run),
         definitions=_list_definitions(run),
         missing=_to_values(run.evaluation.missing if run.evaluation else {}),
         timed=describe_method(run),

@@ -274,7 +274,7 @@ def _build_views(
 ) -> dict[str, ChangeView]:
     by_run = {night.run: night for machine in machines for night in machine.nights}
     newest = sorted(marks.values(), key=lambda pair: -pair[1].place)
-    pictured = {change.id for change, _ in newest[:_MOST_PAIRS]}
+    image_prompts = {change.id for change, _ in newest[:_MOST_PAIRS]}
     is_alone = len(machines) < 2
     views = {}
     for change, mark in marks.values():
@@ -301,7 +301,7 @@ def _build_views(
             why=change.why,
             series=places.get((change.machine, cell, change.quantity)),
             images=find_moved_images(source.history, change, source.results)
-            if change.id in pictured
+            if change.id in image_prompts
             else None,
         )
     return views

@@ -234,27 +234,31 @@ class _Watch:
         z = _to_normal(move / np.sqrt(variance), self.freedom[:, None])
         self.tests = _Tests(usable, count, older, move, variance, z)
 
-    def evidence(self, sign: int) -> Floats:
-        """Return the logarithm of each lag's weighted e-value, (s, lags)."""
+    def evidence(self, sign: int, rows: Numbers) -> Floats:
+        """Return the logarithm of each lag's weighted e-value of some series, (rows, lags)."""
         assert self.tests is not None
-        found = log_evidence(sign * self.tests.z, self.tests.variance)
-        found = found + np.log(WEIGHTS[: self.lags.size]) - self.price[:, None]
-        return np.where(self.tests.usable, found, -np.inf)
+        found = log_evidence(sign * self.tests.z[rows], self.tests.variance[rows])
+        found = found + np.log(WEIGHTS[: self.lags.size]) - self.price[rows, None]
+        return np.where(self.tests.usable[rows], found, -np.inf)
 
     def decide(self, night: int, sign: int, limit: float) -> None:
         """Record the series whose evidence reaches the limit, and begin a new level in them."""
         assert self.tests is not None
-        evidence = self.evidence(sign)
-        rows, best = np.arange(len(evidence)), evidence.argmax(axis=1)
+        highest = np.maximum(sign * self.tests.z, 0).max(axis=1)
+        most = highest**2 / 2 + np.log(2 * self.lags.size)  # log_evidence is below z²/2 + log 2
+        rows = np.flatnonzero(most >= limit)
+        evidence = self.evidence(sign, rows)
+        best = evidence.argmax(axis=1)
         enough = self.tests.newer[rows, best] >= LEAST_NEW
-        for series in np.flatnonzero(enough & (np.logaddexp.reduce(evidence, axis=1) >= limit)):
-            since = self._first(int(series), night, int(self.lags[best[series]]))
+        for row in np.flatnonzero(enough & (np.logaddexp.reduce(evidence, axis=1) >= limit)):
+            series = int(rows[row])
+            since = self._first(series, night, int(self.lags[best[row]]))
             new = self.x[series, since : night + 1][self.present[series, since : night + 1]]
             after = float(np.median(new))
             self.x[series, :since] += after - self.centre[series]
             self.centre[series], self.start[series] = after, since
             self.tests.usable[series] = False
-            self.shifts.append(Shift(int(series), since, night, sign))
+            self.shifts.append(Shift(series, since, night, sign))
 
     def _first(self, series: int, night: int, lag: int) -> int:
         """Return the first present reading among the newest `lag`."""
@@ -271,7 +275,8 @@ class _Watch:
         )
 
     def _suspect(self, sign: int, limit: float) -> list[Suspicion]:
-        night, evidence = self.x.shape[1] - 1, self.evidence(sign)
+        night = self.x.shape[1] - 1
+        evidence = self.evidence(sign, np.arange(len(self.x)))
         total = np.logaddexp.reduce(evidence, axis=1)
         near = (total >= limit - np.log(SUSPICION)) & self.present[:, night]
         found = []
@@ -306,20 +311,19 @@ def common_movement(values: Floats) -> Floats:
     common = np.zeros(nights)
     if series < 3:
         return common
+    here = np.isfinite(values)
     own = np.full_like(values, np.nan)
-    active = np.zeros(series, dtype=bool)
+    seen = np.full(series, -_EARLIER - 1)
     for night in range(nights):
-        here = np.isfinite(values[:, night])
-        known = active & here
-        if night and 2 * known.sum() >= max(active.sum(), 1) and known.sum() >= 3:
+        active = night - seen <= _EARLIER
+        known = np.flatnonzero(active & here[:, night])
+        if known.size >= max(3, active.sum() / 2):
             past = row_medians(own[known, max(0, night - _EARLIER) : night])
-            distance = values[known, night] - past
-            common[night] = np.nanmedian(distance) if np.isfinite(distance).any() else 0.0
+            common[night] = np.median(values[known, night] - past)
         elif night:
             common[night] = common[night - 1]
-        own[here, night] = values[here, night] - common[night]
-        active |= here
-        active &= np.isfinite(own[:, max(0, night + 1 - _EARLIER) : night + 1]).any(axis=1)
+        own[:, night] = values[:, night] - common[night]
+        seen[here[:, night]] = night
     return common
 
 

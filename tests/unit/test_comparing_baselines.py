@@ -23,7 +23,7 @@ METRICS = ("psnr", "clip:bundled")
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Two evaluated runs of the same pictures."""
+    """Two evaluated runs of the same images."""
     made = []
     for name in ("a", "b"):
         run = make_scored_run(tmp_path_factory.mktemp(name), prompts=24, metrics=METRICS, candidates=FEW)

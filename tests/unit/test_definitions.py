@@ -30,7 +30,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def runs(tmp_path: Path) -> tuple[Path, Path]:
-    """Two evaluated runs of the same pictures."""
+    """Two evaluated runs of the same images."""
     made = [make_scored_run(tmp_path / name, prompts=12, metrics=("psnr",), candidates=FEW) for name in ("a", "b")]
     for run in made:
         evaluate(run)

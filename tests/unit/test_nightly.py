@@ -267,8 +267,8 @@ def test_runs_of_other_machines_are_added(tmp_path: Path) -> None:
     document["plan"]["machine"]["cpu"] = "Other"
     document["plan"]["run_id"] += "-other"
     RunFolder(there).run_json.write_text(json.dumps(document), encoding="utf-8")
-    for picture in there.glob("cells/*/images/*.png"):
-        picture.unlink()
+    for image in there.glob("cells/*/images/*.png"):
+        image.unlink()
     assert add_runs([there.parent], run.parent) == (("fake", 1),)
     assert add_runs([there], run.parent) == (("fake", 0),)
     followed = follow(tmp_path / "here" / "fake.toml", run.parent)
