@@ -53,10 +53,10 @@ def test_accept_and_prune_answer_in_json(place: Path) -> None:
 
 
 def test_pruning_needs_yes(place: Path) -> None:
-    pictures = len(list(place.glob("results/*/cells/*/images/*.png")))
+    count = len(list(place.glob("results/*/cells/*/images/*.png")))
     assert "--yes" in invoke("prune", "--keep-images", "0").stdout
-    assert len(list(place.glob("results/*/cells/*/images/*.png"))) == pictures
-    assert f"{pictures} images" in invoke("prune", "--keep-images", "0", "--yes").stdout
+    assert len(list(place.glob("results/*/cells/*/images/*.png"))) == count
+    assert f"{count} images" in invoke("prune", "--keep-images", "0", "--yes").stdout
     assert not list(place.glob("results/*/cells/*/images/*.png"))
     assert "Nothing" in invoke("prune", "--keep-images", "0", "--yes").stdout
 
