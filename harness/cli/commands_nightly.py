@@ -39,17 +39,15 @@ def nightly(
     regression, 6 a suspected one, 5 some cells failed.
     """
     from harness import api
-    from harness.cli import console, nightly_view
-    from harness.nightly.demo import FOLDER, write_demo
+    from harness.cli import console, demo_view, nightly_view
+    from harness.nightly.demo import run_demo
     from harness.nightly.night import NightlyOptions, run_nightly
 
     if demo == bool(matrix):
         fix = "Such as: harness nightly sdxl.toml, or: harness nightly --demo"
         raise UsageError("name one matrix, or --demo", "harness nightly", fix)
     if demo:
-        followed, page = write_demo(out or FOLDER)
-        nightly_view.show_changes(followed, json)
-        return console.show_path(page, progress=True)
+        return demo_view.show_demo(run_demo(out), json)
     console.warn(api.cache_caution())
     options = NightlyOptions(
         results=results,
