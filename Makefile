@@ -1,6 +1,6 @@
 # Two commands from a fresh machine: `make demo` and `make test`.
 PYTHON ?= python3
-JOBS ?= 2
+JOBS ?= 3
 BIN := .venv/bin
 export OMP_WAIT_POLICY = PASSIVE
 # Tests start hundreds of processes: each would compile the whole package again.
@@ -13,7 +13,8 @@ demo: .venv/demo
 	$(BIN)/harness bench matrices/quickstart.toml; status=$$?; \
 	case $$status in 0|1|6) exit 0;; *) exit $$status;; esac
 
-# One thread a worker: two workers that each take all cores get in each other's way.
+# One thread a worker: workers that each take all cores get in each other's way. Three workers keep two cores busy, since
+# tests that start processes or read the clock wait for a quarter of their time.
 # Neighbours in the list of tests share fixtures, so each worker takes one stretch of it (worksteal).
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(JOBS) --dist worksteal
 test: .venv/dev

@@ -35,17 +35,17 @@ class Damage(NamedTuple):
     apply: Callable[[Pixels, float], Pixels]
 
 
-def apply_damage(pictures: Pixels, damage: str) -> Pixels:
+def apply_damage(images: Pixels, damage: str) -> Pixels:
     """Return images (n, height, width, 3) with a damage such as `blur:3` or `identical` (none)."""
     if damage == IDENTICAL:
-        return copied(pictures)
+        return copied(images)
     family, _, level = damage.partition(":")
-    return DAMAGES[family].apply(pictures, DAMAGES[family].doses[int(level)])
+    return DAMAGES[family].apply(images, DAMAGES[family].doses[int(level)])
 
 
-def copied(pictures: Pixels) -> Pixels:
+def copied(images: Pixels) -> Pixels:
     """Return a copy of the pixels, to be read a second time."""
-    return np.copy(pictures)
+    return np.copy(images)
 
 
 def dose_words(family: str, level: int, side: int) -> str:
@@ -64,85 +64,83 @@ def _on_screen(side: int) -> float:
     return max(1.0, side / _SCREEN_PX)
 
 
-def _one_by_one(
-    pictures: Pixels, change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
-) -> Pixels:
-    return np.stack([change(picture) for picture in pictures])
+def _one_by_one(images: Pixels, change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> Pixels:
+    return np.stack([change(image) for image in images])
 
 
-def _blur(pictures: Pixels, sigma: float) -> Pixels:
+def _blur(images: Pixels, sigma: float) -> Pixels:
     from PIL import Image, ImageFilter
 
-    soft = ImageFilter.GaussianBlur(sigma * _on_screen(min(pictures.shape[1:3])))
-    return _one_by_one(pictures, lambda picture: np.asarray(Image.fromarray(picture).filter(soft)))
+    soft = ImageFilter.GaussianBlur(sigma * _on_screen(min(images.shape[1:3])))
+    return _one_by_one(images, lambda image: np.asarray(Image.fromarray(image).filter(soft)))
 
 
-def _scale(pictures: Pixels, factor: float) -> Pixels:
+def _scale(images: Pixels, factor: float) -> Pixels:
     from PIL import Image
 
-    height, width = pictures.shape[1:3]
+    height, width = images.shape[1:3]
     small = max(1, round(width / factor)), max(1, round(height / factor))
 
-    def change(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        reduced = Image.fromarray(picture).resize(small, Image.Resampling.BICUBIC)
+    def change(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        reduced = Image.fromarray(image).resize(small, Image.Resampling.BICUBIC)
         return np.asarray(reduced.resize((width, height), Image.Resampling.BICUBIC))
 
-    return _one_by_one(pictures, change)
+    return _one_by_one(images, change)
 
 
-def _jpeg(pictures: Pixels, quality: float) -> Pixels:
+def _jpeg(images: Pixels, quality: float) -> Pixels:
     from PIL import Image
 
-    def change(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def change(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         buffer = io.BytesIO()
-        Image.fromarray(picture).save(buffer, "JPEG", quality=int(quality))
+        Image.fromarray(image).save(buffer, "JPEG", quality=int(quality))
         return np.asarray(Image.open(buffer))
 
-    return _one_by_one(pictures, change)
+    return _one_by_one(images, change)
 
 
-def _noise(pictures: Pixels, variance: float) -> Pixels:
-    deviation = 255 * variance**0.5 * _on_screen(min(pictures.shape[1:3]))
+def _noise(images: Pixels, variance: float) -> Pixels:
+    deviation = 255 * variance**0.5 * _on_screen(min(images.shape[1:3]))
 
-    def change(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def change(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         own = np.random.default_rng(
-            zlib.crc32(picture.tobytes())
-        )  # every picture its own, the same each time
-        return _rounded(picture + deviation * own.standard_normal(picture.shape, dtype=np.float32))
+            zlib.crc32(image.tobytes())
+        )  # every image its own, the same each time
+        return _rounded(image + deviation * own.standard_normal(image.shape, dtype=np.float32))
 
-    return _one_by_one(pictures, change)
-
-
-def _contrast(pictures: Pixels, share: float) -> Pixels:
-    return _rounded(127.5 + (pictures - np.float32(127.5)) * np.float32(1 - share))
+    return _one_by_one(images, change)
 
 
-def _brightness(pictures: Pixels, share: float) -> Pixels:
-    return _rounded(pictures + np.float32(255 * share))
+def _contrast(images: Pixels, share: float) -> Pixels:
+    return _rounded(127.5 + (images - np.float32(127.5)) * np.float32(1 - share))
 
 
-def _saturation(pictures: Pixels, factor: float) -> Pixels:
-    luma = (pictures @ _LUMA)[..., None]
-    return _rounded(luma + (pictures - luma) * np.float32(factor))
+def _brightness(images: Pixels, share: float) -> Pixels:
+    return _rounded(images + np.float32(255 * share))
 
 
-def _hue(pictures: Pixels, degrees: float) -> Pixels:
+def _saturation(images: Pixels, factor: float) -> Pixels:
+    luma = (images @ _LUMA)[..., None]
+    return _rounded(luma + (images - luma) * np.float32(factor))
+
+
+def _hue(images: Pixels, degrees: float) -> Pixels:
     turn = np.deg2rad(degrees)
     turned = np.array(
         [[1, 0, 0], [0, np.cos(turn), -np.sin(turn)], [0, np.sin(turn), np.cos(turn)]]
     )
     matrix = (np.linalg.inv(_TO_YIQ) @ turned @ _TO_YIQ).astype(np.float32)
-    return _rounded(pictures @ matrix.T)
+    return _rounded(images @ matrix.T)
 
 
-def _banding(pictures: Pixels, levels: float) -> Pixels:
+def _banding(images: Pixels, levels: float) -> Pixels:
     step = np.float32(255 / (levels - 1))
-    return _rounded(np.round(pictures / step) * step)
+    return _rounded(np.round(images / step) * step)
 
 
-def _sharpening(pictures: Pixels, amount: float) -> Pixels:
-    soft = _blur(pictures, 1.0)
-    return _rounded(pictures + np.float32(amount) * (pictures.astype(np.float32) - soft))
+def _sharpening(images: Pixels, amount: float) -> Pixels:
+    soft = _blur(images, 1.0)
+    return _rounded(images + np.float32(amount) * (images.astype(np.float32) - soft))
 
 
 def _rounded(values: NDArray[np.floating]) -> Pixels:
@@ -168,7 +166,7 @@ SOME = "blur:5"
 """The damage of the images of the family `some-damaged`."""
 SET_DAMAGES: dict[str, str] = {
     "wrong-prompt": "{} % show another prompt",
-    "collapse": "{} % are one and the same picture",
+    "collapse": "{} % are one and the same image",
     "some-damaged": "{} % are blurred beyond recognition",
 }
 """Families of damage to some images of a set, with their doses in words."""

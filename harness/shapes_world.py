@@ -40,8 +40,8 @@ CLASSES: dict[str, int] = {
     "shape_1": len(SHAPES), "colour_1": len(COLOURS), "size_1": len(SIZES),
     "shape_2": len(SHAPES), "colour_2": len(COLOURS), "size_2": len(SIZES),
 }  # fmt: skip
-UNIT = 64  # side of the world in its own units; a picture of 64 px has one pixel per unit
-MARGIN = 1.0  # between a thing and the edge of the picture, in world units
+UNIT = 64  # side of the world in its own units; an image of 64 px has one pixel per unit
+MARGIN = 1.0  # between a thing and the edge of the image, in world units
 MISALIGNED = 10.0  # how far two things in a row or column may be off it, in world units
 NOTHING = -1  # label of a slot that holds no object
 HELD_OUT_SHARE = 10  # one caption in this many is never trained on

@@ -1,4 +1,4 @@
-"""Write docs/axes.md and its pictures from a run of matrices/axes.toml: `python -m tests.axes_page results/RUN`."""
+"""Write docs/axes.md and its images from a run of matrices/axes.toml: `python -m tests.axes_page results/RUN`."""
 
 import math
 import sys
@@ -38,7 +38,7 @@ def keep(run: Path) -> None:
 
 
 def draw_grid(run: Path) -> Image.Image:
-    """Return one row of pictures per cell that is shown and completed."""
+    """Return one row of images per cell that is shown and completed."""
     plan, outcomes = read_plan(run), read_outcomes(run)
     prompts = [prompt.id for prompt in plan.prompts[:PROMPTS]]
     rows = [(name, made) for name in SHOWN if isinstance(made := outcomes.get(name), Completed)]
@@ -50,8 +50,8 @@ def draw_grid(run: Path) -> Image.Image:
             pen.text((6, top + 22 + 17 * line), words, fill="black", font=font)
         paths = {image.prompt_id: image.path for image in made.images if image.seed == plan.matrix.seeds[0]}
         for column, prompt in enumerate(prompts):
-            picture = Image.open(run / "cells" / name / paths[prompt]).convert("RGB")
-            grid.paste(picture.resize((SIDE, SIDE), Image.Resampling.NEAREST), (LABEL + column * (SIDE + 4), top))
+            drawn = Image.open(run / "cells" / name / paths[prompt]).convert("RGB")
+            grid.paste(drawn.resize((SIDE, SIDE), Image.Resampling.NEAREST), (LABEL + column * (SIDE + 4), top))
     return grid
 
 

@@ -1,7 +1,7 @@
 """Fixtures of several folders, and settings of the test session."""
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,17 @@ def pytest_collection_finish() -> None:
 def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test asks the Hugging Face Hub, except for those that serve one themselves."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_process_server() -> Iterator[None]:
+    """The first run starts the server for all later runs of the session, so it imports for the largest of them."""
+    from harness.execution import launchers
+
+    with pytest.MonkeyPatch.context() as patch:
+        listed = launchers.list_preloads
+        patch.setattr(launchers, "list_preloads", lambda with_torch, gpu: listed(True, gpu))
+        yield
 
 
 @pytest.fixture(scope="session")

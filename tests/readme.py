@@ -60,7 +60,7 @@ def demo_part() -> str:
     return "\n".join(f"| {' | '.join(row[column] for column in chosen)} |" for row in rows)
 
 
-def picture_part() -> str:
+def image_part() -> str:
     """Return the Pareto chart of the committed sample report."""
     report = _sample_report()
     if report is None:
@@ -114,8 +114,8 @@ def aa_part() -> str:
         "| machine | calls per block | runs | 95 % interval contains 1.00 | half-width, median | rounds, median |",
         "|---|---:|---:|---:|---:|---:|",
     ]
-    for machine, calls, groups, *found in _rows(RATES.read_text(encoding="utf-8").partition(AGAINST_ITSELF)[2]):
-        if groups.startswith("until"):
+    for machine, calls, rounds, *found in _rows(RATES.read_text(encoding="utf-8").partition(AGAINST_ITSELF)[2]):
+        if rounds.startswith("until"):
             lines.append(f"| {machine} | {calls} | {' | '.join(found[:4])} |")
     return "\n".join(lines)
 
@@ -153,7 +153,7 @@ def matrices_table() -> str:
     return "\n".join(lines)
 
 
-PARTS = {"picture": picture_part, "demo": demo_part}
+PARTS = {"image": image_part, "demo": demo_part}
 QUALITY_PARTS = {"quality": quality_part, "rates": rates_part}
 TIMING_PARTS = {"aa": aa_part}
 CLAIMS_PARTS = {"claim-quantities": claim_quantities_table, "claims": claims_table}

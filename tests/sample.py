@@ -1,6 +1,6 @@
 """Keep one run and its report in the repository: `python -m tests.sample results/RUN`.
 
-Of the pictures only those that the report shows are kept; scores, deltas and verdicts are whole.
+Of the images only those that the report shows are kept; scores, deltas and verdicts are whole.
 """
 
 import shutil
@@ -19,7 +19,7 @@ def keep(run: Path) -> None:
     shown: set[Path] = set()
     read = images.embed_image
 
-    def noting(path: Path, alt: str) -> images.Picture:
+    def noting(path: Path, alt: str) -> images.Image:
         shown.add(path.resolve())
         return read(path, alt)
 
@@ -40,7 +40,7 @@ def keep(run: Path) -> None:
     shutil.copytree(run, target, ignore=ignored)
     api.report(target, report)  # once more: it links the traces that are kept
     (target / "README.md").write_text(
-        "Of the pictures only those that the report shows are kept here.\n", encoding="utf-8"
+        "Of the images only those that the report shows are kept here.\n", encoding="utf-8"
     )
 
 

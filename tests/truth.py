@@ -1,9 +1,9 @@
 """Check the verdicts of a run on the bundled model against the truth: `python -m tests.truth RUN [--damages]`.
 
-The attribute net tells which pictures show all that their captions ask for. For each candidate it prints the verdict,
-the true loss of correct pictures with its 95 % interval, and whether a passing cell loses more than the margin.
+The attribute net tells which images show all that their captions ask for. For each candidate it prints the verdict,
+the true loss of correct images with its 95 % interval, and whether a passing cell loses more than the margin.
 
-With `--damages`, copies of the baseline's pictures are damaged in ways the ladder does not know, and go through
+With `--damages`, copies of the baseline's images are damaged in ways the ladder does not know, and go through
 evaluate and gate as candidates: none of them may pass. Exit code 1 where a verdict contradicts the truth.
 """
 
@@ -32,42 +32,42 @@ from harness.store import begin_cell, create_run, image_path, read_outcomes, rea
 
 MARGIN = 0.05
 MOST_PROMPTS = 256
-Pictures = np.ndarray
-Damage = Callable[[Pictures], Pictures]
+Pixels = np.ndarray
+Damage = Callable[[Pixels], Pixels]
 
 
 def _each(change: Callable[[PillowImage.Image], PillowImage.Image]) -> Damage:
-    return lambda pictures: np.stack([np.asarray(change(PillowImage.fromarray(p))) for p in pictures])
+    return lambda pixels: np.stack([np.asarray(change(PillowImage.fromarray(p))) for p in pixels])
 
 
-def _clipped(pictures: Pictures) -> Pictures:
-    return np.clip(np.rint(pictures), 0, 255).astype(np.uint8)
+def _clipped(pixels: Pixels) -> Pixels:
+    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
 
 
-def _tile_seams(pictures: Pictures) -> Pictures:
+def _tile_seams(pixels: Pixels) -> Pixels:
     """Every other tile of a quarter's side is brighter."""
-    side = pictures.shape[1] // 4
-    y, x = np.mgrid[: pictures.shape[1], : pictures.shape[2]] // side
-    return _clipped(pictures + 16.0 * ((x + y) % 2 - 0.5)[..., None])
+    side = pixels.shape[1] // 4
+    y, x = np.mgrid[: pixels.shape[1], : pixels.shape[2]] // side
+    return _clipped(pixels + 16.0 * ((x + y) % 2 - 0.5)[..., None])
 
 
-def _motion_blur(pictures: Pictures) -> Pictures:
-    padded = np.pad(pictures.astype(np.float32), ((0, 0), (0, 0), (2, 2), (0, 0)), mode="edge")
-    return _clipped(sum(padded[:, :, k : k + pictures.shape[2]] for k in range(5)) / 5)
+def _motion_blur(pixels: Pixels) -> Pixels:
+    padded = np.pad(pixels.astype(np.float32), ((0, 0), (0, 0), (2, 2), (0, 0)), mode="edge")
+    return _clipped(sum(padded[:, :, k : k + pixels.shape[2]] for k in range(5)) / 5)
 
 
-def _impulses(pictures: Pictures) -> Pictures:
+def _impulses(pixels: Pixels) -> Pixels:
     rng = np.random.default_rng(0)
-    found = pictures.copy()
-    hit = rng.random(pictures.shape[:3]) < 0.01
+    found = pixels.copy()
+    hit = rng.random(pixels.shape[:3]) < 0.01
     found[hit] = rng.integers(0, 2, hit.sum())[:, None] * 255
     return found
 
 
-def _erased(pictures: Pictures) -> Pictures:
-    """The middle of every fifth picture is gone."""
-    found = pictures.copy()
-    quarter = pictures.shape[1] // 4
+def _erased(pixels: Pixels) -> Pixels:
+    """The middle of every fifth image is gone."""
+    found = pixels.copy()
+    quarter = pixels.shape[1] // 4
     found[::5, quarter:-quarter, quarter:-quarter] = found[::5, :1, :1]
     return found
 
@@ -78,20 +78,20 @@ DAMAGES: dict[str, Damage] = {
     "pixels of 4": _each(lambda image: image.resize((16, 16)).resize(image.size, PillowImage.Resampling.NEAREST)),
     "impulse noise": _impulses,
     "tile seams": _tile_seams,
-    "gamma 1.5": lambda pictures: _clipped(255 * (pictures / 255) ** 1.5),
-    "tint": lambda pictures: _clipped(pictures + np.array([14.0, 0.0, -14.0])),
-    "grey": lambda pictures: pictures.mean(axis=3, keepdims=True).repeat(3, axis=3).astype(np.uint8),
-    "inverted": lambda pictures: 255 - pictures,
+    "gamma 1.5": lambda pixels: _clipped(255 * (pixels / 255) ** 1.5),
+    "tint": lambda pixels: _clipped(pixels + np.array([14.0, 0.0, -14.0])),
+    "grey": lambda pixels: pixels.mean(axis=3, keepdims=True).repeat(3, axis=3).astype(np.uint8),
+    "inverted": lambda pixels: 255 - pixels,
     "every fifth erased": _erased,
-    "every fifth another's": lambda pictures: np.where(
-        (np.arange(len(pictures)) % 5 == 0)[:, None, None, None], np.roll(pictures, 7, axis=0), pictures
+    "every fifth another's": lambda pixels: np.where(
+        (np.arange(len(pixels)) % 5 == 0)[:, None, None, None], np.roll(pixels, 7, axis=0), pixels
     ),
-    "upside down": lambda pictures: pictures[:, ::-1],
+    "upside down": lambda pixels: pixels[:, ::-1],
 }
 
 
-def read(run: Path, cell_id: str, outcome: Completed) -> Pictures:
-    """Return a cell's pictures in the order of its outcome, uint8 (n, 64, 64, 3)."""
+def read(run: Path, cell_id: str, outcome: Completed) -> Pixels:
+    """Return a cell's images in the order of its outcome, uint8 (n, 64, 64, 3)."""
     shown = []
     for image in outcome.images:
         with PillowImage.open(image_path(run, cell_id, image)) as opened:
@@ -99,15 +99,15 @@ def read(run: Path, cell_id: str, outcome: Completed) -> Pictures:
     return np.stack(shown)
 
 
-def correct(pictures: Pictures, texts: list[str]) -> np.ndarray:
-    """Return which pictures show all that their captions ask for."""
+def correct(pixels: Pixels, texts: list[str]) -> np.ndarray:
+    """Return which images show all that their captions ask for."""
     net = load_attribute_network()
-    labels = np.concatenate([np.asarray(net.extract(pictures[i : i + 64]).labels) for i in range(0, len(pictures), 64)])
+    labels = np.concatenate([np.asarray(net.extract(pixels[i : i + 64]).labels) for i in range(0, len(pixels), 64)])
     return np.asarray((labels == np.array([parse(text).labels for text in texts])).all(axis=1))
 
 
 def damaged_run(run: Path, root: Path) -> Path:
-    """Return a run whose candidates are damaged copies of the baseline's first pictures."""
+    """Return a run whose candidates are damaged copies of the baseline's first images."""
     plan, outcomes = read_plan(run), read_outcomes(run)
     plan = plan.model_copy(update={"prompts": plan.prompts[:MOST_PROMPTS]})
     kept = {prompt.id for prompt in plan.prompts}
@@ -127,11 +127,11 @@ def damaged_run(run: Path, root: Path) -> Path:
         if planned.id in outcomes:
             shutil.copytree(run / "cells" / planned.id, damaged / "cells" / planned.id)
             write_outcome(damaged, planned.id, outcomes[planned.id])
-    pictures = read(run, plan.baseline_id, baseline)
+    pixels = read(run, plan.baseline_id, baseline)
     for name, planned in made.items():
         folder = begin_cell(damaged, planned.id)
         images = tuple(_write(folder, image, pixels) for image, pixels in
-                       zip(baseline.images, DAMAGES[name](pictures), strict=True))  # fmt: skip
+                       zip(baseline.images, DAMAGES[name](pixels), strict=True))  # fmt: skip
         write_outcome(damaged, planned.id, baseline.model_copy(update={"images": images}))
     return damaged
 
@@ -142,7 +142,7 @@ def _first(outcome: Outcome, prompts: set[str]) -> Completed:
     return outcome.model_copy(update={"images": images})
 
 
-def _write(folder: Path, image: Image, pixels: Pictures) -> Image:
+def _write(folder: Path, image: Image, pixels: Pixels) -> Image:
     buffer = io.BytesIO()
     PillowImage.fromarray(pixels).save(buffer, "PNG")
     path = folder / image.path
@@ -159,7 +159,7 @@ def contradictions(run: Path) -> int:
     assert isinstance(baseline, Completed)
     right = correct(read(run, plan.baseline_id, baseline), [texts[image.prompt_id] for image in baseline.images])
     known = {image.key: bool(found) for image, found in zip(baseline.images, right, strict=True)}
-    print(f"baseline: {right.mean():.1%} of {len(right)} pictures are correct")
+    print(f"baseline: {right.mean():.1%} of {len(right)} images are correct")
     for verdict in judge(run).cells:
         outcome = outcomes[verdict.cell_id]
         assert isinstance(outcome, Completed)
@@ -172,7 +172,7 @@ def contradictions(run: Path) -> int:
         wrong += contradicted
         mark = "  CONTRADICTED" if contradicted else ""
         loss = (lost - gained) / len(own) / span
-        print(f"{verdict.result:12}  {loss:6.1%} [{low:.1%}, {high:.1%}] of correct pictures  {verdict.cell_id}{mark}")
+        print(f"{verdict.result:12}  {loss:6.1%} [{low:.1%}, {high:.1%}] of correct images  {verdict.cell_id}{mark}")
     return wrong
 
 
@@ -180,7 +180,7 @@ def main() -> int:
     """Check a run; return 1 where a verdict contradicts the truth."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
-    parser.add_argument("--damages", action="store_true", help="also damage the baseline's pictures and judge them")
+    parser.add_argument("--damages", action="store_true", help="also damage the baseline's images and judge them")
     given = parser.parse_args()
     wrong = contradictions(given.run)
     if given.damages:

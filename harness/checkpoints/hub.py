@@ -21,7 +21,7 @@ from harness.core.units import format_bytes
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _TIMEOUT_S = 15.0
 _WRITE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
-_BRANCH = "main"
+DEFAULT_BRANCH = "main"
 """The revision under which the cache is searched for a single file."""
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
 _SHOWN = 4
@@ -143,7 +143,7 @@ def fetch_published(files: Sequence[PublishedFile]) -> None:
     for repo, names in wanted.items():
         why = "the Hugging Face Hub no longer answers"
         try:
-            folder = fetch_files(Repository(repo, _BRANCH), names)
+            folder = fetch_files(Repository(repo, DEFAULT_BRANCH), names)
             # Without a network, huggingface_hub returns an older snapshot instead of an error.
             missing = [name for name in names if not (folder / name).is_file()]
         except UnreachableError as error:
@@ -155,7 +155,7 @@ def fetch_published(files: Sequence[PublishedFile]) -> None:
 
 def _ask(repo: str, files: Sequence[HubFile]) -> dict[HubFile, PublishedFile | str]:
     try:
-        listing = list_repository(Repository(repo, _BRANCH), check_access=True)
+        listing = list_repository(Repository(repo, DEFAULT_BRANCH), check_access=True)
     except UsageError as error:
         return dict.fromkeys(files, f"huggingface.co/{repo}: {error.what}. {error.fix}")
     return {file: _published(file, listing) for file in files}

@@ -14,7 +14,7 @@ from harness.core.axis import Scalar, value_word
 from harness.core.base import Frozen
 from harness.core.catalog import did_you_mean
 from harness.core.errors import LedgerError, UsageError
-from harness.core.parsing import read_record, read_toml
+from harness.core.parsing import read_record, read_text, read_toml
 from harness.metrics import check_metric
 
 Quantity = Literal[
@@ -156,17 +156,8 @@ def load_ledger(path: Path, known: Iterable[Claim] = ()) -> tuple[Claim, ...]:
 
     An id of one of the `known` claims is a mistake.
     """
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except OSError as error:
-        fix = "Name a file of claims; docs/claims.md shows one."
-        raise UsageError(
-            f"cannot read the claim ledger: {error.strerror}", str(path), fix
-        ) from error
-    except UnicodeDecodeError as error:
-        raise LedgerError(
-            [f"not UTF-8 text: {error.reason} at byte {error.start}"], str(path)
-        ) from error
+    fix = "Name a file of claims; docs/claims.md shows one."
+    text = read_text(path, "claim ledger", fix, LedgerError)
     return parse_ledger(text, str(path), known)
 
 

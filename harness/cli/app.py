@@ -14,8 +14,9 @@ app = typer.Typer(
     cls=GroupedCommands,
     help="Measures what an optimization of an image-generation model buys, what it costs in "
     "quality, and whether it may ship.",
-    epilog="Exit codes: 0 pass · 1 gate failed · 2 wrong usage or matrix · 3 nothing to do · "
-    "4 machine not usable · 5 some cells failed · 6 inconclusive · 7 results unreadable.",
+    epilog="Exit codes: 0 pass · 1 gate failed or new regression · 2 wrong usage or matrix · "
+    "3 nothing to do · 4 machine not usable · 5 some cells failed · 6 inconclusive · "
+    "7 results unreadable.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     no_args_is_help=True,

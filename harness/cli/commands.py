@@ -8,6 +8,7 @@ from harness.cli import (
     commands_deploy,
     commands_judge,
     commands_measure,
+    commands_nightly,
     commands_set_up,
     commands_sign,
     commands_understand,
@@ -19,6 +20,7 @@ __all__ = ["app", "main"]
 
 COMMANDS = (
     commands_measure,
+    commands_nightly,
     commands_judge,
     commands_sign,
     commands_understand,

@@ -63,7 +63,7 @@ def run(
     """Generate images, measure latencies; continues interrupted runs.
 
     MATRIX may also be a run; then its missing cells are measured.
-    With quality.images = "auto" this is one round; gate then decides which cells need more images.
+    With quality.images = "auto" this is one stage; gate then decides which cells need more images.
     """
     from harness import api
     from harness.cli import console

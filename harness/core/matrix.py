@@ -165,7 +165,7 @@ class Quality(Frozen):
         tuple[str, ...],
         Field(description="default: the metrics that suit the model"),
     ] = (
-        "attributes:bundled", "clip:bundled", "detail", "colour", "odd-pictures", "fid:bundled",
+        "attributes:bundled", "clip:bundled", "detail", "colour", "odd-images", "fid:bundled",
         "lpips:bundled", "psnr", "ssim",
     )  # fmt: skip
     images: Annotated[

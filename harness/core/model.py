@@ -274,7 +274,7 @@ class ModelSource(Frozen):
     summary: ClassVar[str]
     prompt_set: ClassVar[str] = "everyday"
     metrics: ClassVar[tuple[str, ...]] = (
-        "vqa", "clip:mlperf", "detail", "colour", "odd-pictures", "fid:native192",
+        "vqa", "clip:mlperf", "detail", "colour", "odd-images", "fid:native192",
         "fid:mlperf", "lpips:alex", "psnr", "ssim",
     )  # fmt: skip
 

@@ -51,7 +51,7 @@ class ColdStart(Frozen):
 
 
 MeasuredKind = Literal[
-    "first-call", "warming-up", "outliers", "two-speeds", "drift", "few-groups", "not-precise",
+    "first-call", "warming-up", "outliers", "two-speeds", "drift", "few-rounds", "not-precise",
     "profiled", "throttled", "power-capped", "clock-drift", "cpu-clock-drift", "hot", "busy",
     "foreign-processes", "not-traced",
 ]  # fmt: skip
@@ -171,7 +171,7 @@ UNTIMED = Pairing(kind="alone", blocks=(), stopped="not timed: only its images a
 class Completed(Frozen):
     """A measured cell: raw samples, never summaries. `phases_s` is the cell's wall time by phase.
 
-    In an adaptive run images and phases grow with every round; latencies are those of the first.
+    In an adaptive run images and phases grow with every stage; latencies are those of the first.
     """
 
     status: Literal["completed"] = "completed"
@@ -193,7 +193,7 @@ class Completed(Frozen):
     trace: Trace | Absent = Absent(absent="not traced (measure.trace = false)")
     reused_from: str | None = None
     halted: Failed | None = None
-    """Why a later round failed to add images; earlier images stay."""
+    """Why a later stage failed to add images; earlier images stay."""
 
     @property
     def repeats(self) -> tuple[Repeat, ...]:
@@ -206,11 +206,11 @@ class Completed(Frozen):
         return len({image.prompt_id for image in self.images})
 
     def lacks(self, prompts: int) -> bool:
-        """Return whether images of this many prompts are missing; False after a halted round."""
+        """Return whether images of this many prompts are missing; False after a halted stage."""
         return self.halted is None and self.prompts < prompts
 
     def extended(self, added: "Extended") -> "Completed":
-        """Return the cell with the images, warnings and phases of another round."""
+        """Return the cell with the images, warnings and phases of another stage."""
         phases = Counter(self.phases_s)
         phases.update(added.phases_s)
         warnings = tuple(dict.fromkeys(self.warnings + added.warnings))
@@ -223,7 +223,7 @@ class Completed(Frozen):
 
 
 class Extended(Frozen):
-    """Images and phases that another round adds to a completed cell.
+    """Images and phases that another stage adds to a completed cell.
 
     In an adaptive run, or for a cell that was sandwiched between two timings of the baseline.
     """
@@ -245,7 +245,7 @@ Outcome = Annotated[Completed | Failed | Skipped, Field(discriminator="status")]
 
 
 def find_failure(outcome: Outcome | None) -> Failed | None:
-    """Return the failure of a cell, in its first round or in a later one."""
+    """Return the failure of a cell, in its first stage or in a later one."""
     if isinstance(outcome, Completed):
         return outcome.halted
     return outcome if isinstance(outcome, Failed) else None

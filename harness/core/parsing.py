@@ -12,7 +12,7 @@ import platformdirs
 from pydantic import BaseModel, BeforeValidator, ValidationError
 
 from harness.core.catalog import did_you_mean
-from harness.core.errors import UsageError
+from harness.core.errors import MatrixError, UsageError
 
 Model = TypeVar("Model", bound=BaseModel)
 LONGEST_SHOWN = 80
@@ -38,6 +38,21 @@ _SCALARS = {
 """Pydantic's names of mistakes, and what should be there, in TOML's words instead of Python's."""
 
 _UNION_WORDS = {"bool", "int", "float", "str", "dict[str,union[bool,int,float,str]]", "dict"}
+
+
+def read_text(path: Path, kind: str, fix: str, error: type[MatrixError]) -> str:
+    """Return the text of a user's file of a `kind`, such as "matrix file".
+
+    Raises UsageError with `fix` if it cannot be read, and `error` if it is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as problem:
+        what = f"cannot read the {kind}: {problem.strerror}"
+        raise UsageError(what, str(path), fix) from problem
+    except UnicodeDecodeError as problem:
+        mistake = f"not UTF-8 text: {problem.reason} at byte {problem.start}"
+        raise error([mistake], str(path)) from problem
 
 
 def read_toml(text: str) -> tuple[dict[str, Any], list[str]]:

@@ -10,14 +10,14 @@ from harness.core.base import Frozen
 from harness.core.rule import RELATIVE, SHARES, Correction, Rule
 from harness.core.units import format_percent, format_seconds
 
-PictureDamage = Literal[
+ImageDamage = Literal[
     "blur", "scaling", "jpeg", "noise", "sharpening", "contrast", "brightness", "saturation",
     "hue", "banding",
 ]  # fmt: skip
 """Every image of a set is damaged."""
 SetDamage = Literal["wrong-prompt", "collapse", "some-damaged"]
 """Some images of a set are replaced or damaged."""
-FAMILIES: tuple[str, ...] = (*get_args(PictureDamage), *get_args(SetDamage))
+FAMILIES: tuple[str, ...] = (*get_args(ImageDamage), *get_args(SetDamage))
 MOST_LEVEL = 5
 LADDER_IMAGES = 256
 """The damage ladder is scored on the first prompts, up to this many images."""
@@ -32,7 +32,7 @@ class Sees(Frozen):
     """
 
     damage: Annotated[
-        PictureDamage | SetDamage | Literal["every"],
+        ImageDamage | SetDamage | Literal["every"],
         Field(description="a family of damage, or every: all that no other entry names"),
     ]
     level: Annotated[int, Field(ge=0, le=MOST_LEVEL)]

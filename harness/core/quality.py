@@ -11,7 +11,7 @@ from harness.core.units import Absent
 
 MetricKind = Literal["paired", "alignment", "correctness", "distribution", "prompt-wise"]
 Question = Literal["content", "fidelity", "variety", "identity"]
-"""What a metric answers: do pictures show what was asked, are they clean, are they varied, are they
+"""What a metric answers: do images show what was asked, are they clean, are they varied, are they
 the same ones?"""
 
 
@@ -22,7 +22,7 @@ BASELINE_AT_OTHER_SEEDS = "the baseline at other seeds"
 class Definition(Frozen):
     """What exactly a number means: two scores with different definitions are never compared.
 
-    `extractor` to `value_range` and `library` say what is read from a picture, `formula` what is
+    `extractor` to `value_range` and `library` say what is read from an image, `formula` what is
     made of it.
     """
 
@@ -44,11 +44,11 @@ class Definition(Frozen):
     @property
     def whole(self) -> str:
         """What 100 % of a calibrated loss is, in words that follow a percentage: `of correct
-        pictures`."""
+        images`."""
         if self.kind == "correctness":
-            return "of correct pictures"
+            return "of correct images"
         if self.kind == "prompt-wise":
-            return "of pictures that were not odd"
+            return "of images that were not odd"
         if self.kind == "paired":
             return "of the distance between two seeds"
         if self.kind == "alignment":
@@ -166,7 +166,7 @@ class Tail(Frozen):
 
 
 class Rung(Frozen):
-    """What one metric made of the baseline's own pictures, damaged by a known dose.
+    """What one metric made of the baseline's own images, damaged by a known dose.
 
     `damage` is a family such as `blur`, `level` 0 (below what most people notice) to 5, `dose` the
     amount in words.
@@ -205,7 +205,7 @@ class Evaluation(Frozen):
     scores: tuple[Score, ...]
     deltas: tuple[Delta, ...]
     ladder: tuple[Rung, ...]
-    """The baseline's own pictures, damaged step by step: what the metrics notice, and what they
+    """The baseline's own images, damaged step by step: what the metrics notice, and what they
     would let pass."""
     tails: tuple[Tail, ...]
     blind: dict[str, str]

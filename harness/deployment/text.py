@@ -18,7 +18,7 @@ from harness.results.format import (
 from harness.results.losses import WorstLoss
 
 Ends = tuple[float, float, float]
-_DOUBTS = ("few-groups", "not-precise", "two-speeds", "drift", "throttled", "profiled")
+_DOUBTS = ("few-rounds", "not-precise", "two-speeds", "drift", "throttled", "profiled")
 """Kinds of warnings that make a time doubtful."""
 
 

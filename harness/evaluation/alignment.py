@@ -49,24 +49,24 @@ class AlignmentComparer:
 
     def scores(self, variant: Variant) -> Floats:
         """Return the score of each image with its own prompt."""
-        pictures = self._features(variant)
-        own = np.repeat(self._texts, self.context.image_sets.seeds, axis=0)[: len(pictures)]
-        return self.to_score(np.einsum("nd,nd->n", pictures, own))
+        images = self._features(variant)
+        own = np.repeat(self._texts, self.context.image_sets.seeds, axis=0)[: len(images)]
+        return self.to_score(np.einsum("nd,nd->n", images, own))
 
     def image_values(self, variant: Variant) -> list[float]:
         return [float(value) for value in self.scores(variant)]
 
     def chance(self, prompts: int) -> Floats | None:
         """Return per-prompt terms (prompts,) whose mean is chance; None if all texts are equal."""
-        pictures = self._features(self.context.image_sets.baseline)
-        pictures = pictures.reshape(len(self._texts), -1, pictures.shape[1]).mean(axis=1)[:prompts]
+        images = self._features(self.context.image_sets.baseline)
+        images = images.reshape(len(self._texts), -1, images.shape[1]).mean(axis=1)[:prompts]
         texts = self._texts[:prompts]
         _, group = np.unique(np.array(self.context.image_sets.texts[:prompts]), return_inverse=True)
         others = prompts - np.bincount(group)[group]
         if not others.all():
             return None
-        rows = np.einsum("nd,nd->n", pictures, _without_own_group(texts, group)) / others
-        columns = np.einsum("nd,nd->n", texts, _without_own_group(pictures, group)) / others
+        rows = np.einsum("nd,nd->n", images, _without_own_group(texts, group)) / others
+        columns = np.einsum("nd,nd->n", texts, _without_own_group(images, group)) / others
         overall = float((rows * others).sum() / others.sum())
         return self.to_score(rows + columns - overall)
 

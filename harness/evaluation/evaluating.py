@@ -11,8 +11,8 @@ from harness.evaluation.change import Comparer, ComparisonContext
 from harness.evaluation.feature_store import FeatureCache, FeatureStore
 from harness.evaluation.image_sets import ImageSets, Variant, load_image_sets
 from harness.evaluation.ladder import climb, drop_unsound, find_blind_metrics, find_non_monotone
-from harness.evaluation.pictures import read_size, verify
 from harness.evaluation.prepared_metric import make_comparer, prepare_metrics
+from harness.evaluation.reading import read_size, verify
 from harness.evaluation.reference import open_reference
 from harness.evaluation.tails import find_tail, get_contrast_reader
 from harness.evaluation.trajectory import BY_NAME_ONLY, explain_not_gating
@@ -42,8 +42,8 @@ def evaluate(run: Path, *, advance: Advance = ignore) -> Evaluation:
         return evaluation
     reference = open_reference(plan.matrix.quality.reference)
     image_sets = load_image_sets(run, plan, read_outcomes(run))
-    verify(picture for variant in image_sets.variants for picture in variant.pictures)
-    size = read_size(image_sets.baseline.pictures[0])
+    verify(image for variant in image_sets.variants for image in variant.images)
+    size = read_size(image_sets.baseline.images[0])
     metrics, missing = prepare_metrics(plan, image_sets, size, reference)
     cache = FeatureCache(features_cache_dir())
     try:

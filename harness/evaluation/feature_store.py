@@ -16,7 +16,7 @@ from harness.core.base import Advance
 from harness.core.quality import Definition, MetricKind
 from harness.damages import apply_damage
 from harness.evaluation.image_sets import ImageFile, ImageSets, Variant
-from harness.evaluation.pictures import RESIZE, Pixels, Size, read_pictures
+from harness.evaluation.reading import RESIZE, Pixels, Size, read_images
 
 _FILE = "features-1.sqlite3"
 _ASK = 500
@@ -115,6 +115,11 @@ class Reader:
     def kind(self) -> MetricKind:
         return self.definition.kind
 
+    @property
+    def is_quick(self) -> bool:
+        """Whether it reads images without weights."""
+        return not self.definition.weights_sha256
+
     @cached_property
     def scorer(self) -> Any:
         return self.load()
@@ -174,17 +179,17 @@ class FeatureStore:
             ]
             known = self._known.setdefault(reader.fingerprint, {})
             known.update(self.cache.get(reader.fingerprint, list(dict.fromkeys(keys))))
-        total, done = sum(len(variant.pictures) for variant in variants), 0
-        advance("pictures", 0, total)
+        total, done = sum(len(variant.images) for variant in variants), 0
+        advance("images", 0, total)
         for part in self._batches():
             batch = _Batch(self, part)
             for variant in variants:
-                count = len(variant.pictures[part])
+                count = len(variant.images[part])
                 for reader in readers if count else ():
                     self._see(batch, reader, variant)
                 batch.forget(variant)
                 done += count
-                advance("pictures", done, total)
+                advance("images", done, total)
 
     def _batches(self) -> Iterator[slice]:
         step = max(4, min(64, _PIXELS_PER_BATCH // (self.size[0] * self.size[1])))
@@ -196,11 +201,11 @@ class FeatureStore:
             return
         keys = self._keys(reader, variant, batch.part)
         known = self._known[reader.fingerprint]
-        if reader.paired:  # one and the same picture: no distance, by definition
+        if reader.paired:  # one and the same image: no distance, by definition
             pairs = zip(
                 keys,
-                self.image_sets.baseline.pictures[batch.part],
-                variant.pictures[batch.part],
+                self.image_sets.baseline.images[batch.part],
+                variant.images[batch.part],
                 strict=False,
             )
             known.update((key, ZERO) for key, base, own in pairs if base.same_pixels(own))
@@ -219,11 +224,13 @@ class FeatureStore:
             found = reader.scorer.features(batch.activations(reader.scorer.network, variant))
         fresh = dict(zip(keys, found.astype(np.float32), strict=True))
         known.update(fresh)
-        self.cache.put(reader.fingerprint, fresh.items())
+        damaged = any(image.damage for image in variant.images[batch.part])
+        if not (damaged and reader.is_quick):  # made again in less time than it takes to keep them
+            self.cache.put(reader.fingerprint, fresh.items())
 
     def _keys(self, reader: Reader, variant: Variant, part: slice = slice(None)) -> list[str]:
         size = f"@{self.size[0]}x{self.size[1]}"
-        own = [f"{picture.sha256}{size}{picture.damage}" for picture in variant.pictures[part]]
+        own = [f"{image.sha256}{size}{image.damage}" for image in variant.images[part]]
         if reader.kind == "correctness":
             texts = self._checked(variant, part)
             return [f"{key}|{_text_key(text)}" for key, text in zip(own, texts, strict=True)]
@@ -231,14 +238,14 @@ class FeatureStore:
             return own
         return [
             f"{base.sha256}|{key}"
-            for base, key in zip(self.image_sets.baseline.pictures[part], own, strict=False)
+            for base, key in zip(self.image_sets.baseline.images[part], own, strict=False)
         ]
 
     def _checked(self, variant: Variant, part: slice) -> list[str]:
         """Return the text against which each image of a part is checked."""
         return [
             self.image_sets.get_text(variant, place)
-            for place in range(*part.indices(len(variant.pictures)))
+            for place in range(*part.indices(len(variant.images)))
         ]
 
 
@@ -247,30 +254,26 @@ class _Batch:
 
     def __init__(self, feature_store: FeatureStore, part: slice) -> None:
         self.feature_store, self.part = feature_store, part
-        self._kept = {
-            picture.sha256 for picture in feature_store.image_sets.baseline.pictures[part]
-        }
+        self._kept = {image.sha256 for image in feature_store.image_sets.baseline.images[part]}
         self._decoded: dict[str, Any] = {}
         self._pixels: dict[str, Pixels] = {}
         self._seen: dict[tuple[int, str, int], Any] = {}
 
     def pixels(self, variant: Variant) -> Pixels:
         if variant.name not in self._pixels:
-            self._pixels[variant.name] = self._damaged(variant.pictures[self.part])
+            self._pixels[variant.name] = self._damaged(variant.images[self.part])
         return self._pixels[variant.name]
 
-    def _damaged(self, pictures: Sequence[ImageFile]) -> Pixels:
+    def _damaged(self, images: Sequence[ImageFile]) -> Pixels:
         """Return the pixels of images with their damages, reading each file once."""
-        unread = {
-            picture.sha256: picture for picture in pictures if picture.sha256 not in self._decoded
-        }
+        unread = {image.sha256: image for image in images if image.sha256 not in self._decoded}
         if unread:
             self._decoded |= zip(
-                unread, read_pictures(list(unread.values()), self.feature_store.size), strict=True
+                unread, read_images(list(unread.values()), self.feature_store.size), strict=True
             )
-        pixels = np.stack([self._decoded[picture.sha256] for picture in pictures])
-        for damage in dict.fromkeys(picture.damage for picture in pictures if picture.damage):
-            chosen = [place for place, picture in enumerate(pictures) if picture.damage == damage]
+        pixels = np.stack([self._decoded[image.sha256] for image in images])
+        for damage in dict.fromkeys(image.damage for image in images if image.damage):
+            chosen = [place for place, image in enumerate(images) if image.damage == damage]
             pixels[chosen] = apply_damage(pixels[chosen], damage)
         return pixels
 

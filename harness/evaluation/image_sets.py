@@ -39,7 +39,7 @@ class Variant:
     """
 
     name: str
-    pictures: tuple[ImageFile, ...]
+    images: tuple[ImageFile, ...]
     kinds: frozenset[MetricKind] = EVERY
     texts: tuple[str, ...] = ()
 
@@ -82,7 +82,7 @@ class ImageSets:
         if others is None:
             return None
         texts = tuple(self.texts[other] for other in others for _ in range(self.seeds))
-        return Variant("mismatched", self.baseline.pictures, frozenset({"correctness"}), texts)
+        return Variant("mismatched", self.baseline.images, frozenset({"correctness"}), texts)
 
     @property
     def variants(self) -> tuple[Variant, ...]:
@@ -97,7 +97,7 @@ class ImageSets:
 
     def count_prompts(self, variant: Variant) -> int:
         """Return the number of prompts, from the first on, of which a variant has images."""
-        return len(variant.pictures) // self.seeds
+        return len(variant.images) // self.seeds
 
 
 def pair_with_other_prompts(texts: Sequence[str]) -> tuple[int, ...] | None:
@@ -136,10 +136,9 @@ def load_image_sets(run: Path, plan: Plan, outcomes: dict[str, Outcome]) -> Imag
         for planned in plan.cells
         if isinstance(outcome := outcomes.get(planned.id), Completed)
     }
-    count = len(variants[plan.baseline_id].pictures)
+    count = len(variants[plan.baseline_id].images)
     variants = {
-        name: replace(variant, pictures=variant.pictures[:count])
-        for name, variant in variants.items()
+        name: replace(variant, images=variant.images[:count]) for name, variant in variants.items()
     }
     prompts = plan.prompts[: count // len(plan.matrix.seeds)]
     wanted = [planned.id for planned in plan.compared if planned.role == "candidate"]
@@ -161,14 +160,14 @@ def _variant(run: Path, plan: Plan, planned: PlannedCell, outcome: Completed) ->
     wanted = [(prompt.id, seed) for prompt in plan.get_prompts(planned)[:count] for seed in seeds]
     if len(found) != len(outcome.images) or set(found) != set(wanted):
         raise ResultsError(_difference(set(found), set(wanted)), f"{run.name}/{planned.id}", AGAIN)
-    pictures = tuple(
+    images = tuple(
         ImageFile(image_path(run, planned.id, found[key]), found[key].sha256) for key in wanted
     )
     kinds: dict[str, frozenset[MetricKind]] = {
         "rerun": frozenset({"paired"}),
         "other-seed": frozenset({"paired", "distribution", "prompt-wise"}),
     }
-    return Variant(planned.id, pictures, kinds=kinds.get(planned.role, EVERY))
+    return Variant(planned.id, images, kinds=kinds.get(planned.role, EVERY))
 
 
 def _difference(have: set[Key], want: set[Key]) -> str:

@@ -1,4 +1,4 @@
-"""Metrics that compare image by image: paired (LPIPS, PSNR, SSIM) and prompt-wise (odd pictures).
+"""Metrics that compare image by image: paired (LPIPS, PSNR, SSIM) and prompt-wise (odd images).
 
 Paired: loss = (d(c, b) − floor) / (d(b, b′) − floor). b′ is the baseline at another seed and floor
 the distance between two runs of the baseline. The floor is measured on the first prompts only;
@@ -54,7 +54,7 @@ class PairedComparer:
     def distances(self, variant: Variant) -> Floats:
         """Return the distance of each image to the baseline's."""
         if variant is self.context.image_sets.baseline:
-            return np.zeros(len(variant.pictures))
+            return np.zeros(len(variant.images))
         return self.context.read_rows(self.reader, variant)[:, 0]
 
     def image_values(self, variant: Variant) -> list[float]:
@@ -131,7 +131,7 @@ class PromptWiseComparer:
         other = self.context.image_sets.other_seed
         if other is None:
             return []
-        images = min(len(variant.pictures), len(other.pictures))
+        images = min(len(variant.images), len(other.images))
         return [float(value) for value in self.distances(variant, images)]
 
     def change(self, variant: Variant, prompts: int) -> Change:

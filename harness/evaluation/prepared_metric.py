@@ -110,7 +110,7 @@ def _notes(metric: Metric, image_sets: ImageSets) -> tuple[str, ...]:
     cut = metric.find_cut(image_sets.texts).describe(
         {name: (text,) for name, text in image_sets.prompts_by_id.items()}
     )
-    return (*metric.cautions(len(image_sets.baseline.pictures)), *([cut] if cut else []))
+    return (*metric.cautions(len(image_sets.baseline.images)), *([cut] if cut else []))
 
 
 def _refused(metric: Metric, texts: tuple[str, ...]) -> str:

@@ -25,10 +25,10 @@ from harness.core.parsing import expand_user
 from harness.core.quality import BASELINE_AT_OTHER_SEEDS
 from harness.evaluation.feature_store import FeatureCache, Reader
 from harness.evaluation.image_sets import ImageFile
-from harness.evaluation.pictures import (
+from harness.evaluation.reading import (
     UndecodableError,
     check_decodable,
-    read_pictures,
+    read_images,
     read_size,
 )
 from harness.metrics import get_metric
@@ -52,12 +52,12 @@ _NAMED = 5
 class ImageSet:
     """Real images, each read in its own size, once: their features stay in the cache."""
 
-    pictures: tuple[ImageFile, ...]
+    images: tuple[ImageFile, ...]
 
     @cached_property
     def id(self) -> str:
-        hashes = "\n".join(sorted(picture.sha256 for picture in self.pictures))
-        return f"{len(self.pictures)} images, sha256 {hashlib.sha256(hashes.encode()).hexdigest()}"
+        hashes = "\n".join(sorted(image.sha256 for image in self.images))
+        return f"{len(self.images)} images, sha256 {hashlib.sha256(hashes.encode()).hexdigest()}"
 
     def read(self, reader: Reader, cache: FeatureCache) -> Floats:
         """Return the features (m, d) of all images; UsageError for a changed or damaged file."""
@@ -69,20 +69,18 @@ class ImageSet:
             ) from error
 
     def _read(self, reader: Reader, cache: FeatureCache) -> Floats:
-        keys = [f"{picture.sha256}@8bit" for picture in self.pictures]
+        keys = [f"{image.sha256}@8bit" for image in self.images]
         known = cache.get(reader.fingerprint, list(dict.fromkeys(keys)))
         missing = {
-            key: picture
-            for key, picture in zip(keys, self.pictures, strict=True)
-            if key not in known
+            key: image for key, image in zip(keys, self.images, strict=True) if key not in known
         }
         by_size: dict[tuple[int, int], list[str]] = defaultdict(list)
-        for key, picture in missing.items():
-            by_size[read_size(picture)].append(key)
+        for key, image in missing.items():
+            by_size[read_size(image)].append(key)
         for size, alike in by_size.items():
             for start in range(0, len(alike), _BATCH):
                 part = alike[start : start + _BATCH]
-                pixels = read_pictures([missing[key] for key in part], size)
+                pixels = read_images([missing[key] for key in part], size)
                 rows = reader.scorer.features(reader.scorer.network.extract(pixels))
                 known.update(zip(part, rows, strict=True))
                 cache.put(reader.fingerprint, zip(part, rows, strict=True))
@@ -166,7 +164,7 @@ def _check_images(reference: ImageSet) -> list[str]:
 
     The check reads every file, about 5 ms each. Its result is cached until a file changes.
     """
-    paths = [picture.path for picture in reference.pictures]
+    paths = [image.path for image in reference.images]
     states = [read_file_state(path) for path in paths]
     name = hashlib.sha256(repr((_CHECK, list(map(str, paths)), states)).encode()).hexdigest()
     several = read_kept("reference-checks", name)
@@ -176,7 +174,7 @@ def _check_images(reference: ImageSet) -> list[str]:
             keep("reference-checks", name, several)
     if not several:
         return []
-    return [f"quality.reference: the first picture is read of {several} files that hold several"]
+    return [f"quality.reference: the first image is read of {several} files that hold several"]
 
 
 def _count_multipage(paths: Sequence[Path]) -> int:
@@ -220,10 +218,10 @@ def _ignored(folder: Path) -> list[str]:
 def _open_folder(path: Path) -> ImageSet:
     files = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in ENDINGS]
     refuse_pointers(files)
-    pictures, problems = [], []
+    images, problems = [], []
     for file in files:
         try:
-            pictures.append(ImageFile(file, digest_file(file)))
+            images.append(ImageFile(file, digest_file(file)))
         except OSError as error:
             problems.append((file, str(error.strerror)))
     _refuse(problems)
@@ -232,7 +230,7 @@ def _open_folder(path: Path) -> ImageSet:
         raise UsageError(
             f"too few images in {path.absolute()}: {len(files)}{ignored}", "quality.reference", _FIX
         )
-    return ImageSet(tuple(pictures))
+    return ImageSet(tuple(images))
 
 
 def _open_statistics(path: Path) -> Statistics:

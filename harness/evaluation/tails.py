@@ -26,12 +26,12 @@ class _Contrast:
     def __init__(self) -> None:
         self.network = self
 
-    def extract(self, pictures: Any) -> Any:
-        return pictures
+    def extract(self, images: Any) -> Any:
+        return images
 
-    def features(self, pictures: Any) -> NDArray[np.float32]:
+    def features(self, images: Any) -> NDArray[np.float32]:
         """Return the largest standard deviation (n, 1) of a colour channel, in grey levels."""
-        flat = pictures.reshape(len(pictures), -1, pictures.shape[-1]).astype(np.float32)
+        flat = images.reshape(len(images), -1, images.shape[-1]).astype(np.float32)
         return np.asarray(flat.std(axis=1).max(axis=1, keepdims=True), dtype=np.float32)
 
 
@@ -69,7 +69,7 @@ def find_tail(
         values = np.asarray(comparer.image_values(variant))
         if values.size:
             decile[name] = _worst_decile(values, comparer.reader.definition)
-    count, n = int(broken.sum()), len(variant.pictures)
+    count, n = int(broken.sum()), len(variant.images)
     return Tail(
         cell_id=variant.name,
         broken=count,

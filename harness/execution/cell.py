@@ -199,7 +199,7 @@ class Measurement:
         finally:
             baseline_worker.close()
         self._refuse_foreign_processes()
-        bare_task = self.task.model_copy(update={"pictured": ()})
+        bare_task = self.task.model_copy(update={"imaged": ()})
         with closing(self._launcher.open(bare_task, self.notify)) as worker:
             cell = self._prepare(worker)
             with self._timer.measure_phase("repeats"):
@@ -223,7 +223,7 @@ class Measurement:
         self, bare: Completed, pairing: Pairing, baseline_worker: BaselineWorker
     ) -> Completed:
         """Generate images and trace of a timed cell in another process."""
-        if not (self.task.pictured or self.task.measure.trace):
+        if not (self.task.image_prompts or self.task.measure.trace):
             baseline_worker.rest()
             return self._build_outcome(bare, pairing, bare.trace)
         baseline_worker.close()

@@ -56,7 +56,7 @@ class BatchLimit:
         return (Caution(kind="image-batch-halved", message=message, advice=advice),)
 
 
-class Pictures(NamedTuple):
+class MadeImages(NamedTuple):
     """The images of a cell, and warnings about their generation."""
 
     images: tuple[Image, ...]
@@ -80,14 +80,14 @@ def choose_image_batch(task: Task, call: Call) -> int:
 
 def generate_images(
     model: TextToImage, task: Task, call: Call, lanes: int, advance: Callable[[int], None]
-) -> Pictures:
+) -> MadeImages:
     """Generate and write the image of every (prompt, seed).
 
     `lanes` batches are generated concurrently, each by a thread with one core: on a CPU that is up
     to twice as fast as all cores on one batch, since small operations do not parallelize well. No
     image depends on it. Raises BadImage if an image is not finite, or all have only one colour.
     """
-    keys: list[Key] = [(prompt, seed) for prompt in task.pictured for seed in task.seeds]
+    keys: list[Key] = [(prompt, seed) for prompt in task.image_prompts for seed in task.seeds]
     limit = BatchLimit(max(1, choose_image_batch(task, call) // lanes))
     batches = [keys[start : start + limit.asked] for start in range(0, len(keys), limit.asked)]
     free: queue.SimpleQueue[TextToImage] = queue.SimpleQueue()
@@ -108,7 +108,7 @@ def generate_images(
     if sum(batch.blank for batch in made) == len(keys):
         raise BadImage(f"all {len(keys)} images are of one colour")
     by_key = {image.key: image for batch in made for image in batch.images}
-    return Pictures(tuple(by_key[prompt.id, seed] for prompt, seed in keys), limit.cautions())
+    return MadeImages(tuple(by_key[prompt.id, seed] for prompt, seed in keys), limit.cautions())
 
 
 def _make_batch(
@@ -158,12 +158,12 @@ def generate(model: TextToImage, call: Call, keys: list[Key]) -> Any:
     return (values.clip(0, 1) * 255).round().astype(np.uint8)
 
 
-def write_image(folder: Path, prompt_id: str, seed: int, picture: Any) -> Image:
+def write_image(folder: Path, prompt_id: str, seed: int, image: Any) -> Image:
     """Write one image as PNG and return its record."""
     from PIL import Image as Pillow
 
     buffer = io.BytesIO()
-    Pillow.fromarray(picture).save(buffer, format="PNG", compress_level=3)
+    Pillow.fromarray(image).save(buffer, format="PNG", compress_level=3)
     name = image_name(prompt_id, seed)
     (folder / name).write_bytes(buffer.getvalue())
     digest = hashlib.sha256(buffer.getvalue()).hexdigest()

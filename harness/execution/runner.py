@@ -212,8 +212,8 @@ class _CellRun(NamedTuple):
         def keep(found: Completed) -> None:
             write_outcome(self.run, self.planned.id, add_images(reused, found))
 
-        pictured = self.plan.get_prompts(self.planned)[:wanted] if reused is None else ()
-        measurement = self._make_measurement(pictured, keep, kept.blocks if kept else ())
+        image_prompts = self.plan.get_prompts(self.planned)[:wanted] if reused is None else ()
+        measurement = self._make_measurement(image_prompts, keep, kept.blocks if kept else ())
         return _Begun(measurement, reused)
 
     def extend(self, before: Completed, wanted: int) -> Outcome:
@@ -233,13 +233,13 @@ class _CellRun(NamedTuple):
 
     def _make_measurement(
         self,
-        pictured: tuple[Prompt, ...],
+        image_prompts: tuple[Prompt, ...],
         keep: Keep | None = None,
         kept: tuple[Block, ...] = (),
     ) -> Measurement:
         """Return the measurement of the cell; without `keep`, it only generates images."""
         folder = RunFolder(self.run).cell(self.planned.id)
-        task = make_task(self.plan, self.planned, folder, pictured, timed=keep is not None)
+        task = make_task(self.plan, self.planned, folder, image_prompts, timed=keep is not None)
         notify = partial(self.progress.cell_advanced, self.planned)
         return Measurement(task, self.launcher, notify, keep or ignore, kept)
 

@@ -33,7 +33,7 @@ class Task(Frozen):
     measure: Measure
     prompts: tuple[Prompt, ...]
     """Prompts for set-up and timing: the same at every interim analysis."""
-    pictured: tuple[Prompt, ...]
+    image_prompts: tuple[Prompt, ...]
     """The prompts to generate images of."""
     timed: bool = True
     """False at later interim analyses, which only add images."""
@@ -64,7 +64,7 @@ def make_task(
     plan: Plan,
     planned: PlannedCell,
     folder: Path,
-    pictured: tuple[Prompt, ...] = (),
+    image_prompts: tuple[Prompt, ...] = (),
     timed: bool = True,
 ) -> Task:
     """Return the task to time a cell and generate its images, or only to generate images."""
@@ -74,7 +74,7 @@ def make_task(
         model_digest=plan.model.digest,
         measure=plan.matrix.measure,
         prompts=plan.get_prompts(planned)[: plan.prompt_counts(planned)[0]],
-        pictured=pictured,
+        image_prompts=image_prompts,
         timed=timed,
         seeds=plan.get_seeds(planned),
         latent=plan.get_latent(planned),

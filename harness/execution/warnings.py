@@ -161,7 +161,7 @@ def _imprecise(timed: Timed) -> Iterator[Caution]:
         message = f"{what}{known or ' is not known'} after {plural(samples, unit)}"
         longer = _round_up(timed.spent_s * MIN_ROUNDS_FOR_VERDICT / max(samples, 1))
         advice = f"Raise measure.max_s to about {longer}, or use fewer steps or smaller images."
-        yield measured_caution("few-groups", message=message, advice=advice)
+        yield measured_caution("few-rounds", message=message, advice=advice)
     elif half_width is not None and half_width > measure.precision:
         message = f"{what}{known}, requested is ±{format_percent(measure.precision)}"
         longer = _round_up(timed.spent_s * (half_width / measure.precision) ** 2)

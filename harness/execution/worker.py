@@ -29,7 +29,7 @@ from harness.execution.build import (
     load_model,
     read_recipe,
 )
-from harness.execution.images import Pictures, generate_images
+from harness.execution.images import MadeImages, generate_images
 from harness.execution.task import PhaseTimer, Task, describe_exception, make_call
 from harness.execution.trace import take_trace
 from harness.measure.clock import PartCall, time_block, time_stages
@@ -96,12 +96,12 @@ class CellWork:
         """Return everything but the timed calls: effects of values, memory, images, bounds."""
         phases_s = self.timer.seconds
         if not self.task.timed:
-            made = self._pictures()
+            made = self._images()
             return Extended(images=made.images, phases_s=phases_s, warnings=made.cautions)
         self.timer.phase = "repeats"
         applied = self.built.report(self.calls) if self.calls else ()
         memory = self._memory() if self.calls else NO_MEMORY
-        made = self._pictures()
+        made = self._images()
         with self.timer.measure_phase("roofline"):
             counter, dtype = self.built.arithmetic, self.recipe.arithmetic
             roofline = counter.roofline(self.model.device, dtype) if self.calls else UNTIMED
@@ -166,10 +166,10 @@ class CellWork:
             return found
         return found.model_copy(update={"allocated_bytes": Absent(absent=unseen)})
 
-    def _pictures(self) -> Pictures:
-        total = len(self.task.pictured) * len(self.task.seeds)
+    def _images(self) -> MadeImages:
+        total = len(self.task.image_prompts) * len(self.task.seeds)
         if not total:
-            return Pictures((), ())
+            return MadeImages((), ())
         call, lanes = self.recipe.call(), self._lanes()
         with self.timer.measure_phase("images"):
             advance = partial(self.timer.advance, total=total)

@@ -136,15 +136,13 @@ def _compare_parts(history: History, sides: _Sides, change: LevelChange) -> Iter
     before, after = _medians(history, sides, prefix)
     scale = _clock_ratio(history, sides, change) if prefix == STAGE else 1.0
     moved = {name: after[name] / scale - before[name] for name in before if name in after}
-    up = change.after.estimate > change.before.estimate
-    whole = sum(seconds for seconds in moved.values() if (seconds > 0) == up)
+    ratio = change.after.estimate / change.before.estimate if change.before.estimate else 1.0
+    whole = (ratio - 1) * sum(before.values())
     for name, seconds in sorted(moved.items(), key=lambda item: -abs(item[1])):
-        if whole and (seconds > 0) == up and seconds / whole >= _LEAST_SHARE:
+        if whole and seconds / whole >= _LEAST_SHARE:
+            share = format_percent(min(seconds / whole, 1.0), 0)
             text = f"{format_seconds(before[name])} → {format_seconds(before[name] + seconds)}"
-            yield (
-                f"{format_percent(seconds / whole, 0)} of the change is in "
-                f"{_name_part(name, prefix)}: {text}."
-            )
+            yield f"{share} of the change is in {_name_part(name, prefix)}: {text}."
 
 
 def _clock_ratio(history: History, sides: _Sides, change: LevelChange) -> float:

@@ -36,14 +36,23 @@ def save_history(history: History, path: Path) -> None:
         "version": VERSION,
         "lineage": history.lineage,
         "names": names._asdict(),
-        "nights": [
-            night.model_dump(mode="json", exclude_defaults=True) for night in history.nights
-        ],
+        **_dump_nights(history.nights),
     }
     table = table.replace_schema_metadata({"harness": json.dumps(document)})
     written = io.BytesIO()
     pq.write_table(table, written, compression="zstd")
     write_atomically(path, written.getvalue(), RESULTS_OPTION)
+
+
+def _dump_nights(nights: tuple[Night, ...]) -> dict[str, Any]:
+    """Return the nights for JSON; facts that many nights share are written once."""
+    facts: dict[str, int] = {}
+    dumped = []
+    for night in nights:
+        fields = night.model_dump(mode="json", exclude_defaults=True)
+        text = json.dumps(night.facts)
+        dumped.append({**fields, "facts": facts.setdefault(text, len(facts))})
+    return {"nights": dumped, "facts": [json.loads(text) for text in facts]}
 
 
 def load_history(path: Path) -> History:
@@ -60,7 +69,10 @@ def load_history(path: Path) -> History:
                 f"the history's format {version} is newer than this version reads ({VERSION})",
                 str(path), "Upgrade: pip install --upgrade diffusion-harness",
             )  # fmt: skip
-        nights = tuple(Night.model_validate(night) for night in document["nights"])
+        nights = tuple(
+            Night.model_validate({**night, "facts": document["facts"][night["facts"]]})
+            for night in document["nights"]
+        )
         names = Names(*(tuple(document["names"][field]) for field in Names._fields))
         words = (tuple(night.run for night in nights), *names)
         columns = _read_columns(table, words)

@@ -1,6 +1,8 @@
 """Add nights to a history: readings in the order of time, each run once."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,8 @@ from harness.history.night import NightRun
 from harness.history.quantities import QUANTITIES, find_quantity
 from harness.history.table import Columns, History, Names
 
+BEHIND = timedelta(seconds=1)
+"""A night whose clock was set back is placed so long after the night before."""
 _DECLARED = {quantity.name: place for place, quantity in enumerate(QUANTITIES)}
 
 
@@ -30,6 +34,41 @@ def merge_nights(history: History, found: Iterable[NightRun]) -> History:
     order = np.argsort(joined[0], kind="stable")
     columns = Columns._make(column[order] for column in joined)
     return History(history.lineage, nights, *_order_quantities(names, columns), history.notes)
+
+
+def list_night_runs(history: History) -> Iterator[NightRun]:
+    """Yield every night of a history with its rows."""
+    columns, names = history.columns, history.names
+    starts = np.searchsorted(columns.run, np.arange(len(history.nights) + 1))
+    for night, (start, end) in zip(history.nights, pairwise(starts), strict=True):
+        rows = [
+            (names.cells[columns.cell[row]], names.quantities[columns.quantity[row]],
+             float(columns.value[row]), float(columns.low[row]), float(columns.high[row]),
+             names.bases[columns.basis[row]])
+            for row in range(start, end)
+        ]  # fmt: skip
+        yield NightRun(history.lineage, night, rows)
+
+
+def place_last(history: History, run: str) -> History:
+    """Return the history with a run placed last on its machine, even if the clock was set back."""
+    mine = next((night for night in history.nights if night.run == run), None)
+    if mine is None:  # nothing of it was measured
+        return history
+    others = (night for night in history.nights_on(mine.machine) if night is not mine)
+    newest = max((night.time for night in others), default=mine.time - BEHIND)
+    if newest < mine.time:
+        return history
+    note = (
+        f"the clock was set back: it says {mine.time:%Y-%m-%d %H:%M}, and an earlier night has "
+        f"{newest:%Y-%m-%d %H:%M}. The night is placed after it"
+    )
+    placed = mine.model_copy(update={"time": newest + BEHIND, "notes": (*mine.notes, note)})
+    rows = next(each.rows for each in list_night_runs(history) if each.night.run == run)
+    rest = [each for each in list_night_runs(history) if each.night.run != run]
+    return History(history.lineage, notes=history.notes).merge(
+        [*rest, NightRun(history.lineage, placed, rows)]
+    )
 
 
 def _place(night: Night, known: Night | None) -> Night:

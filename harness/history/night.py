@@ -53,14 +53,17 @@ def find_lineage(folder: Path) -> str | None:
         return None
 
 
-def read_nights(root: Path, lineage: str) -> Iterator[NightRun]:
+def read_nights(root: Path, lineage: str, anew: bool = False) -> Iterator[NightRun]:
     """Yield the nights of a matrix under a results folder, in no order.
 
-    Runs that nothing was measured of, and runs that cannot be read, are left out.
+    With `anew` their figures are computed again. Runs that nothing was measured of, and runs that
+    cannot be read, are left out.
     """
     for folder in root.iterdir() if root.is_dir() else ():
         if RunFolder(folder).run_json.exists():
             with suppress(ResultsError):
+                if anew:
+                    _forget_kept(folder)
                 found = read_night(folder, lineage)
                 if found is not None:
                     yield found
@@ -122,7 +125,7 @@ def _compute(run: Run) -> NightRun | None:
 
 def _collect_facts(run: Run, record: NightlyRecord) -> dict[str, str]:
     machine, model = run.plan.machine, run.plan.model
-    facts = {"host": machine.name, **machine.facts}
+    facts = {"host": machine.name, **_read_packages(run.folder), **machine.facts}
     facts |= {"model": f"{model.title} ({model.digest[:SHORT_COMMIT]})"}
     facts |= {"harness commit": _describe_commit(machine)}
     facts |= {f"commit of {name}": commit for name, commit in record.watched.items()}
@@ -130,6 +133,16 @@ def _collect_facts(run: Run, record: NightlyRecord) -> dict[str, str]:
              for axis, digest in cell.files.items())  # fmt: skip
     facts |= {f"{axis} files of {cell}": digest[:SHORT_COMMIT] for cell, axis, digest in files}
     return {name: value for name, value in facts.items() if value}
+
+
+def _read_packages(folder: Path) -> dict[str, str]:
+    """Return name → version of all packages that were installed when the run began, if known."""
+    try:
+        lines = RunFolder(folder).packages.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return {}
+    pairs = (line.partition("==")[::2] for line in lines)
+    return {name: version for name, version in pairs if version}
 
 
 def _describe_commit(machine: Machine) -> str:
@@ -171,6 +184,16 @@ def _read_kept(folder: Path, stamp: list[list[int]]) -> NightRun | None:
         return NightRun(document["lineage"], Night.model_validate(document["night"]), rows)  # type: ignore[arg-type]
     except (OSError, ValueError, LookupError, TypeError):
         return None
+
+
+def _forget_kept(folder: Path) -> None:
+    with suppress(OSError):  # read-only results keep theirs
+        RunFolder(folder).readings.unlink(missing_ok=True)
+
+
+def keep_night(folder: Path, found: NightRun) -> None:
+    """Keep a run's figures in its folder until its records change; MachineError if that fails."""
+    _keep(folder, _stamp(folder), found)
 
 
 def _keep(folder: Path, stamp: list[list[int]], found: NightRun) -> None:

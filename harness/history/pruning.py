@@ -126,11 +126,11 @@ def _is_old(place: int, kept: int | None) -> bool:
 
 def _find_prunable(known: _Known, images: bool, traces: bool) -> Prunable:
     folder = RunFolder(known.run)
-    pictures = [folder.images(cell) for cell in known.cells] if images else []
+    folders = [folder.images(cell) for cell in known.cells] if images else []
     traced = [folder.cell(cell) / TRACE for cell in known.cells] if traces else []
     return Prunable(
         known.run,
-        tuple(path for path in pictures if path.is_dir() and any(path.iterdir())),
+        tuple(path for path in folders if path.is_dir() and any(path.iterdir())),
         tuple(path for path in traced if path.exists()),
     )
 

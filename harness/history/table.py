@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.core.errors import ResultsError
-from harness.core.history import Night
+from harness.core.history import Night, NightReading
 from harness.history.night import NightRun, read_night, read_nights
 from harness.history.quantities import LATENCY, describe_difference, find_quantity
 from harness.store.layout import RunFolder, history_file
@@ -77,11 +77,12 @@ class History:
     """What was wrong when it was read, such as a damaged file."""
 
     @classmethod
-    def build(cls, root: Path, lineage: str) -> "History":
+    def build(cls, root: Path, lineage: str, *, anew: bool = False) -> "History":
         """Read every run of a matrix under a results folder, and keep the nights of the present
         file whose runs are gone.
 
-        A damaged file is left out, which `notes` state.
+        With `anew` the figures kept in the runs' folders are not trusted. A damaged file is left
+        out, which `notes` state.
         """
         path = history_file(root, lineage)
         try:
@@ -89,7 +90,7 @@ class History:
         except ResultsError as error:
             note = f"{error}: it was built again from the runs; nights without a run are lost"
             known = cls(lineage, notes=(note.replace("\n", " "),))
-        return known.mark_stale(root).merge(read_nights(root, lineage))
+        return known.mark_stale(root).merge(read_nights(root, lineage, anew))
 
     @classmethod
     def load(cls, path: Path) -> "History":
@@ -123,6 +124,13 @@ class History:
         from harness.history.merging import merge_nights
 
         return merge_nights(self, found)
+
+    def join(self, other: "History") -> "History":
+        """Return the history with the nights of another one of the same matrix that it lacks."""
+        from harness.history.merging import list_night_runs
+
+        known = {night.run for night in self.nights}
+        return self.merge(each for each in list_night_runs(other) if each.night.run not in known)
 
     def mark_stale(self, root: Path) -> "History":
         """Return the history with the nights marked whose runs are not under a results folder."""
@@ -203,6 +211,23 @@ class History:
         rows = np.flatnonzero((columns.run == self._places[run]) & (columns.cell == code))
         names = self.names.quantities
         return {names[columns.quantity[row]]: float(columns.value[row]) for row in rows}
+
+    def reading(self, run: str, cell: str, quantity: str) -> NightReading | None:
+        """Return one reading of a night, of whatever basis; None if it has none."""
+        columns, names = self.columns, self.names
+        if cell not in names.cells or quantity not in names.quantities:
+            return None
+        codes = (self._places[run], names.cells.index(cell), names.quantities.index(quantity))
+        found = np.flatnonzero(
+            (columns.run == codes[0]) & (columns.cell == codes[1]) & (columns.quantity == codes[2])
+        )
+        if not found.size:
+            return None
+        row = found[0]
+        return NightReading(
+            run=run, cell=cell, quantity=quantity, value=columns.value[row], low=columns.low[row],
+            high=columns.high[row], basis=names.bases[columns.basis[row]],
+        )  # fmt: skip
 
     def beginnings(self) -> Mapping[Key, tuple[tuple[str, str], ...]]:
         """Return, for each series that began anew, the (run, what changed) of every beginning."""

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from harness.core.catalog import did_you_mean
 from harness.core.errors import MatrixError, UsageError
 from harness.core.matrix import Matrix, Model
-from harness.core.parsing import expand_user, read_record, read_toml
+from harness.core.parsing import expand_user, read_record, read_text, read_toml
 from harness.core.policy import Policy
 from harness.matrix.check import find_problems
 from harness.matrix.policy import load_policy, rule_problems, unmeasured
@@ -27,19 +27,8 @@ def load_matrix(
     PolicyError with those of its policy.
     """
     path = find_matrix(expand_user(path))
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        fix = (
-            f"{did_you_mean(path.stem, matrix_names())} Or write your own: harness init quickstart"
-        )
-        raise UsageError(
-            f"cannot read the matrix file: {error.strerror}", str(path), fix
-        ) from error
-    except UnicodeDecodeError as error:
-        raise MatrixError(
-            [f"not UTF-8 text: {error.reason} at byte {error.start}"], str(path)
-        ) from error
+    fix = f"{did_you_mean(path.stem, matrix_names())} Or write your own: harness init quickstart"
+    text = read_text(path, "matrix file", fix, MatrixError)
     matrix = parse_matrix(text, str(path), model)
     found = load_policy(policy) if policy is not None else load_policy(matrix.policy, path.parent)
     place = f'policy "{found.name}": gate'

@@ -9,7 +9,7 @@ from harness.axes import load_axes
 from harness.core.catalog import did_you_mean
 from harness.core.errors import PolicyError, UsageError
 from harness.core.matrix import Matrix
-from harness.core.parsing import expand_user, read_record, read_toml
+from harness.core.parsing import expand_user, read_record, read_text, read_toml
 from harness.core.policy import SEES, Policy, PolicyFile, Waiver
 from harness.core.rule import ABOUT, OF_A_METRIC, Rule
 from harness.metrics import list_metrics
@@ -48,17 +48,8 @@ def load_policy(name: str, folder: Path = Path()) -> Policy:
     if not name.endswith(".toml"):
         return parse_policy(policy_text(name), name, name)
     path = folder / expand_user(name)
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except OSError as error:
-        fix = f"Name a shipped policy ({', '.join(policy_names())}) or a file that exists."
-        raise UsageError(
-            f"cannot read the policy file: {error.strerror}", str(path), fix
-        ) from error
-    except UnicodeDecodeError as error:
-        raise PolicyError(
-            [f"not UTF-8 text: {error.reason} at byte {error.start}"], str(path)
-        ) from error
+    fix = f"Name a shipped policy ({', '.join(policy_names())}) or a file that exists."
+    text = read_text(path, "policy file", fix, PolicyError)
     return parse_policy(text, path.stem, str(path))
 
 

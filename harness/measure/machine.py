@@ -132,15 +132,16 @@ def _git_state() -> tuple[str | Absent, bool | Absent]:
         absent = Absent(absent="installed package, no git checkout")
         return absent, absent
     try:
-        commit = _git(folder, "rev-parse", "HEAD")
-        dirty = bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))
+        commit = ask_git(folder, "rev-parse", "HEAD")
+        dirty = bool(ask_git(folder, "status", "--porcelain", "--untracked-files=no"))
     except (OSError, subprocess.SubprocessError) as error:
         absent = Absent(absent=f"git: {error}")
         return absent, absent
     return commit, dirty
 
 
-def _git(folder: Path, *words: str) -> str:
+def ask_git(folder: Path, *words: str) -> str:
+    """Return what git prints; raises OSError or SubprocessError if it fails."""
     command = ["git", "-C", str(folder), *words]
     done = subprocess.run(
         command, capture_output=True, encoding="utf-8", errors="replace", check=True, timeout=10

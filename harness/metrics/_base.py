@@ -27,7 +27,7 @@ _REFERENCES: dict[MetricKind, str] = {
     "alignment": "the prompt's text",
     "correctness": "the prompt's text",
     "distribution": "",  # the evaluation knows it: a reference set, or the baseline at other seeds
-    "prompt-wise": "the baseline's picture of the same prompt at another seed",
+    "prompt-wise": "the baseline's image of the same prompt at another seed",
 }
 
 
@@ -35,7 +35,7 @@ class Network(ABC):
     """A network that processes images once for all metrics that read its activations."""
 
     @abstractmethod
-    def extract(self, pictures: Pixels) -> Any:
+    def extract(self, pixels: Pixels) -> Any:
         """Return the activations of uint8 images (n, height, width, 3)."""
 
 
@@ -230,28 +230,28 @@ def exact() -> Iterator[None]:
         yield
 
 
-def to_unit(pictures: Pixels) -> Any:
+def to_unit(pixels: Pixels) -> Any:
     """Return a float32 tensor (n, 3, height, width) in [0, 1] of uint8 images."""
-    return to_levels(pictures).div_(255)
+    return to_levels(pixels).div_(255)
 
 
-def to_levels(pictures: Pixels) -> Any:
+def to_levels(pixels: Pixels) -> Any:
     """Return a float32 tensor (n, 3, height, width) of levels 0 … 255 of uint8 images.
 
     Read-only images, as Pillow's, are copied.
     """
     import torch
 
-    writable = np.require(pictures, requirements=["C", "W"])  # torch warns about read-only arrays
+    writable = np.require(pixels, requirements=["C", "W"])  # torch warns about read-only arrays
     return torch.from_numpy(writable).to(device()).permute(0, 3, 1, 2).float().contiguous()
 
 
-def in_batches(extract: Callable[[Pixels], Any], pictures: Pixels, size: int) -> Any:
+def in_batches(extract: Callable[[Pixels], Any], pixels: Pixels, size: int) -> Any:
     """Return the results of `extract` for images, `size` of them at a time, as one tensor."""
     import torch
 
     return torch.cat(
-        [extract(pictures[start : start + size]) for start in range(0, len(pictures), size)]
+        [extract(pixels[start : start + size]) for start in range(0, len(pixels), size)]
     )
 
 

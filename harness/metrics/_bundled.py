@@ -6,11 +6,13 @@ forward pass; the CLIP serves clip:bundled and cmmd:bundled.
 
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from harness.core.errors import MachineError
-from harness.metrics._base import Network, Pixels, device, exact, to_unit
-from harness.metrics._open_clip import ClipNetwork
+from harness.metrics import _open_clip
+from harness.metrics._base import Description, Metric, Network, Pixels, device, exact, to_unit
+from harness.metrics._open_clip import ClipNetwork, Tower
+from harness.metrics._weights import WeightFile
 
 ATTRIBUTES = "attribute CNN of the bundled shapes world"
 CLIP = "small open_clip dual encoder of the bundled shapes world"
@@ -37,13 +39,13 @@ class AttributeNetwork(Network):
     def __init__(self, net: Any) -> None:
         self.net = net
 
-    def extract(self, pictures: Pixels) -> Activations:
+    def extract(self, pixels: Pixels) -> Activations:
         from torch.nn import functional
 
         from harness.metrics.bundled.attributes import MAP_LAYERS
 
         with exact():
-            layers = self.net.layers(to_unit(pictures))  # one pass for features, labels and maps
+            layers = self.net.layers(to_unit(pixels))  # one pass for features, labels and maps
             features = functional.relu(self.net.summary(layers[-1].flatten(1)))
             labels = self.net.labels(features)
             maps = [_unit(layers[i]) for i in MAP_LAYERS]
@@ -77,7 +79,36 @@ def load_clip_network() -> ClipNetwork:
     """Return the shared instance of the small CLIP."""
     from harness.metrics.bundled import clip
 
-    def see(net: Any, pictures: Pixels) -> Any:
-        return clip.encode_image(net, to_unit(pictures))
+    def see(net: Any, pixels: Pixels) -> Any:
+        return clip.encode_image(net, to_unit(pixels))
 
     return ClipNetwork(clip.load(device(), find_bundled_weights("clip")), see, clip.encode_text)
+
+
+class ClipMetric(Metric):
+    """A metric of a CLIP encoder: the `bundled` one, or one of OpenAI's towers."""
+
+    tower: ClassVar[Tower]
+
+    @property
+    def bundled(self) -> bool:
+        return self.profile == "bundled"
+
+    def needs(self) -> tuple[WeightFile, ...]:
+        return () if self.bundled else (self.tower.weights,)
+
+    def ships(self) -> tuple[Path, ...]:
+        return (find_bundled_weights("clip"),) if self.bundled else ()
+
+    def describe_as(
+        self, formula: str, better: Literal["higher", "lower"], resize: str
+    ) -> Description:
+        """Return the description; `resize` is how the tower's images are resized."""
+        return Description(
+            CLIP if self.bundled else self.tower.extractor,
+            VALUE_RANGE if self.bundled else _open_clip.VALUE_RANGE,
+            ("torch", "open_clip_torch"),
+            resize=RESIZE if self.bundled else resize,
+            formula=formula,
+            better=better,
+        )

@@ -1,4 +1,4 @@
-"""What colour, detail and odd-pictures share.
+"""What colour, detail and odd-images share.
 
 Fidelity to the baseline's images at native resolution, no weights. Detail features are 18 numbers
 that see blur, noise, compression, sharpening and banding: of luma in grey levels, at full, half and
@@ -62,11 +62,11 @@ class DetailMetric(FidelityMetric):
 class DetailNetwork(Network):
     """Images to detail features (n, 18)."""
 
-    def extract(self, pictures: Pixels) -> Any:
+    def extract(self, pixels: Pixels) -> Any:
         import torch
 
         with exact():
-            levels = to_levels(pictures)
+            levels = to_levels(pixels)
             luma = sum(weight * levels[:, channel] for channel, weight in enumerate(_LUMA))
             octaves = []
             for _ in range(OCTAVES):
@@ -129,5 +129,5 @@ def _combined(spreads: Any) -> Any:
 
 @cache
 def get_detail_network() -> DetailNetwork:
-    """Return the shared instance: detail and odd-pictures read the same activations."""
+    """Return the shared instance: detail and odd-images read the same activations."""
     return DetailNetwork()

@@ -45,25 +45,25 @@ class Resizing(NamedTuple):
     prepare: Callable[[Pixels], Any]
 
 
-def _mlperf(pictures: Pixels) -> Any:
+def _mlperf(pixels: Pixels) -> Any:
     from torch.nn import functional
 
     images = functional.interpolate(
-        to_unit(pictures), (SIDE, SIDE), mode="bilinear", align_corners=False
+        to_unit(pixels), (SIDE, SIDE), mode="bilinear", align_corners=False
     )
     return images * 2 - 1
 
 
-def _clean(pictures: Pixels) -> Any:
+def _clean(pixels: Pixels) -> Any:
     import torch
 
-    def resized(picture: Pixels) -> Any:
-        return np.stack([_bicubic(picture[..., channel]) for channel in range(3)])
+    def resized(image: Pixels) -> Any:
+        return np.stack([_bicubic(image[..., channel]) for channel in range(3)])
 
     with ThreadPoolExecutor(
         cpu_count()
     ) as pool:  # Pillow lets go of the interpreter while it resizes
-        images = np.stack(list(pool.map(resized, pictures)))
+        images = np.stack(list(pool.map(resized, pixels)))
     return (torch.from_numpy(images).to(device()) - 128) / 128
 
 
@@ -77,20 +77,20 @@ def _bicubic(channel: Pixels) -> Any:
     return np.asarray(image).clip(0, 255)
 
 
-def _tf1(pictures: Pixels) -> Any:
+def _tf1(pixels: Pixels) -> Any:
     from torch_fidelity.interpolate_compat_tensorflow import (
         interpolate_bilinear_2d_like_tensorflow1x as resize,
     )
 
-    return (resize(to_levels(pictures), size=(SIDE, SIDE), align_corners=False) - 128) / 128
+    return (resize(to_levels(pixels), size=(SIDE, SIDE), align_corners=False) - 128) / 128
 
 
-def _torchmetrics(pictures: Pixels) -> Any:
+def _torchmetrics(pixels: Pixels) -> Any:
     from torch.nn import functional
 
     size = (SIDE, SIDE)
     images = functional.interpolate(
-        to_levels(pictures), size, mode="bilinear", align_corners=False, antialias=True
+        to_levels(pixels), size, mode="bilinear", align_corners=False, antialias=True
     )
     return (images - 128) / 128
 
@@ -164,14 +164,14 @@ class InceptionNetwork(Network):
     def __init__(self, net: Any, resizing: str) -> None:
         self.net, self.prepare = net, RESIZINGS[resizing].prepare
 
-    def extract(self, pictures: Pixels) -> Any:
+    def extract(self, pixels: Pixels) -> Any:
         with exact():
-            return in_batches(self._features, pictures, _BATCH[device()])
+            return in_batches(self._features, pixels, _BATCH[device()])
 
-    def _features(self, pictures: Pixels) -> Any:
+    def _features(self, pixels: Pixels) -> Any:
         import torch
 
-        images = self.prepare(pictures).contiguous(memory_format=torch.channels_last)
+        images = self.prepare(pixels).contiguous(memory_format=torch.channels_last)
         return self.net(images).flatten(1)
 
 
@@ -181,12 +181,12 @@ class _NativeNetwork(Network):
     def __init__(self, net: Any) -> None:
         self.net = net
 
-    def extract(self, pictures: Pixels) -> Any:
+    def extract(self, pixels: Pixels) -> Any:
         with exact():
-            return in_batches(self._features, pictures, _BATCH[device()])
+            return in_batches(self._features, pixels, _BATCH[device()])
 
     @abstractmethod
-    def _features(self, pictures: Pixels) -> Any:
+    def _features(self, pixels: Pixels) -> Any:
         """Return features (n, d) of a batch of images."""
 
 
@@ -198,34 +198,34 @@ class EarlyNetwork(_NativeNetwork):
     512×512 pixels, and as much at any larger size.
     """
 
-    def _features(self, pictures: Pixels) -> Any:
+    def _features(self, pixels: Pixels) -> Any:
         import torch
 
-        tiles = _tiles(pictures)
+        tiles = _tiles(pixels)
         images = (to_unit(tiles) * 2 - 1).contiguous(memory_format=torch.channels_last)
-        return self.net(images).mean(dim=(2, 3)).unflatten(0, (len(pictures), -1)).mean(dim=1)
+        return self.net(images).mean(dim=(2, 3)).unflatten(0, (len(pixels), -1)).mean(dim=1)
 
 
-def _tiles(pictures: Pixels) -> Pixels:
+def _tiles(pixels: Pixels) -> Pixels:
     """Return nine tiles of each image (9n, side, side, 3); of a small image the image itself."""
-    height, width = pictures.shape[1:3]
+    height, width = pixels.shape[1:3]
     if min(height, width) < _TILES * _TILE:
-        return pictures
+        return pixels
     rows, columns = (
         np.linspace(0, length - _TILE, _TILES).astype(int) for length in (height, width)
     )
-    cut = [pictures[:, y : y + _TILE, x : x + _TILE] for y in rows for x in columns]
+    cut = [pixels[:, y : y + _TILE, x : x + _TILE] for y in rows for x in columns]
     return np.stack(cut, axis=1).reshape(-1, _TILE, _TILE, 3)
 
 
 class PatchNetwork(_NativeNetwork):
     """The centre 299×299 native pixels to pool3 features (n, 2048): SDXL-Lightning's Patch FID."""
 
-    def _features(self, pictures: Pixels) -> Any:
+    def _features(self, pixels: Pixels) -> Any:
         import torch
 
-        top, left = ((length - SIDE) // 2 for length in pictures.shape[1:3])
-        images = to_unit(pictures[:, top : top + SIDE, left : left + SIDE]) * 2 - 1
+        top, left = ((length - SIDE) // 2 for length in pixels.shape[1:3])
+        images = to_unit(pixels[:, top : top + SIDE, left : left + SIDE]) * 2 - 1
         return self.net(images.contiguous(memory_format=torch.channels_last)).flatten(1)
 
 
@@ -332,7 +332,7 @@ WHOLE: dict[str, Extractor] = {
 NATIVE: dict[str, Extractor] = {
     "native192": Extractor(
         EARLY_EXTRACTOR,
-        "none; nine tiles from 192 pixels a side on, else the whole picture", ZERO_TO_ONE,
+        "none; nine tiles from 192 pixels a side on, else the whole image", ZERO_TO_ONE,
         EARLY_FEATURES, load_early_network, EARLY_LEAST_PIXELS,
     ),
     "patch": Extractor(

@@ -1,9 +1,9 @@
 """The weight files of metrics: their state on this machine, and downloading the missing ones.
 
 A file is downloaded next to its target, resumed if possible, verified by sha256, then renamed.
-No installed package does all of it through a public function: torch.hub cannot resume, the Hugging
-Face Hub's client resumes for its own hosts. Interrupted downloads leave `NAME.partial`, from which
-the next attempt continues.
+No installed package does all of it through a public function: torch.hub cannot resume, and the
+Hugging Face Hub's client resumes for its own hosts only. Interrupted downloads leave
+`NAME.partial`, from which the next attempt continues.
 """
 
 import errno
@@ -16,8 +16,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from harness.checkpoints.digest import digest_file
+from harness.checkpoints.hub import UnreachableError, fetch_files
 from harness.core.base import Frozen
-from harness.core.errors import MachineError
+from harness.core.errors import MachineError, UsageError
 from harness.core.parsing import expand_user
 from harness.metrics._base import Metric
 from harness.metrics._weights import (
@@ -25,7 +27,6 @@ from harness.metrics._weights import (
     WeightFile,
     Weights,
     find_cache_folder,
-    hash_file,
     suggest_source,
 )
 
@@ -85,19 +86,14 @@ def _download_locked(form: Form, target: Path, partial: Path, advance: Advance) 
 
 def download_from_hub(form: Form) -> Path:
     """Download a file into the Hugging Face cache and return it; MachineError if that fails."""
-    from huggingface_hub import errors, hf_hub_download
-
-    network: Any = (
-        *errors.HfHubHTTPError.__bases__,
-        OSError,
-    )  # what its HTTP library raises differs by version
     try:
-        return Path(hf_hub_download(form.hub, form.file))
-    except network as error:
-        fix = (
-            f"Or, on another machine: hf download {form.hub} {form.file}, and bring its cache here "
-            "(HF_HOME)."
-        )
+        path = fetch_files(form.repository, [form.file]) / form.file
+        if not path.is_file():  # without a network, huggingface_hub returns an older snapshot
+            raise UnreachableError("the Hugging Face Hub no longer answers")
+        return path
+    except (UnreachableError, UsageError) as error:
+        command = f"hf download {form.hub} {form.file}"
+        fix = f"Or, on another machine: {command}, and bring its cache here (HF_HOME)."
         raise MachineError(f"cannot download {form.title}: {error}", form.source, fix) from error
 
 
@@ -149,7 +145,7 @@ def _accept(form: Form, partial: Path, target: Path) -> None:
     if _right(partial, form):
         partial.replace(target)
         return
-    found = hash_file(partial)
+    found = digest_file(partial)
     partial.unlink()
     what = (
         f"the download is not {form.file}: its sha256 is {found}, expected {form.sha256}; it was "
@@ -161,7 +157,7 @@ def _accept(form: Form, partial: Path, target: Path) -> None:
 
 
 def _right(path: Path, form: Form) -> bool:
-    return bool(form.sha256) and hash_file(path).startswith(form.sha256)
+    return bool(form.sha256) and digest_file(path).startswith(form.sha256)
 
 
 def _failed(form: Form, target: Path, why: str) -> MachineError:
@@ -248,7 +244,7 @@ def _grouped(
 
 
 def _shipped(path: Path, names: tuple[str, ...]) -> WeightRow:
-    digest = hash_file(path)
+    digest = digest_file(path)
     size = path.stat().st_size
     return WeightRow(
         metrics=names,

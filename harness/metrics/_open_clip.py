@@ -16,7 +16,7 @@ VALUE_RANGE = "uint8 RGB to [0, 1], standardised with OpenAI's means and deviati
 _OPENAI = "https://openaipublic.azureedge.net/clip/models"
 LENGTH = 77
 """Tokens that the text encoders read of a prompt."""
-_TEXTS, _PICTURES = 256, 16  # at once
+_TEXTS, _IMAGES = 256, 16  # at once
 _ARCHIVE_ONLY = frozenset({"input_resolution", "context_length", "vocab_size"})
 
 
@@ -97,9 +97,9 @@ class ClipNetwork(Network):
     def __init__(self, net: Any, see: Any, read: Any) -> None:
         self.net, self._see, self._read = net, see, read
 
-    def extract(self, pictures: Pixels) -> Any:
+    def extract(self, pixels: Pixels) -> Any:
         with exact():
-            return self._see(self.net, pictures)
+            return self._see(self.net, pixels)
 
     def read(self, texts: list[str]) -> Any:
         """Return unit embeddings (m, d) of texts."""
@@ -133,12 +133,12 @@ def load_openai_network(path: Path, tower: Tower) -> ClipNetwork:
     )  # mean and deviation are OpenAI's
     tokenize = open_clip.get_tokenizer(tower.architecture)
 
-    def see(net: Any, pictures: Pixels) -> Any:
+    def see(net: Any, pixels: Pixels) -> Any:
         def part(some: Pixels) -> Any:
-            images = torch.stack([transform(Image.fromarray(picture)) for picture in some])
+            images = torch.stack([transform(Image.fromarray(image)) for image in some])
             return net.encode_image(images.to(device()), normalize=True)
 
-        return in_batches(part, pictures, _PICTURES)
+        return in_batches(part, pixels, _IMAGES)
 
     def read(net: Any, texts: list[str]) -> Any:
         return net.encode_text(tokenize(texts).to(device()), normalize=True)

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from harness.checkpoints.digest import digest_file
 from harness.core.base import Frozen
 from harness.core.errors import MachineError
 from harness.metrics._base import (
@@ -32,7 +33,6 @@ from harness.metrics._base import (
     Scorer,
     TextScorer,
 )
-from harness.metrics._weights import hash_file
 
 
 class _StoppedError(Exception):
@@ -141,7 +141,7 @@ CHECKABLE = (
 """Texts of which each correctness metric can check at least one."""
 
 
-def picture(size: tuple[int, int], other: bool = False) -> Pixels:
+def image(size: tuple[int, int], other: bool = False) -> Pixels:
     """Return a uint8 image (height, width, 3) of waves and squares; `other` damages it."""
     y, x = np.mgrid[: size[0], : size[1]].astype(np.int64)
     red = _wave(3 * x + 2 * y, 61)
@@ -162,9 +162,9 @@ def observe(metric: Metric, scorer: Scorer, whole: bool) -> Vector:
     inputs: list[Excerpt] = []
     outputs: list[Excerpt] = []
     for size in (size for size in SIZES if min(size) >= metric.least_pixels):
-        name = f"picture of {size[1]}×{size[0]}"
+        name = f"image of {size[1]}×{size[0]}"
         with record_input(stop=not whole) as fed:
-            seen = scorer.network.extract(picture(size)[None])
+            seen = scorer.network.extract(image(size)[None])
         inputs += [excerpt(f"{name}, as its network is fed", tensor) for tensor in fed]
         if whole:
             outputs += _results(metric, scorer, seen, (name, size))
@@ -175,7 +175,7 @@ def observe(metric: Metric, scorer: Scorer, whole: bool) -> Vector:
         outputs += [excerpt("text features", read)] if whole else []
     if isinstance(scorer, CorrectnessScorer):
         inputs += [excerpt(what, ids) for what, ids in scorer.token_ids().items()]
-    shipped = {path.name: hash_file(path) for path in metric.ships()}
+    shipped = {path.name: digest_file(path) for path in metric.ships()}
     covers = (
         "pixels to scores"
         if whole
@@ -195,7 +195,7 @@ def _results(
 ) -> list[Excerpt]:
     name, size = named
     if isinstance(scorer, PairScorer):
-        distances = scorer.distances(seen, scorer.network.extract(picture(size, other=True)[None]))
+        distances = scorer.distances(seen, scorer.network.extract(image(size, other=True)[None]))
         scores = metric.to_score(distances)
         return [excerpt(f"{name}, distance", distances), excerpt(f"{name}, score", scores)]
     if isinstance(scorer, CorrectnessScorer):

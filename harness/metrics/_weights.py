@@ -3,11 +3,12 @@
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from harness.checkpoints.digest import digest_file
 from harness.checkpoints.header import refuse_pointers
+from harness.checkpoints.hub import DEFAULT_BRANCH, Repository, find_snapshot
 from harness.core.base import Frozen
 from harness.core.errors import MachineError, UsageError
 from harness.core.parsing import expand_user, has_home
@@ -42,6 +43,11 @@ class Form(Frozen):
     def only_in_hub(self) -> bool:
         """Whether only the Hugging Face cache can verify the file."""
         return bool(self.hub) and not self.sha256
+
+    @property
+    def repository(self) -> Repository:
+        """Return the repository of the Hub that has it."""
+        return Repository(self.hub, DEFAULT_BRANCH)
 
     @property
     def source(self) -> str:
@@ -94,24 +100,12 @@ _LARGE = 2**26
 """Size from which the Hub stores files outside git, under their sha256: 10 MB as a rule."""
 
 
-def hash_file(path: Path) -> str:
-    """Return the sha256 of a file, computed once per process and state of the file."""
-    state = path.stat()
-    return _digest(path, state.st_size, state.st_mtime_ns)
-
-
 def hash_files(paths: Sequence[Path]) -> str:
     """Return a file's sha256, or of several files the sha256 of theirs in order; empty for none."""
-    digests = [hash_file(path) for path in paths]
+    digests = [digest_file(path) for path in paths]
     if len(digests) < 2:
         return "".join(digests)
     return hashlib.sha256("".join(digests).encode()).hexdigest()
-
-
-@cache
-def _digest(path: Path, size: int, time: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def find_cache_folder() -> Path:
@@ -197,12 +191,8 @@ class WeightsMissing(MachineError):
 
 def _hub_place(form: Form) -> Path | None:
     """Return the path of a file in the Hugging Face Hub's cache; nothing is downloaded."""
-    if not form.hub:
-        return None
-    from huggingface_hub import try_to_load_from_cache
-
-    found = try_to_load_from_cache(form.hub, form.file)
-    return Path(found) if isinstance(found, str) else None
+    snapshot = find_snapshot(form.repository, form.file) if form.hub else None
+    return snapshot / form.file if snapshot else None
 
 
 def _verified(path: Path, wanted: WeightFile) -> WeightLocation:
@@ -210,7 +200,7 @@ def _verified(path: Path, wanted: WeightFile) -> WeightLocation:
         refuse_pointers((path,))
     except UsageError as error:
         raise MachineError(error.what, error.where, error.fix) from error
-    digest = hash_file(path)
+    digest = digest_file(path)
     checks = (check for form in wanted.forms if (check := _check(path, digest, form)))
     if check := next(checks, None):
         return WeightLocation(path=path, sha256=digest, size_bytes=path.stat().st_size, check=check)

@@ -1,7 +1,6 @@
 """CLIP score: 100 · cosine of image and prompt, not clamped (Hessel et al. 2021 clamp it)."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -11,8 +10,8 @@ from harness.checkpoints.clip_tokens import UncountedError
 from harness.core.model import CutTexts
 from harness.core.quality import MetricKind, Question
 from harness.metrics import _bundled, _open_clip
-from harness.metrics._base import Description, Floats, Metric, TextScorer, to_array
-from harness.metrics._weights import WeightFile, Weights
+from harness.metrics._base import Description, Floats, TextScorer, to_array
+from harness.metrics._weights import Weights
 from harness.metrics.bundled import captions
 
 
@@ -24,22 +23,17 @@ class _Scorer(TextScorer):
         return found
 
 
-class Clip(Metric):
+class Clip(_bundled.ClipMetric):
     """`bundled`: the small dual encoder; `mlperf`: open_clip ViT-B-32 with OpenAI's weights."""
 
     question: ClassVar[Question] = "content"
     kind: ClassVar[MetricKind] = "alignment"
     profiles: ClassVar[tuple[str, ...]] = ("bundled", "mlperf")
-
-    def needs(self) -> tuple[WeightFile, ...]:
-        return () if self.profile == "bundled" else (_open_clip.B32.weights,)
-
-    def ships(self) -> tuple[Path, ...]:
-        return (_bundled.find_bundled_weights("clip"),) if self.profile == "bundled" else ()
+    tower: ClassVar[_open_clip.Tower] = _open_clip.B32
 
     def find_cut(self, texts: Sequence[str]) -> CutTexts:
         try:
-            if self.profile == "bundled":
+            if self.bundled:
                 most, long = captions.LENGTH, captions.find_longer_texts(texts)
             else:
                 most, long = _open_clip.LENGTH, _open_clip.find_longer_texts(texts)
@@ -48,21 +42,13 @@ class Clip(Metric):
         return CutTexts(encoder=self.name, tokens=most, texts=tuple(long))
 
     def describe(self) -> Description:
-        bundled = self.profile == "bundled"
-        return Description(
-            _bundled.CLIP if bundled else _open_clip.B32.extractor,
-            _bundled.VALUE_RANGE if bundled else _open_clip.VALUE_RANGE,
-            ("torch", "open_clip_torch"),
-            resize=_bundled.RESIZE if bundled else _open_clip.B32.resize,
-            formula="100 · cosine, not clamped",
-            better="higher",
-        )
+        return self.describe_as("100 · cosine, not clamped", "higher", self.tower.resize)
 
     def load(self, weights: Weights) -> TextScorer:
-        if self.profile == "bundled":
+        if self.bundled:
             return _Scorer(_bundled.load_clip_network())
-        tower = _open_clip.B32
-        return _Scorer(_open_clip.load_openai_network(weights.find(tower.weights), tower))
+        path = weights.find(self.tower.weights)
+        return _Scorer(_open_clip.load_openai_network(path, self.tower))
 
     def to_score(self, distances: Floats) -> Floats:
         """Return 100 · cosine."""

@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Literal
 
 from harness.core.quality import MetricKind, Question
 from harness.metrics import _bundled, _open_clip
-from harness.metrics._base import Description, FeatureScorer, Metric, Network, Pixels
-from harness.metrics._weights import WeightFile, Weights
+from harness.metrics._base import Description, FeatureScorer, Network, Pixels
+from harness.metrics._weights import Weights
 
 _RESIZE = "centre square, then to 336×336, bicubic with antialias on uint8 (Pillow)"
 
@@ -23,11 +23,11 @@ class _Square(Network):
     def __init__(self, network: Network) -> None:
         self.network = network
 
-    def extract(self, pictures: Pixels) -> Any:
-        height, width = pictures.shape[1:3]
+    def extract(self, pixels: Pixels) -> Any:
+        height, width = pixels.shape[1:3]
         side = min(height, width)
         top, left = (height - side) // 2, (width - side) // 2
-        return self.network.extract(pictures[:, top : top + side, left : left + side])
+        return self.network.extract(pixels[:, top : top + side, left : left + side])
 
 
 @cache
@@ -35,38 +35,26 @@ def _square_network(path: Path, tower: _open_clip.Tower) -> _Square:
     return _Square(_open_clip.load_openai_network(path, tower))
 
 
-class Cmmd(Metric):
+class Cmmd(_bundled.ClipMetric):
     """`bundled`: the small dual encoder; `openai`: the paper's ViT-L/14 at 336 pixels."""
 
     question: ClassVar[Question] = "variety"
     kind: ClassVar[MetricKind] = "distribution"
     profiles: ClassVar[tuple[str, ...]] = ("bundled", "openai")
+    tower: ClassVar[_open_clip.Tower] = _open_clip.L14_336
     gates_by_default: ClassVar[bool] = False
     statistic: ClassVar[Literal["frechet", "mmd"]] = "mmd"
     kernel: ClassVar[Literal["cubic", "gaussian"]] = "gaussian"
 
-    def needs(self) -> tuple[WeightFile, ...]:
-        return () if self.profile == "bundled" else (_open_clip.L14_336.weights,)
-
-    def ships(self) -> tuple[Path, ...]:
-        return (_bundled.find_bundled_weights("clip"),) if self.profile == "bundled" else ()
-
     @property
     def dimensions(self) -> int:
-        return _bundled.FEATURES if self.profile == "bundled" else _open_clip.L14_336.dimensions
+        return _bundled.FEATURES if self.bundled else self.tower.dimensions
 
     def describe(self) -> Description:
-        bundled = self.profile == "bundled"
-        return Description(
-            _bundled.CLIP if bundled else _open_clip.L14_336.extractor,
-            _bundled.VALUE_RANGE if bundled else _open_clip.VALUE_RANGE,
-            ("torch", "open_clip_torch"),
-            resize=_bundled.RESIZE if bundled else _RESIZE,
-            formula="1000 · unbiased MMD², Gaussian kernel σ 10, unit embeddings",
-        )
+        formula = "1000 · unbiased MMD², Gaussian kernel σ 10, unit embeddings"
+        return self.describe_as(formula, "lower", _RESIZE)
 
     def load(self, weights: Weights) -> FeatureScorer:
-        if self.profile == "bundled":
+        if self.bundled:
             return FeatureScorer(_bundled.load_clip_network())
-        tower = _open_clip.L14_336
-        return FeatureScorer(_square_network(weights.find(tower.weights), tower))
+        return FeatureScorer(_square_network(weights.find(self.tower.weights), self.tower))

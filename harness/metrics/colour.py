@@ -30,12 +30,12 @@ _PER_LEVEL = 4
 class ToneNetwork(Network):
     """Images to colour features (n, 30) in grey levels."""
 
-    def extract(self, pictures: Pixels) -> Any:
-        return np.stack([_tones(picture) for picture in pictures])
+    def extract(self, pixels: Pixels) -> Any:
+        return np.stack([_tones(image) for image in pixels])
 
 
-def _tones(picture: Pixels) -> NDArray[np.float32]:
-    red, green, blue = (np.ascontiguousarray(picture[..., channel]).ravel() for channel in range(3))
+def _tones(image: Pixels) -> NDArray[np.float32]:
+    red, green, blue = (np.ascontiguousarray(image[..., channel]).ravel() for channel in range(3))
     luma = (
         np.int32(299) * red + np.int32(587) * green + np.int32(114) * blue
     )  # thousandths of a grey level

@@ -55,7 +55,7 @@ RESIZE = (
     "padded to a square on the right and below, to 960×960, bilinear with antialias (transformers)"
 )
 VALUE_RANGE = "uint8 RGB to [0, 1], standardised with OpenAI's means and deviations"
-_PICTURES = {"cpu": 1, "cuda": 4}  # at once
+_IMAGES = {"cpu": 1, "cuda": 4}  # at once
 
 
 class DetectedImage(NamedTuple):
@@ -64,7 +64,7 @@ class DetectedImage(NamedTuple):
     `sureness` (80,) is the highest score of each object, 0 if it was not found.
     """
 
-    picture: Pixels
+    image: Pixels
     objects: dict[str, list[DetectedBox]]
     sureness: NDArray[np.float64]
 
@@ -79,15 +79,15 @@ class DetectorNetwork(Network):
             read = net.owlv2.text_model(input_ids=self.ids.to(device())).pooler_output
             self._queries = net.owlv2.text_projection(read)
 
-    def extract(self, pictures: Pixels) -> list[DetectedImage]:
-        step = _PICTURES[device()]
-        parts = [pictures[start : start + step] for start in range(0, len(pictures), step)]
+    def extract(self, pixels: Pixels) -> list[DetectedImage]:
+        step = _IMAGES[device()]
+        parts = [pixels[start : start + step] for start in range(0, len(pixels), step)]
         return [seen for part in parts for seen in self._detect(part)]
 
-    def _detect(self, pictures: Pixels) -> list[DetectedImage]:
+    def _detect(self, pixels: Pixels) -> list[DetectedImage]:
         from PIL import Image
 
-        images = [Image.fromarray(picture) for picture in pictures]
+        images = [Image.fromarray(image) for image in pixels]
         fed = self._prepare(images=images, return_tensors="pt")["pixel_values"].to(device())
         with exact():
             grid = self.net.image_embedder(fed)[0]
@@ -97,12 +97,12 @@ class DetectorNetwork(Network):
             ]
             boxes = self.net.box_predictor(patches, grid)
             scores, labels = logits.sigmoid().max(dim=-1)
-        rows = zip(pictures, to_array(scores), to_array(labels), to_array(boxes), strict=True)
+        rows = zip(pixels, to_array(scores), to_array(labels), to_array(boxes), strict=True)
         return [_seen(*row) for row in rows]
 
 
-def _seen(picture: Pixels, scores: Any, labels: Any, boxes: Any) -> DetectedImage:
-    height, width = picture.shape[:2]
+def _seen(image: Pixels, scores: Any, labels: Any, boxes: Any) -> DetectedImage:
+    height, width = image.shape[:2]
     corners = np.concatenate(
         [boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], axis=1
     )
@@ -114,7 +114,7 @@ def _seen(picture: Pixels, scores: Any, labels: Any, boxes: Any) -> DetectedImag
             found.setdefault(OBJECTS[labels[index]], []).append(box)
     objects = {name: remove_duplicates(those) for name, those in found.items()}
     sureness = np.array([objects[name][0].score if name in objects else 0.0 for name in OBJECTS])
-    return DetectedImage(picture, objects, sureness)
+    return DetectedImage(image, objects, sureness)
 
 
 def _token_ids(length: int) -> Any:
@@ -161,7 +161,7 @@ class _Scorer(CorrectnessScorer):
     def _shows(self, seen: DetectedImage, text: str) -> bool:
         def find_colour(name: str, box: DetectedBox) -> str:
             likeness = (
-                to_array(self._clip.extract(_crop(seen.picture, box)[None])) @ self._colours(name).T
+                to_array(self._clip.extract(_crop(seen.image, box)[None])) @ self._colours(name).T
             )
             return COLOURS[int(likeness.argmax())]
 
@@ -187,11 +187,11 @@ class _Scorer(CorrectnessScorer):
         return {"surest box of each object": sureness(activations)}
 
 
-def _crop(picture: Pixels, box: DetectedBox) -> Pixels:
+def _crop(image: Pixels, box: DetectedBox) -> Pixels:
     """Return the pixels of a box, at least one."""
     left, top = int(box.left), int(box.top)
     right, bottom = max(round(box.right), left + 1), max(round(box.bottom), top + 1)
-    return picture[top:bottom, left:right]
+    return image[top:bottom, left:right]
 
 
 class Geneval(Metric):

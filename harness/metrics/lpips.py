@@ -71,11 +71,11 @@ class TrunkNetwork(Network):
     def __init__(self, net: Any, stops: tuple[int, ...], heads: list[Any]) -> None:
         self.net, self.stops, self.heads = net, stops, heads
 
-    def extract(self, pictures: Pixels) -> Any:
+    def extract(self, pixels: Pixels) -> Any:
         import torch
 
         with exact():
-            images = to_unit(pictures) * 2 - 1
+            images = to_unit(pixels) * 2 - 1
             shift, scale = (
                 torch.tensor(x, device=images.device).view(1, 3, 1, 1) for x in (_SHIFT, _SCALE)
             )

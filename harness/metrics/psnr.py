@@ -23,8 +23,8 @@ CEILING_DB = 100.0
 class PixelNetwork(Network):
     """Returns images unchanged, as uint8."""
 
-    def extract(self, pictures: Pixels) -> Any:
-        return pictures
+    def extract(self, pixels: Pixels) -> Any:
+        return pixels
 
 
 @cache
@@ -50,7 +50,7 @@ class Psnr(Metric):
     gates_by_default: ClassVar[bool] = False
 
     def describe(self) -> Description:
-        extractor = "pixels; identical pictures count as 100 dB"
+        extractor = "pixels; identical images count as 100 dB"
         return Description(extractor, "uint8 RGB", ("numpy",), better="higher", unit="dB")
 
     def load(self, weights: Weights) -> PairScorer:

@@ -39,9 +39,9 @@ class Smoothed(NamedTuple):
 class _Windows(Network):
     """Local means under the window; images are centred, since variances are differences."""
 
-    def extract(self, pictures: Pixels) -> Smoothed:
+    def extract(self, pixels: Pixels) -> Smoothed:
         with exact():
-            images = to_unit(pictures) - 0.5
+            images = to_unit(pixels) - 0.5
             return Smoothed(images, _blur(images), _blur(images * images))
 
 

@@ -44,7 +44,7 @@ RESIZE = (
     "tiles"
 )
 VALUE_RANGE = "uint8 RGB to [-1, 1] as 2·x/255 − 1"
-_PICTURES, _QUESTIONS = 4, 8  # at once
+_IMAGES, _QUESTIONS = 4, 8  # at once
 _TURN, _END = "<|im_start|>", "<end_of_utterance>"
 _FAKE, _GLOBAL, _IMAGE = "<fake_token_around_image>", "<global-img>", "<image>"
 _ANSWERS = {"yes": (" Yes", " yes", "Yes", "yes"), "no": (" No", " no", "No", "no")}
@@ -87,12 +87,12 @@ class AnsweringNetwork(Network):
         ids: list[int] = self._words.encode(text, add_special_tokens=False).ids
         return ids
 
-    def extract(self, pictures: Pixels) -> Any:
+    def extract(self, pixels: Pixels) -> Any:
         """Return the image tokens of each image, (n, 64, d)."""
         from PIL import Image
 
         def part(some: Pixels) -> Any:
-            images = [[Image.fromarray(picture)] for picture in some]
+            images = [[Image.fromarray(image)] for image in some]
             fed = self._prepare(images=images, return_tensors="pt")["pixel_values"][:, 0].to(
                 device()
             )
@@ -101,31 +101,31 @@ class AnsweringNetwork(Network):
                     self.net.model.vision_model(pixel_values=fed).last_hidden_state
                 )
 
-        return in_batches(part, pictures, _PICTURES)
+        return in_batches(part, pixels, _IMAGES)
 
     def token_ids(self, question: str) -> list[int]:
         """Return the token ids of a turn: image, question, and the beginning of the answer."""
         return [*self._before, *self._ids(question, False), *self._after]
 
-    def yes(self, pictures: Any, questions: Sequence[str]) -> Any:
+    def yes(self, pixels: Any, questions: Sequence[str]) -> Any:
         """Return P(yes) / (P(yes) + P(no)) (n,) of the first answer token to each question."""
         import torch
 
         parts = range(0, len(questions), _QUESTIONS)
         with exact():
             answers = [
-                self._answers(pictures[i : i + _QUESTIONS], questions[i : i + _QUESTIONS])
+                self._answers(pixels[i : i + _QUESTIONS], questions[i : i + _QUESTIONS])
                 for i in parts
             ]
             return torch.cat(answers)
 
-    def _answers(self, pictures: Any, questions: Sequence[str]) -> Any:
+    def _answers(self, pixels: Any, questions: Sequence[str]) -> Any:
         import torch
 
         rows = [torch.tensor(self.token_ids(question)) for question in questions]
         ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).to(device())
         words = self.net.get_input_embeddings()(ids)
-        words[ids == self.net.config.image_token_id] = pictures.flatten(0, 1)
+        words[ids == self.net.config.image_token_id] = pixels.flatten(0, 1)
         states = self.net.model.text_model(inputs_embeds=words, use_cache=False).last_hidden_state
         last = torch.tensor(
             [len(row) - 1 for row in rows], device=ids.device
@@ -174,7 +174,7 @@ class _Scorer(CorrectnessScorer):
             f"token ids of text {i}": self.network.token_ids(QUESTION.format(text))
             for i, text in enumerate(texts)
         }
-        return {"what stands for the picture": to_array(activations), **ids}
+        return {"what stands for the image": to_array(activations), **ids}
 
 
 class Vqa(Metric):

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from harness.models._verify import Misfit, NetworkFiles, Shapes
+from harness.models._network_files import Misfit, NetworkFiles, Shapes
 
 _BUILD_ERRORS = (TypeError, ValueError, KeyError, AttributeError, RuntimeError, ArithmeticError)
 

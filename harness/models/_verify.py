@@ -12,59 +12,23 @@ from typing import Any
 
 from harness.checkpoints.cache import keep, read_kept
 from harness.checkpoints.header import read_shapes, refuse_pointers
-from harness.core.base import Frozen
 from harness.core.errors import UsageError
-from harness.core.units import plural
 from harness.models import _files as files
 from harness.models._folder import Folder
-from harness.models._packed import excuse_packed, is_comparable, note_packed, without_quantization
+from harness.models._network_files import (
+    Misfit,
+    NetworkFiles,
+    excuse_packed,
+    is_comparable,
+    note_packed,
+    without_quantization,
+)
 
-Shapes = Mapping[str, tuple[int, ...]]
-_SHOWN = 4
 _TIMEOUT_S = 900.0
 _PACKAGES = ("torch", "diffusers", "transformers")
 _RANDOM = "Download or save the model again: missing tensors would be filled with random numbers."
 _UNKNOWN = "Name a class of the installed libraries, or install the version that saved the model."
 _WORDLESS = "Copy or download the whole model again: without it every prompt is unknown words."
-
-
-class NetworkFiles(Frozen):
-    """A network as its pipeline describes it, and the tensors in its files."""
-
-    name: str
-    library: str
-    kind: str
-    config: dict[str, Any]
-    tensors: dict[str, tuple[int, ...]]
-    sharded: bool = False
-    folder: str = ""
-    """The folder of configurations, for a file in its authors' layout with several networks."""
-
-
-class Misfit(Frozen):
-    """Tensors that a network's files miss, superfluous tensors, and tensors of another shape."""
-
-    missing: tuple[str, ...] = ()
-    unexpected: tuple[str, ...] = ()
-    shapes: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...] = ()
-    """Name, shape in the file, shape in the configuration."""
-    refused: str = ""
-    """Why the network cannot be built at all."""
-
-    def __bool__(self) -> bool:
-        return bool(self.missing or self.unexpected or self.shapes or self.refused)
-
-    def __str__(self) -> str:
-        parts = [self.refused] if self.refused else []
-        if self.missing:
-            parts.append(f"it lacks {_count(self.missing)}")
-        if self.unexpected:
-            parts.append(f"it has tensors that the network does not, {_count(self.unexpected)}")
-        if self.shapes:
-            name, found, expected = self.shapes[0]
-            sizes = f"{name} is {_size(found)}, by the configuration {_size(expected)}"
-            parts.append(f"{plural(len(self.shapes), 'tensor')} of another shape: {sizes}")
-        return "; ".join(parts)
 
 
 class UncheckedError(Exception):
@@ -196,12 +160,3 @@ def _read_cached(name: str) -> Misfit | None:
         return None if found is None else Misfit.model_validate(found)
     except ValueError:
         return None
-
-
-def _count(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
-    return f"{plural(len(names), 'tensor')}: {shown}"
-
-
-def _size(shape: Sequence[int]) -> str:
-    return "×".join(map(str, shape))

@@ -81,10 +81,10 @@ class FakeModel:
         for _ in range(call.steps):
             self._parts["denoiser"]()
         self._parts["vae"]()
-        pictures = [
-            _picture(prompt, key, call) for prompt, key in zip(call.prompts, call.keys, strict=True)
+        pixels = [
+            _image(prompt, key, call) for prompt, key in zip(call.prompts, call.keys, strict=True)
         ]
-        images = np.stack(pictures).astype(np.float32)
+        images = np.stack(pixels).astype(np.float32)
         return images * {"nan": np.nan, "black": 0.0}.get(str(fault), 1.0)
 
     def image_to_image(self, call: Call, images: Any, strength: float) -> Any:
@@ -114,7 +114,7 @@ class FakeModel:
 class Fake(ModelSource):
     """`step_s` seconds per denoiser call; `faults` maps a number of steps to a fault."""
 
-    summary: ClassVar[str] = "instant pictures without torch, for tests and for trying the tool"
+    summary: ClassVar[str] = "instant images without torch, for tests and for trying the tool"
     prompt_set: ClassVar[str] = shapes.PROMPT_SET
     metrics: ClassVar[tuple[str, ...]] = shapes.METRICS
 
@@ -143,7 +143,7 @@ class Fake(ModelSource):
         return FakeModel(self.step_s, self.faults, device)
 
 
-def _picture(prompt: str, key: tuple[str, int], call: Call) -> Any:
+def _image(prompt: str, key: tuple[str, int], call: Call) -> Any:
     """A gradient in the prompt's colour, plus noise of amplitude 1 / steps, fixed by the key."""
     seed = int.from_bytes(hashlib.sha256(prompt.encode()).digest()[:4], "big")
     colour = np.random.default_rng(seed).uniform(0.2, 0.8, 3)

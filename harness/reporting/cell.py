@@ -19,7 +19,7 @@ from harness.reporting.images import (
     ImagePair,
     Key,
     PageBudget,
-    Picture,
+    ShownImage,
     WorstGroup,
     choose_keys,
     index_images,
@@ -90,8 +90,8 @@ class CellSection(Frozen):
     review: HumanReview | None = None
     pairs: tuple[ImagePair, ...] = ()
     worst: tuple[WorstGroup, ...] = ()
-    own: tuple[Picture, ...] = ()
-    sheet: tuple[Picture, ...] = ()
+    own: tuple[ShownImage, ...] = ()
+    sheet: tuple[ShownImage, ...] = ()
     """The cell's row of images in the overview."""
     strip: LatencyStrip | None = None
     stages: Bar | None = None

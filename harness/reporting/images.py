@@ -25,7 +25,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 Key = tuple[str, int]
 
 
-class Picture(Frozen):
+class ShownImage(Frozen):
     """One image: `src` is a data URI, or empty if the file is unreadable for a `problem`."""
 
     src: str
@@ -39,8 +39,8 @@ class ImagePair(Frozen):
     prompt: str
     seed: int
     note: str
-    baseline: Picture
-    candidate: Picture
+    baseline: ShownImage
+    candidate: ShownImage
 
 
 class PageBudget(Frozen):
@@ -62,12 +62,12 @@ def budget_page(cells: int) -> PageBudget:
     )  # fmt: skip
 
 
-def embed_image(path: Path, alt: str) -> Picture:
+def embed_image(path: Path, alt: str) -> ShownImage:
     """Return an image for the page; a damaged or absent file is named instead of shown."""
     try:
-        return Picture(src=_data_uri(path, path.stat().st_mtime_ns), alt=alt)
+        return ShownImage(src=_data_uri(path, path.stat().st_mtime_ns), alt=alt)
     except (OSError, ValueError, SyntaxError, struct.error) as error:
-        return Picture(src="", alt=alt, problem=f"unreadable: {error.__class__.__name__}")
+        return ShownImage(src="", alt=alt, problem=f"unreadable: {error.__class__.__name__}")
 
 
 @lru_cache(maxsize=512)
@@ -112,10 +112,10 @@ def choose_keys(run: Run, count: int) -> list[Key]:
     )
 
 
-def show_image(cell: CellResult, image: Image | None) -> Picture:
+def show_image(cell: CellResult, image: Image | None) -> ShownImage:
     """Return one image of a cell; None stands for an image that the cell does not have."""
     if image is None:
-        return Picture(src="", alt=f"{cell.id}: none", problem="no such image")
+        return ShownImage(src="", alt=f"{cell.id}: none", problem="no such image")
     prompt = cell.run.prompt_texts.get(image.prompt_id, image.prompt_id)
     path = image_path(cell.run.folder, cell.id, image)
     return embed_image(path, f"{cell.id}: {shorten(prompt, 120)}")

@@ -12,7 +12,7 @@ from harness.core.policy import FAMILIES
 from harness.core.quality import Rung
 from harness.core.units import Absent
 from harness.damages import DAMAGES, IDENTICAL, apply_damage
-from harness.reporting.images import Picture, choose_keys, index_images
+from harness.reporting.images import ShownImage, choose_keys, index_images
 from harness.reporting.parts import NamedValue
 from harness.results import Run
 from harness.results.format import format_value
@@ -27,7 +27,7 @@ class LadderRow(Frozen):
     """One family of damage: the largest passing dose, the smallest failing one, and its finder.
 
     `passing` and `failing` are empty if there is no such dose; only damages of every image have
-    pictures.
+    images.
     """
 
     family: str
@@ -37,7 +37,7 @@ class LadderRow(Frozen):
     loss: str
     demanded: str
     noticed: bool
-    pictures: tuple[Picture, ...]
+    images: tuple[ShownImage, ...]
 
 
 class LadderView(Frozen):
@@ -91,7 +91,7 @@ def _row(run: Run, family: str, rungs: list[Rung]) -> LadderRow:
         else "",
         demanded="" if demanded is None else f"level {demanded}",
         noticed=demanded is None or (failing is not None and failing <= demanded),
-        pictures=_pictures(run, family, passing, failing) if family in DAMAGES else (),
+        images=_images(run, family, passing, failing) if family in DAMAGES else (),
     )
 
 
@@ -106,9 +106,9 @@ def _estimate(rung: Rung) -> float:
     return -1.0 if isinstance(rung.loss, Absent) else rung.loss.estimate
 
 
-def _pictures(
+def _images(
     run: Run, family: str, passing: int | None, failing: int | None
-) -> tuple[Picture, ...]:
+) -> tuple[ShownImage, ...]:
     """Return a baseline image undamaged, at the largest passing and the smallest failing dose."""
     images = index_images(run.baseline)
     key = next((key for key in choose_keys(run, 1) if key in images), None)
@@ -118,16 +118,16 @@ def _pictures(
         pixels = _read(run, images[key])
     except (OSError, ValueError, SyntaxError):
         return ()
-    shown = [_picture(pixels, "undamaged")]
+    shown = [_image(pixels, "undamaged")]
     for level, words in (
         (passing, "largest dose that would pass"),
         (failing, "smallest dose that surely fails"),
     ):
         if level is None:
-            shown.append(Picture(src="", alt=f"{family}: none", problem="none"))
+            shown.append(ShownImage(src="", alt=f"{family}: none", problem="none"))
         else:
             damaged = apply_damage(pixels[None], f"{family}:{level}")[0]
-            shown.append(_picture(damaged, f"{family}, {words}"))
+            shown.append(_image(damaged, f"{family}, {words}"))
     return tuple(shown)
 
 
@@ -138,14 +138,14 @@ def _read(run: Run, image: Image) -> NDArray[np.uint8]:
         return np.asarray(opened.convert("RGB"))
 
 
-def _picture(pixels: NDArray[np.uint8], alt: str) -> Picture:
+def _image(pixels: NDArray[np.uint8], alt: str) -> ShownImage:
     from PIL import Image as Writer
 
     height, width = pixels.shape[:2]
     top, left = (max(0, (length - _CROP_PX) // 2) for length in (height, width))
     buffer = BytesIO()
     Writer.fromarray(pixels[top : top + _CROP_PX, left : left + _CROP_PX]).save(buffer, "PNG")
-    return Picture(
+    return ShownImage(
         src="data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode(), alt=alt
     )
 

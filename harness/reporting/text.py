@@ -34,12 +34,12 @@ STANDINGS: dict[Standing, str] = {
 UNPROFILED = "unprofiled: no trace says why it is fast"
 DOUBTS = {
     "two-speeds": "two speeds", "drift": "drifts", "not-precise": "imprecise",
-    "few-groups": "few rounds", "throttled": "throttled", "profiled": "timed under a profiler",
+    "few-rounds": "few rounds", "throttled": "throttled", "profiled": "timed under a profiler",
 }  # fmt: skip
 """Kinds of cautions that make a time doubtful, in two words."""
 DOUBT_TITLES = {
     "two-speeds": "Two speeds", "drift": "Drift", "not-precise": "Imprecise speedup",
-    "few-groups": "Imprecise speedup", "throttled": "Throttled",
+    "few-rounds": "Imprecise speedup", "throttled": "Throttled",
     "profiled": "Timed under a profiler",
 }  # fmt: skip
 QUESTIONS = {

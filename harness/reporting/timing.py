@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Place = Literal["timing", "memory", "trace", "cell"]
 _PLACES: dict[str, tuple[str, ...]] = {
     "timing": (
-        "first-call", "warming-up", "outliers", "two-speeds", "drift", "few-groups", "not-precise",
+        "first-call", "warming-up", "outliers", "two-speeds", "drift", "few-rounds", "not-precise",
         "throttled", "power-capped", "clock-drift", "cpu-clock-drift", "hot", "busy",
         "foreign-processes", "profiled",
     ),

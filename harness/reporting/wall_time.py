@@ -31,7 +31,7 @@ def sum_phases(run: Run) -> tuple[dict[str, float], float, int]:
         failure = find_failure(outcome)
         failed += failure.wall_s if failure else 0.0
         if isinstance(outcome, Completed):
-            for phase, seconds in outcome.phases_s.items():  # of taken-over cells: later rounds
+            for phase, seconds in outcome.phases_s.items():  # of reused cells: later stages
                 sums[phase] = sums.get(phase, 0.0) + seconds
             reused += outcome.reused_from is not None
     return sums, failed, reused

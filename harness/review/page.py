@@ -14,7 +14,7 @@ from harness.core.outcome import Image
 from harness.core.plan import OTHER_SEED_ID, RERUN_ID
 from harness.core.review import REVIEW_VERSION, ReviewKey, ReviewPair
 from harness.results import CellResult, Run
-from harness.review.pictures import Encoded, damage, encode_pairs, fit, read_image
+from harness.review.images import Encoded, damage, encode_pairs, fit, read_image
 from harness.review.sampling import Key, Sample, choose_sample, hide_sides
 from harness.store import image_path, lock_run, report_folder, write_review_key
 from harness.store.layout import review_page_name

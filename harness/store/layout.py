@@ -123,6 +123,16 @@ def history_file(root: Path, lineage: str) -> Path:
     return root / "history" / f"{lineage}.parquet"
 
 
+def nightly_lock(root: Path) -> Path:
+    """Return the lock that one night at a time holds in a results folder."""
+    return root / "history" / ".nightly.lock"
+
+
+def trend_folder(root: Path, lineage: str) -> Path:
+    """Return the folder of a matrix's trend page: reports/<matrix>/trend, next to results/."""
+    return report_folder(root / lineage) / "trend"
+
+
 def report_folder(run: Path) -> Path:
     """Return the report folder of a run: reports/<same name>, next to results/."""
     return _next_to_results(run, "reports") / run.resolve().name

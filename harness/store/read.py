@@ -9,8 +9,10 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from harness.core.errors import ResultsError
+from harness.core.machine import Machine
+from harness.core.model import ModelInfo
 from harness.core.outcome import Completed, Image, Outcome
-from harness.core.plan import Plan
+from harness.core.plan import Plan, Rate
 from harness.core.quality import Definition, Evaluation
 from harness.core.sign_off import SignedBundle
 from harness.core.timing import Pairing
@@ -233,12 +235,12 @@ def completed_twins(root: Path, content_key: str) -> Iterator[tuple[Path, str, C
                 yield path, planned.id, outcome
 
 
-def find_source(picture: Path) -> str:
-    """Return the run that the picture of a cell was taken over from; an empty string if it was made
+def find_source(image: Path) -> str:
+    """Return the run that the image of a cell was taken over from; an empty string if it was made
     in its own."""
-    if len(picture.parents) < 4:
+    if len(image.parents) < 4:
         return ""
-    outcome = completed_cell(picture.parents[3], picture.parents[1].name)
+    outcome = completed_cell(image.parents[3], image.parents[1].name)
     return (outcome.reused_from if outcome else None) or ""
 
 
@@ -274,3 +276,19 @@ def _facts(run: Path, cell_id: str, cell: Completed) -> TraceFacts | Absent:
         f" of {cell.reused_from}, from where the cell was taken over" if cell.reused_from else ""
     )
     return found or Absent(absent=f"what its trace says is not in this run’s folder{where}")
+
+
+def measured_rate(root: Path, model: ModelInfo, machine: Machine) -> Rate | None:
+    """Return the rate of the newest run of this model on this machine, read off its baseline's
+    image phase."""
+    for path, plan in readable_runs(root):
+        if plan.model.digest != model.digest or plan.machine.title != machine.title:
+            continue
+        outcome = completed_cell(path, plan.baseline_id)
+        if outcome is None or not outcome.images or not outcome.denoiser_calls:
+            continue
+        scale = float(plan.find(plan.baseline_id).cell.setting("guidance").name)
+        passes = outcome.denoiser_calls * (2 if model.guided(scale) else 1)
+        rate = outcome.phases_s["images"] / len(outcome.images) / passes
+        return Rate(image_step_s=rate, source=f"measured in {path.name}")
+    return None

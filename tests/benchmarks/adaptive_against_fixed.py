@@ -4,7 +4,7 @@ python -m tests.benchmarks.adaptive_against_fixed [FIXED_RUN] [--quick] [--max N
 
 Prints both verdicts of every cell side by side and the ratio of all images made, the baseline's and its two extra
 runs' included. Without FIXED_RUN both are really run. With the folder of a finished quickstart run its images stand in
-for those the adaptive run would make: an image depends on its cell, prompt and seed, not on the round (batches of
+for those the adaptive run would make: an image depends on its cell, prompt and seed, not on the stage (batches of
 another size move a pixel by a grey level at most). With --quick: two cells of the fake model instead of the quickstart.
 """
 
@@ -58,7 +58,7 @@ class Replayed:
 
     def finish(self) -> Completed | Extended:
         task = self.task
-        wanted = {(prompt.id, seed) for prompt in task.pictured for seed in task.seeds}
+        wanted = {(prompt.id, seed) for prompt in task.image_prompts for seed in task.seeds}
         images = tuple(image for image in self.made.images if image.key in wanted)
         for image in images:
             os.link(RunFolder(self.source).cell(task.planned.id) / image.path, task.folder / image.path)

@@ -1,8 +1,8 @@
-"""Inception features of a folder of pictures: ours against pytorch-fid's own code, same files, threads and process.
+"""Inception features of a folder of images: ours against pytorch-fid's own code, same files, threads and process.
 
-HARNESS_WEIGHTS=… python -m tests.benchmarks.feature_extraction [PICTURES] [ROUNDS] [--quick]
+HARNESS_WEIGHTS=… python -m tests.benchmarks.feature_extraction [IMAGES] [ROUNDS] [--quick]
 
-With --quick: 4 pictures, once, whose times do not count; where HARNESS_WEIGHTS is not set, nothing is done.
+With --quick: 4 images, once, whose times do not count; where HARNESS_WEIGHTS is not set, nothing is done.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from harness.evaluation.feature_store import FeatureCache
 from harness.evaluation.prepared_metric import prepare_metric
 from harness.evaluation.reference import open_reference
 from harness.metrics import get_metric
-from tests.builders.real_pictures import real_pictures
+from tests.builders.real_images import real_images
 
 BATCH, MOST_WORKERS = 50, 8
 """Defaults of pytorch-fid's script."""
@@ -61,10 +61,10 @@ def main(count: int, rounds: int) -> None:
     """Print seconds of both, round by round, and the median ratio."""
     model = pytorch_fid_model()
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name) / "pictures"
+        folder = Path(name) / "images"
         folder.mkdir()
-        for index, picture in enumerate(real_pictures(count)):
-            Image.fromarray(picture).save(folder / f"{index:04}.png")
+        for index, image in enumerate(real_images(count)):
+            Image.fromarray(image).save(folder / f"{index:04}.png")
         ours(folder, Path(name) / "warm")
         ratios = []
         for number in range(rounds):
@@ -79,16 +79,16 @@ def main(count: int, rounds: int) -> None:
         begin = time.perf_counter()
         ours(folder, Path(name) / "cache-0")
         print(f"again, from the cache: {time.perf_counter() - begin:.2f} s")
-    print(f"{count} pictures, {torch.get_num_threads()} threads: ours is {median(ratios):.2f}× as fast (median)")
+    print(f"{count} images, {torch.get_num_threads()} threads: ours is {median(ratios):.2f}× as fast (median)")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Features of Inception: ours against pytorch-fid's.")
-    parser.add_argument("pictures", type=int, nargs="?", default=300)
+    parser.add_argument("images", type=int, nargs="?", default=300)
     parser.add_argument("rounds", type=int, nargs="?", default=3)
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
     if "HARNESS_WEIGHTS" not in os.environ:
         print("skipped: HARNESS_WEIGHTS is not set, which names the folder of Inception's weights")
         sys.exit(0 if options.quick else 4)
-    main(*((4, 1) if options.quick else (options.pictures, options.rounds)))
+    main(*((4, 1) if options.quick else (options.images, options.rounds)))

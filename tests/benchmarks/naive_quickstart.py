@@ -114,7 +114,7 @@ def main() -> None:
     if options.quick:
         cells = [planned for planned in cells if planned.role != "candidate"]
     nets = attributes.load(), clip.load()
-    pictures: dict[str, torch.Tensor] = {}
+    pixels: dict[str, torch.Tensor] = {}
     for planned in cells:
         settings = planned.cell.by_axis
         pipeline = build(settings)
@@ -127,10 +127,10 @@ def main() -> None:
                 latencies.append(time.perf_counter() - begin)
         seed = decided.get_seeds(planned)[0]
         parts = [prompts[start : start + BATCH] for start in range(0, len(prompts), BATCH)]
-        pictures[planned.id] = torch.cat([generate(pipeline, settings, part, seed) for part in parts])
-    baseline, reference = pictures[decided.baseline_id], pictures[OTHER_SEED_ID]
+        pixels[planned.id] = torch.cat([generate(pipeline, settings, part, seed) for part in parts])
+    baseline, reference = pixels[decided.baseline_id], pixels[OTHER_SEED_ID]
     texts = [prompt.text for prompt in prompts]
-    for cell_id, images in pictures.items():
+    for cell_id, images in pixels.items():
         print(cell_id, [round(value, 3) for value in score(images, baseline, reference, texts, nets)])
 
 

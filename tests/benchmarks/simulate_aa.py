@@ -28,7 +28,7 @@ BESIDE = ((8, 16, 8), (8, 80, 32))
 
 
 class Trial(NamedTuple):
-    """What one run said: whether its interval held 1.00, half its width, its groups, and whether it was precise."""
+    """One run: whether its interval contains 1.00, half its width, its rounds, and whether it was precise."""
 
     covered: bool
     half_width: float
@@ -37,12 +37,12 @@ class Trial(NamedTuple):
 
 
 def fixed(machine: Machine, rng: np.random.Generator, rounds: int, calls: int) -> Trial:
-    """Return what a run of so many groups said."""
+    """Return the trial of a run of so many rounds."""
     return _said(interleaved(machine, rng, rounds, calls))
 
 
 def stopped(machine: Machine, rng: np.random.Generator, calls: int) -> Trial:
-    """Return what a run said that was looked at after each group, and stopped once it was precise enough."""
+    """Return the trial of a run that stopped after the first round at which it was precise enough."""
     for pairing in growing(machine, rng, MAX_ROUNDS, calls, 1.0):
         if _reached(pairing):
             break
@@ -73,7 +73,7 @@ def _reached(pairing: Pairing) -> bool:
 
 def rows(trials: int) -> Iterator[str]:
     """Yield the lines of the table as they are made; every row draws its runs anew from the same seed."""
-    yield "| machine | calls a block | groups | trials | 95 % covers 1.00 | half-width | groups taken | precise |"
+    yield "| machine | calls per block | rounds | trials | 95 % covers 1.00 | half-width | rounds taken | precise |"
     yield "|---|---|---|---|---|---|---|---|"
     for machine in MACHINES:
         for calls in CALLS:

@@ -1,4 +1,4 @@
-"""Simulate every interval at a true loss of exactly the margin and print the table of docs/quality.md.
+"""Simulate every interval at a true loss of exactly the margin and print the table of docs/simulated-rates.md.
 
 python -m tests.benchmarks.simulate_rates [trials] [--quick]: about ten minutes on one core with 1,000 trials. With
 --quick: five trials of the first kind of change of each interval, at the lowest number of prompts.
@@ -39,7 +39,7 @@ GROUPS = (
     Group("ratio", simulate_ratio, VALUES, 4.0),
     Group("mean", simulate_mean, VALUES, 4.0),
     Group("correct or not", simulate_correct, CORRECT, 4.0),
-    Group("odd pictures", simulate_odd, ODD, 1.0),
+    Group("odd images", simulate_odd, ODD, 1.0),
     Group("Fréchet", simulate_frechet, KINDS, 1.0),
     Group("Fréchet to real", partial(simulate_frechet, real=True), KINDS, 1.0),
     Group("Fréchet in 128 dimensions", partial(simulate_frechet, dims=128), KINDS, 0.2),

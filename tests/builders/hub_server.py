@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -68,6 +69,7 @@ def point_at(hub: FakeHub, cache: Path, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(constants, "HF_HUB_CACHE", str(cache))
     patch.setattr(constants, "HF_TOKEN_PATH", str(cache / "no-token"))
     patch.setattr(constants, "HF_HUB_OFFLINE", False)
+    patch.setattr("huggingface_hub.utils._http.time", SimpleNamespace(sleep=lambda _: None))  # between retries
     patch.setenv("NO_PROXY", "127.0.0.1")
     patch.delenv("HF_TOKEN", raising=False)
 

@@ -13,7 +13,7 @@ BASELINE = "50-steps"
 
 
 class Made(NamedTuple):
-    """What one synthetic cell is made of: `loss` is the true calibrated loss, `noise` what pictures get."""
+    """What one synthetic cell is made of: `loss` is the true calibrated loss, `noise` what images get."""
 
     id: str
     settings: tuple[str, ...]
@@ -37,7 +37,7 @@ class Scene(NamedTuple):
     blind: tuple[str, ...] = ("ssim",)
     missing: tuple[str, ...] = ()
     unsound: str = ""
-    """A metric that finds a loss in identical pictures."""
+    """A metric that finds a loss in identical images."""
     notes: tuple[str, ...] = ()
     """Cautions in the definition of the distribution metric."""
     gpu: bool = False

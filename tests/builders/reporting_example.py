@@ -1,4 +1,4 @@
-"""A believable run folder without a model: cells of every standing, raw samples and small pictures."""
+"""A believable run folder without a model: cells of every standing, raw samples and small images."""
 
 import hashlib
 from collections.abc import Iterator
@@ -22,8 +22,8 @@ from harness.store import (
 )
 from harness.store.layout import TRACE, TRACE_FACTS, RunFolder
 from tests.builders.reporting_cells import AXES, CELLS, FEW_STEPS, H200, USUAL, Made, Scene
+from tests.builders.reporting_images import draw, prompts
 from tests.builders.reporting_measured import Timed, alone_of, build_memory, compute_facts, pairing_of
-from tests.builders.reporting_pictures import draw, prompts
 from tests.builders.reporting_scores import evaluate
 
 MATRIX_TEXT = """\
@@ -141,7 +141,7 @@ def planned(made: Made, order: int, role: Role) -> PlannedCell:
 def write_images(
     run: Path, made: Made, prompt_set: tuple[Prompt, ...], seeds: tuple[int, ...], least: int
 ) -> tuple[Image, ...]:
-    """Write the pictures of a cell that a page shows, and return the records of all."""
+    """Write the images of a cell that a page shows, and return the records of all."""
     folder = run / "cells" / made.id / "images"
     folder.mkdir(parents=True, exist_ok=True)
     keys = [(prompt, seed) for prompt in prompt_set for seed in seeds]
@@ -159,7 +159,7 @@ def write_images(
 
 
 def outcomes(run: Path, plan: Plan, cells: tuple[Made, ...], scene: Scene) -> Iterator[tuple[Made, tuple[Image, ...]]]:
-    """Write every outcome and yield the cells that completed with their pictures."""
+    """Write every outcome and yield the cells that completed with their images."""
     least = min(scene.get_prompts(made) for made in cells)
     for made in cells:
         if made.state == "skipped":
@@ -213,7 +213,7 @@ def make_run(root: Path, cells: tuple[Made, ...] = CELLS, scene: Scene = USUAL) 
     phases = [outcome.phases_s for outcome in read_outcomes(run).values() if isinstance(outcome, Completed)]
     append_time(run, "run", 1.06 * sum(sum(phase.values()) for phase in phases) + 3.0)
     if scene.evaluated:
-        evaluate(run, plan, [(made, pictures) for made, pictures in done[:-2] if made.id != cells[0].id], scene)
+        evaluate(run, plan, [(made, images) for made, images in done[:-2] if made.id != cells[0].id], scene)
         if scene.judged:
             judge(run)
             append_time(run, "gate", 0.06)

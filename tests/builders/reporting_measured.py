@@ -109,7 +109,7 @@ def alone_of(timed: Timed) -> Pairing:
 
 
 def build_memory(size: int, gpu: bool) -> Memory:
-    """Return the highest memory of a call for pictures of this side length."""
+    """Return the highest memory of a call for images of this side length."""
     resident = int(612e6 if size == 64 else 734e6)
     if not gpu:
         update: dict[str, object] = {"resident_bytes": resident, "resident_before_bytes": int(548e6)}

@@ -121,7 +121,7 @@ def evaluate(run: Path, plan: Plan, candidates: list[tuple[Made, tuple[Image, ..
     write_evaluation(run, Evaluation(
         run_id=plan.run_id, scores=tuple(scores), deltas=tuple(every), ladder=ladder,
         blind=dict.fromkeys(scene.blind, "no damage could move it here"),
-        tails=tuple(tail(made, pictures) for made, pictures in candidates), missing=missing, seconds=8.9,
+        tails=tuple(tail(made, images) for made, images in candidates), missing=missing, seconds=8.9,
     ))  # fmt: skip
     dice = random.Random(1)
     rows = [

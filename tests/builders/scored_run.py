@@ -1,4 +1,4 @@
-"""A run made of rendered pictures instead of a model, so that evaluation can be tested with known damage."""
+"""A run made of rendered images instead of a model, so that evaluation can be tested with known damage."""
 
 import hashlib
 import io
@@ -26,30 +26,30 @@ PAIRED = ("psnr", "ssim")
 Change = Callable[[np.ndarray], np.ndarray]
 
 
-def keep(pictures: np.ndarray) -> np.ndarray:
+def keep(pixels: np.ndarray) -> np.ndarray:
     """Change nothing."""
-    return pictures
+    return pixels
 
 
-def faint(pictures: np.ndarray) -> np.ndarray:
+def faint(pixels: np.ndarray) -> np.ndarray:
     """One grey level of noise."""
-    noise = np.random.default_rng(1).integers(-1, 2, pictures.shape)
-    return np.clip(pictures.astype(int) + noise, 0, 255).astype(np.uint8)
+    noise = np.random.default_rng(1).integers(-1, 2, pixels.shape)
+    return np.clip(pixels.astype(int) + noise, 0, 255).astype(np.uint8)
 
 
-def washed_out(pictures: np.ndarray) -> np.ndarray:
+def washed_out(pixels: np.ndarray) -> np.ndarray:
     """Half way to grey."""
-    return (pictures * 0.5 + 64).astype(np.uint8)
+    return (pixels * 0.5 + 64).astype(np.uint8)
 
 
-def swapped(pictures: np.ndarray) -> np.ndarray:
-    """Every picture with another prompt."""
-    return np.roll(pictures, len(pictures) // 3, axis=0)
+def swapped(pixels: np.ndarray) -> np.ndarray:
+    """Every image with another prompt."""
+    return np.roll(pixels, len(pixels) // 3, axis=0)
 
 
-def doubled(pictures: np.ndarray) -> np.ndarray:
+def doubled(pixels: np.ndarray) -> np.ndarray:
     """Twice the size."""
-    return pictures.repeat(2, axis=1).repeat(2, axis=2)
+    return pixels.repeat(2, axis=1).repeat(2, axis=2)
 
 
 CANDIDATES: dict[str, tuple[Setting, Change]] = {
@@ -75,7 +75,7 @@ def make_scored_run(
     rng = np.random.default_rng(0)
     scenes = world.draw_scenes(rng, prompts, "held-out")
     repeated = [scene for scene in scenes for _ in range(seeds)]
-    pictures, others = world.render(repeated, rng), world.render(repeated, rng)
+    pixels, others = world.render(repeated, rng), world.render(repeated, rng)
     quality = Quality(
         metrics=metrics,
         rerun_prompts=max(2, prompts // 4),
@@ -88,8 +88,8 @@ def make_scored_run(
     texts = tuple(Prompt(id=f"p{i:03}", text=scene.caption) for i, scene in enumerate(scenes))
     plan = _plan(cells, texts, tuple(range(seeds)), quality, policy or Policy())
     run = create_run(root, plan, "")
-    made = {"baseline": pictures, RERUN_ID: pictures, OTHER_SEED_ID: others}
-    made |= {name: change(pictures) for name, (_, change) in candidates.items()}
+    made = {"baseline": pixels, RERUN_ID: pixels, OTHER_SEED_ID: others}
+    made |= {name: change(pixels) for name, (_, change) in candidates.items()}
     for planned in cells:
         keys = [
             (prompt.id, seed + (OTHER_SEED_OFFSET if planned.role == "other-seed" else 0))
@@ -110,13 +110,13 @@ def _plan(
     )  # fmt: skip
 
 
-def write_cell(run: Path, cell_id: str, keys: list[tuple[str, int]], pictures: np.ndarray) -> None:
+def write_cell(run: Path, cell_id: str, keys: list[tuple[str, int]], pixels: np.ndarray) -> None:
     """Write the images and the outcome of one completed cell."""
     folder = begin_cell(run, cell_id)
     images = []
-    for (prompt, seed), picture in zip(keys, pictures, strict=False):
+    for (prompt, seed), image in zip(keys, pixels, strict=False):
         buffer = io.BytesIO()
-        PillowImage.fromarray(picture).save(buffer, "PNG")
+        PillowImage.fromarray(image).save(buffer, "PNG")
         path = folder / "images" / f"{prompt}_{seed}.png"
         path.write_bytes(buffer.getvalue())
         digest = hashlib.sha256(buffer.getvalue()).hexdigest()

@@ -107,7 +107,7 @@ ODD = ("some destroyed", "some destroyed, all redrawn", "all a little odder")
 
 
 def simulate_odd(kind: str) -> Simulate:
-    """Return the simulation of odd pictures: lognormal distances, the candidate's drawn to lose exactly the margin."""
+    """Return the simulation of odd images: lognormal distances, the candidate's drawn to lose exactly the margin."""
 
     def drawn(rng: np.random.Generator, n: int, strength: float) -> tuple[np.ndarray, np.ndarray]:
         before = rng.normal(0, 0.5, (n, 1))

@@ -1,7 +1,7 @@
 """Weight files with random numbers in the real architecture, for weights that cannot be had on a test machine.
 
 Models of the transformers library are made small by their configuration, which is one of their files; what they are
-fed (the side of pictures, the tokenizer's special tokens) is as in the real ones.
+fed (the side of images, the tokenizer's special tokens) is as in the real ones.
 """
 
 import hashlib

@@ -84,7 +84,7 @@ SMALL = {
     "memory": {"vae-tiling": "vae-tiling+tile=16"},
     "resolution": {"progressive": "progressive+stages=16-32"},
 }
-"""Spellings that have work to do in small pictures of few steps."""
+"""Spellings that have work to do in small images of few steps."""
 PAIRS = (("caching", "resolution"), ("caching", "memory"), ("resolution", "memory"))
 ON_A_GPU_ONLY = {"sequential-offload"}
 """Cannot even be applied without one; its conflicts stand in test_memory."""

@@ -40,7 +40,7 @@ def relative(output: torch.Tensor, reference: torch.Tensor) -> float:
 def test_the_recording_knows_batch_and_sizes(family: str, tiny: Tiny) -> None:
     recording = record(load(tiny(family)), call())
     batch, *sizes = (len(group) for group in recording.groups)
-    assert batch >= 2, "image and text have one row a picture"
+    assert batch >= 2, "image and text have one row an image"
     # FLUX packs both sides into one sequence, which the positions of its tokens share; the others have two sides
     assert sizes == ([2] if family == "flux" else [1, 1])
     assert recording.sizes()[0] == (2 if family == "flux" else 4)

@@ -43,7 +43,7 @@ def test_layers_that_see_tokens_or_pixels_are_packed(family: str, tiny: Tiny, tm
     packed = {name: part for name, part in model.denoiser.named_modules() if isinstance(part, Fp8Layer)}
     assert len(packed) == figures["linear_fp8"] + figures.get("conv2d_fp8", 0) > 10
     assert ("conv2d_fp8" in figures) == (family in ("sd", "sdxl", "sana"))
-    assert not any("time_emb" in name or "norm1.linear" in name for name in packed), "one row a picture"
+    assert not any("time_emb" in name or "norm1.linear" in name for name in packed), "one row an image"
     assert figures["bytes_before"] == 4 * figures["bytes_fp8"]
     assert sum(before.values()) - sum(model.weights_bytes().values()) > 2.9 * figures["bytes_fp8"]
     assert figures["calibration_prompts"] == 1

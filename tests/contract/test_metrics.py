@@ -19,14 +19,14 @@ SIDE = 64
 SCENES = draw_scenes(np.random.default_rng(0), 20)
 
 
-def pictures(seed: int, count: int = 6, side: int = SIDE) -> np.ndarray:
+def images(seed: int, count: int = 6, side: int = SIDE) -> np.ndarray:
     """Coarse colour patches, uint8 (count, side, side, 3)."""
     patches = np.random.default_rng(seed).integers(0, 256, (count, 8, 8, 3))
     return patches.repeat(side // 8, axis=1).repeat(side // 8, axis=2).astype(np.uint8)
 
 
 def side_for(metric: Metric) -> int:
-    """The side of pictures that a metric can score: 64, or more where it needs more."""
+    """The side of images that a metric can score: 64, or more where it needs more."""
     return SIDE if metric.least_pixels <= SIDE else 304
 
 
@@ -127,7 +127,7 @@ def test_a_wrong_weights_file_is_refused(metric: Metric, tmp_path: object) -> No
 @pytest.mark.usefixtures("found")
 def test_scores_do_not_depend_on_the_batch(metric: Metric) -> None:
     scorer = scorer_of(metric)
-    first, second = (pictures(seed, side=side_for(metric)) for seed in (0, 1))
+    first, second = (images(seed, side=side_for(metric)) for seed in (0, 1))
     extract = scorer.network.extract  # type: ignore[attr-defined]
 
     def read(part: slice) -> np.ndarray:
@@ -146,11 +146,11 @@ def test_scores_do_not_depend_on_the_batch(metric: Metric) -> None:
 
 
 @pytest.mark.usefixtures("found")
-def test_identical_pictures_are_at_distance_zero(metric: Metric) -> None:
+def test_identical_images_are_at_distance_zero(metric: Metric) -> None:
     if metric.kind != "paired":
         pytest.skip("not a paired metric")
     scorer = scorer_of(metric)
-    same = scorer.network.extract(pictures(0))  # type: ignore[attr-defined]
+    same = scorer.network.extract(images(0))  # type: ignore[attr-defined]
     distances = scorer.distances(same, same)  # type: ignore[attr-defined]
     assert distances == pytest.approx(0, abs=1e-6)
     assert np.isfinite(metric.to_score(distances)).all()
@@ -161,7 +161,7 @@ def test_more_damage_is_more_distance(metric: Metric) -> None:
     if metric.kind != "paired":
         pytest.skip("not a paired metric")
     scorer = scorer_of(metric)
-    clean = pictures(0)
+    clean = images(0)
     noise = np.random.default_rng(2).normal(0, 1, clean.shape)
     slight, strong = (np.clip(clean + noise * size, 0, 255).astype(np.uint8) for size in (4, 40))
     extract = scorer.network.extract  # type: ignore[attr-defined]
@@ -177,7 +177,7 @@ def test_alignment_embeddings_have_unit_length(metric: Metric) -> None:
     if metric.kind != "alignment":
         pytest.skip("not an alignment metric")
     scorer = scorer_of(metric)
-    seen = scorer.features(scorer.network.extract(pictures(0)))  # type: ignore[attr-defined]
+    seen = scorer.features(scorer.network.extract(images(0)))  # type: ignore[attr-defined]
     read = scorer.texts(["a small red circle on a white background", "something else entirely"])  # type: ignore[attr-defined]
     assert np.linalg.norm(seen, axis=1) == pytest.approx(1, abs=1e-5)
     assert np.linalg.norm(read, axis=1) == pytest.approx(1, abs=1e-5)
@@ -187,7 +187,7 @@ def test_alignment_embeddings_have_unit_length(metric: Metric) -> None:
 def test_distribution_metric_declares_its_statistic(metric: Metric) -> None:
     if metric.kind != "distribution":
         pytest.skip("not a distribution metric")
-    by_name_only = metric.statistic != "frechet" or metric.name == "fid:patch"  # it needs thousands of pictures
+    by_name_only = metric.statistic != "frechet" or metric.name == "fid:patch"  # it needs thousands of images
     assert metric.gates_by_default != by_name_only
     assert metric.kernel == ("gaussian" if metric.name.startswith("cmmd") else "cubic")
     assert metric.dimensions > 0
@@ -198,7 +198,7 @@ def test_its_features_are_as_many_as_it_says(metric: Metric) -> None:
     if metric.kind != "distribution":
         pytest.skip("not a distribution metric")
     scorer = scorer_of(metric)
-    assert scorer.features(scorer.network.extract(pictures(0, 2, side_for(metric)))).shape == (2, metric.dimensions)  # type: ignore[attr-defined]
+    assert scorer.features(scorer.network.extract(images(0, 2, side_for(metric)))).shape == (2, metric.dimensions)  # type: ignore[attr-defined]
 
 
 @pytest.mark.usefixtures("found")
@@ -216,11 +216,11 @@ def test_correctness_is_a_share_that_depends_on_text(metric: Metric) -> None:
 
 
 @pytest.mark.usefixtures("found")
-def test_each_picture_is_held_against_its_own_text(metric: Metric) -> None:
+def test_each_image_is_held_against_its_own_text(metric: Metric) -> None:
     if metric.kind != "correctness":
         pytest.skip("not a correctness metric")
     scorer = scorer_of(metric)
-    seen = scorer.network.extract(pictures(0))  # type: ignore[attr-defined]
+    seen = scorer.network.extract(images(0))  # type: ignore[attr-defined]
     texts = texts_for(metric)[:6]
     together = scorer.found(seen, texts)  # type: ignore[attr-defined]
     alone = [scorer.found(seen, [text] * 6)[i] for i, text in enumerate(texts)]  # type: ignore[attr-defined]

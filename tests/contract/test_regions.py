@@ -26,8 +26,8 @@ def heard(names: list[str]) -> Iterator[None]:
     [
         ({"resolution": "progressive+stages=16-32"}, {"cascade stage 16x16", "cascade stage 32x32"}),
         ({"caching": "prompt-embeddings"}, {"prompt cache look-up"}),
-        ({"caching": "latents+calls=1"}, {"latent cache look-up", "step from the latent cache"}),
-        ({"caching": "latents-nearest+calls=1+threshold=-1"}, {"neighbour look-up", "step of the neighbour"}),
+        ({"caching": "latents+calls=1"}, {"latent cache look-up", "step from stored predictions"}),
+        ({"caching": "latents-nearest+calls=1+threshold=-1"}, {"neighbour look-up", "step from stored predictions"}),
         ({"caching": "deepcache+interval=2"}, {"inner blocks asked", "inner blocks executed"}),
         ({"memory": "vae-slicing"}, {"decode in slices"}),
     ],

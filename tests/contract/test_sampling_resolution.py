@@ -26,7 +26,7 @@ def test_stages_are_timed_and_counted_apart(family: str, tiny: Tiny, tmp_path: P
 
 
 def test_the_last_stage_keeps_what_the_first_composed(tmp_path: Path) -> None:
-    """On the bundled model: the less noise is put on the enlarged picture, the nearer it stays to it."""
+    """On the bundled model: the less noise is put on the enlarged image, the nearer it stays to it."""
     apart = {}
     for strength in ("0.2", "0.9"):
         entry = f"progressive+stages=32-64+strengths={strength}"

@@ -1,4 +1,4 @@
-"""`trajectory` is true on the bundled model: what is declared changed changes the pictures, what is kept does not."""
+"""`trajectory` is true on the bundled model: what is declared changed changes the images, what is kept does not."""
 
 from functools import cache
 from pathlib import Path

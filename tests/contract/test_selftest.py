@@ -11,7 +11,7 @@ from harness.core.errors import MachineError
 from harness.metrics import Metric, Weights, get_metric, list_metrics
 from harness.metrics import _selftest as observing
 from harness.metrics import _selftest as selftest
-from harness.metrics._selftest import VECTORS, compare, load_vector, observe, picture, self_test
+from harness.metrics._selftest import VECTORS, compare, image, load_vector, observe, self_test
 from tests.selftest_vectors import stand_in
 
 METRICS = [get_metric(name) for name in list_metrics()]
@@ -51,11 +51,11 @@ def test_self_test_passes_and_fails_for_moved_pixels(metric: Metric, monkeypatch
         scorer = scorer_of(metric, stack)
         self_test(metric, scorer)
         vector = load_vector(metric)
-        moved = picture
-        monkeypatch.setattr(observing, "picture", lambda size, other=False: np.roll(moved(size, other), 1, axis=1))
+        moved = image
+        monkeypatch.setattr(observing, "image", lambda size, other=False: np.roll(moved(size, other), 1, axis=1))
         found = observe(metric, scorer, whole=bool(vector.outputs))
-    if metric.name in ("psnr", "ssim", "colour"):  # moving pictures changes these too little: other pictures instead
-        monkeypatch.setattr(observing, "picture", lambda size, other=False: 255 - moved(size, other) // 2)
+    if metric.name in ("psnr", "ssim", "colour"):  # moving images changes these too little: other images instead
+        monkeypatch.setattr(observing, "image", lambda size, other=False: 255 - moved(size, other) // 2)
         found = observe(metric, scorer, whole=True)
     with pytest.raises(MachineError) as caught:
         compare(metric, vector, found)

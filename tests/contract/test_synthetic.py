@@ -36,7 +36,7 @@ def named(tiny: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> Calla
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_pictures_are_finite_and_the_same_each_time(named: Callable[[str], Synthetic], family: str, dtype: str) -> None:
+def test_images_are_finite_and_the_same_each_time(named: Callable[[str], Synthetic], family: str, dtype: str) -> None:
     source = named(family)
     model: Any = source.load("cpu", {"dtype": dtype})
     kept = {str(tensor.dtype) for part in model.parts().values() for tensor in part.parameters()}

@@ -21,6 +21,7 @@ from harness.reporting.wall_time import sum_phases
 from harness.results import Run
 from harness.store import read_evaluation, read_judgement, read_outcomes, read_plan, read_times, write_outcome
 from harness.store.layout import RunFolder
+from tests.builders.command import harness
 from tests.builders.fake_run import write_matrix
 
 # PSNR by steps is 53.5 dB at 40, 31.7 at 9, 30.5 at 8, 24.0 at 4 (all prompts): far above the limit, far below, on it.
@@ -77,12 +78,6 @@ def decided(matrix: Path) -> Path:
     return run
 
 
-def harness(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "harness", *words], cwd=cwd, capture_output=True, text=True, check=False
-    )
-
-
 def test_each_cell_has_the_images_its_verdict_needed(decided: Path) -> None:
     assert read_plan(decided).interim_analyses == ANALYSES
     assert results_of(read_judgement(decided)) == {
@@ -130,7 +125,7 @@ def test_images_equal_those_of_a_fixed_run(matrix: Path, decided: Path) -> None:
             assert hashlib.sha256(data).hexdigest() == image.sha256
 
 
-def test_timings_are_of_round_one_phases_of_all_rounds(decided: Path) -> None:
+def test_timings_are_of_stage_one_phases_of_all(decided: Path) -> None:
     outcome = read_outcomes(decided)["8-steps_fp32"]
     assert isinstance(outcome, Completed)
     assert len(outcome.repeats) >= 2
@@ -154,7 +149,7 @@ def test_finished_run_can_be_processed_again(decided: Path) -> None:
     }
 
 
-def test_a_killed_run_goes_on_in_the_middle_of_a_round(decided: Path, tmp_path: Path) -> None:
+def test_a_killed_run_goes_on_within_a_stage(decided: Path, tmp_path: Path) -> None:
     write_adaptive(tmp_path, MATRIX.replace('source = "fake"', 'source = "fake"\nstep_s = 0.003'))
     writer = subprocess.Popen(
         [sys.executable, "-m", "harness", "bench", "fake.toml"], cwd=tmp_path, stderr=-3, stdout=-3
@@ -188,7 +183,7 @@ def test_a_killed_run_goes_on_in_the_middle_of_a_round(decided: Path, tmp_path: 
     assert all(path.read_bytes() == data for path, data in before.items())
 
 
-def test_stages_run_round_by_round(tmp_path: Path) -> None:
+def test_commands_run_stage_by_stage(tmp_path: Path) -> None:
     write_adaptive(tmp_path, MATRIX)
     assert harness("run", "fake.toml", cwd=tmp_path).returncode == 0
     again = harness("run", "fake.toml", cwd=tmp_path)
@@ -205,7 +200,7 @@ def test_stages_run_round_by_round(tmp_path: Path) -> None:
     assert get_prompts(run)["4-steps_fp32"] == 34
 
 
-def test_cell_broken_in_a_later_round_keeps_its_images(matrix: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cell_broken_in_a_later_stage_keeps_its_images(matrix: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from harness.core.outcome import Failed
     from harness.execution.launchers import InlineLauncher
     from harness.execution.task import Broken, Task

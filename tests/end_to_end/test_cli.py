@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.builders.command import harness
 from tests.builders.fake_run import MATRIX, write_matrix
 
 BLOCKED = """
@@ -22,9 +23,10 @@ main()
 """
 
 
-def harness(*words: str, cwd: Path, blocked: bool = False) -> subprocess.CompletedProcess[str]:
-    start = ["-c", BLOCKED] if blocked else ["-m", "harness"]
-    return subprocess.run([sys.executable, *start, *words], cwd=cwd, capture_output=True, text=True, check=False)
+def without_torch(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Return what the command answers in a process in which torch cannot be imported."""
+    start = [sys.executable, "-c", BLOCKED]
+    return subprocess.run([*start, *words], cwd=cwd, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -36,20 +38,20 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_help_needs_no_torch(tmp_path: Path) -> None:
-    answer = harness("--help", cwd=tmp_path, blocked=True)
+    answer = without_torch("--help", cwd=tmp_path)
     assert answer.returncode == 0
     assert "Exit codes" in answer.stdout
 
 
 def test_plan_needs_no_torch(tmp_path: Path) -> None:
     write_matrix(tmp_path)
-    answer = harness("plan", "fake.toml", cwd=tmp_path, blocked=True)
+    answer = without_torch("plan", "fake.toml", cwd=tmp_path)
     assert answer.returncode == 0, answer.stderr
     assert "baseline-other-seed" in answer.stdout
 
 
 def test_report_needs_no_torch(finished: Path) -> None:
-    answer = harness("report", "fake.toml", cwd=finished, blocked=True)
+    answer = without_torch("report", "fake.toml", cwd=finished)
     assert answer.returncode == 0, answer.stderr
     assert Path(finished / answer.stdout.strip()).exists()
 
@@ -73,7 +75,7 @@ def test_errors_have_exit_codes_and_advice(finished: Path, words: list[str], cod
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
-    assert "Traceback" in harness("--debug", "plan", "none.toml", cwd=tmp_path).stderr
+    assert "Traceback" in without_torch("--debug", "plan", "none.toml", cwd=tmp_path).stderr
 
 
 def test_data_goes_to_stdout_as_json(finished: Path) -> None:
@@ -121,7 +123,7 @@ def test_gate_applies_another_policy_without_a_new_run(tmp_path: Path) -> None:
 
 def test_policies_are_listed_and_mistakes_in_one_named(tmp_path: Path) -> None:
     write_matrix(tmp_path)
-    listed = harness("policies", cwd=tmp_path, blocked=True)
+    listed = without_torch("policies", cwd=tmp_path)
     assert listed.returncode == 0
     assert "loss of every gating metric below 5 %" in listed.stdout
     assert "When to use it" in harness("policies", "strict", cwd=tmp_path).stdout
@@ -135,7 +137,7 @@ def test_policies_are_listed_and_mistakes_in_one_named(tmp_path: Path) -> None:
 
 
 def test_two_runs_are_lined_up(finished: Path) -> None:
-    found = json.loads(harness("compare", "latest", "latest", "--json", cwd=finished).stdout)
+    (found,) = json.loads(harness("compare", "latest", "latest", "--json", cwd=finished).stdout)["pairs"]
     assert found["differences"] == []
     assert found["cells"] and all(row["speedup"] == pytest.approx(1.0) for row in found["cells"])
 
@@ -151,17 +153,17 @@ def test_bench_without_baseline_still_reports(tmp_path: Path) -> None:
 
 
 def test_weights_command_lists_missing_files(tmp_path: Path) -> None:
-    rows = json.loads(harness("weights", "--json", cwd=tmp_path, blocked=True).stdout)
+    rows = json.loads(without_torch("weights", "--json", cwd=tmp_path).stdout)
     assert {row["state"] for row in rows} <= {"found", "shipped", "missing"}
-    answer = harness("weights", "clip:bundled", "psnr", cwd=tmp_path, blocked=True)
+    answer = without_torch("weights", "clip:bundled", "psnr", cwd=tmp_path)
     assert answer.returncode == 0, answer.stderr
     assert "1 of 1 weight files are usable" in answer.stdout
     (tmp_path / "wrong.pth").write_bytes(b"wrong")
     text = MATRIX.replace('metrics = ["psnr", "ssim"]', 'metrics = ["fid:mlperf"]\nweights.inception = "wrong.pth"')
     write_matrix(tmp_path, text)
-    answer = harness("weights", "fake.toml", cwd=tmp_path, blocked=True)
+    answer = without_torch("weights", "fake.toml", cwd=tmp_path)
     assert answer.returncode == 4
     assert "this is not" in answer.stdout
-    warned = harness("plan", "fake.toml", cwd=tmp_path, blocked=True)
+    warned = without_torch("plan", "fake.toml", cwd=tmp_path)
     assert warned.returncode == 0
     assert "fid:mlperf: no score on this machine" in warned.stderr

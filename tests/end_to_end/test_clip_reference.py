@@ -14,7 +14,7 @@ from PIL import Image
 from harness.core.errors import MachineError
 from harness.metrics import Weights, _open_clip, get_metric
 from harness.stats.mmd import mmd
-from tests.builders.real_pictures import SHAPES, enlarged, noisy, real_pictures
+from tests.builders.real_images import SHAPES, enlarged, noisy, real_images
 from tests.builders.stand_ins import described, stand_in
 
 torch = pytest.importorskip("torch")
@@ -51,12 +51,12 @@ def test_clip_score_agrees_with_open_clip(
     shape: tuple[int, int], checkpoint: Path, reference: tuple[torch.nn.Module, object]
 ) -> None:
     net, transform = reference
-    pictures = enlarged(real_pictures(len(TEXTS)), shape)
+    levels = enlarged(real_images(len(TEXTS)), shape)
     metric = get_metric("clip:mlperf")
     scorer = metric.load(Weights(paths={"clip": str(checkpoint)}))
-    seen, read = scorer.features(scorer.network.extract(pictures)), scorer.texts(TEXTS)
+    seen, read = scorer.features(scorer.network.extract(levels)), scorer.texts(TEXTS)
     with torch.inference_mode():
-        images = torch.stack([transform(Image.fromarray(picture)) for picture in pictures])  # type: ignore[operator]
+        images = torch.stack([transform(Image.fromarray(levels)) for levels in levels])  # type: ignore[operator]
         theirs = net.encode_image(images, normalize=True)
         texts = net.encode_text(open_clip.get_tokenizer("ViT-B-32")(TEXTS), normalize=True)
         scores = 100 * (theirs * texts).sum(dim=1)
@@ -95,9 +95,9 @@ def test_a_file_of_another_architecture_is_refused(tmp_path: Path, monkeypatch: 
         get_metric("clip:mlperf").load(Weights(paths={"clip": str(path)}))
 
 
-def square(picture: np.ndarray, side: int) -> Image.Image:
+def square(levels: np.ndarray, side: int) -> Image.Image:
     """The CMMD authors' preprocessing as their io_util documents it: centre square first, then Pillow bicubic."""
-    image = Image.fromarray(picture)
+    image = Image.fromarray(levels)
     width, height = image.size
     least = min(width, height)
     left, top = (width - least) // 2, (height - least) // 2
@@ -115,13 +115,13 @@ def test_cmmd_agrees_with_its_paper(
 ) -> None:
     """1000 · (mean of k over other pairs of x, plus the same of y, less twice the mean over pairs of both)."""
     net, _ = reference
-    first = enlarged(real_pictures(4), shape)
+    first = enlarged(real_images(4), shape)
     sets = (first, noisy(first[:3], 40))
     scorer = get_metric("cmmd:openai").load(Weights(paths={"clip": str(checkpoint)}))
-    ours = [scorer.features(scorer.network.extract(pictures)) for pictures in sets]
+    ours = [scorer.features(scorer.network.extract(levels)) for levels in sets]
     theirs = []
-    for pictures in sets:
-        pixels = torch.stack([torch.from_numpy(np.array(square(p, 224))) for p in pictures]).permute(0, 3, 1, 2) / 255
+    for levels in sets:
+        pixels = torch.stack([torch.from_numpy(np.array(square(p, 224))) for p in levels]).permute(0, 3, 1, 2) / 255
         mean, deviation = (torch.tensor(x).view(3, 1, 1) for x in (MEAN, DEVIATION))
         with torch.inference_mode():
             theirs.append(net.encode_image((pixels - mean) / deviation, normalize=True).double().numpy())

@@ -1,4 +1,4 @@
-"""Correctness, fidelity and the damage ladder on rendered pictures: what passes, what fails, what is refused."""
+"""Correctness, fidelity and the damage ladder on rendered images: what passes, what fails, what is refused."""
 
 from pathlib import Path
 
@@ -19,34 +19,34 @@ from harness.matrix import load_policy
 from harness.reporting import write_report
 from tests.builders.scored_run import Change, make_scored_run
 
-METRICS = ("attributes:bundled", "detail", "colour", "odd-pictures")
+METRICS = ("attributes:bundled", "detail", "colour", "odd-images")
 FIVE_PERCENT = load_policy("five-percent").model_copy(update={"correction": "none"})
 STEPS = Setting(axis="steps", name="4")
 
 
-def every_tenth_swapped(pictures: np.ndarray) -> np.ndarray:
-    changed = pictures.copy()
-    changed[::10] = np.roll(pictures, 5, axis=0)[::10]
+def every_tenth_swapped(images: np.ndarray) -> np.ndarray:
+    changed = images.copy()
+    changed[::10] = np.roll(images, 5, axis=0)[::10]
     return changed
 
 
-def faded(pictures: np.ndarray) -> np.ndarray:
+def faded(images: np.ndarray) -> np.ndarray:
     """A third of the way to the background, everywhere: an effect that no family of the ladder has."""
-    ground = pictures[:, :1, :1].astype(float)
-    return (pictures + (ground - pictures) / 3).round().astype(np.uint8)
+    ground = images[:, :1, :1].astype(float)
+    return (images + (ground - images) / 3).round().astype(np.uint8)
 
 
-def grain(pictures: np.ndarray) -> np.ndarray:
-    noise = np.random.default_rng(1).normal(0, 6, pictures.shape)
-    return np.clip(pictures + noise, 0, 255).astype(np.uint8)
+def grain(images: np.ndarray) -> np.ndarray:
+    noise = np.random.default_rng(1).normal(0, 6, images.shape)
+    return np.clip(images + noise, 0, 255).astype(np.uint8)
 
 
-def soft(pictures: np.ndarray) -> np.ndarray:
-    return damages.apply_damage(pictures, "blur:3")
+def soft(images: np.ndarray) -> np.ndarray:
+    return damages.apply_damage(images, "blur:3")
 
 
-def one_level(pictures: np.ndarray) -> np.ndarray:
-    return np.clip(pictures.astype(int) + 1, 0, 255).astype(np.uint8)
+def one_level(images: np.ndarray) -> np.ndarray:
+    return np.clip(images.astype(int) + 1, 0, 255).astype(np.uint8)
 
 
 CANDIDATES: dict[str, Change] = {
@@ -95,7 +95,7 @@ def test_harmless_changes_pass_and_damages_fail(verdicts: dict[str, CellVerdict]
     assert {name: verdicts[name].result for name in ("swapped", "faded", "grain", "soft")} == dict.fromkeys(
         ("swapped", "faded", "grain", "soft"), "fail"
     )
-    assert "of correct pictures" in verdicts["swapped"].reason
+    assert "of correct images" in verdicts["swapped"].reason
 
 
 def test_ladder_is_noticed_and_monotone(evaluation: Evaluation, verdicts: dict[str, CellVerdict]) -> None:
@@ -120,14 +120,14 @@ def test_a_set_that_sees_no_colour_is_blind_to_it(tmp_path: Path) -> None:
     assert "blur" not in verdict.blind_to
 
 
-def test_a_second_evaluation_looks_at_no_picture(
+def test_a_second_evaluation_looks_at_no_image(
     run: Path, evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
-        raise AssertionError("a picture was decoded")
+        raise AssertionError("an image was decoded")
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(run.parent / "cache"))
-    monkeypatch.setattr(feature_store, "read_pictures", refuse)
+    monkeypatch.setattr(feature_store, "read_images", refuse)
     monkeypatch.setattr(ladder, "_score", refuse)
     assert evaluate(run).ladder == evaluation.ladder
 
@@ -148,7 +148,7 @@ def test_prompts_that_are_no_captions_are_named(tmp_path: Path, monkeypatch: pyt
     assert why.startswith("it cannot check 12 of 12 prompts")
 
 
-def test_pictures_smaller_than_a_crop_are_named(tmp_path: Path) -> None:
+def test_images_smaller_than_a_crop_are_named(tmp_path: Path) -> None:
     why = missing(tmp_path, prompts=12, metrics=("fid:patch",))["fid:patch"]
     assert why == "images of 64×64 are too small: it needs 299"
 
@@ -164,7 +164,7 @@ def one_delta(tmp_path: Path, change: Change, **options: object) -> Delta:
 
 def test_a_baseline_near_chance_judges_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shapes_world, "render", lambda scenes, rng: np.full((len(scenes), 64, 64, 3), 128, np.uint8))
-    delta = one_delta(tmp_path, lambda pictures: pictures, prompts=20)
+    delta = one_delta(tmp_path, lambda images: images, prompts=20)
     assert isinstance(delta.loss, Absent)
     assert "no better than other prompts" in delta.loss.absent
 
@@ -172,7 +172,7 @@ def test_a_baseline_near_chance_judges_nothing(tmp_path: Path, monkeypatch: pyte
 def test_prompts_that_are_all_alike_have_no_chance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     draw = shapes_world.draw_scenes
     monkeypatch.setattr(shapes_world, "draw_scenes", lambda rng, count, split: draw(rng, 1, split) * count)
-    delta = one_delta(tmp_path, lambda pictures: pictures, prompts=20)
+    delta = one_delta(tmp_path, lambda images: images, prompts=20)
     assert isinstance(delta.loss, Absent)
     assert "all prompts are the same text" in delta.loss.absent
     assert pair_with_other_prompts(("a", "a")) is None

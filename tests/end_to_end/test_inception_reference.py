@@ -16,14 +16,14 @@ from harness.metrics import Weights, get_metric
 from harness.metrics._image_features import RESIZINGS
 from harness.stats.frechet import feature_distance
 from harness.stats.mmd import mmd
-from tests.builders.real_pictures import SHAPES, enlarged, noisy, real_pictures
+from tests.builders.real_images import SHAPES, enlarged, noisy, real_images
 
 torch = pytest.importorskip("torch")
 
 WEIGHTS = os.environ.get("HARNESS_WEIGHTS", "")
 FILE = Path(WEIGHTS) / "inception_v3_2015_12_05_pool3.pth"
 pytestmark = pytest.mark.skipif(not WEIGHTS, reason="HARNESS_WEIGHTS is not set: no Inception weights on this machine")
-COUNT = 12
+COUNT = 8
 Program = Callable[[list[Path]], "torch.Tensor"]
 
 
@@ -108,10 +108,10 @@ def levels(files: list[Path]) -> "torch.Tensor":
     return torch.stack([torch.from_numpy(np.array(Image.open(file))) for file in files]).permute(0, 3, 1, 2)
 
 
-def write(pictures: np.ndarray, folder: Path) -> list[Path]:
-    paths = [folder / f"{index:04}.png" for index in range(len(pictures))]
-    for picture, path in zip(pictures, paths, strict=True):
-        Image.fromarray(picture).save(path)
+def write(images: np.ndarray, folder: Path) -> list[Path]:
+    paths = [folder / f"{index:04}.png" for index in range(len(images))]
+    for image, path in zip(images, paths, strict=True):
+        Image.fromarray(image).save(path)
     return paths
 
 
@@ -137,9 +137,9 @@ def clean_pixels(files: list[Path]) -> "torch.Tensor":
     return (torch.stack([data[index] for index in range(len(files))]) - 128) / 128
 
 
-def features_of(name: str, pictures: np.ndarray) -> np.ndarray:
+def features_of(name: str, images: np.ndarray) -> np.ndarray:
     scorer = get_metric(name).load(Weights())
-    return np.asarray(scorer.features(scorer.network.extract(pictures)))
+    return np.asarray(scorer.features(scorer.network.extract(images)))
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -147,16 +147,16 @@ def features_of(name: str, pictures: np.ndarray) -> np.ndarray:
 def test_pixels_and_features_agree(
     profile: str, shape: tuple[int, int], programs: dict[str, tuple[Any, Program]], tmp_path: Path
 ) -> None:
-    pictures = enlarged(real_pictures(4), shape)
-    pixels, features = watched(programs[profile], write(pictures, tmp_path))
-    assert np.abs(RESIZINGS[profile].prepare(pictures).numpy() - pixels).max() < 1e-5
-    assert np.abs(features_of(f"fid:{profile}", pictures) - features).max() < 1e-4
+    images = enlarged(real_images(4), shape)
+    pixels, features = watched(programs[profile], write(images, tmp_path))
+    assert np.abs(RESIZINGS[profile].prepare(images).numpy() - pixels).max() < 1e-5
+    assert np.abs(features_of(f"fid:{profile}", images) - features).max() < 1e-4
 
 
 @pytest.fixture(scope="module")
 def sets() -> tuple[np.ndarray, np.ndarray]:
-    """Two sets of other real pictures, the second noisy."""
-    return real_pictures(COUNT), noisy(real_pictures(COUNT, COUNT), 20)
+    """Two sets of other real images, the second noisy."""
+    return real_images(COUNT), noisy(real_images(COUNT, COUNT), 20)
 
 
 @pytest.mark.parametrize(
@@ -175,12 +175,12 @@ def test_fid_and_kid_agree(
     Small sets are the hard case of rank-deficient matrices. The root of all 2,048 features takes the programs 20 s.
     """
     theirs = []
-    for index, pictures in enumerate(sets):
+    for index, images in enumerate(sets):
         folder = tmp_path / str(index)
         folder.mkdir()
         with torch.inference_mode():
-            theirs.append(programs[profile][1](write(pictures, folder)).numpy())
-    ours = [features_of(f"fid:{profile}", pictures) for pictures in sets]
+            theirs.append(programs[profile][1](write(images, folder)).numpy())
+    ours = [features_of(f"fid:{profile}", images) for images in sets]
     reference = FIDS[profile](*(x[:, :width] for x in theirs))
     assert feature_distance(*(x[:, :width] for x in ours)) == pytest.approx(reference, rel=1e-3)
     assert reference > 1

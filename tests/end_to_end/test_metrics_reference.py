@@ -1,4 +1,4 @@
-"""PSNR, SSIM, LPIPS and the Fréchet distance agree with the reference packages, on real pictures and weights.
+"""PSNR, SSIM, LPIPS and the Fréchet distance agree with the reference packages, on real images and weights.
 
 LPIPS repository facts (0.722 and 0.138 on its three example images) cannot be checked here: pip's lpips 0.1.4 ships
 its heads but not those images. FID and KID: test_inception_reference.py; CLIP and CMMD: test_clip_reference.py.
@@ -12,7 +12,7 @@ import pytest
 
 from harness.metrics import Weights, get_metric, lpips
 from harness.stats.frechet import feature_distance, frechet_distance, moments
-from tests.builders.real_pictures import SHAPES, enlarged, noisy, real_pictures
+from tests.builders.real_images import SHAPES, enlarged, noisy, real_images
 from tests.builders.stand_ins import stand_in
 
 torch = pytest.importorskip("torch")
@@ -29,15 +29,15 @@ needs_weights = pytest.mark.skipif(not WEIGHTS, reason="HARNESS_WEIGHTS is not s
 
 
 @pytest.fixture(scope="module")
-def pictures() -> np.ndarray:
-    """Real pictures if there are any, uint8 (48, 32, 32, 3)."""
-    return real_pictures(48)
+def images() -> np.ndarray:
+    """Real images if there are any, uint8 (48, 32, 32, 3)."""
+    return real_images(48)
 
 
 @pytest.fixture(scope="module")
-def damaged(pictures: np.ndarray) -> np.ndarray:
-    """The same pictures with noise."""
-    return noisy(pictures)
+def damaged(images: np.ndarray) -> np.ndarray:
+    """The same images with noise."""
+    return noisy(images)
 
 
 def distances(name: str, first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -46,19 +46,19 @@ def distances(name: str, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return scorer.distances(scorer.network.extract(first), scorer.network.extract(second))
 
 
-def as_tensor(pictures: np.ndarray) -> "torch.Tensor":
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2)
+def as_tensor(images: np.ndarray) -> "torch.Tensor":
+    return torch.from_numpy(images).permute(0, 3, 1, 2)
 
 
-def test_ssim_agrees_with_scikit_image(pictures: np.ndarray, damaged: np.ndarray) -> None:
+def test_ssim_agrees_with_scikit_image(images: np.ndarray, damaged: np.ndarray) -> None:
     from skimage.metrics import structural_similarity
 
-    ours = 1 - distances("ssim", pictures, damaged)
-    theirs = [structural_similarity(a, b, **WANG) for a, b in zip(pictures, damaged, strict=True)]
+    ours = 1 - distances("ssim", images, damaged)
+    theirs = [structural_similarity(a, b, **WANG) for a, b in zip(images, damaged, strict=True)]
     assert np.abs(ours - theirs).max() < 1e-5
 
 
-def test_ssim_of_large_pictures_agrees_too() -> None:
+def test_ssim_of_large_images_agrees_too() -> None:
     from skimage.metrics import structural_similarity
 
     rng = np.random.default_rng(0)
@@ -68,26 +68,26 @@ def test_ssim_of_large_pictures_agrees_too() -> None:
     assert ours == pytest.approx(structural_similarity(large[0], other[0], **WANG), abs=1e-5)
 
 
-def test_ssim_agrees_with_torchmetrics(pictures: np.ndarray, damaged: np.ndarray) -> None:
+def test_ssim_agrees_with_torchmetrics(images: np.ndarray, damaged: np.ndarray) -> None:
     from torchmetrics.functional.image import structural_similarity_index_measure
 
-    ours = 1 - distances("ssim", pictures, damaged)
-    a, b = as_tensor(pictures).double() / 255, as_tensor(damaged).double() / 255
+    ours = 1 - distances("ssim", images, damaged)
+    a, b = as_tensor(images).double() / 255, as_tensor(damaged).double() / 255
     _, whole = structural_similarity_index_measure(a, b, data_range=1.0, reduction="none", return_full_image=True)
     # torchmetrics 1.9 averages over reflected borders too; Wang et al. and scikit-image take the valid region
     theirs = whole[..., 5:-5, 5:-5].mean(dim=(1, 2, 3)).numpy()
     assert np.abs(ours - theirs).max() < 1e-5
 
 
-def test_psnr_equals_scikit_image_and_torchmetrics(pictures: np.ndarray, damaged: np.ndarray) -> None:
+def test_psnr_equals_scikit_image_and_torchmetrics(images: np.ndarray, damaged: np.ndarray) -> None:
     from skimage.metrics import peak_signal_noise_ratio
     from torchmetrics.functional.image import peak_signal_noise_ratio as torchmetrics_psnr
 
     metric = get_metric("psnr")
-    ours = metric.to_score(distances("psnr", pictures, damaged))
-    theirs = [peak_signal_noise_ratio(a, b, data_range=255) for a, b in zip(pictures, damaged, strict=True)]
+    ours = metric.to_score(distances("psnr", images, damaged))
+    theirs = [peak_signal_noise_ratio(a, b, data_range=255) for a, b in zip(images, damaged, strict=True)]
     assert np.abs(ours - theirs).max() < 1e-9
-    a, b = as_tensor(pictures).double(), as_tensor(damaged).double()
+    a, b = as_tensor(images).double(), as_tensor(damaged).double()
     third = torchmetrics_psnr(a, b, data_range=255.0, reduction="none", dim=(1, 2, 3)).numpy()
     assert np.abs(ours - third).max() < 1e-4
 
@@ -115,9 +115,9 @@ def test_the_frechet_distance_agrees_with_torchmetrics() -> None:
     assert frechet_distance(a, b) == pytest.approx(theirs, rel=1e-6)
 
 
-def as_reference(pictures: np.ndarray) -> "torch.Tensor":
-    """Pictures as pip's lpips wants them: [-1, 1]."""
-    return as_tensor(pictures).float() / 127.5 - 1
+def as_reference(images: np.ndarray) -> "torch.Tensor":
+    """Images as pip's lpips wants them: [-1, 1]."""
+    return as_tensor(images).float() / 127.5 - 1
 
 
 def lpips_reference(net: str) -> "torch.nn.Module":
@@ -137,15 +137,15 @@ def trunk_state(reference: "torch.nn.Module") -> dict[str, "torch.Tensor"]:
 @needs_weights
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_lpips_alex_agrees_with_pips_lpips(shape: tuple[int, int]) -> None:
-    pictures = enlarged(real_pictures(12), shape)
-    damaged = noisy(pictures)
+    images = enlarged(real_images(12), shape)
+    damaged = noisy(images)
     reference = lpips_reference("alex")
     state = torch.load(Path(WEIGHTS) / "alexnet_features.pth", weights_only=True)
     for part in (part for name, part in reference.net.named_children() if name.startswith("slice")):
         part.load_state_dict({key: state[f"features.{key}"] for key in part.state_dict()})
     with torch.inference_mode():
-        theirs = reference(as_reference(pictures), as_reference(damaged)).flatten().numpy()
-    ours = distances("lpips:alex", pictures, damaged)
+        theirs = reference(as_reference(images), as_reference(damaged)).flatten().numpy()
+    ours = distances("lpips:alex", images, damaged)
     assert np.abs(ours - theirs).max() < 1e-5
     assert ours.mean() > 0.001
 
@@ -156,11 +156,11 @@ def test_lpips_vgg_agrees_with_pips_lpips(tmp_path: Path, monkeypatch: pytest.Mo
     weights = stand_in(tmp_path / "vgg16.pth", trunk_state(reference), "vgg16")
     monkeypatch.setitem(lpips.TRUNKS, "vgg", lpips.TRUNKS["vgg"]._replace(weights=weights))
     for shape in SHAPES[:2]:
-        pictures = enlarged(real_pictures(4), shape)
-        damaged = noisy(pictures)
+        images = enlarged(real_images(4), shape)
+        damaged = noisy(images)
         with torch.inference_mode():
-            theirs = reference(as_reference(pictures), as_reference(damaged)).flatten().numpy()
+            theirs = reference(as_reference(images), as_reference(damaged)).flatten().numpy()
         scorer = get_metric("lpips:vgg").load(Weights(paths={"vgg16": str(tmp_path / "vgg16.pth")}))
-        ours = scorer.distances(scorer.network.extract(pictures), scorer.network.extract(damaged))
+        ours = scorer.distances(scorer.network.extract(images), scorer.network.extract(damaged))
         assert np.abs(ours - theirs).max() < 1e-5
         assert ours.mean() > 0.001

@@ -1,4 +1,4 @@
-"""The whole path on the bundled model, small: real pictures, real metrics, verdicts, a report."""
+"""The whole path on the bundled model, small: real images, real metrics, verdicts, a report."""
 
 from pathlib import Path
 
@@ -87,7 +87,7 @@ def test_images_do_not_depend_on_parallel_batches(source: str, tmp_path: Path) -
             planned=PlannedCell.model_construct(),
             measure=Measure(image_batch=4),
             prompts=prompts,
-            pictured=prompts,
+            image_prompts=prompts,
             seeds=(0, 1),
             device="cpu",
             folder=folder,

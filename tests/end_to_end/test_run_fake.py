@@ -16,6 +16,7 @@ from harness.core.errors import MachineError
 from harness.core.outcome import Completed, Failed, Skipped
 from harness.store import read_outcomes, read_plan, read_times
 from harness.store.layout import RunFolder
+from tests.builders.command import harness
 from tests.builders.fake_run import MATRIX, write_matrix
 
 FAULTY = MATRIX.replace(
@@ -27,12 +28,6 @@ FAULTY = MATRIX.replace(
     '10 = "out-of-memory", 11 = "hang"}',
 )
 SLOW = MATRIX.replace('source = "fake"', 'source = "fake"\nstep_s = 0.005')  # slow enough to be interrupted
-
-
-def harness(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "harness", *words], cwd=cwd, capture_output=True, text=True, check=False
-    )
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,7 @@ def captions() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def pictures(captions: list[str]) -> dict[str, np.ndarray]:
+def images(captions: list[str]) -> dict[str, np.ndarray]:
     plain = pipeline.load(shapes.PIPELINE)
     drawn = {f"{n} steps": pipeline.sample(plain, captions, n, shapes.GUIDANCE) for n in (4, 25)}
     drawn["again"] = pipeline.sample(plain, captions[:4], 4, shapes.GUIDANCE)
@@ -48,27 +48,27 @@ def pictures(captions: list[str]) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("way", ["25 steps", "lcm"])
-def test_pictures_show_what_their_captions_say(way: str, pictures: dict[str, np.ndarray], captions: list[str]) -> None:
+def test_images_show_what_their_captions_say(way: str, images: dict[str, np.ndarray], captions: list[str]) -> None:
     truth = np.array([world.parse(caption).labels for caption in captions])
-    right = learned.score(learned.read_labels(pictures[way], attributes.load()), truth)
+    right = learned.score(learned.read_labels(images[way], attributes.load()), truth)
     assert right["background"] >= 0.85
     assert right["colour"] >= 0.75
     assert right["shape"] >= 0.65
     assert right["relation"] >= 0.6
 
 
-def test_the_same_noise_gives_the_same_picture(pictures: dict[str, np.ndarray]) -> None:
-    difference = pictures["again"].astype(int) - pictures["4 steps"][:4].astype(int)
+def test_the_same_noise_gives_the_same_image(images: dict[str, np.ndarray]) -> None:
+    difference = images["again"].astype(int) - images["4 steps"][:4].astype(int)
     assert np.abs(difference).max() <= 2
 
 
-def test_the_lcm_lora_changes_the_pictures(pictures: dict[str, np.ndarray]) -> None:
-    difference = pictures["lcm"].astype(int) - pictures["4 steps"].astype(int)
+def test_the_lcm_lora_changes_the_images(images: dict[str, np.ndarray]) -> None:
+    difference = images["lcm"].astype(int) - images["4 steps"].astype(int)
     assert np.abs(difference).mean() > 2
 
 
-def test_larger_pictures_have_the_size_asked_for(pictures: dict[str, np.ndarray]) -> None:
-    assert pictures["128 px"].shape == (4, 128, 128, 3)
+def test_larger_images_have_the_size_asked_for(images: dict[str, np.ndarray]) -> None:
+    assert images["128 px"].shape == (4, 128, 128, 3)
 
 
 def test_the_attribute_net_reads_real_renders() -> None:

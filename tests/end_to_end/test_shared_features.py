@@ -1,4 +1,4 @@
-"""Evaluation with the bundled networks: no picture is looked at twice by a network, and references of every form."""
+"""Evaluation with the bundled networks: no image is looked at twice by a network, and references of every form."""
 
 from collections import Counter
 from pathlib import Path
@@ -32,15 +32,15 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[str, bytes]]:
-    """How often each network looked at each picture."""
+    """How often each network looked at each image."""
     seen: Counter[tuple[str, bytes]] = Counter()
 
     def counting(kind: type[Any]) -> None:
         extract = kind.extract
 
-        def counted(self: Any, pictures: np.ndarray) -> Any:
-            seen.update((kind.__name__, picture.tobytes()) for picture in pictures)
-            return extract(self, pictures)
+        def counted(self: Any, images: np.ndarray) -> Any:
+            seen.update((kind.__name__, image.tobytes()) for image in images)
+            return extract(self, images)
 
         monkeypatch.setattr(kind, "extract", counted)
 
@@ -54,40 +54,40 @@ def scored(root: Path, *metrics: str, reference: Path | None = None) -> tuple[Pa
     return run, evaluate(run)
 
 
-def pictures_of(run: Path) -> set[bytes]:
-    """Pictures of the candidate and the other seed; the baseline's are looked at once more as the identical control."""
+def images_of(run: Path) -> set[bytes]:
+    """Images of the candidate and the other seed; the baseline's are looked at once more as the identical control."""
     files = [path for cell in ("faint", OTHER_SEED_ID) for path in RunFolder(run).images(cell).glob("*.png")]
     return {np.asarray(Image.open(path)).tobytes() for path in files}
 
 
 def test_metrics_of_one_network_share_each_look(tmp_path: Path, calls: Counter[tuple[str, bytes]]) -> None:
-    """Self-tests look at pictures of their own and are not counted here."""
+    """Self-tests look at images of their own and are not counted here."""
     run, evaluation = scored(tmp_path, "fid:bundled", "kid:bundled", "clip:bundled", "cmmd:bundled")
     assert not evaluation.missing
-    own = pictures_of(run)
-    counts = [(name, count) for (name, picture), count in calls.items() if picture in own]
+    own = images_of(run)
+    counts = [(name, count) for (name, image), count in calls.items() if image in own]
     assert {name for name, _ in counts} == {"AttributeNetwork", "ClipNetwork"}
     assert len(counts) >= 3 * PROMPTS, "the candidate by both, the other seed by one at least"
     assert {count for _, count in counts} == {1}
     calls.clear()
     evaluate(run)
-    assert not own & {picture for _, picture in calls}
+    assert not own & {image for _, image in calls}
 
 
 def test_a_metric_that_is_added_reads_what_was_seen(tmp_path: Path, calls: Counter[tuple[str, bytes]]) -> None:
     scored(tmp_path / "a", "fid:bundled")
     calls.clear()
     run, evaluation = scored(tmp_path / "b", "fid:bundled", "kid:bundled")
-    assert not pictures_of(run) & {picture for _, picture in calls}
+    assert not images_of(run) & {image for _, image in calls}
     assert {delta.metric for delta in evaluation.deltas} == {"fid:bundled", "kid:bundled"}
 
 
-def features(pictures: np.ndarray) -> np.ndarray:
+def features(images: np.ndarray) -> np.ndarray:
     scorer = get_metric("fid:bundled").load(Weights())
-    return np.asarray(scorer.features(scorer.network.extract(pictures)), dtype=np.float64)
+    return np.asarray(scorer.features(scorer.network.extract(images)), dtype=np.float64)
 
 
-def test_statistics_score_as_the_pictures_they_are_of(tmp_path: Path) -> None:
+def test_statistics_score_as_the_images_they_are_of(tmp_path: Path) -> None:
     """A folder and its mu and sigma give one FID under two ids; the other metrics say why they are missing."""
     run, _ = scored(tmp_path / "first", "psnr")
     folder = RunFolder(run).images(OTHER_SEED_ID)

@@ -1,4 +1,4 @@
-"""The stranger's check on a small run of rendered pictures: verdicts agree with the truth, no damaged copy passes."""
+"""The stranger's check on a small run of rendered images: verdicts agree with the truth, no damaged copy passes."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from harness.matrix import load_policy
 from tests.builders.scored_run import keep, make_scored_run, swapped
 from tests.truth import DAMAGES, contradictions, damaged_run
 
-METRICS = ("attributes:bundled", "detail", "colour", "odd-pictures")
+METRICS = ("attributes:bundled", "detail", "colour", "odd-images")
 
 
 def test_verdicts_agree_with_known_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

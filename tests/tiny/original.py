@@ -92,7 +92,7 @@ def _resnet(rest: str) -> str:
 def vae(tensors: Tensors) -> Tensors:
     """An autoencoder; what is linear in its attention was a convolution of 1×1 once."""
     last = max(int(found[1]) for name in tensors if (found := re.match(r"encoder\.down_blocks\.(\d)", name)))
-    ups = {rf"up_blocks\.{block}\.": f"up.{last - block}." for block in range(last + 1)}  # from the picture's side
+    ups = {rf"up_blocks\.{block}\.": f"up.{last - block}." for block in range(last + 1)}  # from the image's side
     return {
         _renamed(name, {**ups, **_VAE}): tensor[..., None, None]
         if ".attentions." in name and tensor.ndim == 2

@@ -13,12 +13,12 @@ def test_operations_are_those_counted_by_hand() -> None:
     import torch
 
     linear, conv = torch.nn.Linear(16, 32), torch.nn.Conv2d(3, 8, 3, padding=1)
-    pictures, rows = torch.randn(2, 3, 10, 12), torch.randn(2, 4, 16)
+    images, rows = torch.randn(2, 3, 10, 12), torch.randn(2, 4, 16)
     heads = torch.empty(1, 2, 5, 8, device="meta")  # where denoisers are counted: no kernel hides the products
     # Two operations for each of 2 × 4 rows × 16 inputs × 32 outputs.
     assert count_flops(lambda: linear(rows)) == 2 * 2 * 4 * 16 * 32
-    # Two for each of 2 pictures × 10 × 12 places × 8 outputs × 3 inputs × 3 × 3 places of the kernel.
-    assert count_flops(lambda: conv(pictures)) == 2 * 2 * 10 * 12 * 8 * 3 * 9
+    # Two for each of 2 images × 10 × 12 places × 8 outputs × 3 inputs × 3 × 3 places of the kernel.
+    assert count_flops(lambda: conv(images)) == 2 * 2 * 10 * 12 * 8 * 3 * 9
     # Scores and sums of values: two products of 5 × 5 × 8 in each of 2 heads.
     attend = torch.nn.functional.scaled_dot_product_attention
     assert count_flops(lambda: attend(heads, heads, heads)) == 2 * 2 * (5 * 5 * 8) * 2

@@ -1,4 +1,4 @@
-"""Pictures that do not fit into memory together are made in smaller calls."""
+"""Images that do not fit into memory together are made in smaller calls."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +10,11 @@ from harness.core.matrix import Measure
 from harness.core.model import Call
 from harness.core.outcome import Image
 from harness.core.plan import PlannedCell, Prompt
-from harness.execution.images import Pictures, generate_images
+from harness.execution.images import Images, generate_images
 from harness.execution.task import Task
 from harness.models.fake import FakeModel
 
-PROMPTS = tuple(Prompt(id=f"p{n}", text=f"picture {n}") for n in range(7))
+PROMPTS = tuple(Prompt(id=f"p{n}", text=f"image {n}") for n in range(7))
 CALL = Call(prompts=(), keys=(), steps=2, guidance=1, width=8, height=8)
 
 
@@ -36,13 +36,13 @@ class Small:
         return FakeModel.text_to_image(model, call)
 
 
-def make(folder: Path, draw: Callable[..., Any], lanes: int = 1) -> Pictures:
+def make(folder: Path, draw: Callable[..., Any], lanes: int = 1) -> Images:
     folder.mkdir()
     (folder / "images").mkdir()
     model = FakeModel(0.0, {}, "cpu")
     model.draw = draw
     task = Task.model_construct(
-        planned=PlannedCell.model_construct(), measure=Measure(image_batch=4), prompts=PROMPTS, pictured=PROMPTS,
+        planned=PlannedCell.model_construct(), measure=Measure(image_batch=4), prompts=PROMPTS, image_prompts=PROMPTS,
         seeds=(0,), device="cpu", folder=folder,
     )  # fmt: skip
     return generate_images(model, task, CALL, lanes, lambda _: None)

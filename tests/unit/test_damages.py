@@ -7,7 +7,7 @@ from harness.core.policy import FAMILIES
 from harness.damages import DAMAGES, IDENTICAL, LEVELS, SET_DAMAGES, SHARES, apply_damage, dose_words
 
 
-def pictures(side: int = 64, count: int = 3) -> np.ndarray:
+def images(side: int = 64, count: int = 3) -> np.ndarray:
     """Smooth colours with an edge, uint8 (count, side, side, 3)."""
     y, x = np.mgrid[:side, :side] / side
     ramp = np.stack([200 * x + 20, 150 * y + 40, 120 * (1 - x) + 60], axis=-1)
@@ -23,8 +23,8 @@ def test_every_family_that_a_policy_can_name_is_there() -> None:
 
 
 @pytest.mark.parametrize("family", DAMAGES)
-def test_more_of_it_changes_pictures_more(family: str) -> None:
-    clean = pictures()
+def test_more_of_it_changes_images_more(family: str) -> None:
+    clean = images()
     apart = [np.abs(apply_damage(clean, f"{family}:{level}") - clean.astype(float)).mean() for level in LEVELS]
     assert apart == sorted(apart)
     assert apart[0] < apart[3] < apart[5]
@@ -32,7 +32,7 @@ def test_more_of_it_changes_pictures_more(family: str) -> None:
 
 @pytest.mark.parametrize("family", DAMAGES)
 def test_damage_is_repeatable_for_each_image_alone(family: str) -> None:
-    clean = pictures()
+    clean = images()
     whole = apply_damage(clean, f"{family}:3")
     alone = np.concatenate([apply_damage(clean[i : i + 1], f"{family}:3") for i in range(len(clean))])
     assert whole.dtype == np.uint8
@@ -40,11 +40,11 @@ def test_damage_is_repeatable_for_each_image_alone(family: str) -> None:
 
 
 def test_identical_is_a_copy() -> None:
-    clean = pictures()
+    clean = images()
     assert (apply_damage(clean, IDENTICAL) == clean).all()
 
 
-def test_blur_and_noise_grow_with_large_pictures_only() -> None:
+def test_blur_and_noise_grow_with_large_images_only() -> None:
     assert dose_words("blur", 3, 64) == dose_words("blur", 3, 384) == "σ 1 px"
     assert dose_words("blur", 3, 1024) == "σ 2.67 px"
     assert dose_words("noise", 3, 64) == "sd 14 grey levels"
@@ -53,7 +53,7 @@ def test_blur_and_noise_grow_with_large_pictures_only() -> None:
     assert dose_words("contrast", 3, 64) == "40 % less"
 
 
-def test_grey_pictures_can_be_damaged() -> None:
+def test_grey_images_can_be_damaged() -> None:
     grey = np.full((2, 32, 32, 3), 128, dtype=np.uint8)
     for family in DAMAGES:
         assert apply_damage(grey, f"{family}:5").shape == grey.shape

@@ -1,4 +1,4 @@
-"""Pictures as Pillow gives them, and sets of nothing but grey, cause no crash and no warning."""
+"""Images as Pillow gives them, and sets of nothing but grey, cause no crash and no warning."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ DIMENSIONS = 32
 WAYS: dict[str, Callable[[np.ndarray, np.ndarray], object]] = {
     "distance": feature_distance,
     "change": lambda x, y: Reference(y, assign_blocks(len(y))).measure(x),
-    "change to fixed pictures": lambda x, y: FixedReference.of(y, assign_blocks(len(y))).measure(x),
+    "change to fixed images": lambda x, y: FixedReference.of(y, assign_blocks(len(y))).measure(x),
     "kid": lambda x, y: MmdReference(y, 1, "cubic").measure(x),
     "cmmd": lambda x, y: MmdReference(y, 1, "gaussian").measure(x),
 }
@@ -38,8 +38,8 @@ def test_sets_without_variety_are_measured_in_silence(way: str, count: int) -> N
 
 @pytest.mark.parametrize("prepare", [to_unit, *(rule.prepare for rule in RESIZINGS.values())])
 def test_read_only_images_are_copied_without_warning(prepare: Callable[[np.ndarray], object]) -> None:
-    pictures = np.full((2, 32, 32, 3), 128, dtype=np.uint8)
-    before = prepare(pictures.copy())
-    pictures.setflags(write=False)
-    assert (np.asarray(prepare(pictures)) == np.asarray(before)).all()
-    assert (pictures == 128).all()
+    images = np.full((2, 32, 32, 3), 128, dtype=np.uint8)
+    before = prepare(images.copy())
+    images.setflags(write=False)
+    assert (np.asarray(prepare(images)) == np.asarray(before)).all()
+    assert (images == 128).all()

@@ -1,4 +1,4 @@
-"""Evaluation of rendered pictures with known damage; pixel metrics, so that no network is needed."""
+"""Evaluation of rendered images with known damage; pixel metrics, so that no network is needed."""
 
 import json
 from pathlib import Path
@@ -131,7 +131,7 @@ def test_every_metric_notices_a_strong_damage(evaluation: Evaluation) -> None:
     assert {("blur", "ssim"), ("jpeg", "ssim"), ("blur", "psnr"), ("jpeg", "psnr")} <= strong
 
 
-def test_identical_pictures_lose_nothing(evaluation: Evaluation) -> None:
+def test_identical_images_lose_nothing(evaluation: Evaluation) -> None:
     identical = [rung for rung in evaluation.ladder if rung.damage == "identical"]
     assert {rung.metric for rung in identical} == set(PAIRED)
     assert all(rung.loss.estimate == 0 for rung in identical)  # type: ignore[union-attr]
@@ -157,11 +157,11 @@ def test_tails_name_the_worst_images(evaluation: Evaluation) -> None:
     assert same.worst == ()
 
 
-def test_black_pictures_are_broken(tmp_path: Path) -> None:
+def test_black_images_are_broken(tmp_path: Path) -> None:
     from harness.core.axis import Setting
 
-    def blacken_some(pictures: np.ndarray) -> np.ndarray:
-        changed = pictures.copy()
+    def blacken_some(images: np.ndarray) -> np.ndarray:
+        changed = images.copy()
         changed[:3] = 0
         return changed
 
@@ -182,7 +182,7 @@ def test_broken_image_bound_holds_for_joint_seeds(together: bool) -> None:
     assert covered >= 0.95 - 2 * np.sqrt(0.05 * 0.95 / 2000)
 
 
-def test_scores_of_single_pictures_are_stored(run: Path, evaluation: Evaluation) -> None:
+def test_scores_of_single_images_are_stored(run: Path, evaluation: Evaluation) -> None:
     definition, rows = read_image_scores(run, "psnr")
     assert definition.metric == "psnr"
     assert len(rows) == 120 * 6
@@ -204,7 +204,7 @@ def test_seeds_of_one_prompt_are_one_unit(tmp_path: Path) -> None:
 def test_a_second_evaluation_looks_at_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = make_scored_run(tmp_path, prompts=12)
     first = evaluate(run)
-    monkeypatch.setattr("harness.evaluation.feature_store.read_pictures", lambda *_: pytest.fail("looked again"))
+    monkeypatch.setattr("harness.evaluation.feature_store.read_images", lambda *_: pytest.fail("looked again"))
     assert evaluate(run).deltas == first.deltas
 
 
@@ -228,8 +228,8 @@ def test_unwritable_feature_cache_is_skipped(tmp_path: Path) -> None:
 def test_progress_reaches_its_total(tmp_path: Path) -> None:
     told: list[tuple[str, int, int]] = []
     evaluate(make_scored_run(tmp_path, prompts=12), advance=lambda *step: told.append(step))
-    pictures = [step for step in told if step[0] == "pictures"]
-    assert pictures[-1][1] == pictures[-1][2]
+    images = [step for step in told if step[0] == "images"]
+    assert images[-1][1] == images[-1][2]
 
 
 def test_without_other_seed_losses_are_absent(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_unavailable_baseline_is_an_error() -> None:
 def test_estimate_counts_solver_and_cascade_work() -> None:
     def seconds(**entries: str) -> float:
         lines = "".join(f'{axis} = ["{entry}"]\n' for axis, entry in {"steps": "20", **entries}.items())
-        # as few groups as there may be, so that all is linear in work
+        # as few rounds as there may be, so that all is linear in work
         wish = f"[axes]\n{lines}[measure]\nmin_s = 0\nmax_s = 0.1\n"
         (cell,) = [planned for planned in plan(wish).compared if planned.role == "candidate"]
         assert cell.skip is None, cell.skip
@@ -117,7 +117,7 @@ def test_random_weights_get_a_rerun_for_timing_only() -> None:
     random_weights = MODEL.model_copy(update={"quality_applies": False})
     decided = plan("[axes]\nsteps = [4]\n", model=random_weights)
     assert [cell.role for cell in decided.cells] == ["baseline", "rerun", "candidate"]
-    assert len(decided.prompts) == 1  # one picture a cell shows that it can be made
+    assert len(decided.prompts) == 1  # one image a cell shows that it can be made
 
 
 def test_what_cannot_run_is_skipped_with_its_reason() -> None:

@@ -72,6 +72,7 @@ def test_mlperf_policies_have_their_references() -> None:
         ('quantity = "score"\nmetric = "psnr"\ntarget = 0\nmargin = 0.1', "a target of 0 has no relative margin"),
         ('quantity = "score"\nmetric = "psnr"\ntarget = 30', "given by target with margin or at_most or at_least"),
         ('quantity = "broken-share"\nat_most = 0', "no number of images can prove 0"),
+        ('quantity = "human-preference"\nat_least = 45', "0.45 means 45 %"),
         ('quantity = "timing-precision"\nat_most = 2', "timing-precision is a share: 0.02 means 2 %, got 2"),
         ("margin = 0.05\nlevel = 95", "gate.0.level: should be less than 1"),
         ("margin = 0.05\nwhere = 4", "gate.0.where: a glob on cell ids such as '*bf16*'"),

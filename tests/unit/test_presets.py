@@ -87,7 +87,7 @@ def test_all_its_cells_can_run_where_it_is_meant_to(plan: Plan) -> None:
     assert len(plan.cells) > 3
 
 
-def test_a_batch_of_its_pictures_fits_too(plan: Plan, preset: Path) -> None:
+def test_a_batch_of_its_images_fits_too(plan: Plan, preset: Path) -> None:
     free = free_bytes_of(preset)
     assert (free is None) == (not plan.machine.gpus)
     for planned in plan.cells:

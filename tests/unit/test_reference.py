@@ -11,7 +11,7 @@ from harness import api
 from harness.core.errors import UsageError
 from harness.core.matrix import Quality
 from harness.evaluation.feature_store import FeatureCache
-from harness.evaluation.pictures import UndecodableError, check_decodable, decode
+from harness.evaluation.reading import UndecodableError, check_decodable, decode
 from harness.evaluation.reference import ImageSet, Statistics, explain_unreadable, list_reference_notes, open_reference
 from harness.evaluation.tails import get_contrast_reader
 from tests.builders.fake_run import MATRIX, write_matrix
@@ -30,16 +30,16 @@ def statistics(path: Path, features: int = 8, **changed: np.ndarray) -> Path:
     return path
 
 
-def test_a_folder_may_hold_pictures_of_any_size(tmp_path: Path) -> None:
+def test_a_folder_may_hold_images_of_any_size(tmp_path: Path) -> None:
     found = open_reference(str(write(tmp_path / "real", [(8, 8), (5, 9), (8, 8)])))
     assert isinstance(found, ImageSet)
     features = found.read(get_contrast_reader(), FeatureCache(tmp_path / "cache"))
     assert features.shape == (3, 1)
-    own = [float(np.asarray(Image.open(p.path)).std(axis=(0, 1)).max()) for p in found.pictures]
+    own = [float(np.asarray(Image.open(p.path)).std(axis=(0, 1)).max()) for p in found.images]
     assert features[:, 0] == pytest.approx(own, rel=1e-5)
 
 
-def test_no_picture_is_read_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_image_is_read_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
     network = get_contrast_reader().scorer.network
     extract = network.extract
@@ -139,7 +139,7 @@ def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_picture_of_any_mode_equals_its_8_bit_twin(mode: str) -> None:
+def test_a_image_of_any_mode_equals_its_8_bit_twin(mode: str) -> None:
     image, kind, twin = MODES[mode]
     data = encoded(image, kind)
     assert Image.open(io.BytesIO(data)).mode == mode
@@ -190,7 +190,7 @@ def test_tiff_files_are_used_and_others_are_counted(tmp_path: Path) -> None:
     (folder / "linked").symlink_to(tmp_path)
     opened = open_reference(str(folder))
     assert isinstance(opened, ImageSet)
-    assert len(opened.pictures) == 6
+    assert len(opened.images) == 6
     count, ignored = list_reference_notes(Quality(reference=str(folder)))
     assert count == "quality.reference: 6 images"
     assert ignored.startswith("quality.reference: 4 other files ignored: ")
@@ -198,10 +198,10 @@ def test_tiff_files_are_used_and_others_are_counted(tmp_path: Path) -> None:
         assert kind in ignored
 
 
-def test_files_of_several_pictures_are_counted(tmp_path: Path) -> None:
+def test_files_of_several_images_are_counted(tmp_path: Path) -> None:
     folder = write(tmp_path / "real", [(8, 8)] * 2)
     Image.fromarray(COLOUR).save(folder / "pages.tif", save_all=True, append_images=[Image.fromarray(COLOUR)])
-    assert "the first picture is read of 1 files that hold several" in " ".join(
+    assert "the first image is read of 1 files that hold several" in " ".join(
         list_reference_notes(Quality(reference=str(folder)))
     )
 

@@ -238,7 +238,7 @@ def test_page_stays_small_with_hundreds_of_cells(tmp_path: Path) -> None:
     assert len(html) < 7_000_000  # seven metrics a cell
 
 
-def test_damaged_picture_is_named_not_shown(tmp_path: Path, run: Path) -> None:
+def test_damaged_image_is_named_not_shown(tmp_path: Path, run: Path) -> None:
     good = next(RunFolder(run).images(BASELINE).iterdir())
     damaged = tmp_path / "damaged.png"
     damaged.write_bytes(good.read_bytes()[:200])
@@ -247,7 +247,7 @@ def test_damaged_picture_is_named_not_shown(tmp_path: Path, run: Path) -> None:
     assert "unreadable" in embed_image(tmp_path / "absent.png", "x").problem
 
 
-def test_large_pictures_become_thumbnails(tmp_path: Path) -> None:
+def test_large_images_become_thumbnails(tmp_path: Path) -> None:
     from PIL import Image
 
     large = tmp_path / "large.png"

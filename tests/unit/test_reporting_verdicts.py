@@ -97,13 +97,13 @@ def test_adaptive_run_shows_analyses_and_saved_images(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert "32 to 256 images per cell, as many as its verdict needed" in page.terms
     assert "quality.max" in page.answer.sentences[0]
-    assert all(picture.src for row in page.sheet for picture in row.sheet)  # of prompts that every cell has
+    assert all(image.src for row in page.sheet for image in row.sheet)  # of prompts that every cell has
     assert all(len(cell.pairs) == 8 for cell in page.cells if cell.standing != "baseline")
     shown = frame(run).set_index("cell")
     assert shown.loc["4-steps", ["images", "prompts", "interim_analysis"]].tolist() == [32, 32, 1]
 
 
-def test_a_loss_in_identical_pictures_is_an_alarm(tmp_path: Path) -> None:
+def test_a_loss_in_identical_images_is_an_alarm(tmp_path: Path) -> None:
     scene = Scene(blind=("clip:bundled",), unsound="fid:bundled")
     page, html = page_of(make_run(tmp_path / "results", CELLS[:3], scene))
     assert [alarm.name for alarm in page.alarms] == ["Do not trust", "Blind"]
@@ -111,7 +111,7 @@ def test_a_loss_in_identical_pictures_is_an_alarm(tmp_path: Path) -> None:
     assert "no damage could move it here. Its pass does not count" in html
 
 
-def test_limits_of_sight_are_a_table_with_pictures(tmp_path: Path) -> None:
+def test_limits_of_sight_are_a_table_with_images(tmp_path: Path) -> None:
     policy = Policy(sees=(Sees(damage="jpeg", level=1), Sees(damage="blur", level=2)))
     page, html = page_of(make_run(tmp_path / "results", CELLS[:3], Scene(policy=policy)))
     assert page.ladder is not None
@@ -119,8 +119,8 @@ def test_limits_of_sight_are_a_table_with_pictures(tmp_path: Path) -> None:
     assert (rows["blur"].passing, rows["blur"].failing) == ("dose 1", "dose 2")  # 4 %, then 8 %
     assert (rows["blur"].demanded, rows["blur"].noticed) == ("level 2", True)
     assert (rows["jpeg"].demanded, rows["jpeg"].noticed) == ("level 1", False)
-    assert len(rows["blur"].pictures) == 3
-    assert not rows["wrong-prompt"].pictures
+    assert len(rows["blur"].images) == 3
+    assert not rows["wrong-prompt"].images
     assert rows["hue"].failing == ""
     assert "What these metrics would miss" in html
     assert "blur dose 1" in page.ladder.summary

@@ -23,7 +23,7 @@ from harness.reporting.page import build_page, render_page, render_text
 from harness.results import Run
 from harness.results.columns import make_rows
 from harness.review import Wish, add_answers, page, write_review
-from harness.review.pictures import LOSSY, encode_pairs
+from harness.review.images import LOSSY, encode_pairs
 from harness.review.sampling import choose_sample
 from harness.store.layout import RunFolder
 from tests.builders.reviewed_run import (

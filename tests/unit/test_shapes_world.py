@@ -25,7 +25,7 @@ def test_other_text_is_refused(text: str) -> None:
         world.parse(text)
 
 
-def test_opposite_relations_name_the_same_picture() -> None:
+def test_opposite_relations_name_the_same_image() -> None:
     near = world.parse("a small red ring left of a large blue cross on a gray background")
     far = world.parse("a large blue cross right of a small red ring on a gray background")
     assert near.labels == far.labels
@@ -38,7 +38,7 @@ def test_training_never_draws_a_held_out_caption() -> None:
     assert all(shares)
 
 
-def test_the_same_seed_draws_the_same_picture() -> None:
+def test_the_same_seed_draws_the_same_image() -> None:
     scenes = world.draw_scenes(np.random.default_rng(1), 20)
     first, again = (world.render(scenes, np.random.default_rng(2)) for _ in range(2))
     assert first.shape == (20, 64, 64, 3)
@@ -47,7 +47,7 @@ def test_the_same_seed_draws_the_same_picture() -> None:
     assert not np.array_equal(first, world.render(scenes, np.random.default_rng(3)))
 
 
-def test_a_larger_picture_is_the_same_picture_finer() -> None:
+def test_a_larger_image_is_the_same_image_finer() -> None:
     scenes = world.draw_scenes(np.random.default_rng(4), 30)
     small = world.render(scenes, np.random.default_rng(5), 64).astype(float)
     large = world.render(scenes, np.random.default_rng(5), 128).astype(float)
@@ -57,8 +57,8 @@ def test_a_larger_picture_is_the_same_picture_finer() -> None:
 
 def test_things_stand_where_the_caption_says() -> None:
     scene = world.parse("a small red circle above a large blue square on a white background")
-    picture = world.render([scene], np.random.default_rng(6))[0].astype(int)
-    red, blue = (np.abs(picture - np.array(world.COLOURS[c])).sum(-1) < 10 for c in ("red", "blue"))
+    image = world.render([scene], np.random.default_rng(6))[0].astype(int)
+    red, blue = (np.abs(image - np.array(world.COLOURS[c])).sum(-1) < 10 for c in ("red", "blue"))
     assert red.any() and blue.any()
     assert np.nonzero(red)[0].max() <= np.nonzero(blue)[0].min() + 2
 

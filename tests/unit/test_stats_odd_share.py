@@ -1,4 +1,4 @@
-"""The share of odd pictures beyond the baseline's own: the bootstrap by hand, and simulated error rates."""
+"""The share of odd images beyond the baseline's own: the bootstrap by hand, and simulated error rates."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def test_resamples_are_those_of_a_plain_loop(seeds: int) -> None:
     assert found == pytest.approx([plain_loss(before[chosen], after[chosen]) for chosen in rows])
 
 
-def test_identical_pictures_are_no_odder() -> None:
+def test_identical_images_are_no_odder() -> None:
     before = np.random.default_rng(0).exponential(1, (300, 1))
     found = excess(before, before, 500)
     assert found.value == pytest.approx(0, abs=1e-12)
@@ -45,7 +45,7 @@ def test_a_tenth_destroyed_is_a_loss_of_a_tenth() -> None:
 
 @pytest.mark.parametrize("prompts", slow_but_first([100, 400]))
 def test_false_passes_at_the_margin_keep_alpha(prompts: int) -> None:
-    """Pictures are as odd as the baseline's, but one in twenty is destroyed."""
+    """Images are as odd as the baseline's, but one in twenty is destroyed."""
     rng, trials, passed = np.random.default_rng(prompts), 300, 0
     for _ in range(trials):
         before = np.exp(rng.normal(0, 0.5, (prompts, 1)))

@@ -44,7 +44,7 @@ def test_impossible_counts_are_refused(lost: float, gained: float, pairs: float)
     slow_but_first([(100, 0.97, 0.0), (256, 0.97, 0.01), (256, 0.6, 0.05), (1000, 0.97, 0.02)]),
 )
 def test_simulated_rates_at_a_true_loss_of_the_margin(pairs: int, right: float, gain: float) -> None:
-    """A true loss of 5 % of the correct pictures passes at most 5 % of the time; 95 % intervals cover it."""
+    """A true loss of 5 % of the correct images passes at most 5 % of the time; 95 % intervals cover it."""
     lost = 0.05 * right + gain
     rng, trials = np.random.default_rng(pairs), 1000
     counts = rng.multinomial(pairs, [right - lost, lost, gain, 1 - right - gain], size=trials)

@@ -233,10 +233,10 @@ def test_reused_run_without_images_is_left_alone(tmp_path: Path) -> None:
 
 
 def damage(run: Path) -> Path:
-    """Append a byte to a picture of a run's rerun, as a failing disk might, and return it."""
-    picture = sorted(RunFolder(run).images(RERUN_ID).iterdir())[0]
-    picture.write_bytes(picture.read_bytes() + b"x")
-    return picture
+    """Append a byte to an image of a run's rerun, as a failing disk might, and return it."""
+    image = sorted(RunFolder(run).images(RERUN_ID).iterdir())[0]
+    image.write_bytes(image.read_bytes() + b"x")
+    return image
 
 
 def again(run: Path, **options: bool) -> Path:
@@ -246,26 +246,26 @@ def again(run: Path, **options: bool) -> Path:
     return opened
 
 
-def test_a_damaged_picture_is_not_taken_over(tmp_path: Path) -> None:
+def test_a_damaged_image_is_not_taken_over(tmp_path: Path) -> None:
     first = copy_finished_run(tmp_path)
-    picture = damage(first)
-    before = picture.read_bytes()
+    image = damage(first)
+    before = image.read_bytes()
     second = again(first, fresh=True)
     outcome = read_outcomes(second)[RERUN_ID]
     assert isinstance(outcome, Completed)
     assert outcome.reused_from is None
     assert api.evaluate(second).deltas
-    assert picture.read_bytes() == before  # nothing is written through a link into the other run
+    assert image.read_bytes() == before  # nothing is written through a link into the other run
 
 
 def test_damaged_source_is_passed_over(tmp_path: Path) -> None:
     sound = copy_finished_run(tmp_path)
     damaged = again(sound, fresh=True)
     copied = RunFolder(damaged).images(RERUN_ID)
-    for picture in copied.iterdir():  # as on a file system without links
-        content = picture.read_bytes()
-        picture.unlink()
-        picture.write_bytes(content)
+    for image in copied.iterdir():  # as on a file system without links
+        content = image.read_bytes()
+        image.unlink()
+        image.write_bytes(content)
     damage(damaged)
     outcome = read_outcomes(again(sound, fresh=True))[RERUN_ID]
     assert isinstance(outcome, Completed)

@@ -99,16 +99,16 @@ def test_missed_precision_names_the_time_it_needs() -> None:
     assert seconds == pytest.approx(60 * (share / 0.02) ** 2, rel=0.15)
 
 
-def test_too_few_groups_say_so_whatever_their_interval() -> None:
-    found = said(interleaved("quiet", np.random.default_rng(5), 2, 3))["few-groups"]
+def test_too_few_rounds_warn_whatever_their_interval() -> None:
+    found = said(interleaved("quiet", np.random.default_rng(5), 2, 3))["few-rounds"]
     assert found.message.startswith("the speedup is known only to ±")
     assert found.message.endswith("after 2 measurement rounds")
     assert "measure.max_s to about 240" in found.advice
-    slow = said(interleaved("quiet", np.random.default_rng(5), 2, 600))["few-groups"]  # 30 s a block, four a group
+    slow = said(interleaved("quiet", np.random.default_rng(5), 2, 600))["few-rounds"]  # 30 s a block, four a group
     assert "measure.max_s to about 970" in slow.advice
-    one = said(alone((Repeat(latency_s=1.0),)))["few-groups"]
+    one = said(alone((Repeat(latency_s=1.0),)))["few-rounds"]
     assert one.message == "the median latency is not known after 1 block"
-    brief = said(sandwich("quiet", np.random.default_rng(5), (2, 4, 2), 3))["few-groups"]
+    brief = said(sandwich("quiet", np.random.default_rng(5), (2, 4, 2), 3))["few-rounds"]
     assert brief.message.endswith("after 4 blocks")
 
 

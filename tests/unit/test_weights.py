@@ -12,12 +12,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from harness.checkpoints.digest import digest_file
 from harness.core.errors import MachineError, MatrixError, UsageError
 from harness.matrix.load import parse_matrix
 from harness.metrics import Weights, fetch, get_metric, list_metrics, list_weight_files
 from harness.metrics._inventory import download
 from harness.metrics._open_clip import read_clip_state
-from harness.metrics._weights import Form, WeightFile, hash_file
+from harness.metrics._weights import Form, WeightFile
 from tests.builders.hub_server import FakeHub, point_at, serve
 
 CONTENT = bytes(range(256)) * 4096
@@ -235,9 +236,9 @@ def test_hugging_face_cache_is_searched_and_verified(nowhere: Path, monkeypatch:
 def test_a_file_that_changed_is_hashed_again(nowhere: Path) -> None:
     path = nowhere / "net.pth"
     path.write_bytes(b"one")
-    before = hash_file(path)
+    before = digest_file(path)
     path.write_bytes(b"another")
-    assert hash_file(path) != before
+    assert digest_file(path) != before
 
 
 def test_every_file_of_every_metric_is_listed_once(nowhere: Path) -> None:

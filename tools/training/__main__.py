@@ -71,7 +71,7 @@ def main() -> None:
         "--speed", type=float, default=1.0, help="divide every stage's minutes by this"
     )
     parser.add_argument("--captions", type=int, default=512)
-    parser.add_argument("--grid", type=Path, help="also write the picture grid to this PNG")
+    parser.add_argument("--grid", type=Path, help="also write the image grid to this PNG")
     given = parser.parse_args()
     if given.what == "rebuild":
         rebuild(given.seed, given.device, given.speed)

@@ -36,22 +36,20 @@ def disturb(images: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def reconstruct(vae: AutoencoderKL, pictures: np.ndarray, device: str) -> np.ndarray:
-    """Return the pictures after the autoencoder: uint8 (count, height, width, 3)."""
+def reconstruct(vae: AutoencoderKL, renders: np.ndarray, device: str) -> np.ndarray:
+    """Return the images after the autoencoder: uint8 (count, height, width, 3)."""
     done = []
-    for i in range(0, len(pictures), 64):
-        images = data.to_tensor(pictures[i : i + 64]).to(device)
-        done.append(data.to_pictures(vae.decode(vae.encode(images).latent_dist.sample()).sample))
+    for i in range(0, len(renders), 64):
+        images = data.to_tensor(renders[i : i + 64]).to(device)
+        done.append(data.to_images(vae.decode(vae.encode(images).latent_dist.sample()).sample))
     return np.concatenate(done)
 
 
-def measure_accuracy(net: AttributeNet, pictures: np.ndarray, labels: Tensor) -> dict[str, float]:
+def measure_accuracy(net: AttributeNet, renders: np.ndarray, labels: Tensor) -> dict[str, float]:
     """Return the share of correct labels per attribute, over the slots that contain an object."""
     device = next(net.parameters()).device
     net.eval()
-    batches = [
-        data.to_tensor(pictures[i : i + 256]) / 2 + 0.5 for i in range(0, len(pictures), 256)
-    ]
+    batches = [data.to_tensor(renders[i : i + 256]) / 2 + 0.5 for i in range(0, len(renders), 256)]
     predicted = torch.cat([net.predict(batch.to(device)).cpu() for batch in batches])
     right = {}
     for i, name in enumerate(CLASSES):
@@ -63,18 +61,18 @@ def measure_accuracy(net: AttributeNet, pictures: np.ndarray, labels: Tensor) ->
 def train(
     seed: int, device: str, vae: AutoencoderKL | None, effort: Effort = EFFORT
 ) -> AttributeNet:
-    """Train the attribute net; given an autoencoder, on 1/8 reconstructed pictures."""
+    """Train the attribute net; given an autoencoder, on 1/8 reconstructed images."""
     torch.manual_seed(seed)
-    pictures, labels, _ = data.draw_examples(seed, POOL)
+    renders, labels, _ = data.draw_examples(seed, POOL)
     if vae is not None:
         part = slice(0, POOL // 8)
-        pictures[part] = reconstruct(vae, pictures[part], device)
+        renders[part] = reconstruct(vae, renders[part], device)
     net = AttributeNet().to(device).train()
     optimiser = torch.optim.AdamW(net.parameters(), lr=effort.rate, weight_decay=1e-2)
     budget = Budget("attributes", effort)
     for step in budget.run(optimiser):
         pick = torch.randint(POOL, (effort.batch,))
-        images = disturb((data.to_tensor(pictures[pick.numpy()]) / 2 + 0.5).to(device))
+        images = disturb((data.to_tensor(renders[pick.numpy()]) / 2 + 0.5).to(device))
         with torch.autocast(torch.device(device).type, torch.bfloat16):
             logits = net(images)
         loss = compute_loss({k: v.float() for k, v in logits.items()}, labels[pick].to(device))

@@ -19,7 +19,7 @@ EFFORT, POOL = Effort(steps=2000, minutes=14.0, batch=128, rate=1e-3), 24000
 def train(seed: int, device: str, effort: Effort = EFFORT) -> CLIP:
     """Train both encoders: contrastive loss, plus attribute heads that are discarded."""
     torch.manual_seed(seed)
-    pictures, labels, captions = data.draw_examples(seed, POOL)
+    renders, labels, captions = data.draw_examples(seed, POOL)
     ids = clip.tokenize(captions)
     net = clip.build().to(device).train()
     sides = ("image", "text")
@@ -34,7 +34,7 @@ def train(seed: int, device: str, effort: Effort = EFFORT) -> CLIP:
     target = torch.arange(effort.batch, device=device)
     for step in budget.run(optimiser):
         pick = torch.randint(POOL, (effort.batch,))
-        images = disturb((data.to_tensor(pictures[pick.numpy()]) / 2 + 0.5).to(device)) * 2 - 1
+        images = disturb((data.to_tensor(renders[pick.numpy()]) / 2 + 0.5).to(device)) * 2 - 1
         with torch.autocast(torch.device(device).type, torch.bfloat16):
             raw = {"image": net.encode_image(images), "text": net.encode_text(ids[pick].to(device))}
         unit = {side: F.normalize(value.float(), dim=-1) for side, value in raw.items()}

@@ -1,4 +1,4 @@
-"""The training data of the UNet: latents of pictures and embeddings of their captions."""
+"""The training data of the UNet: latents of images and embeddings of their captions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Captions:
 
 @dataclass
 class Pool:
-    """Latents of pictures of one size with the row of each caption."""
+    """Latents of images of one size with the row of each caption."""
 
     pixels: int
     latents: Tensor  # (count, channels, pixels / 8, pixels / 8), float16
@@ -34,7 +34,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class Material:
-    """Pools of small and of large pictures, with the captions that their rows point into."""
+    """Pools of small and of large images, with the captions that their rows point into."""
 
     pools: tuple[Pool, Pool]
     captions: Captions
@@ -65,14 +65,14 @@ def embed(
 
 @torch.no_grad()
 def encode(vae: AutoencoderKL, seed: int, count: int, pixels: int, row: dict[str, int]) -> Pool:
-    """Draw pictures and return their latents (posterior means)."""
+    """Draw images and return their latents (posterior means)."""
     done, rows = [], []
     for i in tqdm(range(0, count, 1000), desc=f"latents {pixels} px", mininterval=10):
-        pictures, _, captions = data.draw_examples(
+        renders, _, captions = data.draw_examples(
             seed * 1_000_003 + i, min(1000, count - i), pixels=pixels
         )
-        for j in range(0, len(pictures), 50):
-            images = data.to_tensor(pictures[j : j + 50]).to(vae.device)
+        for j in range(0, len(renders), 50):
+            images = data.to_tensor(renders[j : j + 50]).to(vae.device)
             done.append(vae.encode(images).latent_dist.mean.half())
         rows += [row[caption] for caption in captions]
     return Pool(pixels, torch.cat(done), torch.tensor(rows, device=vae.device))

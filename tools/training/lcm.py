@@ -1,6 +1,6 @@
 """Stage 6: an LCM-LoRA by consistency distillation of the UNet, its guidance folded in.
 
-Half of each batch is consistency distillation on noised pictures; the other half takes the
+Half of each batch is consistency distillation on noised images; the other half takes the
 student's four steps and regresses each onto the teacher's final latents from the same noise.
 """
 

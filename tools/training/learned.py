@@ -1,4 +1,4 @@
-"""What the bundled model learned: the table of attribute accuracies and the grid of pictures."""
+"""What the bundled model learned: the table of attribute accuracies and the grid of images."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def draw_captions(count: int = 512, seed: int = 7) -> list[str]:
     return [picked[i] for i in rng.permutation(count)]
 
 
-def read_labels(pictures: np.ndarray, net: attributes.AttributeNet) -> np.ndarray:
+def read_labels(renders: np.ndarray, net: attributes.AttributeNet) -> np.ndarray:
     """Return the labels that the attribute net predicts, int64 (count, 8)."""
-    parts = [data.to_tensor(pictures[i : i + 256]) / 2 + 0.5 for i in range(0, len(pictures), 256)]
+    parts = [data.to_tensor(renders[i : i + 256]) / 2 + 0.5 for i in range(0, len(renders), 256)]
     return torch.cat([net.predict(part) for part in parts]).numpy()
 
 
@@ -74,10 +74,10 @@ def score(predicted: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     }
 
 
-def compute_frechet(pictures: np.ndarray, real: np.ndarray, net: attributes.AttributeNet) -> float:
-    """Return the Fréchet distance between the attribute net's features of two sets of pictures."""
+def compute_frechet(renders: np.ndarray, real: np.ndarray, net: attributes.AttributeNet) -> float:
+    """Return the Fréchet distance between the attribute net's features of two sets of images."""
     moments = []
-    for group in (pictures, real):
+    for group in (renders, real):
         parts = [
             net.features(data.to_tensor(group[i : i + 256]) / 2 + 0.5)
             for i in range(0, len(group), 256)
@@ -98,10 +98,10 @@ def measure(
     net: attributes.AttributeNet,
     pixels: int = 64,
 ) -> tuple[dict[str, float], np.ndarray]:
-    """Return scores and pictures of one way of sampling."""
-    pictures = pipeline.sample(pipe, texts, row.steps, row.guidance, pixels)
+    """Return scores and images of one way of sampling."""
+    renders = pipeline.sample(pipe, texts, row.steps, row.guidance, pixels)
     truth = np.array([world.parse(text).labels for text in texts])
-    return score(read_labels(pictures, net), truth), pictures
+    return score(read_labels(renders, net), truth), renders
 
 
 def format_table(scores: dict[str, dict[str, float]]) -> str:
@@ -116,13 +116,13 @@ def format_table(scores: dict[str, dict[str, float]]) -> str:
     return "\n".join(lines)
 
 
-def write_grid(pictures: list[np.ndarray], path: Path, columns: int = 8, zoom: int = 2) -> None:
-    """Write pictures as a PNG, one row of the grid per way of sampling."""
+def write_grid(renders: list[np.ndarray], path: Path, columns: int = 8, zoom: int = 2) -> None:
+    """Write images as a PNG, one row of the grid per way of sampling."""
     lines = [
         np.concatenate(
             list(np.pad(p[:columns], ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=255)), 1
         )
-        for p in pictures
+        for p in renders
     ]
     whole = Image.fromarray(np.concatenate(lines))
     whole.resize((whole.width * zoom, whole.height * zoom), Image.Resampling.NEAREST).save(
@@ -130,7 +130,7 @@ def write_grid(pictures: list[np.ndarray], path: Path, columns: int = 8, zoom: i
     )
 
 
-def report(count: int = 512, device: str = "cpu", picture: Path | None = None) -> str:
+def report(count: int = 512, device: str = "cpu", render: Path | None = None) -> str:
     """Sample every way on held-out captions, write the grid and return the table."""
     net, texts = attributes.load(), draw_captions(count)
     scores, shown = {}, []
@@ -142,10 +142,10 @@ def report(count: int = 512, device: str = "cpu", picture: Path | None = None) -
     scores["real renders"]["fid"] = compute_frechet(other, real, net)
     for row in list_rows():
         pipe = pipeline.load(shapes.PIPELINE, device, shapes.LCM_LORA if row.lcm else None)
-        scores[row.name], pictures = measure(pipe, row, texts, net)
-        scores[row.name]["fid"] = compute_frechet(pictures, real, net)
-        shown.append(pictures)
+        scores[row.name], renders = measure(pipe, row, texts, net)
+        scores[row.name]["fid"] = compute_frechet(renders, real, net)
+        shown.append(renders)
         print(row.name, scores[row.name], flush=True)
-    if picture is not None:
-        write_grid([shown[0], shown[2], shown[3]], picture)
+    if render is not None:
+        write_grid([shown[0], shown[2], shown[3]], render)
     return format_table(scores)

@@ -11,7 +11,7 @@ from transformers import CLIPTextModelWithProjection, CLIPTokenizer
 
 from tools.training.unet import build_scheduler
 
-BATCH = 64  # pictures that are sampled at once
+BATCH = 64  # images that are sampled at once
 
 
 def assemble(
@@ -62,7 +62,7 @@ def sample(
     guidance: float,
     pixels: int = 64,
 ) -> np.ndarray:
-    """Return pictures of captions, uint8 (count, pixels, pixels, 3); caption i uses seed i."""
+    """Return images of captions, uint8 (count, pixels, pixels, 3); caption i uses seed i."""
     done = []
     for i in range(0, len(captions), BATCH):
         part = captions[i : i + BATCH]

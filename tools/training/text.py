@@ -1,4 +1,4 @@
-"""Stage 3: the text tower of the pipeline, trained contrastively against pictures."""
+"""Stage 3: the text tower of the pipeline, trained contrastively against images."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Heads(nn.Module):
 
 
 class ImageTower(nn.Module):
-    """The picture encoder of the contrastive loss; discarded after training."""
+    """The image encoder of the contrastive loss; discarded after training."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class ImageTower(nn.Module):
         self.project = nn.Linear(128, WIDTH)
 
     def forward(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the embedding (count, 128) and attribute logits of pictures in [0, 1]."""
+        """Return the embedding (count, 128) and attribute logits of images in [0, 1]."""
         features = self.net.features(images)
         return self.project(features), {k: head(features) for k, head in self.net.heads.items()}
 
@@ -66,9 +66,9 @@ class ImageTower(nn.Module):
 def train(
     seed: int, device: str, tokenizer: CLIPTokenizer, effort: Effort = EFFORT
 ) -> CLIPTextModelWithProjection:
-    """Train the text tower against a convolutional picture encoder."""
+    """Train the text tower against a convolutional image encoder."""
     torch.manual_seed(seed)
-    pictures, labels, captions = data.draw_examples(seed, POOL)
+    renders, labels, captions = data.draw_examples(seed, POOL)
     ids = tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids
     ends = (ids == tokenizer.eos_token_id).int().argmax(1)
     tower, image_tower, heads = (
@@ -81,7 +81,7 @@ def train(
     budget = Budget("text", effort)
     for step in budget.run(optimiser):
         pick = torch.randint(POOL, (effort.batch,))
-        images = (data.to_tensor(pictures[pick.numpy()]) / 2 + 0.5).to(device)
+        images = (data.to_tensor(renders[pick.numpy()]) / 2 + 0.5).to(device)
         with torch.autocast(torch.device(device).type, torch.bfloat16):
             embedded, logits = image_tower(images)
         out = tower(ids[pick].to(device), output_hidden_states=True)

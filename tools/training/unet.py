@@ -44,7 +44,7 @@ def make_betas() -> list[float]:
     """Return 1,000 betas: the signal falls as 1 - u**3 to zero, its power then counted SHIFT times.
 
     With 64 latents instead of the 4,096 of Stable Diffusion, the noise must be much weaker for a
-    picture to take shape at the same share of the steps; with Stable Diffusion's schedule, 4 steps
+    image to take shape at the same share of the steps; with Stable Diffusion's schedule, 4 steps
     look like 50.
     """
     amplitude = 1 - torch.arange(1, 1001, dtype=torch.float64).div(1000).pow(3)
@@ -127,7 +127,7 @@ def draw_batch(pool: Pool, captions: Captions, size: int) -> tuple[Tensor, Tenso
 def train(
     seed: int, device: str, material: Material, effort: Effort = EFFORT
 ) -> UNet2DConditionModel:
-    """Train the UNet on both picture sizes and return its moving average."""
+    """Train the UNet on both image sizes and return its moving average."""
     torch.manual_seed(seed)
     unet = build().to(device).train()
     unet.set_attn_processor(

@@ -53,7 +53,7 @@ def compute_loss(vae: AutoencoderKL, images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def train(seed: int, device: str, effort: Effort = EFFORT) -> AutoencoderKL:
-    """Train the autoencoder on 64-px pictures and 64-px crops of 128-px ones."""
+    """Train the autoencoder on 64-px images and 64-px crops of 128-px ones."""
     torch.manual_seed(seed)
     whole, _, _ = data.draw_examples(seed, 16000)
     wide, _, _ = data.draw_examples(seed + 1, 4000, pixels=128)

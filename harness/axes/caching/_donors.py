@@ -10,18 +10,19 @@ import numpy as np
 import torch
 
 from harness.axes.caching._proxy import (
-    DenoiserProxy,
+    PredictionProxy,
+    RecordingComplete,
     encode_row,
     join_rows,
     pair_prompts,
     replace_denoiser,
-    split_batch,
 )
-from harness.axes.caching._store import Tensors, TensorStore, digest_facts, identify_denoising
+from harness.axes.caching._store import Tensors, TensorStore, identify_denoising
 from harness.core.axis import Setup
 from harness.core.model import Arguments, Call, TextToImage
 from harness.core.outcome import Figures
 from harness.core.trace import region
+from harness.weights_digest import digest_facts
 
 SHOWN = 12
 """Donors whose ids are reported."""
@@ -92,12 +93,13 @@ class Donors:
         negative = "" if negatives else None
         rows = [encode_row(model, prompt, call.guidance > 1, negative) for prompt in prompts]
         update = {"prompts": prompts, "keys": tuple(keys), "negatives": negatives}
-        proxy = DonorRecording(model.denoiser, join_rows(rows, model.device), self.calls)
+        proxy = PredictionProxy(model.denoiser, self.calls, join_rows(rows, model.device))
+        proxy.begin(keys, [])
+        proxy.stops = True
         with replace_denoiser(model, proxy), suppress(RecordingComplete):
             self.draw(model, call.model_copy(update=update))
         self.computed += self.calls
-        outputs = torch.stack([split_batch(output, len(keys)) for output in proxy.outputs])
-        made = {key: {"predictions": outputs[:, :, row]} for row, key in enumerate(keys)}
+        made = dict(proxy.list_recorded())
         for key, tensors in made.items():
             self.store.write(self._make_name(call, key), tensors)
         return made
@@ -110,36 +112,9 @@ class Donors:
         return digest_facts([self.facts, text, key, settings, bool(call.negatives)])
 
 
-class EmbeddingProxy(DenoiserProxy):
-    """Also carries the embeddings of the prompts, which were encoded to compare them."""
-
-    def __init__(self, inner: Any, embeddings: Tensors) -> None:
-        super().__init__(inner)
-        self.embeddings = embeddings
-
-
 def pass_embeddings(model: TextToImage, call: Call, arguments: Arguments) -> Arguments:
     """Pass the proxy's embeddings to the pipeline: a hook of the model."""
     return model.embedded(arguments, model.denoiser.embeddings)
-
-
-class RecordingComplete(Exception):
-    """The first calls are recorded: the rest of the image is not needed."""
-
-
-class DonorRecording(EmbeddingProxy):
-    """Records the first `calls` outputs and ends the pipeline call at the next."""
-
-    def __init__(self, inner: Any, embeddings: Tensors, calls: int) -> None:
-        super().__init__(inner, embeddings)
-        self.calls = calls
-        self.outputs: list[Any] = []
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        if len(self.outputs) == self.calls:
-            raise RecordingComplete
-        self.outputs.append(self.inner(*args, **kwargs))
-        return self.outputs[-1]
 
 
 def _normalize(text: str) -> str:
@@ -246,34 +221,16 @@ class Neighbours:
     def _draw(self, model: TextToImage, call: Call, rows: list[Tensors], with_donor: bool) -> Any:
         find = self.donors.find_predictions
         known = find(model, call, list(call.keys)) if with_donor else []
-        proxy = ReplayProxy(model.denoiser, join_rows(rows, model.device), known)
+        calls = len(known[0]) if known else 0
+        proxy = PredictionProxy(model.denoiser, calls, join_rows(rows, model.device))
+        proxy.begin((), known)
         with replace_denoiser(model, proxy):
             images = self.donors.draw(model, call)
         self.replayed += proxy.replayed
-        self.computed += proxy.number - proxy.replayed
+        self.computed += proxy.computed
         return images
 
 
 def _replace_id(key: Key, near: Neighbour | None) -> Key:
     """Return the key whose noise an image starts from: its donor's, or its own."""
     return (near.donor, key[1]) if near else key
-
-
-class ReplayProxy(EmbeddingProxy):
-    """Answers the first calls with the donors' predictions and computes the others."""
-
-    def __init__(self, inner: Any, embeddings: Tensors, known: list[torch.Tensor]) -> None:
-        super().__init__(inner, embeddings)
-        self.known, self.number = known, 0
-
-    @property
-    def replayed(self) -> int:
-        """Return the number of calls answered from the store."""
-        return min(self.number, len(self.known[0])) if self.known else 0
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        self.number += 1
-        if self.known and self.number <= len(self.known[0]):
-            with region("step of the neighbour"):
-                return self.join_batch([outputs[self.number - 1] for outputs in self.known])
-        return self.inner(*args, **kwargs)

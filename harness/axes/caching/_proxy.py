@@ -1,7 +1,7 @@
 """Proxies of the denoiser, stored predictions and stored prompt embeddings. Imports torch."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,13 +11,12 @@ import torch
 from harness.axes.caching._store import (
     Tensors,
     TensorStore,
-    digest_facts,
-    digest_tensor,
     identify_denoising,
     identify_encoders,
 )
 from harness.core.model import Arguments, Call, TextToImage
 from harness.core.trace import region
+from harness.weights_digest import digest_facts, digest_tensor
 
 IN_MEMORY = 64
 """Prompts whose embeddings stay in memory, least recently used first: T5's are 4 MiB in FP16."""
@@ -55,11 +54,6 @@ class DenoiserProxy(torch.nn.Module):
         return (batch.to(self.inner.device, self.dtype),)
 
 
-def split_batch(output: Any, images: int) -> torch.Tensor:
-    """Return a denoiser's output for a batch, of shape (branches, images, …), on the CPU."""
-    return output[0].unflatten(0, (-1, images)).detach().cpu()
-
-
 @contextmanager
 def replace_denoiser(model: TextToImage, proxy: Proxy) -> Iterator[Proxy]:
     """Put a proxy in the denoiser's place."""
@@ -69,6 +63,57 @@ def replace_denoiser(model: TextToImage, proxy: Proxy) -> Iterator[Proxy]:
         yield proxy
     finally:
         model.denoiser = denoiser
+
+
+class RecordingComplete(Exception):
+    """The first calls are recorded: the rest of the image is not needed."""
+
+
+class PredictionProxy(DenoiserProxy):
+    """Answers the first calls with stored predictions, or records them; computes the others.
+
+    It may carry the embeddings of the prompts, if they were encoded to compare them.
+    """
+
+    def __init__(self, inner: Any, calls: int, embeddings: Tensors | None = None) -> None:
+        super().__init__(inner)
+        self.calls, self.embeddings = calls, embeddings
+        self.stops = False
+        """Whether to end the pipeline call after the recorded calls, by RecordingComplete."""
+        self.replayed = self.computed = 0
+        self.begin((), [])
+
+    def begin(self, keys: Sequence[Any], known: list[torch.Tensor]) -> None:
+        """Start a pipeline call for the images of these keys.
+
+        `known` are each image's predictions, of shape (calls, branches, …); without them, the first
+        calls are recorded.
+        """
+        self.keys, self.known, self.number = keys, known, 0
+        self.outputs: list[torch.Tensor] = []
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        self.number += 1
+        first = self.number <= self.calls
+        if self.known and first:
+            self.replayed += 1
+            with region("step from stored predictions"):
+                return self.join_batch([rows[self.number - 1] for rows in self.known])
+        if self.stops and not first:
+            raise RecordingComplete
+        self.computed += 1
+        output = self.inner(*args, **kwargs)
+        if first and not self.known:  # the denoiser may write its next output into the same memory
+            by_branch = output[0].unflatten(0, (-1, len(self.keys)))
+            self.outputs.append(by_branch.detach().cpu())
+        return output
+
+    def list_recorded(self) -> list[tuple[Any, Tensors]]:
+        """Return each key with its image's recorded predictions; none of an incomplete call."""
+        if len(self.outputs) < self.calls:
+            return []
+        rows = torch.stack(self.outputs).unbind(2)
+        return [(key, {"predictions": row}) for key, row in zip(self.keys, rows, strict=True)]
 
 
 class Predictions:
@@ -86,17 +131,28 @@ class Predictions:
 
     def generate(self, model: TextToImage, call: Call) -> Any:
         """Draw the images of a call, in place of the model's `draw`."""
-        with replace_denoiser(model, PredictionProxy(model.denoiser, self)) as proxy:
+        with replace_denoiser(model, PredictionProxy(model.denoiser, self.calls)) as proxy:
             images = self.draw(model, call)
-            proxy.keep()
+            self._keep(proxy)
+        self.replayed += proxy.replayed
+        self.computed += proxy.computed
         return images
 
     def begin(self, model: TextToImage, call: Call, arguments: Arguments) -> Arguments:
-        """Pass the keys of a call's images to the proxy: a hook of the model."""
+        """Pass what is known of a call's images to the proxy: a hook of the model."""
         with region("latent cache look-up"):
+            self._keep(model.denoiser)
             rows = range(len(call.prompts))
-            model.denoiser.begin([self._make_key(model, arguments, row) for row in rows])
+            keys = [self._make_key(model, arguments, row) for row in rows]
+            found = [self.store.read(key) for key in keys]
+            known = [tensors["predictions"] for tensors in found if tensors is not None]
+            model.denoiser.begin(keys, known if len(known) == len(keys) else [])
         return arguments
+
+    def _keep(self, proxy: PredictionProxy) -> None:
+        """Store the outputs of a pipeline call that was computed."""
+        for key, tensors in proxy.list_recorded():
+            self.store.write(key, tensors)
 
     def _make_key(self, model: TextToImage, arguments: Arguments, row: int) -> str:
         shared = {name: value for name, value in arguments.items() if name not in PER_IMAGE}
@@ -106,48 +162,6 @@ class Predictions:
         named = [name for name in ("prompt", "negative_prompt") if name in arguments]
         texts = [arguments[name][row] for name in named]
         return digest_facts([self.facts, kind, shared, tensors, texts])
-
-
-class PredictionProxy(DenoiserProxy):
-    """Answers the first calls from the store if it knows all images of the batch."""
-
-    def __init__(self, inner: Any, predictions: Predictions) -> None:
-        super().__init__(inner)
-        self.predictions = predictions
-        self.keys: list[str] = []
-        self.known: list[Tensors] | None = None
-        self.outputs: list[torch.Tensor] = []
-        self.number = 0
-
-    def begin(self, keys: list[str]) -> None:
-        """Start a pipeline call for the images of these keys."""
-        self.keep()
-        found = [self.predictions.store.read(key) for key in keys]
-        known = [tensors for tensors in found if tensors is not None]
-        self.keys, self.number = keys, 0
-        self.known = known if len(known) == len(keys) else None
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        self.number += 1
-        first = self.number <= self.predictions.calls
-        if self.known is not None and first:
-            self.predictions.replayed += 1
-            with region("step from the latent cache"):
-                rows = [tensors["predictions"][self.number - 1] for tensors in self.known]
-                return self.join_batch(rows)
-        self.predictions.computed += 1
-        output = self.inner(*args, **kwargs)
-        if self.known is None and first:
-            self.outputs.append(split_batch(output, len(self.keys)))
-        return output
-
-    def keep(self) -> None:
-        """Store the outputs of a pipeline call that was computed."""
-        if len(self.outputs) == self.predictions.calls:
-            for row, key in enumerate(self.keys):
-                stacked = torch.stack([output[:, row] for output in self.outputs])
-                self.predictions.store.write(key, {"predictions": stacked})
-        self.outputs = []
 
 
 class Embeddings:

@@ -6,10 +6,8 @@ import os
 import time
 import uuid
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from importlib.metadata import version
-from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +17,7 @@ from safetensors.torch import load, save
 
 from harness.core.errors import HarnessError
 from harness.core.model import TextToImage
+from harness.weights_digest import digest_facts, digest_tensor, digest_weights
 
 Tensors = dict[str, torch.Tensor]
 
@@ -154,36 +153,6 @@ def identify_denoising(model: TextToImage) -> str:
     return digest_facts([identify_encoders(model), digest_weights(model.denoiser), kind])
 
 
-def digest_tensor(tensor: torch.Tensor) -> str:
-    """Return the sha256 of a tensor's bytes, shape and number format."""
-    plain = tensor.detach().cpu().contiguous()
-    found = hashlib.sha256(f"{tuple(plain.shape)} {plain.dtype}".encode())
-    found.update(memoryview(plain.reshape(-1).view(torch.uint8).numpy()))
-    return found.hexdigest()
-
-
-def digest_weights(module: torch.nn.Module) -> str:
-    """Return the sha256 of a module's class, and the names and bytes of its weights.
-
-    A quantized module, or one with an adapter, has another digest.
-    """
-    named = chain(module.named_parameters(), module.named_buffers())
-    plain = ((name, part) for name, tensor in named for part in _list_plain_tensors(tensor))
-    names, tensors = zip(*plain, strict=True)
-    with ThreadPoolExecutor(4) as threads:  # hashing large tensors releases Python's lock
-        digests = list(threads.map(digest_tensor, tensors))
-    return digest_facts([type(module).__qualname__, names, digests])
-
-
-def _list_plain_tensors(tensor: Any) -> Iterator[torch.Tensor]:
-    """Yield the plain tensors of a quantized one, or the tensor itself."""
-    if hasattr(tensor, "__tensor_flatten__"):
-        for name in tensor.__tensor_flatten__()[0]:
-            yield from _list_plain_tensors(getattr(tensor, name))
-    else:
-        yield tensor
-
-
 def digest_tokenizer(tokenizer: Any) -> str:
     """Return the sha256 of a tokenizer's definition, without the padding of its last call."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
@@ -193,8 +162,3 @@ def digest_tokenizer(tokenizer: Any) -> str:
     definition = json.loads(backend.to_str())
     stable = {k: part for k, part in definition.items() if k not in ("padding", "truncation")}
     return digest_facts([stable, tokenizer.model_max_length, tokenizer.padding_side])
-
-
-def digest_facts(facts: Any) -> str:
-    """Return the sha256 of facts as JSON, or their `repr` where JSON has no form."""
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=repr).encode()).hexdigest()

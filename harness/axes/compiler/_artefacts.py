@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 from filelock import FileLock
 
+from harness.weights_digest import digest_facts, digest_weights
+
 
 class Artefact(NamedTuple):
     """A folder with a build, the builder's facts, the build time, and whether it was cached."""
@@ -66,18 +68,12 @@ def _build(folder: Path, build: Callable[[Path], dict[str, Any]]) -> None:
 
 def fingerprint(module: Any) -> str:
     """Return a hash of a torch module: structure, attention, LoRA strengths and all weights."""
-    import torch
-
-    digest = hashlib.sha256(repr(module).encode())
-    for name, processor in sorted(getattr(module, "attn_processors", {}).items()):
-        kernel = getattr(processor, "_attention_backend", "")
-        digest.update(f"{name} {type(processor).__name__} {kernel}".encode())
+    processors = sorted(getattr(module, "attn_processors", {}).items())
+    attention = [
+        (name, type(processor).__name__, getattr(processor, "_attention_backend", ""))
+        for name, processor in processors
+    ]
     scales = {n: part.scaling for n, part in module.named_modules() if hasattr(part, "scaling")}
     settings = getattr(module, "config", {}).items()
     config = {name: value for name, value in settings if name[0] != "_"}  # private: paths
-    digest.update(repr((config, scales)).encode())
-    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        numbers = tensor.detach().cpu().contiguous().view(-1).view(torch.uint8)
-        digest.update(numbers.numpy().data)
-    return digest.hexdigest()
+    return digest_facts([repr(module), attention, repr((config, scales)), digest_weights(module)])

@@ -9,12 +9,11 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from importlib.metadata import version as find_version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
 from harness.axes.compiler._artefacts import Artefact, keep
-from harness.axes.compiler._exported import TensorRt
 from harness.axes.compiler._fp8 import pack_fp8
 from harness.axes.compiler._onnx import FILE, export_onnx, takes_all_sizes
 from harness.axes.compiler._replacement import (
@@ -36,11 +35,14 @@ from harness.core.model import Call, TextToImage
 from harness.core.outcome import Figures
 from harness.core.trace import region
 
+if TYPE_CHECKING:
+    from harness.axes.compiler._exported import TensorRt
+
 PLAN = "engine.plan"
 SHAPES = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
 
-def run_with_tensorrt(value: TensorRt, model: TextToImage, setup: Setup) -> Effect:
+def run_with_tensorrt(value: "TensorRt", model: TextToImage, setup: Setup) -> Effect:
     """Export the denoiser, build or find its engine, and put the engine in its place."""
     recording = record(model, setup.call)
     reference = run_eager(model, recording)
@@ -81,7 +83,7 @@ def run_with_tensorrt(value: TensorRt, model: TextToImage, setup: Setup) -> Effe
     return exchange(model, recording, engine, reference, limit)
 
 
-def _list_shapes(value: TensorRt, model: TextToImage, setup: Setup) -> set[Shape]:
+def _list_shapes(value: "TensorRt", model: TextToImage, setup: Setup) -> set[Shape]:
     """Return the shapes that the engine serves: those of all cells with the same graph."""
     call = setup.call
     own = Shape(call.width, call.height, call.guidance, setup.batch)

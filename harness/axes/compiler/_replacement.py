@@ -106,7 +106,7 @@ def measure_sizes(recording: Recording, model: TextToImage, call: Call) -> tuple
 
 def _repeat_prompt(call: Call, count: int) -> Call:
     keys = tuple((f"recorded-{number}", 0) for number in range(count))
-    prompts, negatives = (call.prompts or ("a picture",))[:1] * count, call.negatives[:1] * count
+    prompts, negatives = (call.prompts or ("an image",))[:1] * count, call.negatives[:1] * count
     return call.model_copy(update={"prompts": prompts, "keys": keys, "negatives": negatives})
 
 

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from harness.axes.distillation._apply import load_student
-from harness.axes.distillation._distilled import Distilled
+from harness.axes.distillation._distilled import Distilled, load_student
 from harness.axes.distillation._recipe import write_lora
 from harness.axes.distillation._weights import Student
 from harness.core.axis import Context, Setup

@@ -9,6 +9,7 @@ from harness.core.effect import CallCounter, Effect
 from harness.core.model import TextToImage
 from harness.core.outcome import Caution, Shown
 from harness.core.recipe import RecipeContext, RecipeLines
+from harness.core.units import plural
 
 FEW = 2
 """With so few steps no solver makes an image from weights without few-step distillation."""
@@ -43,8 +44,7 @@ class Count(AxisValue):
         few_step_model = {"no-guidance", "no-torch"} & context.model.tags
         if self.count > FEW or context.has_tag("distilled") or few_step_model:
             return ()
-        plural = "s" if self.count > 1 else ""
-        message = f"{self.count} step{plural} without distilled weights give blur or noise"
+        message = f"{plural(self.count, 'step')} without distilled weights give blur or noise"
         advice = "Add a distillation such as lcm-lora, or take at least 4 steps."
         return (Caution(kind="few-steps", message=message, advice=advice),)
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 WEIGHTS = Path(__file__).with_name("attributes.safetensors")
-SIDE = 64  # pictures of any size are brought to this many pixels first
+SIDE = 64  # images of any size are brought to this many pixels first
 FEATURES = 128
 CLASSES: dict[str, int] = {
     "layout": 3, "background": 4,
@@ -71,7 +71,7 @@ class AttributeNet(nn.Module):
         return [layers[i] for i in MAP_LAYERS]
 
     def features(self, images: Tensor) -> Tensor:
-        """One feature vector per picture, (count, 128), for fid:bundled."""
+        """One feature vector per image, (count, 128), for fid:bundled."""
         return functional.relu(self.summary(self.layers(images)[-1].flatten(1)))
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
@@ -92,7 +92,7 @@ class AttributeNet(nn.Module):
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> Tensor:
-        """Labels (count, 8) of pictures."""
+        """Labels (count, 8) of images."""
         return self.labels(self.features(images))
 
 

@@ -51,7 +51,7 @@ def tokenize(texts: list[str]) -> Tensor:
 
 
 def encode_image(net: CLIP, images: Tensor) -> Tensor:
-    """Unit embeddings (count, 128) of pictures in [0, 1], (count, 3, height, width) of any size."""
+    """Unit embeddings (count, 128) of images in [0, 1], (count, 3, height, width) of any size."""
     if images.shape[-2:] != (SIDE, SIDE):
         images = functional.interpolate(
             images, (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False

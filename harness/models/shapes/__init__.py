@@ -7,6 +7,6 @@ LCM_LORA = Path(__file__).with_name("weights") / "lcm_lora"
 GUIDANCE = 3.0
 PROMPT_SET = "shapes"
 METRICS = (
-    "attributes:bundled", "clip:bundled", "detail", "colour", "odd-pictures", "fid:bundled",
+    "attributes:bundled", "clip:bundled", "detail", "colour", "odd-images", "fid:bundled",
     "lpips:bundled", "psnr", "ssim",
 )  # fmt: skip

@@ -1,10 +1,9 @@
-"""Prompts of the shapes world and small pictures of what they say, drawn without a model."""
+"""Prompts of the shapes world and small images of what they say, drawn without a model."""
 
 import io
 import random
 
-from PIL import Image as Picture
-from PIL import ImageDraw
+from PIL import Image, ImageDraw
 
 from harness.core.plan import Prompt
 
@@ -31,19 +30,19 @@ def draw(prompt: Prompt, seed: int, size: int, noise: int) -> bytes:
     dice = random.Random(f"{prompt.id}/{seed}")
     words = prompt.text.split()
     colour, ground = COLOURS[words[2]], GROUNDS[words[6]]
-    picture = Picture.new("RGB", (size, size), ground)
+    image = Image.new("RGB", (size, size), ground)
     radius = size * (0.16 if words[1] == "small" else 0.3)
     x, y = (size * dice.uniform(0.35, 0.65) + dice.uniform(-noise, noise) * size / 400 for _ in "xy")
     box = (x - radius, y - radius, x + radius, y + radius)
-    pen = ImageDraw.Draw(picture)
+    pen = ImageDraw.Draw(image)
     if words[3] == "circle":
         pen.ellipse(box, fill=colour)
     elif words[3] == "square":
         pen.rectangle(box, fill=colour)
     else:
         pen.polygon([(x, box[1]), (box[2], box[3]), (box[0], box[3])], fill=colour)
-    grain = Picture.effect_noise((size, size), noise).convert("RGB")
-    picture = Picture.blend(picture, grain, min(noise / 120, 0.8)) if noise > 2 else picture
+    grain = Image.effect_noise((size, size), noise).convert("RGB")
+    image = Image.blend(image, grain, min(noise / 120, 0.8)) if noise > 2 else image
     file = io.BytesIO()
-    picture.save(file, "PNG")
+    image.save(file, "PNG")
     return file.getvalue()

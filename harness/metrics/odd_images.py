@@ -1,4 +1,4 @@
-"""Odd pictures: how many images have detail that the baseline's image of the same prompt lacks?
+"""Odd images: how many images have detail that the baseline's image of the same prompt lacks?
 
 Distances between sets dilute a few bad images among many good ones; this metric counts them one by
 one. It reads the 18 features of `detail`, so it needs no weights and no further feature extraction.
@@ -10,7 +10,7 @@ from harness.core.quality import MetricKind
 from harness.metrics._fidelity import DetailMetric
 
 
-class OddPictures(DetailMetric):
+class OddImages(DetailMetric):
     """Gates every cell: images are compared with other seeds, not with the same noise."""
 
     kind: ClassVar[MetricKind] = "prompt-wise"

@@ -37,64 +37,64 @@ GREY16 = "I;16"
 _THREADS = max(4, (cpu_count() or 1))
 
 
-def read_size(picture: ImageFile) -> Size:
+def read_size(image: ImageFile) -> Size:
     """Return width and height; ResultsError if the file is damaged."""
-    return _decoded(picture).size
+    return _decoded(image).size
 
 
-def read_pictures(pictures: Sequence[ImageFile], size: Size) -> Pixels:
+def read_images(images: Sequence[ImageFile], size: Size) -> Pixels:
     """Return uint8 RGB pixels (n, height, width, 3), resized to `size` if needed.
 
     Raises ResultsError for a file that is missing, damaged, or not the one that its outcome
     recorded.
     """
     with ThreadPoolExecutor(_THREADS) as pool:
-        return np.stack(list(pool.map(lambda picture: _read(picture, size), pictures)))
+        return np.stack(list(pool.map(lambda image: _read(image, size), images)))
 
 
-def verify(pictures: Iterable[ImageFile]) -> None:
+def verify(images: Iterable[ImageFile]) -> None:
     """Raise ResultsError for the first image that is missing or was changed."""
     with ThreadPoolExecutor(_THREADS) as pool:
-        for _ in pool.map(_bytes, pictures):
+        for _ in pool.map(_bytes, images):
             pass
 
 
-def _bytes(picture: ImageFile) -> bytes:
+def _bytes(image: ImageFile) -> bytes:
     try:
-        data = picture.path.read_bytes()
+        data = image.path.read_bytes()
     except OSError as error:
-        raise _damaged(picture, f"cannot read image: {error.strerror}") from error
-    if hashlib.sha256(data).hexdigest() != picture.sha256:
-        raise _damaged(picture, "damaged image: it is not the file the run recorded (sha256)")
+        raise _damaged(image, f"cannot read image: {error.strerror}") from error
+    if hashlib.sha256(data).hexdigest() != image.sha256:
+        raise _damaged(image, "damaged image: it is not the file the run recorded (sha256)")
     return data
 
 
-def _damaged(picture: ImageFile, what: str) -> ResultsError:
+def _damaged(image: ImageFile, what: str) -> ResultsError:
     """Return the error for a recorded image, naming the run it was reused from."""
-    source = find_source(picture.path)
+    source = find_source(image.path)
     origin = f"; it was taken over from {source}" if source else ""
-    cell = picture.path.parent.parent
+    cell = image.path.parent.parent
     fix = (
         f"Delete that cell's folder ({cell}), then: harness run {cell.parent.parent}. Only this "
         "cell runs again."
     )
-    return ResultsError(what + origin, str(picture.path), fix)
+    return ResultsError(what + origin, str(image.path), fix)
 
 
-def _read(picture: ImageFile, size: Size) -> Pixels:
+def _read(image: ImageFile, size: Size) -> Pixels:
     from PIL import Image
 
-    colours = _decoded(picture)
+    colours = _decoded(image)
     if colours.size != size:
         colours = colours.resize(size, Image.Resampling.BICUBIC)
     return np.asarray(colours)
 
 
-def _decoded(picture: ImageFile) -> "PillowImage":
+def _decoded(image: ImageFile) -> "PillowImage":
     try:
-        return decode(_bytes(picture))
+        return decode(_bytes(image))
     except UndecodableError as error:
-        raise _damaged(picture, f"cannot decode image: {error}") from error
+        raise _damaged(image, f"cannot decode image: {error}") from error
 
 
 def decode(data: bytes) -> "PillowImage":

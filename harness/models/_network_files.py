@@ -1,15 +1,55 @@
-"""Compare the tensors of quantized components with their configurations."""
+"""A network's configuration and tensors, how they differ, and what packed weights explain."""
 
-from __future__ import annotations
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from typing import TYPE_CHECKING
+from harness.core.base import Frozen
+from harness.core.units import plural
 
-if TYPE_CHECKING:
-    from harness.models._verify import Misfit, NetworkFiles
-
+Shapes = Mapping[str, tuple[int, ...]]
 _CONFIG = "quantization_config"
 _IN_PLACE = frozenset({"bitsandbytes", "quanto", "torchao"})
 """Methods that store further tensors of a packed weight under the name of its layer."""
+_SHOWN = 4
+
+
+class NetworkFiles(Frozen):
+    """A network as its pipeline describes it, and the tensors in its files."""
+
+    name: str
+    library: str
+    kind: str
+    config: dict[str, Any]
+    tensors: dict[str, tuple[int, ...]]
+    sharded: bool = False
+    folder: str = ""
+    """The folder of configurations, for a file in its authors' layout with several networks."""
+
+
+class Misfit(Frozen):
+    """Tensors that a network's files miss, superfluous tensors, and tensors of another shape."""
+
+    missing: tuple[str, ...] = ()
+    unexpected: tuple[str, ...] = ()
+    shapes: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...] = ()
+    """Name, shape in the file, shape in the configuration."""
+    refused: str = ""
+    """Why the network cannot be built at all."""
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.unexpected or self.shapes or self.refused)
+
+    def __str__(self) -> str:
+        parts = [self.refused] if self.refused else []
+        if self.missing:
+            parts.append(f"it lacks {_count(self.missing)}")
+        if self.unexpected:
+            parts.append(f"it has tensors that the network does not, {_count(self.unexpected)}")
+        if self.shapes:
+            name, found, expected = self.shapes[0]
+            sizes = f"{name} is {_size(found)}, by the configuration {_size(expected)}"
+            parts.append(f"{plural(len(self.shapes), 'tensor')} of another shape: {sizes}")
+        return "; ".join(parts)
 
 
 def is_comparable(network: NetworkFiles) -> bool:
@@ -63,3 +103,12 @@ def _is_weight(name: str) -> bool:
 def _layer(name: str) -> str:
     """Return the layer of a tensor: `a.b` for `a.b.bias` and `a.b.weight._data` alike."""
     return name.partition(".weight.")[0] if ".weight." in name else name.rpartition(".")[0]
+
+
+def _count(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+    return f"{plural(len(names), 'tensor')}: {shown}"
+
+
+def _size(shape: Sequence[int]) -> str:
+    return "×".join(map(str, shape))
