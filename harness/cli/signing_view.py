@@ -88,4 +88,4 @@ def _show_origin(found: Verification) -> None:
         what = f"the policy is not the one that ships as {policy.name} in this version"
         out.print(what, style="yellow", markup=False)
     if found.deployed:
-        out.print(f"deployed: {found.deployed}", markup=False)
+        out.print(f"compared with the deployment of {found.deployed}", style="dim", markup=False)

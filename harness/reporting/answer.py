@@ -20,7 +20,7 @@ from harness.reporting.text import (
     write_speed,
     write_worst_loss,
 )
-from harness.reporting.verdicts import write_images_term, write_required_samples
+from harness.reporting.verdicts import count_waivers, write_images_term, write_required_samples
 from harness.results import CellResult, Run, Standing
 from harness.results.columns import BY_NAME
 from harness.results.format import DASH, Unit, Value, format_margin, format_value
@@ -87,11 +87,13 @@ def _answer_judged(run: Run) -> Answer:
     rest = (*write_required_samples(run), *_say_missing(cells), *_say_left_out(cells))
     best = find_fastest(passing)
     if best is not None:
+        waived = sum(map(bool, map(count_waivers, passing)))
+        by_waiver = f", {waived} of them by waivers" if waived else ""
         worst = best.worst_loss
         loss = f", worst loss {write_worst_loss(worst)}" if isinstance(worst, WorstLoss) else ""
         return Answer(
             kind="pass",
-            headline=f"{len(passing)} of {plural(len(cells), 'cell')} may ship.",
+            headline=f"{len(passing)} of {plural(len(cells), 'cell')} may ship{by_waiver}.",
             before="Fastest that may: ",
             best=best.id,
             after=f": {write_speed(best)}{loss}.",

@@ -6,8 +6,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from harness import sign_off
+from harness.cli.commands import app
 from harness.core.errors import NotSignedOff, ResultsError, UndecidedCells, UsageError
 from harness.sign_off import Signed, Wanted
 from harness.signing.archive import unpack
@@ -287,3 +289,36 @@ def test_envelope_signs_type_and_payload() -> None:
     assert encode_pae(b"hello world", "http://example.com/HelloWorld") == (
         b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
     )
+
+
+def run_command(*words: str) -> tuple[int, str]:
+    found = CliRunner().invoke(app, [*words])
+    assert found.exception is None or isinstance(found.exception, SystemExit), found.exception
+    return found.exit_code, found.output
+
+
+def test_command_prints_json_and_its_exit_code(place: Path, signed: Signed, bundle: bytes, tmp_path: Path) -> None:
+    words = ("verify", str(signed.path), "--key", str(place / "k.pub"))
+    code, output = run_command(*words, "--json")
+    found = json.loads(output)
+    assert (code, found["verified"], found["sign_off"]["cells"]) == (0, True, [PASSES])
+    code, output = run_command(*words, "--policy", "five-percent", "--json")
+    assert (code, json.loads(output)["refusals"][0]["kind"]) == (1, "policy")
+    (tmp_path / "c.zip").write_bytes(flip(bundle, len(bundle) // 2))
+    code, output = run_command("verify", str(tmp_path / "c.zip"), "--json")
+    assert (code, json.loads(output)["verified"]) == (7, False)
+
+
+def test_command_shows_waivers(waived: Signed) -> None:
+    _, output = run_command("verify", str(waived.path))
+    assert "1 waiver" in output
+    assert waived.sign_off.waivers[0].why in output
+
+
+def test_command_needs_a_run_and_one_key(place: Path) -> None:
+    key = str(place / "k")
+    for words in (("sign",), ("sign", "latest"), ("sign", "--key", key), ("sign", "latest", "--key", key, "--keyless")):
+        with pytest.raises(UsageError):
+            CliRunner().invoke(app, [*words], catch_exceptions=False)
+    with pytest.raises(UsageError):
+        CliRunner().invoke(app, ["verify", key, "--identity", "ada"], catch_exceptions=False)

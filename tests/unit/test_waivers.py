@@ -124,6 +124,7 @@ def test_reports_count_and_name_waivers(tmp_path: Path) -> None:
     row = next(row for row in page.table.rows if row.id == cell.cell_id)
     assert row.waived == "1 waiver"
     assert [alarm.value for alarm in page.alarms if alarm.name.startswith("Waiver")] == [str(accepted)]
+    assert "waiver" in page.answer.headline
     assert str(accepted.until) in render_text("report.md.j2", page)
     assert {row["cell"]: row["waivers"] for row in make_rows(run)}[cell.cell_id] == 1
     cases = next(suite for suite in list_gate_suites(run) if suite.name == cell.cell_id).cases
