@@ -173,6 +173,22 @@ def test_methods_follow_from_the_records(sample: Run) -> None:
     assert r"\texttt{lpips:bundled}~\cite{zhang2018unreasonable}" in text
 
 
+def test_policies_chosen_later_are_named(run: Path) -> None:
+    loaded = Run.load(run)
+    assert "fixed before measuring" in write_methods(compare_all((loaded,)), (loaded,))
+    assert loaded.judgement is not None
+    later = loaded.judgement.model_copy(update={"policy": loaded.policy.model_copy(update={"name": "strict"})})
+    rejudged = Run(**{**vars(loaded), "judgement": later})
+    text = write_methods(compare_all((rejudged,)), (rejudged,))
+    assert r"\texttt{strict}, chosen after measuring (before it: \texttt{five-percent})" in text
+
+
+def test_what_runs_share_is_written_once(run: Path, made: Path) -> None:
+    runs = Run.load(made), Run.load(run)
+    text = write_methods(compare_all(runs), runs)
+    assert text.count("We compared") == 1 and text.count(r"\subsection{Run ") == 2
+
+
 def test_every_reference_has_an_entry() -> None:
     keys = {key for group in (METRICS, VALUES, FAMILIES, PACKAGES) for keys in group.values() for key in keys}
     text = write_bibliography([f"\\cite{{{','.join(sorted(keys))}}}"], ())
