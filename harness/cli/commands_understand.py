@@ -22,7 +22,7 @@ from harness.cli.arguments import (
 
 @app.command()
 def report(run: RunName, results: Results = Path("results"), out: Out = None) -> None:
-    """Write the report: index.html, report.md, results.csv, junit.xml and figures."""
+    """Write the report: page, Markdown, CSV, JUnit XML, figures."""
     from harness import api
     from harness.cli import console
 
