@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +179,7 @@ def test_policies_chosen_later_are_named(run: Path) -> None:
     assert "fixed before measuring" in write_methods(compare_all((loaded,)), (loaded,))
     assert loaded.judgement is not None
     later = loaded.judgement.model_copy(update={"policy": loaded.policy.model_copy(update={"name": "strict"})})
-    rejudged = Run(**{**vars(loaded), "judgement": later})
+    rejudged = replace(loaded, judgement=later)
     text = write_methods(compare_all((rejudged,)), (rejudged,))
     assert r"\texttt{strict}, chosen after measuring (before it: \texttt{five-percent})" in text
 
