@@ -19,6 +19,7 @@ from harness.core.policy import Policy
 from harness.core.quality import Evaluation
 from harness.core.verdict import Judgement
 from harness.execution import Progress, SilentProgress
+from harness.exporting import compare, export
 from harness.finding import RESULTS, LoadedMatrix, fetch_missing, find, find_planned, load
 from harness.listing import (
     list_axes,
@@ -44,11 +45,10 @@ if TYPE_CHECKING:
     import pandas
 
     from harness.claims import Finding
-    from harness.reporting.comparison import Comparison
 
 __all__ = [
     "LoadedMatrix", "RESULTS", "UNWATCHED", "Watch", "baseline_completed", "bench",
-    "cache_caution", "claims", "compare", "continue_run", "evaluate", "explain", "find",
+    "cache_caution", "claims", "compare", "continue_run", "evaluate", "explain", "export", "find",
     "frame", "gate", "list_axes", "list_matrices", "list_policies", "load", "open_run",
     "pending", "plan", "power", "profile", "reopen_run", "report", "run", "scoring_weights",
     "run_until_decided", "show_policy", "unprofiled", "weights", "write_matrix",
@@ -355,17 +355,6 @@ def report(run: Path, out: Path | None = None) -> Path:
     with suppress(MachineError):  # read-only results can be reported too
         append_time(run, "report", time.perf_counter() - begin)
     return index
-
-
-def compare(first: Path, second: Path) -> "Comparison":
-    """Return one row per cell that either run has: latencies, verdicts and comparable scores.
-
-    A metric whose definition, prompts or number of images differ is refused, with the reason in
-    `refused`.
-    """
-    from harness.reporting import compare_runs
-
-    return compare_runs(first, second)
 
 
 def claims(run: Path, ledger: Path | None = None) -> "tuple[Finding, ...]":

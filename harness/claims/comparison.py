@@ -50,7 +50,11 @@ def compare_claims(folder: Path, claims: Iterable[Claim]) -> tuple[Finding, ...]
     model and settings; refuted: it lies outside. A ratio of another machine or model is measured
     though not comparable, for it is informative; seconds and bytes of another model are not.
     """
-    run = Run.load(folder)
+    return compare_run(Run.load(folder), claims)
+
+
+def compare_run(run: Run, claims: Iterable[Claim]) -> tuple[Finding, ...]:
+    """Return one finding per claim on a loaded run."""
     return tuple(_compare(run, claim) for claim in claims)
 
 

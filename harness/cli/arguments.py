@@ -13,7 +13,7 @@ GROUPS = {
     "Every night": ("nightly", "history", "accept", "prune"),
     "Judge": ("evaluate", "gate", "claims"),
     "Sign off": ("review", "sign", "verify"),
-    "Understand": ("report", "explain", "compare"),
+    "Understand": ("report", "explain", "compare", "export"),
     "Deploy": ("recommend", "recipe"),
     "Set up": ("init", "axes", "policies", "weights", "doctor", "schema"),
 }
@@ -55,6 +55,9 @@ MatrixFile = Annotated[
 RunName = Annotated[
     Path,
     typer.Argument(metavar="RUN", help="A run folder, a run's name, a matrix file, or `latest`."),
+]
+RunNames = Annotated[
+    list[Path], typer.Argument(metavar="RUN…", help="Runs, named as in the other commands.")
 ]
 Select = Annotated[
     list[str] | None, typer.Option("--select", "-s", help="Globs on cell ids, such as '*fp8*'.")
@@ -124,6 +127,18 @@ Ledger = Annotated[
 ]
 Out = Annotated[
     Path | None, typer.Option("--out", help="Folder of the report; default: reports/<run>.")
+]
+PageFolder = Annotated[
+    Path | None, typer.Option("--out", help="Write the comparison as a page into this folder.")
+]
+ExportFolder = Annotated[
+    Path, typer.Option("--to", metavar="DIR", callback=_require_text, help="Folder of the export.")
+]
+ExportKind = Annotated[
+    str, typer.Option("--as", metavar="KIND", help="paper, parquet, mlflow, wandb or trackio.")
+]
+Force = Annotated[
+    bool, typer.Option("--force", help="Replace the files of an earlier export in that folder.")
 ]
 ReviewWords = Annotated[
     list[str] | None,

@@ -34,7 +34,7 @@ def recommend(
     results: Results = Path("results"),
     json: Json = False,
 ) -> None:
-    """Recommend a measured cell: under limits, and for each kind of deployment.
+    """Recommend a measured cell, by situation and under limits.
 
     Only cells with the verdict pass, and the baseline, are recommended. Exit code 3: none of them
     meets the limits; the nearest one is shown.
@@ -64,7 +64,7 @@ def recipe(
     results: Results = Path("results"),
     json: Json = False,
 ) -> None:
-    """Write a standalone Python file that builds a cell without harness.
+    """Write a standalone Python file that builds a cell.
 
     It loads the model and applies the cell's settings with diffusers and torch; its header has the
     verdict and the versions. A cell with settings that only harness can apply is refused.

@@ -66,7 +66,7 @@ def review(
     results: Results = Path("results"),
     json: Json = False,
 ) -> None:
-    """Compare a cell's images with the baseline's by people.
+    """Let people compare a cell's images with the baseline's.
 
     With a cell: writes a page with pairs of images, sides hidden. With --add: stores answers that
     raters saved. Without either: prints what people preferred. Exit code 3: no answers yet.

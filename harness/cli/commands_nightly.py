@@ -33,23 +33,21 @@ def nightly(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Measure anew and report what got slower or worse, since when, and why.
+    """Measure anew; report what got slower or worse, and why.
 
     Suspected changes are measured once more the same night. Exit codes: 0 nothing new, 1 a new
     regression, 6 a suspected one, 5 some cells failed.
     """
     from harness import api
-    from harness.cli import console, nightly_view
-    from harness.nightly.demo import FOLDER, write_demo
+    from harness.cli import console, demo_view, nightly_view
+    from harness.nightly.demo import run_demo
     from harness.nightly.night import NightlyOptions, run_nightly
 
     if demo == bool(matrix):
         fix = "Such as: harness nightly sdxl.toml, or: harness nightly --demo"
         raise UsageError("name one matrix, or --demo", "harness nightly", fix)
     if demo:
-        followed, page = write_demo(out or FOLDER)
-        nightly_view.show_changes(followed, json)
-        return console.show_path(page, progress=True)
+        return demo_view.show_demo(run_demo(out), json)
     console.warn(api.cache_caution())
     options = NightlyOptions(
         results=results,
@@ -75,7 +73,7 @@ def history(
     out: TrendOut = None,
     json: Json = False,
 ) -> None:
-    """Show a matrix's nights and changes, or add runs of other machines.
+    """Show a matrix's nights and changes, or add runs.
 
     Runs to add may lie anywhere and need no images: `harness history add PATH…` takes runs, folders
     of runs, and history files of other machines.
@@ -112,7 +110,7 @@ def accept(
     results: Results = Path("results"),
     json: Json = False,
 ) -> None:
-    """Accept a regression as the new level, in a file for version control.
+    """Accept a regression as the new level.
 
     The file is nightly-accepted.toml next to the matrix. Improvements need no acceptance.
     """

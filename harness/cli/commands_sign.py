@@ -53,7 +53,7 @@ def sign(
     results: Results = Path("results"),
     json: Json = False,
 ) -> None:
-    """Judge a finished run and sign the cells that pass: one zip file with all they rest on.
+    """Sign the cells of a finished run that pass.
 
     Exit codes: 1 no cell passes, 6 a verdict is missing or inconclusive and not waived.
     """
@@ -80,7 +80,7 @@ def verify(
     issuer: IssuerUrl = "",
     json: Json = False,
 ) -> None:
-    """Check a bundle: signature, every hash, verdicts judged again, policy, expiry, deployment.
+    """Check a signed bundle, and judge its scores again.
 
     Exit codes: 1 expired, another policy, or something else is deployed; 7 damaged or not signed by
     this key.

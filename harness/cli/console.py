@@ -51,7 +51,7 @@ from harness.measure.machine import Ability
 from harness.metrics import WeightRow
 from harness.planning import Power
 from harness.profiling import Explained
-from harness.reporting.comparison import Comparison
+from harness.reporting.compared_runs import ComparedRuns
 from harness.store import read_outcomes, read_plan
 
 out, err = (
@@ -260,8 +260,8 @@ def warn_of_weights(rows: tuple[WeightRow, ...], matrix: Path) -> None:
         err.print(f"Where to get them: harness weights {matrix}", style="yellow", markup=False)
 
 
-def show_comparison(found: Comparison, json: bool) -> int:
-    """Print two runs side by side; return exit code 7, with the reason, if a figure cannot be
+def show_comparison(found: ComparedRuns, json: bool) -> int:
+    """Print runs side by side; return exit code 7, with the reason, if a figure cannot be
     compared."""
     if json:
         show_json(found.model_dump())

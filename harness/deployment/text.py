@@ -49,7 +49,10 @@ def _bracket(ends: Ends, figure: DecisionFigure, write: Callable[[float], str]) 
 def list_costs(cell: CellResult) -> tuple[str, ...]:
     """Return what choosing a cell costs: quality, memory, start, money, and doubts."""
     base = cell.run.baseline
-    found = [_write_loss(cell)]
+    found = [
+        f"passes by a waiver: {waiver}" for waiver in (cell.verdict.waivers if cell.verdict else ())
+    ]
+    found.append(_write_loss(cell))
     found.append(_write_memory(cell, base))
     found += _write_start(cell, base)
     if cell.priced is not None and not isinstance(cell.priced, Absent):

@@ -115,6 +115,11 @@ class Reader:
     def kind(self) -> MetricKind:
         return self.definition.kind
 
+    @property
+    def is_quick(self) -> bool:
+        """Whether it reads images without weights."""
+        return not self.definition.weights_sha256
+
     @cached_property
     def scorer(self) -> Any:
         return self.load()
@@ -219,7 +224,9 @@ class FeatureStore:
             found = reader.scorer.features(batch.activations(reader.scorer.network, variant))
         fresh = dict(zip(keys, found.astype(np.float32), strict=True))
         known.update(fresh)
-        self.cache.put(reader.fingerprint, fresh.items())
+        damaged = any(image.damage for image in variant.images[batch.part])
+        if not (damaged and reader.is_quick):  # made again in less time than it takes to keep them
+            self.cache.put(reader.fingerprint, fresh.items())
 
     def _keys(self, reader: Reader, variant: Variant, part: slice = slice(None)) -> list[str]:
         size = f"@{self.size[0]}x{self.size[1]}"

@@ -69,7 +69,7 @@ class _Reader:
         self.places = {night.run: place for place, night in enumerate(nights)}
 
     def read(self, quantity: str) -> list[Line]:
-        """Return the lines of every cell that has readings."""
+        """Return the lines of every cell that has readings with a place on the line."""
         found = (
             self.history.relative_latency(self.machine, cell)
             if quantity == LATENCY
@@ -77,7 +77,8 @@ class _Reader:
             for cell in self.history.cells
             if quantity != LATENCY or cell != self.baseline
         )
-        return [self._to_line(series) for series in found if series.values.size]
+        lines = (self._to_line(series) for series in found if series.values.size)
+        return [line for line in lines if np.isfinite(line.own).any()]  # 0 s has no logarithm
 
     def read_clock(self, quantity: str) -> Line | None:
         """Return the baseline's own latency, which is the machine's clock."""

@@ -21,7 +21,7 @@ from harness.store.layout import RunFolder
 from harness.store.read import created_at
 from harness.store.write import write_atomically
 
-VERSION = 1
+VERSION = 2
 """Version of readings.json; another one is read anew from the run."""
 SHORT_COMMIT = 12
 

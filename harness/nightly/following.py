@@ -32,6 +32,8 @@ class Followed(NamedTuple):
     changes: tuple[LevelChange, ...]
     statements: tuple[str, ...]
     accepted_file: Path
+    false_alarms: str = NightlySettings().false_alarms
+    """The budget of the detection."""
 
 
 class Lineage(NamedTuple):
@@ -64,14 +66,16 @@ def list_changes(history: History, lineage: Lineage, results: Path) -> Followed:
     accepted = read_accepted(lineage.accepted_file)
     criteria = Criteria(lineage.settings.budget, accepted, today, results)
     changes = find_changes(history, criteria)
-    return Followed(history, changes, list_statements(history), lineage.accepted_file)
+    statements, allowed = list_statements(history), lineage.settings.false_alarms
+    return Followed(history, changes, statements, lineage.accepted_file, allowed)
 
 
 def write_page(followed: Followed, results: Path, out: Path | None = None) -> Path:
     """Write the trend page of a history and return its index.html."""
     history = replace(followed.history, notes=followed.statements)
     folder = expand_user(out) if out else trend_folder(results, history.lineage)
-    return write_trend(history, followed.changes, folder, results)
+    budget = f"budget of false alarms: {followed.false_alarms}"
+    return write_trend(history, followed.changes, folder, results, (budget,))
 
 
 def write_sentences(followed: Followed) -> tuple[str, str]:

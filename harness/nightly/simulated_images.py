@@ -16,7 +16,7 @@ from harness.core.policy import Policy
 from harness.core.timing import Block, Pairing, Repeat
 from harness.core.units import Absent
 from harness.damages import Pixels, apply_damage
-from harness.nightly.simulated_nights import CELLS, LINEAGE, MACHINE, PLANTED, name_run
+from harness.nightly.simulated_nights import CELLS, LINEAGE, MACHINE, PLANTED, name_night
 from harness.shapes_world import draw_scenes, render
 from harness.store.layout import RunFolder, image_name
 from harness.store.write import begin_cell, create_run, write_outcome
@@ -28,7 +28,10 @@ _SIMULATED = Absent(absent="simulated")
 
 
 def write_image_nights(results: Path) -> None:
-    """Write the runs of the two nights around the known quality loss, with their images."""
+    """Write the runs of the two nights around the known quality loss, with their images.
+
+    Their matrix has another name: only images are theirs, the figures are those of the history.
+    """
     loss = next(change for change in PLANTED if change.name == "quality loss")
     random = np.random.default_rng(_SEED)
     scenes = draw_scenes(random, _IMAGES)
@@ -38,10 +41,13 @@ def write_image_nights(results: Path) -> None:
     for place, damage in _DAMAGED.items():
         after[place] = apply_damage(before[place : place + 1], damage)[0]
     for night, pixels in ((loss.night - 1, before), (loss.night, after)):
-        run = results / name_run(night)
-        if not RunFolder(run).run_json.exists():
-            run = create_run(results, _plan_night(run.name, prompts), "")
-        _write_cell(run, loss.cell, prompts, pixels)
+        _write_night(results / name_night(night), loss.cell, prompts, pixels)
+
+
+def _write_night(run: Path, cell: str, prompts: tuple[Prompt, ...], pixels: Pixels) -> None:
+    if not RunFolder(run).run_json.exists():
+        run = create_run(run.parent, _plan_night(run.name, prompts), "")
+    _write_cell(run, cell, prompts, pixels)
 
 
 def _plan_night(run_id: str, prompts: tuple[Prompt, ...]) -> Plan:
@@ -53,7 +59,9 @@ def _plan_night(run_id: str, prompts: tuple[Prompt, ...]) -> Plan:
         )
         for number, cell in enumerate(CELLS)
     )  # fmt: skip
-    matrix = Matrix(name=LINEAGE, axes={"steps": (50,)}, prompts=Prompts(set="shapes"), seeds=(0,))
+    matrix = Matrix(
+        name=f"{LINEAGE}-images", axes={"steps": (50,)}, prompts=Prompts(set="shapes"), seeds=(0,)
+    )
     model = ModelInfo(
         title="simulated", family="simulated", width=64, height=64, guidance=1.0, size_multiple=8,
         digest="0",

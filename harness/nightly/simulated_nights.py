@@ -16,7 +16,7 @@ from harness.history.table import History
 LINEAGE = "nightly-demo"
 NIGHTS = 120
 MACHINE = "NVIDIA L4, simulated"
-_SEED = 14
+_SEED = 38
 _FIRST = datetime(2026, 8, 3, 2, 0, tzinfo=timezone.utc)
 _BASELINE = "50-steps_fp16"
 _GIB = 2.0**30
@@ -73,12 +73,12 @@ class PlantedChange(Frozen):
     @property
     def run(self) -> str:
         """The first run with the change."""
-        return name_run(self.night)
+        return name_night(self.night)
 
 
 PLANTED = (
     PlantedChange(name="accepted change", cell="50-steps_fp8-quanto", quantity="peak_memory",
-                  night=24, size=0.07, fact=("optimum-quanto", "0.2.6", "0.2.7")),
+                  night=30, size=0.07, fact=("optimum-quanto", "0.2.6", "0.2.7")),
     PlantedChange(name="machine change", cell="", quantity=LATENCY, night=41, size=0.045,
                   fact=("driver", "570.124.06", "575.57.08")),
     PlantedChange(name="slow drift", cell="50-steps_deepcache", quantity=LATENCY, night=55,
@@ -89,7 +89,7 @@ PLANTED = (
                   shape="night"),
     PlantedChange(name="quality loss", cell="50-steps_fp8-quanto", quantity=f"clip{LOSS}",
                   night=97, size=0.021, fact=("torchao", "0.15.0", "0.16.0")),
-    PlantedChange(name="slowdown", cell="50-steps_inductor", quantity=LATENCY, night=103,
+    PlantedChange(name="slowdown", cell="50-steps_inductor", quantity=LATENCY, night=117,
                   size=0.06, fact=("torch", "2.11.0", "2.12.0")),
 )  # fmt: skip
 ACCEPTED_WHY = "int8 fallback of two layers keeps text legible; the memory is worth it"
@@ -104,7 +104,7 @@ def simulate_nights() -> History:
         NightRun(
             LINEAGE,
             Night(
-                run=name_run(night),
+                run=name_night(night),
                 time=_FIRST + timedelta(days=night),
                 machine=MACHINE,
                 facts=_list_facts(night),
@@ -123,9 +123,14 @@ def simulate_nights() -> History:
     return History(LINEAGE).merge(found)
 
 
-def name_run(night: int) -> str:
+def name_night(night: int) -> str:
     """Return the name of a night's run."""
     return f"{_FIRST + timedelta(days=night):%Y%m%dT%H%M%SZ}_{LINEAGE}_simulated"
+
+
+def date_night(run: str) -> datetime:
+    """Return the time of a night by its run's name."""
+    return datetime.strptime(run[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)
 
 
 def _list_facts(night: int) -> dict[str, str]:

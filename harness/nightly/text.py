@@ -7,16 +7,14 @@ from statistics import median
 from harness.core.history import LevelChange
 from harness.core.units import plural
 from harness.history.table import History
-from harness.reporting.trend import find_clock
+from harness.reporting.trend_clock import normalize_levels
 from harness.reporting.trend_text import format_level
 
 
 def state_levels(history: History, change: LevelChange) -> str:
     """Return both levels with their intervals: `1.20 s → 1.32 s since RUN`."""
-    clock = find_clock(history, change.machine, change.cell, change.quantity) or 1.0
-    before, after = (
-        format_level(level, change.quantity, clock) for level in (change.before, change.after)
-    )
+    shown = normalize_levels(history, change)
+    before, after = (format_level(level, change.quantity) for level in (shown.before, shown.after))
     return f"{before} → {after} since {change.since}"
 
 

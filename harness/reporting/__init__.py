@@ -1,4 +1,4 @@
-"""The report of a run: a page, Markdown, a CSV, print figures; and comparisons of two runs."""
+"""The report of a run: a page, Markdown, a CSV, print figures; and comparisons of runs."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -1,5 +1,7 @@
 """Compare two runs: what differs around the cells, then cell by cell times and scores.
 
+`compared_runs` compares any number of them.
+
 Losses, paired scores and speedups are relative to each run's own baseline. If the baselines differ,
 none of them is given; latencies and scores of the cells themselves still are.
 """
@@ -11,12 +13,13 @@ from harness.core.base import Frozen
 from harness.core.machine import Machine
 from harness.core.outcome import Completed
 from harness.core.plan import Plan, PlannedCell
-from harness.core.quality import BASELINE_AT_OTHER_SEEDS, Interval, Score
+from harness.core.quality import BASELINE_AT_OTHER_SEEDS, Interval, Score, Uncertainty
 from harness.core.units import Absent
 from harness.reporting.text import MACHINE_STATE
 from harness.reporting.timing import format_state
 from harness.results import CellResult, Run
 
+Estimated = tuple[Interval, Uncertainty]
 ABSOLUTE = frozenset({"alignment", "correctness"})
 """Kinds of metrics that read images and prompts only, no other images."""
 _NOTABLE = 0.03
@@ -30,7 +33,8 @@ _UNPAIRED = Absent(absent="not timed alongside a baseline in both runs")
 class ScorePair(Frozen):
     """A metric of one cell in both runs: scores, and losses against each run's own baseline.
 
-    `refused` says why neither number is given, `loss_refused` why only the losses are not.
+    `refused` says why neither number is given, `loss_refused` why only the losses are not. The
+    changes are second − first, with intervals as if both errors were independent.
     """
 
     metric: str
@@ -38,6 +42,8 @@ class ScorePair(Frozen):
     score_b: float | None = None
     loss_a: float | None = None
     loss_b: float | None = None
+    score_change: Interval | None = None
+    loss_change: Interval | None = None
     refused: str = ""
     loss_refused: str = ""
 
@@ -67,6 +73,8 @@ class CellPair(Frozen):
 class Comparison(Frozen):
     """Two runs: what differs around the cells, and the cells."""
 
+    runs: tuple[str, str] = ("A", "B")
+    """The letters of both runs."""
     differences: tuple[str, ...]
     baselines: tuple[str, ...] = ()
     """How the baselines differ: no value relative to them is comparable then."""
@@ -76,19 +84,32 @@ class Comparison(Frozen):
 def compare_runs(first: Path, second: Path) -> Comparison:
     """Return one row per cell that either run has, and everything that differs around them.
 
-    A metric is refused if its definition, its prompts or (for distances between sets, which fall
-    with n) its number of images differ. Raises ResultsError if a run cannot be read.
+    Raises ResultsError if a run cannot be read.
     """
-    runs = Run.load(first), Run.load(second)
+    return compare_loaded((Run.load(first), Run.load(second)))
+
+
+def compare_loaded(runs: tuple[Run, Run], letters: tuple[str, str] = ("A", "B")) -> Comparison:
+    """Return one row per cell that either run has, and everything that differs around them.
+
+    A metric is refused if its definition, its prompts or (for distances between sets, which fall
+    with n) its number of images differ.
+    """
     plans = runs[0].plan, runs[1].plan
-    baselines = (*_compare_models(*plans), *_compare_baselines(*plans))
+    baselines = list_baseline_differences(*plans)
     reason = f"the baselines differ: {'; '.join(baselines)}" if baselines else ""
     cells = dict.fromkeys(cell.id for run in runs for cell in run.cells)
     return Comparison(
+        runs=letters,
         differences=(*_compare_plans(*runs), *_compare_machines(*plans)),
         baselines=baselines,
         cells=tuple(_compare_cells(cell_id, runs, reason) for cell_id in cells),
     )
+
+
+def list_baseline_differences(first: Plan, second: Plan) -> tuple[str, ...]:
+    """Return how the models and baselines of two runs differ; empty if losses are comparable."""
+    return (*_compare_models(first, second), *_compare_baselines(first, second))
 
 
 def _compare_cells(cell_id: str, runs: tuple[Run, Run], baselines: str) -> CellPair:
@@ -187,6 +208,8 @@ def _compare_scores(
         score_b=theirs.value.estimate,
         loss_a=losses[0],
         loss_b=losses[1],
+        score_change=subtract((mine.value, mine.uncertainty), (theirs.value, theirs.uncertainty)),
+        loss_change=None if baselines else _subtract_losses(first, second, metric),
         loss_refused=baselines,
     )
 
@@ -194,6 +217,21 @@ def _compare_scores(
 def _find_loss(cell: CellResult, metric: str) -> float | None:
     delta = cell.deltas.get(metric)
     return None if delta is None or isinstance(delta.loss, Absent) else delta.loss.estimate
+
+
+def _subtract_losses(first: CellResult, second: CellResult, metric: str) -> Interval | None:
+    deltas = [cell.deltas.get(metric) for cell in (first, second)]
+    figures = [delta.figures("loss") if delta else None for delta in deltas]
+    mine, theirs = (figure if isinstance(figure, tuple) else None for figure in figures)
+    return subtract(mine, theirs) if mine and theirs else None
+
+
+def subtract(mine: Estimated, theirs: Estimated) -> Interval:
+    """Return theirs − mine with its interval, as if their errors were independent."""
+    from harness.stats.confidence import difference, interval
+
+    change = theirs[0].estimate - mine[0].estimate
+    return interval(difference(mine[1], theirs[1]), change, "difference of independent figures")
 
 
 def _is_relative(score: Score, plan: Plan) -> bool:

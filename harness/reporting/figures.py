@@ -39,11 +39,13 @@ def _new(width: float, height: float) -> "tuple[Figure, Axes]":
     return figure, figure.add_subplot()
 
 
-def _loss_axis(axis: Any, scale: LossScale, spacing: float) -> None:
+def mark_losses(
+    axis: Any, scale: LossScale, spacing: float, write: Callable[[str], str] = str
+) -> None:
     """Give an axis of positions from 0 to 1 the labels of the losses that stand there."""
     ticks = scale.ticks(spacing)
     axis.set_ticks(
-        [scale.position(tick) for tick in ticks], [format_margin(tick) for tick in ticks]
+        [scale.position(tick) for tick in ticks], [write(format_margin(tick)) for tick in ticks]
     )
 
 
@@ -73,7 +75,7 @@ def draw_pareto(run: Run, unprofiled: frozenset[str]) -> "Figure | None":
         axes.minorticks_off()
         axes.set_xticks(frame.time_ticks(), [format_seconds(tick) for tick in frame.time_ticks()])
     axes.set_xlim(frame.low_s, frame.high_s)
-    _loss_axis(axes.yaxis, scale, 0.055)
+    mark_losses(axes.yaxis, scale, 0.055)
     axes.set_ylim(0, 1)
     axes.set_xlabel("seconds per image (median), faster to the left")
     axes.set_ylabel(name_loss_axis(axis))
@@ -134,7 +136,7 @@ def draw_forest(run: Run) -> "Figure | None":
     names = [f"{loss.delta.cell_id}   {_name_kind(loss)}" for loss in losses]
     _label_rows(axes, names)
     axes.set_xlim(0, 1.01)
-    _loss_axis(axes.xaxis, scale, 0.08)
+    mark_losses(axes.xaxis, scale, 0.08)
     label = "loss with its 95 % interval; thin: the verdict’s bounds; dashed: the margin"
     axes.set_xlabel(label, fontsize=8)
     return figure

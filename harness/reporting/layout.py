@@ -47,6 +47,16 @@ PRINT_COLOURS: dict[Standing, str] = {
 }
 """Colours of printed figures; the page has the same names in its style sheet (`--pass` …)."""
 
+FAMILY_COLOURS = (
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f5fb5", "#8c6d31",
+)  # fmt: skip
+"""Colours of families of techniques: distinct for colour-blind readers, on light and dark."""
+RUN_SHAPES = (
+    ("circle", "o"), ("square", "s"), ("triangle-up", "^"), ("diamond", "D"),
+    ("triangle-down", "v"), ("cross", "P"),
+)  # fmt: skip
+"""Shapes of the runs in a joint chart: Vega's names and matplotlib's."""
+
 
 def name_colour(standing: Standing) -> str:
     """Return the CSS variable of a standing's colour: dark mode needs no redraw."""

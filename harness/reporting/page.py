@@ -27,7 +27,7 @@ from harness.reporting.layout import PATHS
 from harness.reporting.pareto_chart import bundle_vega, make_pareto_spec
 from harness.reporting.parts import NamedValue
 from harness.reporting.quality import ForestPanel, build_forest
-from harness.reporting.rendering import embed_json, make_environment
+from harness.reporting.rendering import embed_json, make_environment, read_assets
 from harness.reporting.table import Table, build_table
 from harness.reporting.text import KERNEL_FAMILIES, name_loss_axis
 from harness.reporting.timing import TimingMethod, describe_method, list_notes
@@ -190,7 +190,7 @@ def build_page(run: Run, report_s: float, out: Path | None = None) -> Page:
         judge=list_worst(run.cell(answer.best)) if answer.recommends else (),
         cells=_build_sections(run, table, anchors, unprofiled, out or report_folder(run.folder)),
         images_note=_count_shown(run),
-        definitions=_list_definitions(run),
+        definitions=tuple(run.definitions.values()),
         missing=_to_values(run.evaluation.missing if run.evaluation else {}),
         timed=describe_method(run),
         ladder=build_ladder(run),
@@ -259,7 +259,7 @@ def _build_sections(
 
 def _note_images(run: Run) -> dict[str, dict[Key, str]]:
     """Return cell id → image → its score by the first paired metric with scores of images."""
-    definitions = {d.metric: d for d in _list_definitions(run) if d.kind == "paired"}
+    definitions = {name: d for name, d in run.definitions.items() if d.kind == "paired"}
     for metric in sorted(definitions, key=lambda name: not name.startswith("lpips")):
         file = RunFolder(run.folder).scores(metric)
         if file.exists():
@@ -272,13 +272,6 @@ def _note_images(run: Run) -> dict[str, dict[Key, str]]:
                 notes.setdefault(cell, {})[prompt, seed] = f"{metric} {format_number(value)}"
             return notes
     return {}
-
-
-def _list_definitions(run: Run) -> tuple[Definition, ...]:
-    scores, deltas = run.scores.values(), run.deltas.values()
-    found = {metric: record.definition for one in scores for metric, record in one.items()}
-    found |= {metric: record.definition for one in deltas for metric, record in one.items()}
-    return tuple(found.values())
 
 
 def _to_values(texts: Mapping[str, str]) -> tuple[NamedValue, ...]:
@@ -321,15 +314,13 @@ def render_page(page: Page, chart: dict[str, Any] | None, runtime: str) -> str:
     from markupsafe import Markup
 
     environment = make_environment()
-    assets = {name: Markup(environment.loader.get_source(environment, name)[0]) for name in _ASSETS}
     html = environment.get_template("page.html.j2").render(
         page=page,
         axis_title=name_loss_axis(page.axis).capitalize(),
         paths=PATHS,
         families=KERNEL_FAMILIES,
         between=BETWEEN,
-        style=assets["style.css"] + assets["drawings.css"],
-        script=assets["page.js"] + assets["drawings.js"],
+        **read_assets(environment, _ASSETS),
         chart=Markup(embed_json(chart)) if chart else None,
         runtime=Markup(runtime),
     )

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 HEIGHT_PX = 400
 _FONT = "Inter, system-ui, -apple-system, Segoe UI, Helvetica Neue, Arial, sans-serif"
 _PADDING = {"left": 8, "top": 6, "right": 6, "bottom": 4}
-_WIDTH_PX = 860  # what labels are placed for; narrow pages show none
+WIDTH_PX = 860  # what labels are placed for; narrow pages show none
 _SECONDS = (
     "datum.value < 0.9995e-3 ? format(datum.value * 1e6, '~r') + ' µs' : datum.value < 0.9995 ? "
     "format(datum.value * 1e3, '~r') + ' ms' : format(datum.value, '~r') + ' s'"
@@ -70,7 +70,8 @@ def _make_rows(
     return sorted(rows, key=lambda row: row["standing"] == "baseline")
 
 
-def _make_axes(frame: ParetoFrame) -> "tuple[altair.X, altair.Y]":
+def make_chart_axes(frame: ParetoFrame) -> "tuple[altair.X, altair.Y]":
+    """Return the axes of seconds per image and of losses."""
     import altair as alt
 
     axis: dict[str, Any] = {"values": frame.time_ticks()} if frame.wide else {}
@@ -138,7 +139,8 @@ def _marks(data: Any, x: "altair.X", y: "altair.Y") -> list[Any]:
     return [front, tall, wide, ring, names, dots]
 
 
-def _margin_rule(margin: float) -> Any:
+def draw_margin_line(margin: float) -> Any:
+    """Return the dashed line of the margin."""
     import altair as alt
 
     line = alt.Chart(alt.InlineData(values=[{"loss": margin}]))
@@ -154,11 +156,16 @@ def make_pareto_spec(
     import altair as alt
 
     points, margin = tuple(run.pareto_points.values()), run.loss_axis.margin
-    frame = make_pareto_frame(points, run.loss_axis, (_WIDTH_PX, HEIGHT_PX))
+    frame = make_pareto_frame(points, run.loss_axis, (WIDTH_PX, HEIGHT_PX))
     data = alt.InlineData(values=_make_rows(points, frame.labels(points), anchors, unprofiled))
-    x, y = _make_axes(frame)
-    rule = [] if margin is None else [_margin_rule(margin)]
+    x, y = make_chart_axes(frame)
+    rule = [] if margin is None else [draw_margin_line(margin)]
     chart = alt.layer(*rule, *_marks(data, x, y)).properties(width="container", height=HEIGHT_PX)
+    return style_chart(chart)
+
+
+def style_chart(chart: Any) -> dict[str, Any]:
+    """Return the specification of a chart in the page's fonts and colours."""
     size = {"type": "fit-x", "contains": "padding"}
     chart = chart.configure(background="transparent", font=_FONT, autosize=size, padding=_PADDING)
     chart = chart.configure_view(stroke=None).configure_axis(

@@ -1,7 +1,7 @@
 """Templates and their filters: text that stays text in HTML, Markdown and scripts."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -23,6 +23,8 @@ def make_environment() -> Any:
     filters: dict[str, Callable[..., str]] = {
         "seconds": partial(format_value, unit="seconds"),
         "share": partial(format_value, unit="share"),
+        "factor": partial(format_value, unit="factor"),
+        "bytes": partial(format_value, unit="bytes"),
         "count": format_count,
         "number": format_number,
         "interval": format_value,
@@ -34,6 +36,17 @@ def make_environment() -> Any:
     }
     environment.filters.update(filters)
     return environment
+
+
+def read_assets(environment: Any, names: Sequence[str]) -> dict[str, Any]:
+    """Return the style and the script of a page, joined from these files."""
+    from markupsafe import Markup
+
+    texts = {name: Markup(environment.loader.get_source(environment, name)[0]) for name in names}
+    return {
+        kind: Markup("").join(text for name, text in texts.items() if name.endswith(ending))
+        for kind, ending in (("style", ".css"), ("script", ".js"))
+    }
 
 
 def escape_markdown(text: str) -> str:

@@ -6,69 +6,25 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from harness.core.base import Frozen
 from harness.core.errors import NothingToDo
-from harness.core.history import LevelChange, Night, NightReading
-from harness.core.quality import Interval
+from harness.core.history import LevelChange, Night
 from harness.core.units import plural
 from harness.history.quantities import LATENCY, find_quantity
 from harness.history.table import History
 from harness.reporting.parts import NamedValue
-from harness.reporting.trend_changes import ChangeGroups, ChangeKind, find_kind, group_changes
-from harness.reporting.trend_images import MovedImages, find_moved_images
+from harness.reporting.trend_changes import ChangeGroups, find_kind, group_changes
+from harness.reporting.trend_clock import normalize, normalize_levels
 from harness.reporting.trend_series import ChangeMark, TrendSeries, build_series
 from harness.reporting.trend_text import (
     TrendAnswer,
-    describe_change,
     describe_scope,
     format_day,
-    format_level,
     format_size,
     write_answer,
 )
-from harness.results.format import format_value
+from harness.reporting.trend_views import ChangeView, NightView, TrendScene, view_changes
 from harness.store.layout import report_folder
-
-_PRESENT_NIGHTS = 15
-_MOST_PAIRS = 12
-"""Changes that show a pair of images: the newest ones."""
-
-
-class NightView(Frozen):
-    """A night: its date, the address of its report if there is one, and what differs before it."""
-
-    run: str
-    day: str
-    href: str = ""
-    facts: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    repeats: bool = False
-
-
-class ChangeView(Frozen):
-    """A change as the page shows it."""
-
-    anchor: str
-    id: str
-    kind: ChangeKind
-    word: str
-    title: str
-    cell: str
-    quantity: str
-    before: str
-    after: str
-    size: str
-    since: NightView
-    found: NightView
-    decided: str
-    causes: tuple[str, ...]
-    remeasured: tuple[str, ...]
-    why: str
-    series: int | None
-    """The place of its series in the page's list."""
-    images: MovedImages | None = None
 
 
 class MachineView(Frozen):
@@ -90,6 +46,8 @@ class TrendPage(Frozen):
     terms: tuple[str, ...]
     groups: ChangeGroups
     views: Mapping[str, ChangeView]
+    regressions: tuple[ChangeView, ...]
+    """One for each series with open regressions."""
     machines: tuple[MachineView, ...]
     quantities: tuple[str, ...]
     series: tuple[TrendSeries, ...]
@@ -115,21 +73,32 @@ def build_trend(source: TrendSource, terms: Iterable[str] = ()) -> TrendPage:
     if not history.nights:
         fix = f"Measure a night: harness nightly {history.lineage}"
         raise NothingToDo("the history has no nights", history.lineage, fix)
+    source = source._replace(
+        changes=tuple(normalize_levels(history, change) for change in source.changes)
+    )
     groups = group_changes(history, source.changes)
     marks = _mark_changes(history, groups)
     machines, series = _build_machines(source, marks)
     places = {(machines[s.machine].name, s.cell, s.quantity): s.place for s in series}
+    scene = TrendScene(
+        history=history,
+        results=source.results,
+        nights={night.run: night for machine in machines for night in machine.nights},
+        marks={key: mark for key, (_, mark) in marks.items()},
+        places=places,
+    )
     return TrendPage(
         title=history.lineage,
         answer=write_answer(history, groups),
         figures=_list_figures(history, groups, len(series)),
         terms=(*history.machines, describe_scope(history), *terms),
         groups=groups,
-        views=_build_views(source, marks, machines, places),
+        views={key: view_changes(scene, (change,)) for key, (change, _) in marks.items()},
+        regressions=tuple(view_changes(scene, found.parts, found.total) for found in groups.open),
         machines=machines,
         quantities=tuple(find_quantity(name).title for name in history.quantities),
         series=series,
-        notes=history.notes,
+        notes=(*history.notes, *_list_missing(machines)),
     )
 
 
@@ -140,6 +109,9 @@ def _mark_changes(
     changes = [change for group in dict(groups).values() for change in group]
     order = {night.run: place for place, night in enumerate(history.nights)}
     marks = {}
+    anchors = {
+        change.id: f"series-{n + 1}" for n, o in enumerate(groups.open) for change in o.parts
+    }
     for number, change in enumerate(sorted(changes, key=lambda change: order[change.since])):
         places = _place_nights(history.nights_on(change.machine))
         marks[change.id] = (
@@ -149,7 +121,7 @@ def _mark_changes(
                 found=places.get(change.found, places[change.since]),
                 kind=find_kind(change, changes, order),
                 label=format_size(change),
-                anchor=f"change-{number + 1}",
+                anchor=anchors.get(change.id, f"change-{number + 1}"),
             ),
         )
     return marks
@@ -201,27 +173,7 @@ def _list_series(
             if change.machine == machine and change.cell in cells
             and change.quantity == one.quantity
         ]  # fmt: skip
-        clock = find_clock(history, machine, one.cell, one.quantity)
-        if clock is None:
-            yield build_series(one, places, mine)
-        else:
-            ratio = history.relative_latency(machine, one.cell)
-            values, low, high = (clock * each for each in (ratio.values, ratio.low, ratio.high))
-            drawn = ratio._replace(values=values, low=low, high=high)
-            yield build_series(drawn, places, mine, clock)
-
-
-def find_clock(history: History, machine: str, cell: str, quantity: str) -> float | None:
-    """Return the baseline's present seconds, which a candidate's latencies are drawn on; else None.
-
-    Changes of a candidate's latency are ratios to the baseline, in which the machine cancels.
-    """
-    baseline = history.baseline(machine)
-    if quantity != LATENCY or cell in ("", baseline):
-        return None
-    if not history.relative_latency(machine, cell).values.size:
-        return None
-    return float(np.median(history.series(machine, baseline, LATENCY).values[-_PRESENT_NIGHTS:]))
+        yield build_series(normalize(history, one), places, mine)
 
 
 def _view_nights(nights: Sequence[Night], source: TrendSource) -> tuple[NightView, ...]:
@@ -237,6 +189,7 @@ def _view_nights(nights: Sequence[Night], source: TrendSource) -> tuple[NightVie
                 facts=list_differences(before, night) if before else (),
                 notes=night.notes,
                 repeats=bool(night.repetition_of),
+                missing=night.missing,
             )
         )
     return tuple(views)
@@ -260,69 +213,19 @@ def list_differences(before: Night, after: Night) -> tuple[str, ...]:
     )
 
 
-_WORDS: Mapping[ChangeKind, str] = {
-    "worse": "regression", "better": "improvement", "suspected": "suspected",
-    "accepted": "accepted", "resolved": "went away", "machine": "machine",
-}  # fmt: skip
-
-
-def _build_views(
-    source: TrendSource,
-    marks: Mapping[str, tuple[LevelChange, ChangeMark]],
-    machines: Sequence[MachineView],
-    places: Mapping[tuple[str, str, str], int],
-) -> dict[str, ChangeView]:
-    by_run = {night.run: night for machine in machines for night in machine.nights}
-    newest = sorted(marks.values(), key=lambda pair: -pair[1].place)
-    image_prompts = {change.id for change, _ in newest[:_MOST_PAIRS]}
-    is_alone = len(machines) < 2
-    views = {}
-    for change, mark in marks.values():
-        cell = change.cell or source.history.baseline(change.machine)
-        clock = find_clock(source.history, change.machine, change.cell, change.quantity) or 1.0
-        decided = change.decided_in_nights
-        new = "new " if change.state == "new" and mark.kind in ("worse", "better") else ""
-        views[change.id] = ChangeView(
-            anchor=mark.anchor,
-            id=change.id,
-            kind=mark.kind,
-            word=new + _WORDS[mark.kind],
-            title=describe_change(change, is_alone),
-            cell=change.cell or "the machine",
-            quantity=_name_quantity(change),
-            before=format_level(change.before, change.quantity, clock),
-            after=format_level(change.after, change.quantity, clock),
-            size=format_size(change),
-            since=by_run[change.since],
-            found=by_run.get(change.found, by_run[change.since]),
-            decided=f"decided within {plural(decided, 'night')}" if decided else "",
-            causes=change.causes,
-            remeasured=tuple(map(_write_reading, change.remeasured)),
-            why=change.why,
-            series=places.get((change.machine, cell, change.quantity)),
-            images=find_moved_images(source.history, change, source.results)
-            if change.id in image_prompts
-            else None,
-        )
-    return views
-
-
-def _name_quantity(change: LevelChange) -> str:
-    if not change.cell and change.quantity == LATENCY:
-        return "Latency of the baseline"
-    return find_quantity(change.quantity).title
-
-
-def _write_reading(reading: NightReading) -> str:
-    value = Interval(estimate=reading.value, low=reading.low, high=reading.high, method="night")
-    return format_value(value, find_quantity(reading.quantity).unit)
+def _list_missing(machines: Sequence[MachineView]) -> Iterator[str]:
+    """Yield a sentence for each cell that the newest night of a machine has no figures of."""
+    for machine in machines:
+        night = machine.nights[-1]
+        for cell, why in night.missing.items():
+            yield f"{cell} was not measured on {night.day}: {why}."
 
 
 def _list_figures(history: History, groups: ChangeGroups, series: int) -> tuple[NamedValue, ...]:
-    new = sum(change.state == "new" for change in groups.regressions)
+    new = sum(found.total.state == "new" for found in groups.open)
     first, last = history.nights[0].time, history.nights[-1].time
     return (
-        NamedValue(name="Regressions", value=str(len(groups.regressions)),
+        NamedValue(name="Regressions", value=str(len(groups.open)),
                    note=f"{new} found in the newest night"),
         NamedValue(name="Suspected", value=str(len(groups.suspected)),
                    note="need more nights" if groups.suspected else "nothing undecided"),

@@ -21,7 +21,37 @@ class ChangeGroups(Frozen):
     improvements: tuple[LevelChange, ...] = ()
     accepted: tuple[LevelChange, ...] = ()
     resolved: tuple[LevelChange, ...] = ()
-    """Worse, but a later change of the same quantity took most of it back."""
+    """Worse when it was found, but later nights or a later change took it back."""
+
+    @property
+    def open(self) -> tuple["OpenRegression", ...]:
+        """The regressions, those of one series as one: a slow drift is found in several parts."""
+        parts: dict[tuple[str, str, str], list[LevelChange]] = {}
+        for change in self.regressions:
+            parts.setdefault((change.machine, change.cell, change.quantity), []).append(change)
+        return tuple(OpenRegression(parts=tuple(reversed(found))) for found in parts.values())
+
+
+class OpenRegression(Frozen):
+    """All open regressions of one series, the oldest first."""
+
+    parts: tuple[LevelChange, ...]
+
+    @property
+    def total(self) -> LevelChange:
+        """The whole change, with the id of its newest part: from the first level to the present."""
+        first, last = self.parts[0], self.parts[-1]
+        causes = dict.fromkeys(cause for change in self.parts for cause in change.causes)
+        is_new = any(change.state == "new" for change in self.parts)
+        return last.model_copy(
+            update={
+                "before": first.before,
+                "since": first.since,
+                "found": last.found if is_new else first.found,
+                "state": "new" if is_new else last.state,
+                "causes": tuple(causes),
+            }
+        )
 
 
 def group_changes(history: History, changes: Iterable[LevelChange]) -> ChangeGroups:
@@ -58,7 +88,13 @@ def find_kind(
 def _is_resolved(
     change: LevelChange, changes: Sequence[LevelChange], places: dict[str, int]
 ) -> bool:
-    """Whether the newest level of the same series is nearer to the level before the change."""
+    """Whether the present level is hardly worse than that before the change.
+
+    Later nights may take its own level back into the interval of the one before, or a later change
+    of the same series most of it.
+    """
+    if change.state != "new" and change.after.estimate <= change.before.high:
+        return True
     later = [
         other
         for other in changes

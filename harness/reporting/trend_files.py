@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from harness.core.history import LevelChange
+from harness.core.history import ChangeState, LevelChange
 from harness.core.units import plural
 from harness.history.table import History
-from harness.reporting.rendering import embed_json, make_environment
+from harness.reporting.rendering import embed_json, make_environment, read_assets
 from harness.reporting.trend import TrendPage, TrendSource, build_trend
 from harness.reporting.trend_series import HEIGHT, WIDTH, TrendSeries
 from harness.results.junit import JUnitCase, JUnitSuite, render_junit
@@ -24,6 +24,7 @@ MARKS = {
 }
 """One shape per kind of change: SVG paths within −1 … 1."""
 _ASSETS = ("style.css", "trend.css", "trend.js")
+_URGENCY: tuple[ChangeState, ...] = ("new", "suspected", "known", "accepted")
 _BADGE_COLOURS = {"pass": "#0b7a5b", "fail": "#c2341d", "inconclusive": "#9a6200"}
 _LETTER_PX, _BADGE_AIR_PX = 6.6, 12.0
 
@@ -46,7 +47,7 @@ def write_trend(
     page = build_trend(source, terms)
     files = {
         "trend.md": _render("trend.md.j2", page=page).encode(),
-        "trend.json": to_json(page, source).encode(),
+        "trend.json": to_json(page, history).encode(),
         "junit.xml": render_junit(history.lineage, list_suites(page, history)),
         "badge.svg": render_badge("nightly", *_badge_words(page)).encode(),
         "index.html": render_trend(page).encode(),
@@ -66,11 +67,9 @@ def render_trend(page: TrendPage) -> str:
     """Return the HTML of a page that needs no network."""
     from markupsafe import Markup
 
-    environment = make_environment()
-    assets = {name: Markup(environment.loader.get_source(environment, name)[0]) for name in _ASSETS}
     nights = [
-        [[night.run, night.day, night.href, night.facts, night.notes, night.repeats]
-         for night in machine.nights]
+        [[night.run, night.day, night.href, night.facts, night.notes, night.repeats,
+          dict(night.missing)] for night in machine.nights]
         for machine in page.machines
     ]  # fmt: skip
     drawn = [{"machine": series.machine, **series.drawn} for series in page.series]
@@ -79,15 +78,14 @@ def render_trend(page: TrendPage) -> str:
         page=page,
         marks=MARKS,
         size=(WIDTH, HEIGHT),
-        style=assets["style.css"] + assets["trend.css"],
-        script=assets["trend.js"],
+        **read_assets(make_environment(), _ASSETS),
         data=Markup(embed_json({"nights": nights, "series": drawn})),
     )
 
 
-def to_json(page: TrendPage, source: TrendSource) -> str:
+def to_json(page: TrendPage, history: History) -> str:
     """Return the answer, every change and the present level of every series as JSON."""
-    nights = source.history.nights
+    nights = history.nights
     document = {
         "matrix": page.title,
         "result": page.answer.kind,
@@ -99,8 +97,8 @@ def to_json(page: TrendPage, source: TrendSource) -> str:
         "changes": [
             change.model_dump(mode="json")
             | {"kind": page.views[change.id].kind, "size": page.views[change.id].size}
-            for change in source.changes
-            if change.id in page.views
+            for group in dict(page.groups).values()
+            for change in group
         ],
         "levels": [_list_level(page, series) for series in page.series],
     }
@@ -119,18 +117,24 @@ def _list_level(page: TrendPage, series: TrendSeries) -> dict[str, Any]:
 def list_suites(page: TrendPage, history: History) -> tuple[JUnitSuite, ...]:
     """Return one suite per cell and machine, with one case per quantity.
 
-    A new regression is a failure, a suspected change an error, as in the exit codes; a known
-    regression is skipped, with its sentence.
+    A new regression is a failure and a suspected one an error, as in the exit codes; a known one
+    is skipped, with its sentence.
     """
     cases: dict[tuple[int, str], list[JUnitCase]] = {}
+    groups = page.groups
     for series in page.series:
+        machine = page.machines[series.machine].name
+        cells = (series.cell, "") if series.cell == history.baseline(machine) else (series.cell,)
         mine = [
-            change for change in (*page.groups.regressions, *page.groups.suspected)
-            if (change.machine, change.cell, change.quantity)
-            == (page.machines[series.machine].name, series.cell, series.quantity)
+            change for change in (*groups.regressions, *groups.machine, *groups.suspected)
+            if change.machine == machine and change.cell in cells
+            and change.quantity == series.quantity and change.direction == "worse"
         ]  # fmt: skip
         case = _judge_series(page, series, mine)
         cases.setdefault((series.machine, series.cell), []).append(case)
+    for number, view in enumerate(page.machines):
+        for cell, why in view.nights[-1].missing.items():
+            cases.setdefault((number, cell), []).append(_state_missing(why))
     is_alone = len(page.machines) < 2
     group = f"nightly.{history.lineage}"
     return tuple(
@@ -148,7 +152,7 @@ def list_suites(page: TrendPage, history: History) -> tuple[JUnitSuite, ...]:
 def _judge_series(page: TrendPage, series: TrendSeries, changes: list[LevelChange]) -> JUnitCase:
     if not changes:
         return JUnitCase(name=series.title, output=f"level {series.latest}")
-    change = changes[0]  # new regressions come first, then known ones, then suspected ones
+    change = min(changes, key=lambda change: _URGENCY.index(change.state))
     view = page.views[change.id]
     message = f"{view.title}: {view.before} → {view.after} since {view.since.day}"
     status = {"new": "failure", "suspected": "error"}.get(change.state, "skipped")
@@ -157,9 +161,19 @@ def _judge_series(page: TrendPage, series: TrendSeries, changes: list[LevelChang
     )
 
 
+def _state_missing(why: str) -> JUnitCase:
+    """Return the case of a cell that was not measured in the newest night."""
+    standing = why.partition(":")[0]
+    status = "skipped" if standing == "skipped" else "error"
+    return JUnitCase.model_validate(
+        {"name": "measured", "status": status, "kind": standing, "message": why}
+    )
+
+
 def _badge_words(page: TrendPage) -> tuple[str, str]:
-    count, kind = len(page.groups.regressions), page.answer.kind
-    words = {"fail": plural(count, "regression"), "inconclusive": "suspected change"}
+    count, kind = len(page.regressions), page.answer.kind
+    slower = plural(count, "regression") if count else "slower machine"
+    words = {"fail": slower, "inconclusive": "suspected change"}
     return words.get(kind, "no regression"), _BADGE_COLOURS[kind]
 
 

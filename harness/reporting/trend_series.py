@@ -2,13 +2,14 @@
 
 import base64
 from collections.abc import Sequence
+from itertools import pairwise, takewhile
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.core.base import Frozen
-from harness.core.history import LevelChange
+from harness.core.history import Level, LevelChange
 from harness.history.quantities import find_quantity
 from harness.history.table import Series
 from harness.reporting.trend_changes import ChangeKind
@@ -77,7 +78,7 @@ class TrendSeries(Frozen):
     unit: str
     latest: str
     moved: str
-    """The sizes of its open changes; empty if nothing changed."""
+    """The size of its newest change, drifts in one; empty if nothing changed."""
     kind: str
     """The kind of its newest change; `calm` without one."""
     spark: Spark
@@ -89,16 +90,12 @@ def build_series(
     series: Series,
     places: dict[str, int],
     changes: Sequence[tuple[LevelChange, ChangeMark]],
-    clock: float = 1.0,
 ) -> TrendSeries:
-    """Return a series with its changes; `places` are the machine's nights in the order of time.
-
-    Levels are multiplied by `clock`, the seconds that ratios of latencies are drawn in.
-    """
+    """Return a series with its changes; `places` are the machine's nights in the order of time."""
     quantity = find_quantity(series.quantity)
     at = np.array([places[run] for run in series.runs.tolist()], dtype=np.int64)
     ordered = sorted(changes, key=lambda pair: pair[1].place)
-    steps = list_steps(series.values, at, len(places), ordered, clock)
+    steps = list_steps(series.values, at, len(places), ordered)
     low, high = choose_range(series, at, steps)
     calm = not ordered
     return TrendSeries(
@@ -107,7 +104,7 @@ def build_series(
         title=quantity.title,
         unit=quantity.unit,
         latest=format_value(float(series.values[-1]), quantity.unit),
-        moved=", ".join(format_size(change) for change, mark in ordered if mark.kind != "resolved"),
+        moved=_sum_up(ordered),
         kind="calm" if calm else ordered[-1][1].kind,
         spark=draw_spark((at, series.values), len(places), steps, (low, high)),
         drawn={
@@ -127,26 +124,39 @@ def list_steps(
     at: NDArray[np.int64],
     nights: int,
     changes: Sequence[tuple[LevelChange, ChangeMark]],
-    clock: float = 1.0,
 ) -> list[Step]:
-    """Return the levels of a series in the order of time; without a change, its median."""
-    first = int(at[0])
-    if not changes:
-        middle = float(np.median(values))
-        return [Step(start=first, end=nights - 1, estimate=middle, low=middle, high=middle)]
-    cuts = [mark.place for _, mark in changes]
-    before = changes[0][0].before
-    levels = [(before, None), *((change.after, mark.kind) for change, mark in changes)]
-    return [
-        Step(
-            start=start, end=end, estimate=clock * level.estimate, low=clock * level.low,
-            high=clock * level.high, kind=kind,
-        )
-        for (level, kind), start, end in zip(
-            levels, [first, *cuts], [*(cut - 1 for cut in cuts), nights - 1], strict=True
-        )
-        if end >= start
-    ]  # fmt: skip
+    """Return the levels of a series in the order of time: medians, with the intervals of detection.
+
+    Detection takes out what all cells share, so its own levels may lie off the drawn values.
+    """
+    cuts = [int(at[0]), *(mark.place for _, mark in changes), nights]
+    found = [changes[0][0].before, *(change.after for change, _ in changes)] if changes else [None]
+    kinds = [None, *(mark.kind for _, mark in changes)]
+    steps = []
+    for (start, end), level, kind in zip(pairwise(cuts), found, kinds, strict=True):
+        here = values[(at >= start) & (at < end)]
+        if here.size:
+            middle = float(np.median(here))
+            low, high = (middle, middle) if level is None else _move(level, middle)
+            step = Step(start=start, end=end - 1, estimate=middle, low=low, high=high, kind=kind)
+            steps.append(step)
+    return steps
+
+
+def _move(level: Level, middle: float) -> tuple[float, float]:
+    """Return the ends of a level's interval around another middle."""
+    return middle - (level.estimate - level.low), middle + (level.high - level.estimate)
+
+
+def _sum_up(changes: Sequence[tuple[LevelChange, ChangeMark]]) -> str:
+    """Return the size of the newest change, with those before it in the same direction."""
+    shown = [change for change, mark in changes if mark.kind != "resolved"]
+    if not shown:
+        return ""
+    last = shown[-1]
+    same = takewhile(lambda change: change.direction == last.direction, reversed(shown))
+    first = [*same][-1]
+    return format_size(last.model_copy(update={"before": first.before}))
 
 
 def choose_range(

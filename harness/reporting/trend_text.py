@@ -40,7 +40,7 @@ class TrendAnswer(Frozen):
 
 def write_answer(history: History, groups: ChangeGroups) -> TrendAnswer:
     """Return what changed: open regressions first, then what is not counted among them."""
-    regressions, nights = groups.regressions, history.nights
+    regressions, nights = [found.total for found in groups.open], history.nights
     is_alone = len(history.machines) < 2
     others = _list_others(groups, is_alone) or f"{describe_scope(history)}."
     if regressions:
@@ -51,12 +51,24 @@ def write_answer(history: History, groups: ChangeGroups) -> TrendAnswer:
         headline = f"{plural(len(regressions), 'regression')} since {day}{new}"
         details = _name(regressions, is_alone)
         return TrendAnswer(kind="fail", headline=headline, details=details, others=others)
-    if groups.suspected:
-        headline = f"No regression in {plural(len(nights), 'night')}, but a change is suspected"
-        details = _name(groups.suspected, is_alone)
+    slower = [change for change in groups.machine if is_alarm(change)]
+    if slower:
+        day = format_day(history.night(slower[0].since).time, nights[-1].time)
+        clause = describe_change(slower[0], is_alone)
+        headline = f"{clause[0].upper()}{clause[1:]} since {day}"
+        return TrendAnswer(kind="fail", headline=headline, details="", others=others)
+    suspected = [change for change in groups.suspected if change.direction == "worse"]
+    if suspected:
+        headline = f"No regression in {plural(len(nights), 'night')}, but one is suspected"
+        details = _name(suspected, is_alone)
         return TrendAnswer(kind="inconclusive", headline=headline, details=details, others=others)
     headline = f"No regression in {plural(len(nights), 'night')}"
     return TrendAnswer(kind="pass", headline=headline, details="", others=others)
+
+
+def is_alarm(change: LevelChange) -> bool:
+    """Whether a change makes the night fail: new and worse."""
+    return change.state == "new" and change.direction == "worse"
 
 
 def _name(changes: Sequence[LevelChange], is_alone: bool) -> str:
@@ -116,16 +128,13 @@ def format_size(change: LevelChange) -> str:
     return f"{sign}{format_number(difference)}"
 
 
-def format_level(level: Level, quantity: str, clock: float = 1.0) -> str:
-    """Return a level with its interval in the quantity's unit; a number without one stays alone.
-
-    Levels of candidates' latencies are ratios to the baseline: `clock` are the baseline's seconds.
-    """
+def format_level(level: Level, quantity: str) -> str:
+    """Return a level with its interval in the quantity's unit; a number without one stays alone."""
     unit = find_quantity(quantity).unit
-    estimate, low, high = (clock * end for end in (level.estimate, level.low, level.high))
-    if low == high:
-        return format_value(estimate, unit)
-    return format_value(Interval(estimate=estimate, low=low, high=high, method="level"), unit)
+    if level.low == level.high:
+        return format_value(level.estimate, unit)
+    value = Interval(estimate=level.estimate, low=level.low, high=level.high, method="level")
+    return format_value(value, unit)
 
 
 def format_day(time: datetime, newest: datetime) -> str:

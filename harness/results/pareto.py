@@ -50,11 +50,14 @@ def choose_loss_axis(run: "Run") -> LossAxis:
     return LossAxis(margin=margins[0] if margins else None, others=others)
 
 
-def find_pareto_points(run: "Run") -> tuple[ParetoPoint, ...]:
-    """Return the cells that have a time and a loss; none if only the baseline has both."""
+def find_pareto_points(run: "Run", axis: LossAxis | None = None) -> tuple[ParetoPoint, ...]:
+    """Return the cells that have a time and a loss; none if only the baseline has both.
+
+    `axis` is the axis of losses, by default the run's own.
+    """
     from harness.stats.pareto import DRAWS, Uncertain, front_probability, pareto_front
 
-    axis = run.loss_axis
+    axis = axis or run.loss_axis
     losses = {cell.id: found for cell in run.cells if (found := _worst_on_axis(cell, axis))}
     if all(cell_id == run.plan.baseline_id for cell_id in losses):
         return ()

@@ -8,7 +8,7 @@ from pathlib import Path
 from harness.core.outcome import Outcome
 from harness.core.plan import Plan
 from harness.core.policy import Policy
-from harness.core.quality import Delta, Evaluation, Score, Tail
+from harness.core.quality import Definition, Delta, Evaluation, Score, Tail
 from harness.core.review import Review
 from harness.core.trace import TraceFacts
 from harness.core.units import Absent
@@ -118,6 +118,15 @@ class Run:
         for score in self.evaluation.scores if self.evaluation else ():
             found.setdefault(score.cell_id, {})[score.definition.metric] = score
         return found
+
+    @cached_property
+    def definitions(self) -> dict[str, Definition]:
+        """Metric → what its scores and losses mean."""
+        evaluation = self.evaluation
+        records: tuple[Score | Delta, ...] = (
+            (*evaluation.scores, *evaluation.deltas) if evaluation else ()
+        )
+        return {record.definition.metric: record.definition for record in records}
 
     @cached_property
     def tails(self) -> dict[str, Tail]:

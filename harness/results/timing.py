@@ -59,6 +59,7 @@ def stage_medians(cell: Completed) -> dict[str, float]:
     """Return stage → median seconds of a call; `other` is the rest of the median latency."""
     calls = warm_calls(cell)
     names = list(dict.fromkeys(name for repeat in calls for name in repeat.stages_s))
+    names = [name for name in names if name != "other"]
     stages = {name: median(repeat.stages_s.get(name, 0.0) for repeat in calls) for name in names}
     if stages:
         whole = median(repeat.latency_s for repeat in calls)

@@ -14,7 +14,7 @@ from harness.nightly.simulated_nights import (
     NIGHTS,
     PLANTED,
     PlantedChange,
-    name_run,
+    name_night,
     simulate_nights,
 )
 
@@ -36,7 +36,8 @@ def to_change(history: History, planted: PlantedChange) -> LevelChange:
     name, before, after = planted.fact
     return LevelChange(
         id=f"{LINEAGE}/{cell}/{planted.quantity}/{since}", machine=MACHINE, cell=planted.cell,
-        quantity=planted.quantity, since=name_run(since), found=name_run(NIGHTS - 1 if state == "new" else since + 2),
+        quantity=planted.quantity, since=name_night(since),
+        found=name_night(NIGHTS - 1 if state == "new" else since + 2),
         before=level(series.values[max(since - 40, 0) : since]), after=level(series.values[since:]),
         direction="worse" if planted.size > 0 else "better", state=state,
         causes=(f"{name}: {before} → {after}",) if name else (),

@@ -137,7 +137,7 @@ def test_policies_are_listed_and_mistakes_in_one_named(tmp_path: Path) -> None:
 
 
 def test_two_runs_are_lined_up(finished: Path) -> None:
-    found = json.loads(harness("compare", "latest", "latest", "--json", cwd=finished).stdout)
+    (found,) = json.loads(harness("compare", "latest", "latest", "--json", cwd=finished).stdout)["pairs"]
     assert found["differences"] == []
     assert found["cells"] and all(row["speedup"] == pytest.approx(1.0) for row in found["cells"])
 

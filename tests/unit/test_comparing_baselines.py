@@ -86,9 +86,9 @@ def test_the_command_says_that_baselines_differ(runs: tuple[Path, Path]) -> None
     assert answer.exit_code == 7
     assert "differs: baseline: steps 50 ≠ 25" in answer.output
     assert "baselines differ: steps 50 ≠ 25: ratios over the baseline, losses and paired scores" in answer.output
-    assert "name it in [baseline] of both matrices" in answer.output
+    assert "name it in [baseline] of every matrix" in answer.output
     as_json = CliRunner().invoke(app, ["compare", *map(str, runs), "--json"])
-    assert json.loads(as_json.stdout)["baselines"] == ["steps 50 ≠ 25"]
+    assert json.loads(as_json.stdout)["pairs"][0]["baselines"] == ["steps 50 ≠ 25"]
 
 
 def test_another_model_is_another_baseline(runs: tuple[Path, Path]) -> None:
@@ -157,7 +157,7 @@ def test_real_runs_of_two_baselines(tmp_path: Path) -> None:
         folder.mkdir()
         text = MATRIX_OF_TWO.replace("{baseline}", str(steps))
         made.append(finished_run(folder, text))
-    found = api.compare(*made)
+    (found,) = api.compare(*made).pairs
     assert found.baselines == ("steps 50 ≠ 20",)
     cells = {cell.cell: cell for cell in found.cells}
     assert isinstance(cells["8-steps_fp32"].baseline_adjusted, Absent)

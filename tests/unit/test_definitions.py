@@ -60,7 +60,7 @@ def test_scores_of_one_definition_are_lined_up(runs: tuple[Path, Path]) -> None:
         assert pair.quality[0].score_a == pair.quality[0].score_b is not None
         assert not pair.quality[0].refused
     assert pairs[2].quality[0].loss_a == pytest.approx(pairs[2].quality[0].loss_b)
-    assert console.show_comparison(found, json=False) == 0
+    assert console.show_comparison(api.compare(*runs), json=False) == 0
 
 
 def test_scores_of_two_definitions_are_not_compared(
@@ -68,7 +68,7 @@ def test_scores_of_two_definitions_are_not_compared(
 ) -> None:
     redefine(runs[1], weights_sha256="b" * 64, resize="another")
     found = api.compare(*runs)
-    for pair in found.cells:
+    for pair in found.pairs[0].cells:
         score = pair.quality[0]
         assert (score.score_a, score.score_b, score.loss_a, score.loss_b) == (None, None, None, None)
         assert score.refused == f"weights_sha256: '' ≠ '{'b' * 64}'; resize: 'none' ≠ 'another'"

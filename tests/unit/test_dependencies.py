@@ -18,7 +18,7 @@ NOT_IMPORTED = {
 IMPORTED_AS = {
     "bitsandbytes": "bitsandbytes", "onnx": "onnx", "onnxruntime": "onnxruntime", "onnxruntime-gpu": "onnxruntime",
     "onnxscript": "onnxscript", "openvino": "openvino", "optimum-quanto": "optimum", "tensorrt": "tensorrt",
-    "tensorrt-rtx": "tensorrt_rtx", "torchao": "torchao",
+    "tensorrt-rtx": "tensorrt_rtx", "torchao": "torchao", "wandb": "wandb",
 }  # fmt: skip
 """Import names of optional packages, which need not be installed here."""
 

@@ -10,8 +10,11 @@ import pytest
 
 from harness.core.errors import ResultsError
 from harness.core.history import NightlyBudget
+from harness.core.outcome import Completed
+from harness.core.units import Absent
 from harness.history.night import read_night
 from harness.history.table import History
+from harness.results import Run
 from harness.store.layout import RunFolder, history_file
 from tests.builders.fake_run import copy_finished_run
 from tests.builders.nights import BASELINE, FIRST, MACHINE, history, night
@@ -143,3 +146,14 @@ def test_budgets_are_rates(text: str, per_night: float) -> None:
 def test_a_wrong_budget_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="a month"):
         NightlyBudget.parse(text)
+
+
+def test_stages_add_up_to_a_call(tmp_path: Path) -> None:
+    """The time between the stages is one of them."""
+    cell = Run.load(copy_finished_run(tmp_path)).cell("4-steps_fp32")
+    assert isinstance(cell.stages_s, dict)
+    assert not isinstance(cell.latency, Absent)
+    assert sum(cell.stages_s.values()) == pytest.approx(cell.latency.median_s.estimate, rel=0.05)
+    assert isinstance(cell.samples, Completed)
+    least = min(repeat.stages_s["other"] for repeat in cell.samples.repeats)
+    assert cell.stages_s["other"] >= 0.9 * least > 0

@@ -157,15 +157,18 @@ def test_repeat_false_measures_nothing_again(
 
 def test_nothing_is_retried_until_green() -> None:
     """The whole code of a night measures in one place, called for the night and for its one repetition, in no loop."""
+    measuring = {"_measure", "_run", "api.run_until_decided", "api.continue_run", "run_nightly"}
+
+    def called(tree: ast.AST) -> list[str]:
+        names = (ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call))
+        return [name for name in names if name in measuring]
+
     calls, looped = [], []
     for path in sorted((ROOT / "harness" / "nightly").glob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call):
-                name = ast.unparse(node.func)
-                calls += [name] if name in {"_measure", "api.run_until_decided", "api.continue_run", "_run"} else []
-            if isinstance(node, ast.For | ast.While | ast.comprehension):
-                looped += [word for word in ("_measure", "run_until_decided", "_run(") if word in ast.unparse(node)]
+        calls += called(tree)
+        loops = (node for node in ast.walk(tree) if isinstance(node, ast.For | ast.While | ast.comprehension))
+        looped += [name for loop in loops for name in called(loop)]
     assert sorted(calls) == ["_measure", "_measure", "_run", "api.run_until_decided"]
     assert looped == []
 

@@ -100,10 +100,9 @@ def test_passing_cells_without_trace_are_marked(loaded: Run, capsys: pytest.Capt
 
 
 def test_paired_values_come_first_when_comparing_runs(loaded: Run) -> None:
-    from harness.cli.comparison_view import PAIRED, UNPAIRED, comparison_parts
+    from harness.cli.comparison_view import PAIRED, UNPAIRED, pair_parts
 
-    table = next(
-        part for part in comparison_parts(compare_runs(loaded.folder, loaded.folder)) if isinstance(part, Table)
-    )
+    table = next(part for part in pair_parts(compare_runs(loaded.folder, loaded.folder)) if isinstance(part, Table))
     headers = [str(column.header) for column in table.columns]
-    assert "unpaired" in UNPAIRED and headers.index(PAIRED) + 1 == headers.index(UNPAIRED)
+    paired, unpaired = (name.format("A", "B") for name in (PAIRED, UNPAIRED))
+    assert "unpaired" in unpaired and headers.index(paired) + 1 == headers.index(unpaired)

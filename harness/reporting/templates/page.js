@@ -23,7 +23,7 @@
   });
   const cells = all("details.cell");
   const button = $("#open-all");
-  button.addEventListener("click", () => {
+  if (button) button.addEventListener("click", () => {
     const open = !cells.every((cell) => cell.open);
     cells.forEach((cell) => { cell.open = open; });
     button.textContent = open ? "Close all" : "Open all";

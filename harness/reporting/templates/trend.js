@@ -3,7 +3,7 @@
   const $ = (selector, root = document) => root.querySelector(selector);
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const { nights, series } = JSON.parse($("#trend-data").textContent);
-  const [RUN, DAY, HREF, FACTS, NOTES, REPEATS] = [0, 1, 2, 3, 4, 5];
+  const [RUN, DAY, HREF, FACTS, NOTES, REPEATS, WHY_NOT] = [0, 1, 2, 3, 4, 5, 6];
   const MISSING = 65535;
   const TOP = 65534;
   const WORDS = { worse: "regression", better: "improvement", suspected: "suspected", accepted: "accepted", resolved: "went away", machine: "the machine" };
@@ -80,7 +80,7 @@
     const [values, lows, highs] = unpack(one);
     const line = nights[one.machine];
     const [width, height] = [plot.clientWidth, plot.clientHeight];
-    const edge = { left: 64, right: 14, top: 26, bottom: 24 };
+    const edge = { left: 64, right: 14, top: 26, bottom: 26 };
     const [low, high] = one.y;
     const x = (place) => edge.left + ((width - edge.left - edge.right) * (place + 0.5)) / values.length;
     const y = (value) => edge.top + (height - edge.top - edge.bottom) * (1 - Math.min(Math.max((value - low) / (high - low), 0), 1));
@@ -94,7 +94,7 @@
     make("line", { class: "axis", x1: edge.left, x2: width - edge.right, y1: bottom, y2: bottom }, svg);
     dateTicks(line.map((night) => night[DAY]), x, width - edge.left).forEach(([place, text]) => {
       make("line", { class: "axis", x1: x(place), x2: x(place), y1: bottom, y2: bottom + 4 }, svg);
-      make("text", { x: x(place), y: bottom + 17, "text-anchor": "middle" }, svg, text);
+      make("text", { x: x(place), y: bottom + 20, "text-anchor": "middle" }, svg, text);
     });
     line.forEach((night, place) => {
       if (night[FACTS].length) make("line", { class: "fact", x1: x(place), x2: x(place), y1: bottom - 7, y2: bottom }, svg);
@@ -150,7 +150,7 @@
     const night = nights[one.machine][place];
     make("line", { class: "cursor", x1: x(place), x2: x(place), y1: edge.top, y2: bottom }, cursor);
     const parts = [];
-    if (Number.isNaN(values[place])) parts.push("not measured");
+    if (Number.isNaN(values[place])) parts.push(["not measured", night[WHY_NOT][one.cell]].filter(Boolean).join(", "));
     else {
       make("circle", { class: "chosen", cx: x(place), cy: y(values[place]), r: 5.5 }, cursor);
       const range = highs[place] > lows[place] ? ` [${write(lows[place], one.unit)}, ${write(highs[place], one.unit)}]` : "";
