@@ -111,12 +111,14 @@ def rates_part() -> str:
 def aa_part() -> str:
     """Return what simulated runs of the baseline against itself said that stopped once they were precise enough."""
     lines = [
-        "| machine | calls per block | runs | 95 % interval contains 1.00 | half-width, median | rounds, median |",
-        "|---|---:|---:|---:|---:|---:|",
+        "| machine | cells | calls per block | runs | 95 % interval contains 1.00 | half-width, median | rounds, median |",
+        "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for machine, calls, rounds, *found in _rows(RATES.read_text(encoding="utf-8").partition(AGAINST_ITSELF)[2]):
         if rounds.startswith("until"):
-            lines.append(f"| {machine} | {calls} | {' | '.join(found[:4])} |")
+            shared = re.search(r"(\d+) cells", rounds)
+            cells = shared[1] if shared else 1
+            lines.append(f"| {machine} | {cells} | {calls} | {' | '.join(found[:4])} |")
     return "\n".join(lines)
 
 

@@ -174,9 +174,15 @@ def _write_decision(run: Run) -> Iterator[str]:
     rules = "; ".join(escape(rule_words(rule)).replace(" \\%", "\\,\\%") for rule in policy.gate)
     levels = sorted({rule.level for rule in policy.gate if rule.severity == "error"})
     level = " or ".join(f"{level * 100:g}\\,\\%" for level in levels)
+    planned = run.plan.policy
+    when = (
+        "fixed before measuring"
+        if policy == planned
+        else f"chosen after measuring (before it: {code(planned.name)})"
+    )
     yield (
         f"A configuration is non-inferior if it meets every rule of the policy "
-        f"{code(policy.name)}, fixed before measuring: {rules}."
+        f"{code(policy.name)}, {when}: {rules}."
     )
     correction = (
         f"one-sided tests at {level} confidence with Holm's correction{cite('holm1979simple')} "

@@ -7,9 +7,15 @@ from typing import Any
 
 import pytest
 
+from harness.checkpoints.digest import digest_files
 from harness.core.errors import UsageError
+from harness.models import shapes
+from harness.models.bundled import Bundled
+from harness.models.folder import LocalFolder
+from harness.signing.contents import describe_deployment, hash_weights
 from harness.signing.deployment import DEPLOYMENT, Deployed, check_deployment
 from harness.signing.envelope import write_json
+from harness.store import read_plan
 
 UNET, LORA, CONFIG = b"unet weights", b"lora weights", b"{}"
 
@@ -81,3 +87,21 @@ def test_difference_is_named(folder: Path, file: str, data: bytes | None, expect
 def test_missing_folder_is_wrong_usage(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="gone"):
         check(tmp_path / "gone")
+
+
+def test_listed_files_are_those_of_the_digest() -> None:
+    for source in (Bundled(), LocalFolder(path=shapes.PIPELINE)):
+        assert digest_files(source.list_files()) == source.describe().digest
+
+
+def test_lora_of_the_model_is_part_of_the_deployment() -> None:
+    (run,) = (Path(__file__).parents[2] / "results" / "sample").iterdir()
+    plan = read_plan(run)
+    weights = hash_weights(plan, Bundled())
+    plain, adapted = (
+        json.loads(describe_deployment(plan, cell, weights)) for cell in ("4-steps_fp32", "4-steps_lcm-lora_fp32")
+    )
+    (lora,) = shapes.LCM_LORA.rglob("*.safetensors")
+    assert adapted["adapters"] == {"distillation": [sha(lora.read_bytes())]}
+    assert (plain["adapters"], plain["weights"]) == ({}, adapted["weights"])
+    assert "unet/diffusion_pytorch_model.safetensors" in plain["weights"]

@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,22 @@ def test_methods_follow_from_the_records(sample: Run) -> None:
     ):
         assert fact in text, fact
     assert r"\texttt{lpips:bundled}~\cite{zhang2018unreasonable}" in text
+
+
+def test_policies_chosen_later_are_named(run: Path) -> None:
+    loaded = Run.load(run)
+    assert "fixed before measuring" in write_methods(compare_all((loaded,)), (loaded,))
+    assert loaded.judgement is not None
+    later = loaded.judgement.model_copy(update={"policy": loaded.policy.model_copy(update={"name": "strict"})})
+    rejudged = replace(loaded, judgement=later)
+    text = write_methods(compare_all((rejudged,)), (rejudged,))
+    assert r"\texttt{strict}, chosen after measuring (before it: \texttt{five-percent})" in text
+
+
+def test_what_runs_share_is_written_once(run: Path, made: Path) -> None:
+    runs = Run.load(made), Run.load(run)
+    text = write_methods(compare_all(runs), runs)
+    assert text.count("We compared") == 1 and text.count(r"\subsection{Run ") == 2
 
 
 def test_every_reference_has_an_entry() -> None:
