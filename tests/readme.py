@@ -111,7 +111,7 @@ def rates_part() -> str:
 def aa_part() -> str:
     """Return what simulated runs of the baseline against itself said that stopped once they were precise enough."""
     lines = [
-        "| machine | cells | calls per block | runs | 95 % interval contains 1.00 | half-width, median | rounds, median |",
+        "| machine | cells | calls per block | runs | 95 % interval has 1.00 | median half-width | median rounds |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for machine, calls, rounds, *found in _rows(RATES.read_text(encoding="utf-8").partition(AGAINST_ITSELF)[2]):

@@ -109,6 +109,12 @@ class Context(NamedTuple):
         """Return the denoising steps that the cell asks for."""
         return int(self.values["steps"].call_options()["steps"])
 
+    @property
+    def guidance(self) -> float:
+        """Return the guidance scale that the cell asks for, or the model's own."""
+        value = self.values.get("guidance")
+        return float(value.call_options()["guidance"]) if value else self.model.guidance
+
     def has_tag(self, tag: str) -> bool:
         """Return whether any value of the cell has this tag."""
         return any(tag in value.tags for value in self.values.values())

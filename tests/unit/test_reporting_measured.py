@@ -89,7 +89,7 @@ def test_blocks_are_drawn_in_time_order(page: Page) -> None:
 def test_timing_method_is_shown_with_its_precision(page: Page) -> None:
     paired = section(page, "20-steps").paired
     assert paired is not None
-    said = r"Interleaved with the baseline in 8 ABBA rounds, 32 calls of the cell: ±0\.\d+ % \(2 % requested\)"
+    said = r"Interleaved with the baseline in 8 measurement rounds, 32 calls of the cell: ±0\.\d+ % \(2 % requested\)"
     assert re.fullmatch(said, paired.sentence)
     assert paired.notes == ("No more blocks: the precision asked for was reached.",)
     alone = section(page, "50-steps").paired

@@ -80,11 +80,9 @@ class Inductor(AxisValue):
                 f"{graphs}, but the {model.title} moves its VAE from fp16 to fp32 and back in each "
                 "call: set vae=false, or use bf16"
             )
-        scheduler = context.values["scheduler"]
-        own = model.scheduler.get("_class_name") if "own-scheduler" in scheduler.tags else ""
-        keeps = own == "PNDMScheduler" or "keeps-outputs" in scheduler.tags
-        scale = float(context.values["guidance"].call_options()["guidance"])
-        if keeps and not model.guided(scale):
+        own = model.scheduler.get("_class_name") if context.has_tag("own-scheduler") else ""
+        keeps = own == "PNDMScheduler" or context.has_tag("keeps-outputs")
+        if keeps and not model.guided(context.guidance):
             return (
                 f"{graphs}, whose output the next step overwrites, but PNDM without guidance keeps "
                 "it for later steps: use another scheduler"
