@@ -22,8 +22,8 @@ Noise = tuple[float, float, float]
 """Scale, correlation of neighbours and degrees of freedom of a line."""
 
 CALIBRATION = 0.0813
-"""Threshold ÷ nominal average run length. The bound of e-detectors is conservative: with this share
-of it, simulated false alarms stay within the budget (docs/nightly.md)."""
+"""Threshold ÷ nominal average run length. The bound of e-detectors is conservative. Tuned on the
+simulated kinds of noise of docs/nightly.md, two of which stay slightly above the budget."""
 WORSE, BETTER = 0.8, 0.2
 """Parts of the budget: regressions are found sooner than improvements."""
 MACHINE_CAUTION = 4.0
