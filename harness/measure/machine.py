@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
-from importlib import metadata, util
+from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -96,11 +96,12 @@ def list_unused_cards() -> tuple[str, ...]:
 
 def _is_cpu_torch() -> bool:
     """Return whether the installed torch has no CUDA, by its version file: importing takes long."""
-    found = util.find_spec("torch")
-    file = Path(found.origin).with_name("version.py") if found and found.origin else None
-    if file is None or not file.exists():
+    try:
+        file = Path(str(metadata.distribution("torch").locate_file("torch/version.py")))
+        text = file.read_text(encoding="utf-8")
+    except (metadata.PackageNotFoundError, OSError):
         return False
-    return re.search(r"^cuda\b[^=]*= *None", file.read_text(encoding="utf-8"), re.M) is not None
+    return re.search(r"^cuda\b[^=]*= *None", text, re.M) is not None
 
 
 def _gpus() -> tuple[Gpu, ...]:

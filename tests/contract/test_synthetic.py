@@ -110,7 +110,7 @@ def test_a_run_tells_speed_and_memory_and_no_quality(named: Callable[[str], Synt
     run = open_run(harness.load(path), results=tmp_path / "results")
     continue_run(run, inline=True)
     outcomes = read_outcomes(run)
-    assert set(outcomes) == {"2-steps_fp32", "1-steps_fp32"}
+    assert set(outcomes) == {"2-steps_fp32", "1-steps_fp32", "baseline-rerun"}
     two, one = outcomes["2-steps_fp32"], outcomes["1-steps_fp32"]
     assert isinstance(two, Completed)
     assert isinstance(one, Completed)

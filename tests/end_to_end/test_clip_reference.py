@@ -32,8 +32,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path = tmp_path_factory.mktemp("clip") / "random.pt"
     weights = stand_in(path, net.state_dict(), "clip")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_open_clip, "B32", _open_clip.B32._replace(weights=weights))
-        patch.setattr(_open_clip, "L14_336", _open_clip.B32._replace(weights=weights))
+        for metric in ("clip:mlperf", "cmmd:openai"):
+            patch.setattr(type(get_metric(metric)), "tower", _open_clip.B32._replace(weights=weights))
         yield path
 
 
@@ -90,7 +90,8 @@ def test_openais_own_archives_can_be_read(checkpoint: Path, tmp_path: Path) -> N
 def test_a_file_of_another_architecture_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "other.pt"
     torch.save({"weight": torch.zeros(1)}, path)
-    monkeypatch.setattr(_open_clip, "B32", _open_clip.B32._replace(weights=described(path, "clip")))
+    tower = _open_clip.B32._replace(weights=described(path, "clip"))
+    monkeypatch.setattr(type(get_metric("clip:mlperf")), "tower", tower)
     with pytest.raises(MachineError, match="is no checkpoint of open_clip ViT-B-32"):
         get_metric("clip:mlperf").load(Weights(paths={"clip": str(path)}))
 

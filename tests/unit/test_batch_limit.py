@@ -10,7 +10,7 @@ from harness.core.matrix import Measure
 from harness.core.model import Call
 from harness.core.outcome import Image
 from harness.core.plan import PlannedCell, Prompt
-from harness.execution.images import Images, generate_images
+from harness.execution.images import MadeImages, generate_images
 from harness.execution.task import Task
 from harness.models.fake import FakeModel
 
@@ -36,7 +36,7 @@ class Small:
         return FakeModel.text_to_image(model, call)
 
 
-def make(folder: Path, draw: Callable[..., Any], lanes: int = 1) -> Images:
+def make(folder: Path, draw: Callable[..., Any], lanes: int = 1) -> MadeImages:
     folder.mkdir()
     (folder / "images").mkdir()
     model = FakeModel(0.0, {}, "cpu")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import api
+from harness import api, finding
 from harness.checkpoints.hub import fetch_published
 from harness.core.errors import MachineError
 from harness.core.plan import Plan
@@ -179,7 +179,7 @@ def test_broken_download_is_one_error_and_resumes(
 
     loaded = matrix(BOTH[1])
     with monkeypatch.context() as patch:
-        patch.setattr(api, "fetch_published", cut)
+        patch.setattr(finding, "fetch_published", cut)
         with pytest.raises(MachineError, match=f"the download of {EIGHT} broke off") as caught:
             api.open_run(loaded, results=results)
     assert "Run the same command again" in caught.value.fix
