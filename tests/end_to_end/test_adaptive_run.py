@@ -141,7 +141,7 @@ def test_finished_run_can_be_processed_again(decided: Path) -> None:
     assert api.gate(decided) == verdicts
     assert api.report(decided).exists()
     assert len(api.frame(decided)) == 5
-    assert {pair.verdict_a for pair in api.compare(decided, decided).cells} == {
+    assert {cell.standing for cell in api.compare(decided, decided).cells} == {
         "baseline",
         "pass",
         "inconclusive",
