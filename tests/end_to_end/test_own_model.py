@@ -21,7 +21,7 @@ def test_the_commands_do_what_is_said(tmp_path: Path) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     commands = STEPS[1].replace("bench mine.toml", "bench mine.toml || test $? -ne 5")  # a verdict is no error
     commands = commands.replace("\nEND\n", "\nmeasure = { min_s = 0, max_s = 0.5 }\nEND\n")  # a minute a cell, else
-    commands = commands.replace("[50, 25, 8]", "[8, 4, 2]").replace("limit = 16", "limit = 6")
+    commands = commands.replace("[50, 25, 8]", "[50, 4, 2]").replace("limit = 16", "limit = 6")
     done = subprocess.run(
         ["bash", "-eu", "-c", commands],
         check=False, cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True,
