@@ -1,6 +1,6 @@
 # Two commands from a fresh machine: `make demo` and `make test`.
 PYTHON ?= python3
-JOBS ?= 3
+JOBS ?= 2
 BIN := .venv/bin
 export OMP_WAIT_POLICY = PASSIVE
 # Tests start hundreds of processes: each would compile the whole package again.
