@@ -23,7 +23,7 @@ Noise = tuple[float, float, float]
 
 CALIBRATION = 0.0813
 """Threshold ÷ nominal average run length. The bound of e-detectors is conservative. Tuned on the
-simulated kinds of noise of docs/nightly.md, two of which stay slightly above the budget."""
+simulated kinds of noise of docs/nightly.md, of which two speeds alone exceed the budget."""
 WORSE, BETTER = 0.8, 0.2
 """Parts of the budget: regressions are found sooner than improvements."""
 MACHINE_CAUTION = 4.0
