@@ -225,7 +225,8 @@ class Quantized(AxisValue):
         constants = (f"KINDS = ({kinds},)", f"EXCLUDE = {read_patterns(self.exclude)!r}")
         functions = read_source(LAYERS, "matches", "_list_float_layers", "is_packed")
         loop = (
-            f"for network in ({''.join(f'{name}, ' for name in networks).strip()}):",
+            # a model may come without one of its text encoders
+            f"for network in filter(None, ({''.join(f'{name}, ' for name in networks).strip()})):",
             "    names = [",
             "        name",
             "        for name in _list_float_layers(network, KINDS)",
