@@ -33,6 +33,17 @@ class BaselineWorker:
         return self._worker is not None
 
     @property
+    def surplus_bytes(self) -> float:
+        """What the measured baseline needed more than its footprint, a lower bound; 0 if unknown.
+
+        The device's context and a VAE that is cast to fp32 take it: other cells need it too.
+        """
+        needs = self.task.planned.needs
+        if needs is None or isinstance(self.used_bytes, Absent):
+            return 0.0
+        return max(0.0, self.used_bytes - needs.needed)
+
+    @property
     def pid(self) -> int:
         return self._open().pid
 

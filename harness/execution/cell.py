@@ -313,11 +313,8 @@ def check_memory(task: Task, baseline: BaselineWorker) -> str:
     free = read_free_bytes(task.device)
     if needs is None or other is None or free is None:
         return ""
-    surplus = 0.0
-    if not isinstance(baseline.used_bytes, Absent):
-        surplus = max(0.0, baseline.used_bytes - other.needed)
     calls = other.activations_bytes if baseline.alive else other.needed
-    needed = needs.needed + calls + 2 * surplus
+    needed = needs.needed + calls + 2 * baseline.surplus_bytes
     if needed <= free:
         return ""
     both = f"it and the baseline need about {format_bytes(needed)} together"

@@ -63,18 +63,18 @@ class SharedRounds:
         except BaselineWorkerLost:
             return list(cells)
         ready_s = (time.perf_counter() - begin) / len(cells)
-        live = self._open(cells)
-        for one in live:
-            one.cell.spend("baseline_worker", ready_s)
         try:
+            live = self._open(cells)
+            for one in live:
+                one.cell.spend("baseline_worker", ready_s)
             self._take_rounds(live)
             self.baseline.rest()
             for one in live:
                 if one.pairing is not None:
                     self.ended(one.cell, one.cell.conclude(one.pairing))
         finally:
-            for one in live:
-                one.cell.close()
+            for cell in cells:
+                cell.close()
         return self.single
 
     def _open(self, cells: Sequence[Measurement]) -> list[_Live]:
@@ -82,8 +82,9 @@ class SharedRounds:
         live: list[_Live] = []
         for cell in cells:
             try:
-                live.append(_Live(cell, cell.open()))
+                source = cell.open()
                 cell.rest()
+                live.append(_Live(cell, source))
             except Broken as broken:
                 self._drop(cell, broken, crowded=bool(live))
         return live
@@ -215,14 +216,7 @@ def _read_budget(device: str, baseline: BaselineWorker) -> float:
 
 def _estimate_bytes(cell: Measurement, baseline: BaselineWorker) -> float | None:
     """Return the memory that a cell's process needs, or None where nothing is known."""
-    needs, other, used = (
-        cell.task.planned.needs,
-        baseline.task.planned.needs,
-        baseline.used_bytes,
-    )
+    needs, used = cell.task.planned.needs, baseline.used_bytes
     if needs is None:
         return None if isinstance(used, Absent) else float(used)
-    surplus = 0.0
-    if other is not None and not isinstance(used, Absent):
-        surplus = max(0.0, used - other.needed)
-    return needs.needed + surplus
+    return needs.needed + baseline.surplus_bytes

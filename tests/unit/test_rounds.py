@@ -145,6 +145,15 @@ def test_crashed_cell_leaves_the_round(tmp_path: Path) -> None:
         assert speedup(group.pairing(cell)).estimate == pytest.approx(SPEEDUPS[cell])
 
 
+def test_cell_that_fails_at_rest_has_one_outcome(tmp_path: Path) -> None:
+    script = Script()
+    script.breaks[CELLS[1], "rest"] = [failed("crash")]
+    group = Group(plan_in(tmp_path), script)
+    assert isinstance(group.outcomes[CELLS[1]], Failed)
+    assert (CELLS[1], "block") not in script.asked
+    assert isinstance(group.outcomes[CELLS[0]], Completed)
+
+
 @pytest.mark.parametrize("command", ["prepare", "block"])
 def test_cell_without_memory_is_timed_alone_later(tmp_path: Path, command: str) -> None:
     script = Script()
